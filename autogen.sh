@@ -1,0 +1,758 @@
+#!/usr/bin/env bash
+#
+# autogen.sh -- from a fresh checkout to a running API, on Debian 12 and its relatives.
+#
+#   ./autogen.sh          write ./configure
+#   ./autogen.sh run      build, and serve the API on http://127.0.0.1:8080 until ctrl-C
+#   ./autogen.sh check    build twice, with gcc and with clang's sanitizers, and run all tests
+#
+# run and check install the Debian packages that are missing, when started by root. Nothing else on
+# the machine is touched: the database, its socket, the keys and the logs are below build/run.
+#
+# For run, in the environment:
+#   PORT=8080          where nginx listens, on 127.0.0.1
+#   LOGIN_LIMIT=off    no limits on login and registration, for load tests
+#   CORS_ORIGINS=*     origins that may use the API from a browser
+#   WORKERS, HASH_WORKERS, MAX_BODY    as in the configuration file
+
+set -euo pipefail
+umask 022
+export LC_ALL=C # [a-z] has no accents, and logs read the same everywhere
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+cd "$(dirname "$(readlink -f "$0")")"
+
+readonly run_packages=(build-essential autoconf automake 'pkg-config|pkgconf' libfcgi-dev
+    libmariadb-dev libcjson-dev libssl-dev libargon2-dev libcrypt-dev mariadb-server nginx
+    util-linux)
+readonly check_packages=(check libcurl4-openssl-dev clang 'libclang-rt-14-dev|libclang-rt-dev'
+    spawn-fcgi curl)
+
+readonly plain='^/[A-Za-z0-9._+/-]+$' # no path that needs care in some file's syntax
+readonly run_path_max=80              # a socket's path has 107 bytes
+readonly build_jobs=2
+
+top=$PWD        # the checkout; see plain_checkout
+run=            # where a run keeps everything
+job=            # process group of what we wait for, if anything
+policy_is_ours= # services are forbidden to start just now
+stop_is_fine=   # from the moment that all is up, a signal is the usual way to end
+declare -A part=() # name -> process id, which is its process group too
+
+say()
+{
+    printf '== %s\n' "$*"
+}
+
+fail()
+{
+    printf 'autogen.sh: %s\n' "$*" >&2
+    exit 1
+}
+
+is_root()
+{
+    [[ $EUID -eq 0 ]]
+}
+
+# Run a command in a process group of its own and wait for it: so a signal reaches us at once, and
+# `leave` can pass it on to all that the command started.
+run_job()
+{
+    local status=0
+    set -m
+    "$@" </dev/null &
+    job=$!
+    set +m
+    wait "$job" || status=$?
+    job=
+    return "$status"
+}
+
+# --- leaving, whatever the way
+
+leave()
+{
+    local status=$?
+    set +e
+    trap '' INT TERM HUP
+    end_job
+    stop_parts
+    [[ -z $policy_is_ours ]] || allow_services
+    exit "$status"
+}
+
+end_job()
+{
+    [[ -n $job ]] || return 0
+    if [[ -n $policy_is_ours ]]; then
+        say "Stopping as soon as the packages under way are whole"
+        wait "$job" || true
+    else
+        end_group "$job" TERM 10
+    fi
+    job=
+}
+
+catch_signals()
+{
+    trap leave EXIT
+    trap '[[ -n $stop_is_fine ]] || exit 129; exit 0' HUP
+    trap '[[ -n $stop_is_fine ]] || exit 130; exit 0' INT
+    trap '[[ -n $stop_is_fine ]] || exit 143; exit 0' TERM
+}
+
+# --- Debian packages
+
+# Print what is missing of the arguments, each of which may be `this|or-that`.
+missing_packages()
+{
+    local entry name
+    local -A installed=()
+    while read -r name entry; do
+        [[ $entry != installed ]] || installed[$name]=1
+    done < <(dpkg-query -W -f '${Package} ${db:Status-Status}\n' 2>/dev/null)
+    for entry in "$@"; do
+        for name in ${entry//|/ }; do
+            [[ ! -v installed[$name] ]] || continue 2
+        done
+        printf '%s\n' "${entry%%|*}"
+    done
+}
+
+need_packages()
+{
+    local missing
+    if ! command -v dpkg-query >/dev/null; then
+        say "This is no Debian, so it is up to you that these, or their like, are there: $*"
+        return
+    fi
+    ! is_root || clear_policy
+    mapfile -t missing < <(missing_packages "$@")
+    [[ ${#missing[@]} -gt 0 ]] || return 0
+    if ! is_root; then
+        printf 'Debian packages are missing. As root:\n\n' >&2
+        printf '    apt-get install --no-install-recommends %s\n\n' "${missing[*]}" >&2
+        exit 1
+    fi
+    install_packages "${missing[@]}"
+}
+
+# Services are forbidden to start only while packages are unpacked and set up. The slow part, in
+# which people press ctrl-C, is before that.
+install_packages()
+{
+    local -a get=(apt-get -y -q -o DPkg::Lock::Timeout=600)
+    local -a install=("${get[@]}" install --no-install-recommends)
+    export DEBIAN_FRONTEND=noninteractive
+    say "Installing Debian packages: $*"
+    run_job "${get[@]}" update || fail "apt-get update failed."
+    run_job "${install[@]}" --download-only "$@" || fail "apt-get could not fetch the packages."
+    lock_packages
+    forbid_services
+    run_job "${install[@]}" "$@" || fail "apt-get install failed."
+    allow_services
+    exec {packages_lock}<&-
+}
+
+# Another checkout may be at the same point.
+lock_packages()
+{
+    exec {packages_lock}</var/lib/dpkg
+    run_job flock --wait 600 "$packages_lock" || fail "Another ./autogen.sh is installing packages."
+}
+
+# invoke-rc.d(8) asks this program before it starts a service; 101 is no.
+readonly policy=/usr/sbin/policy-rc.d
+readonly policy_kept=$policy.before-postern
+readonly policy_mark='# Of autogen.sh, while it installs packages.'
+
+forbid_services()
+{
+    policy_is_ours=1
+    [[ ! -e $policy && ! -L $policy ]] || mv "$policy" "$policy_kept"
+    printf '#!/bin/sh\n%s\nexit 101\n' "$policy_mark" >"$policy"
+    chmod 755 "$policy"
+}
+
+allow_services()
+{
+    rm -f "$policy"
+    [[ ! -e $policy_kept && ! -L $policy_kept ]] || mv "$policy_kept" "$policy"
+    policy_is_ours=
+}
+
+# Ours stays behind when we are killed between the two.
+clear_policy()
+{
+    grep -qsxF "$policy_mark" "$policy" || return 0
+    lock_packages
+    ! grep -qsxF "$policy_mark" "$policy" || allow_services
+    exec {packages_lock}<&-
+}
+
+# --- building
+
+bootstrap()
+{
+    command -v autoreconf >/dev/null || fail "It takes the packages autoconf and automake."
+    say "Writing ./configure"
+    run_job autoreconf --install --warnings=all
+}
+
+# configure FOLDER [ARGUMENT...]
+configure()
+{
+    local folder=$1
+    shift
+    mkdir -p "$folder"
+    [[ -x configure ]] || bootstrap
+    say "Configuring $folder"
+    run_job in_folder "$folder" ../configure --quiet "$@" || fail "See $folder/config.log."
+}
+
+# Not `env --chdir`: configure shall see the path in $PWD, which may lead through plain_checkout's
+# link.
+in_folder()
+{
+    cd "$1" && exec "${@:2}"
+}
+
+build()
+{
+    # A checkout that was moved has to be told where it is.
+    grep -qsxF "abs_top_srcdir = $top" build/Makefile || configure build
+    say "Building"
+    run_job make -C build --no-print-directory -j"$build_jobs" || fail "It does not build."
+}
+
+# --- where a run keeps its things
+
+# The folder below /var/tmp that build/run leads to, when build/ itself will not do.
+outside_folder()
+{
+    local folder
+    mkdir -p build
+    if [[ -L build/run ]] && folder=$(readlink build/run) && belongs_here "$folder"; then
+        outside=$folder
+        return
+    fi
+    outside=$(mktemp -d /var/tmp/postern-XXXXXX)
+    chmod 755 "$outside"
+    if [[ -d build/run && ! -L build/run ]]; then
+        cp -a build/run/. "$outside"
+        rm -rf build/run
+    fi
+    ln -sfn "$top" "$outside/checkout"
+    ln -sfn "$outside" build/run
+}
+
+# /var/tmp is everybody's, so a folder counts only with the right owner; and when the checkout was
+# copied, build/run with it, the folder stays with the original.
+belongs_here()
+{
+    local owner
+    [[ $1 == /var/tmp/postern-* && -d $1 && ! -L $1 ]] || return
+    owner=$(stat -c %u "$1")
+    [[ $owner == "$EUID" || $owner == "$(stat -c %u .)" ]] || return
+    local before
+    before=$(readlink "$1/checkout") || return
+    if [[ $before != "$top" ]]; then
+        [[ $(readlink "$before/build/run") != "$1" ]] || return
+        ln -sfn "$top" "$1/checkout"
+    fi
+}
+
+# Autoconf and make take no path with quotes or blanks, so such a checkout is worked on through a
+# link that has neither.
+plain_checkout()
+{
+    [[ ! $top =~ $plain ]] || return 0
+    outside_folder
+    top=$outside/checkout
+    cd "$top"
+}
+
+# Can all that must reach it live in this folder? A clone below /root keeps other users out, and
+# some file systems have no owners or no sockets.
+is_suitable()
+{
+    local folder=$1 user status=0
+    [[ $folder =~ $plain && ${#folder} -le $run_path_max ]] || return
+    for user in "$database_user" "$worker_user"; do
+        mkdir "$folder/probe" && chown "$user" "$folder/probe" 2>/dev/null &&
+            as "$user" mkfifo "$folder/probe/pipe" 2>/dev/null || status=1
+        rm -rf "$folder/probe"
+    done
+    return "$status"
+}
+
+run_folder()
+{
+    run=$top/build/run
+    if [[ ! -L build/run ]]; then
+        mkdir -p build/run
+        chmod 755 build build/run
+    fi
+    if [[ -L build/run ]] || ! is_suitable "$run"; then
+        outside_folder
+        run=$outside
+        is_suitable "$run" || fail "$run is no place for a database and sockets."
+    fi
+    make_folders
+}
+
+make_folders()
+{
+    # Where others may write, root does not.
+    mkdir -p "$run"/{bin,log,nginx,pid,secret}
+    give "$run/mariadb" "$database_user"
+    give "$run/socket" "$worker_user"
+}
+
+# give FOLDER OWNER: with all that is in it, should it have been another's before. Others enter for
+# the sockets.
+give()
+{
+    mkdir -p "$1"
+    ! is_root || [[ $(stat -c %U "$1") == "$2" ]] || chown -R "$2" "$1"
+    chmod 755 "$1"
+}
+
+# private_file FILE OWNER: standard input, for the eyes of OWNER.
+private_file()
+{
+    (umask 077 && cat >"$1.new")
+    ! is_root || chown "$2" "$1.new"
+    mv "$1.new" "$1"
+}
+
+lock_run()
+{
+    mkdir -p build
+    [[ -w build ]] || fail "build/ belongs to $(stat -c %U build); run as that user, or with sudo."
+    exec {run_lock}<build # held as long as we live, by nobody who outlives us
+    flock --nonblock "$run_lock" || fail "./autogen.sh run is running in this checkout already."
+}
+
+# --- processes
+
+# as USER COMMAND...
+as()
+{
+    local user=$1
+    shift
+    if is_root; then
+        setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups -- "$@"
+    else
+        "$@"
+    fi
+}
+
+# start NAME USER COMMAND...: in the background, with a log and a process group of its own, so
+# that ctrl-C at the terminal is ours alone. It is told to end when we do, even by SIGKILL.
+start()
+{
+    local name=$1 user=$2
+    local -a dress=(setpriv --pdeathsig=TERM)
+    shift 2
+    ! is_root || dress+=(--reuid="$user" --regid="$(id -g "$user")" --init-groups)
+    [[ ! -e $run/log/$name.log ]] || mv "$run/log/$name.log" "$run/log/$name.log.1"
+    set -m
+    (cd "$run" && exec "${dress[@]}" -- "$@") \
+        </dev/null >"$run/log/$name.log" 2>&1 {run_lock}<&- &
+    set +m
+    part[$name]=$!
+    printf '%s\n' $! >"$run/pid/$name"
+}
+
+# Print the live processes of a group, with FOLDER only those that work in it or below.
+group_members()
+{
+    local group=$1 folder=${2-} stat fields
+    for stat in /proc/[0-9]*/stat; do
+        { read -r fields <"$stat"; } 2>/dev/null || continue
+        read -ra fields <<<"${fields##*) }" # behind the name: state, parent, group
+        [[ ${fields[2]-} == "$group" && ${fields[0]} != [ZX] ]] || continue
+        stat=${stat%/stat}
+        [[ -z $folder || $(readlink "$stat/cwd")/ == "$folder"/* ]] || continue
+        printf '%s\n' "${stat#/proc/}"
+    done
+}
+
+# end_group GROUP SIGNAL SECONDS: its leader is asked, what is left then is killed.
+end_group()
+{
+    local deadline=$((SECONDS + $3 + 1))
+    kill "-$2" "$1" 2>/dev/null || kill "-$2" -- "-$1" 2>/dev/null || return 0
+    while [[ -n $(group_members "$1") ]]; do
+        if ((SECONDS >= deadline)); then
+            kill -KILL -- "-$1" 2>/dev/null || true
+        fi
+        sleep 0.05
+    done
+}
+
+# end_part NAME GROUP: requests under way are finished, the database writes down what it has.
+end_part()
+{
+    case $1 in
+    nginx) end_group "$2" QUIT 5 ;;
+    mariadbd) end_group "$2" TERM 60 ;;
+    *) end_group "$2" TERM 15 ;;
+    esac
+    rm -f "$run/pid/$1"
+}
+
+# In this order, so that none misses what it rests on; `follow` tells the last lines.
+readonly parts=(nginx postern mariadbd follow)
+
+stop_parts()
+{
+    local name
+    [[ ${#part[@]} -gt 0 ]] || return 0
+    say "Stopping; the data stays in $top/build/run"
+    for name in "${parts[@]}"; do
+        [[ ! -v part[$name] ]] || end_part "$name" "${part[$name]}"
+    done
+    part=()
+}
+
+# A run that was killed takes its parts along, but these need a while, or were stopped themselves.
+stop_leftovers()
+{
+    local name group folder
+    folder=$(readlink -f build/run) && [[ -d $folder/pid ]] || return 0
+    run=$folder
+    for name in "${parts[@]}"; do
+        group=$(cat "$run/pid/$name" 2>/dev/null) || continue
+        if [[ $group =~ ^[0-9]+$ && -n $(group_members "$group" "$run") ]]; then
+            say "Stopping $name, left over from a run that was killed"
+            end_part "$name" "$group"
+        fi
+        rm -f "$run/pid/$name"
+    done
+}
+
+# until_true SECONDS WHAT COMMAND...: but no longer than all parts live.
+until_true()
+{
+    local deadline=$((SECONDS + $1)) what=$2 name
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        for name in "${!part[@]}"; do
+            [[ -n $(group_members "${part[$name]}") ]] || part_ended "$name"
+        done
+        ((SECONDS < deadline)) || fail "$what; see $run/log."
+        sleep 0.05
+    done
+}
+
+part_ended()
+{
+    tail -n 10 "$run/log/$1.log" >&2
+    [[ $1 != nginx ]] || tail -qn 3 "$run/nginx/nginx-error.log" >&2 || true
+    fail "$1 ended by itself, so all stops. Its log is $run/log/$1.log."
+}
+
+# --- run
+
+read_settings()
+{
+    port=${PORT:-8080}
+    [[ $port =~ ^[1-9][0-9]{0,4}$ && $port -le 65535 ]] || fail "PORT is no port: '$port'."
+    login_limit=${LOGIN_LIMIT:-on}
+    [[ $login_limit =~ ^(on|off)$ ]] || fail "LOGIN_LIMIT is on or off, and not '$login_limit'."
+    workers=${WORKERS:-$((4 * $(nproc) < 32 ? 4 * $(nproc) : 32))} # they mostly wait for the disk
+    hash_workers=${HASH_WORKERS:-$(nproc)}                         # and these for the processor
+    max_body=${MAX_BODY:-524288}
+    cors_origins=${CORS_ORIGINS-*}
+    # The environment beats the file, and this run must not reach another's database.
+    unset ENV DATABASE_URL{,_FILE} JWT_SECRET_KEY{,_FILE} LISTEN HASH_LISTEN WORKERS HASH_WORKERS \
+        SOCKET_GROUP MAX_BODY BASE_PATH CORS_ORIGINS LISTEN_FDS LISTEN_PID
+}
+
+# A server as root would be a needless risk, and mariadbd refuses.
+choose_users()
+{
+    database_user=$(id -u) worker_user=$database_user
+    ! is_root || { database_user=mysql worker_user=www-data; }
+}
+
+connects()
+{
+    (exec {web}<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null
+}
+
+random_hex()
+{
+    head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n'
+}
+
+percent_encode()
+{
+    local rest=$1 char
+    while [[ -n $rest ]]; do
+        char=${rest:0:1} rest=${rest:1}
+        [[ $char == [A-Za-z0-9._-] ]] || printf -v char '%%%02X' "'$char"
+        printf '%s' "$char"
+    done
+}
+
+# The password is in one file for each who reads it: us, a worker, mariadbd.
+write_secrets()
+{
+    local password
+    local keep=$run/secret
+    [[ -s $keep/jwt-key ]] || random_hex | private_file "$keep/jwt-key" "$worker_user"
+    [[ -s $keep/database-password ]] || random_hex | private_file "$keep/database-password" "$EUID"
+    password=$(<"$keep/database-password")
+    printf 'mysql://postern:%s@localhost/postern?socket=%s\n' "$password" \
+        "$(percent_encode "$run/mariadb/mariadb.sock")" |
+        private_file "$keep/database-url" "$worker_user"
+    private_file "$keep/database-init.sql" "$database_user" <<SQL
+CREATE DATABASE IF NOT EXISTS postern CHARACTER SET utf8mb4;
+CREATE USER IF NOT EXISTS postern@localhost;
+ALTER USER postern@localhost IDENTIFIED BY '$password';
+GRANT ALL PRIVILEGES ON postern.* TO postern@localhost;
+SQL
+}
+
+write_config()
+{
+    cat >"$run/postern.conf" <<CONF
+# Written anew by each ./autogen.sh run. What you set in the environment is stronger.
+ENV = development
+DATABASE_URL_FILE = $run/secret/database-url
+JWT_SECRET_KEY_FILE = $run/secret/jwt-key
+LISTEN = $run/socket/fast.sock
+HASH_LISTEN = $run/socket/hash.sock
+WORKERS = $workers
+HASH_WORKERS = $hash_workers
+MAX_BODY = $max_body
+BASE_PATH = /api
+CORS_ORIGINS = $cors_origins
+CONF
+    ! is_root || printf 'SOCKET_GROUP = %s\n' "$(id -gn "$worker_user")" >>"$run/postern.conf"
+}
+
+write_nginx()
+{
+    local user=''
+    ! is_root || user=$worker_user
+    LISTEN=$run/socket/fast.sock HASH_LISTEN=$run/socket/hash.sock RUN_DIR=$run/nginx \
+        NGINX_LISTEN=127.0.0.1:$port NGINX_USER=$user \
+        CORS_ORIGINS=$cors_origins LOGIN_LIMIT=$login_limit MAX_BODY=$max_body \
+        nginx/render "$run/nginx/conf"
+}
+
+# Everything that is not said is MariaDB's default: commits are on the disk when they are answered.
+write_mariadb()
+{
+    cat >"$run/mariadb.cnf" <<CNF
+[mariadbd]
+datadir = $run/mariadb/data
+socket = $run/mariadb/mariadb.sock
+pid-file = $run/mariadb/data/pid
+tmpdir = $run/mariadb/tmp
+init-file = $run/secret/database-init.sql
+skip-networking
+skip-name-resolve
+local-infile = OFF
+character-set-server = utf8mb4
+default-time-zone = +00:00
+innodb-buffer-pool-size = 256M
+CNF
+}
+
+# Made beside its place, so that it is there whole or not at all.
+make_database()
+{
+    local data=$run/mariadb/data
+    as "$database_user" mkdir -p "$run/mariadb/tmp"
+    [[ ! -d $data ]] || return 0
+    say "Making a database"
+    as "$database_user" rm -rf "$data.new"
+    (cd "$run" && as "$database_user" env TMPDIR="$run/mariadb/tmp" mariadb-install-db \
+        --no-defaults --datadir="$data.new" --skip-test-db --skip-name-resolve \
+        --auth-root-authentication-method=socket \
+        --auth-root-socket-user="$(id -un)") >"$run/log/mariadb-install-db.log" 2>&1 ||
+        fail "mariadb-install-db failed; see $run/log/mariadb-install-db.log."
+    as "$database_user" mv "$data.new" "$data"
+}
+
+start_database()
+{
+    make_database
+    start mariadbd "$database_user" mariadbd --defaults-file="$run/mariadb.cnf"
+    # Repair after a crash may take long.
+    until_true 300 "MariaDB does not answer" \
+        mariadb-admin --no-defaults --socket="$run/mariadb/mariadb.sock" --connect-timeout=5 ping
+}
+
+# A copy, for the workers' user may not reach build/, and make may want to write a new one.
+start_pool()
+{
+    local program=$run/bin/postern
+    install -m 755 build/postern "$program"
+    (cd "$run" && as "$worker_user" "$program" --config "$run/postern.conf" migrate) ||
+        fail "The database could not be brought up to date."
+    start postern "$worker_user" "$program" --config "$run/postern.conf" serve
+    until_true 20 "The workers do not come up" \
+        test -S "$run/socket/fast.sock" -a -S "$run/socket/hash.sock"
+}
+
+start_nginx()
+{
+    start nginx "$EUID" nginx -e "$run/nginx/nginx-error.log" -c "$run/nginx/conf/nginx.conf"
+    until_true 30 "The API does not get ready" is_ready
+}
+
+is_ready()
+{
+    local line=''
+    exec {web}<>"/dev/tcp/127.0.0.1/$port" || return
+    printf 'GET /api/ready HTTP/1.0\r\nHost: localhost\r\n\r\n' >&"$web"
+    read -r -t 5 line <&"$web" || true
+    exec {web}>&-
+    [[ $line == *" 200 "* ]]
+}
+
+announce()
+{
+    local sudo=''
+    [[ -z ${SUDO_USER-} ]] || sudo='sudo '
+    cat <<TEXT
+
+Postern answers on http://127.0.0.1:$port/api
+
+The first admin, whose password is read from standard input:
+    $sudo$(printf '%q' "$top/build/postern") --config $(printf '%q' "$top/build/run/postern.conf") \\
+        user add you@example.org --admin --password-stdin
+
+Logs are in $run/log; ctrl-C stops everything and leaves the data.
+
+TEXT
+}
+
+# Shows the log until one part ends; a signal ends us through its trap.
+follow()
+{
+    local name ended=''
+    set -m
+    setpriv --pdeathsig=TERM tail -qn +1 -F "$run/log/postern.log" \
+        "$run/nginx/nginx-access.log" "$run/nginx/nginx-error.log" 2>/dev/null {run_lock}<&- &
+    set +m
+    local watched=("${part[@]}")
+    part[follow]=$!
+    wait -n -p ended "${watched[@]}" || true
+    for name in "${!part[@]}"; do
+        [[ ${part[$name]} != "$ended" ]] || part_ended "$name"
+    done
+}
+
+run()
+{
+    read_settings
+    lock_run
+    stop_leftovers
+    ! connects || fail "Port $port is taken; try PORT=8081 ./autogen.sh run."
+    need_packages "${run_packages[@]}"
+    build
+    choose_users
+    run_folder
+    ulimit -S -n 8192 2>/dev/null || true # nginx has two descriptors for each request
+    write_secrets
+    write_config
+    write_mariadb
+    write_nginx
+    start_database
+    start_pool
+    start_nginx
+    stop_is_fine=1
+    announce
+    follow
+}
+
+# --- check
+
+check()
+{
+    need_packages "${run_packages[@]}" "${check_packages[@]}"
+    passed=0 failed=0
+    check_build build
+    check_build build-asan CC=clang --enable-sanitizers
+    printf '\n%d passed, %d failed\n' "$passed" "$failed"
+    [[ $failed -eq 0 ]]
+}
+
+# check_build FOLDER [ARGUMENT...]: a failure is counted, so that the other build is tried as well.
+check_build()
+{
+    local folder=$1 status=0
+    # Each time, for the packages that tests need may have come after the last.
+    configure "$@"
+    rm -f "$folder"/tests/*.trs
+    say "Building $folder and its tests"
+    if make_in "$folder" -j"$build_jobs" && make_in "$folder" -j"$build_jobs" check TESTS=; then
+        say "Testing $folder"
+        make_in "$folder" check || status=$?
+    else
+        status=1
+    fi
+    count_results "$folder" "$status"
+}
+
+make_in()
+{
+    run_job make -C "$1" --no-print-directory "${@:2}"
+}
+
+# count_results FOLDER STATUS: add to `passed` and `failed` what the programs' logs tell.
+count_results()
+{
+    local result log good bad before=$failed
+    say "Results of $1"
+    for result in "$1"/tests/*.trs; do
+        [[ -e $result ]] || break
+        log=${result%.trs}.log
+        read -r good bad < <(count_checks "$log" "$result")
+        printf '%-40s %5d passed, %d failed\n' "$(basename "$log" .log)" "$good" "$bad"
+        passed=$((passed + good)) failed=$((failed + bad))
+        [[ $bad -eq 0 ]] || cat "$log"
+    done
+    if [[ $2 -ne 0 && $failed -eq $before ]]; then
+        printf '%-40s %5d passed, %d failed\n' "make check in $1" 0 1
+        failed=$((failed + 1))
+    fi
+}
+
+# Check's own lines are "100%: Checks: 12, Failures: 0, Errors: 0". A program without one counts as
+# one test, and so does an end that its lines do not explain, such as a leak found at exit.
+count_checks()
+{
+    awk '
+        /^:test-result: / { ok = $2 == "PASS" || $2 == "SKIP"; skipped = $2 == "SKIP" }
+        /^[0-9]+%: Checks: [0-9]+, Failures: [0-9]+, Errors: [0-9]+$/ {
+            lines++; all += $3; bad += $5 + $7
+        }
+        END {
+            if (!ok && !bad) { bad = 1; all++ }
+            if (ok && !lines && !skipped) all = 1
+            print all - bad, bad + 0
+        }' <(cat "$1" "$2" 2>/dev/null)
+}
+
+usage()
+{
+    sed -n '3,/^$/s/^# \{0,1\}//p' autogen.sh
+}
+
+catch_signals
+plain_checkout
+case ${1-} in
+'') bootstrap ;;
+run) run ;;
+check) check ;;
+-h | --help | help) usage ;;
+*) usage >&2 && exit 2 ;;
+esac

@@ -1,0 +1,39 @@
+/* config.h -- settings from flags, environment and a file, over a table of fields. */
+#pragma once
+
+#include <stddef.h>
+
+#include "field.h"
+
+/* One `--name value` of the command line. */
+struct config_flag {
+    const char *name; /* as the field is called */
+    const char *value;
+};
+
+struct config_flags {
+    const struct config_flag *list;
+    size_t count;
+};
+
+/**
+ * Fill the struct at `ret` (zeroed, described by `r`) from the strongest source of each
+ * setting: a flag, the environment, the file at `path` (NULL: none), its preset.
+ *
+ * The field `max_body` is MAX_BODY in environment and file. The file has lines `NAME = value`;
+ * blank lines and lines that begin with `#` are skipped; an unknown name, a name twice and a
+ * line without `=` are errors that tell the line. For a FIELD_SECRET, NAME_FILE names a file
+ * that holds the value, up to its last newline; a secret has no flag. `ret_origins`, with
+ * one place per field, says where each came from: "flag", "environment", "PATH:LINE",
+ * "preset", or NULL for what is set nowhere. Texts live as long as `a`. INTERNAL with the
+ * fault in `cause`, never a secret.
+ */
+struct problem *config_load(struct arena *a, const struct record *r, struct config_flags flags,
+                            char *const *environment, const char *path, void *ret,
+                            const char **ret_origins) MUST_USE;
+
+/** The name of a setting in environment and file: upper case. */
+const char *config_name(struct arena *a, const struct field *f);
+
+/** The field that the flag `--max-body` belongs to; NULL for none, and for secrets. */
+const struct field *config_flag_field(const struct record *r, const char *flag);

@@ -1,0 +1,1165 @@
+#include "db.h"
+
+#include <ctype.h>
+#include <errmsg.h>
+#include <fcntl.h>
+#include <mysql.h>
+#include <mysqld_error.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "field.h"
+#include "problem.h"
+
+#define CONNECT_LIMIT_S 5
+#define READ_LIMIT_S 30 /* more than a statement may take, see SESSION */
+#define WRITE_LIMIT_S 30
+#define TRIES 4       /* of a statement or transaction, in all */
+#define PAUSE_US 4000 /* the longest before the second try; doubles */
+#define PAUSE_UNKNOWN_US                                                                           \
+    50000                    /* the same while asking how a commit ended: a restart takes as long */
+#define STATEMENTS_MAX 64    /* of one connection */
+#define TEXT_ROOM_FIRST 1024 /* bytes of a text column, until a longer one comes */
+#define TEXT_ROOM_KEPT (1024 * 1024)
+#define PORT_PRESET 3306
+
+/* The isolation is READ COMMITTED because REPEATABLE READ locks gaps, and so more than we ask for.
+ */
+#define SESSION                                                                                    \
+    "SET time_zone = '+00:00', autocommit = 1, tx_isolation = 'READ-COMMITTED',"                   \
+    " sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION',"           \
+    " innodb_lock_wait_timeout = 5, max_statement_time = "
+
+struct host {
+    const char *name;
+    unsigned port; /* 0: none given */
+};
+
+/* Where one column of a result goes. */
+struct column {
+    const struct field *field;
+    MYSQL_TIME time;
+    long long integer;
+    char *text; /* `room` bytes and one for a NUL */
+    size_t room;
+    unsigned long len;
+    my_bool is_null, error;
+};
+
+/* Where the value of one `?` stands while it is sent, unless it is borrowed. */
+struct slot {
+    MYSQL_TIME time;
+    long long integer;
+    char uuid[UUID_TEXT_SIZE];
+    unsigned long len;
+    my_bool is_null;
+};
+
+/* A statement that was prepared on this connection, bound to buffers of its own. */
+struct statement {
+    char *text;
+    size_t len;
+    const struct record *record;
+    MYSQL_STMT *handle;
+    uint64_t last_used;
+    struct slot *slots;
+    MYSQL_BIND *params;
+    size_t param_count;
+    struct column *columns;
+    MYSQL_BIND *results;
+    size_t column_count;
+    bool grown; /* a column has more than TEXT_ROOM_KEPT */
+    void *row;  /* one struct of `record` */
+};
+
+struct db {
+    char *parts; /* the URL, cut up; the strings below borrow from it */
+    size_t parts_size;
+    const char *user, *password, *name, *socket;
+    struct host *hosts;
+    size_t host_count, host; /* `host`: the one to begin with, and then the one in use */
+
+    MYSQL *mysql; /* NULL: not connected */
+    pid_t owner;
+    bool pinned, in_transaction;
+    bool busy;            /* rows are being handed out */
+    struct problem *doom; /* why the transaction under way cannot be committed any more */
+
+    struct statement statements[STATEMENTS_MAX];
+    size_t statement_count;
+    uint64_t uses;
+
+    uint64_t waited_ns;
+    uint64_t random;
+};
+
+/* One call of db_execute(), db_find() or db_each(), and what it shall do with the answer. */
+struct question {
+    const struct sql *sql;
+    struct db_args args;
+    bool harmless; /* may be asked again when the connection is lost */
+    struct problem *(*take)(struct db *, struct arena *, struct statement *, struct question *);
+    uint64_t matched;
+    void *ret_row;
+    bool found;
+    void (*each)(void *context, const void *row);
+    void *context;
+};
+
+static void *must(void *p)
+{
+    if (!p) {
+        fputs("postern: out of memory: db\n", stderr);
+        exit(EX_SOFTWARE);
+    }
+    return p;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* ---- the URL ---- */
+
+/* End `s` at the first `c` and return what follows; NULL when there is none. */
+static char *cut(char *s, char c)
+{
+    char *at = s ? strchr(s, c) : NULL;
+    if (at)
+        *at++ = '\0';
+    return at;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Undo percent-encoding (RFC 3986 section 2.1) in place; false when it is not well-formed. */
+static bool decode(char *s)
+{
+    char *to = s;
+    for (; *s; s++) {
+        if (*s != '%') {
+            *to++ = *s;
+            continue;
+        }
+        int high = hex_value(s[1]);
+        int low = high < 0 ? -1 : hex_value(s[2]);
+        if (low < 0 || high + low == 0)
+            return false;
+        *to++ = (char)(high << 4 | low);
+        s += 2;
+    }
+    *to = '\0';
+    return true;
+}
+
+static const char *parse_query(struct db *db, char *query)
+{
+    for (char *next; query; query = next) {
+        next = cut(query, '&');
+        char *value = cut(query, '=');
+        if (strcmp(query, "socket") != 0)
+            return "the only parameter it may have is socket";
+        if (!value || !*value || !decode(value))
+            return "socket is not a path";
+        db->socket = value;
+    }
+    return NULL;
+}
+
+static const char *parse_host(struct db *db, char *s)
+{
+    char *port;
+    struct host *host = &db->hosts[db->host_count++];
+    if (*s == '[') { /* IPv6 */
+        char *behind = cut(s++, ']');
+        if (!behind || (*behind && *behind != ':'))
+            return "a host is malformed";
+        port = *behind ? behind + 1 : NULL;
+    } else {
+        port = cut(s, ':');
+    }
+    if (!decode(s))
+        return "a host is malformed";
+    if (!*s && !db->socket)
+        return "the host is missing";
+    host->name = *s ? s : "localhost";
+    if (!port)
+        return NULL;
+    char *end;
+    unsigned long n = strtoul(port, &end, 10);
+    if (!isdigit((unsigned char)*port) || *end || n < 1 || n > 65535)
+        return "a port is not a number from 1 to 65535";
+    host->port = (unsigned)n;
+    return NULL;
+}
+
+static const char *parse_hosts(struct db *db, char *list)
+{
+    size_t count = 1;
+    for (const char *s = list; *s; s++)
+        count += *s == ',';
+    db->hosts = must(calloc(count, sizeof *db->hosts));
+    const char *wrong = NULL;
+    for (char *next; list && !wrong; list = next) {
+        next = cut(list, ',');
+        wrong = parse_host(db, list);
+    }
+    return wrong;
+}
+
+/* Cut `url` up and point into it from `db`; what is wrong with it, or NULL. */
+static const char *parse(struct db *db, char *url)
+{
+    static const char scheme[] = "mysql://";
+    if (strncmp(url, scheme, strlen(scheme)) != 0)
+        return "it does not begin with mysql://";
+    char *user = url + strlen(scheme);
+    char *name = cut(user, '/');
+    char *query = cut(name, '?');
+    char *hosts = strrchr(user, '@');
+    if (!hosts)
+        return "the user is missing";
+    *hosts++ = '\0';
+    char *password = cut(user, ':');
+    if (!*user || !decode(user) || (password && !decode(password)))
+        return "the user or the password is malformed";
+    if (!name || !*name || !decode(name))
+        return "the name of the database is missing or malformed";
+    db->user = user;
+    db->password = password;
+    db->name = name;
+    const char *wrong = parse_query(db, query);
+    return wrong ? wrong : parse_hosts(db, hosts);
+}
+
+struct problem *db_open(struct arena *a, const char *url, struct db **ret)
+{
+    struct db *db = must(calloc(1, sizeof *db));
+    db->parts = must(strdup(url));
+    db->parts_size = strlen(url);
+    const char *wrong = parse(db, db->parts);
+    if (wrong) {
+        db_close(db);
+        return problem_because(a, &problem_internal, "the database URL is not usable: %s", wrong);
+    }
+    *ret = db;
+    return NULL;
+}
+
+void db_close(struct db *db)
+{
+    if (!db)
+        return;
+    db_disconnect(db);
+    wipe(db->parts, db->parts_size); /* the password */
+    free(db->parts);
+    free(db->hosts);
+    free(db);
+}
+
+/* ---- the connection ---- */
+
+static void release_statement(struct statement *s)
+{
+    if (s->handle)
+        mysql_stmt_close(s->handle);
+    for (size_t i = 0; i < s->column_count; i++)
+        free(s->columns[i].text);
+    free(s->columns);
+    free(s->results);
+    free(s->slots);
+    free(s->params);
+    free(s->row);
+    free(s->text);
+    *s = (struct statement){0};
+}
+
+/* A child's copy of its parent's connection: closing it must not say good-bye to the server in
+ * the parent's name, so the farewell goes nowhere. */
+static void muffle(MYSQL *mysql)
+{
+    int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (nowhere < 0 || dup2(nowhere, (int)mysql_get_socket(mysql)) < 0)
+        abort();
+    close(nowhere);
+}
+
+void db_disconnect(struct db *db)
+{
+    if (!db->mysql)
+        return;
+    if (db->owner != getpid())
+        muffle(db->mysql);
+    mysql_close(db->mysql); /* first: then the statements are closed without a message for each */
+    for (size_t i = 0; i < db->statement_count; i++)
+        release_statement(&db->statements[i]);
+    db->statement_count = 0;
+    db->mysql = NULL;
+}
+
+static void set_options(MYSQL *mysql, const struct host *host, bool by_socket, bool unlimited)
+{
+    unsigned connect_s = CONNECT_LIMIT_S;
+    unsigned read_s = unlimited ? 0 : READ_LIMIT_S;
+    unsigned write_s = WRITE_LIMIT_S;
+    unsigned local_infile = 0; /* no server shall ask for our files */
+    unsigned tcp = MYSQL_PROTOCOL_TCP;
+    my_bool reconnect = 0; /* it would lose transactions without a word */
+    mysql_options(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &connect_s);
+    mysql_options(mysql, MYSQL_OPT_READ_TIMEOUT, &read_s);
+    mysql_options(mysql, MYSQL_OPT_WRITE_TIMEOUT, &write_s);
+    mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &local_infile);
+    mysql_options(mysql, MYSQL_OPT_RECONNECT, &reconnect);
+    mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    if (!by_socket && host->port) /* else `localhost` would mean the library's preset socket */
+        mysql_options(mysql, MYSQL_OPT_PROTOCOL, &tcp);
+}
+
+static struct problem *connect_to(struct db *db, struct arena *a, const struct host *host)
+{
+    const char *session = db->pinned ? SESSION "0" : SESSION "10";
+    bool by_socket = db->socket && strcmp(host->name, "localhost") == 0;
+    unsigned port = host->port ? host->port : PORT_PRESET;
+    MYSQL *mysql = must(mysql_init(NULL));
+    set_options(mysql, host, by_socket, db->pinned);
+    if (!mysql_real_connect(mysql, host->name, db->user, db->password, db->name, port,
+                            by_socket ? db->socket : NULL, CLIENT_FOUND_ROWS) ||
+        mysql_real_query(mysql, session, strlen(session))) {
+        struct problem *p = problem_because(a, &problem_unavailable, "database at %s: %u: %s",
+                                            host->name, mysql_errno(mysql), mysql_error(mysql));
+        mysql_close(mysql);
+        return p;
+    }
+    db->mysql = mysql;
+    db->owner = getpid();
+    return NULL;
+}
+
+/* Try the hosts in order, beginning with `db->host`. */
+static struct problem *connect_any(struct db *db, struct arena *a)
+{
+    struct problem *p = NULL;
+    size_t first = db->host;
+    uint64_t began = now_ns();
+    for (size_t i = 0; i < db->host_count; i++) {
+        db->host = (first + i) % db->host_count;
+        p = connect_to(db, a, &db->hosts[db->host]);
+        if (!p)
+            break;
+    }
+    if (p)
+        db->host = 0;
+    db->waited_ns += now_ns() - began;
+    return p;
+}
+
+/* Be connected, or say why no statement may run now. */
+static struct problem *ready(struct db *db, struct arena *a)
+{
+    if (db->busy)
+        abort(); /* `each` uses the connection that its row comes from */
+    if (db->doom)
+        return db->doom;
+    if (db->mysql && db->owner != getpid())
+        db_disconnect(db);
+    if (db->mysql)
+        return NULL;
+    if (!db->in_transaction && !db->pinned)
+        return connect_any(db, a);
+    struct problem *p = problem_because(
+        a, &problem_unavailable, "the connection is gone, and with it what its session held");
+    if (db->in_transaction) {
+        p->retry = RETRY_AGAIN;
+        db->doom = p;
+    }
+    return p;
+}
+
+struct problem *db_pin(struct db *db, struct arena *a)
+{
+    db_disconnect(db);
+    db->pinned = true;
+    struct problem *p = connect_any(db, a);
+    if (p)
+        db->pinned = false;
+    return p;
+}
+
+void db_unpin(struct db *db)
+{
+    db_disconnect(db);
+    db->pinned = false;
+}
+
+/* ---- failures ---- */
+
+enum failure {
+    FAILURE_OTHER,
+    FAILURE_LOST,       /* with the answer; whether the statement was carried out is not known */
+    FAILURE_NOT_SENT,   /* the connection was gone before the statement went out */
+    FAILURE_CONFLICT,   /* with another transaction */
+    FAILURE_ELSEWHERE,  /* this server does not take writes; another one may */
+    FAILURE_OVERLOADED, /* too much of something; trying again makes it worse */
+    FAILURE_DUPLICATE,
+    FAILURE_REFERENCE,
+};
+
+/*
+ * CR_SERVER_GONE_ERROR means that Connector/C could not hand the whole packet to the kernel (it
+ * says CR_SERVER_LOST when the answer does not come), and a server does not act on part of a
+ * packet. On a unix socket that the server has closed, for idleness or a restart, send() fails with
+ * EPIPE at once, so nothing is in doubt. Over TCP the first send() succeeds even so, which gives
+ * CR_SERVER_LOST: then only what is harmless is tried again.
+ */
+static enum failure failure_of(unsigned number)
+{
+    switch (number) {
+    case CR_SERVER_GONE_ERROR:
+        return FAILURE_NOT_SENT;
+    case CR_SERVER_LOST:
+    case CR_SERVER_LOST_EXTENDED:
+    case ER_SERVER_SHUTDOWN:
+    case ER_ABORTING_CONNECTION:
+    case ER_CONNECTION_KILLED:
+        return FAILURE_LOST;
+    case ER_LOCK_DEADLOCK:
+    case ER_LOCK_WAIT_TIMEOUT:
+    case ER_CHECKREAD:
+        return FAILURE_CONFLICT;
+    case ER_UNKNOWN_COM_ERROR: /* a Galera node that is not ready */
+    case ER_OPTION_PREVENTS_STATEMENT:
+        return FAILURE_ELSEWHERE;
+    case ER_CON_COUNT_ERROR:
+    case ER_TOO_MANY_USER_CONNECTIONS:
+    case ER_USER_LIMIT_REACHED:
+    case ER_STATEMENT_TIMEOUT:
+    case ER_DISK_FULL:
+    case ER_RECORD_FILE_FULL:
+        return FAILURE_OVERLOADED;
+    case ER_DUP_ENTRY:
+        return FAILURE_DUPLICATE;
+    case ER_ROW_IS_REFERENCED_2:
+    case ER_NO_REFERENCED_ROW_2:
+        return FAILURE_REFERENCE;
+    default:
+        return FAILURE_OTHER;
+    }
+}
+
+/* The text between the last `before` and the next `quote`: the name of a key in a message. */
+static const char *quoted(struct arena *a, const char *message, const char *before, char quote)
+{
+    const char *name = NULL;
+    for (const char *at = message; (at = strstr(at, before)); at++)
+        name = at + strlen(before);
+    const char *end = name ? strchr(name, quote) : NULL;
+    return end ? arena_copy(a, name, (size_t)(end - name)) : NULL;
+}
+
+/* A duplicate's message holds the value, which is not for the log; its key is called
+ * `uq_users_email` by MariaDB, and `users.uq_users_email` by others. */
+static struct problem *duplicate(struct arena *a, unsigned number, const char *message)
+{
+    const char *key = quoted(a, message, "for key '", '\'');
+    const char *dot = key ? strrchr(key, '.') : NULL;
+    struct problem *p = problem_because(a, &problem_internal, "%u: duplicate entry for key %s",
+                                        number, key ? key : "unknown");
+    p->constraint = dot ? dot + 1 : key;
+    return p;
+}
+
+static struct problem *describe(struct arena *a, enum failure failure, unsigned number,
+                                const char *message)
+{
+    if (failure == FAILURE_DUPLICATE)
+        return duplicate(a, number, message);
+    bool internal = failure == FAILURE_OTHER || failure == FAILURE_REFERENCE;
+    struct problem *p = problem_because(a, internal ? &problem_internal : &problem_unavailable,
+                                        "%u: %s", number, message);
+    if (failure == FAILURE_REFERENCE)
+        p->constraint = quoted(a, message, "CONSTRAINT `", '`');
+    return p;
+}
+
+static bool ends_connection(enum failure failure, unsigned number)
+{
+    return failure == FAILURE_LOST || failure == FAILURE_NOT_SENT || failure == FAILURE_ELSEWHERE ||
+           (failure == FAILURE_OTHER && IS_MYSQL_ERROR(number)); /* the library has lost its way */
+}
+
+/* Turn an error into a problem, and leave `db` as the error demands. `harmless`: the statement
+ * changes nothing, or was only prepared. */
+static struct problem *failed(struct db *db, struct arena *a, bool harmless, unsigned number,
+                              const char *message)
+{
+    enum failure failure = failure_of(number);
+    struct problem *p = describe(a, failure, number, message); /* before `message` is freed */
+    bool ends = ends_connection(failure, number);
+    if (ends)
+        db_disconnect(db);
+    if (failure == FAILURE_ELSEWHERE)
+        db->host = (db->host + 1) % db->host_count;
+    else if (ends)
+        db->host = 0;
+
+    if (failure == FAILURE_NOT_SENT || failure == FAILURE_CONFLICT || failure == FAILURE_ELSEWHERE)
+        p->retry = RETRY_AGAIN;
+    if (failure == FAILURE_LOST)
+        p->retry = harmless || db->in_transaction ? RETRY_AGAIN : RETRY_UNKNOWN;
+    if (db->in_transaction && (ends || failure == FAILURE_CONFLICT))
+        db->doom = p;
+    return p;
+}
+
+static struct problem *statement_failed(struct db *db, struct arena *a, bool harmless,
+                                        const struct statement *s)
+{
+    return failed(db, a, harmless, mysql_stmt_errno(s->handle), mysql_stmt_error(s->handle));
+}
+
+/* Sleep a random time, so that those who ran into each other do not meet again: up to
+ * `longest_us`, and twice as long with each try. */
+static void pause_before_try(struct db *db, unsigned tries, unsigned longest_us)
+{
+    if (!db->random)
+        db->random = now_ns() | 1;  /* not zero, which would stay so */
+    db->random ^= db->random << 13; /* Marsaglia's xorshift64 */
+    db->random ^= db->random >> 7;
+    db->random ^= db->random << 17;
+    unsigned us = (unsigned)(db->random >> 32) % (longest_us << (tries - 1));
+    struct timespec t = {us / 1000000, us % 1000000 * 1000};
+    nanosleep(&t, NULL); /* cut short by a signal, it is just as good */
+}
+
+/* After try number `tries` of what came to `p`: shall there be another? Sleeps before it. */
+static bool shall_try_again(struct db *db, const struct problem *p, unsigned tries)
+{
+    if (!p || p->retry != RETRY_AGAIN || tries == TRIES)
+        return false;
+    if (db->mysql) /* a lost connection is replaced at once */
+        pause_before_try(db, tries, PAUSE_US);
+    return true;
+}
+
+bool db_is_violation(const struct problem *p, const char *constraint)
+{
+    return p && p->constraint && strcmp(p->constraint, constraint) == 0;
+}
+
+bool db_is_missing_table(const struct problem *p)
+{
+    static const char number[] = "1146:"; /* ER_NO_SUCH_TABLE, as describe() writes it */
+    return p && p->cause && strncmp(p->cause, number, strlen(number)) == 0;
+}
+
+uint64_t db_take_time_ns(struct db *db)
+{
+    uint64_t waited_ns = db->waited_ns;
+    db->waited_ns = 0;
+    return waited_ns;
+}
+
+/* ---- preparing statements, and binding their columns ---- */
+
+static bool is_one_of(enum enum_field_types type, const enum enum_field_types *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i] == type)
+            return true;
+    return false;
+}
+#define IS_ONE_OF(type, ...)                                                                       \
+    is_one_of(type, (const enum enum_field_types[]){__VA_ARGS__},                                  \
+              sizeof((const enum enum_field_types[]){__VA_ARGS__}) /                               \
+                  sizeof(enum enum_field_types))
+
+/* Does a column of this kind fit such a field? A sum of integers is a decimal without digits
+ * behind the point. */
+static bool fits(enum field_type type, const MYSQL_FIELD *meta)
+{
+    switch (type) {
+    case FIELD_TEXT:
+    case FIELD_CHOICE:
+    case FIELD_UUID:
+        return IS_ONE_OF(meta->type, MYSQL_TYPE_VARCHAR, MYSQL_TYPE_VAR_STRING, MYSQL_TYPE_STRING,
+                         MYSQL_TYPE_TINY_BLOB, MYSQL_TYPE_BLOB, MYSQL_TYPE_MEDIUM_BLOB,
+                         MYSQL_TYPE_LONG_BLOB, MYSQL_TYPE_ENUM, MYSQL_TYPE_JSON);
+    case FIELD_INTEGER:
+    case FIELD_BOOLEAN:
+        return IS_ONE_OF(meta->type, MYSQL_TYPE_TINY, MYSQL_TYPE_SHORT, MYSQL_TYPE_INT24,
+                         MYSQL_TYPE_LONG, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_YEAR) ||
+               (meta->type == MYSQL_TYPE_NEWDECIMAL && meta->decimals == 0);
+    case FIELD_TIME:
+        return IS_ONE_OF(meta->type, MYSQL_TYPE_DATETIME, MYSQL_TYPE_TIMESTAMP);
+    }
+    return false;
+}
+
+static void set_text_room(struct column *c, MYSQL_BIND *bind, size_t room)
+{
+    c->text = must(realloc(c->text, room + 1));
+    c->room = room;
+    bind->buffer = c->text;
+    bind->buffer_length = room;
+}
+
+static void bind_column(struct column *c, MYSQL_BIND *bind, const MYSQL_FIELD *meta)
+{
+    bind->length = &c->len;
+    bind->is_null = &c->is_null;
+    bind->error = &c->error;
+    switch (c->field->type) {
+    case FIELD_TEXT:
+    case FIELD_CHOICE:
+    case FIELD_UUID:
+        bind->buffer_type = MYSQL_TYPE_STRING;
+        set_text_room(c, bind, meta->length < TEXT_ROOM_FIRST ? meta->length : TEXT_ROOM_FIRST);
+        break;
+    case FIELD_INTEGER:
+    case FIELD_BOOLEAN:
+        bind->buffer_type = MYSQL_TYPE_LONGLONG;
+        bind->buffer = &c->integer;
+        break;
+    case FIELD_TIME:
+        bind->buffer_type = MYSQL_TYPE_DATETIME;
+        bind->buffer = &c->time;
+        break;
+    }
+}
+
+/* Columns meet fields by name, once. */
+static struct problem *bind_columns(struct arena *a, struct statement *s)
+{
+    size_t count = mysql_stmt_field_count(s->handle);
+    const MYSQL_FIELD *meta = mariadb_stmt_fetch_fields(s->handle);
+    if (!count)
+        return NULL;
+    if (!s->record)
+        return problem_because(a, &problem_internal, "rows without a record: %s", s->text);
+    s->columns = must(calloc(count, sizeof *s->columns));
+    s->results = must(calloc(count, sizeof *s->results));
+    s->row = must(calloc(1, s->record->size));
+    s->column_count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct column *c = &s->columns[i];
+        c->field = record_find(s->record, meta[i].name);
+        if (!c->field || !fits(c->field->type, &meta[i]))
+            return problem_because(a, &problem_internal, "column %s %s %s: %s", meta[i].name,
+                                   c->field ? "does not fit its field in" : "has no field in",
+                                   s->record->name, s->text);
+        bind_column(c, &s->results[i], &meta[i]);
+    }
+    if (mysql_stmt_bind_result(s->handle, s->results))
+        return problem_because(a, &problem_internal, "%s", mysql_stmt_error(s->handle));
+    return NULL;
+}
+
+static struct problem *prepare(struct db *db, struct arena *a, struct statement *s)
+{
+    s->handle = must(mysql_stmt_init(db->mysql));
+    uint64_t began = now_ns();
+    int rc = mysql_stmt_prepare(s->handle, s->text, s->len);
+    db->waited_ns += now_ns() - began;
+    if (rc)
+        return statement_failed(db, a, true, s);
+    s->param_count = mysql_stmt_param_count(s->handle);
+    s->slots = must(calloc(s->param_count + 1, sizeof *s->slots)); /* never of no bytes */
+    s->params = must(calloc(s->param_count + 1, sizeof *s->params));
+    for (size_t i = 0; i < s->param_count; i++) {
+        s->params[i].buffer_type = MYSQL_TYPE_STRING;
+        s->params[i].length = &s->slots[i].len;
+        s->params[i].is_null = &s->slots[i].is_null;
+    }
+    return bind_columns(a, s);
+}
+
+/* A place for one more statement, if need be that of the one not used for longest. */
+static struct statement *free_place(struct db *db)
+{
+    if (db->statement_count < STATEMENTS_MAX)
+        return &db->statements[db->statement_count++];
+    struct statement *oldest = db->statements;
+    for (size_t i = 1; i < STATEMENTS_MAX; i++)
+        if (db->statements[i].last_used < oldest->last_used)
+            oldest = &db->statements[i];
+    release_statement(oldest);
+    return oldest;
+}
+
+/* Statements are told apart by what they say: a text may be composed anew in some arena each
+ * time, or another one stand in its place. */
+static struct statement *find_statement(struct db *db, const struct sql *sql, size_t len)
+{
+    for (size_t i = 0; i < db->statement_count; i++) {
+        struct statement *s = &db->statements[i];
+        if (s->len == len && s->record == sql->row && memcmp(s->text, sql->text, len) == 0)
+            return s;
+    }
+    return NULL;
+}
+
+static struct problem *get_statement(struct db *db, struct arena *a, const struct sql *sql,
+                                     struct statement **ret)
+{
+    size_t len = strlen(sql->text);
+    struct statement *s = find_statement(db, sql, len);
+    if (!s) {
+        struct statement new = {.len = len, .record = sql->row};
+        new.text = must(strdup(sql->text));
+        struct problem *p = prepare(db, a, &new);
+        if (p) {
+            release_statement(&new);
+            return p;
+        }
+        s = free_place(db);
+        *s = new; /* bound are arrays of its own, which do not move */
+    }
+    s->last_used = ++db->uses;
+    *ret = s;
+    return NULL;
+}
+
+/* ---- values out ---- */
+
+struct db_arg db_text(struct text t)
+{
+    return (struct db_arg){.type = t.data ? DB_TEXT : DB_NULL, .text = t};
+}
+
+struct db_arg db_bytes(const void *data, size_t len)
+{
+    return (struct db_arg){.type = data ? DB_BYTES : DB_NULL, .text = {data, len}};
+}
+
+struct db_arg db_integer(int64_t n)
+{
+    return (struct db_arg){.type = DB_INTEGER, .integer = n};
+}
+
+struct db_arg db_time(struct instant t)
+{
+    return (struct db_arg){.type = DB_TIME, .time = t};
+}
+
+struct db_arg db_uuid(struct uuid id)
+{
+    return (struct db_arg){.type = DB_UUID, .uuid = id};
+}
+
+static MYSQL_TIME time_out(struct instant t)
+{
+    struct civil c = instant_to_civil(t);
+    return (MYSQL_TIME){
+        .year = (unsigned)c.year,
+        .month = (unsigned)c.month,
+        .day = (unsigned)c.day,
+        .hour = (unsigned)c.hour,
+        .minute = (unsigned)c.minute,
+        .second = (unsigned)c.second,
+        .second_part = (unsigned)c.us,
+        .time_type = MYSQL_TIMESTAMP_DATETIME,
+    };
+}
+
+static void set_param(MYSQL_BIND *bind, struct slot *slot, const struct db_arg *arg)
+{
+    slot->is_null = arg->type == DB_NULL;
+    switch (arg->type) {
+    case DB_NULL: /* keeps the type of the call before */
+        break;
+    case DB_TEXT:
+    case DB_BYTES:
+        bind->buffer_type = arg->type == DB_TEXT ? MYSQL_TYPE_STRING : MYSQL_TYPE_BLOB;
+        bind->buffer = (void *)(uintptr_t)arg->text.data; /* only read, whatever its type says */
+        slot->len = arg->text.len;
+        break;
+    case DB_INTEGER:
+        bind->buffer_type = MYSQL_TYPE_LONGLONG;
+        bind->buffer = &slot->integer;
+        slot->integer = arg->integer;
+        break;
+    case DB_TIME:
+        bind->buffer_type = MYSQL_TYPE_DATETIME;
+        bind->buffer = &slot->time;
+        slot->time = time_out(arg->time);
+        break;
+    case DB_UUID:
+        bind->buffer_type = MYSQL_TYPE_STRING;
+        bind->buffer = slot->uuid;
+        slot->len = UUID_TEXT_SIZE - 1;
+        uuid_format(&arg->uuid, slot->uuid);
+        break;
+    }
+}
+
+static struct problem *bind_args(struct arena *a, struct statement *s, struct db_args args)
+{
+    if (args.count != s->param_count)
+        return problem_because(a, &problem_internal, "%zu values for %zu question marks: %s",
+                               args.count, s->param_count, s->text);
+    for (size_t i = 0; i < args.count; i++)
+        set_param(&s->params[i], &s->slots[i], &args.list[i]);
+    /* Each time, since texts lie elsewhere each time: it copies the array and costs two bytes
+     * per value on the wire. */
+    if (args.count && mysql_stmt_bind_param(s->handle, s->params))
+        return problem_because(a, &problem_internal, "%s", mysql_stmt_error(s->handle));
+    return NULL;
+}
+
+/* ---- rows in ---- */
+
+static struct problem *unfit(struct arena *a, const struct column *c)
+{
+    return problem_because(a, &problem_internal, "column %s holds what its field cannot",
+                           c->field->name);
+}
+
+static struct instant time_in(const MYSQL_TIME *t)
+{
+    return instant_from_civil((struct civil){
+        .year = (int)t->year,
+        .month = (int)t->month,
+        .day = (int)t->day,
+        .hour = (int)t->hour,
+        .minute = (int)t->minute,
+        .second = (int)t->second,
+        .us = (int)t->second_part,
+    });
+}
+
+static struct problem *choice_in(struct arena *a, const struct column *c, unsigned *ret)
+{
+    for (unsigned i = 0; c->field->choices[i]; i++) {
+        if (strcmp(c->field->choices[i], c->text) == 0) {
+            *ret = i;
+            return NULL;
+        }
+    }
+    return unfit(a, c);
+}
+
+/* Put a column's value into its member of the statement's row; NULL is the zero value. */
+static struct problem *store(struct arena *a, const struct statement *s, struct column *c)
+{
+    void *member = (char *)s->row + c->field->offset;
+    switch (c->field->type) {
+    case FIELD_TEXT:
+        *(struct text *)member = c->is_null ? (struct text){0} : (struct text){c->text, c->len};
+        return NULL;
+    case FIELD_INTEGER:
+        *(int64_t *)member = c->is_null ? 0 : c->integer;
+        return NULL;
+    case FIELD_BOOLEAN:
+        *(bool *)member = !c->is_null && c->integer != 0;
+        return NULL;
+    case FIELD_TIME:
+        *(struct instant *)member = c->is_null ? (struct instant){0} : time_in(&c->time);
+        return NULL;
+    case FIELD_CHOICE:
+        *(unsigned *)member = 0;
+        return c->is_null ? NULL : choice_in(a, c, member);
+    case FIELD_UUID:
+        *(struct uuid *)member = (struct uuid){0};
+        if (c->is_null || uuid_parse(c->text, c->len, member))
+            return NULL;
+        return unfit(a, c);
+    }
+    return unfit(a, c);
+}
+
+/* A row had texts longer than their buffers: let these grow, and read what was cut off. The larger
+ * buffers stay, so that a list pays once. */
+static struct problem *fetch_rest(struct arena *a, struct statement *s)
+{
+    for (size_t i = 0; i < s->column_count; i++) {
+        struct column *c = &s->columns[i];
+        MYSQL_BIND *bind = &s->results[i];
+        if (c->is_null || !c->error)
+            continue;
+        if (bind->buffer_type != MYSQL_TYPE_STRING)
+            return unfit(a, c);
+        set_text_room(c, bind, c->len + c->len / 4);
+        s->grown |= c->room > TEXT_ROOM_KEPT;
+        if (mysql_stmt_fetch_column(s->handle, bind, (unsigned)i, 0))
+            return problem_because(a, &problem_internal, "%s", mysql_stmt_error(s->handle));
+    }
+    if (mysql_stmt_bind_result(s->handle, s->results))
+        return problem_because(a, &problem_internal, "%s", mysql_stmt_error(s->handle));
+    return NULL;
+}
+
+/* Read the next row into `s->row`; `*ret_more` is false when there is none. */
+static struct problem *next_row(struct db *db, struct arena *a, struct statement *s, bool harmless,
+                                bool *ret_more)
+{
+    uint64_t began = now_ns();
+    int rc = mysql_stmt_fetch(s->handle);
+    db->waited_ns += now_ns() - began;
+    struct problem *p = NULL;
+    *ret_more = rc == 0 || rc == MYSQL_DATA_TRUNCATED;
+    if (rc == MYSQL_NO_DATA)
+        return NULL;
+    if (!*ret_more)
+        return statement_failed(db, a, harmless, s);
+    if (rc == MYSQL_DATA_TRUNCATED)
+        p = fetch_rest(a, s);
+    for (size_t i = 0; i < s->column_count && !p; i++) {
+        struct column *c = &s->columns[i];
+        if (c->text && !c->is_null)
+            c->text[c->len] = '\0';
+        p = store(a, s, c);
+    }
+    return p;
+}
+
+/* Skip what is left of the result, and give back buffers that grew out of proportion. */
+static void finish(struct statement *s)
+{
+    mysql_stmt_free_result(s->handle);
+    if (!s->grown)
+        return;
+    for (size_t i = 0; i < s->column_count; i++)
+        if (s->columns[i].room > TEXT_ROOM_KEPT)
+            set_text_room(&s->columns[i], &s->results[i], TEXT_ROOM_FIRST);
+    s->grown = mysql_stmt_bind_result(s->handle, s->results) != 0;
+}
+
+/* ---- asking ---- */
+
+static struct problem *take_count(struct db *db, struct arena *a, struct statement *s,
+                                  struct question *q)
+{
+    (void)db;
+    if (s->column_count)
+        return problem_because(a, &problem_internal, "rows where none are taken: %s", s->text);
+    q->matched = mysql_stmt_affected_rows(s->handle);
+    return NULL;
+}
+
+static void own_texts(struct arena *a, const struct statement *s, void *row)
+{
+    for (size_t i = 0; i < s->column_count; i++) {
+        const struct field *f = s->columns[i].field;
+        if (f->type == FIELD_TEXT) {
+            struct text *t = (void *)((char *)row + f->offset);
+            *t = arena_text(a, *t);
+        }
+    }
+}
+
+/* The row is handed out when the server has said that all went well. */
+static struct problem *take_one(struct db *db, struct arena *a, struct statement *s,
+                                struct question *q)
+{
+    bool more;
+    struct problem *p = next_row(db, a, s, q->harmless, &more);
+    if (p || !more)
+        return p;
+    void *row = arena_copy(a, s->row, s->record->size);
+    own_texts(a, s, row);
+    p = next_row(db, a, s, q->harmless, &more);
+    if (p)
+        return p;
+    memcpy(q->ret_row, row, s->record->size);
+    q->found = true;
+    return NULL;
+}
+
+static struct problem *take_each(struct db *db, struct arena *a, struct statement *s,
+                                 struct question *q)
+{
+    for (;;) {
+        bool more;
+        struct problem *p = next_row(db, a, s, q->harmless, &more);
+        if (p || !more)
+            return p;
+        q->found = true;
+        db->busy = true;
+        q->each(q->context, s->row);
+        db->busy = false;
+    }
+}
+
+static struct problem *ask_once(struct db *db, struct arena *a, struct question *q)
+{
+    struct statement *s = NULL;
+    struct problem *p = ready(db, a);
+    if (!p)
+        p = get_statement(db, a, q->sql, &s);
+    if (!p)
+        p = bind_args(a, s, q->args);
+    if (p)
+        return p;
+    uint64_t began = now_ns();
+    int rc = mysql_stmt_execute(s->handle);
+    db->waited_ns += now_ns() - began;
+    if (rc)
+        return statement_failed(db, a, q->harmless, s);
+    p = q->take(db, a, s, q);
+    if (db->mysql && s->column_count) /* else the statement went with the connection */
+        finish(s);
+    return p;
+}
+
+/* Running it twice leaves no trace of the first time. */
+static bool is_read(const char *text)
+{
+    static const char select[] = "SELECT";
+    while (isspace((unsigned char)*text))
+        text++;
+    return strncasecmp(text, select, strlen(select)) == 0;
+}
+
+/* In a transaction nothing is tried again here: db_transaction() does so with the whole. Nor is
+ * it when rows have gone out already. */
+static struct problem *ask(struct db *db, struct arena *a, struct question *q)
+{
+    q->harmless = is_read(q->sql->text);
+    for (unsigned tries = 1;; tries++) {
+        struct problem *p = ask_once(db, a, q);
+        if (db->in_transaction || q->found || !shall_try_again(db, p, tries))
+            return p;
+    }
+}
+
+struct problem *db_execute(struct db *db, struct arena *a, const struct sql *sql,
+                           struct db_args args, uint64_t *ret_matched)
+{
+    struct question q = {.sql = sql, .args = args, .take = take_count};
+    struct problem *p = ask(db, a, &q);
+    if (!p && ret_matched)
+        *ret_matched = q.matched;
+    return p;
+}
+
+struct problem *db_find(struct db *db, struct arena *a, const struct sql *sql, struct db_args args,
+                        void *ret_row, bool *ret_found)
+{
+    struct question q = {.sql = sql, .args = args, .take = take_one, .ret_row = ret_row};
+    struct problem *p = ask(db, a, &q);
+    if (!p)
+        *ret_found = q.found;
+    return p;
+}
+
+struct problem *db_each(struct db *db, struct arena *a, const struct sql *sql, struct db_args args,
+                        void (*each)(void *context, const void *row), void *context)
+{
+    struct question q = {
+        .sql = sql, .args = args, .take = take_each, .each = each, .context = context};
+    return ask(db, a, &q);
+}
+
+static struct problem *run_once(struct db *db, struct arena *a, const char *text, bool harmless)
+{
+    struct problem *p = ready(db, a);
+    if (p)
+        return p;
+    uint64_t began = now_ns();
+    int rc = mysql_real_query(db->mysql, text, strlen(text));
+    if (!rc)
+        mysql_free_result(mysql_store_result(db->mysql)); /* mostly NULL, which does nothing */
+    db->waited_ns += now_ns() - began;
+    return rc ? failed(db, a, harmless, mysql_errno(db->mysql), mysql_error(db->mysql)) : NULL;
+}
+
+static struct problem *run(struct db *db, struct arena *a, const char *text, bool harmless)
+{
+    for (unsigned tries = 1;; tries++) {
+        struct problem *p = run_once(db, a, text, harmless);
+        if (db->in_transaction || !shall_try_again(db, p, tries))
+            return p;
+    }
+}
+
+struct problem *db_run(struct db *db, struct arena *a, const char *text)
+{
+    return run(db, a, text, is_read(text));
+}
+
+struct problem *db_ping(struct db *db, struct arena *a)
+{
+    return run(db, a, "DO 0", true);
+}
+
+/* ---- transactions ---- */
+
+/* When it fails, closing the connection has the same effect. */
+static void roll_back(struct db *db)
+{
+    static const char text[] = "ROLLBACK";
+    if (db->mysql && mysql_real_query(db->mysql, text, strlen(text)))
+        db_disconnect(db);
+}
+
+/* `in_transaction` ends before the COMMIT, since what is lost from here on may stand; and it is
+ * sent once only, since on another connection it would succeed for nothing. */
+static struct problem *transact_once(struct db *db, struct arena *a,
+                                     struct problem *(*body)(void *context), void *context)
+{
+    struct problem *p = run(db, a, "START TRANSACTION", true);
+    if (p)
+        return p;
+    db->in_transaction = true;
+    p = body(context);
+    if (!p)
+        p = ready(db, a); /* a body that overlooks its failures commits nothing */
+    if (db->doom)
+        p = db->doom;
+    db->doom = NULL;
+    db->in_transaction = false;
+    if (!p)
+        p = run_once(db, a, "COMMIT", false);
+    if (p)
+        roll_back(db);
+    return p;
+}
+
+/* The commit may or may not stand. NULL when it does; `lost` for trying again when it does not;
+ * `lost` as it is when that cannot be found out. */
+static struct problem *find_out(struct db *db, struct problem *lost,
+                                struct problem *(*committed)(void *context, bool *ret_yes),
+                                void *context)
+{
+    for (unsigned tries = 1;; tries++) {
+        bool yes = false;
+        struct problem *p = committed(context, &yes);
+        if (!p && yes)
+            return NULL;
+        if (!p)
+            lost->retry = RETRY_AGAIN;
+        if (!p || tries == TRIES)
+            return lost;
+        pause_before_try(db, tries, PAUSE_UNKNOWN_US);
+    }
+}
+
+struct problem *db_transaction(struct db *db, struct arena *a,
+                               struct problem *(*body)(void *context),
+                               struct problem *(*committed)(void *context, bool *ret_yes),
+                               void *context)
+{
+    if (db->in_transaction)
+        abort(); /* there is no transaction within a transaction */
+    for (unsigned tries = 1;; tries++) {
+        struct problem *p = transact_once(db, a, body, context);
+        if (p && p->retry == RETRY_UNKNOWN && committed)
+            p = find_out(db, p, committed, context);
+        if (!shall_try_again(db, p, tries))
+            return p;
+    }
+}

@@ -1,0 +1,122 @@
+/* db.h -- one MariaDB connection: prepared statements, rows into structs, transactions, retries. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "instant.h"
+#include "uuid.h"
+
+struct db;
+struct problem;
+struct record; /* field.h */
+
+/* One question to the database. `text` holds SQL made of constants only; `row` says into
+ * which struct its result goes, matched by column name, and is NULL where there is none. */
+struct sql {
+    const char *text;
+    const struct record *row;
+};
+
+/* A value for a `?`. Make these with the functions below. */
+struct db_arg {
+    enum { DB_NULL, DB_TEXT, DB_BYTES, DB_INTEGER, DB_TIME, DB_UUID } type;
+    union {
+        struct text text; /* DB_TEXT, DB_BYTES: borrowed for the call */
+        int64_t integer;
+        struct instant time;
+        struct uuid uuid;
+    };
+};
+
+struct db_args {
+    const struct db_arg *list;
+    size_t count;
+};
+
+#define DB_ARGS(...)                                                                               \
+    ((struct db_args){(const struct db_arg[]){__VA_ARGS__},                                       \
+                      sizeof((const struct db_arg[]){__VA_ARGS__}) / sizeof(struct db_arg)})
+#define DB_NO_ARGS ((struct db_args){NULL, 0})
+
+struct db_arg db_text(struct text t); /* null data: NULL */
+struct db_arg db_bytes(const void *data, size_t len);
+struct db_arg db_integer(int64_t n);
+struct db_arg db_time(struct instant t);
+struct db_arg db_uuid(struct uuid id);
+
+/**
+ * Take note of where the database is; the connection is opened at the first use, and again
+ * after it was lost.
+ *
+ * `url` is `mysql://user:password@host:port/name?socket=/path` with percent-encoding (RFC
+ * 3986); host and port may be left out when a socket is given; several hosts are separated
+ * by commas (`a:3306,b:3306`) and tried in that order. INTERNAL with the fault in
+ * `cause`, never the password, for anything else. The parts are copied.
+ */
+struct problem *db_open(struct arena *a, const char *url, struct db **ret) MUST_USE;
+
+/** Close the connection and free everything. NULL does nothing. */
+void db_close(struct db *db);
+
+/** Close the connection only; the next use opens it again. For idle times and after a fork. */
+void db_disconnect(struct db *db);
+
+/**
+ * Hold on to one connection, opened now: for work that a lock of its session guards.
+ *
+ * Until db_unpin() no limit is set on how long a statement takes, and once the connection is lost
+ * every statement is refused instead of going to another one.
+ */
+struct problem *db_pin(struct db *db, struct arena *a) MUST_USE;
+
+/** Close the pinned connection, and with it what its session held. */
+void db_unpin(struct db *db);
+
+/** Make sure that the server answers. */
+struct problem *db_ping(struct db *db, struct arena *a) MUST_USE;
+
+/** Run a statement that returns no rows. `ret_matched`, unless NULL, is the number of rows
+ *  that it inserted, deleted, or found to update (changed or not). */
+struct problem *db_execute(struct db *db, struct arena *a, const struct sql *sql,
+                           struct db_args args, uint64_t *ret_matched) MUST_USE;
+
+/** Read at most one row into `ret_row` (the struct that `sql->row` describes; text lives as
+ *  long as `a`). `*ret_found` says whether there was one; `ret_row` is untouched if not. */
+struct problem *db_find(struct db *db, struct arena *a, const struct sql *sql,
+                        struct db_args args, void *ret_row, bool *ret_found) MUST_USE;
+
+/** Call `each(context, row)` for every row, in order. The row and its texts are borrowed for that call
+ *  only; `each` must not use `db`. */
+struct problem *db_each(struct db *db, struct arena *a, const struct sql *sql,
+                        struct db_args args, void (*each)(void *context, const void *row),
+                        void *context) MUST_USE;
+
+/** Run text as it stands, unprepared, for DDL and session settings. Never with input in it. */
+struct problem *db_run(struct db *db, struct arena *a, const char *text) MUST_USE;
+
+/**
+ * Run `body(context)` in a transaction: commit when it returns NULL, else roll back.
+ *
+ * When the failure is one that a new try may mend (deadlock, lock wait, a connection lost
+ * before the commit was sent) the whole body runs again, at most four times in all, with a growing
+ * random pause of some milliseconds; so it must be able to. When the connection is lost during COMMIT
+ * and the outcome is unknown, `committed(context, &yes)` is asked on a fresh connection, with
+ * a locking read of what was written: yes ends in success, no runs the body again. With NULL
+ * for `committed` the caller gets UNAVAILABLE with RETRY_UNKNOWN.
+ */
+struct problem *db_transaction(struct db *db, struct arena *a,
+                               struct problem *(*body)(void *context),
+                               struct problem *(*committed)(void *context, bool *ret_yes),
+                               void *context) MUST_USE;
+
+/** Is `p` the refusal of a write that would have broken the unique or foreign key `constraint`? */
+bool db_is_violation(const struct problem *p, const char *constraint);
+
+/** Is `p` the complaint that a table is not there? */
+bool db_is_missing_table(const struct problem *p);
+
+/** Nanoseconds spent waiting for the server since the last call. */
+uint64_t db_take_time_ns(struct db *db);

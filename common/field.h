@@ -1,0 +1,141 @@
+/* field.h -- a struct described once: to and from JSON, query strings, rows, settings, schemas. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "instant.h"
+#include "problem.h"
+#include "uuid.h"
+
+struct buf;
+struct json;
+
+enum field_type {
+    FIELD_TEXT,    /* struct text */
+    FIELD_INTEGER, /* int64_t */
+    FIELD_BOOLEAN, /* bool */
+    FIELD_CHOICE,  /* unsigned: the place of a word in `choices` */
+    FIELD_TIME,    /* struct instant */
+    FIELD_UUID,    /* struct uuid */
+};
+
+/* Where a field takes part. The zero value takes part in nothing: a forgotten column hides. */
+enum field_use {
+    FIELD_SHOWN = 1 << 0,       /* in replies */
+    FIELD_CREATE = 1 << 1,      /* may be given when the thing is made */
+    FIELD_REQUIRED = 1 << 2,    /* must be given then */
+    FIELD_CHANGE = 1 << 3,      /* may be given in a change */
+    FIELD_ADMIN_CHANGE = 1 << 4, /* may be given in a change by an admin; from others ignored */
+    FIELD_NULLABLE = 1 << 5,
+    FIELD_FILLED = 1 << 6, /* null and empty count as missing */
+    FIELD_BYTES = 1 << 7,  /* min and max count bytes, not code points */
+    FIELD_SECRET = 1 << 8, /* never printed, not even by `postern config` */
+};
+
+/* A rule for text beyond its length. */
+struct format {
+    const char *name;                 /* as JSON Schema calls it, or NULL */
+    const char *pattern;              /* as JSON Schema wants it, or NULL */
+    bool (*valid)(struct text value);
+    enum fault_code code;             /* what it is called when it is not valid */
+    const char *message;
+    const struct problem_type *problem; /* the whole answer's type when only this rule is
+                                           broken among present fields; NULL: problem_invalid */
+};
+
+struct field {
+    const char *name;
+    enum field_type type;
+    size_t offset;
+    unsigned use;    /* of enum field_use */
+    int64_t min, max; /* length of text or value of an integer; max 0: no bound */
+    const char *const *choices; /* FIELD_CHOICE: words, NULL at the end */
+    const struct format *format;
+    const char *preset;  /* what an absent value is read from, except in a change */
+    const char *example; /* for the documentation */
+    const char *doc;     /* one sentence */
+};
+
+/* The type column follows from the member, so that a mismatch does not compile. */
+#define FIELD(struct_, member_, ...)                                                               \
+    {                                                                                              \
+        .name = #member_, .offset = offsetof(struct_, member_),                                   \
+        .type = _Generic(((struct_ *)0)->member_,                                                  \
+            struct text: FIELD_TEXT,                                                               \
+            int64_t: FIELD_INTEGER,                                                                \
+            bool: FIELD_BOOLEAN,                                                                   \
+            unsigned: FIELD_CHOICE,                                                                \
+            struct instant: FIELD_TIME,                                                            \
+            struct uuid: FIELD_UUID),                                                              \
+        __VA_ARGS__                                                                                \
+    }
+
+/* A rule between fields, looked at when the struct is filled as far as it is valid. */
+struct rule {
+    const char *field; /* the one to be named */
+    bool (*broken)(const void *row);
+    enum fault_code code;
+    const char *message;
+};
+
+/* A struct and all that is known of it. At most 64 fields. */
+struct record {
+    const char *name; /* "Post" */
+    size_t size;
+    const struct field *fields;
+    size_t count;
+    const struct rule *rule; /* or NULL */
+};
+
+#define RECORD(name_, struct_, fields_, ...)                                                       \
+    {                                                                                              \
+        .name = (name_), .size = sizeof(struct_), .fields = (fields_),                             \
+        .count = sizeof(fields_) / sizeof *(fields_), __VA_ARGS__                                  \
+    }
+
+enum record_mode { RECORD_CREATE, RECORD_CHANGE };
+
+/* Which fields were given: bit n for the n-th of the record. */
+typedef uint64_t field_set;
+
+/**
+ * Fill the struct at `ret` from `object`, and `*ret_given` with what was there.
+ *
+ * Everything that is wrong is told at once: problem_missing_fields (or `missing`, unless
+ * NULL) when a required key is absent, else the format's own problem, else problem_invalid.
+ * Fields that `mode` or the caller's rank do not let in are ignored, whatever they
+ * hold. Texts borrow from the document. `ret` must be zeroed and is only partly filled on failure.
+ */
+struct problem *record_from_json(struct arena *a, const struct record *r,
+                                 const struct json *object, enum record_mode mode, bool admin,
+                                 const struct problem_type *missing, void *ret,
+                                 field_set *ret_given) MUST_USE;
+
+/** Fill `ret` from a query string (application/x-www-form-urlencoded), presets included. Of
+ *  a name given twice the first counts, unknown ones are ignored. All faults at once. */
+struct problem *record_from_query(struct arena *a, const struct record *r, const char *query,
+                                  void *ret, field_set *ret_given) MUST_USE;
+
+/** Set one member of `row` from text, as in a query string or a setting. FAULT_NONE, or what
+ *  is wrong with a sentence in `*ret_message`. Texts are borrowed. */
+enum fault_code field_from_text(struct arena *a, const struct field *f, struct text value,
+                                void *row, const char **ret_message);
+
+/** The value as text, for logs and listings; never call it for a secret. */
+const char *field_to_text(struct arena *a, const struct field *f, const void *row);
+
+/** Write the shown fields of `row` as an object. */
+void record_to_json(struct buf *b, const struct record *r, const void *row);
+
+/** Copy the `given` members of `from` over those of `to`; both are of the struct of `r`. */
+void record_overlay(const struct record *r, field_set given, const void *from, void *to);
+
+/** The number of the field at `offset`, as a set of one: `given & FIELD_AT(&r, struct post, title)`. */
+#define FIELD_AT(record_, struct_, member_) record_field_at(record_, offsetof(struct_, member_))
+field_set record_field_at(const struct record *r, size_t offset);
+
+/** The field called `name`; NULL when there is none. */
+const struct field *record_find(const struct record *r, const char *name);

@@ -1,0 +1,315 @@
+#include "http.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "problem.h"
+
+#define HEADERS_MAX ((size_t)16 * 1024)
+#define BODY_MAX ((size_t)64 * 1024 * 1024) /* 100 posts of 64 KiB, escaped at the worst */
+
+static const struct {
+    const char *name;
+    size_t len;
+} params_read[PARAM_COUNT] = {
+#define X(slot, variable) [PARAM_##slot] = {variable, sizeof(variable) - 1},
+    REQUEST_PARAMS(X)
+#undef X
+};
+
+static const struct {
+    const char *name;
+    enum method method;
+} methods_known[] = {{"GET", METHOD_GET},     {"HEAD", METHOD_HEAD},     {"POST", METHOD_POST},
+                     {"PUT", METHOD_PUT},     {"PATCH", METHOD_PATCH},   {"DELETE", METHOD_DELETE},
+                     {"OPTIONS", METHOD_OPTIONS}};
+
+static const size_t method_count = sizeof methods_known / sizeof *methods_known;
+
+/* ---- the request ---- */
+
+static void take_param(struct request *rq, const char *pair)
+{
+    const char *equals = strchr(pair, '=');
+    if (!equals)
+        return;
+    size_t len = (size_t)(equals - pair);
+    for (size_t i = 0; i < PARAM_COUNT; i++) {
+        if (params_read[i].len == len && memcmp(params_read[i].name, pair, len) == 0) {
+            rq->param[i] = equals + 1;
+            return;
+        }
+    }
+}
+
+static enum method method_from_word(const char *word)
+{
+    for (size_t i = 0; word && i < method_count; i++)
+        if (strcmp(methods_known[i].name, word) == 0)
+            return methods_known[i].method;
+    return METHOD_OTHER;
+}
+
+static const char *or_empty(const char *s)
+{
+    return s ? s : "";
+}
+
+/* The path behind the base, without its trailing slash; NULL when it is not below the base. */
+static const char *path_below(struct arena *a, const char *path, const char *base)
+{
+    size_t base_len = strlen(base);
+    if (strncmp(path, base, base_len) != 0)
+        return NULL;
+    path += base_len;
+    if (*path != '/')
+        return *path ? NULL : "/";
+    size_t len = strlen(path);
+    if (len > 1 && path[len - 1] == '/')
+        return arena_copy(a, path, len - 1);
+    return path;
+}
+
+static const char *find_path(const struct request *rq, const char *base)
+{
+    const char *whole = rq->param[PARAM_DOCUMENT_URI];
+    if (!whole || !*whole)
+        whole = arena_printf(rq->arena, "%s%s", or_empty(rq->param[PARAM_SCRIPT_NAME]),
+                             or_empty(rq->param[PARAM_PATH_INFO]));
+    return path_below(rq->arena, whole, base);
+}
+
+static bool is_request_id(const char *s)
+{
+    size_t len = s ? strlen(s) : 0;
+    return len >= 8 && len <= 64 &&
+           strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == len;
+}
+
+static const char *make_request_id(struct arena *a, struct instant now)
+{
+    struct uuid id = uuid_make(now);
+    char *text = arena_alloc(a, UUID_TEXT_SIZE);
+    uuid_format(&id, text);
+    return text;
+}
+
+/* The server has taken what it could; a length that is no number counts as none. */
+static size_t length_of(const char *s)
+{
+    if (!s || !isdigit((unsigned char)*s))
+        return 0;
+    return strtoull(s, NULL, 10);
+}
+
+void request_from_params(struct request *rq, struct arena *a, char *const *params,
+                         const char *base_path, struct instant now)
+{
+    memset(rq, 0, sizeof *rq);
+    rq->arena = a;
+    rq->params = params;
+    rq->now = now;
+    for (char *const *at = params; *at; at++)
+        take_param(rq, *at);
+    rq->method = method_from_word(rq->param[PARAM_METHOD]);
+    rq->path = find_path(rq, base_path);
+    rq->query = or_empty(rq->param[PARAM_QUERY]);
+    rq->content_length = length_of(rq->param[PARAM_CONTENT_LENGTH]);
+    rq->id = is_request_id(rq->param[PARAM_REQUEST_ID]) ? rq->param[PARAM_REQUEST_ID]
+                                                        : make_request_id(a, now);
+}
+
+const char *request_param(const struct request *rq, const char *name)
+{
+    size_t len = strlen(name);
+    for (char *const *at = rq->params; *at; at++)
+        if (strncmp(*at, name, len) == 0 && (*at)[len] == '=')
+            return *at + len + 1;
+    return NULL;
+}
+
+const char *request_bearer(const struct request *rq)
+{
+    static const char scheme[] = "Bearer";
+    const char *value = rq->param[PARAM_AUTHORIZATION];
+    if (!value || !*value)
+        value = rq->param[PARAM_REDIRECTED_AUTHORIZATION]; /* Apache's name after a rewrite */
+    if (!value || strncasecmp(value, scheme, sizeof scheme - 1) != 0)
+        return NULL;
+    value += sizeof scheme - 1;
+    if (*value && *value != ' ')
+        return NULL; /* a scheme that only begins like ours */
+    return value + strspn(value, " ");
+}
+
+bool request_is_json(const struct request *rq)
+{
+    static const char *const types[] = {JSON_MEDIA_TYPE, "application/merge-patch+json"};
+    const char *given = rq->param[PARAM_CONTENT_TYPE];
+    if (!given)
+        return false;
+    size_t len = strcspn(given, "; \t");
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (len == strlen(types[i]) && strncasecmp(given, types[i], len) == 0)
+            return true;
+    return false;
+}
+
+const char *method_list(struct arena *a, unsigned methods)
+{
+    const char *list = "";
+    for (size_t i = 0; i < method_count; i++)
+        if (methods & methods_known[i].method)
+            list = arena_printf(a, "%s%s%s", list, *list ? ", " : "", methods_known[i].name);
+    return list;
+}
+
+/* ---- the response ---- */
+
+static const struct {
+    int status;
+    const char *phrase;
+} phrases[] = {
+    {200, "OK"},           {201, "Created"},      {202, "Accepted"},
+    {204, "No Content"},   {304, "Not Modified"}, {400, "Bad Request"},
+    {401, "Unauthorized"}, {403, "Forbidden"},    {404, "Not Found"},
+    {409, "Conflict"},     {412, "Precondition Failed"},
+    {405, "Method Not Allowed"},                  {413, "Content Too Large"},
+    {414, "URI Too Long"}, {415, "Unsupported Media Type"},
+    {422, "Unprocessable Content"},               {429, "Too Many Requests"},
+    {500, "Internal Server Error"},               {503, "Service Unavailable"},
+};
+
+static const char *phrase_of(int status)
+{
+    for (size_t i = 0; i < sizeof phrases / sizeof *phrases; i++)
+        if (phrases[i].status == status)
+            return phrases[i].phrase;
+    return "Status"; /* HTTP gives the phrase no meaning (RFC 9112 section 4) */
+}
+
+void response_init(struct response *rs)
+{
+    *rs = (struct response){.media_type = JSON_MEDIA_TYPE};
+    buf_init(&rs->headers, HEADERS_MAX);
+    buf_init(&rs->body, BODY_MAX);
+}
+
+void response_release(struct response *rs)
+{
+    buf_release(&rs->headers);
+    buf_release(&rs->body);
+}
+
+void response_reset(struct response *rs)
+{
+    rs->status = 0;
+    rs->media_type = JSON_MEDIA_TYPE;
+    buf_reset(&rs->headers);
+    buf_reset(&rs->body);
+}
+
+void response_header(struct response *rs, const char *name, const char *format, ...)
+{
+    char value[1024];
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(value, sizeof value, format, args);
+    va_end(args);
+    if (len < 0 || (size_t)len >= sizeof value || strpbrk(value, "\r\n"))
+        return; /* no header rather than half of one, or two */
+    buf_puts(&rs->headers, name);
+    buf_puts(&rs->headers, ": ");
+    buf_add(&rs->headers, value, (size_t)len);
+    buf_puts(&rs->headers, "\r\n");
+}
+
+static void put_missing(struct buf *b, const struct problem *p)
+{
+    json_key(b, "missing_fields");
+    json_array(b);
+    for (size_t i = 0; i < p->fault_count; i++)
+        if (p->faults[i].code == FAULT_REQUIRED)
+            json_string(b, p->faults[i].field);
+    json_array_end(b);
+}
+
+static void put_details(struct buf *b, const struct problem *p)
+{
+    json_key(b, "details");
+    json_array(b);
+    for (size_t i = 0; i < p->fault_count; i++) {
+        json_object(b);
+        json_member(b, "field", p->faults[i].field);
+        json_member(b, "code", fault_word(p->faults[i].code));
+        json_member(b, "message", p->faults[i].message);
+        json_object_end(b);
+    }
+    json_array_end(b);
+}
+
+static bool has_missing(const struct problem *p)
+{
+    for (size_t i = 0; i < p->fault_count; i++)
+        if (p->faults[i].code == FAULT_REQUIRED)
+            return true;
+    return false;
+}
+
+static void put_problem_headers(struct response *rs, const struct request *rq,
+                                const struct problem *p, const char *realm)
+{
+    if (p->type->status == 401)
+        response_header(rs, "WWW-Authenticate", "Bearer realm=\"%s\"%s", realm,
+                        p->type == &problem_invalid_token && request_bearer(rq)
+                            ? ", error=\"invalid_token\""
+                            : "");
+    if (p->retry_after_s)
+        response_header(rs, "Retry-After", "%u", p->retry_after_s);
+}
+
+void response_problem(struct response *rs, const struct request *rq, const struct problem *p,
+                      const char *realm)
+{
+    struct buf *b = &rs->body;
+    response_reset(rs);
+    rs->status = p->type->status;
+    put_problem_headers(rs, rq, p, realm);
+    json_object(b);
+    json_member(b, "error", p->type->error);
+    json_member(b, "code", p->type->code);
+    json_member(b, "message", p->message);
+    json_member(b, "request_id", rq->id);
+    if (has_missing(p))
+        put_missing(b, p);
+    if (p->fault_count)
+        put_details(b, p);
+    json_object_end(b);
+}
+
+void response_record(struct response *rs, const char *key, const struct record *r, const void *row)
+{
+    json_object(&rs->body);
+    json_key(&rs->body, key);
+    record_to_json(&rs->body, r, row);
+    json_object_end(&rs->body);
+}
+
+bool status_has_content(int status)
+{
+    return status >= 200 && status != 204 && status != 304;
+}
+
+void response_head(const struct response *rs, const struct request *rq, struct buf *head)
+{
+    buf_printf(head, "Status: %d %s\r\n", rs->status, phrase_of(rs->status));
+    if (status_has_content(rs->status))
+        buf_printf(head, "Content-Type: %s\r\nContent-Length: %zu\r\n", rs->media_type,
+                   rs->body.len);
+    buf_printf(head, "X-Request-Id: %s\r\nX-Content-Type-Options: nosniff\r\n", rq->id);
+    buf_add(head, rs->headers.data, rs->headers.len);
+    buf_puts(head, "\r\n");
+}

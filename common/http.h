@@ -1,0 +1,138 @@
+/* http.h -- one request and its response, apart from any socket. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "buf.h"
+#include "field.h"
+#include "instant.h"
+#include "uuid.h"
+
+struct problem;
+struct route;
+
+#define JSON_MEDIA_TYPE "application/json"
+
+/* One bit each, so that a set of them is a number. */
+enum method {
+    METHOD_GET = 1 << 0,
+    METHOD_HEAD = 1 << 1,
+    METHOD_POST = 1 << 2,
+    METHOD_PUT = 1 << 3,
+    METHOD_PATCH = 1 << 4,
+    METHOD_DELETE = 1 << 5,
+    METHOD_OPTIONS = 1 << 6,
+    METHOD_OTHER = 1 << 7,
+};
+
+/* The CGI variables that we read, found in one scan. X(name of the slot, variable). */
+#define REQUEST_PARAMS(X)                                                                          \
+    X(METHOD, "REQUEST_METHOD")                                                                    \
+    X(DOCUMENT_URI, "DOCUMENT_URI")                                                                \
+    X(SCRIPT_NAME, "SCRIPT_NAME")                                                                  \
+    X(PATH_INFO, "PATH_INFO")                                                                      \
+    X(QUERY, "QUERY_STRING")                                                                       \
+    X(CONTENT_TYPE, "CONTENT_TYPE")                                                                \
+    X(CONTENT_LENGTH, "CONTENT_LENGTH")                                                            \
+    X(REMOTE_ADDR, "REMOTE_ADDR")                                                                  \
+    X(AUTHORIZATION, "HTTP_AUTHORIZATION")                                                         \
+    X(REDIRECTED_AUTHORIZATION, "REDIRECT_HTTP_AUTHORIZATION")                                     \
+    X(REQUEST_ID, "HTTP_X_REQUEST_ID")                                                             \
+    X(USER_AGENT, "HTTP_USER_AGENT")
+
+enum request_param {
+#define X(slot, variable) PARAM_##slot,
+    REQUEST_PARAMS(X)
+#undef X
+        PARAM_COUNT
+};
+
+/* Who asks. All zero for somebody without a token. */
+struct caller {
+    struct uuid id;
+    struct uuid session;
+    bool known;
+    bool admin;
+};
+
+#define PATH_IDS_MAX 4
+
+struct request {
+    struct arena *arena;               /* everything below lives here or is borrowed by it */
+    const char *param[PARAM_COUNT];    /* NULL when absent */
+    char *const *params;               /* all of them as `NAME=value`, NULL at the end */
+    enum method method;                /* HEAD shows as such here */
+    const char *path;                  /* behind the base path, "/" first; NULL outside it */
+    const char *query;                 /* never NULL */
+    const char *id;                    /* X-Request-Id */
+    struct text body;                  /* at most the server's bound */
+    size_t content_length;             /* as announced, bytes */
+    bool too_large;                    /* the body was larger than the bound and is not here */
+    struct instant now;                /* when it began */
+
+    /* What the dispatcher found out before it calls the handler. */
+    const struct route *route;
+    struct uuid path_ids[PATH_IDS_MAX]; /* the `{id}`s of the path, in order */
+    struct caller caller;
+    const void *in;                    /* the struct of route->body */
+    field_set in_given;
+    const void *asked;                 /* the struct of route->query */
+    field_set asked_given;
+    void *prepared;                    /* what route->prepare left for the handler */
+};
+
+struct response {
+    int status; /* 0: the route's own */
+    const char *media_type;
+    struct buf headers; /* whole lines, each with its CR LF */
+    struct buf body;
+};
+
+/**
+ * Fill `rq` from CGI variables (`NAME=value`, NULL at the end), which it borrows.
+ *
+ * The path is DOCUMENT_URI, or SCRIPT_NAME and PATH_INFO in one, less `base_path`; one
+ * trailing slash is dropped. `now` becomes rq->now; the request id is the client's if it
+ * has 8 to 64 characters of [A-Za-z0-9._-], else a new one.
+ */
+void request_from_params(struct request *rq, struct arena *a, char *const *params,
+                         const char *base_path, struct instant now);
+
+/** Any CGI variable by its name, such as "HTTP_ACCEPT_LANGUAGE"; NULL when absent. */
+const char *request_param(const struct request *rq, const char *name);
+
+/** The token of `Authorization: Bearer …` (RFC 6750 section 2.1), or NULL. */
+const char *request_bearer(const struct request *rq);
+
+/** Is the body's media type one of the two that mean JSON? Parameters are not looked at. */
+bool request_is_json(const struct request *rq);
+
+/** The words for the bits of `methods`, for Allow: "GET, HEAD, OPTIONS". */
+const char *method_list(struct arena *a, unsigned methods);
+
+void response_init(struct response *rs);
+void response_release(struct response *rs);
+
+/** Empty, for the next request or the next try. */
+void response_reset(struct response *rs);
+
+/** Add one header line. Values come from us, never straight from the request. */
+void response_header(struct response *rs, const char *name, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+/** Make the whole response the description of `p` in JSON; what was written before is gone. */
+void response_problem(struct response *rs, const struct request *rq, const struct problem *p,
+                      const char *realm);
+
+/** Write `{"key": {…}}`, the form in which single things are answered. */
+void response_record(struct response *rs, const char *key, const struct record *r,
+                     const void *row);
+
+/** The head as CGI wants it (RFC 3875 section 6.3), written into `head`. */
+void response_head(const struct response *rs, const struct request *rq, struct buf *head);
+
+/** May this status have content, and so a type and a length (RFC 9110 section 6.4.1)? */
+bool status_has_content(int status);

@@ -1,0 +1,134 @@
+#include "instant.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define SECOND 1000000LL /* microseconds */
+
+struct instant instant_now(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_REALTIME, &ts); /* cannot fail for this clock */
+    return (struct instant){ts.tv_sec * SECOND + ts.tv_nsec / 1000};
+}
+
+struct instant instant_plus_s(struct instant t, int64_t seconds)
+{
+    return (struct instant){t.us + seconds * SECOND};
+}
+
+struct civil instant_to_civil(struct instant t)
+{
+    int64_t us = t.us % SECOND;
+    if (us < 0) /* before 1970 the rest is negative */
+        us += SECOND;
+    time_t seconds = (time_t)((t.us - us) / SECOND);
+    struct tm tm;
+    if (!gmtime_r(&seconds, &tm))
+        memset(&tm, 0, sizeof tm); /* past the year 2^31: no clock says so */
+    return (struct civil){tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
+                          tm.tm_min,         tm.tm_sec,     (int)us};
+}
+
+struct instant instant_from_civil(struct civil c)
+{
+    struct tm tm = {.tm_year = c.year - 1900,
+                    .tm_mon = c.month - 1,
+                    .tm_mday = c.day,
+                    .tm_hour = c.hour,
+                    .tm_min = c.minute,
+                    .tm_sec = c.second};
+    return (struct instant){timegm(&tm) * SECOND + c.us};
+}
+
+/* `n` as `width` digits; anything beyond them is cut off. */
+static char *put_digits(char *at, int n, int width)
+{
+    for (int i = width - 1; i >= 0; i--, n /= 10)
+        at[i] = (char)('0' + n % 10);
+    return at + width;
+}
+
+void instant_format(struct instant t, char ret_text[INSTANT_TEXT_SIZE])
+{
+    struct civil c = instant_to_civil(t);
+    const struct {
+        int n, width;
+        char after;
+    } parts[] = {{c.year, 4, '-'},   {c.month, 2, '-'},  {c.day, 2, 'T'}, {c.hour, 2, ':'},
+                 {c.minute, 2, ':'}, {c.second, 2, '.'}, {c.us, 6, 'Z'}};
+    char *at = ret_text;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        at = put_digits(at, parts[i].n, parts[i].width);
+        *at++ = parts[i].after;
+    }
+    *at = '\0';
+}
+
+/* The part of a second behind its dot, up to six digits of any number; -1 if there is none. */
+static int read_fraction(const char **at)
+{
+    int us = 0, digits = 0;
+    for (; **at >= '0' && **at <= '9'; (*at)++, digits++)
+        if (digits < 6)
+            us = us * 10 + (**at - '0');
+    if (digits == 0)
+        return -1;
+    for (; digits < 6; digits++)
+        us *= 10;
+    return us;
+}
+
+/* `Z`, `+hh:mm` or `-hh:mm` as minutes east of UTC, up to the end of the text. */
+static bool read_offset(const char *at, int *ret_minutes)
+{
+    int hours, minutes, used = 0;
+    if ((*at == 'Z' || *at == 'z') && at[1] == '\0') {
+        *ret_minutes = 0;
+        return true;
+    }
+    if ((*at != '+' && *at != '-') || sscanf(at + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 ||
+        used != 5 || at[6] != '\0' || hours > 23 || minutes > 59 || at[1] == '-' || at[4] == '-')
+        return false;
+    *ret_minutes = (*at == '-' ? -1 : 1) * (hours * 60 + minutes);
+    return true;
+}
+
+/* Does `text` look like the first 19 characters of a date and time? */
+static bool has_shape(const char *text)
+{
+    static const char shape[] = "dddd-dd-ddTdd:dd:dd";
+    for (size_t i = 0; i < sizeof shape - 1; i++) {
+        bool digit = text[i] >= '0' && text[i] <= '9';
+        bool same = text[i] == shape[i] || (shape[i] == 'T' && (text[i] == 't' || text[i] == ' '));
+        if (shape[i] == 'd' ? !digit : !same)
+            return false;
+    }
+    return true;
+}
+
+bool instant_parse(const char *text, struct instant *ret)
+{
+    struct civil c = {0};
+    int offset;
+    if (strlen(text) < 20 || !has_shape(text) ||
+        sscanf(text, "%4d-%2d-%2d%*c%2d:%2d:%2d", &c.year, &c.month, &c.day, &c.hour, &c.minute,
+               &c.second) != 6)
+        return false;
+    const char *rest = text + 19;
+    if (*rest == '.') {
+        rest++;
+        c.us = read_fraction(&rest);
+    }
+    if (c.us < 0 || !read_offset(rest, &offset))
+        return false;
+    /* A day that the calendar does not have comes back as another one. */
+    struct instant t = instant_from_civil(c);
+    struct civil back = instant_to_civil(t);
+    if (c.month != back.month || c.day != back.day || c.hour != back.hour ||
+        c.minute != back.minute || c.second != back.second)
+        return false;
+    *ret = instant_plus_s(t, -60LL * offset);
+    return true;
+}

@@ -1,0 +1,28 @@
+/* instant.h -- points in time: UTC, microseconds, RFC 3339 on the wire. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct instant {
+    int64_t us; /* since 1970-01-01T00:00:00Z */
+};
+
+/* Calendar form, for libraries that want the parts. */
+struct civil {
+    int year, month, day, hour, minute, second, us;
+};
+
+#define INSTANT_TEXT_SIZE sizeof "2026-01-01T00:00:00.000000Z"
+
+struct instant instant_now(void);
+struct instant instant_plus_s(struct instant t, int64_t seconds);
+struct civil instant_to_civil(struct instant t);
+struct instant instant_from_civil(struct civil c);
+
+/** Write RFC 3339 with six digits and `Z`; years 0 to 9999. */
+void instant_format(struct instant t, char ret_text[INSTANT_TEXT_SIZE]);
+
+/** Read RFC 3339 with any offset and fraction (digits past the sixth are cut off); false for
+ *  anything else, leap seconds included, `ret` untouched. */
+bool instant_parse(const char *text, struct instant *ret) __attribute__((warn_unused_result));

@@ -1,0 +1,43 @@
+/* migrate.h -- bring the schema to the version that the program was built for. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "arena.h"
+
+struct db;
+struct problem;
+
+/* One file of sql/, compiled in. Never changed after release. */
+struct migration {
+    int number;       /* 1, 2, … without a gap */
+    const char *name; /* "0001_users.sql" */
+    const char *text;
+};
+
+enum migration_state { MIGRATION_PENDING, MIGRATION_PARTIAL, MIGRATION_APPLIED, MIGRATION_CHANGED };
+
+/**
+ * Apply what is missing of `list`, in order, under a lock that one program holds at a time
+ * (GET_LOCK, up to 60 s). `applied(context, migration)`, unless NULL, is called after each.
+ *
+ * A file is a sequence of statements, each ended by `;` at the end of a line (none of
+ * which may stand inside a string), with `--` comment lines. After each statement its
+ * number is stored with the file's SHA-256, so that a run which stopped half-way goes on
+ * behind it; MariaDB commits DDL by itself, and so statements are written to be repeatable
+ * (IF NOT EXISTS). CHANGED files and unknown later versions are refused: problem_internal with `cause`.
+ */
+struct problem *migrate_up(struct db *db, struct arena *a, const struct migration *list,
+                           size_t count, void (*applied)(void *context, const struct migration *m),
+                           void *context) MUST_USE;
+
+/** Fill `ret_states[count]`, and `*ret_unknown` with how many the database has beyond `list`. */
+struct problem *migrate_status(struct db *db, struct arena *a, const struct migration *list,
+                               size_t count, enum migration_state *ret_states,
+                               size_t *ret_unknown) MUST_USE;
+
+/** NULL when the schema is exactly the one of `list`; else UNAVAILABLE with what is wrong in
+ *  `cause`. Cheap: one statement. */
+struct problem *migrate_check(struct db *db, struct arena *a, const struct migration *list,
+                              size_t count) MUST_USE;

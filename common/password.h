@@ -1,0 +1,28 @@
+/* password.h -- hash and verify passwords: Argon2id (RFC 9106), and what others have stored. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "arena.h"
+
+struct problem;
+
+/**
+ * Hash `password` with Argon2id (19 MiB, t=2, p=1: OWASP's setting) and a fresh 16-byte salt, as a PHC string.
+ */
+struct problem *password_hash(struct arena *a, struct text password, const char **ret) MUST_USE;
+
+/**
+ * Does `password` belong to `hash`? With NULL for a hash (an unknown user) it does the same
+ * work as for a hash of our own and answers no, so that time does not tell who is registered.
+ *
+ * Verified are our own form, Argon2 of any variant and setting, Werkzeug's
+ * (`scrypt:N:r:p$salt$hex`, `pbkdf2:sha256:rounds$salt$hex`, also sha512 and sha1) and bcrypt
+ * (`$2b$…`, `$2a$…`, `$2y$…`). Costs read from a hash are capped (256 MiB, with scrypt times
+ * its p; ten million rounds; bcrypt cost 16; Argon2 t 16 and p 16): past that, or for a form
+ * that is none of these, the answer is no, after the same work as for NULL. `*ret_outdated` is
+ * set when it matches but is not in today's form, so that the caller can store a new hash.
+ * INTERNAL only if memory or a library fails.
+ */
+struct problem *password_verify(struct arena *a, struct text password, const char *hash,
+                                bool *ret_match, bool *ret_outdated) MUST_USE;

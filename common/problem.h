@@ -1,0 +1,71 @@
+/* problem.h -- why something failed: one value from SQL up to the wire (after RFC 9457). */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "arena.h"
+
+/* A kind of failure, described once. Clients tell failures apart by `code`, which never
+ * changes its meaning. Programs add kinds of their own as constants of this type. */
+struct problem_type {
+    int status;          /* of HTTP */
+    const char *error;   /* short words, the title */
+    const char *code;    /* the machine's word */
+    const char *message; /* one sentence for the caller, unless the problem brings its own */
+};
+
+/* What can be wrong with one field. */
+enum fault_code {
+    FAULT_NONE = 0,
+    FAULT_REQUIRED,
+    FAULT_TYPE,
+    FAULT_FORMAT,
+    FAULT_TOO_SHORT,
+    FAULT_TOO_LONG,
+    FAULT_RANGE,
+    FAULT_COMMON,
+};
+
+struct fault {
+    const char *field;
+    enum fault_code code;
+    const char *message; /* one sentence for the caller */
+};
+
+/* What the surroundings' failure means for whoever wants to try again. */
+enum retry {
+    RETRY_NO = 0,
+    RETRY_AGAIN,   /* nothing was done: the whole transaction may run again */
+    RETRY_UNKNOWN, /* the connection went while a write was under way: it may or may not stand */
+};
+
+struct problem {
+    const struct problem_type *type;
+    const char *message;    /* for the caller: a sentence, nothing internal */
+    const char *cause;      /* for the log only; NULL where there is nothing to add */
+    const char *constraint; /* the key that a write would have broken, else NULL */
+    enum retry retry;
+    unsigned retry_after_s; /* seconds; 0: no Retry-After */
+    struct fault *faults;
+    size_t fault_count, fault_room;
+};
+
+extern const struct problem_type problem_internal, problem_bad_json, problem_invalid,
+    problem_missing_fields, problem_no_token, problem_invalid_token, problem_forbidden,
+    problem_admin_required, problem_not_found, problem_method_not_allowed, problem_too_large,
+    problem_not_json, problem_unavailable;
+
+/** A problem of this type; `message` may be NULL for the type's own. Lives as long as `a`. */
+struct problem *problem(struct arena *a, const struct problem_type *type, const char *message);
+
+/** The same with a `cause` for the operator, printed into `a`; never shown to the caller. */
+struct problem *problem_because(struct arena *a, const struct problem_type *type,
+                                const char *cause, ...) PRINTF_LIKE(3, 4);
+
+/** Note one more field that is at fault. `field` and `message` are borrowed. */
+void problem_add_fault(struct arena *a, struct problem *p, const char *field,
+                       enum fault_code code, const char *message);
+
+/** The word of a fault code on the wire: "required", "type", … */
+const char *fault_word(enum fault_code code);

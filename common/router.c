@@ -1,0 +1,248 @@
+#include "router.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "db.h"
+#include "json.h"
+#include "log.h"
+#include "problem.h"
+
+struct try {
+    const struct router *router;
+    struct request *rq;
+    struct response *rs;
+};
+
+/* ---- matching ---- */
+
+/* Compare the path with a route's, segment by segment; fills `ids` from its `{…}`s. */
+static bool path_matches(const char *pattern, const char *path, struct uuid *ids)
+{
+    size_t id = 0;
+    while (*pattern && *path) {
+        size_t want = strcspn(pattern + 1, "/") + 1, have = strcspn(path + 1, "/") + 1;
+        if (pattern[1] == '{') {
+            if (id == PATH_IDS_MAX || !uuid_parse(path + 1, have - 1, &ids[id++]))
+                return false;
+        } else if (want != have || memcmp(pattern, path, want) != 0) {
+            return false;
+        }
+        pattern += want;
+        path += have;
+    }
+    return !*pattern && !*path;
+}
+
+/* Find the route for path and method; `*ret_methods` are those that the path has at all. */
+static const struct route *match(const struct router *router, struct request *rq,
+                                 unsigned *ret_methods)
+{
+    unsigned asked = rq->method == METHOD_HEAD ? METHOD_GET : rq->method;
+    const struct route *found = NULL;
+    *ret_methods = 0;
+    for (const struct resource *const *at = router->resources; *at; at++) {
+        for (size_t i = 0; i < (*at)->count; i++) {
+            const struct route *route = &(*at)->routes[i];
+            struct uuid ids[PATH_IDS_MAX];
+            if (!path_matches(route->path, rq->path, ids))
+                continue;
+            *ret_methods |= route->method;
+            if (route->method == asked) {
+                memcpy(rq->path_ids, ids, sizeof ids);
+                found = route;
+            }
+        }
+    }
+    if (*ret_methods & METHOD_GET)
+        *ret_methods |= METHOD_HEAD;
+    return found;
+}
+
+/* ---- the checks before the handler ---- */
+
+static struct problem *check_caller(const struct router *router, struct request *rq)
+{
+    enum auth auth = rq->route->auth;
+    if (auth == AUTH_IGNORED)
+        return NULL;
+    const char *token = request_bearer(rq);
+    if (!token)
+        return auth == AUTH_ANYONE ? NULL : problem(rq->arena, &problem_no_token, NULL);
+    struct problem *p = router->authenticate(router->app, rq, token);
+    if (p)
+        return p;
+    if (auth == AUTH_ADMIN && !rq->caller.admin)
+        return problem(rq->arena, &problem_admin_required, NULL);
+    return NULL;
+}
+
+static struct problem *read_query(struct request *rq)
+{
+    const struct record *r = rq->route->query;
+    if (!r)
+        return NULL;
+    void *asked = arena_alloc(rq->arena, r->size);
+    rq->asked = asked;
+    return record_from_query(rq->arena, r, rq->query, asked, &rq->asked_given);
+}
+
+static struct problem *read_body(struct request *rq)
+{
+    const struct route *route = rq->route;
+    struct arena *a = rq->arena;
+    const struct json *document;
+    if (!route->body)
+        return NULL;
+    if (rq->content_length && !request_is_json(rq))
+        return problem(a, &problem_not_json, NULL);
+    if (rq->too_large)
+        return problem(a, &problem_too_large, NULL);
+    if (rq->body.len < rq->content_length)
+        return problem(a, &problem_bad_json, "The body ended before its announced length.");
+    struct problem *p = json_parse(a, rq->body.data ? rq->body.data : "", rq->body.len, &document);
+    if (p)
+        return p;
+    void *in = arena_alloc(a, route->body->size);
+    rq->in = in;
+    return record_from_json(a, route->body, document, route->mode, rq->caller.admin, route->missing,
+                            in, &rq->in_given);
+}
+
+/* ---- the handler ---- */
+
+static struct problem *run_handler(void *context)
+{
+    struct try *t = context;
+    response_reset(t->rs);
+    return t->rq->route->handle(t->router->app, t->rq, t->rs);
+}
+
+static struct problem *ask_committed(void *context, bool *ret_yes)
+{
+    struct try *t = context;
+    return t->rq->route->committed(t->router->app, t->rq, ret_yes);
+}
+
+static struct problem *call(const struct router *router, struct request *rq, struct response *rs)
+{
+    struct try t = {router, rq, rs};
+    struct problem *p = rq->route->prepare ? rq->route->prepare(router->app, rq) : NULL;
+    if (p)
+        return p;
+    if (!rq->route->transaction)
+        return run_handler(&t);
+    return db_transaction(router->db, rq->arena, run_handler,
+                          rq->route->committed ? ask_committed : NULL, &t);
+}
+
+/* Path and method. Without a problem, `rq->route` stays NULL where OPTIONS was answered. */
+static struct problem *find_route(const struct router *router, struct request *rq,
+                                  struct response *rs, unsigned *ret_methods)
+{
+    *ret_methods = 0;
+    rq->route = rq->path ? match(router, rq, ret_methods) : NULL;
+    if (*ret_methods == 0)
+        return problem(rq->arena, &problem_not_found, NULL);
+    *ret_methods |= METHOD_OPTIONS;
+    if (rq->route)
+        return NULL;
+    if (rq->method != METHOD_OPTIONS)
+        return problem(rq->arena, &problem_method_not_allowed, NULL);
+    rs->status = 204;
+    response_header(rs, "Allow", "%s", method_list(rq->arena, *ret_methods));
+    return NULL;
+}
+
+static struct problem *dispatch(const struct router *router, struct request *rq,
+                                struct response *rs)
+{
+    struct problem *p = check_caller(router, rq);
+    if (!p)
+        p = read_query(rq);
+    if (!p)
+        p = read_body(rq);
+    if (!p)
+        p = call(router, rq, rs);
+    if (!p && (rs->body.full || rs->headers.full))
+        p = problem_because(rq->arena, &problem_internal, "the answer is larger than its buffer");
+    if (!p && rs->status == 0)
+        rs->status = rq->route->status;
+    return p;
+}
+
+/* ---- what every answer has ---- */
+
+static void log_problem(const struct request *rq, const struct problem *p)
+{
+    if (!p->cause)
+        return;
+    LOG(p->type->status >= 500 ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, log_event("problem"),
+        log_text("request_id", rq->id), log_number("status", p->type->status),
+        log_text("code", p->type->code), log_text("cause", p->cause));
+}
+
+static void add_cache_control(const struct router *router, const struct request *rq,
+                              struct response *rs)
+{
+    const char *prefix = router->no_store;
+    if (prefix && rq->path && strncmp(rq->path, prefix, strlen(prefix)) == 0)
+        response_header(rs, "Cache-Control", "no-store");
+    else if (rq->caller.known)
+        response_header(rs, "Cache-Control", "private, no-cache");
+}
+
+static int64_t monotonic_us(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * 1000000LL + ts.tv_nsec / 1000;
+}
+
+static void log_request(const struct request *rq, const struct response *rs, int64_t started_us)
+{
+    char user[UUID_TEXT_SIZE];
+    uuid_format(&rq->caller.id, user);
+    LOG(LOG_LEVEL_INFO, log_event("request"), log_text("request_id", rq->id),
+        log_text("method", rq->param[PARAM_METHOD]),
+        log_text("route", rq->route ? rq->route->path : NULL), log_number("status", rs->status),
+        log_number("duration_us", monotonic_us() - started_us),
+        log_text("user", rq->caller.known ? user : NULL),
+        log_number("bytes", (int64_t)rs->body.len));
+}
+
+void router_handle(const struct router *router, struct request *rq, struct response *rs)
+{
+    int64_t started_us = router->quiet ? 0 : monotonic_us();
+    unsigned methods;
+    response_reset(rs);
+    struct problem *p = find_route(router, rq, rs, &methods);
+    if (!p && rq->route)
+        p = dispatch(router, rq, rs);
+    if (p) {
+        log_problem(rq, p);
+        response_problem(rs, rq, p, router->realm);
+    }
+    if (p && p->type == &problem_method_not_allowed)
+        response_header(rs, "Allow", "%s", method_list(rq->arena, methods));
+    add_cache_control(router, rq, rs);
+    if (!router->quiet)
+        log_request(rq, rs, started_us);
+}
+
+struct problem *router_run_again(struct app *app, struct request *rq, bool *ret_yes)
+{
+    (void)app, (void)rq;
+    *ret_yes = false;
+    return NULL;
+}
+
+void router_each(const struct resource *const *resources,
+                 void (*each)(void *context, const struct resource *resource,
+                              const struct route *route),
+                 void *context)
+{
+    for (; *resources; resources++)
+        for (size_t i = 0; i < (*resources)->count; i++)
+            each(context, *resources, &(*resources)->routes[i]);
+}

@@ -1,0 +1,91 @@
+/* router.h -- from a table of routes to the handler: matching, access, decoding, transaction. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "field.h"
+#include "http.h"
+
+struct app; /* what the program's handlers share; the router only hands it on */
+struct db;
+struct problem;
+struct problem_type;
+
+/* Who may call. The zero value asks for a login: a forgotten column is a closed door. */
+enum auth {
+    AUTH_USER = 0,
+    AUTH_ADMIN,
+    AUTH_ANYONE, /* a token that is sent is checked, and so the caller may be known */
+    AUTH_IGNORED, /* Authorization is not looked at */
+};
+
+/* What a success looks like. */
+enum reply {
+    REPLY_NOTHING = 0,
+    REPLY_ONE,  /* {"key": {…}} */
+    REPLY_PAGE, /* {"data": [{…}], "pagination": {…}} */
+    REPLY_OWN,  /* an object that the handler describes itself */
+};
+
+struct route {
+    enum method method;
+    const char *path; /* below the base path; `{id}` stands for a UUID */
+    struct problem *(*handle)(struct app *app, struct request *rq, struct response *rs);
+    enum auth auth;
+    const struct record *query; /* NULL: none is read */
+    const struct record *body;  /* NULL: none is read */
+    enum record_mode mode;      /* how the body is read */
+    const struct problem_type *missing; /* for absent fields, instead of problem_missing_fields */
+    int status;                 /* of success */
+    enum reply reply;
+    const char *reply_key;
+    const struct record *reply_record;
+    /* Slow work, and ids of what is made, before the transaction; leaves rq->prepared. */
+    struct problem *(*prepare)(struct app *app, struct request *rq);
+    bool hashes;      /* takes the time of a password hash; for the pool of its own */
+    bool transaction; /* the handler runs in one, and again when the database asks for it */
+    /* Did the write of an earlier try take hold? For transaction rows that cannot simply run
+     * twice; must read with a lock. NULL: the caller is told that it is not known. */
+    struct problem *(*committed)(struct app *app, struct request *rq, bool *ret_yes);
+    const struct problem_type *const *problems; /* what else it may answer, NULL at the end */
+    const char *summary;
+};
+
+/* The routes of one controller. */
+struct resource {
+    const char *name;
+    const struct route *routes;
+    size_t count;
+};
+
+#define RESOURCE(name_, routes_) {(name_), (routes_), sizeof(routes_) / sizeof *(routes_)}
+
+struct router {
+    const struct resource *const *resources; /* NULL at the end */
+    struct app *app;
+    struct db *db; /* for routes with a transaction */
+    /* Fill rq->caller from a token, or say why not. */
+    struct problem *(*authenticate)(struct app *app, struct request *rq, const char *token);
+    const char *realm; /* of WWW-Authenticate */
+    const char *no_store; /* paths that begin so are never cached; NULL: none */
+    bool quiet;        /* no line per request in the log */
+};
+
+/**
+ * Answer `rq` in `rs`, whatever it is.
+ *
+ * In this order: path, method, token, role, query, media type, size, body, handler. OPTIONS
+ * answers 204 with Allow, HEAD is asked as GET. Failures become the JSON of response_problem();
+ * their causes, and one line per request, go to the log.
+ */
+void router_handle(const struct router *router, struct request *rq, struct response *rs);
+
+/** For the column `committed` of rows whose handler leaves the same when it runs twice. */
+struct problem *router_run_again(struct app *app, struct request *rq, bool *ret_yes);
+
+/** Call `each(context, resource, route)` for all routes, in the order of the tables. */
+void router_each(const struct resource *const *resources,
+                 void (*each)(void *context, const struct resource *resource,
+                              const struct route *route),
+                 void *context);

@@ -1,0 +1,339 @@
+#include "server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <netdb.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <fastcgi.h>
+#include <fcgiapp.h>
+
+#include "log.h"
+#include "problem.h"
+
+#define PEER_TIMEOUT_S 10
+#define ARENA_MAX ((size_t)256 * 1024 * 1024)
+#define RECORD_MAX 65528 /* content of one record: below 64 KiB, a multiple of eight */
+#define DRAIN_MAX ((size_t)16 * 1024 * 1024) /* of a body that is too large anyway */
+
+/* What a worker keeps from one request to the next. */
+struct worker {
+    const struct server *server;
+    struct arena *arena;
+    struct response rs;
+    struct buf body, head, out;
+};
+
+/* ---- ending ---- */
+
+static volatile sig_atomic_t stopping;
+static int stop_listen_fd, stop_null_fd;
+
+/* The signal may come just before accept(2) blocks. So it is not enough to set a flag: the
+ * listening descriptor becomes one on which accept fails at once. dup2 is async-signal-safe. */
+static void stop(int signal)
+{
+    (void)signal;
+    int saved = errno;
+    stopping = 1;
+    (void)dup2(stop_null_fd, stop_listen_fd);
+    errno = saved;
+}
+
+static void stop_signals(sigset_t *set)
+{
+    (void)sigemptyset(set);
+    (void)sigaddset(set, SIGTERM);
+    (void)sigaddset(set, SIGINT);
+}
+
+static void watch_for_stop(int listen_fd)
+{
+    struct sigaction action = {.sa_handler = stop}; /* no SA_RESTART: accept shall return */
+    sigset_t signals;
+    stop_listen_fd = listen_fd;
+    stop_null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    stopping = 0;
+    stop_signals(&signals);
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+/* Signals come in only here, so that nothing of a request is cut by EINTR. */
+static int accept_peer(int listen_fd)
+{
+    const struct timeval timeout = {.tv_sec = PEER_TIMEOUT_S};
+    sigset_t signals;
+    stop_signals(&signals);
+    (void)sigprocmask(SIG_UNBLOCK, &signals, NULL);
+    int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    int saved = errno;
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+    if (fd >= 0) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+    }
+    errno = saved;
+    return fd;
+}
+
+/* ---- reading ---- */
+
+/* Read the body to the end of its stream, also one that is too large: closing with unread
+ * bytes would reset the connection and take the answer with it. */
+static bool read_body(struct worker *w, FCGX_Request *peer, struct request *rq)
+{
+    char chunk[16384];
+    size_t total = 0;
+    int got;
+    buf_reset(&w->body);
+    do {
+        got = FCGX_GetStr(chunk, sizeof chunk, peer->in);
+        if (got < 0 || FCGX_GetError(peer->in) || total > DRAIN_MAX + w->server->body_max)
+            return false;
+        buf_add(&w->body, chunk, (size_t)got);
+        total += (size_t)got;
+    } while ((size_t)got == sizeof chunk);
+    rq->too_large = w->body.full || rq->content_length > w->server->body_max;
+    rq->body = (struct text){w->body.data, w->body.len};
+    if (total > rq->content_length)
+        rq->content_length = total; /* some servers pass a chunked body without a length */
+    return true;
+}
+
+/* ---- writing ---- */
+
+static void put_record_head(struct buf *out, unsigned char type, int id, size_t len)
+{
+    const FCGI_Header head = {.version = FCGI_VERSION_1,
+                              .type = type,
+                              .requestIdB1 = (unsigned char)(id >> 8),
+                              .requestIdB0 = (unsigned char)id,
+                              .contentLengthB1 = (unsigned char)(len >> 8),
+                              .contentLengthB0 = (unsigned char)len};
+    buf_add(out, &head, sizeof head);
+}
+
+/* `data` as STDOUT records; FastCGI allows 65,535 bytes in each. */
+static void put_stream(struct buf *out, int id, const char *data, size_t len)
+{
+    while (len) {
+        size_t part = len < RECORD_MAX ? len : RECORD_MAX;
+        put_record_head(out, FCGI_STDOUT, id, part);
+        buf_add(out, data, part);
+        data += part;
+        len -= part;
+    }
+}
+
+static void put_end(struct buf *out, int id)
+{
+    static const FCGI_EndRequestBody done = {.protocolStatus = FCGI_REQUEST_COMPLETE};
+    put_record_head(out, FCGI_STDOUT, id, 0);
+    put_record_head(out, FCGI_END_REQUEST, id, sizeof done);
+    buf_add(out, &done, sizeof done);
+}
+
+static void send_all(int fd, const char *data, size_t len)
+{
+    while (len) {
+        ssize_t sent = send(fd, data, len, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent <= 0)
+            return; /* the peer is gone, or has not read for too long: nobody to tell */
+        data += sent;
+        len -= (size_t)sent;
+    }
+}
+
+/* libfcgi's own writer would take a write for every 8 KiB and for each end of a stream; all
+ * records in one buffer are one write. */
+static void answer(struct worker *w, const FCGX_Request *peer, const struct request *rq)
+{
+    int id = peer->requestId;
+    buf_reset(&w->head);
+    buf_reset(&w->out);
+    response_head(&w->rs, rq, &w->head);
+    put_stream(&w->out, id, w->head.data, w->head.len);
+    if (rq->method != METHOD_HEAD && status_has_content(w->rs.status))
+        put_stream(&w->out, id, w->rs.body.data, w->rs.body.len);
+    put_end(&w->out, id);
+    if (!w->out.full)
+        send_all(peer->ipcFd, w->out.data, w->out.len);
+}
+
+/* ---- the loop ---- */
+
+static void serve(struct worker *w, int fd)
+{
+    FCGX_Request peer;
+    struct request rq;
+    (void)FCGX_InitRequest(&peer, -1, 0);
+    /* Hand our connection over: with keepConnection set, FCGX_Accept_r takes the one it is
+     * given; should that one be no good, it fails on descriptor -1 instead of accepting. */
+    peer.ipcFd = fd;
+    peer.keepConnection = 1;
+    if (FCGX_Accept_r(&peer) != 0)
+        return; /* and has closed it */
+    request_from_params(&rq, w->arena, peer.envp, w->server->base_path, instant_now());
+    if (read_body(w, &peer, &rq)) {
+        w->server->handle(w->server->context, &rq, &w->rs);
+        answer(w, &peer, &rq);
+    }
+    /* Without Detach the library would linger until the peer has closed its end. */
+    (void)FCGX_Detach(&peer);
+    FCGX_Free(&peer, 1);
+    arena_reset(w->arena);
+}
+
+static void worker_open(struct worker *w, const struct server *server)
+{
+    w->server = server;
+    w->arena = arena_open(ARENA_MAX);
+    response_init(&w->rs);
+    buf_init(&w->body, server->body_max);
+    buf_init(&w->head, (size_t)32 * 1024);
+    buf_init(&w->out, (size_t)80 * 1024 * 1024);
+}
+
+static void worker_close(struct worker *w)
+{
+    buf_release(&w->out);
+    buf_release(&w->head);
+    buf_release(&w->body);
+    response_release(&w->rs);
+    arena_close(w->arena);
+}
+
+static bool passes_by(int error)
+{
+    return error == EINTR || error == ECONNABORTED || error == EAGAIN || error == EMFILE ||
+           error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+void server_run(const struct server *server)
+{
+    struct worker w;
+    int failed = FCGX_Init();
+    if (failed) {
+        LOG(LOG_LEVEL_ERROR, log_event("fastcgi_init_failed"), log_number("code", failed));
+        return;
+    }
+    worker_open(&w, server);
+    watch_for_stop(server->listen_fd);
+    while (!stopping) {
+        int fd = accept_peer(server->listen_fd);
+        if (fd >= 0)
+            serve(&w, fd);
+        else if (!stopping && !passes_by(errno)) {
+            LOG(LOG_LEVEL_ERROR, log_event("accept_failed"), log_text("cause", strerror(errno)));
+            break;
+        }
+    }
+    worker_close(&w);
+    (void)close(stop_null_fd);
+}
+
+/* ---- listening ---- */
+
+static struct problem *failed_at(struct arena *a, const char *what, const char *address)
+{
+    return problem_because(a, &problem_internal, "%s %s: %s", what, address, strerror(errno));
+}
+
+/* True when a server answers on the socket; a file left behind by a dead one does not. */
+static bool somebody_listens(const struct sockaddr_un *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    bool yes = connect(fd, (const struct sockaddr *)address, sizeof *address) == 0;
+    (void)close(fd);
+    return yes;
+}
+
+static struct problem *give_to_group(struct arena *a, const char *path, const char *group)
+{
+    if (!group || !*group)
+        return NULL;
+    const struct group *entry = getgrnam(group);
+    if (!entry)
+        return problem_because(a, &problem_internal, "no group %s for %s", group, path);
+    if (chown(path, (uid_t)-1, entry->gr_gid) != 0)
+        return failed_at(a, "cannot give the group to", path);
+    return NULL;
+}
+
+static struct problem *bind_unix(struct arena *a, int fd, const char *path, const char *group)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path)
+        return problem_because(a, &problem_internal, "%s is too long for a socket (107 bytes)",
+                               path);
+    memcpy(address.sun_path, path, strlen(path));
+    if (somebody_listens(&address))
+        return problem_because(a, &problem_internal, "%s is in use by another server", path);
+    (void)unlink(path); /* where there is none, bind goes on; where it fails, bind tells */
+    mode_t saved = umask(0117);
+    int failed = bind(fd, (const struct sockaddr *)&address, sizeof address);
+    (void)umask(saved);
+    if (failed)
+        return failed_at(a, "cannot bind", path);
+    return give_to_group(a, path, group);
+}
+
+static struct problem *bind_tcp(struct arena *a, const char *address, int *ret_fd)
+{
+    const char *colon = strrchr(address, ':');
+    if (!colon)
+        return problem_because(a, &problem_internal,
+                               "%s is neither a path with a slash nor host:port", address);
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    const char *host = arena_copy(a, address, (size_t)(colon - address));
+    struct addrinfo *found;
+    int failed = getaddrinfo(host, colon + 1, &hints, &found);
+    if (failed)
+        return problem_because(a, &problem_internal, "%s: %s", address, gai_strerror(failed));
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int on = 1;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    failed = fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) != 0;
+    freeaddrinfo(found);
+    if (failed)
+        return failed_at(a, "cannot bind", address);
+    *ret_fd = fd;
+    return NULL;
+}
+
+struct problem *server_listen(struct arena *a, const char *address, int backlog, const char *group,
+                              int *ret_fd)
+{
+    struct problem *p;
+    int fd = -1;
+    if (strchr(address, '/')) {
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        p = fd < 0 ? failed_at(a, "no socket for", address) : bind_unix(a, fd, address, group);
+    } else {
+        p = bind_tcp(a, address, &fd);
+    }
+    if (!p && listen(fd, backlog) != 0)
+        p = failed_at(a, "cannot listen on", address);
+    if (p) {
+        if (fd >= 0)
+            (void)close(fd);
+        return p;
+    }
+    *ret_fd = fd;
+    return NULL;
+}

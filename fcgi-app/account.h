@@ -1,0 +1,12 @@
+/* account.h -- making an account, which several ways lead to. */
+#pragma once
+
+#include "common/router.h"
+#include "user_model.h"
+
+/** Leave in rq->prepared a copy of `user` with a new id, its times and the hash of its password,
+ *  ready to be inserted. Takes the time of a hash. */
+struct problem *account_prepare(struct request *rq, const struct user *user) MUST_USE;
+
+/** For the column `committed`: is the prepared user stored? */
+struct problem *account_is_there(struct app *app, struct request *rq, bool *ret_yes) MUST_USE;

@@ -1,0 +1,102 @@
+#include "app.h"
+
+#include <stdlib.h>
+
+#include "common/problem.h"
+#include "migrations.h"
+#include "routes.h"
+
+#define CLOCK_LEEWAY_S 5 /* between the hosts that share a key */
+
+const struct problem_type problem_user_inactive = {
+    401, "User not found or inactive", "user_inactive",
+    "The account of this token is gone or disabled."};
+
+/* One statement finds session and user, so that a logout, a changed role, a disabled and a
+ * deleted account take hold at the next request. */
+static struct problem *authenticate(struct app *app, struct request *rq, const char *token)
+{
+    struct arena *a = rq->arena;
+    struct claims claims;
+    bool found, lives;
+    struct problem *p =
+        jwt_verify(a, app->keys, token, rq->now.us / 1000000, CLOCK_LEEWAY_S, &claims);
+    if (!p)
+        p = user_find_with_session(app->db, a, claims.subject, claims.session, rq->now,
+                                   &app->caller, &found, &lives);
+    if (p)
+        return p;
+    if (!found || !app->caller.is_active)
+        return problem(a, &problem_user_inactive, NULL);
+    if (!lives)
+        return problem(a, &problem_invalid_token, "The session of this token has ended.");
+    rq->caller = (struct caller){.id = app->caller.id,
+                                 .session = claims.session,
+                                 .known = true,
+                                 .admin = app->caller.role == ROLE_ADMIN};
+    return NULL;
+}
+
+struct problem *app_open(struct arena *a, const struct settings *settings, struct app **ret)
+{
+    struct app *app = arena_alloc(a, sizeof *app);
+    struct problem *p;
+    app->settings = settings;
+    if (!settings->database_url.len)
+        return problem_because(a, &problem_internal, "DATABASE_URL is not set");
+    if (!settings->jwt_secret_key.len)
+        return problem_because(a, &problem_internal,
+                               "JWT_SECRET_KEY is not set; `postern secret` makes one");
+    p = jwt_open(a, settings->jwt_secret_key.data, settings->jwt_previous_keys.data,
+                 settings->jwt_issuer.data, &app->keys);
+    if (!p)
+        p = db_open(a, settings->database_url.data, &app->db);
+    if (p) {
+        app_close(app);
+        return p;
+    }
+    app->router = (struct router){.resources = resources,
+                                  .app = app,
+                                  .db = app->db,
+                                  .authenticate = authenticate,
+                                  .realm = "postern",
+                                  .no_store = "/auth/",
+                                  .quiet = !settings->log_requests};
+    *ret = app;
+    return NULL;
+}
+
+void app_close(struct app *app)
+{
+    if (!app)
+        return;
+    db_close(app->db);
+    jwt_close(app->keys);
+}
+
+void app_handle(void *context, struct request *rq, struct response *rs)
+{
+    struct app *app = context;
+    router_handle(&app->router, rq, rs);
+    wipe(&app->caller, sizeof app->caller); /* its texts go with the request */
+}
+
+struct problem *app_check_schema(struct app *app, struct arena *a)
+{
+    return migrate_check(app->db, a, migrations, migration_count);
+}
+
+struct problem *app_check_self(const struct request *rq, const struct uuid *id)
+{
+    if (rq->caller.admin || (rq->caller.known && uuid_equal(&rq->caller.id, id)))
+        return NULL;
+    return problem(rq->arena, &problem_forbidden, NULL);
+}
+
+void app_location(const struct app *app, struct response *rs, const char *collection,
+                  const struct uuid *id)
+{
+    char text[UUID_TEXT_SIZE];
+    uuid_format(id, text);
+    response_header(rs, "Location", "%s/%s/%s", app->settings->base_path.data, collection, text);
+}

@@ -1,0 +1,39 @@
+/* app.h -- what one worker holds: settings, database, keys, and the way from a token to its user. */
+#pragma once
+
+#include "common/db.h"
+#include "common/jwt.h"
+#include "common/router.h"
+#include "settings.h"
+#include "user_model.h"
+
+struct app {
+    const struct settings *settings;
+    struct db *db;
+    struct jwt_keys *keys;
+    struct router router;
+    struct user caller; /* the row behind rq->caller, while a request with a token runs */
+};
+
+extern const struct problem_type problem_user_inactive;
+
+/** Open what a worker needs, without connecting yet. `settings` must outlive the app.
+ *  INTERNAL with the reason in `cause` for a bad key or database URL. */
+struct problem *app_open(struct arena *a, const struct settings *settings,
+                         struct app **ret) MUST_USE;
+
+/** NULL does nothing. */
+void app_close(struct app *app);
+
+/** Answer one request; the form that server.h wants. `context` is the app. */
+void app_handle(void *context, struct request *rq, struct response *rs);
+
+/** Is the schema the one that this program was built for? UNAVAILABLE with what is wrong. */
+struct problem *app_check_schema(struct app *app, struct arena *a) MUST_USE;
+
+/** NULL if the caller of `rq` is `id` or an admin, else FORBIDDEN. */
+struct problem *app_check_self(const struct request *rq, const struct uuid *id) MUST_USE;
+
+/** Add `Location: BASE/COLLECTION/ID` for what was just made. */
+void app_location(const struct app *app, struct response *rs, const char *collection,
+                  const struct uuid *id);

@@ -1,0 +1,168 @@
+/* Registering, logging in, and who one is. */
+#include "account.h"
+#include "app.h"
+#include "routes.h"
+
+#include <string.h>
+
+#include "common/password.h"
+#include "common/problem.h"
+#include "common/utf8.h"
+#include "session_model.h"
+
+#define REFRESH_BYTES 32 /* 256 bits */
+#define IP_MAX 45        /* an IPv6 address in its longest form */
+#define USER_AGENT_MAX 255
+
+static const struct problem_type problem_missing_credentials = {
+    400, "Missing credentials", "missing_fields", "Both email and password are needed."};
+static const struct problem_type problem_invalid_credentials = {
+    401, "Invalid credentials", "invalid_credentials", "The e-mail or the password is wrong."};
+
+/* ---- registering ---- */
+
+static struct problem *prepare(struct app *app, struct request *rq)
+{
+    struct user user = *(const struct user *)rq->in;
+    (void)app;
+    user.role = ROLE_USER;
+    user.is_active = true;
+    return account_prepare(rq, &user);
+}
+
+static struct problem *register_user(struct app *app, struct request *rq, struct response *rs)
+{
+    const struct user *user = rq->prepared;
+    struct problem *p = user_insert(app->db, rq->arena, user);
+    if (p)
+        return p;
+    app_location(app, rs, "users", &user->id);
+    response_record(rs, "user", &user_record, user);
+    return NULL;
+}
+
+/* ---- logging in ---- */
+
+/* Unknown, wrong and inactive get one answer at the cost of one hash. */
+static struct problem *check_credentials(struct app *app, struct request *rq, struct user *ret)
+{
+    const struct user *in = rq->in;
+    struct arena *a = rq->arena;
+    bool found, match, outdated;
+    const char *hash;
+    struct problem *p = user_find_by_email(app->db, a, in->email, ret, &found);
+    if (!p)
+        p = password_verify(a, in->password, found ? ret->password_hash.data : NULL, &match,
+                            &outdated);
+    if (p)
+        return p;
+    if (!match || !ret->is_active)
+        return problem(a, &problem_invalid_credentials, NULL);
+    if (!outdated)
+        return NULL;
+    p = password_hash(a, in->password, &hash);
+    return p ? p : user_set_password_hash(app->db, a, ret->id, hash, rq->now);
+}
+
+static struct text short_or_null(struct arena *a, const char *s, size_t max)
+{
+    size_t len = s ? strlen(s) : 0, end = 0;
+    if (len == 0 || !utf8_is_clean(s, len))
+        return (struct text){0};
+    while (end < len && end + utf8_sequence(s + end, len - end) <= max)
+        end += utf8_sequence(s + end, len - end);
+    return (struct text){arena_copy(a, s, end), end};
+}
+
+static struct problem *start_session(struct app *app, struct request *rq, const struct user *user,
+                                     struct session *ret, const char **ret_refresh_token)
+{
+    unsigned char secret[REFRESH_BYTES], hash[32];
+    struct session session = {
+        .id = uuid_make(rq->now),
+        .user_id = user->id,
+        .created_at = rq->now,
+        .last_used_at = rq->now,
+        .expires_at = instant_plus_s(rq->now, app->settings->refresh_ttl_s),
+        .ip = short_or_null(rq->arena, rq->param[PARAM_REMOTE_ADDR], IP_MAX),
+        .user_agent = short_or_null(rq->arena, rq->param[PARAM_USER_AGENT], USER_AGENT_MAX)};
+    random_bytes(secret, sizeof secret);
+    const char *token = base64url(rq->arena, secret, sizeof secret);
+    sha256(token, strlen(token), hash);
+    struct problem *p = session_insert(app->db, rq->arena, &session, hash);
+    wipe(secret, sizeof secret);
+    if (db_is_violation(p, "fk_sessions_user"))
+        return problem(rq->arena, &problem_invalid_credentials, NULL); /* deleted just now */
+    if (p)
+        return p;
+    *ret = session;
+    *ret_refresh_token = token;
+    return NULL;
+}
+
+static const char *access_token(struct app *app, struct request *rq, const struct session *session)
+{
+    int64_t now_s = rq->now.us / 1000000;
+    const struct claims claims = {.subject = session->user_id,
+                                  .session = session->id,
+                                  .id = uuid_make(rq->now),
+                                  .issued_s = now_s,
+                                  .expires_s = now_s + app->settings->access_ttl_s};
+    return jwt_sign(rq->arena, app->keys, &claims);
+}
+
+static void put_tokens(struct app *app, struct request *rq, struct buf *b,
+                       const struct session *session, const char *refresh_token)
+{
+    json_member(b, "access_token", access_token(app, rq, session));
+    json_member(b, "token_type", "Bearer");
+    json_key(b, "expires_in");
+    json_integer(b, app->settings->access_ttl_s);
+    json_member(b, "refresh_token", refresh_token);
+}
+
+static struct problem *login(struct app *app, struct request *rq, struct response *rs)
+{
+    struct user user = {0};
+    struct session session;
+    const char *refresh_token = NULL;
+    struct problem *p = check_credentials(app, rq, &user);
+    if (!p)
+        p = start_session(app, rq, &user, &session, &refresh_token);
+    if (p)
+        return p;
+    json_object(&rs->body);
+    put_tokens(app, rq, &rs->body, &session, refresh_token);
+    json_key(&rs->body, "user");
+    record_to_json(&rs->body, &user_record, &user);
+    json_object_end(&rs->body);
+    return NULL;
+}
+
+/* ---- who one is ---- */
+
+static struct problem *profile(struct app *app, struct request *rq, struct response *rs)
+{
+    (void)rq;
+    response_record(rs, "user", &user_record, &app->caller);
+    return NULL;
+}
+
+static const struct problem_type *const register_problems[] = {&problem_invalid_email,
+                                                               &problem_email_exists, NULL};
+static const struct problem_type *const login_problems[] = {&problem_invalid_credentials, NULL};
+
+static const struct route routes[] = {
+    {METHOD_POST, "/auth/register", register_user, AUTH_IGNORED, .body = &registration_record,
+     .status = 201, .reply = REPLY_ONE, .reply_key = "user", .reply_record = &user_record,
+     .prepare = prepare, .hashes = true, .transaction = true,
+     .committed = account_is_there, .problems = register_problems,
+     .summary = "Make an account of one's own."},
+    {METHOD_POST, "/auth/login", login, AUTH_IGNORED, .body = &credentials_record,
+     .missing = &problem_missing_credentials, .status = 200, .reply = REPLY_OWN, .hashes = true,
+     .problems = login_problems, .summary = "Get an access token for e-mail and password."},
+    {METHOD_GET, "/auth/profile", profile, AUTH_USER, .status = 200, .reply = REPLY_ONE,
+     .reply_key = "user", .reply_record = &user_record, .summary = "Read one's own account."},
+};
+
+const struct resource auth_resource = RESOURCE("auth", routes);

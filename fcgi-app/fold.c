@@ -1,0 +1,157 @@
+#include "fold.h"
+
+#include <ctype.h>
+#include <locale.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <wchar.h>
+#include <wctype.h>
+
+#include "common/utf8.h"
+
+#define WORD_MIN 3 /* innodb_ft_min_token_size, code points */
+
+/* The C library knows Unicode's letters, but only in a locale that is UTF-8; every glibc since 2.35 has this
+ * one built in. Without it (an older host) only ASCII is folded. */
+static locale_t unicode(void)
+{
+    static locale_t made;
+    if (!made)
+        made = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    return made;
+}
+
+/* Read one code point of well-formed text. */
+static wint_t decode(const char *at, size_t len)
+{
+    static const unsigned char first_bits[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+    wint_t c = (unsigned char)at[0] & first_bits[len];
+    for (size_t i = 1; i < len; i++)
+        c = (c << 6) | ((unsigned char)at[i] & 0x3F);
+    return c;
+}
+
+static size_t encode(wint_t c, char *ret)
+{
+    if (c < 0x80) {
+        ret[0] = (char)c;
+        return 1;
+    }
+    size_t len = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    static const unsigned char first_marks[] = {0, 0, 0xC0, 0xE0, 0xF0};
+    for (size_t i = len - 1; i > 0; i--, c >>= 6)
+        ret[i] = (char)(0x80 | (c & 0x3F));
+    ret[0] = (char)(first_marks[len] | c);
+    return len;
+}
+
+static wint_t lower(wint_t c)
+{
+    locale_t locale = unicode();
+    if (locale)
+        return towlower_l(c, locale);
+    return c < 0x80 ? (wint_t)tolower((int)c) : c;
+}
+
+static bool is_word_point(wint_t c)
+{
+    locale_t locale = unicode();
+    if (c < 0x80 || !locale)
+        return c >= 0x80 || isalnum((int)c) || c == '_';
+    return iswalnum_l(c, locale);
+}
+
+struct text fold(struct arena *a, struct text t)
+{
+    if (!t.data)
+        return t;
+    char *out = arena_array(a, t.len + 1, 4); /* a letter may take more bytes in lower case */
+    size_t len = 0;
+    for (size_t i = 0; i < t.len;) {
+        size_t n = utf8_sequence(t.data + i, t.len - i);
+        if (n == 0) /* rows from elsewhere; ours are checked when they come in */
+            break;
+        len += encode(lower(decode(t.data + i, n)), out + len);
+        i += n;
+    }
+    return (struct text){out, len};
+}
+
+/* The bytes of the gram at `at`, or 0 when fewer points are left. */
+static size_t gram_at(const char *at, size_t room)
+{
+    size_t len = 0;
+    for (int i = 0; i < GRAM_POINTS; i++) {
+        size_t n = utf8_sequence(at + len, room - len);
+        if (n == 0)
+            return 0;
+        len += n;
+    }
+    return len;
+}
+
+/* Hex behind an x: no stop word, no length limit and no collation can get at such a word. */
+static char *put_gram(char *out, const char *at, size_t len)
+{
+    *out++ = 'x';
+    for (size_t i = 0; i < len; i++)
+        out += sprintf(out, "%02x", (unsigned char)at[i]);
+    return out;
+}
+
+const char *fold_grams(struct arena *a, struct text folded, const char *before, size_t max)
+{
+    size_t gram_max = strlen(before) + 1 + GRAM_POINTS * 4 * 2 + 1, len;
+    char *words = arena_array(a, folded.len + 1, gram_max), *out = words;
+    for (size_t at = 0; max && (len = gram_at(folded.data + at, folded.len - at)) > 0; max--) {
+        if (out != words)
+            *out++ = ' ';
+        out = stpcpy(out, before);
+        out = put_gram(out, folded.data + at, len);
+        at += utf8_sequence(folded.data + at, folded.len - at);
+    }
+    *out = '\0';
+    return words;
+}
+
+struct text like_pattern(struct arena *a, struct text t)
+{
+    char *out = arena_array(a, t.len + 2, 2), *at = out;
+    *at++ = '%';
+    for (size_t i = 0; i < t.len; i++) {
+        if (strchr("%_\\", t.data[i]))
+            *at++ = '\\';
+        *at++ = t.data[i];
+    }
+    *at++ = '%';
+    return (struct text){out, (size_t)(at - out)};
+}
+
+/* The length in bytes of the run of word points at `at`, and in points. */
+static size_t word_at(const char *at, size_t room, size_t *ret_points)
+{
+    size_t len = 0, n;
+    *ret_points = 0;
+    while ((n = utf8_sequence(at + len, room - len)) > 0 && is_word_point(decode(at + len, n))) {
+        len += n;
+        (*ret_points)++;
+    }
+    return len;
+}
+
+const char *match_all_words(struct arena *a, struct text q)
+{
+    char *words = arena_array(a, q.len + 1, 3), *out = words;
+    for (size_t at = 0; at < q.len;) {
+        size_t points, len = word_at(q.data + at, q.len - at, &points);
+        if (points >= WORD_MIN) {
+            out = stpcpy(out, out == words ? "+" : " +");
+            out = mempcpy(out, q.data + at, len);
+        }
+        size_t gap = utf8_sequence(q.data + at + len, q.len - at - len);
+        at += len + (gap ? gap : 1);
+    }
+    *out = '\0';
+    return words;
+}

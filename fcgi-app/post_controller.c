@@ -1,0 +1,200 @@
+/* Posts: list, write, read, change, delete. */
+#include "app.h"
+#include "routes.h"
+
+#include "common/page.h"
+#include "common/problem.h"
+#include "post_model.h"
+
+/* ---- lists ---- */
+
+static bool asks_for(const struct request *rq, bool published)
+{
+    const struct post_query *query = rq->asked;
+    field_set bit = FIELD_AT(rq->route->query, struct post_query, published);
+    return (rq->asked_given & bit) && query->published == published;
+}
+
+static struct problem *write_page(struct app *app, struct request *rq, struct response *rs,
+                                  const struct post_filter *filter, struct page_total *ret_total)
+{
+    const struct post_query *query = rq->asked;
+    struct page_writer writer = {&rs->body, &post_record};
+    page_begin(&writer);
+    struct problem *p =
+        post_page(app->db, rq->arena, query, filter, page_add, &writer, ret_total);
+    if (!p)
+        page_end(&writer, query->page, query->limit, *ret_total);
+    return p;
+}
+
+/* Drafts are the caller's own; an admin's are everybody's. */
+static void ask_for_drafts(const struct request *rq, struct post_filter *filter)
+{
+    filter->drafts = true;
+    if (rq->caller.admin)
+        return;
+    if (filter->by_author && !uuid_equal(&filter->author_id, &rq->caller.id))
+        filter->drafts = false; /* another's: nothing to see */
+    filter->by_author = true;
+    filter->author_id = rq->caller.id;
+}
+
+static struct problem *list(struct app *app, struct request *rq, struct response *rs)
+{
+    const struct post_query *query = rq->asked;
+    struct page_total total;
+    struct post_filter filter = {
+        .by_author =
+            rq->asked_given & FIELD_AT(&post_query_record, struct post_query, author_id),
+        .author_id = query->author_id,
+        .published = !asks_for(rq, false)};
+    if (!filter.published && !rq->caller.known)
+        return problem(rq->arena, &problem_no_token, NULL);
+    if (!filter.published)
+        ask_for_drafts(rq, &filter);
+    return write_page(app, rq, rs, &filter, &total);
+}
+
+static struct problem *list_of_author(struct app *app, struct request *rq, struct response *rs)
+{
+    struct uuid author = rq->path_ids[0];
+    bool own = rq->caller.admin || (rq->caller.known && uuid_equal(&rq->caller.id, &author));
+    struct post_filter filter = {.by_author = true,
+                                 .author_id = author,
+                                 .published = !asks_for(rq, false),
+                                 .drafts = own && !asks_for(rq, true)};
+    struct page_total total;
+    struct user user;
+    if (!filter.published && !rq->caller.known)
+        return problem(rq->arena, &problem_no_token, NULL);
+    struct problem *p = write_page(app, rq, rs, &filter, &total);
+    /* Who has posts is there; only for the others it takes a second look. */
+    return p || total.count ? p : user_find(app->db, rq->arena, author, &user);
+}
+
+/* ---- one post ---- */
+
+static struct problem *prepare(struct app *app, struct request *rq)
+{
+    (void)app;
+    struct post *post = arena_alloc(rq->arena, sizeof *post);
+    *post = *(const struct post *)rq->in;
+    post->id = uuid_make(rq->now);
+    post->author_id = rq->caller.id;
+    post->created_at = post->updated_at = rq->now;
+    rq->prepared = post;
+    return NULL;
+}
+
+static struct problem *create(struct app *app, struct request *rq, struct response *rs)
+{
+    const struct post *post = rq->prepared;
+    struct problem *p = post_insert(app->db, rq->arena, post);
+    if (db_is_violation(p, "fk_posts_author"))
+        return problem(rq->arena, &problem_user_inactive, NULL); /* deleted just now */
+    if (p)
+        return p;
+    app_location(app, rs, "posts", &post->id);
+    response_record(rs, "post", &post_record, post);
+    return NULL;
+}
+
+/* To others than its author and admins a draft does not exist. */
+static struct problem *check_visible(const struct request *rq, const struct post *post)
+{
+    if (post->published || !app_check_self(rq, &post->author_id))
+        return NULL;
+    return problem(rq->arena, &problem_post_not_found, NULL);
+}
+
+static struct problem *show(struct app *app, struct request *rq, struct response *rs)
+{
+    struct post post;
+    struct problem *p = post_find(app->db, rq->arena, rq->path_ids[0], &post);
+    if (!p)
+        p = check_visible(rq, &post);
+    if (!p)
+        response_record(rs, "post", &post_record, &post);
+    return p;
+}
+
+/* Lock the post of the path for its author or an admin. */
+static struct problem *lock_post(struct app *app, struct request *rq, struct post *ret)
+{
+    struct problem *p = post_lock(app->db, rq->arena, rq->path_ids[0], ret);
+    if (!p)
+        p = check_visible(rq, ret);
+    return p ? p : app_check_self(rq, &ret->author_id);
+}
+
+static struct problem *change(struct app *app, struct request *rq, struct response *rs)
+{
+    struct post before, after;
+    struct problem *p = lock_post(app, rq, &before);
+    if (p)
+        return p;
+    after = before;
+    record_overlay(&post_record, rq->in_given, rq->in, &after);
+    if (rq->in_given) {
+        after.updated_at = rq->now;
+        p = post_update(app->db, rq->arena, &before, &after);
+    }
+    if (!p)
+        response_record(rs, "post", &post_record, &after);
+    return p;
+}
+
+static struct problem *delete(struct app *app, struct request *rq, struct response *rs)
+{
+    struct post post;
+    (void)rs;
+    struct problem *p = lock_post(app, rq, &post);
+    return p ? p : post_delete(app->db, rq->arena, &post);
+}
+
+/* ---- after a commit of which nobody knows ---- */
+
+static struct problem *is_created(struct app *app, struct request *rq, bool *ret_yes)
+{
+    return post_is_there(app->db, rq->arena, ((const struct post *)rq->prepared)->id, ret_yes);
+}
+
+static struct problem *is_deleted(struct app *app, struct request *rq, bool *ret_yes)
+{
+    bool there;
+    struct problem *p = post_is_there(app->db, rq->arena, rq->path_ids[0], &there);
+    if (!p)
+        *ret_yes = !there;
+    return p;
+}
+
+static const struct problem_type *const author_list_problems[] = {&problem_user_not_found, NULL};
+static const struct problem_type *const create_problems[] = {&problem_user_inactive, NULL};
+static const struct problem_type *const show_problems[] = {&problem_post_not_found, NULL};
+static const struct problem_type *const change_problems[] = {&problem_forbidden,
+                                                             &problem_post_not_found, NULL};
+
+static const struct route routes[] = {
+    {METHOD_GET, "/users/{id}/posts", list_of_author, AUTH_ANYONE,
+     .query = &author_post_query_record, .status = 200, .reply = REPLY_PAGE,
+     .reply_record = &post_record, .problems = author_list_problems,
+     .summary = "List the posts of a user."},
+    {METHOD_GET, "/posts", list, AUTH_ANYONE, .query = &post_query_record, .status = 200,
+     .reply = REPLY_PAGE, .reply_record = &post_record, .summary = "List and search posts."},
+    {METHOD_POST, "/posts", create, AUTH_USER, .body = &post_record, .status = 201,
+     .reply = REPLY_ONE, .reply_key = "post", .reply_record = &post_record, .prepare = prepare,
+     .transaction = true, .committed = is_created, .problems = create_problems,
+     .summary = "Write a post."},
+    {METHOD_GET, "/posts/{id}", show, AUTH_ANYONE, .status = 200, .reply = REPLY_ONE,
+     .reply_key = "post", .reply_record = &post_record, .problems = show_problems,
+     .summary = "Read a post."},
+    {METHOD_PATCH, "/posts/{id}", change, AUTH_USER, .body = &post_record, .mode = RECORD_CHANGE,
+     .status = 200, .reply = REPLY_ONE, .reply_key = "post", .reply_record = &post_record,
+     .transaction = true, .committed = router_run_again, .problems = change_problems,
+     .summary = "Change a post."},
+    {METHOD_DELETE, "/posts/{id}", delete, AUTH_USER, .status = 204, .transaction = true,
+     .committed = is_deleted, .problems = change_problems, .summary = "Delete a post."},
+};
+
+const struct resource post_resource = RESOURCE("posts", routes);

@@ -1,0 +1,80 @@
+/* post_model.h -- posts in the database. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/db.h"
+#include "common/field.h"
+#include "common/page.h"
+
+struct post {
+    struct uuid id;
+    struct text title;
+    struct text content;
+    bool published;
+    struct uuid author_id;
+    struct instant created_at;
+    struct instant updated_at;
+};
+
+enum post_sort {
+    POST_NEWEST,
+    POST_OLDEST,
+    POST_BY_TITLE,
+    POST_BY_TITLE_DOWN,
+};
+
+struct post_query {
+    int64_t page, limit;
+    struct text q;
+    struct uuid author_id;
+    bool published;
+    unsigned sort; /* enum post_sort */
+};
+
+/* What a list holds: all posts, or one author's; drafts, published ones, or both. */
+struct post_filter {
+    bool drafts, published;
+    bool by_author;
+    struct uuid author_id;
+};
+
+extern const struct record post_record;
+extern const struct record post_query_record;        /* of /posts */
+extern const struct record author_post_query_record; /* of /users/{id}/posts: no author_id */
+extern const struct problem_type problem_post_not_found;
+
+/** Store `post` and count it. A violation of fk_posts_author (db_is_violation) when its author
+ *  has gone meanwhile. In a transaction. */
+struct problem *post_insert(struct db *db, struct arena *a, const struct post *post) MUST_USE;
+
+/** POST_NOT_FOUND when there is none. */
+struct problem *post_find(struct db *db, struct arena *a, struct uuid id,
+                          struct post *ret) MUST_USE;
+
+/** Is there one? A locking read, which waits for whoever writes it. */
+struct problem *post_is_there(struct db *db, struct arena *a, struct uuid id,
+                              bool *ret_yes) MUST_USE;
+
+/** As post_find(), and keep others from writing the row until the transaction ends. */
+struct problem *post_lock(struct db *db, struct arena *a, struct uuid id,
+                          struct post *ret) MUST_USE;
+
+/** Call `each(context, post)` for the posts of one page. */
+struct problem *post_page(struct db *db, struct arena *a, const struct post_query *query,
+                          const struct post_filter *filter,
+                          void (*each)(void *context, const void *post), void *context,
+                          struct page_total *ret_total) MUST_USE;
+
+/** Store title, content and published of `post`, whose row is `before`. In a transaction. */
+struct problem *post_update(struct db *db, struct arena *a, const struct post *before,
+                            const struct post *post) MUST_USE;
+
+struct problem *post_delete(struct db *db, struct arena *a, const struct post *post) MUST_USE;
+
+/** Take all posts of an author, whose row is locked and about to go, out of the totals. */
+struct problem *post_uncount_author(struct db *db, struct arena *a, struct uuid author) MUST_USE;
+
+/** Count all posts anew, after rows were brought in by other means. In a transaction. */
+struct problem *post_recount(struct db *db, struct arena *a) MUST_USE;

@@ -1,0 +1,5 @@
+#include "routes.h"
+
+const struct resource *const resources[] = {
+    &auth_resource, &user_resource, &post_resource, &system_resource, NULL,
+};

@@ -1,0 +1,9 @@
+/* routes.h -- the list of controllers. */
+#pragma once
+
+#include "common/router.h"
+
+extern const struct resource auth_resource, user_resource, post_resource, system_resource;
+
+/* All of them, NULL at the end. */
+extern const struct resource *const resources[];

@@ -1,0 +1,60 @@
+#include "settings.h"
+
+#include <string.h>
+
+static const char *const env_words[] = {"production", "development", NULL};
+
+static bool is_base_path(struct text t)
+{
+    return t.len == 0 || (t.data[0] == '/' && t.data[t.len - 1] != '/');
+}
+
+static const struct format base_path_format = {
+    .valid = is_base_path,
+    .code = FAULT_FORMAT,
+    .message = "Must begin with a slash and not end with one, or be empty.",
+};
+
+static const struct field settings_fields[] = {
+    FIELD(struct settings, env, .choices = env_words, .preset = "production",
+          .doc = "What the server is for; in production it refuses to run as root."),
+    FIELD(struct settings, database_url, .use = FIELD_SECRET,
+          .example = "mysql://postern:password@localhost/postern?socket=/run/mysqld/mysqld.sock",
+          .doc = "Where the database is: mysql://user:password@host:port/name?socket=path."),
+    FIELD(struct settings, jwt_secret_key, .use = FIELD_SECRET,
+          .doc = "Signs access tokens; at least 32 bytes, as `postern secret` makes them."),
+    FIELD(struct settings, jwt_previous_keys, .use = FIELD_SECRET,
+          .doc = "Older keys whose tokens are still good, separated by spaces."),
+    FIELD(struct settings, jwt_issuer, .min = 1, .max = 100, .preset = "postern",
+          .doc = "The claim iss of access tokens."),
+    FIELD(struct settings, access_ttl_s, .min = 10, .max = 86400, .preset = "900",
+          .doc = "How long an access token is good, in seconds."),
+    FIELD(struct settings, refresh_ttl_s, .min = 60, .max = 31536000, .preset = "2592000",
+          .doc = "How long a session lives without being used, in seconds."),
+    FIELD(struct settings, listen, .max = 200,
+          .doc = "The socket of the workers, a path or host:port; without it, descriptor 0."),
+    FIELD(struct settings, hash_listen, .max = 200,
+          .doc = "The socket of the workers for requests that hash a password; optional."),
+    FIELD(struct settings, socket_group, .max = 32,
+          .doc = "The group that may connect to the sockets, which have mode 0660."),
+    FIELD(struct settings, workers, .min = 1, .max = 256, .preset = "4",
+          .doc = "How many workers answer on `listen`."),
+    FIELD(struct settings, hash_workers, .min = 1, .max = 64, .preset = "2",
+          .doc = "How many workers answer on `hash_listen`."),
+    FIELD(struct settings, backlog, .min = 1, .max = 65535, .preset = "4096",
+          .doc = "How many connections may wait on `listen`."),
+    FIELD(struct settings, hash_backlog, .min = 1, .max = 65535, .preset = "64",
+          .doc = "How many may wait on `hash_listen`; nginx answers 503 to those beyond."),
+    FIELD(struct settings, drain_s, .min = 1, .max = 3600, .preset = "30",
+          .doc = "How long running requests may take at the end, in seconds."),
+    FIELD(struct settings, max_body, .min = 1024, .max = 67108864, .preset = "524288",
+          .doc = "The largest body of a request, in bytes."),
+    FIELD(struct settings, base_path, .max = 100, .preset = "/api", .format = &base_path_format,
+          .doc = "What comes before every path of the API."),
+    FIELD(struct settings, cors_origins, .max = 4000, .preset = "",
+          .doc = "Who may call from a browser: origins separated by spaces, or *; nginx's."),
+    FIELD(struct settings, log_requests, .preset = "true",
+          .doc = "Write a line for every request to the log."),
+};
+
+const struct record settings_record = RECORD("Settings", struct settings, settings_fields, 0);

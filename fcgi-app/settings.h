@@ -1,0 +1,30 @@
+/* settings.h -- the one table of what an operator can set. */
+#pragma once
+
+#include "common/config.h"
+
+enum env { ENV_PRODUCTION, ENV_DEVELOPMENT };
+
+struct settings {
+    unsigned env; /* enum env */
+    struct text database_url;
+    struct text jwt_secret_key;
+    struct text jwt_previous_keys;
+    struct text jwt_issuer;
+    int64_t access_ttl_s;
+    int64_t refresh_ttl_s;
+    struct text listen;
+    struct text hash_listen;
+    struct text socket_group;
+    int64_t workers;
+    int64_t hash_workers;
+    int64_t backlog;
+    int64_t hash_backlog;
+    int64_t drain_s;
+    int64_t max_body;
+    struct text base_path;
+    struct text cors_origins;
+    bool log_requests;
+};
+
+extern const struct record settings_record;

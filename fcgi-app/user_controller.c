@@ -1,0 +1,145 @@
+/* Users: list, make, read, change, delete. */
+#include "account.h"
+#include "app.h"
+#include "routes.h"
+
+#include "common/page.h"
+#include "common/problem.h"
+#include "session_model.h"
+
+static struct problem *list(struct app *app, struct request *rq, struct response *rs)
+{
+    const struct user_query *query = rq->asked;
+    struct page_total total;
+    struct page_writer writer = {&rs->body, &user_record};
+    page_begin(&writer);
+    struct problem *p = user_page(app->db, rq->arena, query, rq->asked_given, page_add, &writer,
+                                  &total);
+    if (!p)
+        page_end(&writer, query->page, query->limit, total);
+    return p;
+}
+
+static struct problem *prepare(struct app *app, struct request *rq)
+{
+    (void)app;
+    return account_prepare(rq, rq->in);
+}
+
+static struct problem *create(struct app *app, struct request *rq, struct response *rs)
+{
+    const struct user *user = rq->prepared;
+    struct problem *p = user_insert(app->db, rq->arena, user);
+    if (p)
+        return p;
+    app_location(app, rs, "users", &user->id);
+    response_record(rs, "user", &user_record, user);
+    return NULL;
+}
+
+static struct problem *show(struct app *app, struct request *rq, struct response *rs)
+{
+    struct user user;
+    struct problem *p = user_find(app->db, rq->arena, rq->path_ids[0], &user);
+    if (!p)
+        response_record(rs, "user", &user_record, &user);
+    return p;
+}
+
+static bool is_active_admin(const struct user *user)
+{
+    return user->is_active && user->role == ROLE_ADMIN;
+}
+
+static bool given(const struct request *rq, field_set fields)
+{
+    return rq->in_given & fields;
+}
+
+/* Lock the user, and where `rank` may go also the other admins, who come first. */
+static struct problem *lock_user(struct app *app, struct request *rq, bool rank, struct user *ret,
+                                 bool *ret_other_admins)
+{
+    struct uuid id = rq->path_ids[0];
+    struct problem *p =
+        rank ? user_lock_other_admins(app->db, rq->arena, id, ret_other_admins) : NULL;
+    return p ? p : user_lock(app->db, rq->arena, id, ret);
+}
+
+static struct problem *change(struct app *app, struct request *rq, struct response *rs)
+{
+    const field_set rank = FIELD_AT(&user_record, struct user, role) |
+                           FIELD_AT(&user_record, struct user, is_active);
+    struct user before = {0}, after;
+    bool other_admins = true;
+    struct problem *p = app_check_self(rq, &rq->path_ids[0]);
+    if (!p)
+        p = lock_user(app, rq, given(rq, rank), &before, &other_admins);
+    if (p)
+        return p;
+    after = before;
+    record_overlay(&user_record, rq->in_given, rq->in, &after);
+    if (is_active_admin(&before) && !is_active_admin(&after) && !other_admins)
+        return problem(rq->arena, &problem_last_admin, NULL);
+    if (rq->in_given) {
+        after.updated_at = rq->now;
+        p = user_update(app->db, rq->arena, &before, &after);
+    }
+    if (!p && before.is_active && !after.is_active)
+        p = session_delete_all(app->db, rq->arena, after.id);
+    if (!p)
+        response_record(rs, "user", &user_record, &after);
+    return p;
+}
+
+static struct problem *delete(struct app *app, struct request *rq, struct response *rs)
+{
+    struct user user = {0};
+    bool other_admins;
+    (void)rs;
+    struct problem *p = lock_user(app, rq, true, &user, &other_admins);
+    if (p)
+        return p;
+    if (is_active_admin(&user) && !other_admins)
+        return problem(rq->arena, &problem_last_admin, NULL);
+    return user_delete(app->db, rq->arena, &user);
+}
+
+static struct problem *is_deleted(struct app *app, struct request *rq, bool *ret_yes)
+{
+    bool there;
+    struct problem *p = user_is_there(app->db, rq->arena, rq->path_ids[0], &there);
+    if (!p)
+        *ret_yes = !there;
+    return p;
+}
+
+static const struct problem_type *const make_problems[] = {&problem_invalid_email,
+                                                           &problem_email_exists, NULL};
+static const struct problem_type *const show_problems[] = {&problem_user_not_found, NULL};
+static const struct problem_type *const change_problems[] = {
+    &problem_forbidden,    &problem_user_not_found, &problem_invalid_email,
+    &problem_email_exists, &problem_last_admin,     NULL};
+static const struct problem_type *const delete_problems[] = {&problem_user_not_found,
+                                                             &problem_last_admin, NULL};
+
+static const struct route routes[] = {
+    {METHOD_GET, "/users", list, AUTH_USER, .query = &user_query_record, .status = 200,
+     .reply = REPLY_PAGE, .reply_record = &user_record, .summary = "List and search users."},
+    {METHOD_POST, "/users", create, AUTH_ADMIN, .body = &user_record, .status = 201,
+     .reply = REPLY_ONE, .reply_key = "user", .reply_record = &user_record,
+     .prepare = prepare, .hashes = true, .transaction = true,
+     .committed = account_is_there, .problems = make_problems, .summary = "Make a user."},
+    {METHOD_GET, "/users/{id}", show, AUTH_USER, .status = 200, .reply = REPLY_ONE,
+     .reply_key = "user", .reply_record = &user_record, .problems = show_problems,
+     .summary = "Read a user."},
+    {METHOD_PATCH, "/users/{id}", change, AUTH_USER, .body = &user_record, .mode = RECORD_CHANGE,
+     .status = 200, .reply = REPLY_ONE, .reply_key = "user", .reply_record = &user_record,
+     .transaction = true, .committed = router_run_again, .problems = change_problems,
+     .summary = "Change oneself; an admin changes anyone."},
+    {METHOD_DELETE, "/users/{id}", delete, AUTH_ADMIN, .status = 204, .transaction = true,
+     .committed = is_deleted, .problems = delete_problems,
+     .summary = "Delete a user with posts and sessions."},
+};
+
+const struct resource user_resource = RESOURCE("users", routes);

@@ -1,0 +1,553 @@
+#include "user_model.h"
+
+#include <ctype.h>
+#include <regex.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/problem.h"
+#include "common_passwords.h"
+#include "counts.h"
+#include "fold.h"
+#include "post_model.h"
+
+#define SEARCH_COUNT_MAX 10000 /* where a search stops counting */
+#define SAMPLE_ROWS "1000"     /* how many of the newest rows are looked at before a search */
+#define SAMPLE_COMMON 50       /* so many matches among them are too many for the word index */
+#define QUERY_GRAMS_MAX 12     /* of a query; LIKE checks the rest */
+#define TEXT_GRAMS_MAX 1000    /* of a row: all, 254 + 100 characters at most */
+
+const struct problem_type problem_user_not_found = {
+    404, "User not found", "user_not_found", "There is no user with this id."};
+const struct problem_type problem_email_exists = {
+    409, "Email already exists", "email_exists", "Somebody has registered this e-mail address."};
+const struct problem_type problem_invalid_email = {
+    400, "Invalid email format", "invalid_email", "The e-mail address is not of a valid form."};
+const struct problem_type problem_last_admin = {
+    409, "Last active admin", "last_admin",
+    "There must be one active admin; make another one first."};
+
+/* ---- fields ---- */
+
+/* The HTML standard's pattern for <input type=email>, with at least one dot in the domain. */
+#define EMAIL_LABEL "[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+#define EMAIL_PATTERN "^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@" EMAIL_LABEL "(\\." EMAIL_LABEL ")+$"
+#define EMAIL_MAX 254
+
+static bool is_email(struct text t)
+{
+    static regex_t pattern;
+    static bool compiled;
+    if (!compiled)
+        compiled = regcomp(&pattern, EMAIL_PATTERN, REG_EXTENDED | REG_NOSUB) == 0;
+    return compiled && t.len <= EMAIL_MAX && regexec(&pattern, t.data, 0, NULL, 0) == 0;
+}
+
+static const struct format email_format = {
+    .name = "email",
+    .pattern = EMAIL_PATTERN,
+    .valid = is_email,
+    .code = FAULT_FORMAT,
+    .message = "Must be an e-mail address.",
+    .problem = &problem_invalid_email,
+};
+
+static bool same_letters(const char *word, struct text t)
+{
+    return strlen(word) == t.len && strncasecmp(word, t.data, t.len) == 0;
+}
+
+static bool is_uncommon(struct text t)
+{
+    if (strspn(t.data, (const char[]){*t.data, '\0'}) == t.len)
+        return false; /* one character, again and again */
+    for (size_t i = 0; i < sizeof common_passwords / sizeof *common_passwords; i++)
+        if (same_letters(common_passwords[i], t))
+            return false;
+    return true;
+}
+
+static const struct format password_format = {
+    .name = "password",
+    .valid = is_uncommon,
+    .code = FAULT_COMMON,
+    .message = "Is among the commonest passwords.",
+};
+
+static bool password_is_email(const void *row)
+{
+    const struct user *user = row;
+    return user->password.data && user->email.data &&
+           same_letters(user->email.data, user->password);
+}
+
+static const struct rule password_rule = {
+    .field = "password",
+    .broken = password_is_email,
+    .code = FAULT_COMMON,
+    .message = "Must not be the e-mail address.",
+};
+
+static const char *const role_words[] = {"user", "admin", NULL};
+
+/* These stand in more than one table, with another use in each. */
+#define EMAIL(use_)                                                                                \
+    FIELD(struct user, email, .use = (use_), .max = EMAIL_MAX, .format = &email_format,            \
+          .example = "ada@example.org", .doc = "Unique, compared without regard to case.")
+#define NEW_PASSWORD(use_)                                                                         \
+    FIELD(struct user, password, .use = (use_), .min = 8, .max = 128, .format = &password_format,  \
+          .example = "correct horse battery", .doc = "Not among the commonest, not the e-mail.")
+#define FIRST_NAME(use_)                                                                           \
+    FIELD(struct user, first_name, .use = (use_) | FIELD_NULLABLE, .min = 1, .max = 100,           \
+          .example = "Ada", .doc = "The given name.")
+#define LAST_NAME(use_)                                                                            \
+    FIELD(struct user, last_name, .use = (use_) | FIELD_NULLABLE, .min = 1, .max = 100,            \
+          .example = "Lovelace", .doc = "The family name.")
+
+static const struct field user_fields[] = {
+    FIELD(struct user, id, .use = FIELD_SHOWN, .doc = "The user's id."),
+    EMAIL(FIELD_SHOWN | FIELD_REQUIRED | FIELD_ADMIN_CHANGE),
+    NEW_PASSWORD(FIELD_REQUIRED),
+    FIELD(struct user, password_hash, .doc = "What is stored of the password."),
+    FIRST_NAME(FIELD_SHOWN | FIELD_REQUIRED | FIELD_CHANGE),
+    LAST_NAME(FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE),
+    FIELD(struct user, role, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_ADMIN_CHANGE,
+          .choices = role_words, .preset = "user", .example = "user",
+          .doc = "What the user may do."),
+    FIELD(struct user, is_active, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_ADMIN_CHANGE,
+          .preset = "true", .example = "true", .doc = "Whether the user may log in."),
+    FIELD(struct user, created_at, .use = FIELD_SHOWN, .doc = "When the account was made."),
+    FIELD(struct user, updated_at, .use = FIELD_SHOWN, .doc = "When it was changed last."),
+    FIELD(struct user, session_id, .doc = "The session that the caller's token names."),
+};
+
+static const struct field registration_fields[] = {
+    EMAIL(FIELD_REQUIRED),
+    NEW_PASSWORD(FIELD_REQUIRED),
+    FIRST_NAME(FIELD_CREATE),
+    LAST_NAME(FIELD_CREATE),
+};
+
+static const struct field credentials_fields[] = {
+    FIELD(struct user, email, .use = FIELD_REQUIRED | FIELD_FILLED, .example = "ada@example.org",
+          .doc = "The address of the account."),
+    FIELD(struct user, password, .use = FIELD_REQUIRED | FIELD_FILLED | FIELD_BYTES, .max = 1024,
+          .example = "correct horse battery", .doc = "The password of the account."),
+};
+
+static const char *const user_sorts[] = {
+    [USER_OLDEST] = "created_at",
+    [USER_NEWEST] = "-created_at",
+    [USER_BY_EMAIL] = "email",
+    [USER_BY_EMAIL_DOWN] = "-email",
+    NULL,
+};
+
+static const struct field user_query_fields[] = {
+    PAGE_FIELDS(struct user_query),
+    FIELD(struct user_query, q, .max = 200,
+          .doc = "Only users with this in the e-mail or the first name, in any case."),
+    FIELD(struct user_query, role, .choices = role_words, .doc = "Only users of this role."),
+    FIELD(struct user_query, sort, .choices = user_sorts, .preset = "created_at",
+          .doc = "The order; a leading minus reverses it."),
+};
+
+const struct record user_record =
+    RECORD("User", struct user, user_fields, .rule = &password_rule);
+const struct record registration_record =
+    RECORD("Registration", struct user, registration_fields, .rule = &password_rule);
+const struct record credentials_record =
+    RECORD("Credentials", struct user, credentials_fields, .rule = NULL);
+const struct record user_query_record =
+    RECORD("UserQuery", struct user_query, user_query_fields, .rule = NULL);
+
+/* ---- statements ---- */
+
+#define COLUMNS                                                                                    \
+    "users.id, users.email, users.first_name, users.last_name, users.role, users.is_active, "      \
+    "users.created_at, users.updated_at"
+
+static const struct sql insert = {
+    "INSERT INTO users (id, email, password_hash, first_name, last_name, role, is_active, "
+    "created_at, updated_at, first_name_folded, search_grams) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    NULL};
+static const struct sql find = {"SELECT " COLUMNS " FROM users WHERE id = ?", &user_record};
+static const struct sql lock = {"SELECT " COLUMNS " FROM users WHERE id = ? FOR UPDATE",
+                                &user_record};
+static const struct sql find_by_email = {
+    "SELECT " COLUMNS ", password_hash FROM users WHERE email_folded = ?", &user_record};
+static const struct sql update = {
+    "UPDATE users SET email = ?, first_name = ?, last_name = ?, role = ?, is_active = ?, "
+    "updated_at = ?, first_name_folded = ?, search_grams = ? WHERE id = ?",
+    NULL};
+static const struct sql set_hash = {
+    "UPDATE users SET password_hash = ?, updated_at = ? WHERE id = ?", NULL};
+static const struct sql delete = {"DELETE FROM users WHERE id = ?", NULL};
+static const struct sql find_with_session = {
+    "SELECT " COLUMNS ", sessions.id AS session_id FROM users LEFT JOIN sessions "
+    "ON sessions.id = ? AND sessions.user_id = users.id AND sessions.expires_at > ? "
+    "WHERE users.id = ?",
+    &user_record};
+/* In the order of the index, so that all who lock the admins do so in one order. */
+static const struct sql lock_admins = {
+    "SELECT " COLUMNS " FROM users FORCE INDEX (ix_users_role_active) "
+    "WHERE role = 'admin' AND is_active = 1 ORDER BY id FOR UPDATE",
+    &user_record};
+static const struct sql count = {"UPDATE user_counts SET n = n + ? WHERE role = ? AND slot = ?",
+                                 NULL};
+
+static const struct sql total_all = {"SELECT SUM(n) AS n FROM user_counts", &counted_record};
+static const struct sql total_by_role = {
+    "SELECT SUM(n) AS n FROM user_counts WHERE role = ?", &counted_record};
+
+#define MATCHES_TEXT "(email_folded LIKE ? OR first_name_folded LIKE ?)"
+
+static const struct sql sample = {
+    "SELECT COUNT(*) AS n FROM (SELECT email_folded, first_name_folded FROM users "
+    "ORDER BY created_at DESC, id DESC LIMIT " SAMPLE_ROWS ") AS newest WHERE " MATCHES_TEXT,
+    &counted_record};
+
+/* ---- one user ---- */
+
+static struct problem *count_user(struct db *db, struct arena *a, unsigned role, int64_t by)
+{
+    return db_execute(db, a, &count,
+                      DB_ARGS(db_integer(by), db_text(text_of(role_words[role])),
+                              db_integer(count_slot())),
+                      NULL);
+}
+
+static struct problem *or_email_exists(struct arena *a, struct problem *p)
+{
+    return db_is_violation(p, "uq_users_email") ? problem(a, &problem_email_exists, NULL) : p;
+}
+
+/* E-mail and name are cut apart, so that no gram lies across the two. */
+static const char *grams_of(struct arena *a, const struct user *user)
+{
+    return arena_printf(a, "%s %s", fold_grams(a, fold(a, user->email), "", TEXT_GRAMS_MAX),
+                        fold_grams(a, fold(a, user->first_name), "", TEXT_GRAMS_MAX));
+}
+
+struct problem *user_insert(struct db *db, struct arena *a, const struct user *user)
+{
+    struct problem *p = db_execute(
+        db, a, &insert,
+        DB_ARGS(db_uuid(user->id), db_text(user->email), db_text(user->password_hash),
+                db_text(user->first_name), db_text(user->last_name),
+                db_text(text_of(role_words[user->role])), db_integer(user->is_active),
+                db_time(user->created_at), db_time(user->updated_at),
+                db_text(fold(a, user->first_name)), db_text(text_of(grams_of(a, user)))),
+        NULL);
+    if (p)
+        return or_email_exists(a, p);
+    return count_user(db, a, user->role, 1);
+}
+
+static struct problem *find_one(struct db *db, struct arena *a, const struct sql *sql,
+                                struct uuid id, struct user *ret)
+{
+    bool found;
+    struct problem *p = db_find(db, a, sql, DB_ARGS(db_uuid(id)), ret, &found);
+    if (!p && !found)
+        p = problem(a, &problem_user_not_found, NULL);
+    return p;
+}
+
+struct problem *user_find(struct db *db, struct arena *a, struct uuid id, struct user *ret)
+{
+    return find_one(db, a, &find, id, ret);
+}
+
+struct problem *user_lock(struct db *db, struct arena *a, struct uuid id, struct user *ret)
+{
+    return find_one(db, a, &lock, id, ret);
+}
+
+static bool is_ascii(struct text t)
+{
+    for (size_t i = 0; i < t.len; i++)
+        if ((unsigned char)t.data[i] >= 0x80)
+            return false;
+    return true;
+}
+
+struct problem *user_find_by_email(struct db *db, struct arena *a, struct text email,
+                                   struct user *ret, bool *ret_found)
+{
+    if (email.len > EMAIL_MAX || !is_ascii(email)) {
+        *ret_found = false; /* no address looks like this */
+        return NULL;
+    }
+    return db_find(db, a, &find_by_email, DB_ARGS(db_text(fold(a, email))), ret, ret_found);
+}
+
+struct problem *user_find_with_session(struct db *db, struct arena *a, struct uuid id,
+                                       struct uuid session, struct instant now, struct user *ret,
+                                       bool *ret_found, bool *ret_session_lives)
+{
+    struct problem *p =
+        db_find(db, a, &find_with_session, DB_ARGS(db_uuid(session), db_time(now), db_uuid(id)),
+                ret, ret_found);
+    if (!p)
+        *ret_session_lives = *ret_found && uuid_equal(&ret->session_id, &session);
+    return p;
+}
+
+struct problem *user_is_there(struct db *db, struct arena *a, struct uuid id, bool *ret_yes)
+{
+    struct user row;
+    return db_find(db, a, &lock, DB_ARGS(db_uuid(id)), &row, ret_yes);
+}
+
+struct problem *user_update(struct db *db, struct arena *a, const struct user *before,
+                            const struct user *user)
+{
+    struct problem *p = db_execute(
+        db, a, &update,
+        DB_ARGS(db_text(user->email), db_text(user->first_name), db_text(user->last_name),
+                db_text(text_of(role_words[user->role])), db_integer(user->is_active),
+                db_time(user->updated_at), db_text(fold(a, user->first_name)),
+                db_text(text_of(grams_of(a, user))), db_uuid(user->id)),
+        NULL);
+    if (p)
+        return or_email_exists(a, p);
+    if (before->role == user->role)
+        return NULL;
+    p = count_user(db, a, before->role, -1);
+    return p ? p : count_user(db, a, user->role, 1);
+}
+
+struct problem *user_set_password_hash(struct db *db, struct arena *a, struct uuid id,
+                                       const char *hash, struct instant now)
+{
+    return db_execute(db, a, &set_hash,
+                      DB_ARGS(db_text(text_of(hash)), db_time(now), db_uuid(id)), NULL);
+}
+
+struct problem *user_delete(struct db *db, struct arena *a, const struct user *user)
+{
+    struct problem *p = post_uncount_author(db, a, user->id);
+    if (!p)
+        p = db_execute(db, a, &delete, DB_ARGS(db_uuid(user->id)), NULL);
+    return p ? p : count_user(db, a, user->role, -1);
+}
+
+struct others {
+    struct uuid id;
+    bool any;
+};
+
+static void note_other(void *context, const void *row)
+{
+    struct others *others = context;
+    if (!uuid_equal(&((const struct user *)row)->id, &others->id))
+        others->any = true;
+}
+
+struct problem *user_lock_other_admins(struct db *db, struct arena *a, struct uuid id,
+                                       bool *ret_any)
+{
+    struct others others = {.id = id};
+    struct problem *p = db_each(db, a, &lock_admins, DB_NO_ARGS, note_other, &others);
+    if (!p)
+        *ret_any = others.any;
+    return p;
+}
+
+/* ---- many users ---- */
+
+/* The parts of one page's statement: constant SQL here, values in `args`. */
+struct search {
+    const char *from, *where, *order;
+    struct db_arg args[6];
+    size_t count;
+};
+
+static void add_arg(struct search *s, struct db_arg arg)
+{
+    s->args[s->count++] = arg;
+}
+
+static const char *order_of(unsigned sort)
+{
+    static const char *const orders[] = {
+        [USER_OLDEST] = "created_at, id",
+        [USER_NEWEST] = "created_at DESC, id DESC",
+        [USER_BY_EMAIL] = "email_folded", /* unique, and so a total order */
+        [USER_BY_EMAIL_DOWN] = "email_folded DESC",
+    };
+    return orders[sort];
+}
+
+/* Without a search the index that has the order is prescribed: the optimizer of a prepared
+ * statement does not see the LIMIT's value and now and then takes a scan with a sort. */
+static const char *index_of(const struct user_query *query, bool by_role)
+{
+    bool by_email = query->sort == USER_BY_EMAIL || query->sort == USER_BY_EMAIL_DOWN;
+    if (by_role)
+        return by_email ? " FORCE INDEX (ix_users_role_email)"
+                        : " FORCE INDEX (ix_users_role_created)";
+    return by_email ? " FORCE INDEX (uq_users_email)" : " FORCE INDEX (ix_users_created)";
+}
+
+/* Is `pattern` so frequent that walking the list in its order finds a page soon? Then the
+ * word index would be slower: its cost is that of all matches. */
+static struct problem *is_frequent(struct db *db, struct arena *a, struct text pattern,
+                                   bool *ret_yes)
+{
+    int64_t n = 0;
+    struct problem *p =
+        count_read(db, a, &sample, DB_ARGS(db_text(pattern), db_text(pattern)), &n);
+    *ret_yes = n >= SAMPLE_COMMON;
+    return p;
+}
+
+static struct problem *plan_search(struct db *db, struct arena *a, const struct user_query *query,
+                                   struct search *s)
+{
+    struct text folded = fold(a, query->q), pattern = like_pattern(a, folded);
+    const char *grams = fold_grams(a, folded, "+", QUERY_GRAMS_MAX);
+    bool frequent = true; /* under three characters there are no grams, and only the scan is left */
+    struct problem *p = *grams ? is_frequent(db, a, pattern, &frequent) : NULL;
+    if (p)
+        return p;
+    s->where = " WHERE " MATCHES_TEXT;
+    add_arg(s, db_text(pattern));
+    add_arg(s, db_text(pattern));
+    if (!frequent) {
+        s->from = "";
+        s->where = " WHERE " MATCHES_TEXT " AND MATCH (search_grams) AGAINST (? IN BOOLEAN MODE)";
+        add_arg(s, db_text(text_of(grams)));
+    }
+    return NULL;
+}
+
+static struct problem *count_matches(struct db *db, struct arena *a, const struct search *s,
+                                     struct page_total *ret)
+{
+    const struct sql sql = {
+        arena_printf(a, "SELECT COUNT(*) AS n FROM (SELECT 1 FROM users%s%s LIMIT %d) AS matches",
+                     s->from, s->where, SEARCH_COUNT_MAX + 1),
+        &counted_record};
+    struct problem *p = count_read(db, a, &sql, (struct db_args){s->args, s->count}, &ret->count);
+    if (!p && ret->count > SEARCH_COUNT_MAX)
+        *ret = (struct page_total){SEARCH_COUNT_MAX, true};
+    return p;
+}
+
+static struct problem *count_all(struct db *db, struct arena *a, const struct user_query *query,
+                                 bool by_role, struct page_total *ret)
+{
+    if (!by_role)
+        return count_read(db, a, &total_all, DB_NO_ARGS, &ret->count);
+    return count_read(db, a, &total_by_role, DB_ARGS(db_text(text_of(role_words[query->role]))),
+                      &ret->count);
+}
+
+static struct problem *read_page(struct db *db, struct arena *a, const struct user_query *query,
+                                 struct search *s, void (*each)(void *context, const void *user),
+                                 void *context)
+{
+    const struct sql sql = {arena_printf(a, "SELECT " COLUMNS " FROM users%s%s ORDER BY %s "
+                                            "LIMIT ? OFFSET ?",
+                                         s->from, s->where, s->order),
+                            &user_record};
+    add_arg(s, db_integer(query->limit));
+    add_arg(s, db_integer(page_offset(query->page, query->limit)));
+    return db_each(db, a, &sql, (struct db_args){s->args, s->count}, each, context);
+}
+
+struct problem *user_page(struct db *db, struct arena *a, const struct user_query *query,
+                          field_set given, void (*each)(void *context, const void *user),
+                          void *context, struct page_total *ret_total)
+{
+    bool by_role = given & FIELD_AT(&user_query_record, struct user_query, role);
+    bool searches = query->q.len > 0;
+    struct search s = {.from = index_of(query, by_role), .where = "", .order = order_of(query->sort)};
+    struct page_total total = {0};
+    struct problem *p = searches ? plan_search(db, a, query, &s) : NULL;
+    if (p)
+        return p;
+    if (by_role) {
+        s.where = arena_printf(a, "%s%s role = ?", s.where, *s.where ? " AND" : " WHERE");
+        add_arg(&s, db_text(text_of(role_words[query->role])));
+    }
+    p = searches ? count_matches(db, a, &s, &total) : count_all(db, a, query, by_role, &total);
+    if (!p)
+        p = read_page(db, a, query, &s, each, context);
+    if (!p)
+        *ret_total = total;
+    return p;
+}
+
+/* ---- rows from elsewhere ---- */
+
+#define REINDEX_STEP "200"
+
+static const struct sql unindexed = {
+    "SELECT id, email, first_name FROM users WHERE search_grams IS NULL LIMIT " REINDEX_STEP,
+    &user_record};
+static const struct sql set_index = {
+    "UPDATE users SET first_name_folded = ?, search_grams = ? WHERE id = ?", NULL};
+static const struct sql lock_counts = {"SELECT n FROM user_counts FOR UPDATE", &counted_record};
+static const struct sql clear_counts = {"UPDATE user_counts SET n = 0", NULL};
+static const struct sql recount = {
+    "UPDATE user_counts JOIN (SELECT role, COUNT(*) AS n FROM users GROUP BY role) AS counted "
+    "ON counted.role = user_counts.role SET user_counts.n = counted.n WHERE slot = 0",
+    NULL};
+
+struct batch {
+    struct arena *arena;
+    struct user users[200];
+    size_t count;
+};
+
+static void keep(void *context, const void *row)
+{
+    struct batch *batch = context;
+    struct user *user = &batch->users[batch->count++];
+    *user = *(const struct user *)row;
+    user->email = arena_text(batch->arena, user->email);
+    user->first_name = arena_text(batch->arena, user->first_name);
+}
+
+static struct problem *index_batch(struct db *db, struct arena *a, const struct batch *batch)
+{
+    struct problem *p = NULL;
+    for (size_t i = 0; !p && i < batch->count; i++)
+        p = db_execute(db, a, &set_index,
+                       DB_ARGS(db_text(fold(a, batch->users[i].first_name)),
+                               db_text(text_of(grams_of(a, &batch->users[i]))),
+                               db_uuid(batch->users[i].id)),
+                       NULL);
+    return p;
+}
+
+struct problem *user_index_some(struct db *db, struct arena *a, bool *ret_done)
+{
+    struct batch *batch = arena_alloc(a, sizeof *batch);
+    batch->arena = a;
+    struct problem *p = db_each(db, a, &unindexed, DB_NO_ARGS, keep, batch);
+    if (!p)
+        p = index_batch(db, a, batch);
+    if (!p)
+        *ret_done = batch->count == 0;
+    return p;
+}
+
+static void drop_row(void *context, const void *row)
+{
+    (void)context, (void)row; /* locking is all that was wanted */
+}
+
+/* With all counters locked, writers wait before they count: what is committed is in the
+ * counters that we replace, and what is not will be added to ours. */
+struct problem *user_recount(struct db *db, struct arena *a)
+{
+    struct problem *p = db_each(db, a, &lock_counts, DB_NO_ARGS, drop_row, NULL);
+    if (!p)
+        p = db_execute(db, a, &clear_counts, DB_NO_ARGS, NULL);
+    return p ? p : db_execute(db, a, &recount, DB_NO_ARGS, NULL);
+}

@@ -1,0 +1,102 @@
+/* user_model.h -- users in the database. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/db.h"
+#include "common/field.h"
+#include "common/page.h"
+
+enum role { ROLE_USER, ROLE_ADMIN };
+
+struct user {
+    struct uuid id;
+    struct text email;
+    struct text password;      /* as it came in; never stored, never shown */
+    struct text password_hash; /* a PHC string; only where it is asked for */
+    struct text first_name;
+    struct text last_name;
+    unsigned role; /* enum role */
+    bool is_active;
+    struct instant created_at;
+    struct instant updated_at;
+    struct uuid session_id; /* of the caller's token; only where it is asked for */
+};
+
+enum user_sort {
+    USER_OLDEST,
+    USER_NEWEST,
+    USER_BY_EMAIL,
+    USER_BY_EMAIL_DOWN,
+};
+
+struct user_query {
+    int64_t page, limit;
+    struct text q;
+    unsigned role; /* enum role */
+    unsigned sort; /* enum user_sort */
+};
+
+extern const struct record user_record;         /* as an admin makes and anyone reads them */
+extern const struct record registration_record; /* a struct user, as one makes oneself */
+extern const struct record credentials_record;  /* a struct user, as one logs in */
+extern const struct record user_query_record;
+extern const struct problem_type problem_user_not_found, problem_email_exists,
+    problem_invalid_email, problem_last_admin;
+
+/** Store `user` and count it. EMAIL_EXISTS when somebody has the address. In a transaction. */
+struct problem *user_insert(struct db *db, struct arena *a, const struct user *user) MUST_USE;
+
+/** USER_NOT_FOUND when there is none. */
+struct problem *user_find(struct db *db, struct arena *a, struct uuid id,
+                          struct user *ret) MUST_USE;
+
+/** Is there one? A locking read, which waits for whoever writes it. */
+struct problem *user_is_there(struct db *db, struct arena *a, struct uuid id,
+                              bool *ret_yes) MUST_USE;
+
+/** As user_find(), and keep others from writing the row until the transaction ends. */
+struct problem *user_lock(struct db *db, struct arena *a, struct uuid id,
+                          struct user *ret) MUST_USE;
+
+/** By e-mail in any case, with the password's hash. */
+struct problem *user_find_by_email(struct db *db, struct arena *a, struct text email,
+                                   struct user *ret, bool *ret_found) MUST_USE;
+
+/** Find the user, and whether `session` is one of theirs that lives at `now`, in one statement. */
+struct problem *user_find_with_session(struct db *db, struct arena *a, struct uuid id,
+                                       struct uuid session, struct instant now, struct user *ret,
+                                       bool *ret_found, bool *ret_session_lives) MUST_USE;
+
+/** Call `each(context, user)` for the users of one page. `given` tells which of the query's
+ *  members count. */
+struct problem *user_page(struct db *db, struct arena *a, const struct user_query *query,
+                          field_set given, void (*each)(void *context, const void *user),
+                          void *context, struct page_total *ret_total) MUST_USE;
+
+/** Store the e-mail, names, role and activity of `user`, whose row is `before`. In a transaction. */
+struct problem *user_update(struct db *db, struct arena *a, const struct user *before,
+                            const struct user *user) MUST_USE;
+
+struct problem *user_set_password_hash(struct db *db, struct arena *a, struct uuid id,
+                                       const char *hash, struct instant now) MUST_USE;
+
+/** Delete `user` with posts and sessions, and count them out. In a transaction that holds it locked. */
+struct problem *user_delete(struct db *db, struct arena *a, const struct user *user) MUST_USE;
+
+/**
+ * Is there an active admin other than `id`?
+ *
+ * To be called before `id` is locked, in the transaction that takes the rank away: it locks
+ * all admins in one order, so that of two who would remove each other one waits, and is refused.
+ */
+struct problem *user_lock_other_admins(struct db *db, struct arena *a, struct uuid id,
+                                       bool *ret_any) MUST_USE;
+
+/** Fill the search columns of some rows that were brought in by other means; `*ret_done` when
+ *  none was left. In a transaction, again and again. */
+struct problem *user_index_some(struct db *db, struct arena *a, bool *ret_done) MUST_USE;
+
+/** Count all users anew, after rows were brought in by other means. In a transaction. */
+struct problem *user_recount(struct db *db, struct arena *a) MUST_USE;

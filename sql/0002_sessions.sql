@@ -1,0 +1,17 @@
+-- One row per login. Refresh tokens are stored as SHA-256 only: whoever reads this table
+-- can log in as nobody.
+CREATE TABLE IF NOT EXISTS sessions (
+    id UUID NOT NULL,
+    user_id UUID NOT NULL,
+    refresh_hash BINARY(32) NOT NULL,
+    created_at DATETIME(6) NOT NULL,
+    last_used_at DATETIME(6) NOT NULL,
+    expires_at DATETIME(6) NOT NULL,
+    ip VARCHAR(45) CHARACTER SET ascii COLLATE ascii_bin NULL,
+    user_agent VARCHAR(255) NULL,
+    PRIMARY KEY (id),
+    CONSTRAINT uq_sessions_refresh UNIQUE (refresh_hash),
+    CONSTRAINT fk_sessions_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE,
+    INDEX ix_sessions_user (user_id, created_at, id),
+    INDEX ix_sessions_expires (expires_at)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
