@@ -10,7 +10,7 @@
 #include <sysexits.h>
 
 #define TIME_BITS 48
-#define COUNTER_BITS 26 /* the 12 bits of rand_a and the first 14 of rand_b */
+#define COUNTER_BITS 18 /* the 12 of rand_a and the first 6 of rand_b */
 
 /* Random bytes in stock, so that an id does not cost a system call. getrandom(2) hands out up
  * to 256 in one piece. */
@@ -64,7 +64,7 @@ static void take_random(void *ret, size_t len)
 }
 
 /* A millisecond's counter starts anywhere in the lower half (RFC 9562 section 6.2, "counter
- * rollover handling"), which leaves 33 million ids before it is used up. */
+ * rollover handling"), which leaves 131,072 ids before it is used up. */
 static void start_millisecond(uint64_t ms)
 {
     uint32_t random;
@@ -96,11 +96,10 @@ struct uuid uuid_make(struct instant now)
     advance(milliseconds(now));
     for (int i = 0; i < 6; i++)
         id.bytes[i] = (unsigned char)(last.ms >> (40 - 8 * i));
-    id.bytes[6] = (unsigned char)(0x70 | last.counter >> 22); /* version 7 */
-    id.bytes[7] = (unsigned char)(last.counter >> 14);
-    id.bytes[8] = (unsigned char)(0x80 | (last.counter >> 8 & 0x3F)); /* variant of RFC 9562 */
-    id.bytes[9] = (unsigned char)last.counter;
-    take_random(id.bytes + 10, 6);
+    id.bytes[6] = (unsigned char)(0x70 | last.counter >> 14); /* version 7 */
+    id.bytes[7] = (unsigned char)(last.counter >> 6);
+    id.bytes[8] = (unsigned char)(0x80 | (last.counter & 0x3F)); /* variant of RFC 9562 */
+    take_random(id.bytes + 9, 7);
     return id;
 }
 

@@ -375,8 +375,7 @@ START_TEST(claims_that_are_not_base64url_are_refused_even_with_a_good_signature)
         unsigned char mac[32];
         const char *input = arena_printf(a, "%s.%s", header, segments[i]);
         hmac_sha256(key, strlen(key), input, strlen(input), mac);
-        assert_refused(keys, arena_printf(a, "%s.%s", input, base64url(a, mac, 32)),
-                       i == 1 ? "JSON" : "base64url");
+        assert_refused(keys, arena_printf(a, "%s.%s", input, base64url(a, mac, 32)), "base64url");
     }
 }
 END_TEST
@@ -506,6 +505,10 @@ static void from_hex(const char *hex, unsigned char *ret)
         *ret++ = (unsigned char)strtoul((char[]){hex[0], hex[1], '\0'}, NULL, 16);
 }
 
+#define AA_10 "aaaaaaaaaaaaaaaaaaaa"
+#define AA_50 AA_10 AA_10 AA_10 AA_10 AA_10
+#define AA_131 AA_50 AA_50 AA_10 AA_10 AA_10 "aa"
+
 /* RFC 4231 section 4, test cases 1 to 4, 6 and 7; 5 is a truncated one. */
 static const struct {
     const char *key, *data, *mac; /* in hex */
@@ -524,20 +527,12 @@ static const struct {
      "d"
      "cdcdcd",
      "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b"},
-    {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-     "aaa"
-     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-     "aaa"
-     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    {AA_131,
      "54657374205573696e67204c6172676572205468616e20426c6f636b2d53697a65204b6579202d2048617368204b6"
      "579"
      "204669727374",
      "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"},
-    {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-     "aaa"
-     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-     "aaa"
-     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    {AA_131,
      "5468697320697320612074657374207573696e672061206c6172676572207468616e20626c6f636b2d73697a65206"
      "b65"
      "7920616e642061206c6172676572207468616e20626c6f636b2d73697a6520646174612e20546865206b6579206e6"
@@ -584,7 +579,7 @@ END_TEST
 START_TEST(an_empty_key_and_no_data_are_allowed)
 {
     unsigned char mac[32], right[32];
-    /* Both empty, as Python's hmac module and openssl-mac(1) give it. */
+    /* As Python's hmac module gives it. */
     from_hex("b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad", right);
 
     hmac_sha256(NULL, 0, "", 0, mac);
