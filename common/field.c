@@ -436,9 +436,8 @@ static void value_to_json(struct buf *b, const struct field *f, const void *at)
     abort();
 }
 
-void record_to_json(struct buf *b, const struct record *r, const void *row)
+void record_members_to_json(struct buf *b, const struct record *r, const void *row)
 {
-    json_object(b);
     for (size_t i = 0; i < r->count; i++) {
         const struct field *f = &r->fields[i];
         if (!(f->use & FIELD_SHOWN))
@@ -446,6 +445,12 @@ void record_to_json(struct buf *b, const struct record *r, const void *row)
         json_key(b, f->name);
         value_to_json(b, f, const_member(f, row));
     }
+}
+
+void record_to_json(struct buf *b, const struct record *r, const void *row)
+{
+    json_object(b);
+    record_members_to_json(b, r, row);
     json_object_end(b);
 }
 

@@ -130,6 +130,9 @@ const char *field_to_text(struct arena *a, const struct field *f, const void *ro
 /** Write the shown fields of `row` as an object. */
 void record_to_json(struct buf *b, const struct record *r, const void *row);
 
+/** Write the shown fields as members of the object that is open in `b`. */
+void record_members_to_json(struct buf *b, const struct record *r, const void *row);
+
 /** Copy the `given` members of `from` over those of `to`; both are of the struct of `r`. */
 void record_overlay(const struct record *r, field_set given, const void *from, void *to);
 

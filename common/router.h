@@ -20,14 +20,6 @@ enum auth {
     AUTH_IGNORED, /* Authorization is not looked at */
 };
 
-/* What a success looks like. */
-enum reply {
-    REPLY_NOTHING = 0,
-    REPLY_ONE,  /* {"key": {…}} */
-    REPLY_PAGE, /* {"data": [{…}], "pagination": {…}} */
-    REPLY_OWN,  /* an object that the handler describes itself */
-};
-
 struct route {
     enum method method;
     const char *path; /* below the base path; `{id}` stands for a UUID */
@@ -38,18 +30,27 @@ struct route {
     enum record_mode mode;      /* how the body is read */
     const struct problem_type *missing; /* for absent fields, instead of problem_missing_fields */
     int status;                 /* of success */
-    enum reply reply;
+    /* What a success answers: the members of `reply`, and beside them `reply_key` with a
+     * `reply_record` in it, or with `pages` a list of these and its pagination. All NULL: no
+     * content, or what `media_type` says. */
+    const struct record *reply;
     const char *reply_key;
     const struct record *reply_record;
+    bool pages;
+    const char *media_type; /* of a reply that is no JSON object of records */
     /* Slow work, and ids of what is made, before the transaction; leaves rq->prepared. */
     struct problem *(*prepare)(struct app *app, struct request *rq);
+    bool limited;     /* nginx lets an address call it only so often */
     bool hashes;      /* takes the time of a password hash; for the pool of its own */
     bool transaction; /* the handler runs in one, and again when the database asks for it */
     /* Did the write of an earlier try take hold? For transaction rows that cannot simply run
      * twice; must read with a lock. NULL: the caller is told that it is not known. */
     struct problem *(*committed)(struct app *app, struct request *rq, bool *ret_yes);
     const struct problem_type *const *problems; /* what else it may answer, NULL at the end */
+    const char *id;      /* a stable word for what it does: "listPosts" */
     const char *summary;
+    /* Is it there at all with these settings? NULL: always. */
+    bool (*offered)(const struct app *app);
 };
 
 /* The routes of one controller. */

@@ -19,6 +19,26 @@ static const struct problem_type problem_missing_credentials = {
 static const struct problem_type problem_invalid_credentials = {
     401, "Invalid credentials", "invalid_credentials", "The e-mail or the password is wrong."};
 
+struct tokens {
+    struct text access_token;
+    struct text token_type;
+    int64_t expires_in;
+    struct text refresh_token;
+};
+
+static const struct field tokens_fields[] = {
+    FIELD(struct tokens, access_token, .use = FIELD_SHOWN,
+          .doc = "A JWT for `Authorization: Bearer`."),
+    FIELD(struct tokens, token_type, .use = FIELD_SHOWN, .example = "Bearer",
+          .doc = "Always \"Bearer\"."),
+    FIELD(struct tokens, expires_in, .use = FIELD_SHOWN, .example = "900",
+          .doc = "How long the access token is good, in seconds."),
+    FIELD(struct tokens, refresh_token, .use = FIELD_SHOWN,
+          .doc = "Good once, for new tokens of the same session."),
+};
+
+static const struct record tokens_record = RECORD("Tokens", struct tokens, tokens_fields, 0);
+
 /* ---- registering ---- */
 
 static struct problem *prepare(struct app *app, struct request *rq)
@@ -100,7 +120,8 @@ static struct problem *start_session(struct app *app, struct request *rq, const 
     return NULL;
 }
 
-static const char *access_token(struct app *app, struct request *rq, const struct session *session)
+static struct tokens make_tokens(struct app *app, struct request *rq, const struct session *session,
+                                 const char *refresh_token)
 {
     int64_t now_s = rq->now.us / 1000000;
     const struct claims claims = {.subject = session->user_id,
@@ -108,17 +129,10 @@ static const char *access_token(struct app *app, struct request *rq, const struc
                                   .id = uuid_make(rq->now),
                                   .issued_s = now_s,
                                   .expires_s = now_s + app->settings->access_ttl_s};
-    return jwt_sign(rq->arena, app->keys, &claims);
-}
-
-static void put_tokens(struct app *app, struct request *rq, struct buf *b,
-                       const struct session *session, const char *refresh_token)
-{
-    json_member(b, "access_token", access_token(app, rq, session));
-    json_member(b, "token_type", "Bearer");
-    json_key(b, "expires_in");
-    json_integer(b, app->settings->access_ttl_s);
-    json_member(b, "refresh_token", refresh_token);
+    return (struct tokens){.access_token = text_of(jwt_sign(rq->arena, app->keys, &claims)),
+                           .token_type = TEXT("Bearer"),
+                           .expires_in = app->settings->access_ttl_s,
+                           .refresh_token = text_of(refresh_token)};
 }
 
 static struct problem *login(struct app *app, struct request *rq, struct response *rs)
@@ -131,8 +145,9 @@ static struct problem *login(struct app *app, struct request *rq, struct respons
         p = start_session(app, rq, &user, &session, &refresh_token);
     if (p)
         return p;
+    const struct tokens tokens = make_tokens(app, rq, &session, refresh_token);
     json_object(&rs->body);
-    put_tokens(app, rq, &rs->body, &session, refresh_token);
+    record_members_to_json(&rs->body, &tokens_record, &tokens);
     json_key(&rs->body, "user");
     record_to_json(&rs->body, &user_record, &user);
     json_object_end(&rs->body);
@@ -154,15 +169,17 @@ static const struct problem_type *const login_problems[] = {&problem_invalid_cre
 
 static const struct route routes[] = {
     {METHOD_POST, "/auth/register", register_user, AUTH_IGNORED, .body = &registration_record,
-     .status = 201, .reply = REPLY_ONE, .reply_key = "user", .reply_record = &user_record,
-     .prepare = prepare, .hashes = true, .transaction = true,
-     .committed = account_is_there, .problems = register_problems,
+     .prepare = prepare, .limited = true, .hashes = true, .transaction = true,
+     .committed = account_is_there, .status = 201, .reply_key = "user",
+     .reply_record = &user_record, .problems = register_problems, .id = "register",
      .summary = "Make an account of one's own."},
     {METHOD_POST, "/auth/login", login, AUTH_IGNORED, .body = &credentials_record,
-     .missing = &problem_missing_credentials, .status = 200, .reply = REPLY_OWN, .hashes = true,
-     .problems = login_problems, .summary = "Get an access token for e-mail and password."},
-    {METHOD_GET, "/auth/profile", profile, AUTH_USER, .status = 200, .reply = REPLY_ONE,
-     .reply_key = "user", .reply_record = &user_record, .summary = "Read one's own account."},
+     .missing = &problem_missing_credentials, .limited = true, .hashes = true, .status = 200,
+     .reply = &tokens_record, .reply_key = "user", .reply_record = &user_record,
+     .problems = login_problems, .id = "login",
+     .summary = "Get an access token for e-mail and password."},
+    {METHOD_GET, "/auth/profile", profile, AUTH_USER, .status = 200, .reply_key = "user",
+     .reply_record = &user_record, .id = "getProfile", .summary = "Read one's own account."},
 };
 
 const struct resource auth_resource = RESOURCE("auth", routes);

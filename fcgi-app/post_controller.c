@@ -169,7 +169,9 @@ static struct problem *is_deleted(struct app *app, struct request *rq, bool *ret
     return p;
 }
 
-static const struct problem_type *const author_list_problems[] = {&problem_user_not_found, NULL};
+static const struct problem_type *const list_problems[] = {&problem_no_token, NULL};
+static const struct problem_type *const author_list_problems[] = {
+    &problem_no_token, &problem_user_not_found, NULL};
 static const struct problem_type *const create_problems[] = {&problem_user_inactive, NULL};
 static const struct problem_type *const show_problems[] = {&problem_post_not_found, NULL};
 static const struct problem_type *const change_problems[] = {&problem_forbidden,
@@ -177,24 +179,26 @@ static const struct problem_type *const change_problems[] = {&problem_forbidden,
 
 static const struct route routes[] = {
     {METHOD_GET, "/users/{id}/posts", list_of_author, AUTH_ANYONE,
-     .query = &author_post_query_record, .status = 200, .reply = REPLY_PAGE,
-     .reply_record = &post_record, .problems = author_list_problems,
+     .query = &author_post_query_record, .status = 200, .pages = true,
+     .reply_record = &post_record, .problems = author_list_problems, .id = "listPostsOfUser",
      .summary = "List the posts of a user."},
     {METHOD_GET, "/posts", list, AUTH_ANYONE, .query = &post_query_record, .status = 200,
-     .reply = REPLY_PAGE, .reply_record = &post_record, .summary = "List and search posts."},
-    {METHOD_POST, "/posts", create, AUTH_USER, .body = &post_record, .status = 201,
-     .reply = REPLY_ONE, .reply_key = "post", .reply_record = &post_record, .prepare = prepare,
-     .transaction = true, .committed = is_created, .problems = create_problems,
+     .pages = true, .reply_record = &post_record, .problems = list_problems, .id = "listPosts",
+     .summary = "List and search posts."},
+    {METHOD_POST, "/posts", create, AUTH_USER, .body = &post_record, .prepare = prepare,
+     .transaction = true, .committed = is_created, .status = 201, .reply_key = "post",
+     .reply_record = &post_record, .problems = create_problems, .id = "createPost",
      .summary = "Write a post."},
-    {METHOD_GET, "/posts/{id}", show, AUTH_ANYONE, .status = 200, .reply = REPLY_ONE,
-     .reply_key = "post", .reply_record = &post_record, .problems = show_problems,
+    {METHOD_GET, "/posts/{id}", show, AUTH_ANYONE, .status = 200, .reply_key = "post",
+     .reply_record = &post_record, .problems = show_problems, .id = "getPost",
      .summary = "Read a post."},
     {METHOD_PATCH, "/posts/{id}", change, AUTH_USER, .body = &post_record, .mode = RECORD_CHANGE,
-     .status = 200, .reply = REPLY_ONE, .reply_key = "post", .reply_record = &post_record,
-     .transaction = true, .committed = router_run_again, .problems = change_problems,
+     .transaction = true, .committed = router_run_again, .status = 200, .reply_key = "post",
+     .reply_record = &post_record, .problems = change_problems, .id = "updatePost",
      .summary = "Change a post."},
-    {METHOD_DELETE, "/posts/{id}", delete, AUTH_USER, .status = 204, .transaction = true,
-     .committed = is_deleted, .problems = change_problems, .summary = "Delete a post."},
+    {METHOD_DELETE, "/posts/{id}", delete, AUTH_USER, .transaction = true,
+     .committed = is_deleted, .status = 204, .problems = change_problems, .id = "deletePost",
+     .summary = "Delete a post."},
 };
 
 const struct resource post_resource = RESOURCE("posts", routes);
