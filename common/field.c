@@ -227,7 +227,7 @@ static enum fault_code field_from_json(struct arena *a, const struct field *f,
     abort();
 }
 
-static bool lets_in(const struct field *f, enum record_mode mode, bool admin)
+bool field_lets_in(const struct field *f, enum record_mode mode, bool admin)
 {
     if (mode == RECORD_CREATE)
         return f->use & (FIELD_CREATE | FIELD_REQUIRED);
@@ -245,7 +245,7 @@ static bool is_missing(const struct field *f, const struct json *node, enum reco
             (json_type(node) == JSON_TEXT && json_as_text(node).len == 0));
 }
 
-static bool may_be_null(const struct field *f, enum record_mode mode)
+bool field_may_be_null(const struct field *f, enum record_mode mode)
 {
     bool required = mode == RECORD_CREATE && (f->use & FIELD_REQUIRED);
     return (f->use & FIELD_NULLABLE) && !required;
@@ -297,7 +297,7 @@ struct problem *record_from_json(struct arena *a, const struct record *r, const 
     field_set given = 0;
     for (size_t i = 0; i < r->count; i++) {
         const struct field *f = &r->fields[i];
-        if (!lets_in(f, mode, admin))
+        if (!field_lets_in(f, mode, admin))
             continue;
         const struct json *node = json_get(object, f->name);
         if (is_missing(f, node, mode)) {
@@ -307,7 +307,7 @@ struct problem *record_from_json(struct arena *a, const struct record *r, const 
         if (!node)
             continue;
         given |= (field_set)1 << i;
-        if (json_type(node) == JSON_NULL && may_be_null(f, mode))
+        if (json_type(node) == JSON_NULL && field_may_be_null(f, mode))
             continue; /* the struct is zeroed, and zero is null */
         const char *message = NULL;
         enum fault_code code = field_from_json(a, f, node, ret, &message);
@@ -436,11 +436,28 @@ static void value_to_json(struct buf *b, const struct field *f, const void *at)
     abort();
 }
 
+static size_t size_of(enum field_type type)
+{
+    static const size_t sizes[] = {
+        [FIELD_TEXT] = sizeof(struct text),    [FIELD_INTEGER] = sizeof(int64_t),
+        [FIELD_BOOLEAN] = sizeof(bool),        [FIELD_CHOICE] = sizeof(unsigned),
+        [FIELD_TIME] = sizeof(struct instant), [FIELD_UUID] = sizeof(struct uuid)};
+    return sizes[type];
+}
+
+/* Every type's zero is its null, false or 0. */
+static bool is_left_out(const struct field *f, const void *at)
+{
+    static const char zero[sizeof(struct text) > sizeof(struct uuid) ? sizeof(struct text)
+                                                                     : sizeof(struct uuid)];
+    return (f->use & FIELD_OPTIONAL) && memcmp(at, zero, size_of(f->type)) == 0;
+}
+
 void record_members_to_json(struct buf *b, const struct record *r, const void *row)
 {
     for (size_t i = 0; i < r->count; i++) {
         const struct field *f = &r->fields[i];
-        if (!(f->use & FIELD_SHOWN))
+        if (!(f->use & FIELD_SHOWN) || is_left_out(f, const_member(f, row)))
             continue;
         json_key(b, f->name);
         value_to_json(b, f, const_member(f, row));
@@ -452,15 +469,6 @@ void record_to_json(struct buf *b, const struct record *r, const void *row)
     json_object(b);
     record_members_to_json(b, r, row);
     json_object_end(b);
-}
-
-static size_t size_of(enum field_type type)
-{
-    static const size_t sizes[] = {
-        [FIELD_TEXT] = sizeof(struct text),    [FIELD_INTEGER] = sizeof(int64_t),
-        [FIELD_BOOLEAN] = sizeof(bool),        [FIELD_CHOICE] = sizeof(unsigned),
-        [FIELD_TIME] = sizeof(struct instant), [FIELD_UUID] = sizeof(struct uuid)};
-    return sizes[type];
 }
 
 void record_overlay(const struct record *r, field_set given, const void *from, void *to)

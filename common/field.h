@@ -33,6 +33,7 @@ enum field_use {
     FIELD_FILLED = 1 << 6, /* null and empty count as missing */
     FIELD_BYTES = 1 << 7,  /* min and max count bytes, not code points */
     FIELD_SECRET = 1 << 8, /* never printed, not even by `postern config` */
+    FIELD_OPTIONAL = 1 << 9, /* left out of replies while it is null, false or 0 */
 };
 
 /* A rule for text beyond its length. */
@@ -123,6 +124,12 @@ struct problem *record_from_query(struct arena *a, const struct record *r, const
  *  is wrong with a sentence in `*ret_message`. Texts are borrowed. */
 enum fault_code field_from_text(struct arena *a, const struct field *f, struct text value,
                                 void *row, const char **ret_message);
+
+/** Is the field looked at when a body is read so, for an admin or for others? */
+bool field_lets_in(const struct field *f, enum record_mode mode, bool admin);
+
+/** May a body that is read so have null there? */
+bool field_may_be_null(const struct field *f, enum record_mode mode);
 
 /** The value as text, for logs and listings; never call it for a secret. */
 const char *field_to_text(struct arena *a, const struct field *f, const void *row);

@@ -147,7 +147,7 @@ const char *request_bearer(const struct request *rq)
 
 bool request_is_json(const struct request *rq)
 {
-    static const char *const types[] = {JSON_MEDIA_TYPE, "application/merge-patch+json"};
+    static const char *const types[] = {JSON_MEDIA_TYPE, MERGE_PATCH_MEDIA_TYPE};
     const char *given = rq->param[PARAM_CONTENT_TYPE];
     if (!given)
         return false;
@@ -180,10 +180,11 @@ static const struct {
     {405, "Method Not Allowed"},                  {413, "Content Too Large"},
     {414, "URI Too Long"}, {415, "Unsupported Media Type"},
     {422, "Unprocessable Content"},               {429, "Too Many Requests"},
-    {500, "Internal Server Error"},               {503, "Service Unavailable"},
+    {500, "Internal Server Error"},               {502, "Bad Gateway"},
+    {503, "Service Unavailable"},                 {504, "Gateway Timeout"},
 };
 
-static const char *phrase_of(int status)
+const char *status_phrase(int status)
 {
     for (size_t i = 0; i < sizeof phrases / sizeof *phrases; i++)
         if (phrases[i].status == status)
@@ -227,9 +228,43 @@ void response_header(struct response *rs, const char *name, const char *format, 
     buf_puts(&rs->headers, "\r\n");
 }
 
+struct problem_view {
+    struct text error;
+    struct text code;
+    struct text message;
+    struct text request_id;
+};
+
+static const struct field problem_fields[] = {
+    FIELD(struct problem_view, error, .use = FIELD_SHOWN, .doc = "Short words for people."),
+    FIELD(struct problem_view, code, .use = FIELD_SHOWN,
+          .doc = "The machine's word; it never changes its meaning."),
+    FIELD(struct problem_view, message, .use = FIELD_SHOWN, .doc = "One sentence."),
+    FIELD(struct problem_view, request_id, .use = FIELD_SHOWN,
+          .example = PROBLEM_SAMPLE_ID,
+          .doc = "The X-Request-Id of the answer, for whoever looks into the log."),
+};
+
+const struct record problem_record = RECORD("Problem", struct problem_view, problem_fields, 0);
+
+struct fault_view {
+    struct text field;
+    unsigned code; /* enum fault_code, less FAULT_REQUIRED */
+    struct text message;
+};
+
+static const struct field fault_fields[] = {
+    FIELD(struct fault_view, field, .use = FIELD_SHOWN, .doc = "The field that is at fault."),
+    FIELD(struct fault_view, code, .use = FIELD_SHOWN, .choices = fault_words + FAULT_REQUIRED,
+          .doc = "What is wrong with it."),
+    FIELD(struct fault_view, message, .use = FIELD_SHOWN, .doc = "One sentence."),
+};
+
+const struct record fault_record = RECORD("Fault", struct fault_view, fault_fields, 0);
+
 static void put_missing(struct buf *b, const struct problem *p)
 {
-    json_key(b, "missing_fields");
+    json_key(b, PROBLEM_MISSING_KEY);
     json_array(b);
     for (size_t i = 0; i < p->fault_count; i++)
         if (p->faults[i].code == FAULT_REQUIRED)
@@ -239,14 +274,13 @@ static void put_missing(struct buf *b, const struct problem *p)
 
 static void put_details(struct buf *b, const struct problem *p)
 {
-    json_key(b, "details");
+    json_key(b, PROBLEM_DETAILS_KEY);
     json_array(b);
     for (size_t i = 0; i < p->fault_count; i++) {
-        json_object(b);
-        json_member(b, "field", p->faults[i].field);
-        json_member(b, "code", fault_word(p->faults[i].code));
-        json_member(b, "message", p->faults[i].message);
-        json_object_end(b);
+        const struct fault *fault = &p->faults[i];
+        const struct fault_view view = {text_of(fault->field), fault->code - FAULT_REQUIRED,
+                                        text_of(fault->message)};
+        record_to_json(b, &fault_record, &view);
     }
     json_array_end(b);
 }
@@ -271,23 +305,26 @@ static void put_problem_headers(struct response *rs, const struct request *rq,
         response_header(rs, "Retry-After", "%u", p->retry_after_s);
 }
 
-void response_problem(struct response *rs, const struct request *rq, const struct problem *p,
-                      const char *realm)
+void problem_to_json(struct buf *b, const struct problem *p, const char *request_id)
 {
-    struct buf *b = &rs->body;
-    response_reset(rs);
-    rs->status = p->type->status;
-    put_problem_headers(rs, rq, p, realm);
+    const struct problem_view view = {text_of(p->type->error), text_of(p->type->code),
+                                      text_of(p->message), text_of(request_id)};
     json_object(b);
-    json_member(b, "error", p->type->error);
-    json_member(b, "code", p->type->code);
-    json_member(b, "message", p->message);
-    json_member(b, "request_id", rq->id);
+    record_members_to_json(b, &problem_record, &view);
     if (has_missing(p))
         put_missing(b, p);
     if (p->fault_count)
         put_details(b, p);
     json_object_end(b);
+}
+
+void response_problem(struct response *rs, const struct request *rq, const struct problem *p,
+                      const char *realm)
+{
+    response_reset(rs);
+    rs->status = p->type->status;
+    put_problem_headers(rs, rq, p, realm);
+    problem_to_json(&rs->body, p, rq->id);
 }
 
 void response_record(struct response *rs, const char *key, const struct record *r, const void *row)
@@ -305,7 +342,7 @@ bool status_has_content(int status)
 
 void response_head(const struct response *rs, const struct request *rq, struct buf *head)
 {
-    buf_printf(head, "Status: %d %s\r\n", rs->status, phrase_of(rs->status));
+    buf_printf(head, "Status: %d %s\r\n", rs->status, status_phrase(rs->status));
     if (status_has_content(rs->status))
         buf_printf(head, "Content-Type: %s\r\nContent-Length: %zu\r\n", rs->media_type,
                    rs->body.len);

@@ -15,6 +15,7 @@ struct problem;
 struct route;
 
 #define JSON_MEDIA_TYPE "application/json"
+#define MERGE_PATCH_MEDIA_TYPE "application/merge-patch+json"
 
 /* One bit each, so that a set of them is a number. */
 enum method {
@@ -123,6 +124,17 @@ void response_reset(struct response *rs);
 void response_header(struct response *rs, const char *name, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
+/* The body of a failure: the members of problem_record and, where they apply, a list of names
+ * and one of fault_record. */
+extern const struct record problem_record, fault_record;
+#define PROBLEM_CODE_KEY "code" /* one of problem_record's */
+#define PROBLEM_SAMPLE_ID "0123456789abcdef0123456789abcdef" /* a request id, for examples */
+#define PROBLEM_MISSING_KEY "missing_fields"
+#define PROBLEM_DETAILS_KEY "details"
+
+/** Write the body of `p` as an object. */
+void problem_to_json(struct buf *b, const struct problem *p, const char *request_id);
+
 /** Make the whole response the description of `p` in JSON; what was written before is gone. */
 void response_problem(struct response *rs, const struct request *rq, const struct problem *p,
                       const char *realm);
@@ -136,3 +148,6 @@ void response_head(const struct response *rs, const struct request *rq, struct b
 
 /** May this status have content, and so a type and a length (RFC 9110 section 6.4.1)? */
 bool status_has_content(int status);
+
+/** The words that HTTP gives a status: "Not Found". */
+const char *status_phrase(int status);

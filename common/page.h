@@ -17,6 +17,11 @@
         FIELD(struct_, limit, .min = 1, .max = PAGE_LIMIT_MAX, .preset = "20", .example = "20",    \
               .doc = "How many things a page has.")
 
+/* The answer: an object with the rows and, beside them, pagination_record. */
+extern const struct record pagination_record;
+#define PAGE_DATA_KEY "data"
+#define PAGE_PAGINATION_KEY "pagination"
+
 /* How many there are in all. */
 struct page_total {
     int64_t count;

@@ -2,6 +2,10 @@
 
 #include <string.h>
 
+/* One meaning, whatever status the server in front found. */
+#define UNAVAILABLE                                                                                \
+    "Service Unavailable", "unavailable", "The service cannot answer right now; try again soon."
+
 const struct problem_type problem_internal = {
     500, "Internal Server Error", "internal", "Something went wrong on the server."};
 const struct problem_type problem_bad_json = {
@@ -28,9 +32,24 @@ const struct problem_type problem_too_large = {
 const struct problem_type problem_not_json = {
     415, "Request body must be JSON", "not_json",
     "Send the body as application/json or application/merge-patch+json."};
-const struct problem_type problem_unavailable = {
-    503, "Service Unavailable", "unavailable",
-    "The service cannot answer right now; try again soon."};
+const struct problem_type problem_unavailable = {503, UNAVAILABLE};
+
+const struct problem_type problem_bad_request = {
+    400, "Bad Request", "bad_request", "This is not a well-formed HTTP request."};
+const struct problem_type problem_uri_too_long = {
+    414, "URI Too Long", "uri_too_long", "The URI is longer than this server takes."};
+const struct problem_type problem_rate_limited = {
+    429, "Too Many Requests", "rate_limited", "Too many attempts; try again soon."};
+const struct problem_type problem_bad_gateway = {502, UNAVAILABLE};
+const struct problem_type problem_gateway_timeout = {504, UNAVAILABLE};
+
+const char *const fault_words[] = {
+    [FAULT_NONE] = "none",           [FAULT_REQUIRED] = "required",
+    [FAULT_TYPE] = "type",           [FAULT_FORMAT] = "format",
+    [FAULT_TOO_SHORT] = "too_short", [FAULT_TOO_LONG] = "too_long",
+    [FAULT_RANGE] = "range",         [FAULT_COMMON] = "common",
+    NULL,
+};
 
 struct problem *problem(struct arena *a, const struct problem_type *type, const char *message)
 {
@@ -68,11 +87,5 @@ void problem_add_fault(struct arena *a, struct problem *p, const char *field,
 
 const char *fault_word(enum fault_code code)
 {
-    static const char *const words[] = {
-        [FAULT_NONE] = "none",           [FAULT_REQUIRED] = "required",
-        [FAULT_TYPE] = "type",           [FAULT_FORMAT] = "format",
-        [FAULT_TOO_SHORT] = "too_short", [FAULT_TOO_LONG] = "too_long",
-        [FAULT_RANGE] = "range",         [FAULT_COMMON] = "common",
-    };
-    return words[code];
+    return fault_words[code];
 }

@@ -56,6 +56,13 @@ extern const struct problem_type problem_internal, problem_bad_json, problem_inv
     problem_admin_required, problem_not_found, problem_method_not_allowed, problem_too_large,
     problem_not_json, problem_unavailable;
 
+/* What only the server in front answers, described here with the rest. */
+extern const struct problem_type problem_bad_request, problem_uri_too_long, problem_rate_limited,
+    problem_bad_gateway, problem_gateway_timeout;
+
+/* The words of enum fault_code on the wire, NULL at the end. */
+extern const char *const fault_words[];
+
 /** A problem of this type; `message` may be NULL for the type's own. Lives as long as `a`. */
 struct problem *problem(struct arena *a, const struct problem_type *type, const char *message);
 

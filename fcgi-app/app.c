@@ -7,6 +7,7 @@
 #include "routes.h"
 
 #define CLOCK_LEEWAY_S 5 /* between the hosts that share a key */
+#define DOCUMENT_MAX ((size_t)8 * 1024 * 1024)
 
 const struct problem_type problem_user_inactive = {
     401, "User not found or inactive", "user_inactive",
@@ -42,6 +43,8 @@ struct problem *app_open(struct arena *a, const struct settings *settings, struc
     struct app *app = arena_alloc(a, sizeof *app);
     struct problem *p;
     app->settings = settings;
+    buf_init(&app->openapi, DOCUMENT_MAX);
+    buf_init(&app->page, DOCUMENT_MAX);
     if (!settings->database_url.len)
         return problem_because(a, &problem_internal, "DATABASE_URL is not set");
     if (!settings->jwt_secret_key.len)
@@ -72,6 +75,8 @@ void app_close(struct app *app)
         return;
     db_close(app->db);
     jwt_close(app->keys);
+    buf_release(&app->openapi);
+    buf_release(&app->page);
 }
 
 void app_handle(void *context, struct request *rq, struct response *rs)
@@ -84,6 +89,24 @@ void app_handle(void *context, struct request *rq, struct response *rs)
 struct problem *app_check_schema(struct app *app, struct arena *a)
 {
     return migrate_check(app->db, a, migrations, migration_count);
+}
+
+struct api app_describe(const struct app *app)
+{
+    static const struct problem_type *const token_problems[] = {&problem_user_inactive, NULL};
+    return (struct api){
+        .title = "Postern",
+        .version = PACKAGE_VERSION,
+        .license = "MIT",
+        .description =
+            "Users, auth and posts over HTTP. Bodies are JSON in UTF-8, times are RFC 3339 in "
+            "UTC, ids are UUIDs. Unknown members and parameters are ignored. Every failure has "
+            "one form, `Problem`; clients tell failures apart by its `code`.",
+        .base_path = app->settings->base_path.data,
+        .resources = resources,
+        .app = app,
+        .token_problems = token_problems,
+    };
 }
 
 struct problem *app_check_self(const struct request *rq, const struct uuid *id)

@@ -1,6 +1,8 @@
 /* app.h -- what one worker holds: settings, database, keys, and the way from a token to its user. */
 #pragma once
 
+#include "common/api.h"
+#include "common/buf.h"
 #include "common/db.h"
 #include "common/jwt.h"
 #include "common/router.h"
@@ -12,6 +14,7 @@ struct app {
     struct db *db;
     struct jwt_keys *keys;
     struct router router;
+    struct buf openapi, page; /* made when first asked for, then kept */
     struct user caller; /* the row behind rq->caller, while a request with a token runs */
 };
 
@@ -30,6 +33,9 @@ void app_handle(void *context, struct request *rq, struct response *rs);
 
 /** Is the schema the one that this program was built for? UNAVAILABLE with what is wrong. */
 struct problem *app_check_schema(struct app *app, struct arena *a) MUST_USE;
+
+/** What the API says of itself; borrows from `app`, which needs no more than its settings. */
+struct api app_describe(const struct app *app);
 
 /** NULL if the caller of `rq` is `id` or an admin, else FORBIDDEN. */
 struct problem *app_check_self(const struct request *rq, const struct uuid *id) MUST_USE;

@@ -6,8 +6,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "app.h"
 #include "commands.h"
 #include "common/jwt.h"
+#include "common/openapi.h"
 #include "common/problem.h"
 #include "routes.h"
 
@@ -76,6 +78,19 @@ static int command_routes(struct cli *cli)
     return EX_OK;
 }
 
+static int command_openapi(struct cli *cli)
+{
+    const struct app app = {.settings = &cli->settings}; /* it is only described */
+    const struct api api = app_describe(&app);
+    struct buf document;
+    buf_init(&document, ARENA_MAX);
+    openapi_write(&document, &api);
+    fwrite(document.data, 1, document.len, stdout);
+    putchar('\n');
+    buf_release(&document);
+    return EX_OK;
+}
+
 static const struct command commands[] = {
     {"serve", "", "Answer requests, on LISTEN or on descriptor 0.", command_serve, true},
     {"migrate", "[up|status]", "Bring the database's schema up to date.", command_migrate, true},
@@ -84,6 +99,7 @@ static const struct command commands[] = {
     {"reindex", "", "Make totals and search right after rows were brought in by other means.",
      command_reindex, true},
     {"routes", "", "List what the API offers.", command_routes, false},
+    {"openapi", "", "Describe the API as an OpenAPI document.", command_openapi, true},
     {"config", "", "Show the settings that hold and where each comes from.", command_config, true},
     {"secret", "", "Make a random key for JWT_SECRET_KEY.", command_secret, false},
 };

@@ -1,6 +1,10 @@
-/* Is the program alive, and able to serve? */
+/* Is the program alive, and able to serve? What does it offer? */
 #include "app.h"
+#include "docs_assets.h"
 #include "routes.h"
+
+#include "common/openapi.h"
+#include "common/problem.h"
 
 struct status {
     struct text status;
@@ -26,12 +30,46 @@ static struct problem *ready(struct app *app, struct request *rq, struct respons
     return p ? p : health(app, rq, rs);
 }
 
+/* ---- what the API says of itself ---- */
+
+/* The tables do not change while the program runs, so each is written once. */
+static struct problem *send(const struct buf *document, struct request *rq, struct response *rs)
+{
+    if (document->full)
+        return problem_because(rq->arena, &problem_internal, "the document is over its bound");
+    rs->media_type = rq->route->media_type;
+    buf_add(&rs->body, document->data, document->len);
+    return NULL;
+}
+
+static struct problem *openapi(struct app *app, struct request *rq, struct response *rs)
+{
+    const struct api api = app_describe(app);
+    if (!app->openapi.len)
+        openapi_write(&app->openapi, &api);
+    return send(&app->openapi, rq, rs);
+}
+
+static struct problem *page(struct app *app, struct request *rq, struct response *rs)
+{
+    const struct api api = app_describe(app);
+    if (!app->page.len)
+        docs_write(&app->page, &api, &docs_assets);
+    response_header(rs, "Content-Security-Policy", "%s", docs_policy(rq->arena, &docs_assets));
+    return send(&app->page, rq, rs);
+}
+
 static const struct route routes[] = {
     {METHOD_GET, "/health", health, AUTH_IGNORED, .status = 200, .reply = &status_record,
      .id = "getHealth", .summary = "Tell that the program is alive."},
     {METHOD_GET, "/ready", ready, AUTH_IGNORED, .status = 200, .reply = &status_record,
      .id = "getReady",
      .summary = "Tell whether the database is reachable and its schema current."},
+    {METHOD_GET, "/openapi.json", openapi, AUTH_IGNORED, .status = 200,
+     .media_type = JSON_MEDIA_TYPE, .id = "getOpenapi", .summary = "Describe the API for programs."},
+    {METHOD_GET, "/docs", page, AUTH_IGNORED, .status = 200,
+     .media_type = "text/html; charset=utf-8", .id = "getDocs",
+     .summary = "Describe the API for people."},
 };
 
 const struct resource system_resource = RESOURCE("system", routes);

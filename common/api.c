@@ -1,0 +1,273 @@
+#include "api.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "page.h"
+#include "problem.h"
+
+bool api_offers(const struct api *api, const struct route *route)
+{
+    return !route->offered || route->offered(api->app);
+}
+
+/* ---- failures ---- */
+
+/* What the server in front or a bug may answer to anything. */
+static const struct problem_type *const everywhere[] = {
+    &problem_bad_request, &problem_too_large,   &problem_uri_too_long, &problem_internal,
+    &problem_bad_gateway, &problem_unavailable, &problem_gateway_timeout, NULL};
+
+/* What is answered where no route is. */
+static const struct problem_type *const nowhere[] = {&problem_not_found,
+                                                     &problem_method_not_allowed, NULL};
+
+static bool has(const struct answers *answers, const struct problem_type *type)
+{
+    for (size_t i = 0; i < answers->count; i++)
+        if (answers->types[i] == type)
+            return true;
+    return false;
+}
+
+/* Once, behind those of its status. */
+static void add(struct answers *answers, const struct problem_type *type)
+{
+    if (has(answers, type))
+        return;
+    if (answers->count == ANSWERS_MAX)
+        abort(); /* more kinds of failure than anybody would tell apart */
+    size_t at = answers->count++;
+    for (; at && answers->types[at - 1]->status > type->status; at--)
+        answers->types[at] = answers->types[at - 1];
+    answers->types[at] = type;
+}
+
+static void add_list(struct answers *answers, const struct problem_type *const *types)
+{
+    for (; types && *types; types++)
+        add(answers, *types);
+}
+
+static void add_formats(struct answers *answers, const struct record *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (r->fields[i].format && r->fields[i].format->problem)
+            add(answers, r->fields[i].format->problem);
+}
+
+static bool can_miss_something(const struct route *route)
+{
+    for (size_t i = 0; i < route->body->count; i++)
+        if (form_has(api_body_form(route), &route->body->fields[i]) &&
+            form_requires(api_body_form(route), &route->body->fields[i]))
+            return true;
+    return false;
+}
+
+static void add_of_token(struct answers *answers, const struct api *api, enum auth auth)
+{
+    if (auth == AUTH_IGNORED)
+        return;
+    if (auth != AUTH_ANYONE)
+        add(answers, &problem_no_token);
+    add(answers, &problem_invalid_token);
+    add_list(answers, api->token_problems);
+    if (auth == AUTH_ADMIN)
+        add(answers, &problem_admin_required);
+}
+
+static void add_of_body(struct answers *answers, const struct route *route)
+{
+    add(answers, &problem_bad_json);
+    add(answers, &problem_invalid);
+    add(answers, &problem_not_json);
+    add(answers, &problem_too_large);
+    add_formats(answers, route->body);
+    if (can_miss_something(route))
+        add(answers, route->missing ? route->missing : &problem_missing_fields);
+}
+
+void api_answers(const struct api *api, const struct route *route, struct answers *ret)
+{
+    ret->count = 0;
+    add_of_token(ret, api, route->auth);
+    if (strchr(route->path, '{'))
+        add(ret, &problem_not_found); /* no id at all */
+    if (route->query) {
+        add(ret, &problem_invalid);
+        add_formats(ret, route->query);
+    }
+    if (route->body)
+        add_of_body(ret, route);
+    if (route->limited)
+        add(ret, &problem_rate_limited);
+    add_list(ret, route->problems);
+    add_list(ret, everywhere);
+}
+
+struct collection {
+    const struct api *api;
+    struct answers *ret;
+};
+
+static void collect(void *context, const struct resource *resource, const struct route *route)
+{
+    const struct collection *c = context;
+    struct answers answers;
+    (void)resource;
+    if (!api_offers(c->api, route))
+        return;
+    api_answers(c->api, route, &answers);
+    for (size_t i = 0; i < answers.count; i++)
+        add(c->ret, answers.types[i]);
+}
+
+void api_all_answers(const struct api *api, struct answers *ret)
+{
+    ret->count = 0;
+    router_each(api->resources, collect, &(struct collection){api, ret});
+    add_list(ret, everywhere);
+    add_list(ret, nowhere);
+}
+
+bool api_is_everywhere(const struct problem_type *type)
+{
+    for (size_t i = 0; everywhere[i]; i++)
+        if (everywhere[i] == type)
+            return true;
+    return false;
+}
+
+/* ---- forms of a record ---- */
+
+static enum record_mode mode_of(enum form form)
+{
+    return form == FORM_CHANGE ? RECORD_CHANGE : RECORD_CREATE;
+}
+
+enum form api_body_form(const struct route *route)
+{
+    return route->mode == RECORD_CHANGE ? FORM_CHANGE : FORM_CREATE;
+}
+
+bool form_has(enum form form, const struct field *f)
+{
+    if (form == FORM_REPLY)
+        return f->use & FIELD_SHOWN;
+    return field_lets_in(f, mode_of(form), true);
+}
+
+bool form_requires(enum form form, const struct field *f)
+{
+    if (form == FORM_REPLY)
+        return !(f->use & FIELD_OPTIONAL);
+    return form == FORM_CREATE && (f->use & FIELD_REQUIRED);
+}
+
+bool form_may_be_null(enum form form, const struct field *f)
+{
+    return form == FORM_REPLY ? f->use & FIELD_NULLABLE : field_may_be_null(f, mode_of(form));
+}
+
+static bool is_shown(const struct record *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (r->fields[i].use & FIELD_SHOWN)
+            return true;
+    return false;
+}
+
+const char *form_name(struct arena *a, enum form form, const struct record *r)
+{
+    if (form == FORM_CHANGE)
+        return arena_printf(a, "%sChange", r->name);
+    return form == FORM_CREATE && is_shown(r) ? arena_printf(a, "New%s", r->name) : r->name;
+}
+
+/* ---- examples ---- */
+
+void field_text_to_json(struct buf *b, const struct field *f, const char *text)
+{
+    if (f->type == FIELD_INTEGER)
+        json_integer(b, strtoll(text, NULL, 10));
+    else if (f->type == FIELD_BOOLEAN)
+        json_boolean(b, strcmp(text, "true") == 0);
+    else
+        json_string(b, text);
+}
+
+static const char *sample_of(const struct field *f)
+{
+    static const char *const samples[] = {[FIELD_TEXT] = "…",
+                                          [FIELD_INTEGER] = "1",
+                                          [FIELD_BOOLEAN] = "true",
+                                          [FIELD_TIME] = "2026-01-31T12:00:00.000000Z",
+                                          [FIELD_UUID] = "019c1397-a600-7c3e-9d2f-3c5e8a7b6d41"};
+    if (f->example)
+        return f->example;
+    return f->type == FIELD_CHOICE ? f->choices[0] : samples[f->type];
+}
+
+static bool is_sampled(enum form form, const struct field *f)
+{
+    if (!form_has(form, f))
+        return false;
+    if (form == FORM_CHANGE && !(f->use & FIELD_CHANGE))
+        return false; /* an admin's */
+    return form_requires(form, f) || (f->example && form != FORM_REPLY);
+}
+
+void form_sample_members(struct buf *b, enum form form, const struct record *r)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        const struct field *f = &r->fields[i];
+        if (!is_sampled(form, f))
+            continue;
+        json_key(b, f->name);
+        if (!f->example && form_may_be_null(form, f))
+            json_null(b);
+        else
+            field_text_to_json(b, f, sample_of(f));
+    }
+}
+
+void form_sample(struct buf *b, enum form form, const struct record *r)
+{
+    json_object(b);
+    form_sample_members(b, form, r);
+    json_object_end(b);
+}
+
+static void sample_page(struct buf *b, const struct route *route)
+{
+    json_key(b, PAGE_DATA_KEY);
+    json_array(b);
+    form_sample(b, FORM_REPLY, route->reply_record);
+    json_array_end(b);
+    json_key(b, PAGE_PAGINATION_KEY);
+    form_sample(b, FORM_REPLY, &pagination_record);
+}
+
+void api_sample_reply(struct buf *b, const struct route *route)
+{
+    if (!route->reply && !route->reply_record)
+        return;
+    json_object(b);
+    if (route->reply)
+        form_sample_members(b, FORM_REPLY, route->reply);
+    if (route->pages) {
+        sample_page(b, route);
+    } else if (route->reply_record) {
+        json_key(b, route->reply_key);
+        form_sample(b, FORM_REPLY, route->reply_record);
+    }
+    json_object_end(b);
+}
+
+void api_sample_problem(struct buf *b, const struct problem_type *type)
+{
+    const struct problem sample = {.type = type, .message = type->message};
+    problem_to_json(b, &sample, PROBLEM_SAMPLE_ID);
+}

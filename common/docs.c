@@ -1,0 +1,655 @@
+#include "docs.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "jwt.h"
+#include "page.h"
+#include "problem.h"
+
+#define SCRATCH_MAX ((size_t)1024 * 1024)
+
+struct docs {
+    struct buf *b;
+    struct arena *a;
+    const struct api *api;
+    const struct docs_assets *assets;
+    const struct route *login; /* NULL: there is none */
+    /* Records with a table of their own, in the order of their first use. */
+    const struct record *shown[ANSWERS_MAX];
+    size_t shown_count;
+};
+
+/* ---- text ---- */
+
+static void put_escaped(struct buf *b, const char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        const char *as = s[i] == '&'    ? "&amp;"
+                         : s[i] == '<'  ? "&lt;"
+                         : s[i] == '>'  ? "&gt;"
+                         : s[i] == '"'  ? "&quot;"
+                         : s[i] == '\'' ? "&#39;"
+                                        : NULL;
+        if (as)
+            buf_puts(b, as);
+        else
+            buf_add(b, &s[i], 1);
+    }
+}
+
+/* As printf, with %s alone, and what it stands for is always escaped. */
+static void html(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
+static void html(struct buf *b, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    for (;;) {
+        size_t len = strcspn(format, "%");
+        buf_add(b, format, len);
+        if (!format[len])
+            break;
+        if (format[len + 1] != 's')
+            abort(); /* a mistake in this file */
+        const char *s = va_arg(args, const char *);
+        put_escaped(b, s, strlen(s));
+        format += len + 2;
+    }
+    va_end(args);
+}
+
+/* Prose, in which backquotes enclose code. */
+static void put_prose(struct buf *b, const char *s)
+{
+    bool code = false;
+    for (; *s; code = !code, s += *s == '`') {
+        size_t len = strcspn(s, "`");
+        buf_puts(b, code ? "<code>" : "");
+        put_escaped(b, s, len);
+        buf_puts(b, code ? "</code>" : "");
+        s += len;
+        if (!*s)
+            break;
+    }
+}
+
+static void put_line(struct buf *b, size_t depth)
+{
+    buf_puts(b, "\n");
+    while (depth--)
+        buf_puts(b, "  ");
+}
+
+/* Break compact JSON into indented lines. */
+static void indent_json(struct buf *b, const struct buf *json)
+{
+    size_t depth = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < json->len; i++) {
+        char c = json->data[i];
+        bool empty = (c == '{' || c == '[') && strchr("}]", json->data[i + 1]);
+        bool close = (c == '}' || c == ']') && !strchr("{[", json->data[i - 1]);
+        if (!quoted && close)
+            put_line(b, --depth);
+        put_escaped(b, &c, 1);
+        if (quoted && c == '\\')
+            put_escaped(b, &json->data[++i], 1);
+        else if (c == '"')
+            quoted = !quoted;
+        else if (!quoted && c == ',')
+            put_line(b, depth);
+        else if (!quoted && c == ':')
+            buf_puts(b, " ");
+        else if (!quoted && !empty && (c == '{' || c == '['))
+            put_line(b, ++depth);
+    }
+}
+
+static const char *method_word(struct docs *d, const struct route *route)
+{
+    return method_list(d->a, route->method);
+}
+
+/* Links lead here; an operation's id is unique. */
+static void put_anchor(struct docs *d, const char *kind, const char *name)
+{
+    html(d->b, "%s-%s", kind, name);
+}
+
+/* A path with its ids set off; a narrow page may break it behind a slash. */
+static void put_path(struct buf *b, const char *path)
+{
+    while (*path) {
+        size_t len = strcspn(path + 1, "/") + 1;
+        bool id = path[1] == '{';
+        buf_puts(b, id ? "/<wbr><var>" : "/<wbr>");
+        put_escaped(b, path + 1, len - 1);
+        buf_puts(b, id ? "</var>" : "");
+        path += len;
+    }
+}
+
+static void put_method(struct docs *d, const struct route *route)
+{
+    const char *word = method_word(d, route);
+    html(d->b, "<span class=\"method %s\">%s</span> ", word, word);
+}
+
+/* ---- fields ---- */
+
+static const char *length_words(struct docs *d, const struct field *f)
+{
+    const char *unit = f->use & FIELD_BYTES ? "bytes" : "characters";
+    int64_t min = f->min ? f->min : f->use & FIELD_FILLED ? 1 : 0;
+    if (min && f->max)
+        return arena_printf(d->a, "%" PRId64 "–%" PRId64 " %s", min, f->max, unit);
+    if (f->max)
+        return arena_printf(d->a, "at most %" PRId64 " %s", f->max, unit);
+    return min ? arena_printf(d->a, "at least %" PRId64, min) : "";
+}
+
+static const char *range_words(struct docs *d, const struct field *f)
+{
+    const int64_t most = INT64_C(9007199254740991); /* what JSON's numbers can count to */
+    if (!f->max || f->max >= most)
+        return arena_printf(d->a, "at least %" PRId64, f->min);
+    return arena_printf(d->a, "%" PRId64 "–%" PRId64, f->min, f->max);
+}
+
+static const char *bounds_of(struct docs *d, const struct field *f)
+{
+    if (f->type == FIELD_TEXT)
+        return length_words(d, f);
+    return f->type == FIELD_INTEGER ? range_words(d, f) : "";
+}
+
+static const char *type_of(const struct field *f)
+{
+    static const char *const words[] = {
+        [FIELD_TEXT] = "string",   [FIELD_INTEGER] = "integer",
+        [FIELD_BOOLEAN] = "boolean", [FIELD_CHOICE] = "string",
+        [FIELD_TIME] = "date-time", [FIELD_UUID] = "uuid"};
+    return f->format && f->format->name ? f->format->name : words[f->type];
+}
+
+static void put_choices(struct docs *d, const struct field *f)
+{
+    for (size_t i = 0; f->choices && f->choices[i]; i++)
+        html(d->b, "%s<code>%s</code>", i ? " · " : " ", f->choices[i]);
+}
+
+static void put_type(struct docs *d, enum form form, const struct field *f)
+{
+    const char *bounds = form == FORM_REPLY ? "" : bounds_of(d, f);
+    html(d->b, "<span class=type>%s%s</span>", type_of(f),
+         form_may_be_null(form, f) ? " or null" : "");
+    put_choices(d, f);
+    if (*bounds)
+        html(d->b, " <span class=bound>%s</span>", bounds);
+    if (form == FORM_CREATE && f->preset)
+        html(d->b, " <span class=bound>preset <code>%s</code></span>", f->preset);
+}
+
+static void put_field(struct docs *d, enum form form, const struct field *f)
+{
+    bool required = form == FORM_CREATE && form_requires(form, f);
+    html(d->b, "<tr><th scope=row><code>%s</code>", f->name);
+    buf_puts(d->b, required ? " <span class=required>required</span>" : "");
+    buf_puts(d->b, "<td>");
+    put_type(d, form, f);
+    buf_puts(d->b, "<td>");
+    put_prose(d->b, f->doc ? f->doc : "");
+    if (form == FORM_CHANGE && !(f->use & FIELD_CHANGE))
+        buf_puts(d->b, " <em>Only an admin sets it.</em>");
+    buf_puts(d->b, "\n");
+}
+
+static void begin_fields(struct docs *d, const char *title)
+{
+    html(d->b, "<h4>%s</h4>\n<table class=fields>\n", title);
+}
+
+static void put_fields(struct docs *d, const char *title, enum form form, const struct record *r)
+{
+    begin_fields(d, title);
+    for (size_t i = 0; i < r->count; i++)
+        if (form_has(form, &r->fields[i]))
+            put_field(d, form, &r->fields[i]);
+    buf_puts(d->b, "</table>\n");
+}
+
+/* The fields of a query are all read, whatever their use. */
+static void put_query(struct docs *d, const struct record *r)
+{
+    begin_fields(d, "Query");
+    for (size_t i = 0; i < r->count; i++)
+        put_field(d, FORM_CREATE, &r->fields[i]);
+    buf_puts(d->b, "</table>\n");
+}
+
+/* ---- what is answered ---- */
+
+static void put_record_link(struct docs *d, const struct record *r)
+{
+    size_t i = 0;
+    while (i < d->shown_count && d->shown[i] != r)
+        i++;
+    if (i == d->shown_count && i < ANSWERS_MAX)
+        d->shown[d->shown_count++] = r;
+    html(d->b, "<a href=\"#record-%s\">%s</a>", r->name, r->name);
+}
+
+static void put_reply_words(struct docs *d, const struct route *route)
+{
+    if (route->reply) {
+        buf_puts(d->b, " The members of ");
+        put_record_link(d, route->reply);
+        buf_puts(d->b, route->reply_record ? ", and" : ".");
+    }
+    if (route->pages) {
+        html(d->b, " <code>%s</code>, a list of ", PAGE_DATA_KEY);
+        put_record_link(d, route->reply_record);
+        html(d->b, ", and <code>%s</code>, a ", PAGE_PAGINATION_KEY);
+        put_record_link(d, &pagination_record);
+        buf_puts(d->b, ".");
+    } else if (route->reply_record) {
+        html(d->b, " <code>%s</code>, a ", route->reply_key);
+        put_record_link(d, route->reply_record);
+        buf_puts(d->b, ".");
+    } else if (route->media_type) {
+        html(d->b, " <code>%s</code>", route->media_type);
+    }
+}
+
+static void put_success(struct docs *d, const struct route *route)
+{
+    html(d->b, "<h4>Answers</h4>\n<p class=success><b>%s</b> %s.",
+         arena_printf(d->a, "%d", route->status), status_phrase(route->status));
+    put_reply_words(d, route);
+    buf_puts(d->b, "\n");
+}
+
+static void put_sample_reply(struct docs *d, const struct route *route)
+{
+    struct buf json;
+    buf_init(&json, SCRATCH_MAX);
+    api_sample_reply(&json, route);
+    if (json.len) {
+        html(d->b, "<h4>What comes back</h4>\n<pre tabindex=0><code>");
+        indent_json(d->b, &json);
+        buf_puts(d->b, "</code></pre>\n");
+    }
+    buf_release(&json);
+}
+
+static void put_failure(struct docs *d, const struct problem_type *type)
+{
+    html(d->b, "<tr><th scope=row>%s <code>%s</code><td>%s<td>%s\n",
+         arena_printf(d->a, "%d", type->status), type->code, type->error, type->message);
+}
+
+static void put_failures(struct docs *d, const struct route *route)
+{
+    struct answers answers;
+    api_answers(d->api, route, &answers);
+    buf_puts(d->b, "<table class=failures>\n");
+    for (size_t i = 0; i < answers.count; i++)
+        if (!api_is_everywhere(answers.types[i]))
+            put_failure(d, answers.types[i]);
+    buf_puts(d->b, "</table>\n<p class=more>And <a href=\"#errors\">what every operation may "
+                   "answer</a>.\n");
+}
+
+/* ---- how to call it ---- */
+
+static void make_sample_body(const struct route *route, struct buf *json)
+{
+    buf_init(json, SCRATCH_MAX);
+    if (route->body)
+        form_sample(json, api_body_form(route), route->body);
+}
+
+/* Between single quotes of a shell, where only these need care. */
+static void put_quoted(struct buf *b, const struct buf *text)
+{
+    for (size_t i = 0; i < text->len; i++) {
+        if (text->data[i] == '\'')
+            html(b, "%s", "'\\''");
+        else
+            put_escaped(b, &text->data[i], 1);
+    }
+}
+
+static void put_curl(struct docs *d, const struct route *route)
+{
+    struct buf json;
+    make_sample_body(route, &json);
+    buf_puts(d->b, "<h4>On the command line</h4>\n<pre tabindex=0><code>curl ");
+    if (route->method != METHOD_GET && !(route->method == METHOD_POST && route->body))
+        html(d->b, "-X %s ", method_word(d, route));
+    html(d->b, "&quot;$API%s&quot;", route->path);
+    if (route->auth == AUTH_USER || route->auth == AUTH_ADMIN)
+        buf_puts(d->b, " \\\n  -H &quot;Authorization: Bearer $TOKEN&quot;");
+    if (route->body) {
+        html(d->b, " \\\n  -H 'Content-Type: %s' \\\n  -d '", JSON_MEDIA_TYPE);
+        put_quoted(d->b, &json);
+        buf_puts(d->b, "'");
+    }
+    buf_puts(d->b, "</code></pre>\n");
+    buf_release(&json);
+}
+
+static void put_input(struct docs *d, const char *kind, const char *name, const char *hint)
+{
+    html(d->b,
+         "<label><span>%s</span><input data-in=%s name=\"%s\" placeholder=\"%s\" "
+         "autocomplete=off autocapitalize=off spellcheck=false></label>\n",
+         name, kind, name, hint);
+}
+
+static void put_path_inputs(struct docs *d, const struct route *route)
+{
+    for (const char *at = strchr(route->path, '{'); at; at = strchr(at + 1, '{'))
+        put_input(d, "path", arena_copy(d->a, at + 1, strcspn(at + 1, "}")), "uuid");
+}
+
+static void put_select(struct docs *d, const struct field *f)
+{
+    static const char *const yes_or_no[] = {"true", "false", NULL};
+    const char *const *choices = f->choices ? f->choices : yes_or_no;
+    html(d->b, "<label><span>%s</span><select data-in=query name=\"%s\"><option value=\"\">–",
+         f->name, f->name);
+    for (; *choices; choices++)
+        html(d->b, "<option>%s", *choices);
+    buf_puts(d->b, "</select></label>\n");
+}
+
+static void put_query_inputs(struct docs *d, const struct record *r)
+{
+    for (size_t i = 0; r && i < r->count; i++) {
+        const struct field *f = &r->fields[i];
+        if (f->type == FIELD_CHOICE || f->type == FIELD_BOOLEAN)
+            put_select(d, f);
+        else
+            put_input(d, "query", f->name, f->preset ? f->preset : type_of(f));
+    }
+}
+
+static void put_body_input(struct docs *d, const struct route *route)
+{
+    struct buf json;
+    if (!route->body)
+        return;
+    make_sample_body(route, &json);
+    html(d->b,
+         "<label class=wide><span>Body</span><textarea name=\"body\" data-in=body "
+         "data-type=\"%s\" rows=7 spellcheck=false>\n",
+         JSON_MEDIA_TYPE);
+    indent_json(d->b, &json);
+    buf_puts(d->b, "</textarea></label>\n");
+    buf_release(&json);
+}
+
+static void put_form(struct docs *d, const struct route *route)
+{
+    html(d->b, "<details class=try>\n<summary>Try it</summary>\n<form data-method=\"%s\" "
+               "data-path=\"%s\" data-token=\"%s\">\n",
+         method_word(d, route), route->path, route->auth == AUTH_IGNORED ? "no" : "yes");
+    buf_puts(d->b, "<div class=inputs>\n");
+    put_path_inputs(d, route);
+    put_query_inputs(d, route->query);
+    put_body_input(d, route);
+    buf_puts(d->b, "</div>\n<p class=send><button>Send</button> "
+                   "<span class=state role=status></span>\n"
+                   "<pre class=reply hidden tabindex=0></pre>\n</form>\n</details>\n");
+}
+
+/* ---- the parts of the page ---- */
+
+static void put_who(struct docs *d, const struct route *route)
+{
+    static const char *const who[] = {[AUTH_USER] = "with a token",
+                                      [AUTH_ADMIN] = "admins",
+                                      [AUTH_ANYONE] = "anyone; a token is checked",
+                                      [AUTH_IGNORED] = "anyone"};
+    html(d->b, "<p class=who>For %s%s.\n", who[route->auth],
+         route->limited ? "; only so often from one address" : "");
+}
+
+static void put_operation(void *context, const struct resource *resource,
+                          const struct route *route)
+{
+    struct docs *d = context;
+    (void)resource;
+    buf_puts(d->b, "<article id=\"");
+    put_anchor(d, "op", route->id);
+    buf_puts(d->b, "\">\n<h3><a class=op href=\"#");
+    put_anchor(d, "op", route->id);
+    buf_puts(d->b, "\">");
+    put_method(d, route);
+    buf_puts(d->b, "<span class=path>");
+    put_path(d->b, route->path);
+    html(d->b, "</span></a></h3>\n<p class=summary>%s\n", route->summary ? route->summary : "");
+    put_who(d, route);
+    buf_puts(d->b, "<div class=sides>\n<div class=facts>\n");
+    if (route->query)
+        put_query(d, route->query);
+    if (route->body)
+        put_fields(d, "Body", api_body_form(route), route->body);
+    put_success(d, route);
+    put_failures(d, route);
+    buf_puts(d->b, "</div>\n<div class=calls>\n");
+    put_curl(d, route);
+    put_sample_reply(d, route);
+    put_form(d, route);
+    buf_puts(d->b, "</div>\n</div>\n</article>\n");
+}
+
+static void put_link(void *context, const struct resource *resource, const struct route *route)
+{
+    struct docs *d = context;
+    (void)resource;
+    buf_puts(d->b, "<li><a href=\"#");
+    put_anchor(d, "op", route->id);
+    buf_puts(d->b, "\">");
+    put_method(d, route);
+    buf_puts(d->b, "<span class=path>");
+    put_path(d->b, route->path);
+    buf_puts(d->b, "</span></a>\n");
+}
+
+/* Call `each` for what one resource offers. */
+static void each_of(struct docs *d, const struct resource *resource,
+                    void (*each)(void *context, const struct resource *resource,
+                                 const struct route *route))
+{
+    for (size_t i = 0; i < resource->count; i++)
+        if (api_offers(d->api, &resource->routes[i]))
+            each(d, resource, &resource->routes[i]);
+}
+
+static void put_navigation(struct docs *d)
+{
+    for (const struct resource *const *at = d->api->resources; *at; at++) {
+        html(d->b, "<h2><a href=\"#%s\">%s</a></h2>\n<ul>\n", (*at)->name, (*at)->name);
+        each_of(d, *at, put_link);
+        buf_puts(d->b, "</ul>\n");
+    }
+}
+
+static void put_operations(struct docs *d)
+{
+    for (const struct resource *const *at = d->api->resources; *at; at++) {
+        html(d->b, "<section id=\"%s\">\n<h2>%s</h2>\n", (*at)->name, (*at)->name);
+        each_of(d, *at, put_operation);
+        buf_puts(d->b, "</section>\n");
+    }
+}
+
+static void put_records(struct docs *d)
+{
+    for (size_t i = 0; i < d->shown_count; i++) {
+        html(d->b, "<article class=record id=\"record-%s\">\n<h3>%s</h3>\n<table class=fields>\n",
+             d->shown[i]->name, d->shown[i]->name);
+        for (size_t n = 0; n < d->shown[i]->count; n++)
+            if (form_has(FORM_REPLY, &d->shown[i]->fields[n]))
+                put_field(d, FORM_REPLY, &d->shown[i]->fields[n]);
+        buf_puts(d->b, "</table>\n</article>\n");
+    }
+}
+
+static void put_some_errors(struct docs *d, const struct answers *all, bool everywhere)
+{
+    buf_puts(d->b, "<table class=failures>\n");
+    for (size_t i = 0; i < all->count; i++)
+        if (api_is_everywhere(all->types[i]) == everywhere)
+            put_failure(d, all->types[i]);
+    buf_puts(d->b, "</table>\n");
+}
+
+static void put_errors(struct docs *d)
+{
+    struct answers all;
+    struct buf json;
+    api_all_answers(d->api, &all);
+    buf_init(&json, SCRATCH_MAX);
+    api_sample_problem(&json, &problem_not_found);
+    buf_puts(d->b, "<pre tabindex=0><code>");
+    indent_json(d->b, &json);
+    buf_puts(d->b, "</code></pre>\n");
+    buf_release(&json);
+    put_fields(d, "Members", FORM_REPLY, &problem_record);
+    html(d->b, "<p>And where they apply: <code>%s</code>, the names of required fields that were "
+               "not there, and <code>%s</code>, a list of all fields that are at fault:\n",
+         PROBLEM_MISSING_KEY, PROBLEM_DETAILS_KEY);
+    put_fields(d, "Details", FORM_REPLY, &fault_record);
+    buf_puts(d->b, "<h4>What every operation may answer</h4>\n");
+    put_some_errors(d, &all, true);
+    buf_puts(d->b, "<h4>All others</h4>\n");
+    put_some_errors(d, &all, false);
+}
+
+static void find_login(void *context, const struct resource *resource, const struct route *route)
+{
+    struct docs *d = context;
+    (void)resource;
+    if (!d->login && route->reply && route->body && record_find(route->reply, "access_token") &&
+        api_offers(d->api, route))
+        d->login = route;
+}
+
+static void put_login_input(struct docs *d, const struct field *f)
+{
+    bool secret = strstr(f->name, "password") != NULL;
+    html(d->b, "<label><span>%s</span><input name=\"%s\" type=%s autocomplete=%s></label>\n",
+         f->name, f->name, secret ? "password" : "text",
+         secret ? "current-password" : "username");
+}
+
+static void put_login(struct docs *d)
+{
+    if (!d->login)
+        return;
+    const struct record *r = d->login->body;
+    html(d->b, "<form id=login-form data-method=\"%s\" data-path=\"%s\" data-type=\"%s\">\n"
+               "<div class=inputs>\n",
+         method_word(d, d->login), d->login->path, JSON_MEDIA_TYPE);
+    for (size_t i = 0; i < r->count; i++)
+        if (form_has(api_body_form(d->login), &r->fields[i]))
+            put_login_input(d, &r->fields[i]);
+    buf_puts(d->b, "</div>\n<p class=send><button>Log in</button> "
+                   "<button type=button id=forget hidden>Forget the token</button> "
+                   "<span class=state role=status></span>\n</form>\n");
+}
+
+static void put_title(struct docs *d)
+{
+    html(d->b, "%s", d->api->title);
+}
+
+static void put_version(struct docs *d)
+{
+    html(d->b, "%s", d->api->version);
+}
+
+static void put_about(struct docs *d)
+{
+    put_prose(d->b, d->api->description);
+}
+
+static void put_base(struct docs *d)
+{
+    html(d->b, "%s", d->api->base_path);
+}
+
+/* These two are ours, and their bytes are what the policy has the hashes of. */
+static void put_style(struct docs *d)
+{
+    buf_puts(d->b, d->assets->style);
+}
+
+static void put_script(struct docs *d)
+{
+    buf_puts(d->b, d->assets->script);
+}
+
+static const struct {
+    const char *name;
+    void (*put)(struct docs *d);
+} parts[] = {
+    {"title", put_title},           {"version", put_version}, {"description", put_about},
+    {"base", put_base},             {"style", put_style},     {"script", put_script},
+    {"navigation", put_navigation}, {"login", put_login},     {"operations", put_operations},
+    {"records", put_records},       {"errors", put_errors},
+};
+
+static void put_part(struct docs *d, const char *name, size_t len)
+{
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (strlen(parts[i].name) == len && memcmp(parts[i].name, name, len) == 0) {
+            parts[i].put(d);
+            return;
+        }
+    }
+    abort(); /* the template and this file disagree */
+}
+
+void docs_write(struct buf *b, const struct api *api, const struct docs_assets *assets)
+{
+    struct docs d = {
+        .b = b, .a = arena_open((size_t)16 * 1024 * 1024), .api = api, .assets = assets};
+    const char *at = assets->page;
+    router_each(api->resources, find_login, &d);
+    for (const char *mark = strstr(at, "{{"); mark; mark = strstr(at, "{{")) {
+        const char *end = strstr(mark, "}}");
+        buf_add(b, at, (size_t)(mark - at));
+        if (!end)
+            abort();
+        put_part(&d, mark + 2, (size_t)(end - mark - 2));
+        at = end + 2;
+    }
+    buf_puts(b, at);
+    arena_close(d.a);
+}
+
+/* The hash of an inline element, as a policy names it (CSP level 3, section 2.3.1). */
+static const char *source_hash(struct arena *a, const char *text)
+{
+    unsigned char hash[32];
+    sha256(text, strlen(text), hash);
+    char *base64 = arena_strdup(a, base64url(a, hash, sizeof hash));
+    for (char *c = base64; *c; c++)
+        *c = (char)(*c == '-' ? '+' : *c == '_' ? '/' : *c);
+    return arena_printf(a, "'sha256-%s='", base64);
+}
+
+const char *docs_policy(struct arena *a, const struct docs_assets *assets)
+{
+    return arena_printf(a,
+                        "default-src 'none'; style-src %s; script-src %s; connect-src 'self'; "
+                        "img-src data:; base-uri 'none'; form-action 'none'; "
+                        "frame-ancestors 'none'",
+                        source_hash(a, assets->style), source_hash(a, assets->script));
+}
