@@ -183,13 +183,16 @@ static void put_choices(struct docs *d, const struct field *f)
 static void put_type(struct docs *d, enum form form, const struct field *f)
 {
     const char *bounds = form == FORM_REPLY ? "" : bounds_of(d, f);
+    const char *preset = form == FORM_CREATE ? f->preset : NULL;
     html(d->b, "<span class=type>%s%s</span>", type_of(f),
          form_may_be_null(form, f) ? " or null" : "");
     put_choices(d, f);
-    if (*bounds)
-        html(d->b, " <span class=bound>%s</span>", bounds);
-    if (form == FORM_CREATE && f->preset)
-        html(d->b, " <span class=bound>preset <code>%s</code></span>", f->preset);
+    if (*bounds || preset)
+        html(d->b, " <span class=bounds>%s%s", bounds, *bounds && preset ? " · " : "");
+    if (preset)
+        html(d->b, "preset <code>%s</code>", preset);
+    if (*bounds || preset)
+        buf_puts(d->b, "</span>");
 }
 
 static void put_field(struct docs *d, enum form form, const struct field *f)
@@ -311,21 +314,25 @@ static void make_sample_body(const struct route *route, struct buf *json)
         form_sample(json, api_body_form(route), route->body);
 }
 
-/* Between single quotes of a shell, where only these need care. */
-static void put_quoted(struct buf *b, const struct buf *text)
+/* JSON spells an apostrophe otherwise too, so that it can stand between those of a shell. */
+static void spell_apostrophes(struct buf *json)
 {
-    for (size_t i = 0; i < text->len; i++) {
-        if (text->data[i] == '\'')
-            html(b, "%s", "'\\''");
+    struct buf plain = *json;
+    buf_init(json, SCRATCH_MAX);
+    for (size_t i = 0; i < plain.len; i++) {
+        if (plain.data[i] == '\'')
+            buf_puts(json, "\\u0027");
         else
-            put_escaped(b, &text->data[i], 1);
+            buf_add(json, &plain.data[i], 1);
     }
+    buf_release(&plain);
 }
 
 static void put_curl(struct docs *d, const struct route *route)
 {
     struct buf json;
     make_sample_body(route, &json);
+    spell_apostrophes(&json);
     buf_puts(d->b, "<h4>On the command line</h4>\n<pre tabindex=0><code>curl ");
     if (route->method != METHOD_GET && !(route->method == METHOD_POST && route->body))
         html(d->b, "-X %s ", method_word(d, route));
@@ -334,7 +341,7 @@ static void put_curl(struct docs *d, const struct route *route)
         buf_puts(d->b, " \\\n  -H &quot;Authorization: Bearer $TOKEN&quot;");
     if (route->body) {
         html(d->b, " \\\n  -H 'Content-Type: %s' \\\n  -d '", JSON_MEDIA_TYPE);
-        put_quoted(d->b, &json);
+        indent_json(d->b, &json);
         buf_puts(d->b, "'");
     }
     buf_puts(d->b, "</code></pre>\n");
@@ -482,7 +489,8 @@ static void put_navigation(struct docs *d)
 static void put_operations(struct docs *d)
 {
     for (const struct resource *const *at = d->api->resources; *at; at++) {
-        html(d->b, "<section id=\"%s\">\n<h2>%s</h2>\n", (*at)->name, (*at)->name);
+        html(d->b, "<section id=\"%s\">\n<h2>%s</h2>\n<p>%s\n", (*at)->name,
+             (*at)->name, (*at)->doc);
         each_of(d, *at, put_operation);
         buf_puts(d->b, "</section>\n");
     }

@@ -841,6 +841,7 @@ static void put_tags(struct document *d)
     for (const struct resource *const *at = d->api->resources; *at; at++) {
         json_object(d->b);
         json_member(d->b, "name", (*at)->name);
+        json_member(d->b, "description", (*at)->doc);
         json_object_end(d->b);
     }
     json_array_end(d->b);

@@ -56,11 +56,13 @@ struct route {
 /* The routes of one controller. */
 struct resource {
     const char *name;
+    const char *doc; /* one sentence */
     const struct route *routes;
     size_t count;
 };
 
-#define RESOURCE(name_, routes_) {(name_), (routes_), sizeof(routes_) / sizeof *(routes_)}
+#define RESOURCE(name_, doc_, routes_)                                                             \
+    {(name_), (doc_), (routes_), sizeof(routes_) / sizeof *(routes_)}
 
 struct router {
     const struct resource *const *resources; /* NULL at the end */

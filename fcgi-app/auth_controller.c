@@ -182,4 +182,4 @@ static const struct route routes[] = {
      .reply_record = &user_record, .id = "getProfile", .summary = "Read one's own account."},
 };
 
-const struct resource auth_resource = RESOURCE("auth", routes);
+const struct resource auth_resource = RESOURCE("auth", "Accounts of one's own, and the tokens that the rest wants.", routes);

@@ -201,4 +201,4 @@ static const struct route routes[] = {
      .summary = "Delete a post."},
 };
 
-const struct resource post_resource = RESOURCE("posts", routes);
+const struct resource post_resource = RESOURCE("posts", "What users write, as drafts and published.", routes);

@@ -72,4 +72,4 @@ static const struct route routes[] = {
      .summary = "Describe the API for people."},
 };
 
-const struct resource system_resource = RESOURCE("system", routes);
+const struct resource system_resource = RESOURCE("system", "How the service is, and what it offers.", routes);

@@ -143,4 +143,4 @@ static const struct route routes[] = {
      .summary = "Delete a user with posts and sessions."},
 };
 
-const struct resource user_resource = RESOURCE("users", routes);
+const struct resource user_resource = RESOURCE("users", "The accounts, for each other and for admins.", routes);

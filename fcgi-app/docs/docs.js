@@ -5,6 +5,7 @@
     const menu = document.getElementById("menu");
     let token = null; // lives as long as the page is open
 
+    document.body.classList.add("js");
     document.getElementById("address").textContent = location.origin + base;
 
     // The contents, where they open over the page.
