@@ -6,16 +6,19 @@
 #include <strings.h>
 
 #include "common/config.h"
+#include "common/openapi.h"
 #include "common/password.h"
 #include "common/problem.h"
 #include "fcgi-app/counts.h"
 #include "fcgi-app/migrations.h"
+#include "tests/described.h"
 
 struct app *the_app;
 struct arena *the_arena;
 struct instant the_time;
 
 static struct settings settings;
+static const struct described *document; /* of the app under test */
 
 static void must(const struct problem *p)
 {
@@ -56,6 +59,7 @@ void loopback_open(void)
 void loopback_close(void)
 {
     app_close(the_app);
+    document = NULL;
     arena_close(the_arena);
 }
 
@@ -82,6 +86,24 @@ static char *const *params_of(const struct call *call)
     return params;
 }
 
+/* Every reply that a test sees is one that the API's own document describes. */
+static void check_described(const struct call *call, const struct reply *reply)
+{
+    if (!document) {
+        struct buf text;
+        const struct api api = app_describe(the_app);
+        buf_init(&text, (size_t)16 * 1024 * 1024);
+        openapi_write(&text, &api);
+        document = described_open(the_arena, arena_copy(the_arena, text.data, text.len));
+        buf_release(&text);
+        ck_assert_msg(document != NULL, "the OpenAPI document is no JSON");
+    }
+    const struct seen seen = {call->method ? call->method : "GET", call->path ? call->path : "/",
+                              reply->status, reply->headers, reply->text};
+    const char *wrong = described_fault(document, the_arena, &seen);
+    ck_assert_msg(wrong == NULL, "%s", wrong);
+}
+
 struct reply loopback_ask(const struct call *call)
 {
     struct request rq;
@@ -105,6 +127,7 @@ struct reply loopback_ask(const struct call *call)
         reply.body = NULL;
     buf_release(&head);
     response_release(&rs);
+    check_described(call, &reply);
     return reply;
 }
 
