@@ -1,6 +1,7 @@
 #include "http.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,11 +211,13 @@ void response_reset(struct response *rs)
     rs->media_type = JSON_MEDIA_TYPE;
     buf_reset(&rs->headers);
     buf_reset(&rs->body);
+    rs->refusal = NULL;
+    rs->after = NULL;
 }
 
 void response_header(struct response *rs, const char *name, const char *format, ...)
 {
-    char value[1024];
+    char value[4096];
     va_list args;
     va_start(args, format);
     int len = vsnprintf(value, sizeof value, format, args);
@@ -271,23 +274,100 @@ static void put_problem_headers(struct response *rs, const struct request *rq,
         response_header(rs, "Retry-After", "%u", p->retry_after_s);
 }
 
+/* Does Accept name the media type, other than with a weight of zero? */
+static bool accepts(const struct request *rq, const char *type)
+{
+    const char *accept = rq->param[PARAM_ACCEPT];
+    const char *found = accept ? strcasestr(accept, type) : NULL;
+    if (!found)
+        return false;
+    const char *weight = found + strlen(type) + strspn(found + strlen(type), " \t;");
+    return !(strncasecmp(weight, "q=0", 3) == 0 && strspn(weight + 3, ".0") == strcspn(weight + 3, ", "));
+}
+
+static void put_words(struct response *rs, const struct problem *p, struct problem_form form,
+                      bool rfc9457)
+{
+    struct buf *b = &rs->body;
+    if (!rfc9457) {
+        json_member(b, "error", p->type->error);
+        json_member(b, "code", p->type->code);
+        json_member(b, "message", p->message);
+        return;
+    }
+    rs->media_type = PROBLEM_MEDIA_TYPE;
+    json_key(b, "type");
+    buf_puts(b, "\"");
+    buf_puts(b, form.types);
+    buf_puts(b, p->type->code);
+    buf_puts(b, "\"");
+    json_member(b, "title", p->type->error);
+    json_key(b, "status");
+    json_integer(b, p->type->status);
+    json_member(b, "detail", p->message);
+    json_member(b, "code", p->type->code);
+}
+
 void response_problem(struct response *rs, const struct request *rq, const struct problem *p,
-                      const char *realm)
+                      struct problem_form form)
 {
     struct buf *b = &rs->body;
     response_reset(rs);
     rs->status = p->type->status;
-    put_problem_headers(rs, rq, p, realm);
+    put_problem_headers(rs, rq, p, form.realm);
     json_object(b);
-    json_member(b, "error", p->type->error);
-    json_member(b, "code", p->type->code);
-    json_member(b, "message", p->message);
+    put_words(rs, p, form, accepts(rq, PROBLEM_MEDIA_TYPE));
     json_member(b, "request_id", rq->id);
     if (has_missing(p))
         put_missing(b, p);
     if (p->fault_count)
         put_details(b, p);
     json_object_end(b);
+}
+
+/* ---- versions ---- */
+
+/* Is `tag` in the list (RFC 9110 section 13.1)? A weak one only where `weak` will do. */
+static bool lists_tag(const char *list, const char *tag, bool weak)
+{
+    for (;;) {
+        list += strspn(list, " \t,");
+        if (*list == '*')
+            return true;
+        bool is_weak = strncmp(list, "W/", 2) == 0;
+        list += is_weak ? 2 : 0;
+        if (*list != '"')
+            return false;
+        size_t len = strcspn(list + 1, "\"") + 2;
+        if (len == strlen(tag) && strncmp(list, tag, len) == 0 && (weak || !is_weak))
+            return true;
+        if (list[len - 1] != '"')
+            return false;
+        list += len;
+    }
+}
+
+static const char *tag_of(struct arena *a, int64_t version)
+{
+    return arena_printf(a, "\"%" PRId64 "\"", version);
+}
+
+bool response_is_known(struct response *rs, const struct request *rq, int64_t version)
+{
+    const char *tag = tag_of(rq->arena, version), *list = rq->param[PARAM_IF_NONE_MATCH];
+    response_header(rs, "ETag", "%s", tag);
+    if (!list || !(rq->method & (METHOD_GET | METHOD_HEAD)) || !lists_tag(list, tag, true))
+        return false;
+    rs->status = 304;
+    return true;
+}
+
+struct problem *request_check_match(const struct request *rq, int64_t version)
+{
+    const char *list = rq->param[PARAM_IF_MATCH];
+    if (!list || lists_tag(list, tag_of(rq->arena, version), false))
+        return NULL;
+    return problem(rq->arena, &problem_precondition_failed, NULL);
 }
 
 void response_record(struct response *rs, const char *key, const struct record *r, const void *row)
@@ -306,9 +386,10 @@ bool status_has_content(int status)
 void response_head(const struct response *rs, const struct request *rq, struct buf *head)
 {
     buf_printf(head, "Status: %d %s\r\n", rs->status, phrase_of(rs->status));
+    if (status_has_content(rs->status) && rs->body.len)
+        buf_printf(head, "Content-Type: %s\r\n", rs->media_type);
     if (status_has_content(rs->status))
-        buf_printf(head, "Content-Type: %s\r\nContent-Length: %zu\r\n", rs->media_type,
-                   rs->body.len);
+        buf_printf(head, "Content-Length: %zu\r\n", rs->body.len);
     buf_printf(head, "X-Request-Id: %s\r\nX-Content-Type-Options: nosniff\r\n", rq->id);
     buf_add(head, rs->headers.data, rs->headers.len);
     buf_puts(head, "\r\n");

@@ -41,6 +41,7 @@ static const struct field post_fields[] = {
     FIELD(struct post, author_id, .use = FIELD_SHOWN, .doc = "Who wrote it."),
     FIELD(struct post, created_at, .use = FIELD_SHOWN, .doc = "When it was written."),
     FIELD(struct post, updated_at, .use = FIELD_SHOWN, .doc = "When it was changed last."),
+    FIELD(struct post, version, .doc = "Rises with every change."),
 };
 
 static const char *const post_sorts[] = {
@@ -75,7 +76,7 @@ const struct record author_post_query_record =
 
 /* ---- statements ---- */
 
-#define COLUMNS "id, title, content, published, author_id, created_at, updated_at"
+#define COLUMNS "id, title, content, published, author_id, created_at, updated_at, version"
 
 static const struct sql insert = {
     "INSERT INTO posts (id, title, content, published, author_id, created_at, updated_at) "
@@ -85,7 +86,8 @@ static const struct sql find = {"SELECT " COLUMNS " FROM posts WHERE id = ?", &p
 static const struct sql lock = {"SELECT " COLUMNS " FROM posts WHERE id = ? FOR UPDATE",
                                 &post_record};
 static const struct sql update = {
-    "UPDATE posts SET title = ?, content = ?, published = ?, updated_at = ? WHERE id = ?", NULL};
+    "UPDATE posts SET title = ?, content = ?, published = ?, updated_at = ?, "
+    "version = ? WHERE id = ?", NULL};
 static const struct sql delete = {"DELETE FROM posts WHERE id = ?", NULL};
 
 static const struct sql count_for_author = {
@@ -181,7 +183,7 @@ struct problem *post_update(struct db *db, struct arena *a, const struct post *b
     struct problem *p = db_execute(db, a, &update,
                                    DB_ARGS(db_text(post->title), db_text(post->content),
                                            db_integer(post->published), db_time(post->updated_at),
-                                           db_uuid(post->id)),
+                                           db_integer(post->version), db_uuid(post->id)),
                                    NULL);
     if (p || before->published == post->published)
         return p;
@@ -200,7 +202,7 @@ struct problem *post_delete(struct db *db, struct arena *a, const struct post *p
 /* The parts of one page's statement: constant SQL here, values in `args`. */
 struct search {
     const char *from, *where;
-    struct db_arg args[5];
+    struct db_arg args[8];
     size_t count;
 };
 
@@ -259,16 +261,34 @@ static struct problem *count_all(struct db *db, struct arena *a, const struct po
     return count_read(db, a, &total, DB_ARGS(lowest, highest), &ret->count);
 }
 
+/* Only what comes behind a row, in the order of the list. The first of the two comparisons is
+ * what the index is entered by. */
+static void begin_after(struct arena *a, struct search *s, unsigned sort,
+                        const struct page_window *window)
+{
+    static const char *const conditions[] = {
+        [POST_NEWEST] = "created_at <= ? AND (created_at < ? OR id < ?)",
+        [POST_OLDEST] = "created_at >= ? AND (created_at > ? OR id > ?)",
+        [POST_BY_TITLE] = "title >= ? AND (title > ? OR id > ?)",
+        [POST_BY_TITLE_DOWN] = "title <= ? AND (title < ? OR id < ?)",
+    };
+    bool by_title = sort == POST_BY_TITLE || sort == POST_BY_TITLE_DOWN;
+    struct db_arg key = by_title ? db_text(window->text) : db_time(window->time);
+    add_condition(a, s, conditions[sort], key);
+    s->args[s->count++] = key;
+    s->args[s->count++] = db_uuid(window->id);
+}
+
 static struct problem *read_page(struct db *db, struct arena *a, const struct post_query *query,
-                                 struct search *s, void (*each)(void *context, const void *post),
-                                 void *context)
+                                 const struct page_window *window, struct search *s,
+                                 void (*each)(void *context, const void *post), void *context)
 {
     const struct sql sql = {arena_printf(a, "SELECT " COLUMNS " FROM posts%s%s ORDER BY %s "
                                             "LIMIT ? OFFSET ?",
                                          s->from, s->where, order_of(query->sort)),
                             &post_record};
-    s->args[s->count++] = db_integer(query->limit);
-    s->args[s->count++] = db_integer(page_offset(query->page, query->limit));
+    s->args[s->count++] = db_integer(window->limit);
+    s->args[s->count++] = db_integer(window->offset);
     return db_each(db, a, &sql, (struct db_args){s->args, s->count}, each, context);
 }
 
@@ -288,12 +308,13 @@ static void plan(struct arena *a, const struct post_query *query, const struct p
 }
 
 struct problem *post_page(struct db *db, struct arena *a, const struct post_query *query,
-                          const struct post_filter *filter,
+                          const struct post_filter *filter, const struct page_window *window,
                           void (*each)(void *context, const void *post), void *context,
                           struct page_total *ret_total)
 {
     const char *words = match_all_words(a, query->q);
     struct page_total found = {0};
+    struct problem *p = NULL;
     struct search s;
     bool nothing_to_search = query->q.len && !*words;
     if ((!filter->drafts && !filter->published) || nothing_to_search) {
@@ -301,10 +322,12 @@ struct problem *post_page(struct db *db, struct arena *a, const struct post_quer
         return NULL;
     }
     plan(a, query, filter, words, &s);
-    struct problem *p =
-        *words ? count_matches(db, a, &s, &found) : count_all(db, a, filter, &found);
-    if (!p && page_offset(query->page, query->limit) < found.count)
-        p = read_page(db, a, query, &s, each, context);
+    if (window->after)
+        begin_after(a, &s, query->sort, window);
+    else
+        p = *words ? count_matches(db, a, &s, &found) : count_all(db, a, filter, &found);
+    if (!p && (window->after || window->offset < found.count))
+        p = read_page(db, a, query, window, &s, each, context);
     if (!p)
         *ret_total = found;
     return p;
