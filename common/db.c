@@ -525,10 +525,14 @@ static struct problem *failed(struct db *db, struct arena *a, bool harmless, uns
     return p;
 }
 
+/* An error that comes amid rows is noted at the connection only. */
 static struct problem *statement_failed(struct db *db, struct arena *a, bool harmless,
                                         const struct statement *s)
 {
-    return failed(db, a, harmless, mysql_stmt_errno(s->handle), mysql_stmt_error(s->handle));
+    unsigned number = mysql_stmt_errno(s->handle);
+    if (number)
+        return failed(db, a, harmless, number, mysql_stmt_error(s->handle));
+    return failed(db, a, harmless, mysql_errno(db->mysql), mysql_error(db->mysql));
 }
 
 /* Sleep a random time, so that those who ran into each other do not meet again: up to
