@@ -751,6 +751,7 @@ START_TEST(a_missing_table_is_recognised)
     struct problem *p = db_find(db, a, &missing, DB_NO_ARGS, &row, &found);
 
     ck_assert(db_is_missing_table(p));
+    ck_assert_ptr_eq(p->type, &problem_unavailable); /* the surroundings, not a bug */
     ck_assert(!db_is_missing_table(NULL));
 }
 END_TEST
@@ -960,6 +961,34 @@ START_TEST(a_body_that_overlooks_a_conflict_commits_nothing)
     ck_assert_int_eq(script.runs, 4);
     ck_assert_int_eq(counter(1), 1);
     ck_assert_int_eq(counter(2), 0);
+}
+END_TEST
+
+static struct problem *refuse_after_conflict(void *context)
+{
+    struct script *script = context;
+    script->runs++;
+    ck_assert_ptr_nonnull(db_execute(db, a, &count_counter, DB_ARGS(db_integer(1)), NULL));
+    return problem(a, &problem_forbidden, NULL);
+}
+
+static struct problem *hold_and_let_other_refuse(void *context)
+{
+    must_work(db_execute(other, a, &count_counter, DB_ARGS(db_integer(1)), NULL));
+    struct problem *p = db_transaction(db, a, refuse_after_conflict, NULL, context);
+    ck_assert_ptr_nonnull(p);
+    ck_assert_ptr_eq(p->type, &problem_forbidden);
+    return NULL;
+}
+
+START_TEST(a_body_may_refuse_in_place_of_trying_again)
+{
+    struct script script = {.on = db};
+    must_work(db_run(db, a, "SET innodb_lock_wait_timeout = 0"));
+
+    must_work(db_transaction(other, a, hold_and_let_other_refuse, NULL, &script));
+
+    ck_assert_int_eq(script.runs, 1);
 }
 END_TEST
 
@@ -1320,6 +1349,8 @@ static void add_transactions(Suite *s)
     tcase_add_test(t, a_connection_lost_inside_runs_the_body_again);
     tcase_add_test(t, a_body_that_overlooks_the_loss_commits_nothing);
     tcase_add_test(t, a_body_that_overlooks_a_conflict_commits_nothing);
+    tcase_add_test(t, a_body_may_refuse_in_place_of_trying_again);
+    tcase_add_test(tc, a_body_may_refuse_in_place_of_trying_again);
 }
 
 static void add_losses(Suite *s)
