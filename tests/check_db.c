@@ -1350,7 +1350,6 @@ static void add_transactions(Suite *s)
     tcase_add_test(t, a_body_that_overlooks_the_loss_commits_nothing);
     tcase_add_test(t, a_body_that_overlooks_a_conflict_commits_nothing);
     tcase_add_test(t, a_body_may_refuse_in_place_of_trying_again);
-    tcase_add_test(tc, a_body_may_refuse_in_place_of_trying_again);
 }
 
 static void add_losses(Suite *s)
