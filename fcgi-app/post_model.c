@@ -8,17 +8,35 @@
 
 #define SEARCH_COUNT_MAX 10000 /* where a search stops counting */
 
-const struct problem_type problem_post_not_found = {
-    404, "Post not found", "post_not_found", "There is no post with this id."};
+const struct problem_type problem_post_not_found = {404, "Post not found", "post_not_found",
+                                                    "There is no post with this id."};
 
 /* ---- fields ---- */
 
+/* Unicode's White_Space (PropList.txt) and the byte order mark: what \s means to a client. */
+static const char *const spaces[] = {
+    "\t",           "\n",           "\v",           "\f",           "\r",           " ",
+    "\302\205",     "\302\240",     "\341\232\200", "\342\200\200", "\342\200\201", "\342\200\202",
+    "\342\200\203", "\342\200\204", "\342\200\205", "\342\200\206", "\342\200\207", "\342\200\210",
+    "\342\200\211", "\342\200\212", "\342\200\250", "\342\200\251", "\342\200\257", "\342\201\237",
+    "\343\200\200", "\357\273\277",
+};
+
+/* The length of the white space at `at`, or 0. */
+static size_t space_at(const char *at)
+{
+    for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++)
+        if (strncmp(at, spaces[i], strlen(spaces[i])) == 0)
+            return strlen(spaces[i]);
+    return 0;
+}
+
 static bool is_not_blank(struct text t)
 {
-    for (size_t i = 0; i < t.len; i++)
-        if (!strchr(" \t\n\r\v\f", t.data[i]))
-            return true;
-    return false;
+    size_t at = 0, len = 0;
+    while (at < t.len && (len = space_at(t.data + at)) > 0)
+        at += len;
+    return at < t.len;
 }
 
 static const struct format title_format = {
@@ -32,9 +50,8 @@ static const struct field post_fields[] = {
     FIELD(struct post, id, .use = FIELD_SHOWN, .doc = "The post's id."),
     FIELD(struct post, title, .use = FIELD_SHOWN | FIELD_REQUIRED | FIELD_CHANGE, .min = 1,
           .max = 255, .format = &title_format, .example = "On engines", .doc = "The headline."),
-    FIELD(struct post, content,
-          .use = FIELD_SHOWN | FIELD_REQUIRED | FIELD_CHANGE | FIELD_BYTES, .min = 1,
-          .max = 65535, .example = "They weave algebraic patterns.", .doc = "The text."),
+    FIELD(struct post, content, .use = FIELD_SHOWN | FIELD_REQUIRED | FIELD_CHANGE | FIELD_BYTES,
+          .min = 1, .max = 65535, .example = "They weave algebraic patterns.", .doc = "The text."),
     FIELD(struct post, published, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE,
           .preset = "false", .example = "true",
           .doc = "Whether others than the author and admins see it."),
@@ -100,8 +117,7 @@ static const struct sql author_total = {
     "SELECT SUM(n) AS n FROM post_counts WHERE author_id = ? AND published BETWEEN ? AND ?",
     &counted_record};
 static const struct sql author_total_locked = {
-    "SELECT n FROM post_counts WHERE author_id = ? AND published = ? FOR UPDATE",
-    &counted_record};
+    "SELECT n FROM post_counts WHERE author_id = ? AND published = ? FOR UPDATE", &counted_record};
 static const struct sql total = {
     "SELECT SUM(n) AS n FROM post_totals WHERE published BETWEEN ? AND ?", &counted_record};
 static const struct sql forget_author = {"DELETE FROM post_counts WHERE author_id = ?", NULL};
@@ -256,8 +272,8 @@ static struct problem *count_all(struct db *db, struct arena *a, const struct po
 {
     struct db_arg lowest = db_integer(!filter->drafts), highest = db_integer(filter->published);
     if (filter->by_author)
-        return count_read(db, a, &author_total, DB_ARGS(db_uuid(filter->author_id), lowest, highest),
-                          &ret->count);
+        return count_read(db, a, &author_total,
+                          DB_ARGS(db_uuid(filter->author_id), lowest, highest), &ret->count);
     return count_read(db, a, &total, DB_ARGS(lowest, highest), &ret->count);
 }
 
@@ -283,8 +299,9 @@ static struct problem *read_page(struct db *db, struct arena *a, const struct po
                                  const struct page_window *window, struct search *s,
                                  void (*each)(void *context, const void *post), void *context)
 {
-    const struct sql sql = {arena_printf(a, "SELECT " COLUMNS " FROM posts%s%s ORDER BY %s "
-                                            "LIMIT ? OFFSET ?",
+    const struct sql sql = {arena_printf(a,
+                                         "SELECT " COLUMNS " FROM posts%s%s ORDER BY %s "
+                                         "LIMIT ? OFFSET ?",
                                          s->from, s->where, order_of(query->sort)),
                             &post_record};
     s->args[s->count++] = db_integer(window->limit);
