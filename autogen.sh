@@ -15,6 +15,8 @@
 #   CORS_ORIGINS=*     origins that may use the API from a browser
 #   WORKERS, HASH_WORKERS, MAX_BODY    as in the configuration file
 
+# shellcheck disable=SC2317 # functions that run in a trap or by name look unreachable to it
+
 set -euo pipefail
 umask 022
 export LC_ALL=C # [a-z] has no accents, and logs read the same everywhere
@@ -24,15 +26,17 @@ cd "$(dirname "$(readlink -f "$0")")"
 readonly run_packages=(build-essential autoconf automake 'pkg-config|pkgconf' libfcgi-dev
     libmariadb-dev libcjson-dev libssl-dev libargon2-dev libcrypt-dev mariadb-server nginx
     util-linux)
-readonly check_packages=(check libcurl4-openssl-dev clang 'libclang-rt-14-dev|libclang-rt-dev'
+readonly check_packages=(check libcurl4-openssl-dev clang 'libclang-rt-dev|libclang-rt-14-dev'
     spawn-fcgi curl)
 
 readonly plain='^/[A-Za-z0-9._+/-]+$' # no path that needs care in some file's syntax
 readonly run_path_max=80              # a socket's path has 107 bytes
 readonly build_jobs=2
 
-top=$PWD        # the checkout; see plain_checkout
+readonly origin=$PWD # the checkout
+top=$origin     # where we work on it; see plain_checkout
 run=            # where a run keeps everything
+run_lock=0      # descriptor; standard input stands in for it where there is no run
 job=            # process group of what we wait for, if anything
 policy_is_ours= # services are forbidden to start just now
 stop_is_fine=   # from the moment that all is up, a signal is the usual way to end
@@ -60,7 +64,7 @@ run_job()
 {
     local status=0
     set -m
-    "$@" </dev/null &
+    "$@" {run_lock}<&- </dev/null &
     job=$!
     set +m
     wait "$job" || status=$?
@@ -222,7 +226,14 @@ build()
     # A checkout that was moved has to be told where it is.
     grep -qsxF "abs_top_srcdir = $top" build/Makefile || configure build
     say "Building"
-    run_job make -C build --no-print-directory -j"$build_jobs" || fail "It does not build."
+    make_in build -j"$build_jobs" || fail "It does not build."
+}
+
+# make_in FOLDER [ARGUMENT...]. Left alone, make takes CURDIR without regard to plain_checkout's
+# link, and automake puts it between quotes of the shell.
+make_in()
+{
+    run_job make -C "$1" --no-print-directory CURDIR="$top/$1" "${@:2}"
 }
 
 # --- where a run keeps its things
@@ -242,7 +253,7 @@ outside_folder()
         cp -a build/run/. "$outside"
         rm -rf build/run
     fi
-    ln -sfn "$top" "$outside/checkout"
+    ln -sfn "$origin" "$outside/checkout"
     ln -sfn "$outside" build/run
 }
 
@@ -256,9 +267,9 @@ belongs_here()
     [[ $owner == "$EUID" || $owner == "$(stat -c %u .)" ]] || return
     local before
     before=$(readlink "$1/checkout") || return
-    if [[ $before != "$top" ]]; then
+    if [[ $before != "$origin" ]]; then
         [[ $(readlink "$before/build/run") != "$1" ]] || return
-        ln -sfn "$top" "$1/checkout"
+        ln -sfn "$origin" "$1/checkout"
     fi
 }
 
@@ -303,6 +314,8 @@ run_folder()
 
 make_folders()
 {
+    is_root || [[ ! -d $run/mariadb || -O $run/mariadb ]] ||
+        fail "The last run here was root's, and so is its data: use sudo, or remove build/."
     # Where others may write, root does not.
     mkdir -p "$run"/{bin,log,nginx,pid,secret}
     give "$run/mariadb" "$database_user"
@@ -330,8 +343,10 @@ lock_run()
 {
     mkdir -p build
     [[ -w build ]] || fail "build/ belongs to $(stat -c %U build); run as that user, or with sudo."
-    exec {run_lock}<build # held as long as we live, by nobody who outlives us
-    flock --nonblock "$run_lock" || fail "./autogen.sh run is running in this checkout already."
+    # Held as long as we live, and closed in what may outlive us. The wait is for the last `sleep`
+    # of a run that was killed.
+    exec {run_lock}<build
+    flock --wait 2 "$run_lock" || fail "./autogen.sh run is running in this checkout already."
 }
 
 # --- processes
@@ -356,13 +371,20 @@ start()
     local -a dress=(setpriv --pdeathsig=TERM)
     shift 2
     ! is_root || dress+=(--reuid="$user" --regid="$(id -g "$user")" --init-groups)
-    [[ ! -e $run/log/$name.log ]] || mv "$run/log/$name.log" "$run/log/$name.log.1"
+    fresh_log "$run/log/$name.log"
     set -m
     (cd "$run" && exec "${dress[@]}" -- "$@") \
         </dev/null >"$run/log/$name.log" 2>&1 {run_lock}<&- &
     set +m
+    disown $! # bash shall not report its end; we do
     part[$name]=$!
     printf '%s\n' $! >"$run/pid/$name"
+}
+
+# The log of the last run is kept.
+fresh_log()
+{
+    [[ ! -e $1 ]] || mv "$1" "$1.1"
 }
 
 # Print the live processes of a group, with FOLDER only those that work in it or below.
@@ -403,14 +425,14 @@ end_part()
     rm -f "$run/pid/$1"
 }
 
-# In this order, so that none misses what it rests on; `follow` tells the last lines.
-readonly parts=(nginx postern mariadbd follow)
+# In this order, so that none misses what it rests on; tail shows the last lines of the log.
+readonly parts=(nginx postern mariadbd tail)
 
 stop_parts()
 {
     local name
     [[ ${#part[@]} -gt 0 ]] || return 0
-    say "Stopping; the data stays in $top/build/run"
+    say "Stopping; the data stays in $origin/build/run"
     for name in "${parts[@]}"; do
         [[ ! -v part[$name] ]] || end_part "$name" "${part[$name]}"
     done
@@ -436,22 +458,26 @@ stop_leftovers()
 # until_true SECONDS WHAT COMMAND...: but no longer than all parts live.
 until_true()
 {
-    local deadline=$((SECONDS + $1)) what=$2 name
+    local deadline=$((SECONDS + $1)) what=$2
     shift 2
     until "$@" >/dev/null 2>&1; do
-        for name in "${!part[@]}"; do
-            [[ -n $(group_members "${part[$name]}") ]] || part_ended "$name"
-        done
+        watch_parts
         ((SECONDS < deadline)) || fail "$what; see $run/log."
         sleep 0.05
     done
 }
 
-part_ended()
+# Only as a whole is it of use, so if one ends, all stops. bash collects children as they end, so
+# that no zombie looks alive here.
+watch_parts()
 {
-    tail -n 10 "$run/log/$1.log" >&2
-    [[ $1 != nginx ]] || tail -qn 3 "$run/nginx/nginx-error.log" >&2 || true
-    fail "$1 ended by itself, so all stops. Its log is $run/log/$1.log."
+    local name
+    for name in "${!part[@]}"; do
+        [[ ! -d /proc/${part[$name]} ]] || continue
+        tail -n 10 "$run/log/$name.log" >&2
+        [[ $name != nginx ]] || tail -n 3 "$run/nginx/nginx-error.log" >&2 || true
+        fail "$name ended by itself, so all stops. Its log is $run/log/$name.log."
+    done
 }
 
 # --- run
@@ -504,6 +530,7 @@ write_secrets()
     local password
     local keep=$run/secret
     [[ -s $keep/jwt-key ]] || random_hex | private_file "$keep/jwt-key" "$worker_user"
+    ! is_root || chown "$worker_user" "$keep/jwt-key" # a run before this one may not have been
     [[ -s $keep/database-password ]] || random_hex | private_file "$keep/database-password" "$EUID"
     password=$(<"$keep/database-password")
     printf 'mysql://postern:%s@localhost/postern?socket=%s\n' "$password" \
@@ -603,6 +630,8 @@ start_pool()
 
 start_nginx()
 {
+    fresh_log "$run/nginx/nginx-access.log"
+    fresh_log "$run/nginx/nginx-error.log"
     start nginx "$EUID" nginx -e "$run/nginx/nginx-error.log" -c "$run/nginx/conf/nginx.conf"
     until_true 30 "The API does not get ready" is_ready
 }
@@ -626,7 +655,7 @@ announce()
 Postern answers on http://127.0.0.1:$port/api
 
 The first admin, whose password is read from standard input:
-    $sudo$(printf '%q' "$top/build/postern") --config $(printf '%q' "$top/build/run/postern.conf") \\
+    $sudo$(printf '%q' "$origin/build/postern") --config $(printf '%q' "$origin/build/run/postern.conf") \\
         user add you@example.org --admin --password-stdin
 
 Logs are in $run/log; ctrl-C stops everything and leaves the data.
@@ -634,19 +663,19 @@ Logs are in $run/log; ctrl-C stops everything and leaves the data.
 TEXT
 }
 
-# Shows the log until one part ends; a signal ends us through its trap.
+# Show the log until a part ends; a signal ends us through its trap. Looked at twice a second, for
+# `wait -n` forgets what ended before it was called.
 follow()
 {
-    local name ended=''
     set -m
     setpriv --pdeathsig=TERM tail -qn +1 -F "$run/log/postern.log" \
         "$run/nginx/nginx-access.log" "$run/nginx/nginx-error.log" 2>/dev/null {run_lock}<&- &
     set +m
-    local watched=("${part[@]}")
-    part[follow]=$!
-    wait -n -p ended "${watched[@]}" || true
-    for name in "${!part[@]}"; do
-        [[ ${part[$name]} != "$ended" ]] || part_ended "$name"
+    disown $!
+    part[tail]=$!
+    while true; do
+        watch_parts
+        sleep 0.5
     done
 }
 
@@ -702,28 +731,25 @@ check_build()
     count_results "$folder" "$status"
 }
 
-make_in()
-{
-    run_job make -C "$1" --no-print-directory "${@:2}"
-}
-
-# count_results FOLDER STATUS: add to `passed` and `failed` what the programs' logs tell.
+# count_results FOLDER STATUS: add to `passed` and `failed` what the programs' logs tell, and show
+# the logs of those that failed.
 count_results()
 {
-    local result log good bad before=$failed
-    say "Results of $1"
+    local result log good bad table='' before=$((passed + failed)) failed_before=$failed
     for result in "$1"/tests/*.trs; do
-        [[ -e $result ]] || break
+        [[ -e $result ]] || continue
         log=${result%.trs}.log
         read -r good bad < <(count_checks "$log" "$result")
-        printf '%-40s %5d passed, %d failed\n' "$(basename "$log" .log)" "$good" "$bad"
+        printf -v table '%s%-36s %5d passed, %d failed\n' "$table" "${result%.trs}" "$good" "$bad"
         passed=$((passed + good)) failed=$((failed + bad))
-        [[ $bad -eq 0 ]] || cat "$log"
+        [[ $bad -eq 0 ]] || cat "$log" || true
     done
-    if [[ $2 -ne 0 && $failed -eq $before ]]; then
-        printf '%-40s %5d passed, %d failed\n' "make check in $1" 0 1
+    if [[ $2 -ne 0 && $failed -eq $failed_before || $((passed + failed)) -eq $before ]]; then
+        printf -v table '%s%-36s %5d passed, %d failed\n' "$table" "make check in $1" 0 1
         failed=$((failed + 1))
     fi
+    say "Results of $1"
+    printf '%s' "$table"
 }
 
 # Check's own lines are "100%: Checks: 12, Failures: 0, Errors: 0". A program without one counts as
@@ -747,12 +773,17 @@ usage()
     sed -n '3,/^$/s/^# \{0,1\}//p' autogen.sh
 }
 
-catch_signals
-plain_checkout
-case ${1-} in
-'') bootstrap ;;
-run) run ;;
-check) check ;;
--h | --help | help) usage ;;
-*) usage >&2 && exit 2 ;;
-esac
+main()
+{
+    catch_signals
+    plain_checkout
+    case ${1-} in
+    '') bootstrap ;;
+    run) run ;;
+    check) check ;;
+    -h | --help | help) usage ;;
+    *) usage >&2 && exit 2 ;;
+    esac
+}
+
+main "$@"; exit # one line: bash reads a script as it goes, and this one may be edited meanwhile

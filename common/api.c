@@ -103,6 +103,13 @@ void api_answers(const struct api *api, const struct route *route, struct answer
         add_of_body(ret, route);
     if (route->limited)
         add(ret, &problem_rate_limited);
+    if (route->idempotent) {
+        add(ret, &problem_invalid); /* the key */
+        add(ret, &problem_idempotency_busy);
+        add(ret, &problem_idempotency_mismatch);
+    }
+    if (api_checks_match(route))
+        add(ret, &problem_precondition_failed);
     add_list(ret, route->problems);
     add_list(ret, everywhere);
 }
@@ -139,6 +146,45 @@ bool api_is_everywhere(const struct problem_type *type)
             return true;
     return false;
 }
+
+bool api_is_of_front(const struct problem_type *type)
+{
+    return type == &problem_bad_request || type == &problem_uri_too_long ||
+           type == &problem_rate_limited || type == &problem_bad_gateway ||
+           type == &problem_gateway_timeout;
+}
+
+/* ---- headers of requests ---- */
+
+bool api_may_be_known(const struct route *route)
+{
+    return route->versioned && route->method == METHOD_GET;
+}
+
+bool api_checks_match(const struct route *route)
+{
+    return route->versioned && !(route->method & (METHOD_GET | METHOD_POST));
+}
+
+static bool is_idempotent(const struct route *route)
+{
+    return route->idempotent;
+}
+
+const struct request_header request_headers[] = {
+    {"If-None-Match", NULL, "The ETag of what is known already.", api_may_be_known},
+    {"If-Match", NULL, "The ETag of what is meant; anything else is not touched.",
+     api_checks_match},
+    {"Idempotency-Key", "^[!-~]{8,128}$",
+     "A word of one's own: sent again with it, the same request is answered as it was.",
+     is_idempotent},
+    {"X-Request-Id", NULL,
+     "An id for the log and for the answer; kept when it has 8 to 64 characters of "
+     "`A-Z a-z 0-9 . _ -`, otherwise replaced.",
+     NULL},
+};
+
+const size_t request_header_count = sizeof request_headers / sizeof *request_headers;
 
 /* ---- forms of a record ---- */
 
@@ -269,5 +315,5 @@ void api_sample_reply(struct buf *b, const struct route *route)
 void api_sample_problem(struct buf *b, const struct problem_type *type)
 {
     const struct problem sample = {.type = type, .message = type->message};
-    problem_to_json(b, &sample, PROBLEM_SAMPLE_ID);
+    problem_to_json(NULL, b, &sample, PROBLEM_SAMPLE_ID, NULL);
 }

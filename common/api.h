@@ -34,6 +34,24 @@ void api_answers(const struct api *api, const struct route *route, struct answer
 /** All failures of the API: those of its routes, and for what is no route. */
 void api_all_answers(const struct api *api, struct answers *ret);
 
+/** Does only the server in front answer it, which knows one form of failures? */
+bool api_is_of_front(const struct problem_type *type);
+
+/* What a request may carry beside path, query and body. */
+struct request_header {
+    const char *name;
+    const char *pattern; /* or NULL */
+    const char *doc;
+    bool (*taken)(const struct route *route); /* NULL: by all */
+};
+
+extern const struct request_header request_headers[];
+extern const size_t request_header_count;
+
+/** Has the route an If-None-Match and so a 304, or an If-Match and so a 412? */
+bool api_may_be_known(const struct route *route);
+bool api_checks_match(const struct route *route);
+
 /** May every route answer it, whatever its columns say? */
 bool api_is_everywhere(const struct problem_type *type);
 

@@ -15,7 +15,7 @@ void buf_init(struct buf *b, size_t max)
 void buf_release(struct buf *b)
 {
     if (b->data)
-        wipe(b->data, b->len);
+        wipe(b->data, b->room);
     free(b->data);
     *b = (struct buf){.max = b->max};
 }
@@ -28,25 +28,29 @@ void buf_reset(struct buf *b)
     b->full = false;
 }
 
-/* Room for `len` more bytes, or false with `full` set. */
+/* Room for `len` more bytes and a NUL, or false with `full` set. What is left behind is wiped,
+ * for it may hold a token. */
 static bool reserve(struct buf *b, size_t len)
 {
     if (b->full || len > b->max - b->len) {
         b->full = true;
         return false;
     }
-    if (len <= b->room - b->len)
+    if (len < b->room - b->len)
         return true;
     size_t room = b->room ? b->room : 4096;
-    while (room - b->len < len)
+    while (room - b->len <= len)
         room *= 2;
-    char *data = realloc(b->data, room);
-    if (!data) {
+    struct buf old = *b;
+    b->data = malloc(room);
+    if (!b->data) {
         fprintf(stderr, "postern: out of memory: a buffer of %zu bytes\n", room);
         exit(EX_SOFTWARE);
     }
-    b->data = data;
+    if (old.len)
+        memcpy(b->data, old.data, old.len);
     b->room = room;
+    buf_release(&old);
     return true;
 }
 
@@ -69,7 +73,7 @@ void buf_printf(struct buf *b, const char *format, ...)
     va_start(args, format);
     va_copy(again, args);
     int len = vsnprintf(NULL, 0, format, args);
-    if (len >= 0 && reserve(b, (size_t)len + 1)) {
+    if (len > 0 && reserve(b, (size_t)len)) {
         (void)vsnprintf(b->data + b->len, (size_t)len + 1, format, again); /* it fits */
         b->len += (size_t)len;
     }

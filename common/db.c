@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "db_url.h"
 #include "field.h"
 #include "problem.h"
 
@@ -34,11 +35,6 @@
     "SET time_zone = '+00:00', autocommit = 1, tx_isolation = 'READ-COMMITTED',"                   \
     " sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION',"           \
     " innodb_lock_wait_timeout = 5, max_statement_time = "
-
-struct host {
-    const char *name;
-    unsigned port; /* 0: none given */
-};
 
 /* Where one column of a result goes. */
 struct column {
@@ -78,11 +74,8 @@ struct statement {
 };
 
 struct db {
-    char *parts; /* the URL, cut up; the strings below borrow from it */
-    size_t parts_size;
-    const char *user, *password, *name, *socket;
-    struct host *hosts;
-    size_t host_count, host; /* `host`: the one to begin with, and then the one in use */
+    struct db_url url;
+    size_t host; /* of url.hosts: the one to begin with, and then the one in use */
 
     MYSQL *mysql; /* NULL: not connected */
     pid_t owner;
@@ -127,135 +120,14 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* ---- the URL ---- */
-
-/* End `s` at the first `c` and return what follows; NULL when there is none. */
-static char *cut(char *s, char c)
-{
-    char *at = s ? strchr(s, c) : NULL;
-    if (at)
-        *at++ = '\0';
-    return at;
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Undo percent-encoding (RFC 3986 section 2.1) in place; false when it is not well-formed. */
-static bool decode(char *s)
-{
-    char *to = s;
-    for (; *s; s++) {
-        if (*s != '%') {
-            *to++ = *s;
-            continue;
-        }
-        int high = hex_value(s[1]);
-        int low = high < 0 ? -1 : hex_value(s[2]);
-        if (low < 0 || high + low == 0)
-            return false;
-        *to++ = (char)(high << 4 | low);
-        s += 2;
-    }
-    *to = '\0';
-    return true;
-}
-
-static const char *parse_query(struct db *db, char *query)
-{
-    for (char *next; query; query = next) {
-        next = cut(query, '&');
-        char *value = cut(query, '=');
-        if (strcmp(query, "socket") != 0)
-            return "the only parameter it may have is socket";
-        if (!value || !*value || !decode(value))
-            return "socket is not a path";
-        db->socket = value;
-    }
-    return NULL;
-}
-
-static const char *parse_host(struct db *db, char *s)
-{
-    char *port;
-    struct host *host = &db->hosts[db->host_count++];
-    if (*s == '[') { /* IPv6 */
-        char *behind = cut(s++, ']');
-        if (!behind || (*behind && *behind != ':'))
-            return "a host is malformed";
-        port = *behind ? behind + 1 : NULL;
-    } else {
-        port = cut(s, ':');
-    }
-    if (!decode(s))
-        return "a host is malformed";
-    if (!*s && !db->socket)
-        return "the host is missing";
-    host->name = *s ? s : "localhost";
-    if (!port)
-        return NULL;
-    char *end;
-    unsigned long n = strtoul(port, &end, 10);
-    if (!isdigit((unsigned char)*port) || *end || n < 1 || n > 65535)
-        return "a port is not a number from 1 to 65535";
-    host->port = (unsigned)n;
-    return NULL;
-}
-
-static const char *parse_hosts(struct db *db, char *list)
-{
-    size_t count = 1;
-    for (const char *s = list; *s; s++)
-        count += *s == ',';
-    db->hosts = must(calloc(count, sizeof *db->hosts));
-    const char *wrong = NULL;
-    for (char *next; list && !wrong; list = next) {
-        next = cut(list, ',');
-        wrong = parse_host(db, list);
-    }
-    return wrong;
-}
-
-/* Cut `url` up and point into it from `db`; what is wrong with it, or NULL. */
-static const char *parse(struct db *db, char *url)
-{
-    static const char scheme[] = "mysql://";
-    if (strncmp(url, scheme, strlen(scheme)) != 0)
-        return "it does not begin with mysql://";
-    char *user = url + strlen(scheme);
-    char *name = cut(user, '/');
-    char *query = cut(name, '?');
-    char *hosts = strrchr(user, '@');
-    if (!hosts)
-        return "the user is missing";
-    *hosts++ = '\0';
-    char *password = cut(user, ':');
-    if (!*user || !decode(user) || (password && !decode(password)))
-        return "the user or the password is malformed";
-    if (!name || !*name || !decode(name))
-        return "the name of the database is missing or malformed";
-    db->user = user;
-    db->password = password;
-    db->name = name;
-    const char *wrong = parse_query(db, query);
-    return wrong ? wrong : parse_hosts(db, hosts);
-}
-
 struct problem *db_open(struct arena *a, const char *url, struct db **ret)
 {
+    struct db_url parts;
+    struct problem *p = db_url_read(a, url, &parts);
+    if (p)
+        return p;
     struct db *db = must(calloc(1, sizeof *db));
-    db->parts = must(strdup(url));
-    db->parts_size = strlen(url);
-    const char *wrong = parse(db, db->parts);
-    if (wrong) {
-        db_close(db);
-        return problem_because(a, &problem_internal, "the database URL is not usable: %s", wrong);
-    }
+    db->url = parts;
     *ret = db;
     return NULL;
 }
@@ -265,9 +137,7 @@ void db_close(struct db *db)
     if (!db)
         return;
     db_disconnect(db);
-    wipe(db->parts, db->parts_size); /* the password */
-    free(db->parts);
-    free(db->hosts);
+    db_url_release(&db->url);
     free(db);
 }
 
@@ -311,7 +181,7 @@ void db_disconnect(struct db *db)
     db->mysql = NULL;
 }
 
-static void set_options(MYSQL *mysql, const struct host *host, bool by_socket, bool unlimited)
+static void set_options(MYSQL *mysql, const struct db_host *host, bool by_socket, bool unlimited)
 {
     unsigned connect_s = CONNECT_LIMIT_S;
     unsigned read_s = unlimited ? 0 : READ_LIMIT_S;
@@ -329,15 +199,15 @@ static void set_options(MYSQL *mysql, const struct host *host, bool by_socket, b
         mysql_options(mysql, MYSQL_OPT_PROTOCOL, &tcp);
 }
 
-static struct problem *connect_to(struct db *db, struct arena *a, const struct host *host)
+static struct problem *connect_to(struct db *db, struct arena *a, const struct db_host *host)
 {
     const char *session = db->pinned ? SESSION "0" : SESSION "10";
-    bool by_socket = db->socket && strcmp(host->name, "localhost") == 0;
+    bool by_socket = db->url.socket && strcmp(host->name, "localhost") == 0;
     unsigned port = host->port ? host->port : PORT_PRESET;
     MYSQL *mysql = must(mysql_init(NULL));
     set_options(mysql, host, by_socket, db->pinned);
-    if (!mysql_real_connect(mysql, host->name, db->user, db->password, db->name, port,
-                            by_socket ? db->socket : NULL, CLIENT_FOUND_ROWS) ||
+    if (!mysql_real_connect(mysql, host->name, db->url.user, db->url.password, db->url.name, port,
+                            by_socket ? db->url.socket : NULL, CLIENT_FOUND_ROWS) ||
         mysql_real_query(mysql, session, strlen(session))) {
         struct problem *p = problem_because(a, &problem_unavailable, "database at %s: %u: %s",
                                             host->name, mysql_errno(mysql), mysql_error(mysql));
@@ -355,9 +225,9 @@ static struct problem *connect_any(struct db *db, struct arena *a)
     struct problem *p = NULL;
     size_t first = db->host;
     uint64_t began = now_ns();
-    for (size_t i = 0; i < db->host_count; i++) {
-        db->host = (first + i) % db->host_count;
-        p = connect_to(db, a, &db->hosts[db->host]);
+    for (size_t i = 0; i < db->url.host_count; i++) {
+        db->host = (first + i) % db->url.host_count;
+        p = connect_to(db, a, &db->url.hosts[db->host]);
         if (!p)
             break;
     }
@@ -413,6 +283,7 @@ enum failure {
     FAILURE_NOT_SENT,   /* the connection was gone before the statement went out */
     FAILURE_CONFLICT,   /* with another transaction */
     FAILURE_ELSEWHERE,  /* this server does not take writes; another one may */
+    FAILURE_SCHEMA,     /* tables, columns or rights are not what we were built for */
     FAILURE_OVERLOADED, /* too much of something; trying again makes it worse */
     FAILURE_DUPLICATE,
     FAILURE_REFERENCE,
@@ -443,6 +314,10 @@ static enum failure failure_of(unsigned number)
     case ER_UNKNOWN_COM_ERROR: /* a Galera node that is not ready */
     case ER_OPTION_PREVENTS_STATEMENT:
         return FAILURE_ELSEWHERE;
+    case ER_NO_SUCH_TABLE:
+    case ER_BAD_FIELD_ERROR:
+    case ER_TABLEACCESS_DENIED_ERROR:
+        return FAILURE_SCHEMA;
     case ER_CON_COUNT_ERROR:
     case ER_TOO_MANY_USER_CONNECTIONS:
     case ER_USER_LIMIT_REACHED:
@@ -512,7 +387,7 @@ static struct problem *failed(struct db *db, struct arena *a, bool harmless, uns
     if (ends)
         db_disconnect(db);
     if (failure == FAILURE_ELSEWHERE)
-        db->host = (db->host + 1) % db->host_count;
+        db->host = (db->host + 1) % db->url.host_count;
     else if (ends)
         db->host = 0;
 
@@ -525,10 +400,14 @@ static struct problem *failed(struct db *db, struct arena *a, bool harmless, uns
     return p;
 }
 
+/* An error that comes amid rows is noted at the connection only. */
 static struct problem *statement_failed(struct db *db, struct arena *a, bool harmless,
                                         const struct statement *s)
 {
-    return failed(db, a, harmless, mysql_stmt_errno(s->handle), mysql_stmt_error(s->handle));
+    unsigned number = mysql_stmt_errno(s->handle);
+    if (number)
+        return failed(db, a, harmless, number, mysql_stmt_error(s->handle));
+    return failed(db, a, harmless, mysql_errno(db->mysql), mysql_error(db->mysql));
 }
 
 /* Sleep a random time, so that those who ran into each other do not meet again: up to
@@ -563,6 +442,12 @@ bool db_is_violation(const struct problem *p, const char *constraint)
 bool db_is_missing_table(const struct problem *p)
 {
     static const char number[] = "1146:"; /* ER_NO_SUCH_TABLE, as describe() writes it */
+    return p && p->cause && strncmp(p->cause, number, strlen(number)) == 0;
+}
+
+bool db_is_lock_timeout(const struct problem *p)
+{
+    static const char number[] = "1205:"; /* ER_LOCK_WAIT_TIMEOUT, as describe() writes it */
     return p && p->cause && strncmp(p->cause, number, strlen(number)) == 0;
 }
 
@@ -1118,8 +1003,6 @@ static struct problem *transact_once(struct db *db, struct arena *a,
     p = body(context);
     if (!p)
         p = ready(db, a); /* a body that overlooks its failures commits nothing */
-    if (db->doom)
-        p = db->doom;
     db->doom = NULL;
     db->in_transaction = false;
     if (!p)

@@ -232,6 +232,29 @@ static void put_query(struct docs *d, const struct record *r)
     buf_puts(d->b, "</table>\n");
 }
 
+static bool takes(const struct route *route, const struct request_header *h)
+{
+    return h->taken && h->taken(route);
+}
+
+static void put_headers(struct docs *d, const struct route *route)
+{
+    bool any = false;
+    for (size_t i = 0; i < request_header_count; i++) {
+        const struct request_header *h = &request_headers[i];
+        if (!takes(route, h))
+            continue;
+        if (!any)
+            begin_fields(d, "Headers");
+        any = true;
+        html(d->b, "<tr><th scope=row><code>%s</code><td><span class=type>string</span><td>",
+             h->name);
+        put_prose(d->b, h->doc);
+        buf_puts(d->b, "\n");
+    }
+    buf_puts(d->b, any ? "</table>\n" : "");
+}
+
 /* ---- what is answered ---- */
 
 static void put_record_link(struct docs *d, const struct record *r)
@@ -256,6 +279,8 @@ static void put_reply_words(struct docs *d, const struct route *route)
         put_record_link(d, route->reply_record);
         html(d->b, ", and <code>%s</code>, a ", PAGE_PAGINATION_KEY);
         put_record_link(d, &pagination_record);
+        buf_puts(d->b, " or, with a cursor, a ");
+        put_record_link(d, &cursor_pagination_record);
         buf_puts(d->b, ".");
     } else if (route->reply_record) {
         html(d->b, " <code>%s</code>, a ", route->reply_key);
@@ -287,9 +312,14 @@ static void put_sample_reply(struct docs *d, const struct route *route)
     buf_release(&json);
 }
 
-static void put_failure(struct docs *d, const struct problem_type *type)
+/* `id` where the row is the place that a problem's `type` leads to, else NULL. */
+static void put_failure(struct docs *d, const struct problem_type *type, const char *id)
 {
-    html(d->b, "<tr><th scope=row>%s <code>%s</code><td>%s<td>%s\n",
+    if (id)
+        html(d->b, "<tr id=\"%s\">", id);
+    else
+        buf_puts(d->b, "<tr>");
+    html(d->b, "<th scope=row>%s <code>%s</code><td>%s<td>%s\n",
          arena_printf(d->a, "%d", type->status), type->code, type->error, type->message);
 }
 
@@ -300,7 +330,7 @@ static void put_failures(struct docs *d, const struct route *route)
     buf_puts(d->b, "<table class=failures>\n");
     for (size_t i = 0; i < answers.count; i++)
         if (!api_is_everywhere(answers.types[i]))
-            put_failure(d, answers.types[i]);
+            put_failure(d, answers.types[i], NULL);
     buf_puts(d->b, "</table>\n<p class=more>And <a href=\"#errors\">what every operation may "
                    "answer</a>.\n");
 }
@@ -407,6 +437,9 @@ static void put_form(struct docs *d, const struct route *route)
     buf_puts(d->b, "<div class=inputs>\n");
     put_path_inputs(d, route);
     put_query_inputs(d, route->query);
+    for (size_t i = 0; i < request_header_count; i++)
+        if (takes(route, &request_headers[i]))
+            put_input(d, "header", request_headers[i].name, "");
     put_body_input(d, route);
     buf_puts(d->b, "</div>\n<p class=send><button>Send</button> "
                    "<span class=state role=status></span>\n"
@@ -445,6 +478,7 @@ static void put_operation(void *context, const struct resource *resource,
         put_query(d, route->query);
     if (route->body)
         put_fields(d, "Body", api_body_form(route), route->body);
+    put_headers(d, route);
     put_success(d, route);
     put_failures(d, route);
     buf_puts(d->b, "</div>\n<div class=calls>\n");
@@ -508,12 +542,20 @@ static void put_records(struct docs *d)
     }
 }
 
+static bool is_first_of_code(const struct answers *all, size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (strcmp(all->types[i]->code, all->types[at]->code) == 0)
+            return false;
+    return true;
+}
+
 static void put_some_errors(struct docs *d, const struct answers *all, bool everywhere)
 {
     buf_puts(d->b, "<table class=failures>\n");
     for (size_t i = 0; i < all->count; i++)
         if (api_is_everywhere(all->types[i]) == everywhere)
-            put_failure(d, all->types[i]);
+            put_failure(d, all->types[i], is_first_of_code(all, i) ? all->types[i]->code : NULL);
     buf_puts(d->b, "</table>\n");
 }
 

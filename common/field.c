@@ -103,7 +103,8 @@ static enum fault_code take_uuid(const struct field *f, struct text t, void *row
 static enum fault_code take_time(struct arena *a, const struct field *f, struct text t, void *row,
                                  const char **ret_message)
 {
-    if (instant_parse(arena_copy(a, t.data, t.len), member(f, row)))
+    const char *text = arena_copy(a, t.data, t.len);
+    if (strlen(text) == t.len && instant_parse(text, member(f, row)))
         return FAULT_NONE;
     *ret_message = "Must be a date and time as RFC 3339 writes it.";
     return FAULT_FORMAT;
@@ -123,7 +124,7 @@ static enum fault_code integer_from_text(struct arena *a, const struct field *f,
         *ret_message = "Must be a whole number.";
         return FAULT_TYPE;
     }
-    if (errno == ERANGE && f->max == 0) {
+    if (errno == ERANGE && n > 0 && f->max == 0) {
         *ret_message = "Is too large.";
         return FAULT_RANGE;
     }

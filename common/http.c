@@ -1,6 +1,7 @@
 #include "http.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,11 +212,13 @@ void response_reset(struct response *rs)
     rs->media_type = JSON_MEDIA_TYPE;
     buf_reset(&rs->headers);
     buf_reset(&rs->body);
+    rs->refusal = NULL;
+    rs->after = NULL;
 }
 
 void response_header(struct response *rs, const char *name, const char *format, ...)
 {
-    char value[1024];
+    char value[4096];
     va_list args;
     va_start(args, format);
     int len = vsnprintf(value, sizeof value, format, args);
@@ -245,7 +248,32 @@ static const struct field problem_fields[] = {
           .doc = "The X-Request-Id of the answer, for whoever looks into the log."),
 };
 
-const struct record problem_record = RECORD("Problem", struct problem_view, problem_fields, 0);
+const struct record problem_record =
+    RECORD("Problem", struct problem_view, problem_fields, .rule = NULL);
+
+struct problem_details {
+    struct text type;
+    struct text title;
+    int64_t status;
+    struct text detail;
+    struct text code;
+    struct text request_id;
+};
+
+static const struct field problem_details_fields[] = {
+    FIELD(struct problem_details, type, .use = FIELD_SHOWN,
+          .doc = "Where the code is described; a path."),
+    FIELD(struct problem_details, title, .use = FIELD_SHOWN, .doc = "Short words for people."),
+    FIELD(struct problem_details, status, .use = FIELD_SHOWN, .doc = "The status of HTTP."),
+    FIELD(struct problem_details, detail, .use = FIELD_SHOWN, .doc = "One sentence."),
+    FIELD(struct problem_details, code, .use = FIELD_SHOWN,
+          .doc = "The machine's word; it never changes its meaning."),
+    FIELD(struct problem_details, request_id, .use = FIELD_SHOWN, .example = PROBLEM_SAMPLE_ID,
+          .doc = "The X-Request-Id of the answer, for whoever looks into the log."),
+};
+
+const struct record problem_details_record =
+    RECORD("ProblemDetails", struct problem_details, problem_details_fields, .rule = NULL);
 
 struct fault_view {
     struct text field;
@@ -260,7 +288,7 @@ static const struct field fault_fields[] = {
     FIELD(struct fault_view, message, .use = FIELD_SHOWN, .doc = "One sentence."),
 };
 
-const struct record fault_record = RECORD("Fault", struct fault_view, fault_fields, 0);
+const struct record fault_record = RECORD("Fault", struct fault_view, fault_fields, .rule = NULL);
 
 static void put_missing(struct buf *b, const struct problem *p)
 {
@@ -305,12 +333,45 @@ static void put_problem_headers(struct response *rs, const struct request *rq,
         response_header(rs, "Retry-After", "%u", p->retry_after_s);
 }
 
-void problem_to_json(struct buf *b, const struct problem *p, const char *request_id)
+/* Does Accept name the media type, other than with a weight of zero? */
+static bool accepts(const struct request *rq, const char *type)
+{
+    const char *accept = rq->param[PARAM_ACCEPT];
+    const char *found = accept ? strcasestr(accept, type) : NULL;
+    if (!found)
+        return false;
+    const char *weight = found + strlen(type) + strspn(found + strlen(type), " \t;");
+    return !(strncasecmp(weight, "q=0", 3) == 0 && strspn(weight + 3, ".0") == strcspn(weight + 3, ", "));
+}
+
+static void put_words(struct buf *b, const struct problem *p, const char *request_id)
 {
     const struct problem_view view = {text_of(p->type->error), text_of(p->type->code),
                                       text_of(p->message), text_of(request_id)};
-    json_object(b);
     record_members_to_json(b, &problem_record, &view);
+}
+
+static void put_rfc9457(struct arena *a, struct buf *b, const struct problem *p,
+                        const char *request_id, const char *types)
+{
+    const struct problem_details details = {
+        .type = text_of(arena_printf(a, "%s%s", types, p->type->code)),
+        .title = text_of(p->type->error),
+        .status = p->type->status,
+        .detail = text_of(p->message),
+        .code = text_of(p->type->code),
+        .request_id = text_of(request_id)};
+    record_members_to_json(b, &problem_details_record, &details);
+}
+
+void problem_to_json(struct arena *a, struct buf *b, const struct problem *p,
+                     const char *request_id, const char *types)
+{
+    json_object(b);
+    if (types)
+        put_rfc9457(a, b, p, request_id, types);
+    else
+        put_words(b, p, request_id);
     if (has_missing(p))
         put_missing(b, p);
     if (p->fault_count)
@@ -319,12 +380,60 @@ void problem_to_json(struct buf *b, const struct problem *p, const char *request
 }
 
 void response_problem(struct response *rs, const struct request *rq, const struct problem *p,
-                      const char *realm)
+                      struct problem_form form)
 {
+    bool rfc9457 = accepts(rq, PROBLEM_MEDIA_TYPE);
     response_reset(rs);
     rs->status = p->type->status;
-    put_problem_headers(rs, rq, p, realm);
-    problem_to_json(&rs->body, p, rq->id);
+    if (rfc9457)
+        rs->media_type = PROBLEM_MEDIA_TYPE;
+    put_problem_headers(rs, rq, p, form.realm);
+    problem_to_json(rq->arena, &rs->body, p, rq->id, rfc9457 ? form.types : NULL);
+}
+
+/* ---- versions ---- */
+
+/* Is `tag` in the list (RFC 9110 section 13.1)? A weak one only where `weak` will do. */
+static bool lists_tag(const char *list, const char *tag, bool weak)
+{
+    for (;;) {
+        list += strspn(list, " \t,");
+        if (*list == '*')
+            return true;
+        bool is_weak = strncmp(list, "W/", 2) == 0;
+        list += is_weak ? 2 : 0;
+        if (*list != '"')
+            return false;
+        size_t len = strcspn(list + 1, "\"") + 2;
+        if (len == strlen(tag) && strncmp(list, tag, len) == 0 && (weak || !is_weak))
+            return true;
+        if (list[len - 1] != '"')
+            return false;
+        list += len;
+    }
+}
+
+static const char *tag_of(struct arena *a, int64_t version)
+{
+    return arena_printf(a, "\"%" PRId64 "\"", version);
+}
+
+bool response_is_known(struct response *rs, const struct request *rq, int64_t version)
+{
+    const char *tag = tag_of(rq->arena, version), *list = rq->param[PARAM_IF_NONE_MATCH];
+    response_header(rs, "ETag", "%s", tag);
+    if (!list || !(rq->method & (METHOD_GET | METHOD_HEAD)) || !lists_tag(list, tag, true))
+        return false;
+    rs->status = 304;
+    return true;
+}
+
+struct problem *request_check_match(const struct request *rq, int64_t version)
+{
+    const char *list = rq->param[PARAM_IF_MATCH];
+    if (!list || lists_tag(list, tag_of(rq->arena, version), false))
+        return NULL;
+    return problem(rq->arena, &problem_precondition_failed, NULL);
 }
 
 void response_record(struct response *rs, const char *key, const struct record *r, const void *row)
@@ -343,9 +452,10 @@ bool status_has_content(int status)
 void response_head(const struct response *rs, const struct request *rq, struct buf *head)
 {
     buf_printf(head, "Status: %d %s\r\n", rs->status, status_phrase(rs->status));
+    if (status_has_content(rs->status) && rs->body.len)
+        buf_printf(head, "Content-Type: %s\r\n", rs->media_type);
     if (status_has_content(rs->status))
-        buf_printf(head, "Content-Type: %s\r\nContent-Length: %zu\r\n", rs->media_type,
-                   rs->body.len);
+        buf_printf(head, "Content-Length: %zu\r\n", rs->body.len);
     buf_printf(head, "X-Request-Id: %s\r\nX-Content-Type-Options: nosniff\r\n", rq->id);
     buf_add(head, rs->headers.data, rs->headers.len);
     buf_puts(head, "\r\n");

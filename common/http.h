@@ -16,6 +16,7 @@ struct route;
 
 #define JSON_MEDIA_TYPE "application/json"
 #define MERGE_PATCH_MEDIA_TYPE "application/merge-patch+json"
+#define PROBLEM_MEDIA_TYPE "application/problem+json"
 
 /* One bit each, so that a set of them is a number. */
 enum method {
@@ -41,6 +42,10 @@ enum method {
     X(REMOTE_ADDR, "REMOTE_ADDR")                                                                  \
     X(AUTHORIZATION, "HTTP_AUTHORIZATION")                                                         \
     X(REDIRECTED_AUTHORIZATION, "REDIRECT_HTTP_AUTHORIZATION")                                     \
+    X(ACCEPT, "HTTP_ACCEPT")                                                                       \
+    X(IF_MATCH, "HTTP_IF_MATCH")                                                                   \
+    X(IF_NONE_MATCH, "HTTP_IF_NONE_MATCH")                                                         \
+    X(IDEMPOTENCY_KEY, "HTTP_IDEMPOTENCY_KEY")                                                     \
     X(REQUEST_ID, "HTTP_X_REQUEST_ID")                                                             \
     X(USER_AGENT, "HTTP_USER_AGENT")
 
@@ -90,6 +95,16 @@ struct response {
     const char *media_type;
     struct buf headers; /* whole lines, each with its CR LF */
     struct buf body;
+    /* A refusal whose transaction is committed all the same: what it wrote shall stand. */
+    struct problem *refusal;
+    /* Work for when the answer is out, which shall not show in its time. */
+    void (*after)(void *context, struct request *rq);
+};
+
+/* How problems are told apart from the server that they come from. */
+struct problem_form {
+    const char *realm; /* of WWW-Authenticate */
+    const char *types; /* what comes before a code in the `type` of RFC 9457 */
 };
 
 /**
@@ -124,20 +139,32 @@ void response_reset(struct response *rs);
 void response_header(struct response *rs, const char *name, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
-/* The body of a failure: the members of problem_record and, where they apply, a list of names
- * and one of fault_record. */
-extern const struct record problem_record, fault_record;
-#define PROBLEM_CODE_KEY "code" /* one of problem_record's */
+/* The body of a failure: the members of problem_record, or of RFC 9457's problem_details_record,
+ * and where they apply a list of names and one of fault_record. */
+extern const struct record problem_record, problem_details_record, fault_record;
+#define PROBLEM_CODE_KEY "code" /* one of both records' */
 #define PROBLEM_SAMPLE_ID "0123456789abcdef0123456789abcdef" /* a request id, for examples */
 #define PROBLEM_MISSING_KEY "missing_fields"
 #define PROBLEM_DETAILS_KEY "details"
 
-/** Write the body of `p` as an object. */
-void problem_to_json(struct buf *b, const struct problem *p, const char *request_id);
+/** Write the body of `p` as an object; with `types`, which comes before the code in its `type`,
+ *  in RFC 9457's form, for which alone `a` is needed. */
+void problem_to_json(struct arena *a, struct buf *b, const struct problem *p,
+                     const char *request_id, const char *types);
 
-/** Make the whole response the description of `p` in JSON; what was written before is gone. */
+/** Make the whole response the description of `p` in JSON, of RFC 9457's form where Accept
+ *  names it; what was written before is gone. */
 void response_problem(struct response *rs, const struct request *rq, const struct problem *p,
-                      const char *realm);
+                      struct problem_form form);
+
+/**
+ * Add the ETag of `version` (strong, RFC 9110 section 8.8.3). True when If-None-Match of a
+ * GET or HEAD has it: then the response is a finished 304.
+ */
+bool response_is_known(struct response *rs, const struct request *rq, int64_t version);
+
+/** PRECONDITION_FAILED when there is an If-Match that does not name `version` (section 13.1.1). */
+struct problem *request_check_match(const struct request *rq, int64_t version) MUST_USE;
 
 /** Write `{"key": {…}}`, the form in which single things are answered. */
 void response_record(struct response *rs, const char *key, const struct record *r,

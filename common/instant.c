@@ -80,31 +80,30 @@ static int read_fraction(const char **at)
     return us;
 }
 
+/* Does `text` begin like `shape`, in which d is any digit? */
+static bool has_shape(const char *text, const char *shape)
+{
+    for (; *shape; text++, shape++) {
+        bool digit = *text >= '0' && *text <= '9';
+        bool same = *text == *shape || (*shape == 'T' && (*text == 't' || *text == ' '));
+        if (*shape == 'd' ? !digit : !same)
+            return false;
+    }
+    return true;
+}
+
 /* `Z`, `+hh:mm` or `-hh:mm` as minutes east of UTC, up to the end of the text. */
 static bool read_offset(const char *at, int *ret_minutes)
 {
-    int hours, minutes, used = 0;
+    int hours, minutes;
     if ((*at == 'Z' || *at == 'z') && at[1] == '\0') {
         *ret_minutes = 0;
         return true;
     }
-    if ((*at != '+' && *at != '-') || sscanf(at + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 ||
-        used != 5 || at[6] != '\0' || hours > 23 || minutes > 59 || at[1] == '-' || at[4] == '-')
+    if ((*at != '+' && *at != '-') || !has_shape(at + 1, "dd:dd") || at[6] != '\0' ||
+        sscanf(at + 1, "%2d:%2d", &hours, &minutes) != 2 || hours > 23 || minutes > 59)
         return false;
     *ret_minutes = (*at == '-' ? -1 : 1) * (hours * 60 + minutes);
-    return true;
-}
-
-/* Does `text` look like the first 19 characters of a date and time? */
-static bool has_shape(const char *text)
-{
-    static const char shape[] = "dddd-dd-ddTdd:dd:dd";
-    for (size_t i = 0; i < sizeof shape - 1; i++) {
-        bool digit = text[i] >= '0' && text[i] <= '9';
-        bool same = text[i] == shape[i] || (shape[i] == 'T' && (text[i] == 't' || text[i] == ' '));
-        if (shape[i] == 'd' ? !digit : !same)
-            return false;
-    }
     return true;
 }
 
@@ -112,7 +111,7 @@ bool instant_parse(const char *text, struct instant *ret)
 {
     struct civil c = {0};
     int offset;
-    if (strlen(text) < 20 || !has_shape(text) ||
+    if (strlen(text) < 20 || !has_shape(text, "dddd-dd-ddTdd:dd:dd") ||
         sscanf(text, "%4d-%2d-%2d%*c%2d:%2d:%2d", &c.year, &c.month, &c.day, &c.hour, &c.minute,
                &c.second) != 6)
         return false;

@@ -103,6 +103,19 @@ const char *base64url(struct arena *a, const void *data, size_t len)
     return text;
 }
 
+bool base64url_decode(const char *text, size_t len, void *ret, size_t size)
+{
+    size_t got;
+    if (len != (size * 4 + 2) / 3)
+        return false;
+    return base64url_read(text, len, ret, &got) && got == size;
+}
+
+bool secret_equal(const void *a, const void *b, size_t len)
+{
+    return CRYPTO_memcmp(a, b, len) == 0;
+}
+
 void random_bytes(void *ret, size_t len)
 {
     unsigned char *at = ret;
@@ -208,6 +221,24 @@ static void make_mac(EVP_MAC_CTX *mac, const void *data, size_t len, unsigned ch
     must(EVP_MAC_init(mac, NULL, 0, NULL) && EVP_MAC_update(mac, data, len) &&
              EVP_MAC_final(mac, ret, &made, MAC_SIZE) && made == MAC_SIZE,
          "HMAC");
+}
+
+/* A token's input has no NUL, so none of these can ever be taken for a token's MAC. */
+void jwt_mac(const struct jwt_keys *keys, size_t key, const char *label, const void *data,
+             size_t len, unsigned char ret_mac[32])
+{
+    EVP_MAC_CTX *mac = keys->list[key].mac;
+    size_t made = 0;
+    must(EVP_MAC_init(mac, NULL, 0, NULL) &&
+             EVP_MAC_update(mac, (const unsigned char *)label, strlen(label) + 1) &&
+             EVP_MAC_update(mac, data, len) && EVP_MAC_final(mac, ret_mac, &made, MAC_SIZE) &&
+             made == MAC_SIZE,
+         "HMAC");
+}
+
+size_t jwt_key_count(const struct jwt_keys *keys)
+{
+    return keys->count;
 }
 
 static void free_mac(void *mac)

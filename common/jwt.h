@@ -1,6 +1,7 @@
 /* jwt.h -- sign and verify HS256 access tokens (RFC 7515, RFC 7519, RFC 8725, RFC 9068's typ). */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "arena.h"
@@ -48,6 +49,17 @@ const char *jwt_sign(struct arena *a, struct jwt_keys *keys, const struct claims
 struct problem *jwt_verify(struct arena *a, struct jwt_keys *keys, const char *token,
                            int64_t now_s, int64_t leeway_s, struct claims *ret) MUST_USE;
 
+/**
+ * HMAC-SHA-256 of `data` for another purpose than tokens, told apart by `label`, under key
+ * number `key` (0 signs). What was made before a change of keys is found by trying all.
+ */
+void jwt_mac(const struct jwt_keys *keys, size_t key, const char *label, const void *data,
+             size_t len, unsigned char ret_mac[32]);
+size_t jwt_key_count(const struct jwt_keys *keys);
+
+/** Are `len` bytes the same, at a time that does not tell where they differ? */
+bool secret_equal(const void *a, const void *b, size_t len);
+
 /** HMAC-SHA-256 of `data` under `key` (RFC 2104), for fingerprints. */
 void hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
                  unsigned char ret_mac[32]);
@@ -57,6 +69,9 @@ void sha256(const void *data, size_t len, unsigned char ret_hash[32]);
 
 /** `len` bytes as base64url without padding (RFC 4648 section 5). */
 const char *base64url(struct arena *a, const void *data, size_t len);
+
+/** Read base64url of exactly `size` bytes; false for anything else, `ret` then undefined. */
+bool base64url_decode(const char *text, size_t len, void *ret, size_t size) MUST_USE;
 
 /** `len` bytes from the system's generator; ends the program when there are none. */
 void random_bytes(void *ret, size_t len);

@@ -211,28 +211,6 @@ static void put_record(struct document *d, enum form form, const struct record *
 
 /* ---- what a request takes ---- */
 
-struct request_header {
-    const char *name;
-    const char *pattern; /* or NULL */
-    const char *doc;
-    bool (*taken)(const struct route *route);
-};
-
-static bool always_taken(const struct route *route)
-{
-    (void)route;
-    return true;
-}
-
-static const struct request_header request_headers[] = {
-    {"X-Request-Id", NULL,
-     "An id for the log and for the answer; kept when it has 8 to 64 characters of "
-     "`A-Z a-z 0-9 . _ -`, otherwise replaced.",
-     always_taken},
-};
-
-static const size_t request_header_count = sizeof request_headers / sizeof *request_headers;
-
 static void put_path_ids(struct document *d, const struct route *route)
 {
     for (const char *at = strchr(route->path, '{'); at; at = strchr(at + 1, '{')) {
@@ -272,7 +250,7 @@ static void put_parameters(struct document *d, const struct route *route)
     put_path_ids(d, route);
     put_query(d, route->query);
     for (size_t i = 0; i < request_header_count; i++)
-        if (request_headers[i].taken(route))
+        if (!request_headers[i].taken || request_headers[i].taken(route))
             put_ref(d, "parameters", request_headers[i].name);
     json_array_end(d->b);
 }
@@ -293,7 +271,7 @@ static void put_body(struct document *d, const struct route *route)
         return;
     key_object(d->b, "requestBody");
     json_key(d->b, "required");
-    json_boolean(d->b, true);
+    json_boolean(d->b, !route->body_optional);
     key_object(d->b, "content");
     put_body_content(d, route, JSON_MEDIA_TYPE);
     put_body_content(d, route, MERGE_PATCH_MEDIA_TYPE);
@@ -319,50 +297,98 @@ static void put_security(struct document *d, enum auth auth)
 
 /* ---- what is answered ---- */
 
+/* Has an answer the header? */
+enum presence { NEVER, SOMETIMES, ALWAYS };
+
 struct reply_header {
     const char *name;
     const char *doc;
-    /* Does every answer with this status have it? `route` is NULL for a failure. */
-    bool (*sent)(const struct route *route, int status);
+    /* `route` is NULL for a failure. */
+    enum presence (*sent)(const struct route *route, int status);
 };
 
-static bool always_sent(const struct route *route, int status)
+static enum presence always_sent(const struct route *route, int status)
 {
     (void)route, (void)status;
-    return true;
+    return ALWAYS;
 }
 
-static bool is_created(const struct route *route, int status)
+static enum presence if_created(const struct route *route, int status)
 {
-    return route && status == 201;
+    return route && status == 201 ? ALWAYS : NEVER;
 }
 
-static bool is_unauthenticated(const struct route *route, int status)
+static enum presence if_versioned(const struct route *route, int status)
 {
-    return !route && status == 401;
+    return route && route->versioned && status != 204 ? ALWAYS : NEVER;
 }
 
-static bool may_be_tried_again(const struct route *route, int status)
+static enum presence if_pages(const struct route *route, int status)
 {
-    return !route && (status == 429 || (status >= 502 && status <= 504));
+    (void)status;
+    return route && route->pages ? SOMETIMES : NEVER;
+}
+
+static enum presence if_replayed(const struct route *route, int status)
+{
+    (void)status;
+    return route && route->idempotent ? SOMETIMES : NEVER;
+}
+
+static enum presence if_unauthenticated(const struct route *route, int status)
+{
+    return !route && status == 401 ? ALWAYS : NEVER;
+}
+
+static enum presence if_passing(const struct route *route, int status)
+{
+    if (route || status == 500)
+        return NEVER;
+    return status == 429 || status > 500 ? ALWAYS : status == 409 ? SOMETIMES : NEVER;
 }
 
 static const struct reply_header reply_headers[] = {
     {"X-Request-Id", "What the log calls this request.", always_sent},
-    {"Location", "The path of what was made.", is_created},
+    {"Location", "The path of what was made.", if_created},
+    {"ETag", "The version of what is answered, for If-None-Match and If-Match.", if_versioned},
+    {"Link", "The first, previous, next and last page (RFC 8288).", if_pages},
+    {"Idempotency-Replayed", "`true` where an earlier answer is given again.", if_replayed},
     {"WWW-Authenticate", "`Bearer` with the realm, and with the error when a token was sent.",
-     is_unauthenticated},
-    {"Retry-After", "Seconds after which another try makes sense.", may_be_tried_again},
+     if_unauthenticated},
+    {"Retry-After", "Seconds after which another try makes sense.", if_passing},
 };
 
 static const size_t reply_header_count = sizeof reply_headers / sizeof *reply_headers;
 
+static void put_string_schema(struct document *d, const char *pattern)
+{
+    key_object(d->b, "schema");
+    json_member(d->b, "type", "string");
+    if (pattern)
+        json_member(d->b, "pattern", pattern);
+    json_object_end(d->b);
+}
+
+static void put_reply_header(struct document *d, const struct reply_header *h, bool required)
+{
+    key_object(d->b, h->name);
+    json_member(d->b, "description", h->doc);
+    if (required) {
+        json_key(d->b, "required");
+        json_boolean(d->b, true);
+    }
+    put_string_schema(d, NULL);
+    json_object_end(d->b);
+}
+
 static void put_reply_headers(struct document *d, const struct route *route, int status)
 {
     key_object(d->b, "headers");
-    for (size_t i = 0; i < reply_header_count; i++)
-        if (reply_headers[i].sent(route, status))
-            key_ref(d, reply_headers[i].name, "headers", reply_headers[i].name);
+    for (size_t i = 0; i < reply_header_count; i++) {
+        enum presence presence = reply_headers[i].sent(route, status);
+        if (presence != NEVER)
+            put_reply_header(d, &reply_headers[i], presence == ALWAYS);
+    }
     json_object_end(d->b);
 }
 
@@ -394,8 +420,12 @@ static void put_page_schema(struct document *d, const struct route *route)
     json_key(d->b, "items");
     put_record_ref(d, FORM_REPLY, route->reply_record);
     json_object_end(d->b);
-    json_key(d->b, PAGE_PAGINATION_KEY);
+    key_object(d->b, PAGE_PAGINATION_KEY);
+    key_array(d->b, "oneOf");
     put_record_ref(d, FORM_REPLY, &pagination_record);
+    put_record_ref(d, FORM_REPLY, &cursor_pagination_record);
+    json_array_end(d->b);
+    json_object_end(d->b);
     end_object_schema(d);
 }
 
@@ -468,6 +498,16 @@ static void put_success(struct document *d, const struct route *route)
     json_object_end(d->b);
 }
 
+static void put_not_modified(struct document *d, const struct route *route)
+{
+    if (!api_may_be_known(route))
+        return;
+    key_object(d->b, status_key(d, 304));
+    json_member(d->b, "description", status_phrase(304));
+    put_reply_headers(d, route, 304);
+    json_object_end(d->b);
+}
+
 /* ---- failures ---- */
 
 /* Some of a route's failures: those of one status. */
@@ -493,12 +533,13 @@ static const char *describe(struct document *d, const struct failure *f)
     return text;
 }
 
-static void put_failure_schema(struct document *d, const struct failure *f)
+static void put_failure_schema(struct document *d, const struct failure *f,
+                               const struct record *r)
 {
     json_key(d->b, "schema");
     json_object(d->b);
     key_array(d->b, "allOf");
-    put_record_ref(d, FORM_REPLY, &problem_record);
+    put_record_ref(d, FORM_REPLY, r);
     json_object(d->b);
     json_member(d->b, "type", "object");
     key_object(d->b, "properties");
@@ -529,6 +570,14 @@ static void put_failure_examples(struct document *d, const struct failure *f)
     json_object_end(d->b);
 }
 
+static bool is_of_front(const struct failure *f)
+{
+    for (size_t i = 0; i < f->count; i++)
+        if (!api_is_of_front(f->types[i]))
+            return false;
+    return true;
+}
+
 static void put_failure(struct document *d, const struct failure *f)
 {
     json_object(d->b);
@@ -536,9 +585,14 @@ static void put_failure(struct document *d, const struct failure *f)
     put_reply_headers(d, NULL, f->types[0]->status);
     key_object(d->b, "content");
     key_object(d->b, JSON_MEDIA_TYPE);
-    put_failure_schema(d, f);
+    put_failure_schema(d, f, &problem_record);
     put_failure_examples(d, f);
     json_object_end(d->b);
+    if (!is_of_front(f)) {
+        key_object(d->b, PROBLEM_MEDIA_TYPE);
+        put_failure_schema(d, f, &problem_details_record);
+        json_object_end(d->b);
+    }
     json_object_end(d->b);
     json_object_end(d->b);
 }
@@ -579,6 +633,7 @@ static void put_responses(struct document *d, const struct route *route)
     struct failure f;
     key_object(d->b, "responses");
     put_success(d, route);
+    put_not_modified(d, route);
     api_answers(d->api, route, &answers);
     for (size_t at = 0; at < answers.count; at += f.count) {
         f = failure_at(&answers, at);
@@ -692,10 +747,10 @@ static void put_code_schema(struct document *d, const struct answers *all)
     json_object_end(d->b);
 }
 
-static void put_problem_properties(struct document *d)
+static void put_problem_properties(struct document *d, const struct record *r)
 {
-    for (size_t i = 0; i < problem_record.count; i++) {
-        const struct field *f = &problem_record.fields[i];
+    for (size_t i = 0; i < r->count; i++) {
+        const struct field *f = &r->fields[i];
         if (strcmp(f->name, PROBLEM_CODE_KEY) == 0) {
             key_ref(d, f->name, "schemas", CODE_SCHEMA);
             continue;
@@ -706,14 +761,14 @@ static void put_problem_properties(struct document *d)
     }
 }
 
-/* The one schema with lists in it, which no record describes. */
-static void put_problem_schema(struct document *d)
+/* The schemas with lists in them, which no record describes. */
+static void put_problem_schema(struct document *d, const struct record *r)
 {
     json_object(d->b);
     json_member(d->b, "type", "object");
-    put_required(d, FORM_REPLY, &problem_record);
+    put_required(d, FORM_REPLY, r);
     key_object(d->b, "properties");
-    put_problem_properties(d);
+    put_problem_properties(d, r);
     key_object(d->b, PROBLEM_MISSING_KEY);
     json_member(d->b, "type", "array");
     json_member(d->b, "description", "The required fields that were not there.");
@@ -736,8 +791,8 @@ static void put_schemas(struct document *d, const struct answers *all)
     for (size_t i = 0; i < d->schema_count; i++) { /* grows meanwhile */
         const struct schema *schema = &d->schemas[i];
         json_key(d->b, form_name(d->a, schema->form, schema->record));
-        if (schema->record == &problem_record)
-            put_problem_schema(d);
+        if (schema->record == &problem_record || schema->record == &problem_details_record)
+            put_problem_schema(d, schema->record);
         else
             put_record(d, schema->form, schema->record);
     }
@@ -755,15 +810,6 @@ static void put_shared_responses(struct document *d)
     json_object_end(d->b);
 }
 
-static void put_string_schema(struct document *d, const char *pattern)
-{
-    key_object(d->b, "schema");
-    json_member(d->b, "type", "string");
-    if (pattern)
-        json_member(d->b, "pattern", pattern);
-    json_object_end(d->b);
-}
-
 static void put_header_components(struct document *d)
 {
     key_object(d->b, "parameters");
@@ -773,16 +819,6 @@ static void put_header_components(struct document *d)
         json_member(d->b, "in", "header");
         json_member(d->b, "description", request_headers[i].doc);
         put_string_schema(d, request_headers[i].pattern);
-        json_object_end(d->b);
-    }
-    json_object_end(d->b);
-    key_object(d->b, "headers");
-    for (size_t i = 0; i < reply_header_count; i++) {
-        key_object(d->b, reply_headers[i].name);
-        json_member(d->b, "description", reply_headers[i].doc);
-        json_key(d->b, "required");
-        json_boolean(d->b, true);
-        put_string_schema(d, NULL);
         json_object_end(d->b);
     }
     json_object_end(d->b);

@@ -32,6 +32,15 @@ const struct problem_type problem_too_large = {
 const struct problem_type problem_not_json = {
     415, "Request body must be JSON", "not_json",
     "Send the body as application/json or application/merge-patch+json."};
+const struct problem_type problem_precondition_failed = {
+    412, "Precondition Failed", "precondition_failed",
+    "It has been changed since; If-Match names another version."};
+const struct problem_type problem_idempotency_mismatch = {
+    422, "Idempotency key reused", "idempotency_mismatch",
+    "This Idempotency-Key was used with another body."};
+const struct problem_type problem_idempotency_busy = {
+    409, "Idempotency key busy", "idempotency_busy",
+    "The first request with this Idempotency-Key is still under way; try again soon."};
 const struct problem_type problem_unavailable = {503, UNAVAILABLE};
 
 const struct problem_type problem_bad_request = {
@@ -56,7 +65,7 @@ struct problem *problem(struct arena *a, const struct problem_type *type, const 
     struct problem *p = arena_alloc(a, sizeof *p);
     p->type = type;
     p->message = message ? message : type->message;
-    p->retry_after_s = type->status == 503 ? 1 : 0;
+    p->retry_after_s = type->status == 503 || type == &problem_idempotency_busy ? 1 : 0;
     return p;
 }
 

@@ -4,7 +4,9 @@
 #include <time.h>
 
 #include "db.h"
+#include "idempotency.h"
 #include "json.h"
+#include "jwt.h"
 #include "log.h"
 #include "problem.h"
 
@@ -12,6 +14,7 @@ struct try {
     const struct router *router;
     struct request *rq;
     struct response *rs;
+    const struct idempotency *key; /* or NULL */
 };
 
 /* ---- matching ---- */
@@ -45,7 +48,8 @@ static const struct route *match(const struct router *router, struct request *rq
         for (size_t i = 0; i < (*at)->count; i++) {
             const struct route *route = &(*at)->routes[i];
             struct uuid ids[PATH_IDS_MAX];
-            if (!path_matches(route->path, rq->path, ids))
+            if (!path_matches(route->path, rq->path, ids) ||
+                (route->offered && !route->offered(router->app)))
                 continue;
             *ret_methods |= route->method;
             if (route->method == asked) {
@@ -94,6 +98,10 @@ static struct problem *read_body(struct request *rq)
     const struct json *document;
     if (!route->body)
         return NULL;
+    void *in = arena_alloc(a, route->body->size);
+    rq->in = in;
+    if (route->body_optional && !rq->content_length)
+        return NULL;
     if (rq->content_length && !request_is_json(rq))
         return problem(a, &problem_not_json, NULL);
     if (rq->too_large)
@@ -103,19 +111,62 @@ static struct problem *read_body(struct request *rq)
     struct problem *p = json_parse(a, rq->body.data ? rq->body.data : "", rq->body.len, &document);
     if (p)
         return p;
-    void *in = arena_alloc(a, route->body->size);
-    rq->in = in;
     return record_from_json(a, route->body, document, route->mode, rq->caller.admin, route->missing,
                             in, &rq->in_given);
 }
 
 /* ---- the handler ---- */
 
+/* Key and body become what is stored: nothing of either can be read there. */
+static struct problem *read_key(const struct router *router, struct request *rq,
+                                const struct idempotency **ret)
+{
+    static const char label[] = "idempotent body";
+    const char *key = rq->param[PARAM_IDEMPOTENCY_KEY];
+    size_t len = key ? strlen(key) : 0, count = jwt_key_count(router->keys);
+    struct arena *a = rq->arena;
+    if (!key || !rq->route->idempotent)
+        return NULL;
+    for (size_t i = 0; i < len; i++)
+        if (key[i] < '!' || key[i] > '~')
+            len = 0;
+    if (len < 8 || len > 128) {
+        struct problem *p = problem(a, &problem_invalid, NULL);
+        problem_add_fault(a, p, "Idempotency-Key", FAULT_FORMAT,
+                          "Must have 8 to 128 characters from ! to ~.");
+        return p;
+    }
+    struct idempotency *made = arena_alloc(a, sizeof *made);
+    unsigned char(*prints)[32] = arena_array(a, count, sizeof *prints);
+    char caller[UUID_TEXT_SIZE];
+    uuid_format(&rq->caller.id, caller);
+    const char *scope = arena_printf(a, "%s %s %s", caller, rq->route->id, key);
+    sha256(scope, strlen(scope), made->id);
+    for (size_t i = 0; i < count; i++)
+        jwt_mac(router->keys, i, label, rq->body.data, rq->body.len, prints[i]);
+    made->fingerprints = prints;
+    made->fingerprint_count = count;
+    *ret = made;
+    return NULL;
+}
+
 static struct problem *run_handler(void *context)
 {
     struct try *t = context;
+    struct request *rq = t->rq;
+    bool replayed = false;
+    struct problem *p = NULL;
     response_reset(t->rs);
-    return t->rq->route->handle(t->router->app, t->rq, t->rs);
+    if (t->key)
+        p = idempotency_begin(t->router->db, rq->arena, t->key, rq->now, t->rs, &replayed);
+    if (p || replayed)
+        return p;
+    p = rq->route->handle(t->router->app, rq, t->rs);
+    if (!p && t->rs->status == 0)
+        t->rs->status = rq->route->status;
+    if (!p && t->key && !t->rs->refusal)
+        p = idempotency_finish(t->router->db, rq->arena, t->key, t->rs);
+    return p;
 }
 
 static struct problem *ask_committed(void *context, bool *ret_yes)
@@ -126,14 +177,17 @@ static struct problem *ask_committed(void *context, bool *ret_yes)
 
 static struct problem *call(const struct router *router, struct request *rq, struct response *rs)
 {
-    struct try t = {router, rq, rs};
-    struct problem *p = rq->route->prepare ? rq->route->prepare(router->app, rq) : NULL;
+    struct try t = {router, rq, rs, NULL};
+    struct problem *p = read_key(router, rq, &t.key);
+    if (!p && rq->route->prepare)
+        p = rq->route->prepare(router->app, rq);
     if (p)
         return p;
-    if (!rq->route->transaction)
-        return run_handler(&t);
-    return db_transaction(router->db, rq->arena, run_handler,
-                          rq->route->committed ? ask_committed : NULL, &t);
+    p = rq->route->transaction
+            ? db_transaction(router->db, rq->arena, run_handler,
+                             rq->route->committed ? ask_committed : NULL, &t)
+            : run_handler(&t);
+    return p ? p : rs->refusal;
 }
 
 /* Path and method. Without a problem, `rq->route` stays NULL where OPTIONS was answered. */
@@ -166,8 +220,6 @@ static struct problem *dispatch(const struct router *router, struct request *rq,
         p = call(router, rq, rs);
     if (!p && (rs->body.full || rs->headers.full))
         p = problem_because(rq->arena, &problem_internal, "the answer is larger than its buffer");
-    if (!p && rs->status == 0)
-        rs->status = rq->route->status;
     return p;
 }
 
@@ -221,7 +273,7 @@ void router_handle(const struct router *router, struct request *rq, struct respo
         p = dispatch(router, rq, rs);
     if (p) {
         log_problem(rq, p);
-        response_problem(rs, rq, p, router->realm);
+        response_problem(rs, rq, p, router->form);
     }
     if (p && p->type == &problem_method_not_allowed)
         response_header(rs, "Allow", "%s", method_list(rq->arena, methods));

@@ -9,6 +9,7 @@
 
 struct app; /* what the program's handlers share; the router only hands it on */
 struct db;
+struct jwt_keys;
 struct problem;
 struct problem_type;
 
@@ -28,6 +29,7 @@ struct route {
     const struct record *query; /* NULL: none is read */
     const struct record *body;  /* NULL: none is read */
     enum record_mode mode;      /* how the body is read */
+    bool body_optional;
     const struct problem_type *missing; /* for absent fields, instead of problem_missing_fields */
     int status;                 /* of success */
     /* What a success answers: the members of `reply`, and beside them `reply_key` with a
@@ -41,6 +43,8 @@ struct route {
     /* Slow work, and ids of what is made, before the transaction; leaves rq->prepared. */
     struct problem *(*prepare)(struct app *app, struct request *rq);
     bool limited;     /* nginx lets an address call it only so often */
+    bool idempotent;  /* takes an Idempotency-Key; wants a transaction */
+    bool versioned;   /* has an ETag, and looks at If-None-Match or If-Match */
     bool hashes;      /* takes the time of a password hash; for the pool of its own */
     bool transaction; /* the handler runs in one, and again when the database asks for it */
     /* Did the write of an earlier try take hold? For transaction rows that cannot simply run
@@ -70,7 +74,8 @@ struct router {
     struct db *db; /* for routes with a transaction */
     /* Fill rq->caller from a token, or say why not. */
     struct problem *(*authenticate)(struct app *app, struct request *rq, const char *token);
-    const char *realm; /* of WWW-Authenticate */
+    const struct jwt_keys *keys; /* for fingerprints of bodies */
+    struct problem_form form;
     const char *no_store; /* paths that begin so are never cached; NULL: none */
     bool quiet;        /* no line per request in the log */
 };

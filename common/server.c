@@ -193,6 +193,9 @@ static void serve(struct worker *w, int fd)
     /* Without Detach the library would linger until the peer has closed its end. */
     (void)FCGX_Detach(&peer);
     FCGX_Free(&peer, 1);
+    if (w->rs.after) /* set only by a handler, and reset before the next one */
+        w->rs.after(w->server->context, &rq);
+    w->rs.after = NULL;
     arena_reset(w->arena);
 }
 

@@ -14,6 +14,7 @@ struct problem *account_prepare(struct request *rq, const struct user *user)
     made->id = uuid_make(rq->now);
     made->password_hash = text_of(hash);
     made->created_at = made->updated_at = rq->now;
+    made->version = 1;
     rq->prepared = made;
     return NULL;
 }

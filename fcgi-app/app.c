@@ -2,9 +2,13 @@
 
 #include <stdlib.h>
 
+#include "common/idempotency.h"
+#include "common/log.h"
 #include "common/problem.h"
 #include "migrations.h"
+#include "reset_model.h"
 #include "routes.h"
+#include "session_model.h"
 
 #define CLOCK_LEEWAY_S 5 /* between the hosts that share a key */
 #define DOCUMENT_MAX ((size_t)8 * 1024 * 1024)
@@ -58,11 +62,13 @@ struct problem *app_open(struct arena *a, const struct settings *settings, struc
         app_close(app);
         return p;
     }
+    const char *types = arena_printf(a, "%s/docs#", settings->base_path.data);
     app->router = (struct router){.resources = resources,
                                   .app = app,
                                   .db = app->db,
                                   .authenticate = authenticate,
-                                  .realm = "postern",
+                                  .keys = app->keys,
+                                  .form = {.realm = "postern", .types = types},
                                   .no_store = "/auth/",
                                   .quiet = !settings->log_requests};
     *ret = app;
@@ -83,7 +89,21 @@ void app_handle(void *context, struct request *rq, struct response *rs)
 {
     struct app *app = context;
     router_handle(&app->router, rq, rs);
+    if (rq->route && rq->route->idempotent && rq->param[PARAM_IDEMPOTENCY_KEY])
+        rs->after = app_purge;
     wipe(&app->caller, sizeof app->caller); /* its texts go with the request */
+}
+
+void app_purge(void *context, struct request *rq)
+{
+    struct app *app = context;
+    struct problem *p = session_purge(app->db, rq->arena, rq->now);
+    if (!p)
+        p = reset_purge(app->db, rq->arena, rq->now);
+    if (!p)
+        p = idempotency_purge(app->db, rq->arena, rq->now);
+    if (p) /* the next request tries again */
+        LOG(LOG_LEVEL_WARNING, log_event("purge_failed"), log_text("cause", p->cause));
 }
 
 struct problem *app_check_schema(struct app *app, struct arena *a)

@@ -31,6 +31,10 @@ void app_close(struct app *app);
 /** Answer one request; the form that server.h wants. `context` is the app. */
 void app_handle(void *context, struct request *rq, struct response *rs);
 
+/** Delete a few rows whose time is over. To be left in `after` of a response whose request
+ *  made a row of that kind, so that they never pile up. */
+void app_purge(void *app, struct request *rq);
+
 /** Is the schema the one that this program was built for? UNAVAILABLE with what is wrong. */
 struct problem *app_check_schema(struct app *app, struct arena *a) MUST_USE;
 

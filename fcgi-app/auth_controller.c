@@ -2,15 +2,16 @@
 #include "account.h"
 #include "app.h"
 #include "routes.h"
+#include "tokens.h"
 
 #include <string.h>
 
 #include "common/password.h"
 #include "common/problem.h"
 #include "common/utf8.h"
+#include "refresh.h"
 #include "session_model.h"
 
-#define REFRESH_BYTES 32 /* 256 bits */
 #define IP_MAX 45        /* an IPv6 address in its longest form */
 #define USER_AGENT_MAX 255
 
@@ -18,26 +19,6 @@ static const struct problem_type problem_missing_credentials = {
     400, "Missing credentials", "missing_fields", "Both email and password are needed."};
 static const struct problem_type problem_invalid_credentials = {
     401, "Invalid credentials", "invalid_credentials", "The e-mail or the password is wrong."};
-
-struct tokens {
-    struct text access_token;
-    struct text token_type;
-    int64_t expires_in;
-    struct text refresh_token;
-};
-
-static const struct field tokens_fields[] = {
-    FIELD(struct tokens, access_token, .use = FIELD_SHOWN,
-          .doc = "A JWT for `Authorization: Bearer`."),
-    FIELD(struct tokens, token_type, .use = FIELD_SHOWN, .example = "Bearer",
-          .doc = "Always \"Bearer\"."),
-    FIELD(struct tokens, expires_in, .use = FIELD_SHOWN, .example = "900",
-          .doc = "How long the access token is good, in seconds."),
-    FIELD(struct tokens, refresh_token, .use = FIELD_SHOWN,
-          .doc = "Good once, for new tokens of the same session."),
-};
-
-static const struct record tokens_record = RECORD("Tokens", struct tokens, tokens_fields, 0);
 
 /* ---- registering ---- */
 
@@ -57,6 +38,7 @@ static struct problem *register_user(struct app *app, struct request *rq, struct
     if (p)
         return p;
     app_location(app, rs, "users", &user->id);
+    (void)response_is_known(rs, rq, user->version); /* for its ETag; it is a POST */
     response_record(rs, "user", &user_record, user);
     return NULL;
 }
@@ -81,7 +63,8 @@ static struct problem *check_credentials(struct app *app, struct request *rq, st
     if (!outdated)
         return NULL;
     p = password_hash(a, in->password, &hash);
-    return p ? p : user_set_password_hash(app->db, a, ret->id, hash, rq->now);
+    return p ? p
+             : user_replace_hash(app->db, a, ret->id, ret->password_hash, text_of(hash), &match);
 }
 
 static struct text short_or_null(struct arena *a, const char *s, size_t max)
@@ -95,10 +78,9 @@ static struct text short_or_null(struct arena *a, const char *s, size_t max)
 }
 
 static struct problem *start_session(struct app *app, struct request *rq, const struct user *user,
-                                     struct session *ret, const char **ret_refresh_token)
+                                     struct session *ret, struct text *ret_refresh_token)
 {
-    unsigned char secret[REFRESH_BYTES], hash[32];
-    struct session session = {
+    const struct session session = {
         .id = uuid_make(rq->now),
         .user_id = user->id,
         .created_at = rq->now,
@@ -106,51 +88,34 @@ static struct problem *start_session(struct app *app, struct request *rq, const 
         .expires_at = instant_plus_s(rq->now, app->settings->refresh_ttl_s),
         .ip = short_or_null(rq->arena, rq->param[PARAM_REMOTE_ADDR], IP_MAX),
         .user_agent = short_or_null(rq->arena, rq->param[PARAM_USER_AGENT], USER_AGENT_MAX)};
-    random_bytes(secret, sizeof secret);
-    const char *token = base64url(rq->arena, secret, sizeof secret);
-    sha256(token, strlen(token), hash);
-    struct problem *p = session_insert(app->db, rq->arena, &session, hash);
-    wipe(secret, sizeof secret);
+    const struct refresh_token token = refresh_make(rq->arena, app->keys, session.id);
+    struct problem *p = session_insert(app->db, rq->arena, &session, token.hash);
     if (db_is_violation(p, "fk_sessions_user"))
         return problem(rq->arena, &problem_invalid_credentials, NULL); /* deleted just now */
     if (p)
         return p;
     *ret = session;
-    *ret_refresh_token = token;
+    *ret_refresh_token = token.text;
     return NULL;
-}
-
-static struct tokens make_tokens(struct app *app, struct request *rq, const struct session *session,
-                                 const char *refresh_token)
-{
-    int64_t now_s = rq->now.us / 1000000;
-    const struct claims claims = {.subject = session->user_id,
-                                  .session = session->id,
-                                  .id = uuid_make(rq->now),
-                                  .issued_s = now_s,
-                                  .expires_s = now_s + app->settings->access_ttl_s};
-    return (struct tokens){.access_token = text_of(jwt_sign(rq->arena, app->keys, &claims)),
-                           .token_type = TEXT("Bearer"),
-                           .expires_in = app->settings->access_ttl_s,
-                           .refresh_token = text_of(refresh_token)};
 }
 
 static struct problem *login(struct app *app, struct request *rq, struct response *rs)
 {
     struct user user = {0};
     struct session session;
-    const char *refresh_token = NULL;
+    struct text refresh_token;
     struct problem *p = check_credentials(app, rq, &user);
     if (!p)
         p = start_session(app, rq, &user, &session, &refresh_token);
     if (p)
         return p;
-    const struct tokens tokens = make_tokens(app, rq, &session, refresh_token);
+    const struct tokens tokens = tokens_make(app, rq, &session, refresh_token);
     json_object(&rs->body);
     record_members_to_json(&rs->body, &tokens_record, &tokens);
     json_key(&rs->body, "user");
     record_to_json(&rs->body, &user_record, &user);
     json_object_end(&rs->body);
+    rs->after = app_purge;
     return NULL;
 }
 
@@ -158,8 +123,8 @@ static struct problem *login(struct app *app, struct request *rq, struct respons
 
 static struct problem *profile(struct app *app, struct request *rq, struct response *rs)
 {
-    (void)rq;
-    response_record(rs, "user", &user_record, &app->caller);
+    if (!response_is_known(rs, rq, app->caller.version))
+        response_record(rs, "user", &user_record, &app->caller);
     return NULL;
 }
 
@@ -170,7 +135,7 @@ static const struct problem_type *const login_problems[] = {&problem_invalid_cre
 static const struct route routes[] = {
     {METHOD_POST, "/auth/register", register_user, AUTH_IGNORED, .body = &registration_record,
      .prepare = prepare, .limited = true, .hashes = true, .transaction = true,
-     .committed = account_is_there, .status = 201, .reply_key = "user",
+     .committed = account_is_there, .versioned = true, .status = 201, .reply_key = "user",
      .reply_record = &user_record, .problems = register_problems, .id = "register",
      .summary = "Make an account of one's own."},
     {METHOD_POST, "/auth/login", login, AUTH_IGNORED, .body = &credentials_record,
@@ -178,7 +143,7 @@ static const struct route routes[] = {
      .reply = &tokens_record, .reply_key = "user", .reply_record = &user_record,
      .problems = login_problems, .id = "login",
      .summary = "Get an access token for e-mail and password."},
-    {METHOD_GET, "/auth/profile", profile, AUTH_USER, .status = 200, .reply_key = "user",
+    {METHOD_GET, "/auth/profile", profile, AUTH_USER, .versioned = true, .status = 200, .reply_key = "user",
      .reply_record = &user_record, .id = "getProfile", .summary = "Read one's own account."},
 };
 

@@ -102,6 +102,8 @@ static char *put_gram(char *out, const char *at, size_t len)
 
 const char *fold_grams(struct arena *a, struct text folded, const char *before, size_t max)
 {
+    if (!folded.data)
+        return "";
     size_t gram_max = strlen(before) + 1 + GRAM_POINTS * 4 * 2 + 1, len;
     char *words = arena_array(a, folded.len + 1, gram_max), *out = words;
     for (size_t at = 0; max && (len = gram_at(folded.data + at, folded.len - at)) > 0; max--) {

@@ -16,15 +16,15 @@ static bool asks_for(const struct request *rq, bool published)
 }
 
 static struct problem *write_page(struct app *app, struct request *rq, struct response *rs,
-                                  const struct post_filter *filter, struct page_total *ret_total)
+                                  const struct post_filter *filter, struct page *ret_page,
+                                  struct page_total *ret_total)
 {
-    const struct post_query *query = rq->asked;
-    struct page_writer writer = {&rs->body, &post_record};
-    page_begin(&writer);
-    struct problem *p =
-        post_page(app->db, rq->arena, query, filter, page_add, &writer, ret_total);
+    struct problem *p = page_open(ret_page, rq, rs, &post_record, "-created_at", app->keys);
     if (!p)
-        page_end(&writer, query->page, query->limit, *ret_total);
+        p = post_page(app->db, rq->arena, rq->asked, filter, &ret_page->window, page_add, ret_page,
+                      ret_total);
+    if (!p)
+        page_close(ret_page, app->settings->base_path.data, *ret_total);
     return p;
 }
 
@@ -44,6 +44,7 @@ static struct problem *list(struct app *app, struct request *rq, struct response
 {
     const struct post_query *query = rq->asked;
     struct page_total total;
+    struct page page;
     struct post_filter filter = {
         .by_author =
             rq->asked_given & FIELD_AT(&post_query_record, struct post_query, author_id),
@@ -53,7 +54,7 @@ static struct problem *list(struct app *app, struct request *rq, struct response
         return problem(rq->arena, &problem_no_token, NULL);
     if (!filter.published)
         ask_for_drafts(rq, &filter);
-    return write_page(app, rq, rs, &filter, &total);
+    return write_page(app, rq, rs, &filter, &page, &total);
 }
 
 static struct problem *list_of_author(struct app *app, struct request *rq, struct response *rs)
@@ -65,15 +66,23 @@ static struct problem *list_of_author(struct app *app, struct request *rq, struc
                                  .published = !asks_for(rq, false),
                                  .drafts = own && !asks_for(rq, true)};
     struct page_total total;
+    struct page page;
     struct user user;
     if (!filter.published && !rq->caller.known)
         return problem(rq->arena, &problem_no_token, NULL);
-    struct problem *p = write_page(app, rq, rs, &filter, &total);
+    struct problem *p = write_page(app, rq, rs, &filter, &page, &total);
     /* Who has posts is there; only for the others it takes a second look. */
-    return p || total.count ? p : user_find(app->db, rq->arena, author, &user);
+    return p || page.written ? p : user_find(app->db, rq->arena, author, &user);
 }
 
 /* ---- one post ---- */
+
+/* One post as they all are answered: with an ETag. */
+static void answer(struct request *rq, struct response *rs, const struct post *post)
+{
+    if (!response_is_known(rs, rq, post->version))
+        response_record(rs, "post", &post_record, post);
+}
 
 static struct problem *prepare(struct app *app, struct request *rq)
 {
@@ -83,6 +92,7 @@ static struct problem *prepare(struct app *app, struct request *rq)
     post->id = uuid_make(rq->now);
     post->author_id = rq->caller.id;
     post->created_at = post->updated_at = rq->now;
+    post->version = 1;
     rq->prepared = post;
     return NULL;
 }
@@ -96,7 +106,7 @@ static struct problem *create(struct app *app, struct request *rq, struct respon
     if (p)
         return p;
     app_location(app, rs, "posts", &post->id);
-    response_record(rs, "post", &post_record, post);
+    answer(rq, rs, post);
     return NULL;
 }
 
@@ -115,17 +125,19 @@ static struct problem *show(struct app *app, struct request *rq, struct response
     if (!p)
         p = check_visible(rq, &post);
     if (!p)
-        response_record(rs, "post", &post_record, &post);
+        answer(rq, rs, &post);
     return p;
 }
 
-/* Lock the post of the path for its author or an admin. */
+/* Lock the post of the path for its author or an admin, if it is the version they know. */
 static struct problem *lock_post(struct app *app, struct request *rq, struct post *ret)
 {
     struct problem *p = post_lock(app->db, rq->arena, rq->path_ids[0], ret);
     if (!p)
         p = check_visible(rq, ret);
-    return p ? p : app_check_self(rq, &ret->author_id);
+    if (!p)
+        p = app_check_self(rq, &ret->author_id);
+    return p ? p : request_check_match(rq, ret->version);
 }
 
 static struct problem *change(struct app *app, struct request *rq, struct response *rs)
@@ -138,10 +150,11 @@ static struct problem *change(struct app *app, struct request *rq, struct respon
     record_overlay(&post_record, rq->in_given, rq->in, &after);
     if (rq->in_given) {
         after.updated_at = rq->now;
+        after.version++;
         p = post_update(app->db, rq->arena, &before, &after);
     }
     if (!p)
-        response_record(rs, "post", &post_record, &after);
+        answer(rq, rs, &after);
     return p;
 }
 
@@ -186,18 +199,19 @@ static const struct route routes[] = {
      .pages = true, .reply_record = &post_record, .problems = list_problems, .id = "listPosts",
      .summary = "List and search posts."},
     {METHOD_POST, "/posts", create, AUTH_USER, .body = &post_record, .prepare = prepare,
-     .transaction = true, .committed = is_created, .status = 201, .reply_key = "post",
+     .idempotent = true, .transaction = true, .committed = is_created, .versioned = true,
+     .status = 201, .reply_key = "post",
      .reply_record = &post_record, .problems = create_problems, .id = "createPost",
      .summary = "Write a post."},
-    {METHOD_GET, "/posts/{id}", show, AUTH_ANYONE, .status = 200, .reply_key = "post",
+    {METHOD_GET, "/posts/{id}", show, AUTH_ANYONE, .versioned = true, .status = 200, .reply_key = "post",
      .reply_record = &post_record, .problems = show_problems, .id = "getPost",
      .summary = "Read a post."},
     {METHOD_PATCH, "/posts/{id}", change, AUTH_USER, .body = &post_record, .mode = RECORD_CHANGE,
-     .transaction = true, .committed = router_run_again, .status = 200, .reply_key = "post",
+     .transaction = true, .committed = router_run_again, .versioned = true, .status = 200, .reply_key = "post",
      .reply_record = &post_record, .problems = change_problems, .id = "updatePost",
      .summary = "Change a post."},
     {METHOD_DELETE, "/posts/{id}", delete, AUTH_USER, .transaction = true,
-     .committed = is_deleted, .status = 204, .problems = change_problems, .id = "deletePost",
+     .committed = is_deleted, .versioned = true, .status = 204, .problems = change_problems, .id = "deletePost",
      .summary = "Delete a post."},
 };
 

@@ -8,17 +8,35 @@
 
 #define SEARCH_COUNT_MAX 10000 /* where a search stops counting */
 
-const struct problem_type problem_post_not_found = {
-    404, "Post not found", "post_not_found", "There is no post with this id."};
+const struct problem_type problem_post_not_found = {404, "Post not found", "post_not_found",
+                                                    "There is no post with this id."};
 
 /* ---- fields ---- */
 
+/* Unicode's White_Space (PropList.txt) and the byte order mark: what \s means to a client. */
+static const char *const spaces[] = {
+    "\t",           "\n",           "\v",           "\f",           "\r",           " ",
+    "\302\205",     "\302\240",     "\341\232\200", "\342\200\200", "\342\200\201", "\342\200\202",
+    "\342\200\203", "\342\200\204", "\342\200\205", "\342\200\206", "\342\200\207", "\342\200\210",
+    "\342\200\211", "\342\200\212", "\342\200\250", "\342\200\251", "\342\200\257", "\342\201\237",
+    "\343\200\200", "\357\273\277",
+};
+
+/* The length of the white space at `at`, or 0. */
+static size_t space_at(const char *at)
+{
+    for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++)
+        if (strncmp(at, spaces[i], strlen(spaces[i])) == 0)
+            return strlen(spaces[i]);
+    return 0;
+}
+
 static bool is_not_blank(struct text t)
 {
-    for (size_t i = 0; i < t.len; i++)
-        if (!strchr(" \t\n\r\v\f", t.data[i]))
-            return true;
-    return false;
+    size_t at = 0, len = 0;
+    while (at < t.len && (len = space_at(t.data + at)) > 0)
+        at += len;
+    return at < t.len;
 }
 
 static const struct format title_format = {
@@ -32,15 +50,15 @@ static const struct field post_fields[] = {
     FIELD(struct post, id, .use = FIELD_SHOWN, .doc = "The post's id."),
     FIELD(struct post, title, .use = FIELD_SHOWN | FIELD_REQUIRED | FIELD_CHANGE, .min = 1,
           .max = 255, .format = &title_format, .example = "On engines", .doc = "The headline."),
-    FIELD(struct post, content,
-          .use = FIELD_SHOWN | FIELD_REQUIRED | FIELD_CHANGE | FIELD_BYTES, .min = 1,
-          .max = 65535, .example = "They weave algebraic patterns.", .doc = "The text."),
+    FIELD(struct post, content, .use = FIELD_SHOWN | FIELD_REQUIRED | FIELD_CHANGE | FIELD_BYTES,
+          .min = 1, .max = 65535, .example = "They weave algebraic patterns.", .doc = "The text."),
     FIELD(struct post, published, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE,
           .preset = "false", .example = "true",
           .doc = "Whether others than the author and admins see it."),
     FIELD(struct post, author_id, .use = FIELD_SHOWN, .doc = "Who wrote it."),
     FIELD(struct post, created_at, .use = FIELD_SHOWN, .doc = "When it was written."),
     FIELD(struct post, updated_at, .use = FIELD_SHOWN, .doc = "When it was changed last."),
+    FIELD(struct post, version, .doc = "Rises with every change."),
 };
 
 static const char *const post_sorts[] = {
@@ -75,7 +93,7 @@ const struct record author_post_query_record =
 
 /* ---- statements ---- */
 
-#define COLUMNS "id, title, content, published, author_id, created_at, updated_at"
+#define COLUMNS "id, title, content, published, author_id, created_at, updated_at, version"
 
 static const struct sql insert = {
     "INSERT INTO posts (id, title, content, published, author_id, created_at, updated_at) "
@@ -85,7 +103,8 @@ static const struct sql find = {"SELECT " COLUMNS " FROM posts WHERE id = ?", &p
 static const struct sql lock = {"SELECT " COLUMNS " FROM posts WHERE id = ? FOR UPDATE",
                                 &post_record};
 static const struct sql update = {
-    "UPDATE posts SET title = ?, content = ?, published = ?, updated_at = ? WHERE id = ?", NULL};
+    "UPDATE posts SET title = ?, content = ?, published = ?, updated_at = ?, "
+    "version = ? WHERE id = ?", NULL};
 static const struct sql delete = {"DELETE FROM posts WHERE id = ?", NULL};
 
 static const struct sql count_for_author = {
@@ -98,8 +117,7 @@ static const struct sql author_total = {
     "SELECT SUM(n) AS n FROM post_counts WHERE author_id = ? AND published BETWEEN ? AND ?",
     &counted_record};
 static const struct sql author_total_locked = {
-    "SELECT n FROM post_counts WHERE author_id = ? AND published = ? FOR UPDATE",
-    &counted_record};
+    "SELECT n FROM post_counts WHERE author_id = ? AND published = ? FOR UPDATE", &counted_record};
 static const struct sql total = {
     "SELECT SUM(n) AS n FROM post_totals WHERE published BETWEEN ? AND ?", &counted_record};
 static const struct sql forget_author = {"DELETE FROM post_counts WHERE author_id = ?", NULL};
@@ -181,7 +199,7 @@ struct problem *post_update(struct db *db, struct arena *a, const struct post *b
     struct problem *p = db_execute(db, a, &update,
                                    DB_ARGS(db_text(post->title), db_text(post->content),
                                            db_integer(post->published), db_time(post->updated_at),
-                                           db_uuid(post->id)),
+                                           db_integer(post->version), db_uuid(post->id)),
                                    NULL);
     if (p || before->published == post->published)
         return p;
@@ -200,7 +218,7 @@ struct problem *post_delete(struct db *db, struct arena *a, const struct post *p
 /* The parts of one page's statement: constant SQL here, values in `args`. */
 struct search {
     const char *from, *where;
-    struct db_arg args[5];
+    struct db_arg args[8];
     size_t count;
 };
 
@@ -254,21 +272,40 @@ static struct problem *count_all(struct db *db, struct arena *a, const struct po
 {
     struct db_arg lowest = db_integer(!filter->drafts), highest = db_integer(filter->published);
     if (filter->by_author)
-        return count_read(db, a, &author_total, DB_ARGS(db_uuid(filter->author_id), lowest, highest),
-                          &ret->count);
+        return count_read(db, a, &author_total,
+                          DB_ARGS(db_uuid(filter->author_id), lowest, highest), &ret->count);
     return count_read(db, a, &total, DB_ARGS(lowest, highest), &ret->count);
 }
 
-static struct problem *read_page(struct db *db, struct arena *a, const struct post_query *query,
-                                 struct search *s, void (*each)(void *context, const void *post),
-                                 void *context)
+/* Only what comes behind a row, in the order of the list. The first of the two comparisons is
+ * what the index is entered by. */
+static void begin_after(struct arena *a, struct search *s, unsigned sort,
+                        const struct page_window *window)
 {
-    const struct sql sql = {arena_printf(a, "SELECT " COLUMNS " FROM posts%s%s ORDER BY %s "
-                                            "LIMIT ? OFFSET ?",
+    static const char *const conditions[] = {
+        [POST_NEWEST] = "created_at <= ? AND (created_at < ? OR id < ?)",
+        [POST_OLDEST] = "created_at >= ? AND (created_at > ? OR id > ?)",
+        [POST_BY_TITLE] = "title >= ? AND (title > ? OR id > ?)",
+        [POST_BY_TITLE_DOWN] = "title <= ? AND (title < ? OR id < ?)",
+    };
+    bool by_title = sort == POST_BY_TITLE || sort == POST_BY_TITLE_DOWN;
+    struct db_arg key = by_title ? db_text(window->text) : db_time(window->time);
+    add_condition(a, s, conditions[sort], key);
+    s->args[s->count++] = key;
+    s->args[s->count++] = db_uuid(window->id);
+}
+
+static struct problem *read_page(struct db *db, struct arena *a, const struct post_query *query,
+                                 const struct page_window *window, struct search *s,
+                                 void (*each)(void *context, const void *post), void *context)
+{
+    const struct sql sql = {arena_printf(a,
+                                         "SELECT " COLUMNS " FROM posts%s%s ORDER BY %s "
+                                         "LIMIT ? OFFSET ?",
                                          s->from, s->where, order_of(query->sort)),
                             &post_record};
-    s->args[s->count++] = db_integer(query->limit);
-    s->args[s->count++] = db_integer(page_offset(query->page, query->limit));
+    s->args[s->count++] = db_integer(window->limit);
+    s->args[s->count++] = db_integer(window->offset);
     return db_each(db, a, &sql, (struct db_args){s->args, s->count}, each, context);
 }
 
@@ -288,12 +325,13 @@ static void plan(struct arena *a, const struct post_query *query, const struct p
 }
 
 struct problem *post_page(struct db *db, struct arena *a, const struct post_query *query,
-                          const struct post_filter *filter,
+                          const struct post_filter *filter, const struct page_window *window,
                           void (*each)(void *context, const void *post), void *context,
                           struct page_total *ret_total)
 {
     const char *words = match_all_words(a, query->q);
     struct page_total found = {0};
+    struct problem *p = NULL;
     struct search s;
     bool nothing_to_search = query->q.len && !*words;
     if ((!filter->drafts && !filter->published) || nothing_to_search) {
@@ -301,10 +339,12 @@ struct problem *post_page(struct db *db, struct arena *a, const struct post_quer
         return NULL;
     }
     plan(a, query, filter, words, &s);
-    struct problem *p =
-        *words ? count_matches(db, a, &s, &found) : count_all(db, a, filter, &found);
-    if (!p && page_offset(query->page, query->limit) < found.count)
-        p = read_page(db, a, query, &s, each, context);
+    if (window->after)
+        begin_after(a, &s, query->sort, window);
+    else
+        p = *words ? count_matches(db, a, &s, &found) : count_all(db, a, filter, &found);
+    if (!p && (window->after || window->offset < found.count))
+        p = read_page(db, a, query, window, &s, each, context);
     if (!p)
         *ret_total = found;
     return p;

@@ -16,6 +16,7 @@ struct post {
     struct uuid author_id;
     struct instant created_at;
     struct instant updated_at;
+    int64_t version; /* rises with every change */
 };
 
 enum post_sort {
@@ -27,6 +28,7 @@ enum post_sort {
 
 struct post_query {
     int64_t page, limit;
+    struct text cursor;
     struct text q;
     struct uuid author_id;
     bool published;
@@ -61,9 +63,10 @@ struct problem *post_is_there(struct db *db, struct arena *a, struct uuid id,
 struct problem *post_lock(struct db *db, struct arena *a, struct uuid id,
                           struct post *ret) MUST_USE;
 
-/** Call `each(context, post)` for the posts of one page. */
+/** Call `each(context, post)` for the posts in `window`, and tell how many there are in all
+ *  unless it begins behind a row. */
 struct problem *post_page(struct db *db, struct arena *a, const struct post_query *query,
-                          const struct post_filter *filter,
+                          const struct post_filter *filter, const struct page_window *window,
                           void (*each)(void *context, const void *post), void *context,
                           struct page_total *ret_total) MUST_USE;
 

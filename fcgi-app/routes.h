@@ -3,7 +3,8 @@
 
 #include "common/router.h"
 
-extern const struct resource auth_resource, user_resource, post_resource, system_resource;
+extern const struct resource auth_resource, session_resource, password_resource, user_resource,
+    post_resource, system_resource;
 
 /* All of them, NULL at the end. */
 extern const struct resource *const resources[];

@@ -1,10 +1,65 @@
 #include "session_model.h"
 
+#include "common/problem.h"
+#include "counts.h"
+
+const struct problem_type problem_session_not_found = {
+    404, "Session not found", "session_not_found", "You have no session with this id."};
+
+static const struct field session_fields[] = {
+    FIELD(struct session, id, .use = FIELD_SHOWN, .doc = "The session's id."),
+    FIELD(struct session, user_id, .doc = "Whose it is."),
+    FIELD(struct session, refresh_hash, .doc = "SHA-256 of the refresh token."),
+    FIELD(struct session, created_at, .use = FIELD_SHOWN, .doc = "When the login was."),
+    FIELD(struct session, last_used_at, .use = FIELD_SHOWN,
+          .doc = "When the last login or refresh was."),
+    FIELD(struct session, expires_at, .doc = "When it ends unless it is used."),
+    FIELD(struct session, ip, .use = FIELD_SHOWN | FIELD_NULLABLE, .example = "192.0.2.1",
+          .doc = "The address that logged in."),
+    FIELD(struct session, user_agent, .use = FIELD_SHOWN | FIELD_NULLABLE,
+          .example = "curl/7.88.1", .doc = "The program that logged in."),
+    FIELD(struct session, current, .use = FIELD_SHOWN, .example = "true",
+          .doc = "Whether it is the one that asks."),
+};
+
+const struct record session_record =
+    RECORD("Session", struct session, session_fields, .rule = NULL);
+
 static const struct sql insert = {
     "INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, expires_at, ip, "
     "user_agent) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     NULL};
-static const struct sql delete_all = {"DELETE FROM sessions WHERE user_id = ?", NULL};
+static const struct sql lock = {
+    "SELECT id, user_id, refresh_hash, created_at, last_used_at, expires_at FROM sessions "
+    "WHERE id = ? AND expires_at > ? FOR UPDATE",
+    &session_record};
+static const struct sql note_use = {
+    "INSERT INTO session_refreshes (hash, session_id, used_at) VALUES (?, ?, ?)", NULL};
+static const struct sql forget_uses = {
+    "DELETE FROM session_refreshes WHERE session_id = ? AND used_at < ?", NULL};
+static const struct sql rotate = {
+    "UPDATE sessions SET refresh_hash = ?, last_used_at = ?, expires_at = ? WHERE id = ?", NULL};
+static const struct sql find_use = {"SELECT COUNT(*) AS n FROM session_refreshes "
+                                    "WHERE hash = ? AND session_id = ? AND used_at >= ?",
+                                    &counted_record};
+static const struct sql delete_one = {
+    "DELETE FROM sessions WHERE id = ? AND user_id = ? AND expires_at > ?", NULL};
+static const struct sql delete_all = {"DELETE FROM sessions WHERE user_id = ? AND id <> ?", NULL};
+static const struct sql count_live = {
+    "SELECT COUNT(*) AS n FROM sessions WHERE user_id = ? AND expires_at > ?", &counted_record};
+static const struct sql page_newest = {
+    "SELECT id, created_at, last_used_at, ip, user_agent, id = ? AS current FROM sessions "
+    "FORCE INDEX (ix_sessions_user) WHERE user_id = ? AND expires_at > ? "
+    "ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?",
+    &session_record};
+static const struct sql page_after = {
+    "SELECT id, created_at, last_used_at, ip, user_agent, id = ? AS current FROM sessions "
+    "FORCE INDEX (ix_sessions_user) WHERE user_id = ? AND expires_at > ? "
+    "AND created_at <= ? AND (created_at < ? OR id < ?) "
+    "ORDER BY created_at DESC, id DESC LIMIT ?",
+    &session_record};
+static const struct sql purge = {
+    "DELETE FROM sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT 5", NULL};
 
 struct problem *session_insert(struct db *db, struct arena *a, const struct session *session,
                                const unsigned char refresh_hash[32])
@@ -17,7 +72,85 @@ struct problem *session_insert(struct db *db, struct arena *a, const struct sess
                       NULL);
 }
 
-struct problem *session_delete_all(struct db *db, struct arena *a, struct uuid user_id)
+struct problem *session_lock(struct db *db, struct arena *a, struct uuid id, struct instant now,
+                             struct session *ret, bool *ret_found)
 {
-    return db_execute(db, a, &delete_all, DB_ARGS(db_uuid(user_id)), NULL);
+    return db_find(db, a, &lock, DB_ARGS(db_uuid(id), db_time(now)), ret, ret_found);
+}
+
+struct problem *session_rotate(struct db *db, struct arena *a, const struct session *session,
+                               const unsigned char new_hash[32], struct instant now,
+                               struct instant expires_at, struct instant forget)
+{
+    struct problem *p =
+        db_execute(db, a, &forget_uses, DB_ARGS(db_uuid(session->id), db_time(forget)), NULL);
+    if (!p)
+        p = db_execute(db, a, &note_use,
+                       DB_ARGS(db_bytes(session->refresh_hash.data, session->refresh_hash.len),
+                               db_uuid(session->id), db_time(now)),
+                       NULL);
+    if (!p)
+        p = db_execute(
+            db, a, &rotate,
+            DB_ARGS(db_bytes(new_hash, 32), db_time(now), db_time(expires_at), db_uuid(session->id)),
+            NULL);
+    return p;
+}
+
+struct problem *session_was_refreshed(struct db *db, struct arena *a, struct uuid id,
+                                      const unsigned char hash[32], struct instant since,
+                                      bool *ret_yes)
+{
+    int64_t n = 0;
+    struct problem *p = count_read(
+        db, a, &find_use, DB_ARGS(db_bytes(hash, 32), db_uuid(id), db_time(since)), &n);
+    if (!p)
+        *ret_yes = n > 0;
+    return p;
+}
+
+struct problem *session_delete(struct db *db, struct arena *a, struct uuid user_id,
+                               struct uuid id, struct instant now)
+{
+    uint64_t matched = 0;
+    struct problem *p = db_execute(db, a, &delete_one,
+                                   DB_ARGS(db_uuid(id), db_uuid(user_id), db_time(now)), &matched);
+    if (!p && !matched)
+        p = problem(a, &problem_session_not_found, NULL);
+    return p;
+}
+
+struct problem *session_delete_all(struct db *db, struct arena *a, struct uuid user_id,
+                                   struct uuid keep)
+{
+    return db_execute(db, a, &delete_all, DB_ARGS(db_uuid(user_id), db_uuid(keep)), NULL);
+}
+
+struct problem *session_page(struct db *db, struct arena *a, struct uuid user_id,
+                             struct uuid current, struct instant now,
+                             const struct page_window *window,
+                             void (*each)(void *context, const void *session), void *context,
+                             struct page_total *ret_total)
+{
+    const struct db_arg me = db_uuid(current), user = db_uuid(user_id), time = db_time(now);
+    struct page_total total = {0};
+    struct problem *p;
+    if (window->after)
+        return db_each(db, a, &page_after,
+                       DB_ARGS(me, user, time, db_time(window->time), db_time(window->time),
+                               db_uuid(window->id), db_integer(window->limit)),
+                       each, context);
+    p = count_read(db, a, &count_live, DB_ARGS(user, time), &total.count);
+    if (!p)
+        p = db_each(db, a, &page_newest,
+                    DB_ARGS(me, user, time, db_integer(window->limit), db_integer(window->offset)),
+                    each, context);
+    if (!p)
+        *ret_total = total;
+    return p;
+}
+
+struct problem *session_purge(struct db *db, struct arena *a, struct instant now)
+{
+    return db_execute(db, a, &purge, DB_ARGS(db_time(now)), NULL);
 }

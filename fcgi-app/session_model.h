@@ -3,21 +3,58 @@
 
 #include "common/db.h"
 #include "common/field.h"
+#include "common/page.h"
 
 struct session {
     struct uuid id;
     struct uuid user_id;
+    struct text refresh_hash; /* 32 bytes; only where it is asked for */
     struct instant created_at;
     struct instant last_used_at;
     struct instant expires_at;
     struct text ip;
     struct text user_agent;
+    bool current; /* the caller's own; only in lists */
 };
+
+extern const struct record session_record;
+extern const struct problem_type problem_session_not_found;
 
 /** Store `session` with the SHA-256 of its refresh token. A violation of fk_sessions_user
  *  (db_is_violation) when its user has gone meanwhile. */
 struct problem *session_insert(struct db *db, struct arena *a, const struct session *session,
                                const unsigned char refresh_hash[32]) MUST_USE;
 
-/** End all sessions of a user. */
-struct problem *session_delete_all(struct db *db, struct arena *a, struct uuid user_id) MUST_USE;
+/** Find a session that lives at `now`, with the hash of its token, and lock it. */
+struct problem *session_lock(struct db *db, struct arena *a, struct uuid id, struct instant now,
+                             struct session *ret, bool *ret_found) MUST_USE;
+
+/** Put `new_hash` in the place of the token in `session`, which is kept as used at `now`; tokens
+ *  used before `forget` are dropped. In a transaction that holds the session locked. */
+struct problem *session_rotate(struct db *db, struct arena *a, const struct session *session,
+                               const unsigned char new_hash[32], struct instant now,
+                               struct instant expires_at, struct instant forget) MUST_USE;
+
+/** Was a token of this session with this hash used since `since`? */
+struct problem *session_was_refreshed(struct db *db, struct arena *a, struct uuid id,
+                                      const unsigned char hash[32], struct instant since,
+                                      bool *ret_yes) MUST_USE;
+
+/** End one session of a user. SESSION_NOT_FOUND when there is none that lives at `now`. */
+struct problem *session_delete(struct db *db, struct arena *a, struct uuid user_id,
+                               struct uuid id, struct instant now) MUST_USE;
+
+/** End all sessions of a user, but `keep` if it is not nil. */
+struct problem *session_delete_all(struct db *db, struct arena *a, struct uuid user_id,
+                                   struct uuid keep) MUST_USE;
+
+/** Call `each(context, session)` for one page of a user's sessions that live at `now`, the newest first, with
+ *  `current` set for the one that is. */
+struct problem *session_page(struct db *db, struct arena *a, struct uuid user_id,
+                             struct uuid current, struct instant now,
+                             const struct page_window *window,
+                             void (*each)(void *context, const void *session), void *context,
+                             struct page_total *ret_total) MUST_USE;
+
+/** Delete a few sessions that are over. */
+struct problem *session_purge(struct db *db, struct arena *a, struct instant now) MUST_USE;

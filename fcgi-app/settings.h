@@ -24,6 +24,9 @@ struct settings {
     int64_t max_body;
     struct text base_path;
     struct text cors_origins;
+    struct text mail_command;
+    struct text mail_from;
+    struct text reset_url;
     bool log_requests;
 };
 

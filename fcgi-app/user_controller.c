@@ -9,15 +9,22 @@
 
 static struct problem *list(struct app *app, struct request *rq, struct response *rs)
 {
-    const struct user_query *query = rq->asked;
+    struct page page;
     struct page_total total;
-    struct page_writer writer = {&rs->body, &user_record};
-    page_begin(&writer);
-    struct problem *p = user_page(app->db, rq->arena, query, rq->asked_given, page_add, &writer,
-                                  &total);
+    struct problem *p = page_open(&page, rq, rs, &user_record, "created_at", app->keys);
     if (!p)
-        page_end(&writer, query->page, query->limit, total);
+        p = user_page(app->db, rq->arena, rq->asked, rq->asked_given, &page.window, page_add, &page,
+                      &total);
+    if (!p)
+        page_close(&page, app->settings->base_path.data, total);
     return p;
+}
+
+/* One user as they all are answered: with an ETag. */
+static void answer(struct request *rq, struct response *rs, const struct user *user)
+{
+    if (!response_is_known(rs, rq, user->version))
+        response_record(rs, "user", &user_record, user);
 }
 
 static struct problem *prepare(struct app *app, struct request *rq)
@@ -33,7 +40,7 @@ static struct problem *create(struct app *app, struct request *rq, struct respon
     if (p)
         return p;
     app_location(app, rs, "users", &user->id);
-    response_record(rs, "user", &user_record, user);
+    answer(rq, rs, user);
     return NULL;
 }
 
@@ -42,13 +49,8 @@ static struct problem *show(struct app *app, struct request *rq, struct response
     struct user user;
     struct problem *p = user_find(app->db, rq->arena, rq->path_ids[0], &user);
     if (!p)
-        response_record(rs, "user", &user_record, &user);
+        answer(rq, rs, &user);
     return p;
-}
-
-static bool is_active_admin(const struct user *user)
-{
-    return user->is_active && user->role == ROLE_ADMIN;
 }
 
 static bool given(const struct request *rq, field_set fields)
@@ -75,20 +77,23 @@ static struct problem *change(struct app *app, struct request *rq, struct respon
     struct problem *p = app_check_self(rq, &rq->path_ids[0]);
     if (!p)
         p = lock_user(app, rq, given(rq, rank), &before, &other_admins);
+    if (!p)
+        p = request_check_match(rq, before.version);
     if (p)
         return p;
     after = before;
     record_overlay(&user_record, rq->in_given, rq->in, &after);
-    if (is_active_admin(&before) && !is_active_admin(&after) && !other_admins)
+    if (user_is_active_admin(&before) && !user_is_active_admin(&after) && !other_admins)
         return problem(rq->arena, &problem_last_admin, NULL);
     if (rq->in_given) {
         after.updated_at = rq->now;
+        after.version++;
         p = user_update(app->db, rq->arena, &before, &after);
     }
     if (!p && before.is_active && !after.is_active)
-        p = session_delete_all(app->db, rq->arena, after.id);
+        p = session_delete_all(app->db, rq->arena, after.id, (struct uuid){{0}});
     if (!p)
-        response_record(rs, "user", &user_record, &after);
+        answer(rq, rs, &after);
     return p;
 }
 
@@ -98,9 +103,11 @@ static struct problem *delete(struct app *app, struct request *rq, struct respon
     bool other_admins;
     (void)rs;
     struct problem *p = lock_user(app, rq, true, &user, &other_admins);
+    if (!p)
+        p = request_check_match(rq, user.version);
     if (p)
         return p;
-    if (is_active_admin(&user) && !other_admins)
+    if (user_is_active_admin(&user) && !other_admins)
         return problem(rq->arena, &problem_last_admin, NULL);
     return user_delete(app->db, rq->arena, &user);
 }
@@ -128,18 +135,19 @@ static const struct route routes[] = {
      .pages = true, .reply_record = &user_record, .id = "listUsers",
      .summary = "List and search users."},
     {METHOD_POST, "/users", create, AUTH_ADMIN, .body = &user_record, .prepare = prepare,
-     .hashes = true, .transaction = true, .committed = account_is_there, .status = 201,
+     .hashes = true, .idempotent = true, .transaction = true, .committed = account_is_there,
+     .versioned = true, .status = 201,
      .reply_key = "user", .reply_record = &user_record, .problems = make_problems,
      .id = "createUser", .summary = "Make a user."},
-    {METHOD_GET, "/users/{id}", show, AUTH_USER, .status = 200, .reply_key = "user",
+    {METHOD_GET, "/users/{id}", show, AUTH_USER, .versioned = true, .status = 200, .reply_key = "user",
      .reply_record = &user_record, .problems = show_problems, .id = "getUser",
      .summary = "Read a user."},
     {METHOD_PATCH, "/users/{id}", change, AUTH_USER, .body = &user_record, .mode = RECORD_CHANGE,
-     .transaction = true, .committed = router_run_again, .status = 200, .reply_key = "user",
+     .transaction = true, .committed = router_run_again, .versioned = true, .status = 200, .reply_key = "user",
      .reply_record = &user_record, .problems = change_problems, .id = "updateUser",
      .summary = "Change oneself; an admin changes anyone."},
     {METHOD_DELETE, "/users/{id}", delete, AUTH_ADMIN, .transaction = true,
-     .committed = is_deleted, .status = 204, .problems = delete_problems, .id = "deleteUser",
+     .committed = is_deleted, .versioned = true, .status = 204, .problems = delete_problems, .id = "deleteUser",
      .summary = "Delete a user with posts and sessions."},
 };
 

@@ -32,7 +32,6 @@ const struct problem_type problem_last_admin = {
 /* The HTML standard's pattern for <input type=email>, with at least one dot in the domain. */
 #define EMAIL_LABEL "[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 #define EMAIL_PATTERN "^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@" EMAIL_LABEL "(\\." EMAIL_LABEL ")+$"
-#define EMAIL_MAX 254
 
 static bool is_email(struct text t)
 {
@@ -43,7 +42,7 @@ static bool is_email(struct text t)
     return compiled && t.len <= EMAIL_MAX && regexec(&pattern, t.data, 0, NULL, 0) == 0;
 }
 
-static const struct format email_format = {
+const struct format email_format = {
     .name = "email",
     .pattern = EMAIL_PATTERN,
     .valid = is_email,
@@ -67,7 +66,7 @@ static bool is_uncommon(struct text t)
     return true;
 }
 
-static const struct format password_format = {
+const struct format new_password_format = {
     .name = "password",
     .valid = is_uncommon,
     .code = FAULT_COMMON,
@@ -81,7 +80,7 @@ static bool password_is_email(const void *row)
            same_letters(user->email.data, user->password);
 }
 
-static const struct rule password_rule = {
+const struct rule new_password_rule = {
     .field = "password",
     .broken = password_is_email,
     .code = FAULT_COMMON,
@@ -95,7 +94,7 @@ static const char *const role_words[] = {"user", "admin", NULL};
     FIELD(struct user, email, .use = (use_), .max = EMAIL_MAX, .format = &email_format,            \
           .example = "ada@example.org", .doc = "Unique, compared without regard to case.")
 #define NEW_PASSWORD(use_)                                                                         \
-    FIELD(struct user, password, .use = (use_), .min = 8, .max = 128, .format = &password_format,  \
+    FIELD(struct user, password, .use = (use_), .min = 8, .max = 128, .format = &new_password_format,  \
           .example = "correct horse battery", .doc = "Not among the commonest, not the e-mail.")
 #define FIRST_NAME(use_)                                                                           \
     FIELD(struct user, first_name, .use = (use_) | FIELD_NULLABLE, .min = 1, .max = 100,           \
@@ -118,6 +117,7 @@ static const struct field user_fields[] = {
           .preset = "true", .example = "true", .doc = "Whether the user may log in."),
     FIELD(struct user, created_at, .use = FIELD_SHOWN, .doc = "When the account was made."),
     FIELD(struct user, updated_at, .use = FIELD_SHOWN, .doc = "When it was changed last."),
+    FIELD(struct user, version, .doc = "Rises with every change."),
     FIELD(struct user, session_id, .doc = "The session that the caller's token names."),
 };
 
@@ -153,9 +153,9 @@ static const struct field user_query_fields[] = {
 };
 
 const struct record user_record =
-    RECORD("User", struct user, user_fields, .rule = &password_rule);
+    RECORD("User", struct user, user_fields, .rule = &new_password_rule);
 const struct record registration_record =
-    RECORD("Registration", struct user, registration_fields, .rule = &password_rule);
+    RECORD("Registration", struct user, registration_fields, .rule = &new_password_rule);
 const struct record credentials_record =
     RECORD("Credentials", struct user, credentials_fields, .rule = NULL);
 const struct record user_query_record =
@@ -165,7 +165,7 @@ const struct record user_query_record =
 
 #define COLUMNS                                                                                    \
     "users.id, users.email, users.first_name, users.last_name, users.role, users.is_active, "      \
-    "users.created_at, users.updated_at"
+    "users.created_at, users.updated_at, users.version"
 
 static const struct sql insert = {
     "INSERT INTO users (id, email, password_hash, first_name, last_name, role, is_active, "
@@ -179,10 +179,12 @@ static const struct sql find_by_email = {
     "SELECT " COLUMNS ", password_hash FROM users WHERE email_folded = ?", &user_record};
 static const struct sql update = {
     "UPDATE users SET email = ?, first_name = ?, last_name = ?, role = ?, is_active = ?, "
-    "updated_at = ?, first_name_folded = ?, search_grams = ? WHERE id = ?",
+    "updated_at = ?, version = ?, first_name_folded = ?, search_grams = ? WHERE id = ?",
     NULL};
-static const struct sql set_hash = {
-    "UPDATE users SET password_hash = ?, updated_at = ? WHERE id = ?", NULL};
+static const struct sql find_with_hash = {
+    "SELECT " COLUMNS ", password_hash FROM users WHERE id = ?", &user_record};
+static const struct sql replace_hash = {
+    "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?", NULL};
 static const struct sql delete = {"DELETE FROM users WHERE id = ?", NULL};
 static const struct sql find_with_session = {
     "SELECT " COLUMNS ", sessions.id AS session_id FROM users LEFT JOIN sessions "
@@ -209,6 +211,11 @@ static const struct sql sample = {
     &counted_record};
 
 /* ---- one user ---- */
+
+bool user_is_active_admin(const struct user *user)
+{
+    return user->is_active && user->role == ROLE_ADMIN;
+}
 
 static struct problem *count_user(struct db *db, struct arena *a, unsigned role, int64_t by)
 {
@@ -260,6 +267,12 @@ struct problem *user_find(struct db *db, struct arena *a, struct uuid id, struct
     return find_one(db, a, &find, id, ret);
 }
 
+struct problem *user_find_with_hash(struct db *db, struct arena *a, struct uuid id,
+                                    struct user *ret)
+{
+    return find_one(db, a, &find_with_hash, id, ret);
+}
+
 struct problem *user_lock(struct db *db, struct arena *a, struct uuid id, struct user *ret)
 {
     return find_one(db, a, &lock, id, ret);
@@ -308,8 +321,9 @@ struct problem *user_update(struct db *db, struct arena *a, const struct user *b
         db, a, &update,
         DB_ARGS(db_text(user->email), db_text(user->first_name), db_text(user->last_name),
                 db_text(text_of(role_words[user->role])), db_integer(user->is_active),
-                db_time(user->updated_at), db_text(fold(a, user->first_name)),
-                db_text(text_of(grams_of(a, user))), db_uuid(user->id)),
+                db_time(user->updated_at), db_integer(user->version),
+                db_text(fold(a, user->first_name)), db_text(text_of(grams_of(a, user))),
+                db_uuid(user->id)),
         NULL);
     if (p)
         return or_email_exists(a, p);
@@ -319,11 +333,15 @@ struct problem *user_update(struct db *db, struct arena *a, const struct user *b
     return p ? p : count_user(db, a, user->role, 1);
 }
 
-struct problem *user_set_password_hash(struct db *db, struct arena *a, struct uuid id,
-                                       const char *hash, struct instant now)
+struct problem *user_replace_hash(struct db *db, struct arena *a, struct uuid id,
+                                  struct text before, struct text hash, bool *ret_done)
 {
-    return db_execute(db, a, &set_hash,
-                      DB_ARGS(db_text(text_of(hash)), db_time(now), db_uuid(id)), NULL);
+    uint64_t matched = 0;
+    struct problem *p = db_execute(db, a, &replace_hash,
+                                   DB_ARGS(db_text(hash), db_uuid(id), db_text(before)), &matched);
+    if (!p)
+        *ret_done = matched > 0;
+    return p;
 }
 
 struct problem *user_delete(struct db *db, struct arena *a, const struct user *user)
@@ -361,13 +379,18 @@ struct problem *user_lock_other_admins(struct db *db, struct arena *a, struct uu
 /* The parts of one page's statement: constant SQL here, values in `args`. */
 struct search {
     const char *from, *where, *order;
-    struct db_arg args[6];
+    struct db_arg args[9];
     size_t count;
 };
 
 static void add_arg(struct search *s, struct db_arg arg)
 {
     s->args[s->count++] = arg;
+}
+
+static const char *and_where(struct arena *a, const char *where, const char *condition)
+{
+    return arena_printf(a, "%s%s%s", where, *where ? " AND " : " WHERE ", condition);
 }
 
 static const char *order_of(unsigned sort)
@@ -446,7 +469,28 @@ static struct problem *count_all(struct db *db, struct arena *a, const struct us
                       &ret->count);
 }
 
-static struct problem *read_page(struct db *db, struct arena *a, const struct user_query *query,
+/* Only what comes behind a row, in the order of the list. The first of the two comparisons of
+ * time is what the index is entered by. */
+static void begin_after(struct arena *a, struct search *s, unsigned sort,
+                        const struct page_window *window)
+{
+    static const char *const conditions[] = {
+        [USER_OLDEST] = "created_at >= ? AND (created_at > ? OR id > ?)",
+        [USER_NEWEST] = "created_at <= ? AND (created_at < ? OR id < ?)",
+        [USER_BY_EMAIL] = "email_folded > ?",
+        [USER_BY_EMAIL_DOWN] = "email_folded < ?",
+    };
+    s->where = and_where(a, s->where, conditions[sort]);
+    if (sort == USER_BY_EMAIL || sort == USER_BY_EMAIL_DOWN) {
+        add_arg(s, db_text(fold(a, window->text)));
+        return;
+    }
+    add_arg(s, db_time(window->time));
+    add_arg(s, db_time(window->time));
+    add_arg(s, db_uuid(window->id));
+}
+
+static struct problem *read_page(struct db *db, struct arena *a, const struct page_window *window,
                                  struct search *s, void (*each)(void *context, const void *user),
                                  void *context)
 {
@@ -454,29 +498,34 @@ static struct problem *read_page(struct db *db, struct arena *a, const struct us
                                             "LIMIT ? OFFSET ?",
                                          s->from, s->where, s->order),
                             &user_record};
-    add_arg(s, db_integer(query->limit));
-    add_arg(s, db_integer(page_offset(query->page, query->limit)));
+    add_arg(s, db_integer(window->limit));
+    add_arg(s, db_integer(window->offset));
     return db_each(db, a, &sql, (struct db_args){s->args, s->count}, each, context);
 }
 
 struct problem *user_page(struct db *db, struct arena *a, const struct user_query *query,
-                          field_set given, void (*each)(void *context, const void *user),
-                          void *context, struct page_total *ret_total)
+                          field_set given, const struct page_window *window,
+                          void (*each)(void *context, const void *user), void *context,
+                          struct page_total *ret_total)
 {
     bool by_role = given & FIELD_AT(&user_query_record, struct user_query, role);
     bool searches = query->q.len > 0;
-    struct search s = {.from = index_of(query, by_role), .where = "", .order = order_of(query->sort)};
+    struct search s = {
+        .from = index_of(query, by_role), .where = "", .order = order_of(query->sort)};
     struct page_total total = {0};
     struct problem *p = searches ? plan_search(db, a, query, &s) : NULL;
     if (p)
         return p;
     if (by_role) {
-        s.where = arena_printf(a, "%s%s role = ?", s.where, *s.where ? " AND" : " WHERE");
+        s.where = and_where(a, s.where, "role = ?");
         add_arg(&s, db_text(text_of(role_words[query->role])));
     }
-    p = searches ? count_matches(db, a, &s, &total) : count_all(db, a, query, by_role, &total);
+    if (window->after)
+        begin_after(a, &s, query->sort, window);
+    else
+        p = searches ? count_matches(db, a, &s, &total) : count_all(db, a, query, by_role, &total);
     if (!p)
-        p = read_page(db, a, query, &s, each, context);
+        p = read_page(db, a, window, &s, each, context);
     if (!p)
         *ret_total = total;
     return p;
@@ -493,9 +542,10 @@ static const struct sql set_index = {
     "UPDATE users SET first_name_folded = ?, search_grams = ? WHERE id = ?", NULL};
 static const struct sql lock_counts = {"SELECT n FROM user_counts FOR UPDATE", &counted_record};
 static const struct sql clear_counts = {"UPDATE user_counts SET n = 0", NULL};
+/* Roles are compared by number: as text they have the collations of two tables. */
 static const struct sql recount = {
     "UPDATE user_counts JOIN (SELECT role, COUNT(*) AS n FROM users GROUP BY role) AS counted "
-    "ON counted.role = user_counts.role SET user_counts.n = counted.n WHERE slot = 0",
+    "ON counted.role + 0 = user_counts.role + 0 SET user_counts.n = counted.n WHERE slot = 0",
     NULL};
 
 struct batch {

@@ -21,6 +21,7 @@ struct user {
     bool is_active;
     struct instant created_at;
     struct instant updated_at;
+    int64_t version;        /* rises with every change */
     struct uuid session_id; /* of the caller's token; only where it is asked for */
 };
 
@@ -33,17 +34,24 @@ enum user_sort {
 
 struct user_query {
     int64_t page, limit;
+    struct text cursor;
     struct text q;
     unsigned role; /* enum role */
     unsigned sort; /* enum user_sort */
 };
 
+#define EMAIL_MAX 254 /* characters */
+
+extern const struct format email_format, new_password_format;
+extern const struct rule new_password_rule;
 extern const struct record user_record;         /* as an admin makes and anyone reads them */
 extern const struct record registration_record; /* a struct user, as one makes oneself */
 extern const struct record credentials_record;  /* a struct user, as one logs in */
 extern const struct record user_query_record;
 extern const struct problem_type problem_user_not_found, problem_email_exists,
     problem_invalid_email, problem_last_admin;
+
+bool user_is_active_admin(const struct user *user);
 
 /** Store `user` and count it. EMAIL_EXISTS when somebody has the address. In a transaction. */
 struct problem *user_insert(struct db *db, struct arena *a, const struct user *user) MUST_USE;
@@ -64,23 +72,30 @@ struct problem *user_lock(struct db *db, struct arena *a, struct uuid id,
 struct problem *user_find_by_email(struct db *db, struct arena *a, struct text email,
                                    struct user *ret, bool *ret_found) MUST_USE;
 
+/** As user_find(), with the password's hash. */
+struct problem *user_find_with_hash(struct db *db, struct arena *a, struct uuid id,
+                                    struct user *ret) MUST_USE;
+
 /** Find the user, and whether `session` is one of theirs that lives at `now`, in one statement. */
 struct problem *user_find_with_session(struct db *db, struct arena *a, struct uuid id,
                                        struct uuid session, struct instant now, struct user *ret,
                                        bool *ret_found, bool *ret_session_lives) MUST_USE;
 
-/** Call `each(context, user)` for the users of one page. `given` tells which of the query's
- *  members count. */
+/** Call `each(context, user)` for the users in `window`, and tell how many there are in all
+ *  unless it begins behind a row. `given` tells which of the query's members count. */
 struct problem *user_page(struct db *db, struct arena *a, const struct user_query *query,
-                          field_set given, void (*each)(void *context, const void *user),
-                          void *context, struct page_total *ret_total) MUST_USE;
+                          field_set given, const struct page_window *window,
+                          void (*each)(void *context, const void *user), void *context,
+                          struct page_total *ret_total) MUST_USE;
 
 /** Store the e-mail, names, role and activity of `user`, whose row is `before`. In a transaction. */
 struct problem *user_update(struct db *db, struct arena *a, const struct user *before,
                             const struct user *user) MUST_USE;
 
-struct problem *user_set_password_hash(struct db *db, struct arena *a, struct uuid id,
-                                       const char *hash, struct instant now) MUST_USE;
+/** Put another hash in the place of `before`; `*ret_done` is false when that is not there any
+ *  more. What is shown of the user stays as it is. */
+struct problem *user_replace_hash(struct db *db, struct arena *a, struct uuid id,
+                                  struct text before, struct text hash, bool *ret_done) MUST_USE;
 
 /** Delete `user` with posts and sessions, and count them out. In a transaction that holds it locked. */
 struct problem *user_delete(struct db *db, struct arena *a, const struct user *user) MUST_USE;

@@ -8,6 +8,7 @@ CREATE TABLE IF NOT EXISTS posts (
     published BOOLEAN NOT NULL DEFAULT FALSE,
     created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
     updated_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+    version BIGINT NOT NULL DEFAULT 1,
     PRIMARY KEY (id),
     CONSTRAINT fk_posts_author FOREIGN KEY (author_id) REFERENCES users (id) ON DELETE CASCADE,
     -- One for each way a list is sorted, so that a page costs what it shows.

@@ -1,9 +1,12 @@
 #include "loopback.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "common/config.h"
 #include "common/openapi.h"
@@ -20,7 +23,7 @@ struct instant the_time;
 static struct settings settings;
 static const struct described *document; /* of the app under test */
 
-static void must(const struct problem *p)
+void must(const struct problem *p)
 {
     if (p)
         ck_abort_msg("%s", p->cause ? p->cause : p->message);
@@ -28,9 +31,9 @@ static void must(const struct problem *p)
 
 static struct problem *empty_tables(void)
 {
-    static const char *const statements[] = {
-        "DELETE FROM users", "DELETE FROM post_counts", "UPDATE post_totals SET n = 0",
-        "UPDATE user_counts SET n = 0"};
+    static const char *const statements[] = {"DELETE FROM users", "DELETE FROM post_counts",
+                                             "UPDATE post_totals SET n = 0",
+                                             "UPDATE user_counts SET n = 0"};
     struct problem *p = NULL;
     for (size_t i = 0; !p && i < sizeof statements / sizeof *statements; i++)
         p = db_run(the_app->db, the_arena, statements[i]);
@@ -41,14 +44,15 @@ void loopback_open(void)
 {
     const char *url = getenv("DATABASE_URL");
     ck_assert_msg(url != NULL, "run this inside tests/with-mariadb");
-    char *environment[] = {"JWT_SECRET_KEY=kQ3vT8mZr1Yx6Lw9Pc2Nd5Hb7Jg4Fs0A", "LOG_REQUESTS=false",
-                           NULL, NULL};
+    char *environment[4] = {NULL};
     const char *origins[64];
     the_arena = arena_open((size_t)1024 * 1024 * 1024);
     the_time = instant_now();
     memset(&settings, 0, sizeof settings);
     memset(origins, 0, sizeof origins);
-    environment[2] = arena_printf(the_arena, "DATABASE_URL=%s", url);
+    environment[0] = arena_strdup(the_arena, "JWT_SECRET_KEY=" SECRET_KEY);
+    environment[1] = arena_strdup(the_arena, "LOG_REQUESTS=false");
+    environment[2] = say("DATABASE_URL=%s", url);
     must(config_load(the_arena, &settings_record, (struct config_flags){0}, environment, NULL,
                      &settings, origins));
     must(app_open(the_arena, &settings, &the_app));
@@ -61,6 +65,29 @@ void loopback_close(void)
     app_close(the_app);
     document = NULL;
     arena_close(the_arena);
+}
+
+void loopback_again(void)
+{
+    must(app_open(the_arena, &settings, &the_app));
+}
+
+pid_t run_aside(void (*body)(void *context), void *context)
+{
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid > 0)
+        return pid;
+    loopback_again(); /* the connection that came along is the parent's */
+    body(context);
+    _exit(EXIT_SUCCESS);
+}
+
+void wait_for(pid_t pid)
+{
+    int status = -1;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_msg(status == 0, "a process that ran aside ended with status %d", status);
 }
 
 static char *const *params_of(const struct call *call)
@@ -87,7 +114,7 @@ static char *const *params_of(const struct call *call)
 }
 
 /* Every reply that a test sees is one that the API's own document describes. */
-static void check_described(const struct call *call, const struct reply *reply)
+static void check_described(const struct call *call, const struct answer *answer)
 {
     if (!document) {
         struct buf text;
@@ -99,17 +126,17 @@ static void check_described(const struct call *call, const struct reply *reply)
         ck_assert_msg(document != NULL, "the OpenAPI document is no JSON");
     }
     const struct seen seen = {call->method ? call->method : "GET", call->path ? call->path : "/",
-                              reply->status, reply->headers, reply->text};
+                              answer->status, answer->headers, answer->text};
     const char *wrong = described_fault(document, the_arena, &seen);
     ck_assert_msg(wrong == NULL, "%s", wrong);
 }
 
-struct reply loopback_ask(const struct call *call)
+struct answer loopback_ask(const struct call *call)
 {
     struct request rq;
     struct response rs;
     struct buf head;
-    struct reply reply;
+    struct answer answer;
     request_from_params(&rq, the_arena, params_of(call), "/api", the_time);
     if (call->body) {
         rq.body = text_of(call->body);
@@ -119,22 +146,80 @@ struct reply loopback_ask(const struct call *call)
     buf_init(&head, (size_t)64 * 1024);
     app_handle(the_app, &rq, &rs);
     response_head(&rs, &rq, &head);
-    reply.status = rs.status;
-    reply.headers = arena_copy(the_arena, head.data, head.len);
-    reply.text = arena_copy(the_arena, rs.body.data ? rs.body.data : "", rs.body.len);
-    reply.body = NULL;
-    if (json_parse(the_arena, reply.text, rs.body.len, &reply.body))
-        reply.body = NULL;
+    answer.status = rs.status;
+    answer.headers = arena_copy(the_arena, head.data, head.len);
+    answer.text = arena_copy(the_arena, rs.body.data ? rs.body.data : "", rs.body.len);
+    answer.body = NULL;
+    if (json_parse(the_arena, answer.text, rs.body.len, &answer.body))
+        answer.body = NULL;
     buf_release(&head);
     response_release(&rs);
-    check_described(call, &reply);
-    return reply;
+    check_described(call, &answer);
+    return answer;
 }
 
-const char *reply_header(struct reply reply, const char *name)
+static struct answer call_path(const char *method, const char *token, const char *format,
+                               va_list args) PRINTF_LIKE(3, 0);
+
+static struct answer call_path(const char *method, const char *token, const char *format,
+                               va_list args)
+{
+    return ask(.method = method, .path = arena_vprintf(the_arena, format, args), .token = token);
+}
+
+struct answer get(const char *token, const char *path, ...)
+{
+    va_list args;
+    va_start(args, path);
+    struct answer answer = call_path("GET", token, path, args);
+    va_end(args);
+    return answer;
+}
+
+struct answer drop(const char *token, const char *path, ...)
+{
+    va_list args;
+    va_start(args, path);
+    struct answer answer = call_path("DELETE", token, path, args);
+    va_end(args);
+    return answer;
+}
+
+struct answer post(const char *token, const char *path, const char *body)
+{
+    return ask(.method = "POST", .path = path, .token = token, .body = body);
+}
+
+struct answer patch(const char *token, const char *path, const char *body)
+{
+    return ask(.method = "PATCH", .path = path, .token = token, .body = body);
+}
+
+const char *object(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *text = arena_vprintf(the_arena, format, args);
+    va_end(args);
+    for (char *at = text; *at; at++)
+        if (*at == '\'')
+            *at = '"';
+    return text;
+}
+
+const char *repeat(const char *what, size_t times)
+{
+    size_t len = strlen(what);
+    char *text = arena_array(the_arena, times + 1, len);
+    for (size_t i = 0; i < times; i++)
+        memcpy(text + i * len, what, len);
+    return text;
+}
+
+const char *answer_header(struct answer answer, const char *name)
 {
     size_t len = strlen(name);
-    for (const char *line = reply.headers; *line; line = strstr(line, "\r\n") + 2)
+    for (const char *line = answer.headers; *line; line = strstr(line, "\r\n") + 2)
         if (strncasecmp(line, name, len) == 0 && strncmp(line + len, ": ", 2) == 0)
             return arena_copy(the_arena, line + len + 2, strcspn(line + len + 2, "\r"));
     return NULL;
@@ -147,9 +232,9 @@ static const struct json *step(const struct json *node, const char *name, size_t
     return node ? json_get(node, arena_copy(the_arena, name, len)) : NULL;
 }
 
-static const struct json *follow(struct reply reply, const char *path)
+static const struct json *follow(struct answer answer, const char *path)
 {
-    const struct json *node = reply.body;
+    const struct json *node = answer.body;
     while (*path) {
         size_t len = strcspn(path, ".");
         node = step(node, path, len);
@@ -158,32 +243,88 @@ static const struct json *follow(struct reply reply, const char *path)
     return node;
 }
 
-bool reply_has(struct reply reply, const char *path)
+bool answer_has(struct answer answer, const char *path)
 {
-    return follow(reply, path) != NULL;
+    return follow(answer, path) != NULL;
 }
 
-const struct json *reply_node(struct reply reply, const char *path)
+const struct json *answer_node(struct answer answer, const char *path)
 {
-    const struct json *node = follow(reply, path);
-    ck_assert_msg(node != NULL, "nothing at %s in: %s", path, reply.text);
+    const struct json *node = follow(answer, path);
+    ck_assert_msg(node != NULL, "nothing at %s in: %s", path, answer.text);
     return node;
 }
 
-const char *reply_text(struct reply reply, const char *path)
+const char *answer_text(struct answer answer, const char *path)
 {
-    const struct json *node = reply_node(reply, path);
-    ck_assert_msg(json_type(node) == JSON_TEXT, "no text at %s in: %s", path, reply.text);
+    const struct json *node = answer_node(answer, path);
+    ck_assert_msg(json_type(node) == JSON_TEXT, "no text at %s in: %s", path, answer.text);
     return json_as_text(node).data;
 }
 
-int64_t reply_integer(struct reply reply, const char *path)
+int64_t answer_integer(struct answer answer, const char *path)
 {
     int64_t n;
-    const struct json *node = reply_node(reply, path);
+    const struct json *node = answer_node(answer, path);
     ck_assert_msg(json_type(node) == JSON_NUMBER && json_as_integer(node, &n),
-                  "no integer at %s in: %s", path, reply.text);
+                  "no integer at %s in: %s", path, answer.text);
     return n;
+}
+
+bool answer_boolean(struct answer answer, const char *path)
+{
+    const struct json *node = answer_node(answer, path);
+    ck_assert_msg(json_type(node) == JSON_BOOLEAN, "no boolean at %s in: %s", path, answer.text);
+    return json_as_boolean(node);
+}
+
+bool answer_is_null(struct answer answer, const char *path)
+{
+    return json_type(answer_node(answer, path)) == JSON_NULL;
+}
+
+static const char *text_in(const struct json *object_node, const char *key)
+{
+    struct text t = json_as_text(json_get(object_node, key));
+    return t.data ? t.data : "null";
+}
+
+const char *answer_column(struct answer answer, const char *key)
+{
+    const struct json *data = answer_node(answer, "data"), *row;
+    const char *list = "";
+    for (size_t i = 0; (row = json_item(data, i)); i++)
+        list = say("%s%s%s", list, *list ? " " : "", text_in(row, key));
+    return list;
+}
+
+size_t answer_count(struct answer answer)
+{
+    size_t n = 0;
+    while (json_item(answer_node(answer, "data"), n))
+        n++;
+    return n;
+}
+
+const char *answer_faults(struct answer answer)
+{
+    const struct json *details = follow(answer, "details"), *fault;
+    const char *list = "";
+    for (size_t i = 0; details && (fault = json_item(details, i)); i++) {
+        list = say("%s%s%s %s", list, *list ? ", " : "", text_in(fault, "field"),
+                   text_in(fault, "code"));
+        ck_assert_msg(json_as_text(json_get(fault, "message")).len > 0, "%s", answer.text);
+    }
+    return list;
+}
+
+const char *answer_missing(struct answer answer)
+{
+    const struct json *missing = follow(answer, "missing_fields"), *name;
+    const char *list = "";
+    for (size_t i = 0; missing && (name = json_item(missing, i)); i++)
+        list = say("%s%s%s", list, *list ? " " : "", json_as_text(name).data);
+    return list;
 }
 
 /* A hash takes its time: one serves for all users of a program. */
@@ -220,11 +361,10 @@ const char *make_user(const char *email, unsigned role)
 
 const char *log_in(const char *email)
 {
-    struct reply reply = ask(.method = "POST", .path = "/auth/login",
-                             .body = arena_printf(the_arena, "{\"email\":\"%s\",\"password\":\"%s\"}",
-                                                  email, PASSWORD));
-    ck_status(reply, 200);
-    return reply_text(reply, "access_token");
+    struct answer answer =
+        post(NULL, "/auth/login", object("{'email':'%s','password':'%s'}", email, PASSWORD));
+    ck_status(answer, 200);
+    return answer_text(answer, "access_token");
 }
 
 const char *write_post(const char *token, const char *title, const char *content, bool published)
@@ -240,9 +380,9 @@ const char *write_post(const char *token, const char *title, const char *content
     json_object_end(&body);
     const char *text = arena_copy(the_arena, body.data, body.len);
     buf_release(&body);
-    struct reply reply = ask(.method = "POST", .path = "/posts", .token = token, .body = text);
-    ck_status(reply, 201);
-    return reply_text(reply, "post.id");
+    struct answer answer = post(token, "/posts", text);
+    ck_status(answer, 201);
+    return answer_text(answer, "post.id");
 }
 
 void run_sql(const char *text)

@@ -2,18 +2,21 @@
 #pragma once
 
 #include <check.h>
+#include <sys/types.h>
 
 #include "common/json.h"
 #include "fcgi-app/app.h"
 
 #define PASSWORD "a long enough one"
+#define SECRET_KEY "kQ3vT8mZr1Yx6Lw9Pc2Nd5Hb7Jg4Fs0A"
+#define NOBODY_ID "01890a5d-ac96-774b-bcce-b302099a8057" /* which nothing has */
 
 /* What came back for the last call. */
-struct reply {
+struct answer {
     int status;
-    const char *headers;       /* all lines, CR LF at the ends */
-    const char *text;          /* the body */
-    const struct json *body;   /* parsed, NULL when it is no JSON object */
+    const char *headers;     /* all lines, CR LF at the ends */
+    const char *text;        /* the body */
+    const struct json *body; /* parsed, NULL when it is no JSON object */
 };
 
 /* One call. Members that are left out are absent in the request. */
@@ -22,8 +25,8 @@ struct call {
     const char *path;   /* behind /api, with its query string */
     const char *token;  /* for Authorization: Bearer */
     const char *body;
-    const char *type;   /* of the body; NULL: application/json where there is a body */
-    const char *param;  /* one more CGI variable, NAME=value */
+    const char *type;  /* of the body; NULL: application/json where there is a body */
+    const char *param; /* one more CGI variable, NAME=value */
 };
 
 /** Migrate the database of $DATABASE_URL and empty its tables; open an app on it. To be used
@@ -38,18 +41,43 @@ extern struct arena *the_arena;
 /** The time that requests begin; moves only by hand. */
 extern struct instant the_time;
 
-/** Send one call: `ask(.path = "/posts", .token = t)`. The reply lives until loopback_close(). */
+/** Send one call: `ask(.path = "/posts", .token = t)`. The answer lives until loopback_close(). */
 #define ask(...) loopback_ask(&(const struct call){__VA_ARGS__})
-struct reply loopback_ask(const struct call *call);
+struct answer loopback_ask(const struct call *call);
+
+/** The common calls; paths are format strings, and NULL for a token leaves it out. */
+struct answer get(const char *token, const char *path, ...) PRINTF_LIKE(2, 3);
+struct answer drop(const char *token, const char *path, ...) PRINTF_LIKE(2, 3);
+struct answer post(const char *token, const char *path, const char *body);
+struct answer patch(const char *token, const char *path, const char *body);
+
+/** Print into the_arena. */
+#define say(...) arena_printf(the_arena, __VA_ARGS__)
+
+/** The same, for JSON: every ' becomes a ". */
+const char *object(const char *format, ...) PRINTF_LIKE(1, 2);
+
+/** `what`, so many times. */
+const char *repeat(const char *what, size_t times);
 
 /** The value of a response header, or NULL. */
-const char *reply_header(struct reply reply, const char *name);
+const char *answer_header(struct answer answer, const char *name);
 
 /** Follow `a.b.0.c` into the body; fails the test when there is nothing. */
-const struct json *reply_node(struct reply reply, const char *path);
-const char *reply_text(struct reply reply, const char *path);
-int64_t reply_integer(struct reply reply, const char *path);
-bool reply_has(struct reply reply, const char *path);
+const struct json *answer_node(struct answer answer, const char *path);
+const char *answer_text(struct answer answer, const char *path);
+int64_t answer_integer(struct answer answer, const char *path);
+bool answer_boolean(struct answer answer, const char *path);
+bool answer_is_null(struct answer answer, const char *path);
+bool answer_has(struct answer answer, const char *path);
+
+/** Of a list: how many rows, and the text that each has at `key`, in order, with spaces between. */
+size_t answer_count(struct answer answer);
+const char *answer_column(struct answer answer, const char *key);
+
+/** `details` as "email format, password too_short", and `missing_fields` as "email password". */
+const char *answer_faults(struct answer answer);
+const char *answer_missing(struct answer answer);
 
 /** Make a user straight in the database; the password is PASSWORD. Returns the id's text. */
 const char *make_user(const char *email, unsigned role);
@@ -60,28 +88,39 @@ const char *log_in(const char *email);
 /** Write a post by API and return its id's text. */
 const char *write_post(const char *token, const char *title, const char *content, bool published);
 
-/** Run constant SQL on the test's database. */
+/** Run `body` in a process and with a connection of its own; wait_for() asserts that it ended
+ *  well. */
+pid_t run_aside(void (*body)(void *context), void *context);
+void wait_for(pid_t pid);
+
+/** Give the_app another connection, for a process that was forked. */
+void loopback_again(void);
+
+/** Fail the test if there is a problem. */
+void must(const struct problem *p);
+
+/** Run SQL on the test's database. */
 void run_sql(const char *text);
 
 /** The number that a query answers with, in a column called n. */
 int64_t ask_number(const char *text);
 
 /** Assert status, the words `error` and `code`, and that the form of a problem is whole. */
-#define ck_problem(reply, status_, error_, code_)                                                  \
+#define ck_problem(got_, status_, error_, code_)                                                   \
     do {                                                                                           \
-        struct reply seen_ = (reply);                                                              \
+        struct answer seen_ = (got_);                                                              \
         ck_assert_msg(seen_.status == (status_), "status %d instead of %d: %s", seen_.status,      \
                       (status_), seen_.text);                                                      \
-        ck_assert_str_eq(reply_text(seen_, "error"), error_);                                      \
-        ck_assert_str_eq(reply_text(seen_, "code"), code_);                                        \
-        ck_assert_int_gt((int)strlen(reply_text(seen_, "message")), 0);                            \
-        ck_assert_str_eq(reply_text(seen_, "request_id"), reply_header(seen_, "X-Request-Id"));    \
+        ck_assert_str_eq(answer_text(seen_, "error"), error_);                                     \
+        ck_assert_str_eq(answer_text(seen_, "code"), code_);                                       \
+        ck_assert_int_gt((int)strlen(answer_text(seen_, "message")), 0);                           \
+        ck_assert_str_eq(answer_text(seen_, "request_id"), answer_header(seen_, "X-Request-Id"));  \
     } while (0)
 
-/** Assert the status of a reply, showing its body. */
-#define ck_status(reply, status_)                                                                  \
+/** Assert the status of a answer, showing its body. */
+#define ck_status(got_, status_)                                                                   \
     do {                                                                                           \
-        struct reply seen_ = (reply);                                                              \
+        struct answer seen_ = (got_);                                                              \
         ck_assert_msg(seen_.status == (status_), "status %d instead of %d: %s", seen_.status,      \
                       (status_), seen_.text);                                                      \
     } while (0)

@@ -126,6 +126,8 @@
             const headers = {};
             const body = form.querySelector("[data-in=body]");
             if (body) headers["Content-Type"] = body.dataset.type;
+            for (const input of form.querySelectorAll("[data-in=header]"))
+                if (input.value !== "") headers[input.name] = input.value;
             if (token && form.dataset.token === "yes") headers.Authorization = "Bearer " + token;
             const { response, text, took } = await call(
                 form.dataset.method, pathOf(form), headers, body ? body.value : undefined);

@@ -1,0 +1,146 @@
+#include "db_url.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "problem.h"
+
+/* End `s` at the first `c` and return what follows; NULL when there is none. */
+static char *cut(char *s, char c)
+{
+    char *at = s ? strchr(s, c) : NULL;
+    if (at)
+        *at++ = '\0';
+    return at;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Undo percent-encoding (RFC 3986 section 2.1) in place; false when it is not well-formed. */
+static bool decode(char *s)
+{
+    char *to = s;
+    for (; *s; s++) {
+        if (*s != '%') {
+            *to++ = *s;
+            continue;
+        }
+        int high = hex_value(s[1]);
+        int low = high < 0 ? -1 : hex_value(s[2]);
+        if (low < 0 || high + low == 0)
+            return false;
+        *to++ = (char)(high << 4 | low);
+        s += 2;
+    }
+    *to = '\0';
+    return true;
+}
+
+static const char *parse_query(struct db_url *url, char *query)
+{
+    for (char *next; query; query = next) {
+        next = cut(query, '&');
+        char *value = cut(query, '=');
+        if (strcmp(query, "socket") != 0)
+            return "the only parameter it may have is socket";
+        if (!value || !*value || !decode(value))
+            return "socket is not a path";
+        url->socket = value;
+    }
+    return NULL;
+}
+
+static const char *parse_host(struct db_url *url, char *s)
+{
+    char *port;
+    struct db_host *host = &url->hosts[url->host_count++];
+    if (*s == '[') { /* IPv6 */
+        char *behind = cut(s++, ']');
+        if (!behind || (*behind && *behind != ':'))
+            return "a host is malformed";
+        port = *behind ? behind + 1 : NULL;
+    } else {
+        port = cut(s, ':');
+    }
+    if (!decode(s))
+        return "a host is malformed";
+    if (!*s && !url->socket)
+        return "the host is missing";
+    host->name = *s ? s : "localhost";
+    if (!port)
+        return NULL;
+    char *end;
+    unsigned long n = strtoul(port, &end, 10);
+    if (!isdigit((unsigned char)*port) || *end || n < 1 || n > 65535)
+        return "a port is not a number from 1 to 65535";
+    host->port = (unsigned)n;
+    return NULL;
+}
+
+static const char *parse_hosts(struct db_url *url, char *list)
+{
+    size_t count = 1;
+    for (const char *s = list; *s; s++)
+        count += *s == ',';
+    url->hosts = calloc(count, sizeof *url->hosts);
+    const char *wrong = url->hosts ? NULL : "there is no memory for it";
+    for (char *next; list && !wrong; list = next) {
+        next = cut(list, ',');
+        wrong = parse_host(url, list);
+    }
+    return wrong;
+}
+
+/* Cut `text` up and point into it from `url`; what is wrong with it, or NULL. */
+static const char *parse(struct db_url *url, char *text)
+{
+    static const char scheme[] = "mysql://";
+    if (strncmp(text, scheme, strlen(scheme)) != 0)
+        return "it does not begin with mysql://";
+    char *user = text + strlen(scheme);
+    char *name = cut(user, '/');
+    char *query = cut(name, '?');
+    char *hosts = strrchr(user, '@');
+    if (!hosts)
+        return "the user is missing";
+    *hosts++ = '\0';
+    char *password = cut(user, ':');
+    if (!*user || !decode(user) || (password && !decode(password)))
+        return "the user or the password is malformed";
+    if (!name || !*name || !decode(name))
+        return "the name of the database is missing or malformed";
+    url->user = user;
+    url->password = password;
+    url->name = name;
+    const char *wrong = parse_query(url, query);
+    return wrong ? wrong : parse_hosts(url, hosts);
+}
+
+struct problem *db_url_read(struct arena *a, const char *text, struct db_url *ret)
+{
+    struct db_url url = {.parts = strdup(text), .parts_size = strlen(text)};
+    const char *wrong = url.parts ? parse(&url, url.parts) : "there is no memory for it";
+    if (wrong) {
+        db_url_release(&url);
+        return problem_because(a, &problem_internal, "the database URL is not usable: %s", wrong);
+    }
+    *ret = url;
+    return NULL;
+}
+
+void db_url_release(struct db_url *url)
+{
+    if (url->parts)
+        wipe(url->parts, url->parts_size); /* the password */
+    free(url->parts);
+    free(url->hosts);
+    *url = (struct db_url){0};
+}

@@ -1,0 +1,118 @@
+#include "idempotency.h"
+
+#include <string.h>
+
+#include "db.h"
+#include "field.h"
+#include "http.h"
+#include "problem.h"
+
+struct stored {
+    struct text fingerprint;
+    int64_t status;
+    struct text headers;
+    struct text body;
+    struct instant expires_at;
+};
+
+static const struct field stored_fields[] = {
+    FIELD(struct stored, fingerprint, .doc = "An HMAC of the body."),
+    FIELD(struct stored, status, .doc = "What was answered; 0 while it is not."),
+    FIELD(struct stored, headers, .doc = "Whole lines."),
+    FIELD(struct stored, body, .doc = "As it went out."),
+    FIELD(struct stored, expires_at, .doc = "When the key may be used anew."),
+};
+
+static const struct record stored_record =
+    RECORD("StoredReply", struct stored, stored_fields, .rule = NULL);
+
+/* A key that is over counts as none. */
+static const struct sql forget = {
+    "DELETE FROM idempotency_keys WHERE id = ? AND expires_at <= ?", NULL};
+static const struct sql claim = {
+    "INSERT IGNORE INTO idempotency_keys (id, fingerprint, expires_at) VALUES (?, ?, ?)", NULL};
+static const struct sql find = {
+    "SELECT fingerprint, status, headers, body, expires_at FROM idempotency_keys WHERE id = ? "
+    "FOR UPDATE",
+    &stored_record};
+static const struct sql store = {
+    "UPDATE idempotency_keys SET status = ?, headers = ?, body = ? WHERE id = ?", NULL};
+static const struct sql purge = {
+    "DELETE FROM idempotency_keys WHERE expires_at <= ? ORDER BY expires_at LIMIT 20", NULL};
+
+static bool same_body(const struct idempotency *key, struct text fingerprint)
+{
+    for (size_t i = 0; i < key->fingerprint_count; i++)
+        if (fingerprint.len == 32 && memcmp(fingerprint.data, key->fingerprints[i], 32) == 0)
+            return true;
+    return false;
+}
+
+static void replay(const struct stored *stored, struct response *rs)
+{
+    response_reset(rs);
+    rs->status = (int)stored->status;
+    buf_add(&rs->headers, stored->headers.data, stored->headers.len);
+    buf_add(&rs->body, stored->body.data, stored->body.len);
+}
+
+static struct db_arg id_of(const struct idempotency *key)
+{
+    return db_bytes(key->id, sizeof key->id);
+}
+
+static struct problem *read_earlier(struct db *db, struct arena *a, const struct idempotency *key,
+                                    struct response *rs)
+{
+    struct stored stored = {0};
+    bool found;
+    struct problem *p = db_find(db, a, &find, DB_ARGS(id_of(key)), &stored, &found);
+    if (p)
+        return p;
+    if (!found || !stored.status) /* its owner gave it up between our two statements */
+        return problem(a, &problem_idempotency_busy, NULL);
+    if (!same_body(key, stored.fingerprint))
+        return problem(a, &problem_idempotency_mismatch, NULL);
+    replay(&stored, rs);
+    response_header(rs, "Idempotency-Replayed", "true");
+    return NULL;
+}
+
+/* The unique key makes rivals wait for the first one's commit; db.c's lock_wait_timeout says
+ * how long. A wait that was too long is not tried again: the client asks later. */
+static struct problem *or_busy(struct arena *a, struct problem *p)
+{
+    return db_is_lock_timeout(p) ? problem(a, &problem_idempotency_busy, NULL) : p;
+}
+
+struct problem *idempotency_begin(struct db *db, struct arena *a, const struct idempotency *key,
+                                  struct instant now, struct response *rs, bool *ret_replayed)
+{
+    uint64_t claimed = 0;
+    struct problem *p = db_execute(db, a, &forget, DB_ARGS(id_of(key), db_time(now)), NULL);
+    if (!p)
+        p = db_execute(db, a, &claim,
+                       DB_ARGS(id_of(key), db_bytes(key->fingerprints[0], 32),
+                               db_time(instant_plus_s(now, IDEMPOTENCY_TTL_S))),
+                       &claimed);
+    if (!p && !claimed)
+        p = read_earlier(db, a, key, rs);
+    if (!p)
+        *ret_replayed = !claimed;
+    return or_busy(a, p);
+}
+
+struct problem *idempotency_finish(struct db *db, struct arena *a, const struct idempotency *key,
+                                   const struct response *rs)
+{
+    const struct text headers = {rs->headers.data ? rs->headers.data : "", rs->headers.len};
+    const struct text body = {rs->body.data ? rs->body.data : "", rs->body.len};
+    return db_execute(
+        db, a, &store,
+        DB_ARGS(db_integer(rs->status), db_text(headers), db_text(body), id_of(key)), NULL);
+}
+
+struct problem *idempotency_purge(struct db *db, struct arena *a, struct instant now)
+{
+    return db_execute(db, a, &purge, DB_ARGS(db_time(now)), NULL);
+}

@@ -1,0 +1,39 @@
+/* idempotency.h -- the answer of a write kept with the write, for whoever sends it again. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "arena.h"
+#include "instant.h"
+
+struct db;
+struct problem;
+struct response;
+
+#define IDEMPOTENCY_TTL_S (24 * 60 * 60)
+
+/* One request that has a key. */
+struct idempotency {
+    unsigned char id[32];                  /* of caller, operation and key */
+    unsigned char (*fingerprints)[32];     /* of the body: one for each key of the server */
+    size_t fingerprint_count;              /* the first is stored */
+};
+
+/**
+ * Claim the key for this transaction, or find what it was answered with before.
+ *
+ * `*ret_replayed` is set, and `rs` filled, when the same request was done within the last 24
+ * hours. A rival that is under way is waited for. IDEMPOTENCY_MISMATCH when the body is another,
+ * IDEMPOTENCY_BUSY when the rival takes longer than a lock may. Inside a transaction, before its write.
+ */
+struct problem *idempotency_begin(struct db *db, struct arena *a, const struct idempotency *key,
+                                  struct instant now, struct response *rs,
+                                  bool *ret_replayed) MUST_USE;
+
+/** Store the finished success in `rs` under the key. Before the transaction ends. */
+struct problem *idempotency_finish(struct db *db, struct arena *a, const struct idempotency *key,
+                                   const struct response *rs) MUST_USE;
+
+/** Delete a few keys that are over. */
+struct problem *idempotency_purge(struct db *db, struct arena *a, struct instant now) MUST_USE;

@@ -1,0 +1,316 @@
+/* What one does with one's password: change it or the e-mail, leave, ask for a new one. */
+#include "app.h"
+#include "routes.h"
+
+#include <string.h>
+
+#include "common/log.h"
+#include "common/mail.h"
+#include "common/password.h"
+#include "common/problem.h"
+#include "reset_model.h"
+#include "session_model.h"
+
+#define RESET_TTL_S (60 * 60)
+#define RESET_BYTES 32
+
+/* The bodies of this file; each table takes its part. The e-mail's rules are the user's. */
+struct change {
+    struct text current_password;
+    struct text new_password;
+    struct text token;
+    struct text email;
+};
+
+#define CURRENT_PASSWORD                                                                           \
+    FIELD(struct change, current_password, .use = FIELD_REQUIRED | FIELD_BYTES, .min = 1,          \
+          .max = 1024, .example = "engine of numbers", .doc = "The password as it is now.")
+#define NEW_PASSWORD                                                                               \
+    FIELD(struct change, new_password, .use = FIELD_REQUIRED, .min = 8, .max = 128,                \
+          .format = &new_password_format, .example = "weaver of patterns",                         \
+          .doc = "Not among the commonest, not the e-mail.")
+
+static const struct field leave_fields[] = {CURRENT_PASSWORD};
+static const struct field password_fields[] = {CURRENT_PASSWORD, NEW_PASSWORD};
+static const struct field email_fields[] = {
+    FIELD(struct change, email, .use = FIELD_REQUIRED, .max = EMAIL_MAX, .format = &email_format,
+          .example = "ada@example.org", .doc = "The new address."),
+    CURRENT_PASSWORD,
+};
+static const struct field forgot_fields[] = {
+    FIELD(struct change, email, .use = FIELD_REQUIRED, .max = EMAIL_MAX, .format = &email_format,
+          .example = "ada@example.org", .doc = "The address of the account."),
+};
+static const struct field reset_fields[] = {
+    FIELD(struct change, token, .use = FIELD_REQUIRED, .min = 1, .max = 100,
+          .doc = "What came by mail; good once, for an hour."),
+    NEW_PASSWORD,
+};
+
+static const struct record leave_record =
+    RECORD("Leaving", struct change, leave_fields, .rule = NULL);
+static const struct record password_record =
+    RECORD("PasswordChange", struct change, password_fields, .rule = NULL);
+static const struct record email_record =
+    RECORD("EmailChange", struct change, email_fields, .rule = NULL);
+static const struct record forgot_record =
+    RECORD("ForgottenPassword", struct change, forgot_fields, .rule = NULL);
+static const struct record reset_record =
+    RECORD("PasswordReset", struct change, reset_fields, .rule = NULL);
+
+/* What is found out before the transaction. */
+struct prepared {
+    struct user user;      /* as it was, with its hash */
+    struct text hash;      /* of the new password */
+    unsigned char token[32]; /* the SHA-256 of a token */
+};
+
+static struct problem *at_fault(struct request *rq, const char *field, enum fault_code code,
+                                const char *message)
+{
+    struct problem *p = problem(rq->arena, &problem_invalid, NULL);
+    problem_add_fault(rq->arena, p, field, code, message);
+    return p;
+}
+
+static struct problem *wrong_password(struct request *rq)
+{
+    return at_fault(rq, "current_password", FAULT_FORMAT, "Is not the current password.");
+}
+
+static struct problem *bad_token(struct request *rq)
+{
+    return at_fault(rq, "token", FAULT_FORMAT, "Is not one that is good; ask for another.");
+}
+
+/* ---- with the current password ---- */
+
+static struct problem *check_current(struct app *app, struct request *rq)
+{
+    const struct change *in = rq->in;
+    struct prepared *prepared = arena_alloc(rq->arena, sizeof *prepared);
+    bool match = false, outdated;
+    struct problem *p =
+        user_find_with_hash(app->db, rq->arena, rq->caller.id, &prepared->user);
+    if (!p)
+        p = password_verify(rq->arena, in->current_password, prepared->user.password_hash.data,
+                            &match, &outdated);
+    if (!p && !match)
+        p = wrong_password(rq);
+    rq->prepared = prepared;
+    return p;
+}
+
+static struct problem *hash_new(struct request *rq)
+{
+    const struct change *in = rq->in;
+    struct prepared *prepared = rq->prepared;
+    const char *hash;
+    const struct user with_new = {.email = prepared->user.email, .password = in->new_password};
+    if (new_password_rule.broken(&with_new))
+        return at_fault(rq, "new_password", new_password_rule.code, new_password_rule.message);
+    struct problem *p = password_hash(rq->arena, in->new_password, &hash);
+    if (!p)
+        prepared->hash = text_of(hash);
+    return p;
+}
+
+static struct problem *prepare_password(struct app *app, struct request *rq)
+{
+    struct problem *p = check_current(app, rq);
+    return p ? p : hash_new(rq);
+}
+
+static struct problem *change_password(struct app *app, struct request *rq, struct response *rs)
+{
+    const struct prepared *prepared = rq->prepared;
+    const struct user *user = &prepared->user;
+    bool done;
+    (void)rs;
+    struct problem *p = user_replace_hash(app->db, rq->arena, user->id, user->password_hash,
+                                          prepared->hash, &done);
+    if (!p && !done)
+        return wrong_password(rq); /* another change was faster */
+    if (!p)
+        p = reset_delete_all(app->db, rq->arena, user->id);
+    return p ? p : session_delete_all(app->db, rq->arena, user->id, rq->caller.session);
+}
+
+/* Is the new hash there? Its salt is random, and so nobody else's change looks like ours. */
+static struct problem *is_changed(struct app *app, struct request *rq, bool *ret_yes)
+{
+    const struct prepared *prepared = rq->prepared;
+    struct user user = {0};
+    bool there = false;
+    struct problem *p = user_is_there(app->db, rq->arena, prepared->user.id, &there); /* locks */
+    if (!p && there)
+        p = user_find_with_hash(app->db, rq->arena, prepared->user.id, &user);
+    if (!p)
+        *ret_yes = there && text_equal(user.password_hash, prepared->hash);
+    return p;
+}
+
+static struct problem *change_email(struct app *app, struct request *rq, struct response *rs)
+{
+    const struct change *in = rq->in;
+    struct user before = {0};
+    struct problem *p = user_lock(app->db, rq->arena, rq->caller.id, &before);
+    if (p)
+        return p;
+    struct user after = before;
+    after.email = in->email;
+    after.updated_at = rq->now;
+    after.version++;
+    p = user_update(app->db, rq->arena, &before, &after);
+    if (p)
+        return p;
+    (void)response_is_known(rs, rq, after.version); /* for its ETag; it is a POST */
+    response_record(rs, "user", &user_record, &after);
+    return NULL;
+}
+
+static struct problem *leave(struct app *app, struct request *rq, struct response *rs)
+{
+    struct user user = {0};
+    bool other_admins;
+    (void)rs;
+    struct problem *p =
+        user_lock_other_admins(app->db, rq->arena, rq->caller.id, &other_admins);
+    if (!p)
+        p = user_lock(app->db, rq->arena, rq->caller.id, &user);
+    if (!p)
+        p = request_check_match(rq, user.version);
+    if (p)
+        return p;
+    if (user_is_active_admin(&user) && !other_admins)
+        return problem(rq->arena, &problem_last_admin, NULL);
+    return user_delete(app->db, rq->arena, &user);
+}
+
+static struct problem *has_left(struct app *app, struct request *rq, bool *ret_yes)
+{
+    bool there;
+    struct problem *p = user_is_there(app->db, rq->arena, rq->caller.id, &there);
+    if (!p)
+        *ret_yes = !there;
+    return p;
+}
+
+/* ---- with a token from a mail ---- */
+
+static bool has_mail(const struct app *app)
+{
+    return app->settings->mail_command.len > 0;
+}
+
+static const char *write_message(const struct app *app, struct arena *a, const struct user *user,
+                                 const char *token)
+{
+    return arena_printf(a,
+                        "From: %s\nTo: %s\nSubject: Your password\nMIME-Version: 1.0\n"
+                        "Content-Type: text/plain; charset=utf-8\nAuto-Submitted: auto-generated\n\n"
+                        "Somebody, probably you, asked for a new password.\n"
+                        "To choose one, use this within an hour:\n\n%s%s\n\n"
+                        "If it was not you, there is nothing to do: your password stays.\n",
+                        app->settings->mail_from.data, user->email.data,
+                        app->settings->reset_url.data, token);
+}
+
+static struct problem *send_token(struct app *app, struct request *rq, const struct user *user)
+{
+    unsigned char secret[RESET_BYTES], hash[32];
+    random_bytes(secret, sizeof secret);
+    const char *token = base64url(rq->arena, secret, sizeof secret);
+    sha256(token, strlen(token), hash);
+    struct problem *p = reset_insert(app->db, rq->arena, hash, user->id,
+                                     instant_plus_s(rq->now, RESET_TTL_S));
+    return p ? p
+             : mail_send(rq->arena, app->settings->mail_command.data,
+                         write_message(app, rq->arena, user, token));
+}
+
+/* When the answer is out: so its time does not tell whether the address is known. */
+static void look_up_and_send(void *context, struct request *rq)
+{
+    struct app *app = context;
+    const struct change *in = rq->in;
+    struct user user = {0};
+    bool found;
+    struct problem *p = user_find_by_email(app->db, rq->arena, in->email, &user, &found);
+    if (!p && found && user.is_active)
+        p = send_token(app, rq, &user);
+    if (p)
+        LOG(LOG_LEVEL_ERROR, log_event("mail_failed"), log_text("request_id", rq->id),
+            log_text("cause", p->cause));
+    app_purge(app, rq);
+}
+
+static struct problem *forgot(struct app *app, struct request *rq, struct response *rs)
+{
+    (void)app, (void)rq;
+    rs->after = look_up_and_send;
+    return NULL;
+}
+
+static struct problem *prepare_reset(struct app *app, struct request *rq)
+{
+    const struct change *in = rq->in;
+    struct prepared *prepared = arena_alloc(rq->arena, sizeof *prepared);
+    bool found;
+    sha256(in->token.data, in->token.len, prepared->token);
+    rq->prepared = prepared;
+    struct problem *p = reset_find(app->db, rq->arena, prepared->token, rq->now, &prepared->user,
+                                   &found);
+    if (p)
+        return p;
+    return found ? hash_new(rq) : bad_token(rq);
+}
+
+static struct problem *reset(struct app *app, struct request *rq, struct response *rs)
+{
+    const struct prepared *prepared = rq->prepared;
+    struct user user = {0};
+    bool used, done;
+    (void)rs;
+    struct problem *p = reset_use(app->db, rq->arena, prepared->token, rq->now, &used);
+    if (!p && !used)
+        return bad_token(rq);
+    if (!p)
+        p = user_find_with_hash(app->db, rq->arena, prepared->user.id, &user);
+    if (!p)
+        p = user_replace_hash(app->db, rq->arena, user.id, user.password_hash, prepared->hash,
+                              &done);
+    if (!p)
+        p = reset_delete_all(app->db, rq->arena, prepared->user.id);
+    return p ? p : session_delete_all(app->db, rq->arena, prepared->user.id, (struct uuid){{0}});
+}
+
+static const struct problem_type *const email_problems[] = {&problem_invalid_email,
+                                                            &problem_email_exists, NULL};
+static const struct problem_type *const leave_problems[] = {&problem_last_admin, NULL};
+static const struct problem_type *const forgot_problems[] = {&problem_invalid_email, NULL};
+
+static const struct route routes[] = {
+    {METHOD_DELETE, "/auth/profile", leave, AUTH_USER, .body = &leave_record,
+     .prepare = check_current, .hashes = true, .transaction = true, .committed = has_left,
+     .versioned = true, .status = 204, .problems = leave_problems, .id = "deleteProfile",
+     .summary = "Delete one's own account with its posts."},
+    {METHOD_POST, "/auth/password", change_password, AUTH_USER, .body = &password_record,
+     .prepare = prepare_password, .hashes = true, .transaction = true, .committed = is_changed,
+     .status = 204, .id = "changePassword",
+     .summary = "Change one's password, which ends all other sessions."},
+    {METHOD_POST, "/auth/email", change_email, AUTH_USER, .body = &email_record,
+     .prepare = check_current, .hashes = true, .transaction = true, .committed = router_run_again,
+     .status = 200, .reply_key = "user", .reply_record = &user_record, .problems = email_problems,
+     .id = "changeEmail", .summary = "Change one's e-mail address."},
+    {METHOD_POST, "/auth/password/forgot", forgot, AUTH_IGNORED, .body = &forgot_record,
+     .limited = true, .status = 202, .problems = forgot_problems, .offered = has_mail,
+     .id = "forgotPassword", .summary = "Have a token for a new password sent by mail."},
+    {METHOD_POST, "/auth/password/reset", reset, AUTH_IGNORED, .body = &reset_record,
+     .prepare = prepare_reset, .limited = true, .hashes = true, .transaction = true,
+     .committed = is_changed, .status = 204, .offered = has_mail, .id = "resetPassword",
+     .summary = "Choose a new password with a token, which ends all sessions."},
+};
+
+const struct resource password_resource = 
+    RESOURCE("password", "What only the owner of an account may do to it.", routes);

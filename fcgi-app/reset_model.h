@@ -1,0 +1,23 @@
+/* reset_model.h -- tokens for who forgot a password, in the database. */
+#pragma once
+
+#include "common/db.h"
+#include "user_model.h"
+
+/** Store a token's SHA-256 for a user. */
+struct problem *reset_insert(struct db *db, struct arena *a, const unsigned char token_hash[32],
+                             struct uuid user_id, struct instant expires_at) MUST_USE;
+
+/** The active user for whom a token is good at `now`. */
+struct problem *reset_find(struct db *db, struct arena *a, const unsigned char token_hash[32],
+                           struct instant now, struct user *ret, bool *ret_found) MUST_USE;
+
+/** Use up a token; `*ret_used` is false when it is not good any more. */
+struct problem *reset_use(struct db *db, struct arena *a, const unsigned char token_hash[32],
+                          struct instant now, bool *ret_used) MUST_USE;
+
+/** Forget all tokens of a user, whose password is another now. */
+struct problem *reset_delete_all(struct db *db, struct arena *a, struct uuid user_id) MUST_USE;
+
+/** Delete a few tokens that are over. */
+struct problem *reset_purge(struct db *db, struct arena *a, struct instant now) MUST_USE;

@@ -1,0 +1,376 @@
+/* Runs as `with-mariadb check_migrate`: everything here talks to a real server. */
+#include <check.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/arena.h"
+#include "common/db.h"
+#include "common/field.h"
+#include "common/migrate.h"
+#include "common/problem.h"
+
+static struct arena *a;
+static struct db *db;
+
+struct number {
+    int64_t n;
+};
+
+static const struct field number_fields[] = {FIELD(struct number, n, .doc = "A number.")};
+static const struct record number_record =
+    RECORD("Number", struct number, number_fields, .rule = NULL);
+
+static const struct migration list[] = {
+    {1, "0001_trail.sql",
+     "-- A comment; it ends in a semicolon;\n"
+     "CREATE TABLE IF NOT EXISTS trail (\n"
+     "    -- and one inside;\n"
+     "    step INT NOT NULL, -- behind a column\n"
+     "    word VARCHAR(20) NOT NULL\n"
+     ") ENGINE = InnoDB;\n"
+     "\n"
+     "INSERT INTO trail VALUES (1, 'a;b');\n"},
+    {2, "0002_more.sql",
+     "INSERT INTO trail VALUES (2, 'x');  \r\n  INSERT INTO trail\r\n"
+     "VALUES (3, 'y');\r\n-- the end\n"},
+    {3, "0003_nothing.sql", "-- nothing to do\n"},
+};
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+
+static void must_work(const struct problem *p)
+{
+    if (p)
+        ck_abort_msg("%s", p->cause ? p->cause : p->message);
+}
+
+static int64_t number_of(const char *text)
+{
+    struct sql sql = {text, &number_record};
+    struct number row = {-1};
+    bool found = false;
+    must_work(db_find(db, a, &sql, DB_NO_ARGS, &row, &found));
+    ck_assert(found);
+    return row.n;
+}
+
+/* How many of the statements that leave a trace have run, and how often. */
+static int64_t trail(void)
+{
+    return number_of("SELECT COUNT(*) AS n FROM trail");
+}
+
+static void set_up(void)
+{
+    const char *url = getenv("DATABASE_URL");
+    if (!url) {
+        fputs("run me under tests/with-mariadb\n", stderr);
+        exit(EXIT_FAILURE);
+    }
+    a = arena_open(16u << 20);
+    must_work(db_open(a, url, &db));
+    must_work(db_run(db, a, "DROP TABLE IF EXISTS schema_migrations, trail"));
+}
+
+static void tear_down(void)
+{
+    db_close(db);
+    arena_close(a);
+}
+
+static void count_applied(void *context, const struct migration *m)
+{
+    int *next = context;
+    ck_assert_int_eq(m->number, ++*next);
+}
+
+START_TEST(a_fresh_schema_gets_everything_in_order)
+{
+    enum migration_state states[COUNT(list)];
+    size_t unknown = 77;
+    int applied = 0;
+
+    must_work(migrate_up(db, a, list, COUNT(list), count_applied, &applied));
+
+    ck_assert_int_eq(applied, 3);
+    ck_assert_int_eq(trail(), 3);
+    ck_assert_int_eq(number_of("SELECT SUM(step) AS n FROM trail"), 6);
+    ck_assert_int_eq(number_of("SELECT COUNT(*) AS n FROM trail WHERE word = 'a;b'"), 1);
+    ck_assert_int_eq(number_of("SELECT SUM(statements_done) AS n FROM schema_migrations"), 4);
+    must_work(migrate_status(db, a, list, COUNT(list), states, &unknown));
+    for (size_t i = 0; i < COUNT(list); i++)
+        ck_assert_int_eq(states[i], MIGRATION_APPLIED);
+    ck_assert_uint_eq(unknown, 0);
+    must_work(migrate_check(db, a, list, COUNT(list)));
+}
+END_TEST
+
+START_TEST(a_second_run_does_nothing)
+{
+    int applied = 0;
+    must_work(migrate_up(db, a, list, COUNT(list), NULL, NULL));
+
+    must_work(migrate_up(db, a, list, COUNT(list), count_applied, &applied));
+
+    ck_assert_int_eq(applied, 0);
+    ck_assert_int_eq(trail(), 3);
+}
+END_TEST
+
+START_TEST(a_longer_list_adds_only_what_is_new)
+{
+    int applied = 1;
+    must_work(migrate_up(db, a, list, 1, NULL, NULL));
+
+    must_work(migrate_up(db, a, list, COUNT(list), count_applied, &applied));
+
+    ck_assert_int_eq(applied, 3);
+    ck_assert_int_eq(trail(), 3);
+}
+END_TEST
+
+/* The second statement fails until `later` exists. */
+static const struct migration halting[] = {
+    {1, "0001_halting.sql",
+     "CREATE TABLE trail (step INT NOT NULL) ENGINE = InnoDB;\n"
+     "INSERT INTO trail SELECT n FROM later;\n"
+     "INSERT INTO trail VALUES (2);\n"},
+};
+
+START_TEST(a_run_that_stopped_half_way_goes_on_behind_it)
+{
+    enum migration_state state;
+    size_t unknown;
+    must_work(db_run(db, a, "DROP TABLE IF EXISTS later"));
+
+    struct problem *p = migrate_up(db, a, halting, 1, NULL, NULL);
+
+    ck_assert_ptr_nonnull(p);
+    ck_assert_ptr_eq(p->type, &problem_unavailable); /* a schema that is not there yet */
+    ck_assert_msg(strstr(p->cause, "0001_halting.sql, statement 2: 1146"), "%s", p->cause);
+    must_work(migrate_status(db, a, halting, 1, &state, &unknown));
+    ck_assert_int_eq(state, MIGRATION_PARTIAL);
+    p = migrate_check(db, a, halting, 1);
+    ck_assert_ptr_nonnull(p);
+    ck_assert_ptr_eq(p->type, &problem_unavailable);
+    ck_assert_int_eq(trail(), 0);
+
+    must_work(db_run(db, a, "CREATE TABLE later AS SELECT 1 AS n"));
+    must_work(migrate_up(db, a, halting, 1, NULL, NULL)); /* the first, repeated, would fail */
+    ck_assert_int_eq(trail(), 2);
+    must_work(migrate_check(db, a, halting, 1));
+    must_work(db_run(db, a, "DROP TABLE later"));
+}
+END_TEST
+
+START_TEST(a_half_applied_file_must_not_change_either)
+{
+    struct migration changed = halting[0];
+    changed.text = "SELECT 1;\n";
+    ck_assert_ptr_nonnull(migrate_up(db, a, halting, 1, NULL, NULL));
+
+    struct problem *p = migrate_up(db, a, &changed, 1, NULL, NULL);
+
+    ck_assert_ptr_nonnull(p);
+    ck_assert_msg(strstr(p->cause, "0001_halting.sql was changed"), "%s", p->cause);
+}
+END_TEST
+
+START_TEST(an_applied_file_that_changed_is_refused)
+{
+    struct migration changed[COUNT(list)];
+    enum migration_state states[COUNT(list)];
+    size_t unknown;
+    memcpy(changed, list, sizeof list);
+    changed[1].text = "INSERT INTO trail VALUES (2, 'z');\n";
+    must_work(migrate_up(db, a, list, 2, NULL, NULL));
+
+    struct problem *p = migrate_up(db, a, changed, COUNT(list), NULL, NULL);
+
+    ck_assert_ptr_nonnull(p);
+    ck_assert_ptr_eq(p->type, &problem_internal);
+    ck_assert_msg(strstr(p->cause, "0002_more.sql was changed"), "%s", p->cause);
+    must_work(migrate_status(db, a, changed, COUNT(list), states, &unknown));
+    ck_assert_int_eq(states[0], MIGRATION_APPLIED);
+    ck_assert_int_eq(states[1], MIGRATION_CHANGED);
+    ck_assert_int_eq(states[2], MIGRATION_PENDING);
+    p = migrate_check(db, a, changed, 2);
+    ck_assert_ptr_nonnull(p);
+    ck_assert_ptr_eq(p->type, &problem_unavailable);
+}
+END_TEST
+
+START_TEST(a_schema_from_a_later_program_is_refused)
+{
+    enum migration_state states[COUNT(list)];
+    size_t unknown = 0;
+    must_work(migrate_up(db, a, list, COUNT(list), NULL, NULL));
+
+    struct problem *p = migrate_up(db, a, list, 2, NULL, NULL);
+
+    ck_assert_ptr_nonnull(p);
+    ck_assert_ptr_eq(p->type, &problem_internal);
+    ck_assert_msg(strstr(p->cause, "1 migrations that this program does not know"), "%s", p->cause);
+    must_work(migrate_status(db, a, list, 2, states, &unknown));
+    ck_assert_uint_eq(unknown, 1);
+    ck_assert_ptr_nonnull(migrate_check(db, a, list, 2));
+}
+END_TEST
+
+START_TEST(a_schema_that_was_never_migrated_says_so)
+{
+    enum migration_state states[COUNT(list)];
+    size_t unknown = 77;
+
+    struct problem *p = migrate_check(db, a, list, COUNT(list));
+
+    ck_assert_ptr_nonnull(p);
+    ck_assert_ptr_eq(p->type, &problem_unavailable);
+    ck_assert_str_eq(p->cause, "schema is at 0 of 3; run `postern migrate`");
+    must_work(migrate_status(db, a, list, COUNT(list), states, &unknown));
+    ck_assert_int_eq(states[2], MIGRATION_PENDING);
+    ck_assert_uint_eq(unknown, 0);
+}
+END_TEST
+
+START_TEST(a_schema_that_is_behind_says_by_how_much)
+{
+    must_work(migrate_up(db, a, list, 1, NULL, NULL));
+
+    struct problem *p = migrate_check(db, a, list, COUNT(list));
+
+    ck_assert_ptr_nonnull(p);
+    ck_assert_str_eq(p->cause, "schema is at 1 of 3; run `postern migrate`");
+}
+END_TEST
+
+START_TEST(a_statement_without_an_end_is_refused_before_any_runs)
+{
+    static const struct migration endless = {
+        1, "0001_endless.sql", "CREATE TABLE trail (step INT);\nINSERT INTO trail VALUES (1)\n"};
+
+    struct problem *p = migrate_up(db, a, &endless, 1, NULL, NULL);
+
+    ck_assert_ptr_nonnull(p);
+    ck_assert_msg(strstr(p->cause, "0001_endless.sql does not end"), "%s", p->cause);
+    ck_assert_int_eq(number_of("SELECT COUNT(*) AS n FROM information_schema.tables"
+                               " WHERE table_schema = DATABASE() AND table_name = 'trail'"),
+                     0);
+}
+END_TEST
+
+START_TEST(the_lock_is_free_again_after_success_and_failure)
+{
+    static const char is_free[] =
+        "SELECT IS_FREE_LOCK(CONCAT('schema_migrations.', MD5(DATABASE()))) AS n";
+
+    must_work(migrate_up(db, a, list, 1, NULL, NULL));
+    ck_assert_int_eq(number_of(is_free), 1);
+    ck_assert_ptr_nonnull(migrate_up(db, a, halting, 1, NULL, NULL));
+    ck_assert_int_eq(number_of(is_free), 1);
+}
+END_TEST
+
+/* Each of its statements takes long enough for the other run to come in between. */
+static const struct migration slow[] = {
+    {1, "0001_slow.sql",
+     "CREATE TABLE trail (step INT NOT NULL) ENGINE = InnoDB;\n"
+     "INSERT INTO trail SELECT SLEEP(0.2);\n"
+     "INSERT INTO trail SELECT SLEEP(0.2);\n"},
+};
+
+START_TEST(two_runs_at_a_time_apply_once)
+{
+    pid_t children[2];
+    db_disconnect(db);
+
+    for (size_t i = 0; i < COUNT(children); i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            bool failed = migrate_up(db, a, slow, 1, NULL, NULL) != NULL;
+            db_close(db);
+            _exit(failed ? 1 : 0);
+        }
+    }
+
+    for (size_t i = 0; i < COUNT(children); i++) {
+        int status = -1;
+        ck_assert_int_eq(waitpid(children[i], &status, 0), children[i]);
+        ck_assert_int_eq(status, 0);
+    }
+    ck_assert_int_eq(trail(), 2);
+}
+END_TEST
+
+/* A connection that is lost between two statements takes the lock with it: the run must stop. */
+static void lose_connection(void *context, const struct migration *m)
+{
+    struct db *other = context;
+    (void)m;
+    must_work(db_run(other, a,
+                     "SET @id = (SELECT IS_USED_LOCK(CONCAT('schema_migrations.',"
+                     " MD5(DATABASE()))))"));
+    must_work(db_run(other, a, "KILL @id"));
+    struct sql still = {"SELECT COUNT(*) AS n FROM information_schema.processlist WHERE id = @id",
+                        &number_record};
+    struct number row = {1};
+    bool found;
+    while (row.n)
+        must_work(db_find(other, a, &still, DB_NO_ARGS, &row, &found));
+}
+
+START_TEST(a_run_without_its_lock_stops)
+{
+    struct db *other = NULL;
+    must_work(db_open(a, getenv("DATABASE_URL"), &other));
+
+    struct problem *p = migrate_up(db, a, list, COUNT(list), lose_connection, other);
+
+    ck_assert_ptr_nonnull(p);
+    ck_assert_ptr_eq(p->type, &problem_unavailable);
+    ck_assert_int_eq(trail(), 1);
+    must_work(migrate_up(db, a, list, COUNT(list), NULL, NULL));
+    ck_assert_int_eq(trail(), 3);
+    db_close(other);
+}
+END_TEST
+
+START_TEST(a_gap_in_the_list_aborts)
+{
+    static const struct migration gap[] = {{1, "0001_a.sql", ""}, {3, "0003_b.sql", ""}};
+
+    must_work(migrate_check(db, a, gap, COUNT(gap)));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("migrate");
+    TCase *t = tcase_create("migrate");
+    suite_add_tcase(s, t);
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_test(t, a_fresh_schema_gets_everything_in_order);
+    tcase_add_test(t, a_second_run_does_nothing);
+    tcase_add_test(t, a_longer_list_adds_only_what_is_new);
+    tcase_add_test(t, a_run_that_stopped_half_way_goes_on_behind_it);
+    tcase_add_test(t, a_half_applied_file_must_not_change_either);
+    tcase_add_test(t, an_applied_file_that_changed_is_refused);
+    tcase_add_test(t, a_schema_from_a_later_program_is_refused);
+    tcase_add_test(t, a_schema_that_was_never_migrated_says_so);
+    tcase_add_test(t, a_schema_that_is_behind_says_by_how_much);
+    tcase_add_test(t, a_statement_without_an_end_is_refused_before_any_runs);
+    tcase_add_test(t, the_lock_is_free_again_after_success_and_failure);
+    tcase_add_test(t, two_runs_at_a_time_apply_once);
+    tcase_add_test(t, a_run_without_its_lock_stops);
+    tcase_add_test_raise_signal(t, a_gap_in_the_list_aborts, SIGABRT);
+    SRunner *runner = srunner_create(s);
+    srunner_run_all(runner, CK_NORMAL);
+    int failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failures ? EXIT_FAILURE : EXIT_SUCCESS;
+}
