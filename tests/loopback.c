@@ -22,6 +22,7 @@ struct instant the_time;
 
 static struct settings settings;
 static const struct described *document; /* of the app under test */
+static uint64_t document_offer;         /* and of which routes it tells */
 
 void must(const struct problem *p)
 {
@@ -113,18 +114,35 @@ static char *const *params_of(const struct call *call)
     return params;
 }
 
-/* Every reply that a test sees is one that the API's own document describes. */
+static void note_offer(void *context, const struct resource *resource, const struct route *route)
+{
+    const struct api api = app_describe(the_app);
+    uint64_t *offer = context;
+    (void)resource;
+    *offer = *offer * 31 + api_offers(&api, route);
+}
+
+/* Read the document, and again when a test has changed what is offered. */
+static void read_document(void)
+{
+    struct buf text;
+    uint64_t offer = 0;
+    const struct api api = app_describe(the_app);
+    router_each(api.resources, note_offer, &offer);
+    if (document && offer == document_offer)
+        return;
+    buf_init(&text, (size_t)16 * 1024 * 1024);
+    openapi_write(&text, &api);
+    document = described_open(the_arena, arena_copy(the_arena, text.data, text.len));
+    document_offer = offer;
+    buf_release(&text);
+    ck_assert_msg(document != NULL, "the OpenAPI document is no JSON");
+}
+
+/* Every answer that a test sees is one that the API's own document describes. */
 static void check_described(const struct call *call, const struct answer *answer)
 {
-    if (!document) {
-        struct buf text;
-        const struct api api = app_describe(the_app);
-        buf_init(&text, (size_t)16 * 1024 * 1024);
-        openapi_write(&text, &api);
-        document = described_open(the_arena, arena_copy(the_arena, text.data, text.len));
-        buf_release(&text);
-        ck_assert_msg(document != NULL, "the OpenAPI document is no JSON");
-    }
+    read_document();
     const struct seen seen = {call->method ? call->method : "GET", call->path ? call->path : "/",
                               answer->status, answer->headers, answer->text};
     const char *wrong = described_fault(document, the_arena, &seen);

@@ -1,0 +1,255 @@
+/* The validator of the tests has tests of its own: a reply that is not described is refused. */
+#include "described.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/openapi.h"
+#include "common/problem.h"
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+#define ID "01890a5d-ac96-774b-bcce-b302099a8057"
+#define TIME "2026-01-31T12:00:00.000000Z"
+#define PLANT "{'id':'" ID "','name':'Fern','note':null,'height':3,'kind':'tree','planted':'" TIME "'}"
+#define PAGE "{'page':1,'limit':20,'total':1,'pages':1,'next_cursor':null}"
+#define BY_CURSOR "{'limit':20,'next_cursor':null}"
+#define WORDS "'message':'M.','request_id':'12345678'"
+
+/* ---- a small API ---- */
+
+struct plant {
+    struct uuid id;
+    struct text name, note;
+    int64_t height;
+    unsigned kind;
+    struct instant planted;
+};
+
+static const char *const kinds[] = {"tree", "herb", NULL};
+
+static const struct field plant_fields[] = {
+    FIELD(struct plant, id, .use = FIELD_SHOWN, .doc = "The id."),
+    FIELD(struct plant, name, .use = FIELD_SHOWN | FIELD_REQUIRED, .doc = "The name."),
+    FIELD(struct plant, note, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_NULLABLE, .doc = "A note."),
+    FIELD(struct plant, height, .use = FIELD_SHOWN, .doc = "In metres."),
+    FIELD(struct plant, kind, .use = FIELD_SHOWN, .choices = kinds, .doc = "What it is."),
+    FIELD(struct plant, planted, .use = FIELD_SHOWN, .doc = "When."),
+};
+
+static const struct record plant_record =
+    RECORD("Plant", struct plant, plant_fields, .rule = NULL);
+
+static const struct problem_type problem_no_plant = {404, "Plant not found", "plant_not_found",
+                                                     "There is no plant with this id."};
+static const struct problem_type *const show_problems[] = {&problem_no_plant, NULL};
+
+static const struct route routes[] = {
+    {METHOD_GET, "/plants", NULL, AUTH_ANYONE, .status = 200, .pages = true,
+     .reply_record = &plant_record, .id = "listPlants", .summary = "List."},
+    {METHOD_POST, "/plants", NULL, AUTH_USER, .body = &plant_record, .status = 201,
+     .reply_key = "plant", .reply_record = &plant_record, .id = "createPlant", .summary = "Make."},
+    {METHOD_GET, "/plants/{id}", NULL, AUTH_ANYONE, .status = 200, .versioned = true,
+     .reply_key = "plant", .reply_record = &plant_record, .problems = show_problems,
+     .id = "getPlant", .summary = "Show."},
+    {METHOD_GET, "/plants/rare", NULL, AUTH_IGNORED, .status = 200, .reply = &plant_record,
+     .id = "getRare", .summary = "Show."},
+    {METHOD_DELETE, "/plants/{id}", NULL, AUTH_USER, .status = 204, .id = "deletePlant",
+     .summary = "Delete."},
+};
+
+static const struct resource plants = RESOURCE("plants", "What grows.", routes);
+static const struct resource *const resources[] = {&plants, NULL};
+
+static struct arena *a;
+static const struct described *document;
+
+static void set_up(void)
+{
+    struct buf text;
+    const struct api api = {.title = "Garden",
+                            .version = "1",
+                            .license = "MIT",
+                            .description = "Plants.",
+                            .base_path = "/garden",
+                            .resources = resources};
+    a = arena_open((size_t)64 * 1024 * 1024);
+    buf_init(&text, (size_t)4 * 1024 * 1024);
+    openapi_write(&text, &api);
+    document = described_open(a, arena_copy(a, text.data, text.len));
+    buf_release(&text);
+    ck_assert_ptr_nonnull(document);
+}
+
+static void tear_down(void)
+{
+    arena_close(a);
+}
+
+/* Quotes are easier to read as '. */
+static const char *unquote(const char *s)
+{
+    char *text = arena_strdup(a, s);
+    for (char *c = text; *c; c++)
+        *c = (char)(*c == '\'' ? '"' : *c);
+    return text;
+}
+
+static const char *weigh(const char *method, const char *path, int status, const char *headers,
+                         const char *body)
+{
+    const struct seen seen = {method, path, status,
+                              arena_printf(a, "X-Request-Id: 12345678\r\n%s", headers),
+                              unquote(body)};
+    return described_fault(document, a, &seen);
+}
+
+#define JSON_TYPE "Content-Type: application/json\r\n"
+#define TAGGED JSON_TYPE "ETag: \"1\"\r\n"
+
+/* ---- what is described ---- */
+
+static const struct {
+    const char *method, *path;
+    int status;
+    const char *headers, *body;
+} good[] = {
+    {"GET", "/plants", 200, JSON_TYPE, "{'data':[],'pagination':" PAGE "}"},
+    {"GET", "/plants?page=1", 200, JSON_TYPE, "{'data':[" PLANT "],'pagination':" PAGE "}"},
+    {"GET", "/plants", 200, JSON_TYPE, "{'data':[" PLANT "],'pagination':" BY_CURSOR "}"},
+    {"GET", "/plants/", 200, "content-type: application/json; charset=utf-8\n",
+     "{'data':[],'pagination':" PAGE "}"},
+    {"HEAD", "/plants", 200, JSON_TYPE, ""},
+    {"POST", "/plants", 201, JSON_TYPE "Location: /garden/plants/1\r\n", "{'plant':" PLANT "}"},
+    {"GET", "/plants/" ID, 200, TAGGED, "{'plant':" PLANT "}"},
+    {"GET", "/plants/" ID, 304, "ETag: \"1\"\r\n", ""},
+    {"GET", "/plants/rare", 200, JSON_TYPE, PLANT},
+    {"DELETE", "/plants/" ID, 204, "", ""},
+    {"GET", "/plants/" ID, 404, JSON_TYPE,
+     "{'error':'Plant not found','code':'plant_not_found'," WORDS "}"},
+    {"GET", "/plants/" ID, 404, "Content-Type: application/problem+json\r\n",
+     "{'type':'/docs#plant_not_found','title':'Plant not found','status':404,'detail':'M.',"
+     "'code':'plant_not_found','request_id':'12345678'}"},
+    {"POST", "/plants", 400, JSON_TYPE,
+     "{'error':'Bad Request','code':'missing_fields'," WORDS ",'missing_fields':['name'],"
+     "'details':[{'field':'name','code':'required','message':'Is required.'}]}"},
+    {"GET", "/stones", 404, JSON_TYPE, "{'error':'Not Found','code':'not_found'," WORDS "}"},
+    {"PUT", "/plants", 405, JSON_TYPE, "{'error':'No','code':'method_not_allowed'," WORDS "}"},
+    {"OPTIONS", "/plants", 204, "", ""},
+};
+
+START_TEST(a_reply_that_is_described_passes)
+{
+    const char *wrong = weigh(good[_i].method, good[_i].path, good[_i].status, good[_i].headers,
+                              good[_i].body);
+
+    ck_assert_msg(wrong == NULL, "%s", wrong);
+}
+END_TEST
+
+/* ---- what is not ---- */
+
+#define SHOW(plant) "GET", "/plants/" ID, 200, TAGGED, "{'plant':" plant "}"
+
+static const struct {
+    const char *method, *path;
+    int status;
+    const char *headers, *body;
+    const char *word; /* of the sentence */
+} bad[] = {
+    {"GET", "/plants", 202, JSON_TYPE, "{'data':[],'pagination':" PAGE "}", "status"},
+    {"GET", "/plants", 200, JSON_TYPE, "{'data':[]}", "lacks \"pagination\""},
+    {"GET", "/plants", 200, JSON_TYPE, "{'data':{},'pagination':" PAGE "}", "/data is of the wrong"},
+    {"GET", "/plants", 200, JSON_TYPE, "{'data':[1],'pagination':" PAGE "}", "/data/0 is of the"},
+    {"GET", "/plants", 200, JSON_TYPE, "{'data':[],'pagination':{'limit':1}}", "/pagination lacks"},
+    {"GET", "/plants", 200, "Content-Type: text/plain\r\n", "{}", "media type text/plain"},
+    {"GET", "/plants", 200, "", "{}", "Content-Type"},
+    {"GET", "/plants", 200, JSON_TYPE, "{", "no JSON"},
+    {"POST", "/plants", 201, JSON_TYPE, "{'plant':" PLANT "}", "header Location"},
+    {"GET", "/plants/" ID, 200, JSON_TYPE, "{'plant':" PLANT "}", "header ETag"},
+    {"GET", "/plants/" ID, 304, "", "", "header ETag"},
+    {"DELETE", "/plants/" ID, 204, "", "{}", "none is described"},
+    {SHOW("{'id':'" ID "','name':'Fern','note':null,'height':3,'kind':'tree'}"), "lacks \"planted\""},
+    {SHOW("{'id':'7','name':'F','note':null,'height':3,'kind':'tree','planted':'" TIME "'}"),
+     "/plant/id is no uuid"},
+    {SHOW("{'id':'" ID "','name':null,'note':null,'height':3,'kind':'tree','planted':'" TIME "'}"),
+     "/plant/name is of the wrong type, null"},
+    {SHOW("{'id':'" ID "','name':'F','note':7,'height':3,'kind':'tree','planted':'" TIME "'}"),
+     "/plant/note is of the wrong type"},
+    {SHOW("{'id':'" ID "','name':'F','note':'','height':3.5,'kind':'tree','planted':'" TIME "'}"),
+     "/plant/height is of the wrong type"},
+    {SHOW("{'id':'" ID "','name':'F','note':'','height':3,'kind':'moss','planted':'" TIME "'}"),
+     "/plant/kind is none of those"},
+    {SHOW("{'id':'" ID "','name':'F','note':'','height':3,'kind':'herb','planted':'soon'}"),
+     "/plant/planted is no date-time"},
+    {SHOW("{'id':'" ID "','name':'F','note':'','height':3,'kind':'herb','planted':'" TIME
+          "','secret':1}"),
+     "not described: secret"},
+    {"GET", "/plants/" ID, 404, JSON_TYPE, "{'error':'No','code':'invalid'," WORDS "}",
+     "/code is none of those"},
+    {"GET", "/plants/" ID, 404, JSON_TYPE, "{'error':'No','code':'plant_not_found','message':'M.'}",
+     "lacks \"request_id\""},
+    {"GET", "/plants/" ID, 404, JSON_TYPE,
+     "{'error':'No','code':'plant_not_found'," WORDS ",'cause':'SQL'}", "not described: cause"},
+    {"DELETE", "/plants/" ID, 401, JSON_TYPE, "{'error':'No','code':'no_token'," WORDS "}",
+     "header WWW-Authenticate"},
+    {"GET", "/stones", 200, JSON_TYPE, "{}", "no operation"},
+    {"GET", "/stones", 403, JSON_TYPE, "{'error':'No','code':'forbidden'," WORDS "}",
+     "may not answer 403.forbidden"},
+    {"GET", "/stones", 404, JSON_TYPE, "{'error':'Not Found','code':'not_found'}", "lacks"},
+};
+
+START_TEST(a_reply_that_is_not_described_is_refused)
+{
+    const char *wrong =
+        weigh(bad[_i].method, bad[_i].path, bad[_i].status, bad[_i].headers, bad[_i].body);
+
+    ck_assert_msg(wrong != NULL, "%s %s %s passed", bad[_i].method, bad[_i].path, bad[_i].body);
+    ck_assert_msg(strstr(wrong, bad[_i].word) != NULL, "%s does not tell of %s", wrong,
+                  bad[_i].word);
+}
+END_TEST
+
+START_TEST(a_reply_without_its_request_id_is_refused)
+{
+    const struct seen seen = {"DELETE", "/plants/" ID, 204, "", ""};
+
+    ck_assert_ptr_nonnull(described_fault(document, a, &seen));
+}
+END_TEST
+
+START_TEST(a_document_that_is_no_json_is_none)
+{
+    ck_assert_ptr_null(described_open(a, "{"));
+}
+END_TEST
+
+START_TEST(a_keyword_that_nobody_knows_is_a_fault)
+{
+    document = described_open(
+        a, unquote("{'paths':{'/x':{'get':{'responses':{'200':{'content':{'application/json':"
+                   "{'schema':{'type':'object','minProperties':1}}}}}}}}}"));
+    const char *wrong = weigh("GET", "/x", 200, JSON_TYPE, "{}");
+
+    ck_assert_ptr_nonnull(wrong);
+    ck_assert_ptr_nonnull(strstr(wrong, "minProperties"));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("described");
+    TCase *tc = tcase_create("described");
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_loop_test(tc, a_reply_that_is_described_passes, 0, COUNT(good));
+    tcase_add_loop_test(tc, a_reply_that_is_not_described_is_refused, 0, COUNT(bad));
+    tcase_add_test(tc, a_reply_without_its_request_id_is_refused);
+    tcase_add_test(tc, a_document_that_is_no_json_is_none);
+    tcase_add_test(tc, a_keyword_that_nobody_knows_is_a_fault);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

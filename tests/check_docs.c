@@ -1,0 +1,180 @@
+#include "common/docs.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/jwt.h"
+#include "fcgi-app/docs_assets.h"
+
+#define EVIL "<img src=x onerror=\"alert('1')\">&"
+#define EVIL_ESCAPED "&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt;&amp;"
+
+struct plant {
+    struct text name;
+    int64_t height;
+};
+
+static const struct field plant_fields[] = {
+    FIELD(struct plant, name, .use = FIELD_SHOWN | FIELD_REQUIRED, .min = 2, .max = 30,
+          .example = "Adam's needle", .doc = "The name, in `code` " EVIL),
+    FIELD(struct plant, height, .use = FIELD_SHOWN | FIELD_CREATE, .min = 1, .max = 99,
+          .preset = "7", .doc = "In metres."),
+};
+
+static const struct record plant_record =
+    RECORD("Plant", struct plant, plant_fields, .rule = NULL);
+
+static bool is_never(const struct app *app)
+{
+    (void)app;
+    return false;
+}
+
+static const struct route routes[] = {
+    {METHOD_POST, "/plants", NULL, AUTH_USER, .body = &plant_record, .status = 201,
+     .reply_key = "plant", .reply_record = &plant_record, .id = "createPlant", .summary = EVIL},
+    {METHOD_GET, "/plants/{id}", NULL, AUTH_ANYONE, .status = 200, .reply = &plant_record,
+     .id = "getPlant", .summary = "Show."},
+    {METHOD_GET, "/weeds", NULL, AUTH_ANYONE, .status = 200, .reply = &plant_record,
+     .id = "listWeeds", .summary = "Show.", .offered = is_never},
+};
+
+static const struct resource plants = RESOURCE("plants", EVIL, routes);
+static const struct resource *const resources[] = {&plants, NULL};
+
+static struct arena *a;
+static const char *page;
+
+static void set_up(void)
+{
+    struct buf b;
+    const struct api api = {.title = EVIL,
+                            .version = EVIL,
+                            .license = "MIT",
+                            .description = EVIL,
+                            .base_path = "/garden",
+                            .resources = resources};
+    a = arena_open((size_t)64 * 1024 * 1024);
+    buf_init(&b, (size_t)4 * 1024 * 1024);
+    docs_write(&b, &api, &docs_assets);
+    page = arena_copy(a, b.data, b.len);
+    buf_release(&b);
+}
+
+static void tear_down(void)
+{
+    arena_close(a);
+}
+
+static bool has(const char *text)
+{
+    return strstr(page, text) != NULL;
+}
+
+START_TEST(every_route_that_is_offered_has_its_place)
+{
+    ck_assert(has("<article id=\"op-createPlant\">"));
+    ck_assert(has("<article id=\"op-getPlant\">"));
+    ck_assert(has("<a href=\"#op-getPlant\">"));
+    ck_assert(!has("listWeeds"));
+    ck_assert(!has("/weeds"));
+}
+END_TEST
+
+START_TEST(fields_are_told_with_their_bounds)
+{
+    ck_assert(has("2–30 characters"));
+    ck_assert(has("1–99 · preset <code>7</code>"));
+    ck_assert(has("The name, in <code>code</code> "));
+}
+END_TEST
+
+START_TEST(text_is_escaped_wherever_it_stands)
+{
+    ck_assert(!has("<img"));
+    ck_assert(has("<title>" EVIL_ESCAPED " API</title>"));
+    ck_assert(has("<p class=summary>" EVIL_ESCAPED));
+    ck_assert(has("</code> " EVIL_ESCAPED));
+}
+END_TEST
+
+START_TEST(the_example_for_a_shell_has_no_quote_of_its_own)
+{
+    ck_assert(has("Adam\\u0027s needle"));
+    ck_assert(has("curl &quot;$API/plants&quot;"));
+}
+END_TEST
+
+START_TEST(each_code_has_the_place_that_a_problem_leads_to)
+{
+    ck_assert(has("<tr id=\"no_token\">"));
+    ck_assert(has("<tr id=\"method_not_allowed\">"));
+    const char *first = strstr(page, "<tr id=\"unavailable\">");
+    ck_assert_ptr_nonnull(first);
+    ck_assert_ptr_null(strstr(first + 1, "<tr id=\"unavailable\">"));
+}
+END_TEST
+
+/* The text of the first element that is written `<name>…</name>`. */
+static const char *element(const char *name)
+{
+    const char *open = strstr(page, arena_printf(a, "<%s>", name));
+    ck_assert_ptr_nonnull(open);
+    open += strlen(name) + 2;
+    const char *close = strstr(open, arena_printf(a, "</%s>", name));
+    ck_assert_ptr_nonnull(close);
+    return arena_copy(a, open, (size_t)(close - open));
+}
+
+static const char *hash_of(const char *text)
+{
+    unsigned char hash[32];
+    sha256(text, strlen(text), hash);
+    char *base64 = arena_strdup(a, base64url(a, hash, sizeof hash));
+    for (char *c = base64; *c; c++)
+        *c = (char)(*c == '-' ? '+' : *c == '_' ? '/' : *c);
+    return arena_printf(a, "'sha256-%s='", base64);
+}
+
+START_TEST(the_policy_lets_in_what_is_in_the_page_and_nothing_else)
+{
+    const char *policy = docs_policy(a, &docs_assets);
+
+    ck_assert_ptr_nonnull(strstr(policy, arena_printf(a, "style-src %s;", hash_of(element("style")))));
+    ck_assert_ptr_nonnull(
+        strstr(policy, arena_printf(a, "script-src %s;", hash_of(element("script")))));
+    ck_assert_ptr_nonnull(strstr(policy, "default-src 'none';"));
+    ck_assert_ptr_null(strstr(policy, "unsafe"));
+}
+END_TEST
+
+START_TEST(nothing_is_fetched_from_elsewhere)
+{
+    ck_assert(!has("src=\"http"));
+    ck_assert(!has("href=\"http"));
+    ck_assert(!has("@import"));
+    ck_assert(!has("url("));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("docs");
+    TCase *tc = tcase_create("docs");
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_test(tc, every_route_that_is_offered_has_its_place);
+    tcase_add_test(tc, fields_are_told_with_their_bounds);
+    tcase_add_test(tc, text_is_escaped_wherever_it_stands);
+    tcase_add_test(tc, the_example_for_a_shell_has_no_quote_of_its_own);
+    tcase_add_test(tc, each_code_has_the_place_that_a_problem_leads_to);
+    tcase_add_test(tc, the_policy_lets_in_what_is_in_the_page_and_nothing_else);
+    tcase_add_test(tc, nothing_is_fetched_from_elsewhere);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

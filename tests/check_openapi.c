@@ -1,0 +1,260 @@
+/* The document holds all that the tables hold, and nothing else. */
+#include "loopback.h"
+
+#include <cjson/cJSON.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/openapi.h"
+#include "common/problem.h"
+
+static cJSON *served;
+
+static void delete_tree(void *tree)
+{
+    cJSON_Delete(tree);
+}
+
+static void set_up(void)
+{
+    loopback_open();
+    struct answer answer = get(NULL, "/openapi.json");
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer_header(answer, "Content-Type"), "application/json");
+    served = cJSON_Parse(answer.text);
+    ck_assert_ptr_nonnull(served);
+    arena_defer(the_arena, delete_tree, served);
+}
+
+static const cJSON *at(const cJSON *node, const char *key)
+{
+    return cJSON_GetObjectItemCaseSensitive(node, key);
+}
+
+static const char *method_key(const struct route *route)
+{
+    char *key = arena_strdup(the_arena, method_list(the_arena, route->method));
+    for (char *c = key; *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+    return key;
+}
+
+static const cJSON *operation_of(const struct route *route)
+{
+    return at(at(at(served, "paths"), route->path), method_key(route));
+}
+
+static bool lists(const cJSON *words, const char *word)
+{
+    const cJSON *each;
+    cJSON_ArrayForEach(each, words) if (strcmp(each->valuestring, word) == 0) return true;
+    return false;
+}
+
+/* ---- routes ---- */
+
+static void ck_is_there_if_offered(void *context, const struct resource *resource,
+                                   const struct route *route)
+{
+    const struct api api = app_describe(the_app);
+    const cJSON *operation = operation_of(route);
+    size_t *count = context;
+    if (!api_offers(&api, route)) {
+        ck_assert_msg(operation == NULL, "%s is not offered", route->path);
+        return;
+    }
+    ++*count;
+    ck_assert_msg(operation != NULL, "%s %s is not there", method_key(route), route->path);
+    ck_assert_str_eq(at(operation, "operationId")->valuestring, route->id);
+    ck_assert(lists(at(operation, "tags"), resource->name));
+}
+
+START_TEST(every_route_that_is_offered_is_there_and_nothing_else)
+{
+    size_t expected = 0, found = 0;
+
+    router_each(the_app->router.resources, ck_is_there_if_offered, &expected);
+
+    const cJSON *path;
+    cJSON_ArrayForEach(path, at(served, "paths")) found += (size_t)cJSON_GetArraySize(path);
+    ck_assert_uint_gt(expected, 0);
+    ck_assert_uint_eq(found, expected);
+}
+END_TEST
+
+START_TEST(what_a_setting_offers_is_there_with_it)
+{
+    struct settings settings = *the_app->settings;
+    settings.mail_command = TEXT("/bin/true");
+    const struct app app = {.settings = &settings};
+    const struct api with = app_describe(&app), without = app_describe(the_app);
+    struct buf more, less;
+    buf_init(&more, (size_t)8 * 1024 * 1024);
+    buf_init(&less, (size_t)8 * 1024 * 1024);
+
+    openapi_write(&more, &with);
+    openapi_write(&less, &without);
+
+    ck_assert_uint_gt(more.len, less.len);
+    buf_release(&more);
+    buf_release(&less);
+}
+END_TEST
+
+static void ck_takes_what_the_tables_say(void *context, const struct resource *resource,
+                                         const struct route *route)
+{
+    const cJSON *operation = operation_of(route), *each;
+    size_t query = 0;
+    (void)context, (void)resource;
+    if (!operation)
+        return;
+    cJSON_ArrayForEach(each, at(operation, "parameters"))
+    {
+        const cJSON *in = at(each, "in");
+        query += in && strcmp(in->valuestring, "query") == 0;
+    }
+    ck_assert_uint_eq(query, route->query ? route->query->count : 0);
+    ck_assert_int_eq(at(operation, "requestBody") != NULL, route->body != NULL);
+}
+
+START_TEST(an_operation_takes_what_the_tables_say)
+{
+    router_each(the_app->router.resources, ck_takes_what_the_tables_say, NULL);
+}
+END_TEST
+
+/* ---- failures ---- */
+
+static const cJSON *codes_of(const cJSON *operation, int status)
+{
+    const cJSON *response = at(at(operation, "responses"), say("%d", status));
+    const cJSON *ref = at(response, "$ref");
+    if (ref)
+        response = at(at(at(served, "components"), "responses"),
+                      ref->valuestring + strlen("#/components/responses/"));
+    const cJSON *schema = at(at(at(response, "content"), "application/json"), "schema");
+    return at(at(at(cJSON_GetArrayItem(at(schema, "allOf"), 1), "properties"), "code"), "enum");
+}
+
+static void ck_lists_its_codes(void *context, const struct resource *resource,
+                               const struct route *route)
+{
+    const struct api api = app_describe(the_app);
+    const cJSON *all = context, *operation = operation_of(route);
+    struct answers answers;
+    (void)resource;
+    if (!operation)
+        return;
+    api_answers(&api, route, &answers);
+    for (const struct problem_type *const *type = route->problems; type && *type; type++)
+        ck_assert_msg(lists(codes_of(operation, (*type)->status), (*type)->code), "%s %s",
+                      route->path, (*type)->code);
+    for (size_t i = 0; i < answers.count; i++) {
+        const struct problem_type *type = answers.types[i];
+        ck_assert_msg(lists(codes_of(operation, type->status), type->code), "%s %s", route->path,
+                      type->code);
+        ck_assert_msg(lists(all, type->code), "%s is not among all codes", type->code);
+    }
+}
+
+START_TEST(every_code_is_listed_where_it_may_come_and_among_all)
+{
+    const cJSON *schema = at(at(at(served, "components"), "schemas"), "ErrorCode");
+    cJSON *all = cJSON_Duplicate(at(schema, "enum"), true);
+
+    router_each(the_app->router.resources, ck_lists_its_codes, all);
+
+    ck_assert(lists(all, "method_not_allowed"));
+    ck_assert_ptr_nonnull(strstr(at(schema, "description")->valuestring, "`method_not_allowed`"));
+    cJSON_Delete(all);
+}
+END_TEST
+
+/* ---- the document itself ---- */
+
+static size_t ck_refs_resolve(const cJSON *node)
+{
+    size_t count = 0;
+    const cJSON *child, *ref = cJSON_IsObject(node) ? at(node, "$ref") : NULL;
+    if (ref) {
+        const cJSON *target = served;
+        ck_assert_int_eq(strncmp(ref->valuestring, "#/", 2), 0);
+        char *rest = arena_strdup(the_arena, ref->valuestring + 2), *saved = NULL;
+        for (char *key = strtok_r(rest, "/", &saved); key; key = strtok_r(NULL, "/", &saved))
+            target = at(target, key);
+        ck_assert_msg(target != NULL, "%s leads to nothing", ref->valuestring);
+        count++;
+    }
+    cJSON_ArrayForEach(child, node) count += ck_refs_resolve(child);
+    return count;
+}
+
+START_TEST(every_reference_leads_somewhere)
+{
+    ck_assert_uint_gt(ck_refs_resolve(served), 10);
+}
+END_TEST
+
+START_TEST(no_key_is_there_twice)
+{
+    /* Two records of one name, or two routes of one method and path. */
+    struct answer answer = get(NULL, "/openapi.json");
+    const struct json *document;
+
+    const struct problem *p =
+        json_parse(the_arena, answer.text, strlen(answer.text), &document);
+
+    ck_assert_msg(p == NULL, "%s", p ? p->message : "");
+}
+END_TEST
+
+START_TEST(the_command_prints_what_is_served)
+{
+    struct answer answer = get(NULL, "/openapi.json");
+    size_t len = strlen(answer.text);
+    char *printed = arena_alloc(the_arena, len + 100);
+
+    FILE *pipe = popen("./postern openapi", "r");
+    ck_assert_ptr_nonnull(pipe);
+    size_t got = fread(printed, 1, len + 99, pipe);
+
+    ck_assert_int_eq(pclose(pipe), 0);
+    ck_assert_uint_eq(got, len + 1);
+    ck_assert_int_eq(printed[len], '\n');
+    ck_assert_int_eq(memcmp(printed, answer.text, len), 0);
+}
+END_TEST
+
+START_TEST(it_is_written_once_and_stays_the_same)
+{
+    struct answer first = get(NULL, "/openapi.json");
+    struct answer second = get(NULL, "/openapi.json");
+
+    ck_assert_str_eq(first.text, second.text);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("openapi");
+    TCase *tc = tcase_create("openapi");
+    tcase_add_checked_fixture(tc, set_up, loopback_close);
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, every_route_that_is_offered_is_there_and_nothing_else);
+    tcase_add_test(tc, what_a_setting_offers_is_there_with_it);
+    tcase_add_test(tc, an_operation_takes_what_the_tables_say);
+    tcase_add_test(tc, every_code_is_listed_where_it_may_come_and_among_all);
+    tcase_add_test(tc, every_reference_leads_somewhere);
+    tcase_add_test(tc, no_key_is_there_twice);
+    tcase_add_test(tc, the_command_prints_what_is_served);
+    tcase_add_test(tc, it_is_written_once_and_stays_the_same);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
