@@ -282,6 +282,7 @@ struct problem *migrate_check(struct db *db, struct arena *a, const struct migra
     if (p) {
         p->type = &problem_unavailable;
         p->message = problem_unavailable.message;
+        p->retry_after_s = 1;
         return p;
     }
     size_t at = 0;

@@ -90,7 +90,7 @@ static const char *type_name(const cJSON *value)
 
 static bool is_whole(double n)
 {
-    return n >= -9e15 && n <= 9e15 && !(n < (double)(long long)n) && !(n > (double)(long long)n);
+    return n >= -9007199254740992.0 && n <= 9007199254740992.0 && !(n < (double)(long long)n) && !(n > (double)(long long)n);
 }
 
 static bool is_of_type(const char *type, const cJSON *value)
