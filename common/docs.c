@@ -450,12 +450,12 @@ static void put_form(struct docs *d, const struct route *route)
 
 static void put_who(struct docs *d, const struct route *route)
 {
-    static const char *const who[] = {[AUTH_USER] = "with a token",
-                                      [AUTH_ADMIN] = "admins",
-                                      [AUTH_ANYONE] = "anyone; a token is checked",
-                                      [AUTH_IGNORED] = "anyone"};
-    html(d->b, "<p class=who>For %s%s.\n", who[route->auth],
-         route->limited ? "; only so often from one address" : "");
+    static const char *const who[] = {[AUTH_USER] = "Needs a token.",
+                                      [AUTH_ADMIN] = "Needs an admin's token.",
+                                      [AUTH_ANYONE] = "For anyone; a token that is sent is checked.",
+                                      [AUTH_IGNORED] = "For anyone."};
+    html(d->b, "<p class=who>%s%s\n", who[route->auth],
+         route->limited ? " Only so often from one address." : "");
 }
 
 static void put_operation(void *context, const struct resource *resource,

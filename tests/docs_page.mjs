@@ -84,7 +84,7 @@ async function formsWork(page) {
     await page.getByText("401 Invalid credentials").waitFor();
     await page.locator("#login-form [name=password]").fill("a long enough one");
     await page.getByRole("button", { name: "Log in" }).click();
-    await page.getByText("with a token").waitFor();
+    await page.getByText("with a token", { exact: true }).waitFor();
 
     const reply = await send(page, "createPost", 201);
     assert.match(reply, /"title": "From the page"/);
