@@ -16,7 +16,7 @@ bool api_offers(const struct api *api, const struct route *route)
 
 /* What the server in front or a bug may answer to anything. */
 static const struct problem_type *const everywhere[] = {
-    &problem_bad_request, &problem_too_large,   &problem_uri_too_long, &problem_internal,
+    &problem_bad_request, &problem_too_large,   &problem_uri_too_long,    &problem_internal,
     &problem_bad_gateway, &problem_unavailable, &problem_gateway_timeout, NULL};
 
 /* What is answered where no route is. */

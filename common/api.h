@@ -8,11 +8,11 @@ struct buf;
 /* An API, beyond its tables. */
 struct api {
     const char *title, *version;
-    const char *license;     /* as SPDX calls it */
-    const char *description; /* a paragraph */
-    const char *base_path;   /* "/api" */
+    const char *license;                     /* as SPDX calls it */
+    const char *description;                 /* a paragraph */
+    const char *base_path;                   /* "/api" */
     const struct resource *const *resources; /* NULL at the end */
-    const struct app *app;   /* what the column `offered` is asked with */
+    const struct app *app;                   /* what the column `offered` is asked with */
     /* What router.authenticate answers beyond problem_invalid_token, NULL at the end. */
     const struct problem_type *const *token_problems;
 };

@@ -168,9 +168,8 @@ static const char *bounds_of(struct docs *d, const struct field *f)
 static const char *type_of(const struct field *f)
 {
     static const char *const words[] = {
-        [FIELD_TEXT] = "string",   [FIELD_INTEGER] = "integer",
-        [FIELD_BOOLEAN] = "boolean", [FIELD_CHOICE] = "string",
-        [FIELD_TIME] = "date-time", [FIELD_UUID] = "uuid"};
+        [FIELD_TEXT] = "string",   [FIELD_INTEGER] = "integer", [FIELD_BOOLEAN] = "boolean",
+        [FIELD_CHOICE] = "string", [FIELD_TIME] = "date-time",  [FIELD_UUID] = "uuid"};
     return f->format && f->format->name ? f->format->name : words[f->type];
 }
 
@@ -431,8 +430,9 @@ static void put_body_input(struct docs *d, const struct route *route)
 
 static void put_form(struct docs *d, const struct route *route)
 {
-    html(d->b, "<details class=try>\n<summary>Try it</summary>\n<form data-method=\"%s\" "
-               "data-path=\"%s\" data-token=\"%s\">\n",
+    html(d->b,
+         "<details class=try>\n<summary>Try it</summary>\n<form data-method=\"%s\" "
+         "data-path=\"%s\" data-token=\"%s\">\n",
          method_word(d, route), route->path, route->auth == AUTH_IGNORED ? "no" : "yes");
     buf_puts(d->b, "<div class=inputs>\n");
     put_path_inputs(d, route);
@@ -452,14 +452,14 @@ static void put_who(struct docs *d, const struct route *route)
 {
     static const char *const who[] = {[AUTH_USER] = "Needs a token.",
                                       [AUTH_ADMIN] = "Needs an admin's token.",
-                                      [AUTH_ANYONE] = "For anyone; a token that is sent is checked.",
+                                      [AUTH_ANYONE] =
+                                          "For anyone; a token that is sent is checked.",
                                       [AUTH_IGNORED] = "For anyone."};
     html(d->b, "<p class=who>%s%s\n", who[route->auth],
          route->limited ? " Only so often from one address." : "");
 }
 
-static void put_operation(void *context, const struct resource *resource,
-                          const struct route *route)
+static void put_operation(void *context, const struct resource *resource, const struct route *route)
 {
     struct docs *d = context;
     (void)resource;
@@ -523,8 +523,8 @@ static void put_navigation(struct docs *d)
 static void put_operations(struct docs *d)
 {
     for (const struct resource *const *at = d->api->resources; *at; at++) {
-        html(d->b, "<section id=\"%s\">\n<h2>%s</h2>\n<p>%s\n", (*at)->name,
-             (*at)->name, (*at)->doc);
+        html(d->b, "<section id=\"%s\">\n<h2>%s</h2>\n<p>%s\n", (*at)->name, (*at)->name,
+             (*at)->doc);
         each_of(d, *at, put_operation);
         buf_puts(d->b, "</section>\n");
     }
@@ -571,8 +571,9 @@ static void put_errors(struct docs *d)
     buf_puts(d->b, "</code></pre>\n");
     buf_release(&json);
     put_fields(d, "Members", FORM_REPLY, &problem_record);
-    html(d->b, "<p>And where they apply: <code>%s</code>, the names of required fields that were "
-               "not there, and <code>%s</code>, a list of all fields that are at fault:\n",
+    html(d->b,
+         "<p>And where they apply: <code>%s</code>, the names of required fields that were "
+         "not there, and <code>%s</code>, a list of all fields that are at fault:\n",
          PROBLEM_MISSING_KEY, PROBLEM_DETAILS_KEY);
     put_fields(d, "Details", FORM_REPLY, &fault_record);
     buf_puts(d->b, "<h4>What every operation may answer</h4>\n");
@@ -594,8 +595,7 @@ static void put_login_input(struct docs *d, const struct field *f)
 {
     bool secret = strstr(f->name, "password") != NULL;
     html(d->b, "<label><span>%s</span><input name=\"%s\" type=%s autocomplete=%s></label>\n",
-         f->name, f->name, secret ? "password" : "text",
-         secret ? "current-password" : "username");
+         f->name, f->name, secret ? "password" : "text", secret ? "current-password" : "username");
 }
 
 static void put_login(struct docs *d)
@@ -603,8 +603,9 @@ static void put_login(struct docs *d)
     if (!d->login)
         return;
     const struct record *r = d->login->body;
-    html(d->b, "<form id=login-form data-method=\"%s\" data-path=\"%s\" data-type=\"%s\">\n"
-               "<div class=inputs>\n",
+    html(d->b,
+         "<form id=login-form data-method=\"%s\" data-path=\"%s\" data-type=\"%s\">\n"
+         "<div class=inputs>\n",
          method_word(d, d->login), d->login->path, JSON_MEDIA_TYPE);
     for (size_t i = 0; i < r->count; i++)
         if (form_has(api_body_form(d->login), &r->fields[i]))
@@ -649,10 +650,12 @@ static const struct {
     const char *name;
     void (*put)(struct docs *d);
 } parts[] = {
-    {"title", put_title},           {"version", put_version}, {"description", put_about},
-    {"base", put_base},             {"style", put_style},     {"script", put_script},
-    {"navigation", put_navigation}, {"login", put_login},     {"operations", put_operations},
-    {"records", put_records},       {"errors", put_errors},
+    {"title", put_title},           {"version", put_version},
+    {"description", put_about},     {"base", put_base},
+    {"style", put_style},           {"script", put_script},
+    {"navigation", put_navigation}, {"login", put_login},
+    {"operations", put_operations}, {"records", put_records},
+    {"errors", put_errors},
 };
 
 static void put_part(struct docs *d, const char *name, size_t len)

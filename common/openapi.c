@@ -533,8 +533,7 @@ static const char *describe(struct document *d, const struct failure *f)
     return text;
 }
 
-static void put_failure_schema(struct document *d, const struct failure *f,
-                               const struct record *r)
+static void put_failure_schema(struct document *d, const struct failure *f, const struct record *r)
 {
     json_key(d->b, "schema");
     json_object(d->b);

@@ -11,7 +11,8 @@
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define ID "01890a5d-ac96-774b-bcce-b302099a8057"
 #define TIME "2026-01-31T12:00:00.000000Z"
-#define PLANT "{'id':'" ID "','name':'Fern','note':null,'height':3,'kind':'tree','planted':'" TIME "'}"
+#define PLANT                                                                                      \
+    "{'id':'" ID "','name':'Fern','note':null,'height':3,'kind':'tree','planted':'" TIME "'}"
 #define PAGE "{'page':1,'limit':20,'total':1,'pages':1,'next_cursor':null}"
 #define BY_CURSOR "{'limit':20,'next_cursor':null}"
 #define WORDS "'message':'M.','request_id':'12345678'"
@@ -37,8 +38,7 @@ static const struct field plant_fields[] = {
     FIELD(struct plant, planted, .use = FIELD_SHOWN, .doc = "When."),
 };
 
-static const struct record plant_record =
-    RECORD("Plant", struct plant, plant_fields, .rule = NULL);
+static const struct record plant_record = RECORD("Plant", struct plant, plant_fields, .rule = NULL);
 
 static const struct problem_type problem_no_plant = {404, "Plant not found", "plant_not_found",
                                                      "There is no plant with this id."};
@@ -140,8 +140,8 @@ static const struct {
 
 START_TEST(a_reply_that_is_described_passes)
 {
-    const char *wrong = weigh(good[_i].method, good[_i].path, good[_i].status, good[_i].headers,
-                              good[_i].body);
+    const char *wrong =
+        weigh(good[_i].method, good[_i].path, good[_i].status, good[_i].headers, good[_i].body);
 
     ck_assert_msg(wrong == NULL, "%s", wrong);
 }
@@ -159,7 +159,8 @@ static const struct {
 } bad[] = {
     {"GET", "/plants", 202, JSON_TYPE, "{'data':[],'pagination':" PAGE "}", "status"},
     {"GET", "/plants", 200, JSON_TYPE, "{'data':[]}", "lacks \"pagination\""},
-    {"GET", "/plants", 200, JSON_TYPE, "{'data':{},'pagination':" PAGE "}", "/data is of the wrong"},
+    {"GET", "/plants", 200, JSON_TYPE, "{'data':{},'pagination':" PAGE "}",
+     "/data is of the wrong"},
     {"GET", "/plants", 200, JSON_TYPE, "{'data':[1],'pagination':" PAGE "}", "/data/0 is of the"},
     {"GET", "/plants", 200, JSON_TYPE, "{'data':[],'pagination':{'limit':1}}", "/pagination lacks"},
     {"GET", "/plants", 200, "Content-Type: text/plain\r\n", "{}", "media type text/plain"},
@@ -169,7 +170,8 @@ static const struct {
     {"GET", "/plants/" ID, 200, JSON_TYPE, "{'plant':" PLANT "}", "header ETag"},
     {"GET", "/plants/" ID, 304, "", "", "header ETag"},
     {"DELETE", "/plants/" ID, 204, "", "{}", "none is described"},
-    {SHOW("{'id':'" ID "','name':'Fern','note':null,'height':3,'kind':'tree'}"), "lacks \"planted\""},
+    {SHOW("{'id':'" ID "','name':'Fern','note':null,'height':3,'kind':'tree'}"),
+     "lacks \"planted\""},
     {SHOW("{'id':'7','name':'F','note':null,'height':3,'kind':'tree','planted':'" TIME "'}"),
      "/plant/id is no uuid"},
     {SHOW("{'id':'" ID "','name':null,'note':null,'height':3,'kind':'tree','planted':'" TIME "'}"),

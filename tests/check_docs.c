@@ -23,8 +23,7 @@ static const struct field plant_fields[] = {
           .preset = "7", .doc = "In metres."),
 };
 
-static const struct record plant_record =
-    RECORD("Plant", struct plant, plant_fields, .rule = NULL);
+static const struct record plant_record = RECORD("Plant", struct plant, plant_fields, .rule = NULL);
 
 static bool is_never(const struct app *app)
 {
@@ -142,7 +141,8 @@ START_TEST(the_policy_lets_in_what_is_in_the_page_and_nothing_else)
 {
     const char *policy = docs_policy(a, &docs_assets);
 
-    ck_assert_ptr_nonnull(strstr(policy, arena_printf(a, "style-src %s;", hash_of(element("style")))));
+    ck_assert_ptr_nonnull(
+        strstr(policy, arena_printf(a, "style-src %s;", hash_of(element("style")))));
     ck_assert_ptr_nonnull(
         strstr(policy, arena_printf(a, "script-src %s;", hash_of(element("script")))));
     ck_assert_ptr_nonnull(strstr(policy, "default-src 'none';"));

@@ -1,7 +1,7 @@
 /* The document holds all that the tables hold, and nothing else. */
 #include "loopback.h"
 
-#include <cjson/cJSON.h>
+#include <cJSON.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,8 +204,7 @@ START_TEST(no_key_is_there_twice)
     struct answer answer = get(NULL, "/openapi.json");
     const struct json *document;
 
-    const struct problem *p =
-        json_parse(the_arena, answer.text, strlen(answer.text), &document);
+    const struct problem *p = json_parse(the_arena, answer.text, strlen(answer.text), &document);
 
     ck_assert_msg(p == NULL, "%s", p ? p->message : "");
 }

@@ -1,6 +1,6 @@
 #include "described.h"
 
-#include <cjson/cJSON.h>
+#include <cJSON.h>
 #include <ctype.h>
 #include <regex.h>
 #include <stdbool.h>
@@ -90,7 +90,8 @@ static const char *type_name(const cJSON *value)
 
 static bool is_whole(double n)
 {
-    return n >= -9007199254740992.0 && n <= 9007199254740992.0 && !(n < (double)(long long)n) && !(n > (double)(long long)n);
+    return n >= -9007199254740992.0 && n <= 9007199254740992.0 && !(n < (double)(long long)n) &&
+           !(n > (double)(long long)n);
 }
 
 static bool is_of_type(const char *type, const cJSON *value)
@@ -167,16 +168,14 @@ static const char *check_max_length(const struct check *c, const cJSON *max, con
 
 static const char *check_minimum(const struct check *c, const cJSON *min, const cJSON *value)
 {
-    return cJSON_IsNumber(value) && value->valuedouble < min->valuedouble
-               ? fault(c, "is too small")
-               : NULL;
+    return cJSON_IsNumber(value) && value->valuedouble < min->valuedouble ? fault(c, "is too small")
+                                                                          : NULL;
 }
 
 static const char *check_maximum(const struct check *c, const cJSON *max, const cJSON *value)
 {
-    return cJSON_IsNumber(value) && value->valuedouble > max->valuedouble
-               ? fault(c, "is too large")
-               : NULL;
+    return cJSON_IsNumber(value) && value->valuedouble > max->valuedouble ? fault(c, "is too large")
+                                                                          : NULL;
 }
 
 static const char *check_required(const struct check *c, const cJSON *names, const cJSON *value)
@@ -189,8 +188,7 @@ static const char *check_required(const struct check *c, const cJSON *names, con
     return NULL;
 }
 
-static const char *check_properties(const struct check *c, const cJSON *schemas,
-                                    const cJSON *value)
+static const char *check_properties(const struct check *c, const cJSON *schemas, const cJSON *value)
 {
     const cJSON *schema;
     cJSON_ArrayForEach(schema, schemas)
@@ -262,15 +260,24 @@ static const struct {
     const char *keyword;
     const char *(*check)(const struct check *c, const cJSON *keyword, const cJSON *value);
 } keywords[] = {
-    {"type", check_type},           {"enum", check_enum},
-    {"const", check_const},         {"format", check_format},
-    {"pattern", check_pattern},     {"minLength", check_min_length},
-    {"minimum", check_minimum},     {"maxLength", check_max_length},
-    {"maximum", check_maximum},     {"required", check_required},
-    {"items", check_items},         {"properties", check_properties},
-    {"allOf", check_all_of},        {"oneOf", check_one_of},
-    {"$ref", check_ref},            {"additionalProperties", check_nothing},
-    {"description", check_nothing}, {"examples", check_nothing},
+    {"type", check_type},
+    {"enum", check_enum},
+    {"const", check_const},
+    {"format", check_format},
+    {"pattern", check_pattern},
+    {"minLength", check_min_length},
+    {"minimum", check_minimum},
+    {"maxLength", check_max_length},
+    {"maximum", check_maximum},
+    {"required", check_required},
+    {"items", check_items},
+    {"properties", check_properties},
+    {"allOf", check_all_of},
+    {"oneOf", check_one_of},
+    {"$ref", check_ref},
+    {"additionalProperties", check_nothing},
+    {"description", check_nothing},
+    {"examples", check_nothing},
     {"default", check_nothing},
 };
 
@@ -407,8 +414,7 @@ static bool is_json(const char *media_type)
            (len > 5 && strcmp(media_type + len - 5, "+json") == 0);
 }
 
-static const char *check_body(const struct check *c, const cJSON *response,
-                              const struct seen *seen)
+static const char *check_body(const struct check *c, const cJSON *response, const struct seen *seen)
 {
     const cJSON *content = get(response, "content");
     const char *type = header(c->a, seen->headers, "Content-Type");
