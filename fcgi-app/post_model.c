@@ -320,7 +320,7 @@ struct problem *post_page(struct db *db, struct arena *a, const struct post_quer
     plan(a, query, filter, words, &s);
     struct problem *p =
         *words ? count_matches(db, a, &s, &found) : count_all(db, a, filter, &found);
-    if (!p && page_offset(query->page, query->limit) < found.count)
+    if (!p && (found.capped || page_offset(query->page, query->limit) < found.count))
         p = read_page(db, a, query, &s, each, context);
     if (!p)
         *ret_total = found;
