@@ -388,7 +388,8 @@ START_TEST(who_is_not_known_gets_the_realm)
 
     ask(.method = "GET", .path = "/closed", .token = "Bearer bad");
     ck_assert_str_eq(headers(),
-                     "WWW-Authenticate: Bearer realm=\"the realm\", error=\"invalid_token\"\r\n");
+                     "WWW-Authenticate: Bearer realm=\"the realm\", error=\"invalid_token\"\r\n"
+                     "Cache-Control: private, no-cache\r\n");
 }
 END_TEST
 
@@ -586,7 +587,8 @@ static const struct {
     {"GET", "/things", NULL, NULL},
     {"GET", "/things", "Bearer user", "private, no-cache"},
     {"GET", "/failing", "Bearer user", "private, no-cache"},
-    {"GET", "/closed", "Bearer bad", NULL},
+    {"GET", "/closed", "Bearer bad", "private, no-cache"},
+    {"GET", "/closed", NULL, NULL},
     {"POST", "/auth/login", NULL, "no-store"},
     {"GET", "/auth/login", NULL, "no-store"},   /* 405 */
     {"GET", "/auth/nothing", NULL, "no-store"}, /* 404 */

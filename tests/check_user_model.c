@@ -93,16 +93,17 @@ END_TEST
 
 /* ---- rows from elsewhere ---- */
 
-static struct problem *index_some(void *done)
+static struct problem *index_some(void *after)
 {
-    return user_index_some(the_app->db, the_arena, done);
+    return user_index_some(the_app->db, the_arena, after);
 }
 
 static void index_all(void)
 {
-    bool done = false;
-    while (!done)
-        must(db_transaction(the_app->db, the_arena, index_some, NULL, &done));
+    struct uuid after = {{0}};
+    do
+        must(db_transaction(the_app->db, the_arena, index_some, NULL, &after));
+    while (!uuid_is_nil(&after));
 }
 
 static struct problem *count_anew(void *context)
