@@ -97,8 +97,10 @@ void *arena_alloc(struct arena *a, size_t size)
         give_up("a request needs more than its bound");
     size_t whole = (size + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
     struct block *b = a->newest;
-    if (whole > b->room - b->used)
-        b = block_open(a, whole > FIRST_BLOCK ? whole : FIRST_BLOCK);
+    if (whole > b->room - b->used) {
+        size_t left = a->max - a->total, room = left < FIRST_BLOCK ? left : FIRST_BLOCK;
+        b = block_open(a, whole > room ? whole : room);
+    }
     void *p = (char *)b->bytes + b->used;
     b->used += whole;
     return memset(p, 0, whole);

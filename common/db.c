@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <mysql.h>
 #include <mysqld_error.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,7 +79,7 @@ struct db {
     size_t host; /* of url.hosts: the one to begin with, and then the one in use */
 
     MYSQL *mysql; /* NULL: not connected */
-    pid_t owner;
+    unsigned owner; /* `generation` when it was connected */
     bool pinned, in_transaction;
     bool busy;            /* rows are being handed out */
     struct problem *doom; /* why the transaction under way cannot be committed any more */
@@ -104,6 +105,15 @@ struct question {
     void *context;
 };
 
+/* Counts the forks between the first process and this one: a child must not use what its parent
+ * has connected, and getpid() would be a system call for each statement. */
+static unsigned generation;
+
+static void note_fork(void)
+{
+    generation++;
+}
+
 static void *must(void *p)
 {
     if (!p) {
@@ -126,6 +136,10 @@ struct problem *db_open(struct arena *a, const char *url, struct db **ret)
     struct problem *p = db_url_read(a, url, &parts);
     if (p)
         return p;
+    static bool watching;
+    if (!watching && pthread_atfork(NULL, NULL, note_fork) != 0)
+        must(NULL);
+    watching = true;
     struct db *db = must(calloc(1, sizeof *db));
     db->url = parts;
     *ret = db;
@@ -172,7 +186,7 @@ void db_disconnect(struct db *db)
 {
     if (!db->mysql)
         return;
-    if (db->owner != getpid())
+    if (db->owner != generation)
         muffle(db->mysql);
     mysql_close(db->mysql); /* first: then the statements are closed without a message for each */
     for (size_t i = 0; i < db->statement_count; i++)
@@ -215,7 +229,7 @@ static struct problem *connect_to(struct db *db, struct arena *a, const struct d
         return p;
     }
     db->mysql = mysql;
-    db->owner = getpid();
+    db->owner = generation;
     return NULL;
 }
 
@@ -244,7 +258,7 @@ static struct problem *ready(struct db *db, struct arena *a)
         abort(); /* `each` uses the connection that its row comes from */
     if (db->doom)
         return db->doom;
-    if (db->mysql && db->owner != getpid())
+    if (db->mysql && db->owner != generation)
         db_disconnect(db);
     if (db->mysql)
         return NULL;

@@ -43,8 +43,8 @@ struct format {
     bool (*valid)(struct text value);
     enum fault_code code;             /* what it is called when it is not valid */
     const char *message;
-    const struct problem_type *problem; /* the whole answer's type when only this rule is
-                                           broken among present fields; NULL: problem_invalid */
+    const struct problem_type *problem; /* of the whole answer when it is broken and nothing is
+                                           missing; NULL: problem_invalid */
 };
 
 struct field {

@@ -326,7 +326,7 @@ static void put_problem_headers(struct response *rs, const struct request *rq,
 {
     if (p->type->status == 401)
         response_header(rs, "WWW-Authenticate", "Bearer realm=\"%s\"%s", realm,
-                        p->type == &problem_invalid_token && request_bearer(rq)
+                        p->type->of_token && request_bearer(rq)
                             ? ", error=\"invalid_token\""
                             : "");
     if (p->retry_after_s)

@@ -128,6 +128,10 @@ bool instant_parse(const char *text, struct instant *ret)
     if (c.month != back.month || c.day != back.day || c.hour != back.hour ||
         c.minute != back.minute || c.second != back.second)
         return false;
-    *ret = instant_plus_s(t, -60LL * offset);
+    t = instant_plus_s(t, -60LL * offset);
+    back = instant_to_civil(t);
+    if (back.year < 0 || back.year > 9999) /* which RFC 3339 could not write */
+        return false;
+    *ret = t;
     return true;
 }

@@ -279,12 +279,8 @@ struct problem *migrate_check(struct db *db, struct arena *a, const struct migra
     if (p)
         return p;
     p = refuse(a, &s);
-    if (p) {
-        p->type = &problem_unavailable;
-        p->message = problem_unavailable.message;
-        p->retry_after_s = 1;
-        return p;
-    }
+    if (p)
+        return problem_because(a, &problem_unavailable, "%s", p->cause);
     size_t at = 0;
     for (size_t i = 0; i < count; i++)
         at += s.states[i] == MIGRATION_APPLIED;

@@ -17,7 +17,7 @@ const struct problem_type problem_missing_fields = {
 const struct problem_type problem_no_token = {
     401, "Unauthenticated", "no_token", "This needs an access token."};
 const struct problem_type problem_invalid_token = {
-    401, "Invalid token", "invalid_token", "The token is not valid or is over."};
+    401, "Invalid token", "invalid_token", "The token is not valid or is over.", .of_token = true};
 const struct problem_type problem_forbidden = {
     403, "Unauthorized", "forbidden", "You may not do this."};
 const struct problem_type problem_admin_required = {

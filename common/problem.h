@@ -13,6 +13,7 @@ struct problem_type {
     const char *error;   /* short words, the title */
     const char *code;    /* the machine's word */
     const char *message; /* one sentence for the caller, unless the problem brings its own */
+    bool of_token;       /* it is the token that was sent which is not good (RFC 6750) */
 };
 
 /* What can be wrong with one field. */

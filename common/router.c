@@ -240,7 +240,7 @@ static void add_cache_control(const struct router *router, const struct request 
     const char *prefix = router->no_store;
     if (prefix && rq->path && strncmp(rq->path, prefix, strlen(prefix)) == 0)
         response_header(rs, "Cache-Control", "no-store");
-    else if (rq->caller.known)
+    else if (rq->route && rq->route->auth != AUTH_IGNORED && request_bearer(rq))
         response_header(rs, "Cache-Control", "private, no-cache");
 }
 

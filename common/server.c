@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <netdb.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -78,10 +79,8 @@ static int accept_peer(int listen_fd)
     int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
     int saved = errno;
     (void)sigprocmask(SIG_BLOCK, &signals, NULL);
-    if (fd >= 0) {
+    if (fd >= 0)
         (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
-    }
     errno = saved;
     return fd;
 }
@@ -104,7 +103,8 @@ static bool read_body(struct worker *w, FCGX_Request *peer, struct request *rq)
         total += (size_t)got;
     } while ((size_t)got == sizeof chunk);
     rq->too_large = w->body.full || rq->content_length > w->server->body_max;
-    rq->body = (struct text){w->body.data, w->body.len};
+    if (!rq->too_large)
+        rq->body = (struct text){w->body.data, w->body.len};
     if (total > rq->content_length)
         rq->content_length = total; /* some servers pass a chunked body without a length */
     return true;
@@ -143,16 +143,23 @@ static void put_end(struct buf *out, int id)
     buf_add(out, &done, sizeof done);
 }
 
+/* Wait until the peer has read some; false when it does not for too long, or is gone. */
+static bool wait_for_room(int fd)
+{
+    struct pollfd wait = {.fd = fd, .events = POLLOUT};
+    return poll(&wait, 1, PEER_TIMEOUT_S * 1000) == 1 && !(wait.revents & (POLLERR | POLLHUP));
+}
+
 static void send_all(int fd, const char *data, size_t len)
 {
     while (len) {
-        ssize_t sent = send(fd, data, len, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent <= 0)
-            return; /* the peer is gone, or has not read for too long: nobody to tell */
-        data += sent;
-        len -= (size_t)sent;
+        ssize_t sent = send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && (errno != EAGAIN || !wait_for_room(fd)))
+            return; /* nobody to tell */
+        if (sent > 0) {
+            data += sent;
+            len -= (size_t)sent;
+        }
     }
 }
 
@@ -197,6 +204,8 @@ static void serve(struct worker *w, int fd)
         w->rs.after(w->server->context, &rq);
     w->rs.after = NULL;
     arena_reset(w->arena);
+    if (w->body.len)
+        wipe(w->body.data, w->body.len); /* passwords come in here */
 }
 
 static void worker_open(struct worker *w, const struct server *server)
@@ -227,13 +236,13 @@ static bool passes_by(int error)
 void server_run(const struct server *server)
 {
     struct worker w;
+    watch_for_stop(server->listen_fd); /* first, for FCGX_Init brings a handler of its own */
     int failed = FCGX_Init();
     if (failed) {
         LOG(LOG_LEVEL_ERROR, log_event("fastcgi_init_failed"), log_number("code", failed));
         return;
     }
     worker_open(&w, server);
-    watch_for_stop(server->listen_fd);
     while (!stopping) {
         int fd = accept_peer(server->listen_fd);
         if (fd >= 0)
@@ -284,6 +293,9 @@ static struct problem *bind_unix(struct arena *a, int fd, const char *path, cons
         return problem_because(a, &problem_internal, "%s is too long for a socket (107 bytes)",
                                path);
     memcpy(address.sun_path, path, strlen(path));
+    struct stat there;
+    if (lstat(path, &there) == 0 && !S_ISSOCK(there.st_mode))
+        return problem_because(a, &problem_internal, "%s is there, and is no socket", path);
     if (somebody_listens(&address))
         return problem_because(a, &problem_internal, "%s is in use by another server", path);
     (void)unlink(path); /* where there is none, bind goes on; where it fails, bind tells */
@@ -312,11 +324,13 @@ static struct problem *bind_tcp(struct arena *a, const char *address, int *ret_f
     const int on = 1;
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     failed = fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) != 0;
+    struct problem *p = failed ? failed_at(a, "cannot bind", address) : NULL;
     freeaddrinfo(found);
-    if (failed)
-        return failed_at(a, "cannot bind", address);
-    *ret_fd = fd;
-    return NULL;
+    if (failed && fd >= 0)
+        (void)close(fd);
+    if (!failed)
+        *ret_fd = fd;
+    return p;
 }
 
 struct problem *server_listen(struct arena *a, const char *address, int backlog, const char *group,

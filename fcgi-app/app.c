@@ -15,7 +15,7 @@
 
 const struct problem_type problem_user_inactive = {
     401, "User not found or inactive", "user_inactive",
-    "The account of this token is gone or disabled."};
+    "The account of this token is gone or disabled.", .of_token = true};
 
 /* One statement finds session and user, so that a logout, a changed role, a disabled and a
  * deleted account take hold at the next request. */

@@ -172,13 +172,17 @@ int command_migrate(struct cli *cli)
 struct reindexing {
     struct app *app;
     struct arena *arena;
-    bool done;
+    struct uuid after;
 };
 
 static struct problem *index_some(void *context)
 {
     struct reindexing *r = context;
-    return user_index_some(r->app->db, r->arena, &r->done);
+    struct uuid after = r->after; /* it may run again */
+    struct problem *p = user_index_some(r->app->db, r->arena, &after);
+    if (!p)
+        r->after = after;
+    return p;
 }
 
 static struct problem *recount(void *context)
@@ -194,12 +198,14 @@ int command_reindex(struct cli *cli)
     int status = open_app(cli, &r.app);
     struct problem *p = NULL;
     if (status == EX_OK) {
-        while (!p && !r.done) {
+        do {
             arena_reset(r.arena);
             p = db_transaction(r.app->db, r.arena, index_some, NULL, &r);
-        }
+        } while (!p && !uuid_is_nil(&r.after));
         if (!p)
             p = db_transaction(r.app->db, r.arena, recount, NULL, &r);
+        if (!p)
+            p = user_rebuild_search(r.app->db, r.arena);
         app_close(r.app);
         status = p ? fail(p) : EX_OK;
     }

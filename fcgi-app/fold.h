@@ -19,6 +19,7 @@ struct text like_pattern(struct arena *a, struct text t);
  * The words of `q` as a boolean full-text query that asks for all of them: `+foo +bar`.
  *
  * Words are runs of letters, digits and underscores, as InnoDB cuts them; those below three
- * characters are left out, as they are not in the index. Empty when none is left.
+ * characters are left out, as they are not in the index. Empty when none is left, and when
+ * one is longer than the index takes: then nothing can be found by it.
  */
 const char *match_all_words(struct arena *a, struct text q);

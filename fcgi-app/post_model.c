@@ -240,18 +240,15 @@ static const char *order_of(unsigned sort)
     return orders[sort];
 }
 
-/* The index that has the order is prescribed: the optimizer of a prepared statement does not
- * see the LIMIT's value and now and then takes a scan with a sort. Only an author's own posts
- * by title are sorted when they are asked for. */
+/* The index that has the order of a list. Only an author's own posts by title are sorted when
+ * they are asked for. */
 static const char *index_of(unsigned sort, const struct post_filter *filter)
 {
     bool by_title = sort == POST_BY_TITLE || sort == POST_BY_TITLE_DOWN;
     if (filter->by_author)
-        return filter->drafts && filter->published
-                   ? " FORCE INDEX (ix_posts_author_created)"
-                   : " FORCE INDEX (ix_posts_author_published_created)";
-    return by_title ? " FORCE INDEX (ix_posts_published_title)"
-                    : " FORCE INDEX (ix_posts_published_created)";
+        return filter->drafts && filter->published ? "ix_posts_author_created"
+                                                   : "ix_posts_author_published_created";
+    return by_title ? "ix_posts_published_title" : "ix_posts_published_created";
 }
 
 static struct problem *count_matches(struct db *db, struct arena *a, const struct search *s,
@@ -309,15 +306,28 @@ static struct problem *read_page(struct db *db, struct arena *a, const struct po
     return db_each(db, a, &sql, (struct db_args){s->args, s->count}, each, context);
 }
 
+/* How the rows are found. */
+enum path {
+    PATH_LIST,     /* along the index that has the order: the optimizer of a prepared statement
+                      does not see the LIMIT's value, and now and then takes a scan with a sort */
+    PATH_RARE,     /* from the word index, and then sorted */
+    PATH_FREQUENT, /* along the order again, looking each row up in what the word index found:
+                      sorting that would cost more than walking to the end of a page */
+};
+
 static void plan(struct arena *a, const struct post_query *query, const struct post_filter *filter,
-                 const char *words, struct search *s)
+                 const char *words, enum path path, struct search *s)
 {
-    *s = (struct search){.from = index_of(query->sort, filter), .where = ""};
-    if (*words) {
-        s->from = "";
-        add_condition(a, s, "MATCH (title, content) AGAINST (? IN BOOLEAN MODE)",
-                      db_text(text_of(words)));
-    }
+    static const char *const matches[] = {
+        [PATH_RARE] = "MATCH (title, content) AGAINST (? IN BOOLEAN MODE)",
+        [PATH_FREQUENT] = "IF(MATCH (title, content) AGAINST (? IN BOOLEAN MODE), 1, 0) = 1"};
+    *s = (struct search){.from = "", .where = ""};
+    if (path != PATH_RARE)
+        s->from = arena_printf(a, path == PATH_LIST ? " FORCE INDEX (%s)"
+                                                    : " FORCE INDEX FOR ORDER BY (%s)",
+                               index_of(query->sort, filter));
+    if (path != PATH_LIST)
+        add_condition(a, s, matches[path], db_text(text_of(words)));
     if (filter->by_author)
         add_condition(a, s, "author_id = ?", db_uuid(filter->author_id));
     if (filter->drafts != filter->published)
@@ -338,12 +348,16 @@ struct problem *post_page(struct db *db, struct arena *a, const struct post_quer
         *ret_total = found;
         return NULL;
     }
-    plan(a, query, filter, words, &s);
-    if (window->after)
+    plan(a, query, filter, words, *words ? PATH_RARE : PATH_LIST, &s);
+    if (*words)
+        p = count_matches(db, a, &s, &found);
+    else if (!window->after)
+        p = count_all(db, a, filter, &found);
+    if (!p && found.capped)
+        plan(a, query, filter, words, PATH_FREQUENT, &s);
+    if (!p && window->after)
         begin_after(a, &s, query->sort, window);
-    else
-        p = *words ? count_matches(db, a, &s, &found) : count_all(db, a, filter, &found);
-    if (!p && (window->after || window->offset < found.count))
+    if (!p && (window->after || found.capped || window->offset < found.count))
         p = read_page(db, a, query, window, &s, each, context);
     if (!p)
         *ret_total = found;

@@ -524,7 +524,7 @@ struct problem *user_page(struct db *db, struct arena *a, const struct user_quer
         begin_after(a, &s, query->sort, window);
     else
         p = searches ? count_matches(db, a, &s, &total) : count_all(db, a, query, by_role, &total);
-    if (!p)
+    if (!p && (window->after || total.capped || window->offset < total.count))
         p = read_page(db, a, window, &s, each, context);
     if (!p)
         *ret_total = total;
@@ -536,7 +536,8 @@ struct problem *user_page(struct db *db, struct arena *a, const struct user_quer
 #define REINDEX_STEP "200"
 
 static const struct sql unindexed = {
-    "SELECT id, email, first_name FROM users WHERE search_grams IS NULL LIMIT " REINDEX_STEP,
+    "SELECT id, email, first_name FROM users WHERE id > ? AND search_grams IS NULL "
+    "ORDER BY id LIMIT " REINDEX_STEP,
     &user_record};
 static const struct sql set_index = {
     "UPDATE users SET first_name_folded = ?, search_grams = ? WHERE id = ?", NULL};
@@ -575,15 +576,25 @@ static struct problem *index_batch(struct db *db, struct arena *a, const struct 
     return p;
 }
 
-struct problem *user_index_some(struct db *db, struct arena *a, bool *ret_done)
+struct problem *user_index_some(struct db *db, struct arena *a, struct uuid *after)
 {
     struct batch *batch = arena_alloc(a, sizeof *batch);
     batch->arena = a;
-    struct problem *p = db_each(db, a, &unindexed, DB_NO_ARGS, keep, batch);
+    struct problem *p = db_each(db, a, &unindexed, DB_ARGS(db_uuid(*after)), keep, batch);
     if (!p)
         p = index_batch(db, a, batch);
     if (!p)
-        *ret_done = batch->count == 0;
+        *after = batch->count ? batch->users[batch->count - 1].id : (struct uuid){{0}};
+    return p;
+}
+
+struct problem *user_rebuild_search(struct db *db, struct arena *a)
+{
+    struct problem *p = db_pin(db, a); /* it may take longer than a statement has */
+    if (p)
+        return p;
+    p = db_run(db, a, "OPTIMIZE TABLE users");
+    db_unpin(db);
     return p;
 }
 

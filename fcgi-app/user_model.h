@@ -109,9 +109,13 @@ struct problem *user_delete(struct db *db, struct arena *a, const struct user *u
 struct problem *user_lock_other_admins(struct db *db, struct arena *a, struct uuid id,
                                        bool *ret_any) MUST_USE;
 
-/** Fill the search columns of some rows that were brought in by other means; `*ret_done` when
- *  none was left. In a transaction, again and again. */
-struct problem *user_index_some(struct db *db, struct arena *a, bool *ret_done) MUST_USE;
+/** Fill the search columns of some rows that were brought in by other means, in the order of
+ *  their ids behind `*after`, which becomes the last one's; nil when none was left. In a transaction. */
+struct problem *user_index_some(struct db *db, struct arena *a, struct uuid *after) MUST_USE;
+
+/** Rebuild the tables' search indexes, which otherwise drag along each row that ever changed.
+ *  Takes its time, and the connection for itself. */
+struct problem *user_rebuild_search(struct db *db, struct arena *a) MUST_USE;
 
 /** Count all users anew, after rows were brought in by other means. In a transaction. */
 struct problem *user_recount(struct db *db, struct arena *a) MUST_USE;

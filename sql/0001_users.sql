@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS user_counts (
     slot TINYINT UNSIGNED NOT NULL,
     n BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (role, slot)
-) ENGINE = InnoDB;
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
 
 INSERT IGNORE INTO user_counts (role, slot) VALUES
     ('user', 0), ('user', 1), ('user', 2), ('user', 3), ('user', 4), ('user', 5), ('user', 6),

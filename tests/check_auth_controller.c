@@ -1,0 +1,844 @@
+/* Registering, logging in, and who one is, as clients see it. */
+#include "loopback.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/jwt.h"
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+#define BARE_CHALLENGE "Bearer realm=\"postern\""
+#define TOKEN_CHALLENGE BARE_CHALLENGE ", error=\"invalid_token\""
+
+/* A body, and the answer that it gets. */
+struct refusal {
+    const char *body;
+    int status;
+    const char *error, *code, *missing, *faults;
+};
+
+static void ck_refusal(struct answer answer, const struct refusal *want)
+{
+    ck_problem(answer, want->status, want->error, want->code);
+    ck_assert_str_eq(answer_missing(answer), want->missing);
+    ck_assert_str_eq(answer_faults(answer), want->faults);
+    ck_assert_int_eq(answer_has(answer, "missing_fields"), *want->missing != '\0');
+    ck_assert_int_eq(answer_has(answer, "details"), *want->faults != '\0');
+}
+
+static struct answer register_as(const char *email)
+{
+    return post(NULL, "/auth/register", object("{'email':'%s','password':'%s'}", email, PASSWORD));
+}
+
+/* ---- registering ---- */
+
+START_TEST(registering_makes_a_user)
+{
+    struct answer answer = post(
+        NULL, "/auth/register",
+        object("{'email':'Ada@Example.org','password':'%s','first_name':'Ada','last_name':null}",
+               PASSWORD));
+
+    ck_status(answer, 201);
+    ck_assert_str_eq(answer_text(answer, "user.email"), "Ada@Example.org");
+    ck_assert_str_eq(answer_text(answer, "user.first_name"), "Ada");
+    ck_assert(answer_is_null(answer, "user.last_name"));
+    ck_assert_str_eq(answer_text(answer, "user.role"), "user");
+    ck_assert(answer_boolean(answer, "user.is_active"));
+    ck_assert_uint_eq(strlen(answer_text(answer, "user.created_at")),
+                      strlen("2026-01-01T00:00:00.000000Z"));
+    ck_assert_str_eq(answer_text(answer, "user.created_at"),
+                     answer_text(answer, "user.updated_at"));
+    ck_assert_int_eq(answer_text(answer, "user.id")[14], '7'); /* the UUID's version */
+}
+END_TEST
+
+START_TEST(the_answer_to_registering_leads_to_the_user)
+{
+    struct answer answer = register_as("ada@example.org");
+
+    const char *id = answer_text(answer, "user.id");
+    ck_assert_str_eq(answer_header(answer, "Location"), say("/api/users/%s", id));
+    ck_assert_str_eq(answer_header(answer, "Cache-Control"), "no-store");
+    ck_assert_str_eq(answer_header(answer, "Content-Type"), "application/json");
+    ck_status(get(log_in("ada@example.org"), "/users/%s", id), 200);
+}
+END_TEST
+
+START_TEST(a_password_is_stored_as_argon2id_and_never_shown)
+{
+    struct answer answer = register_as("ada@example.org");
+
+    ck_status(answer, 201);
+    ck_assert_ptr_null(strstr(answer.text, "password"));
+    ck_assert_ptr_null(strstr(answer.text, PASSWORD));
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users WHERE password_hash LIKE "
+                                "'$argon2id$v=19$m=19456,t=2,p=1$%'"),
+                     1);
+}
+END_TEST
+
+static const char *const attempts_at_rank[] = {
+    "'role':'admin'",
+    "'role':42",
+    "'role':null,'is_active':false",
+    "'is_active':'no','id':'" NOBODY_ID "','created_at':[]",
+    "'password_hash':{},'updated_at':'2000-01-01T00:00:00Z','session_id':1",
+};
+
+START_TEST(nobody_registers_as_more_than_a_user)
+{
+    struct answer answer = post(
+        NULL, "/auth/register",
+        object("{'email':'eve@example.org','password':'%s',%s}", PASSWORD, attempts_at_rank[_i]));
+
+    ck_status(answer, 201);
+    ck_assert_str_eq(answer_text(answer, "user.role"), "user");
+    ck_assert(answer_boolean(answer, "user.is_active"));
+    ck_assert_str_ne(answer_text(answer, "user.id"), NOBODY_ID);
+    ck_problem(post(log_in("eve@example.org"), "/users", "{}"), 403, "Admin access required",
+               "admin_required");
+}
+END_TEST
+
+static const char *const same_addresses[] = {"ada@example.org", "ADA@EXAMPLE.ORG",
+                                             "Ada@example.Org"};
+
+START_TEST(an_address_registers_once_in_whatever_case)
+{
+    ck_status(register_as("ada@example.org"), 201);
+
+    struct answer answer = register_as(same_addresses[_i]);
+
+    ck_problem(answer, 409, "Email already exists", "email_exists");
+    ck_assert_ptr_null(answer_header(answer, "Location"));
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 1);
+    ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM user_counts"), 1);
+}
+END_TEST
+
+static const struct refusal bad_registrations[] = {
+    {"{}", 400, "Missing required fields", "missing_fields", "email password",
+     "email required, password required"},
+    {"{'password':'" PASSWORD "'}", 400, "Missing required fields", "missing_fields", "email",
+     "email required"},
+    {"{'email':'a@b.org'}", 400, "Missing required fields", "missing_fields", "password",
+     "password required"},
+    {"{'email':'nonsense','first_name':7}", 400, "Missing required fields", "missing_fields",
+     "password", "email format, password required, first_name type"},
+    {"{'Email':'a@b.org','PASSWORD':'" PASSWORD "'}", 400, "Missing required fields",
+     "missing_fields", "email password", "email required, password required"},
+    {"{'email':null,'password':null}", 400, "Bad Request", "invalid", "",
+     "email type, password type"},
+    {"{'email':1,'password':[]}", 400, "Bad Request", "invalid", "", "email type, password type"},
+    {"{'email':'nonsense','password':'" PASSWORD "'}", 400, "Invalid email format", "invalid_email",
+     "", "email format"},
+    {"{'email':'nonsense','password':'short','last_name':''}", 400, "Invalid email format",
+     "invalid_email", "", "email format, password too_short, last_name too_short"},
+    {"{'email':'a@b.org','password':'short'}", 400, "Bad Request", "invalid", "",
+     "password too_short"},
+    {"{'email':'a@b.org','password':''}", 400, "Bad Request", "invalid", "", "password too_short"},
+    {"{'email':'a@b.org','password':'Password123'}", 400, "Bad Request", "invalid", "",
+     "password common"},
+    {"{'email':'a@b.org','password':'zzzzzzzzzzzz'}", 400, "Bad Request", "invalid", "",
+     "password common"},
+    {"{'email':'long@example.org','password':'LONG@example.org'}", 400, "Bad Request", "invalid",
+     "", "password common"},
+    {"{'email':'a@b.org','password':'" PASSWORD "','first_name':'','last_name':false}", 400,
+     "Bad Request", "invalid", "", "first_name too_short, last_name type"},
+};
+
+START_TEST(a_bad_registration_is_told_all_its_faults)
+{
+    const struct refusal *want = &bad_registrations[_i];
+
+    ck_refusal(post(NULL, "/auth/register", object("%s", want->body)), want);
+
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 0);
+}
+END_TEST
+
+/* The HTML standard's pattern for <input type=email>, and a dot in the domain. */
+static const char *const good_addresses[] = {
+    "a@b.c",
+    "first.last+tag@sub.example.org",
+    ".dots..are.fine.@example.org",
+    "!#$%&*+/=?^_`{|}~-@example.org",
+    "1@1.2",
+    "x@a-b.example",
+};
+
+START_TEST(an_address_of_the_pattern_is_taken_as_it_is)
+{
+    struct answer answer = register_as(good_addresses[_i]);
+
+    ck_status(answer, 201);
+    ck_assert_str_eq(answer_text(answer, "user.email"), good_addresses[_i]);
+}
+END_TEST
+
+static const char *const bad_addresses[] = {
+    "",
+    "plain",
+    "@example.org",
+    "a@",
+    "a@localhost",
+    "a@.org",
+    "a@b..org",
+    "a@b.org.",
+    "a@-b.org",
+    "a@b-.org",
+    "a b@example.org",
+    " a@example.org",
+    "a@example.org ",
+    "a@example.org\\n",
+    "a@b@example.org",
+    "a@ex_ample.org",
+    "a(b)@example.org",
+    "\303\244@example.org",
+    "a@m\303\274nchen.example",
+};
+
+START_TEST(an_address_of_another_form_is_refused)
+{
+    struct answer answer = register_as(bad_addresses[_i]);
+
+    ck_problem(answer, 400, "Invalid email format", "invalid_email");
+    ck_assert_str_eq(answer_faults(answer), "email format");
+}
+END_TEST
+
+/* An address of `len` characters. */
+static const char *address_of(size_t len)
+{
+    const char *domain =
+        say("@%s.%s.%s.example.org", repeat("d", 63), repeat("e", 63), repeat("f", 50));
+    return say("%s%s", repeat("l", len - strlen(domain)), domain);
+}
+
+START_TEST(an_address_has_at_most_254_characters)
+{
+    ck_status(register_as(address_of(254)), 201);
+    ck_status(post(NULL, "/auth/login",
+                   object("{'email':'%s','password':'%s'}", address_of(254), PASSWORD)),
+              200);
+
+    struct answer longer = register_as(address_of(255));
+
+    ck_problem(longer, 400, "Invalid email format", "invalid_email");
+    ck_assert_str_eq(answer_faults(longer), "email too_long");
+}
+END_TEST
+
+/* What a password of `times` repeated parts, and one more letter, is answered with. */
+static struct answer register_with_password(const char *part, size_t times, const char *end)
+{
+    return post(NULL, "/auth/register",
+                object("{'email':'ada@example.org','password':'%s%s'}", repeat(part, times), end));
+}
+
+static const struct {
+    const char *part;
+    size_t times;
+    const char *faults;
+} password_lengths[] = {
+    {"a", 6, "password too_short"},
+    {"a", 7, ""},
+    {"\360\237\230\200", 6, "password too_short"},
+    {"\360\237\230\200", 7, ""},
+    {"a", 127, ""},
+    {"\360\237\230\200", 127, ""},
+    {"a", 128, "password too_long"},
+    {"\360\237\230\200", 128, "password too_long"},
+};
+
+START_TEST(a_password_has_8_to_128_code_points)
+{
+    struct answer answer =
+        register_with_password(password_lengths[_i].part, password_lengths[_i].times, "z");
+
+    ck_assert_str_eq(answer_faults(answer), password_lengths[_i].faults);
+    ck_status(answer, *password_lengths[_i].faults ? 400 : 201);
+}
+END_TEST
+
+static struct answer register_with_name(const char *email, const char *name)
+{
+    return post(NULL, "/auth/register",
+                object("{'email':'%s','password':'%s','first_name':'%s'}", email, PASSWORD, name));
+}
+
+START_TEST(a_name_has_at_most_100_code_points)
+{
+    const char *longest = repeat("\360\237\230\200", 100);
+
+    struct answer fits = register_with_name("a@example.org", longest);
+    struct answer longer = register_with_name("b@example.org", say("%sx", longest));
+
+    ck_status(fits, 201);
+    ck_assert_str_eq(answer_text(fits, "user.first_name"), longest);
+    ck_problem(longer, 400, "Bad Request", "invalid");
+    ck_assert_str_eq(answer_faults(longer), "first_name too_long");
+}
+END_TEST
+
+/* ---- bodies ---- */
+
+static const char *const bad_bodies[] = {
+    "",
+    " ",
+    "[]",
+    "null",
+    "'text'",
+    "{",
+    "{'email':'a@b.org',}",
+    "{} {}",
+    "{'email':'a@b.org','email':'a@b.org'}",
+    "{'email':'a\\u0000@b.org'}",
+    "{'email':'\377'}",
+    "{'email':'\\ud800'}",
+    "{'n':01}",
+};
+
+START_TEST(what_is_no_json_object_is_refused)
+{
+    ck_problem(post(NULL, "/auth/register", object("%s", bad_bodies[_i])), 400, "Bad Request",
+               "bad_json");
+}
+END_TEST
+
+/* An object whose member x is nested so that the whole has `depth` levels. */
+static const char *nested(size_t depth)
+{
+    return object("{'email':'a@b.org','password':'%s','x':%s%s}", PASSWORD, repeat("[", depth - 1),
+                  repeat("]", depth - 1));
+}
+
+START_TEST(a_body_may_be_32_levels_deep_but_not_33)
+{
+    ck_problem(post(NULL, "/auth/register", nested(33)), 400, "Bad Request", "bad_json");
+    ck_status(post(NULL, "/auth/register", nested(32)), 201);
+}
+END_TEST
+
+static const struct {
+    const char *type;
+    bool taken;
+} media_types[] = {
+    {"application/json", true},
+    {"Application/JSON; charset=utf-8", true},
+    {"application/merge-patch+json", true},
+    {"text/plain", false},
+    {"application/jsonp", false},
+    {"application/x-www-form-urlencoded", false},
+    {"", false},
+};
+
+START_TEST(a_body_of_another_media_type_is_refused)
+{
+    struct answer answer =
+        ask(.method = "POST", .path = "/auth/register", .type = media_types[_i].type,
+            .body = object("{'email':'a@b.org','password':'%s'}", PASSWORD));
+
+    if (media_types[_i].taken)
+        ck_status(answer, 201);
+    else
+        ck_problem(answer, 415, "Request body must be JSON", "not_json");
+}
+END_TEST
+
+START_TEST(a_body_that_is_too_large_is_refused_after_its_type)
+{
+    const char *large = object("{'email':'%s'}", repeat("x", (size_t)512 * 1024));
+
+    ck_problem(post(NULL, "/auth/register", large), 413, "Payload Too Large", "too_large");
+    ck_problem(ask(.method = "POST", .path = "/auth/register", .body = large, .type = "text/html"),
+               415, "Request body must be JSON", "not_json");
+}
+END_TEST
+
+/* ---- logging in ---- */
+
+START_TEST(logging_in_gives_tokens_and_the_user)
+{
+    const char *id = make_user("ada@example.org", ROLE_USER);
+
+    struct answer answer =
+        post(NULL, "/auth/login", object("{'email':'ADA@example.ORG','password':'%s'}", PASSWORD));
+
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer_text(answer, "user.id"), id);
+    ck_assert_str_eq(answer_text(answer, "user.email"), "ada@example.org");
+    ck_assert_str_eq(answer_text(answer, "token_type"), "Bearer");
+    ck_assert_int_eq(answer_integer(answer, "expires_in"), 900);
+    ck_assert_uint_eq(strlen(answer_text(answer, "refresh_token")), 43); /* 256 bits, base64url */
+    ck_assert_str_eq(answer_header(answer, "Cache-Control"), "no-store");
+    ck_status(get(answer_text(answer, "access_token"), "/auth/profile"), 200);
+    ck_assert_ptr_null(strstr(answer.text, "argon2"));
+}
+END_TEST
+
+START_TEST(every_login_is_a_session_of_its_own)
+{
+    make_user("ada@example.org", ROLE_USER);
+
+    const char *first = log_in("ada@example.org"), *second = log_in("ada@example.org");
+
+    ck_assert_str_ne(first, second);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions WHERE ip = '192.0.2.1'"), 2);
+    ck_assert_int_eq(ask_number("SELECT COUNT(DISTINCT refresh_hash) AS n FROM sessions"), 2);
+}
+END_TEST
+
+START_TEST(a_refresh_token_is_not_stored_itself)
+{
+    make_user("ada@example.org", ROLE_USER);
+    struct answer answer =
+        post(NULL, "/auth/login", object("{'email':'ada@example.org','password':'%s'}", PASSWORD));
+    const char *token = answer_text(answer, "refresh_token");
+
+    ck_assert_int_eq(ask_number(say("SELECT COUNT(*) AS n FROM sessions WHERE refresh_hash = "
+                                    "UNHEX(SHA2('%s', 256))",
+                                    token)),
+                     1);
+}
+END_TEST
+
+static const struct refusal bad_logins[] = {
+    {"{}", 400, "Missing credentials", "missing_fields", "email password",
+     "email required, password required"},
+    {"{'email':'a@b.org'}", 400, "Missing credentials", "missing_fields", "password",
+     "password required"},
+    {"{'email':null,'password':null}", 400, "Missing credentials", "missing_fields",
+     "email password", "email required, password required"},
+    {"{'email':'','password':''}", 400, "Missing credentials", "missing_fields", "email password",
+     "email required, password required"},
+    {"{'email':'a@b.org','password':''}", 400, "Missing credentials", "missing_fields", "password",
+     "password required"},
+    {"{'email':7,'password':null}", 400, "Missing credentials", "missing_fields", "password",
+     "email type, password required"},
+    {"{'email':7,'password':'x'}", 400, "Bad Request", "invalid", "", "email type"},
+    {"{'email':'a@b.org','password':true}", 400, "Bad Request", "invalid", "", "password type"},
+    {"{'email':'a@b.org','password':'x'}", 401, "Invalid credentials", "invalid_credentials", "",
+     ""},
+    {"{'email':'no address','password':'x'}", 401, "Invalid credentials", "invalid_credentials", "",
+     ""},
+    {"{'email':'\303\244@b.org','password':'x'}", 401, "Invalid credentials", "invalid_credentials",
+     "", ""},
+    {"{'email':' ada@example.org','password':'" PASSWORD "'}", 401, "Invalid credentials",
+     "invalid_credentials", "", ""},
+    {"{'email':'ada@example.org','password':'" PASSWORD " '}", 401, "Invalid credentials",
+     "invalid_credentials", "", ""},
+};
+
+START_TEST(a_bad_login_is_refused)
+{
+    const struct refusal *want = &bad_logins[_i];
+    make_user("ada@example.org", ROLE_USER);
+
+    ck_refusal(post(NULL, "/auth/login", object("%s", want->body)), want);
+
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 0);
+}
+END_TEST
+
+static struct answer log_in_with(const char *password)
+{
+    return post(NULL, "/auth/login",
+                object("{'email':'ada@example.org','password':'%s'}", password));
+}
+
+START_TEST(a_password_of_1024_bytes_is_tried_and_a_longer_one_refused)
+{
+    struct answer longest = log_in_with(repeat("\303\244", 512));
+    struct answer longer = log_in_with(repeat("x", 1025));
+
+    ck_problem(longest, 401, "Invalid credentials", "invalid_credentials");
+    ck_problem(longer, 400, "Bad Request", "invalid");
+    ck_assert_str_eq(answer_faults(longer), "password too_long");
+}
+END_TEST
+
+/* Who cannot log in: an unknown, a wrong password, a disabled account. */
+static const char *const refused_logins[] = {
+    "{'email':'nobody@example.org','password':'" PASSWORD "'}",
+    "{'email':'ada@example.org','password':'wrong " PASSWORD "'}",
+    "{'email':'disabled@example.org','password':'" PASSWORD "'}",
+};
+
+static void make_ada_and_disabled(void)
+{
+    make_user("ada@example.org", ROLE_USER);
+    make_user("disabled@example.org", ROLE_USER);
+    run_sql("UPDATE users SET is_active = 0 WHERE email = 'disabled@example.org'");
+}
+
+START_TEST(all_refused_logins_look_alike)
+{
+    make_ada_and_disabled();
+    struct answer wrong = post(NULL, "/auth/login", object("%s", refused_logins[1]));
+
+    struct answer answer = post(NULL, "/auth/login", object("%s", refused_logins[_i]));
+
+    ck_problem(answer, 401, "Invalid credentials", "invalid_credentials");
+    ck_assert_str_eq(answer_header(answer, "WWW-Authenticate"), BARE_CHALLENGE);
+    ck_assert_str_eq(answer_text(answer, "message"), answer_text(wrong, "message"));
+}
+END_TEST
+
+static int64_t cpu_us(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+    return ts.tv_sec * 1000000LL + ts.tv_nsec / 1000;
+}
+
+/* The least processor time that a login takes: what others do meanwhile does not count. */
+static int64_t cost_of_login(const char *body)
+{
+    int64_t least = INT64_MAX;
+    for (int i = 0; i < 5; i++) {
+        int64_t start = cpu_us();
+        ck_status(post(NULL, "/auth/login", body), 401);
+        int64_t took = cpu_us() - start;
+        least = took < least ? took : least;
+    }
+    return least;
+}
+
+START_TEST(all_refused_logins_cost_the_same)
+{
+    make_ada_and_disabled();
+    int64_t wrong = cost_of_login(object("%s", refused_logins[1]));
+
+    int64_t cost = cost_of_login(object("%s", refused_logins[_i]));
+
+    ck_assert_int_gt(wrong, 5000); /* a hash was made */
+    ck_assert_msg(cost > wrong / 2 && cost < wrong * 2, "%lld us instead of %lld", (long long)cost,
+                  (long long)wrong);
+}
+END_TEST
+
+/* PASSWORD as Werkzeug would have stored it. */
+#define WERKZEUG_HASH                                                                              \
+    "pbkdf2:sha256:1000$saltsalt$"                                                                 \
+    "456440f4a1d16903e837051f1d6bee1a077c3ea55042cbe137587cc5e32e6ef2"
+
+START_TEST(a_hash_from_elsewhere_is_replaced_at_the_next_login)
+{
+    make_user("ada@example.org", ROLE_USER);
+    run_sql("UPDATE users SET password_hash = '" WERKZEUG_HASH "'");
+
+    ck_problem(post(NULL, "/auth/login", object("%s", refused_logins[1])), 401,
+               "Invalid credentials", "invalid_credentials");
+    log_in("ada@example.org");
+
+    ck_assert_int_eq(
+        ask_number("SELECT COUNT(*) AS n FROM users WHERE password_hash LIKE '$argon2id$%'"), 1);
+    log_in("ada@example.org");
+}
+END_TEST
+
+static const char *const public_calls[] = {"/auth/login", "/auth/register"};
+
+START_TEST(login_and_register_do_not_look_at_a_token)
+{
+    struct answer answer = post("nonsense", public_calls[_i],
+                                object("{'email':'new@example.org','password':'%s'}", PASSWORD));
+
+    ck_assert_str_ne(answer.text, "");
+    ck_status(answer, _i == 0 ? 401 : 201);
+    if (_i == 0)
+        ck_assert_str_eq(answer_text(answer, "code"), "invalid_credentials");
+}
+END_TEST
+
+START_TEST(a_strange_user_agent_does_not_keep_one_from_logging_in)
+{
+    static const char *const agents[] = {"HTTP_USER_AGENT=\377\376", "HTTP_USER_AGENT=", NULL};
+    make_user("ada@example.org", ROLE_USER);
+    const char *body = object("{'email':'ada@example.org','password':'%s'}", PASSWORD);
+
+    for (size_t i = 0; agents[i]; i++)
+        ck_status(ask(.method = "POST", .path = "/auth/login", .body = body, .param = agents[i]),
+                  200);
+    ck_status(ask(.method = "POST", .path = "/auth/login", .body = body,
+                  .param = say("HTTP_USER_AGENT=%s", repeat("\303\244", 300))),
+              200);
+
+    ck_assert_int_eq(ask_number("SELECT MAX(LENGTH(user_agent)) AS n FROM sessions"), 254);
+}
+END_TEST
+
+/* ---- who one is ---- */
+
+START_TEST(a_profile_is_ones_own_account)
+{
+    make_user("other@example.org", ROLE_USER);
+    const char *id = make_user("ada@example.org", ROLE_USER);
+
+    struct answer answer = get(log_in("ada@example.org"), "/auth/profile");
+
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer_text(answer, "user.id"), id);
+    ck_assert_str_eq(answer_text(answer, "user.first_name"), "Test");
+    ck_assert(answer_is_null(answer, "user.last_name"));
+    ck_assert_str_eq(answer_header(answer, "Cache-Control"), "no-store");
+}
+END_TEST
+
+START_TEST(without_a_token_there_is_no_profile)
+{
+    struct answer answer = get(NULL, "/auth/profile");
+
+    ck_problem(answer, 401, "Unauthenticated", "no_token");
+    ck_assert_str_eq(answer_header(answer, "WWW-Authenticate"), BARE_CHALLENGE);
+    ck_assert_str_eq(answer_header(answer, "Cache-Control"), "no-store");
+}
+END_TEST
+
+START_TEST(another_scheme_is_no_token)
+{
+    ck_problem(ask(.path = "/auth/profile", .param = "HTTP_AUTHORIZATION=Basic YTpi"), 401,
+               "Unauthenticated", "no_token");
+    ck_problem(ask(.path = "/auth/profile", .param = "HTTP_AUTHORIZATION=Bearerish x"), 401,
+               "Unauthenticated", "no_token");
+}
+END_TEST
+
+START_TEST(the_scheme_is_taken_in_any_case)
+{
+    make_user("ada@example.org", ROLE_USER);
+    const char *token = log_in("ada@example.org");
+
+    ck_status(ask(.path = "/auth/profile", .param = say("HTTP_AUTHORIZATION=bEARER %s", token)),
+              200);
+    ck_status(
+        ask(.path = "/auth/profile", .param = say("REDIRECT_HTTP_AUTHORIZATION=Bearer %s", token)),
+        200);
+}
+END_TEST
+
+static void ck_invalid_token(const char *token)
+{
+    struct answer answer = get(token, "/auth/profile");
+    ck_problem(answer, 401, "Invalid token", "invalid_token");
+    ck_assert_str_eq(answer_header(answer, "WWW-Authenticate"), TOKEN_CHALLENGE);
+}
+
+static const char *const nonsense_tokens[] = {"", "x", "a.b.c", "..", "null"};
+
+START_TEST(nonsense_is_no_token)
+{
+    ck_invalid_token(nonsense_tokens[_i]);
+}
+END_TEST
+
+START_TEST(a_token_with_another_signature_is_refused)
+{
+    make_user("ada@example.org", ROLE_USER);
+    char *token = arena_strdup(the_arena, log_in("ada@example.org"));
+    char *signature = strrchr(token, '.') + 1;
+
+    *signature = *signature == 'A' ? 'B' : 'A';
+
+    ck_invalid_token(token);
+}
+END_TEST
+
+START_TEST(a_token_is_good_for_its_time_and_no_longer)
+{
+    make_user("ada@example.org", ROLE_USER);
+    const char *token = log_in("ada@example.org");
+
+    the_time = instant_plus_s(the_time, 899);
+    ck_status(get(token, "/auth/profile"), 200);
+    the_time = instant_plus_s(the_time, 10);
+
+    ck_invalid_token(token);
+}
+END_TEST
+
+/* A token that we sign ourselves: for `user`, in the newest session of `owner`. */
+static const char *token_for(const char *user, const char *session)
+{
+    struct claims claims = {.id = uuid_make(the_time),
+                            .issued_s = the_time.us / 1000000,
+                            .expires_s = the_time.us / 1000000 + 60};
+    ck_assert(uuid_parse(user, strlen(user), &claims.subject));
+    ck_assert(uuid_parse(session, strlen(session), &claims.session));
+    return jwt_sign(the_arena, the_app->keys, &claims);
+}
+
+START_TEST(a_token_for_no_session_is_refused)
+{
+    ck_invalid_token(token_for(make_user("ada@example.org", ROLE_USER), NOBODY_ID));
+}
+END_TEST
+
+START_TEST(a_token_with_the_session_of_another_is_refused)
+{
+    const char *ada = make_user("ada@example.org", ROLE_USER);
+    make_user("eve@example.org", ROLE_USER);
+    log_in("eve@example.org");
+    run_sql("UPDATE sessions SET id = '" NOBODY_ID "'"); /* so that its id is known here */
+
+    ck_invalid_token(token_for(ada, NOBODY_ID));
+}
+END_TEST
+
+START_TEST(a_token_of_an_ended_session_is_refused)
+{
+    make_user("ada@example.org", ROLE_USER);
+    const char *ended = log_in("ada@example.org");
+
+    run_sql("DELETE FROM sessions");
+
+    ck_invalid_token(ended);
+    ck_status(get(log_in("ada@example.org"), "/auth/profile"), 200);
+}
+END_TEST
+
+START_TEST(a_token_of_an_expired_session_is_refused)
+{
+    make_user("ada@example.org", ROLE_USER);
+    const char *token = log_in("ada@example.org");
+
+    run_sql("UPDATE sessions SET expires_at = '2001-01-01'");
+
+    ck_invalid_token(token);
+}
+END_TEST
+
+static const char *const ends_of_an_account[] = {
+    "DELETE FROM users WHERE email = 'ada@example.org'",
+    "UPDATE users SET is_active = 0 WHERE email = 'ada@example.org'",
+};
+
+START_TEST(a_token_of_a_user_who_is_gone_or_disabled_is_refused)
+{
+    make_user("ada@example.org", ROLE_USER);
+    const char *token = log_in("ada@example.org");
+
+    run_sql(ends_of_an_account[_i]);
+
+    struct answer answer = get(token, "/auth/profile");
+    ck_problem(answer, 401, "User not found or inactive", "user_inactive");
+    ck_assert_int_eq(
+        strncmp(answer_header(answer, "WWW-Authenticate"), BARE_CHALLENGE, strlen(BARE_CHALLENGE)),
+        0);
+}
+END_TEST
+
+START_TEST(a_changed_role_holds_at_once)
+{
+    make_user("ada@example.org", ROLE_USER);
+    const char *token = log_in("ada@example.org");
+    ck_problem(drop(token, "/users/" NOBODY_ID), 403, "Admin access required", "admin_required");
+
+    run_sql("UPDATE users SET role = 'admin'");
+    ck_problem(drop(token, "/users/" NOBODY_ID), 404, "User not found", "user_not_found");
+    run_sql("UPDATE users SET role = 'user'");
+
+    ck_problem(drop(token, "/users/" NOBODY_ID), 403, "Admin access required", "admin_required");
+}
+END_TEST
+
+START_TEST(a_path_of_auth_has_its_methods)
+{
+    struct answer refused = get(NULL, "/auth/login");
+    struct answer options = ask(.method = "OPTIONS", .path = "/auth/login", .token = "nonsense");
+
+    ck_problem(refused, 405, "Method Not Allowed", "method_not_allowed");
+    ck_assert_str_eq(answer_header(refused, "Allow"), "POST, OPTIONS");
+    ck_status(options, 204);
+    ck_assert_str_eq(answer_header(options, "Allow"), "POST, OPTIONS");
+}
+END_TEST
+
+static TCase *registering(void)
+{
+    TCase *tc = tcase_create("registering");
+    tcase_add_test(tc, registering_makes_a_user);
+    tcase_add_test(tc, the_answer_to_registering_leads_to_the_user);
+    tcase_add_test(tc, a_password_is_stored_as_argon2id_and_never_shown);
+    tcase_add_loop_test(tc, nobody_registers_as_more_than_a_user, 0, COUNT(attempts_at_rank));
+    tcase_add_loop_test(tc, an_address_registers_once_in_whatever_case, 0, COUNT(same_addresses));
+    tcase_add_loop_test(tc, a_bad_registration_is_told_all_its_faults, 0, COUNT(bad_registrations));
+    tcase_add_loop_test(tc, an_address_of_the_pattern_is_taken_as_it_is, 0, COUNT(good_addresses));
+    tcase_add_loop_test(tc, an_address_of_another_form_is_refused, 0, COUNT(bad_addresses));
+    tcase_add_test(tc, an_address_has_at_most_254_characters);
+    tcase_add_loop_test(tc, a_password_has_8_to_128_code_points, 0, COUNT(password_lengths));
+    tcase_add_test(tc, a_name_has_at_most_100_code_points);
+    return tc;
+}
+
+static TCase *bodies(void)
+{
+    TCase *tc = tcase_create("bodies");
+    tcase_add_loop_test(tc, what_is_no_json_object_is_refused, 0, COUNT(bad_bodies));
+    tcase_add_test(tc, a_body_may_be_32_levels_deep_but_not_33);
+    tcase_add_loop_test(tc, a_body_of_another_media_type_is_refused, 0, COUNT(media_types));
+    tcase_add_test(tc, a_body_that_is_too_large_is_refused_after_its_type);
+    return tc;
+}
+
+static TCase *logging_in(void)
+{
+    TCase *tc = tcase_create("logging in");
+    tcase_add_test(tc, logging_in_gives_tokens_and_the_user);
+    tcase_add_test(tc, every_login_is_a_session_of_its_own);
+    tcase_add_test(tc, a_refresh_token_is_not_stored_itself);
+    tcase_add_loop_test(tc, a_bad_login_is_refused, 0, COUNT(bad_logins));
+    tcase_add_test(tc, a_password_of_1024_bytes_is_tried_and_a_longer_one_refused);
+    tcase_add_loop_test(tc, all_refused_logins_look_alike, 0, COUNT(refused_logins));
+    tcase_add_loop_test(tc, all_refused_logins_cost_the_same, 0, COUNT(refused_logins));
+    tcase_add_test(tc, a_hash_from_elsewhere_is_replaced_at_the_next_login);
+    tcase_add_loop_test(tc, login_and_register_do_not_look_at_a_token, 0, COUNT(public_calls));
+    tcase_add_test(tc, a_strange_user_agent_does_not_keep_one_from_logging_in);
+    return tc;
+}
+
+static TCase *tokens(void)
+{
+    TCase *tc = tcase_create("tokens");
+    tcase_add_test(tc, a_profile_is_ones_own_account);
+    tcase_add_test(tc, without_a_token_there_is_no_profile);
+    tcase_add_test(tc, another_scheme_is_no_token);
+    tcase_add_test(tc, the_scheme_is_taken_in_any_case);
+    tcase_add_loop_test(tc, nonsense_is_no_token, 0, COUNT(nonsense_tokens));
+    tcase_add_test(tc, a_token_with_another_signature_is_refused);
+    tcase_add_test(tc, a_token_is_good_for_its_time_and_no_longer);
+    tcase_add_test(tc, a_token_for_no_session_is_refused);
+    tcase_add_test(tc, a_token_with_the_session_of_another_is_refused);
+    tcase_add_test(tc, a_token_of_an_ended_session_is_refused);
+    tcase_add_test(tc, a_token_of_an_expired_session_is_refused);
+    tcase_add_loop_test(tc, a_token_of_a_user_who_is_gone_or_disabled_is_refused, 0,
+                        COUNT(ends_of_an_account));
+    tcase_add_test(tc, a_changed_role_holds_at_once);
+    tcase_add_test(tc, a_path_of_auth_has_its_methods);
+    return tc;
+}
+
+static void add(Suite *suite, TCase *tc)
+{
+    tcase_add_checked_fixture(tc, loopback_open, loopback_close);
+    tcase_set_timeout(tc, 60);
+    suite_add_tcase(suite, tc);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("auth_controller");
+    add(suite, registering());
+    add(suite, bodies());
+    add(suite, logging_in());
+    add(suite, tokens());
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,591 @@
+/* The program on its command line. `make check` runs this beside it, in the build folder. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "loopback.h"
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+#define PROGRAM "./postern"
+#define OUTPUT_MAX ((size_t)256 * 1024)
+#define LIMIT_S 60
+
+/* What a run of the program left. */
+struct run {
+    int status;
+    const char *out, *err;
+};
+
+static void set_up(void)
+{
+    loopback_open();
+    ck_assert_msg(access(PROGRAM, X_OK) == 0, "run this in the build folder, beside " PROGRAM);
+    setenv("JWT_SECRET_KEY", SECRET_KEY, 1);
+    unsetenv("POSTERN_CONFIG");
+    unsetenv("ENV");
+    unsetenv("LISTEN");
+}
+
+static const char *slurp(FILE *file)
+{
+    char *text = arena_alloc(the_arena, OUTPUT_MAX);
+    rewind(file);
+    size_t len = fread(text, 1, OUTPUT_MAX - 1, file);
+    ck_assert_int_eq(ferror(file), 0);
+    text[len] = '\0';
+    fclose(file);
+    return text;
+}
+
+static FILE *file_with(const char *text)
+{
+    FILE *file = tmpfile();
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    rewind(file);
+    return file;
+}
+
+static void become(char *const *argv, FILE *in, FILE *out, FILE *err)
+{
+    dup2(fileno(in), STDIN_FILENO);
+    dup2(fileno(out), STDOUT_FILENO);
+    dup2(fileno(err), STDERR_FILENO);
+    alarm(LIMIT_S); /* holds for the program too */
+    execv(PROGRAM, argv);
+    _exit(127);
+}
+
+/* Cut at spaces: no argument here has one. */
+static char **split(const char *line)
+{
+    char **argv = arena_array(the_arena, 32, sizeof *argv);
+    size_t n = 0;
+    argv[n++] = arena_strdup(the_arena, "postern");
+    for (const char *at = line; *at && n < 31;) {
+        size_t len = strcspn(at, " ");
+        argv[n++] = arena_copy(the_arena, at, len);
+        at += len + (at[len] == ' ');
+    }
+    return argv;
+}
+
+static struct run run_with_input(const char *input, const char *line)
+{
+    FILE *in = file_with(input), *out = file_with(""), *err = file_with("");
+    char **argv = split(line);
+    int status = 0;
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0)
+        become(argv, in, out, err);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    fclose(in);
+    struct run run = {.out = slurp(out), .err = slurp(err)};
+    ck_assert_msg(WIFEXITED(status), "%s ended by signal %d: %s", line, WTERMSIG(status), run.err);
+    run.status = WEXITSTATUS(status);
+    return run;
+}
+
+static struct run run(const char *line)
+{
+    return run_with_input("", line);
+}
+
+#define ck_run(run_, status_)                                                                      \
+    do {                                                                                           \
+        struct run seen_ = (run_);                                                                 \
+        ck_assert_msg(seen_.status == (status_), "status %d instead of %d: %s%s", seen_.status,    \
+                      (status_), seen_.out, seen_.err);                                            \
+    } while (0)
+
+#define ck_says(text_, part_)                                                                      \
+    ck_assert_msg(strstr((text_), (part_)) != NULL, "no \"%s\" in: %s", (part_), (text_))
+
+/* ---- the command line ---- */
+
+static const struct {
+    const char *line, *complaint;
+} misuses[] = {
+    {"", "which command"},
+    {"frobnicate", "no command frobnicate"},
+    {"--frobnicate 1 routes", "no option --frobnicate"},
+    {"--workers", "--workers wants a value"},
+    {"--config", "--config wants a value"},
+    {"--jwt-secret-key x routes", "no option --jwt-secret-key"},
+    {"--database-url x routes", "no option --database-url"},
+    {"migrate down", "up or status"},
+    {"user", "user what"},
+    {"user remove ada@example.org", "user what"},
+    {"user add", "user what"},
+    {"user add ada@example.org", "--password-stdin"},
+    {"user add ada@example.org --owner --password-stdin", "--owner"},
+    {"user add ada@example.org --password-stdin --first-name", "--first-name"},
+};
+
+START_TEST(a_misuse_is_told_and_ends_with_64)
+{
+    struct run r = run(misuses[_i].line);
+
+    ck_run(r, EX_USAGE);
+    ck_assert_str_eq(r.out, "");
+    ck_assert_int_eq(strncmp(r.err, "postern: ", 9), 0);
+    ck_says(r.err, misuses[_i].complaint);
+}
+END_TEST
+
+static const char *const calls_for_help[] = {"--help", "-h", "help"};
+
+START_TEST(help_names_every_command_and_setting)
+{
+    static const char *const parts[] = {"serve",    "migrate", "user add", "reindex",
+                                        "routes",   "config",  "secret",   "DATABASE_URL",
+                                        "MAX_BODY", "WORKERS", NULL};
+    struct run r = run(calls_for_help[_i]);
+
+    ck_run(r, EX_OK);
+    for (size_t i = 0; parts[i]; i++)
+        ck_says(r.out, parts[i]);
+}
+END_TEST
+
+START_TEST(the_version_is_told)
+{
+    struct run r = run("--version");
+
+    ck_run(r, EX_OK);
+    ck_assert_int_eq(strncmp(r.out, "postern ", 8), 0);
+}
+END_TEST
+
+START_TEST(a_full_disk_is_noticed)
+{
+    FILE *full = fopen("/dev/full", "w");
+    ck_assert_ptr_nonnull(full);
+    char **argv = split("routes");
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0)
+        become(argv, stdin, full, stderr);
+
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+
+    fclose(full);
+    ck_assert_int_eq(WEXITSTATUS(status), EX_IOERR);
+}
+END_TEST
+
+/* ---- secret, routes, config ---- */
+
+START_TEST(a_secret_is_new_each_time_and_good_as_a_key)
+{
+    struct run first = run("secret"), second = run("secret");
+
+    ck_run(first, EX_OK);
+    ck_assert_str_ne(first.out, second.out);
+    ck_assert_uint_eq(strlen(first.out), 65); /* 48 bytes as base64url, and a newline */
+    setenv("JWT_SECRET_KEY", say("%.64s", first.out), 1);
+    ck_run(run("migrate status"), EX_OK);
+}
+END_TEST
+
+START_TEST(routes_are_listed_with_who_may_call_them)
+{
+    struct run r = run("routes");
+
+    ck_run(r, EX_OK);
+    ck_says(r.out, "POST    /auth/login               no-token  hash ");
+    ck_says(r.out, "POST    /users                    admin     hash ");
+    ck_says(r.out, "GET     /users/{id}               user      fast ");
+    ck_says(r.out, "PATCH   /posts/{id}               user      fast ");
+    ck_says(r.out, "GET     /posts                    anyone    fast ");
+    ck_says(r.out, "GET     /ready                    no-token  fast ");
+}
+END_TEST
+
+/* A file of our own in the current folder; each test is a process, and so its id is unique. */
+static const char *write_config(const char *text)
+{
+    const char *path = say("./check_commands.%d.conf", (int)getpid());
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    ck_assert_int_eq(fclose(file), 0);
+    return path;
+}
+
+START_TEST(config_tells_values_and_where_they_come_from)
+{
+    const char *path = write_config("# a comment\n\nWORKERS = 7\nMAX_BODY=4096\nDRAIN_S = 3\n");
+    setenv("MAX_BODY", "8192", 1);
+
+    struct run r = run(say("--config %s --drain-s 5 config", path));
+    unlink(path);
+
+    ck_run(r, EX_OK);
+    ck_says(r.out, say("WORKERS = 7  # %s:3\n", path));
+    ck_says(r.out, "MAX_BODY = 8192  # environment\n");
+    ck_says(r.out, "DRAIN_S = 5  # flag\n");
+    ck_says(r.out, "BASE_PATH = /api  # preset\n");
+    ck_says(r.out, "# LISTEN is not set\n");
+}
+END_TEST
+
+START_TEST(config_shows_no_secret)
+{
+    const char *url = getenv("DATABASE_URL");
+    const char *password = strchr(strchr(url, ':') + 1, ':') + 1;
+
+    struct run r = run("config");
+
+    ck_run(r, EX_OK);
+    ck_says(r.out, "JWT_SECRET_KEY = ********  # environment\n");
+    ck_says(r.out, "DATABASE_URL = ********  # environment\n");
+    ck_assert_ptr_null(strstr(r.out, SECRET_KEY));
+    ck_assert_ptr_null(strstr(r.out, say("%.*s", (int)strcspn(password, "@"), password)));
+}
+END_TEST
+
+static const struct {
+    const char *text, *complaint;
+} bad_files[] = {
+    {"WORKERS = 2\nWORKER = 3\n", ".conf:2: WORKER: "},
+    {"\n\nWORKERS = none\n", ".conf:3: WORKERS: "},
+    {"WORKERS = 1\nWORKERS = 1\n", ".conf:2: WORKERS: is set twice"},
+    {"nonsense\n", ".conf:1: "},
+    {"JWT_SECRET_KEY = " SECRET_KEY "\nENV = testing\n", ".conf:2: ENV: "},
+    {"JWT_SECRET_KEY_FILE = /nonexistent/key\n", "/nonexistent/key"},
+};
+
+START_TEST(a_bad_config_file_is_told_by_its_line)
+{
+    const char *path = write_config(bad_files[_i].text);
+    unsetenv("JWT_SECRET_KEY");
+
+    struct run r = run(say("--config %s serve", path));
+    unlink(path);
+
+    ck_run(r, EX_CONFIG);
+    ck_says(r.err, bad_files[_i].complaint);
+    ck_assert_ptr_null(strstr(r.err, SECRET_KEY));
+}
+END_TEST
+
+START_TEST(a_config_file_that_is_not_there_is_an_error)
+{
+    ck_run(run("--config /nonexistent/postern.conf config"), EX_CONFIG);
+    setenv("POSTERN_CONFIG", "/nonexistent/postern.conf", 1);
+    ck_run(run("config"), EX_CONFIG);
+    ck_run(run("routes"), EX_OK); /* wants no settings */
+}
+END_TEST
+
+/* ---- migrate ---- */
+
+START_TEST(a_fresh_database_is_migrated_once)
+{
+    run_sql("DROP TABLE posts, sessions, users, user_counts, post_counts, post_totals, "
+            "schema_migrations");
+    struct run before = run("migrate status");
+    ck_run(before, EX_OK);
+    ck_says(before.out, "pending        0001_users.sql\n");
+
+    struct run first = run("migrate"), second = run("migrate up"), after = run("migrate status");
+
+    ck_run(first, EX_OK);
+    ck_says(first.out, "applied 0001_users.sql\napplied 0002_sessions.sql\n");
+    ck_run(second, EX_OK);
+    ck_assert_str_eq(second.out, "");
+    ck_says(after.out, "applied        0001_users.sql\n");
+    ck_assert_ptr_null(strstr(after.out, "pending"));
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM user_counts"), 32);
+}
+END_TEST
+
+START_TEST(a_changed_migration_is_refused)
+{
+    run_sql("UPDATE schema_migrations SET checksum = REVERSE(checksum) WHERE number = 1");
+
+    struct run status = run("migrate status"), up = run("migrate up");
+    run_sql("UPDATE schema_migrations SET checksum = REVERSE(checksum) WHERE number = 1");
+
+    ck_says(status.out, "changed since  0001_users.sql\n");
+    ck_run(up, EX_SOFTWARE);
+    ck_says(up.err, "0001_users.sql");
+}
+END_TEST
+
+START_TEST(a_database_that_does_not_answer_is_worth_another_try)
+{
+    setenv("DATABASE_URL", "mysql://u:p@localhost/x?socket=/nonexistent/socket", 1);
+
+    struct run r = run("migrate");
+
+    ck_run(r, EX_TEMPFAIL);
+    ck_says(r.err, "/nonexistent/socket");
+}
+END_TEST
+
+/* ---- user ---- */
+
+START_TEST(an_added_user_logs_in)
+{
+    struct run r =
+        run_with_input(PASSWORD "\n", "user add Ada@example.org --first-name Ada --password-stdin");
+
+    ck_run(r, EX_OK);
+    struct answer answer = get(log_in("ada@example.org"), "/auth/profile");
+    ck_assert_str_eq(say("%s\n", answer_text(answer, "user.id")), r.out);
+    ck_assert_str_eq(answer_text(answer, "user.email"), "Ada@example.org");
+    ck_assert_str_eq(answer_text(answer, "user.first_name"), "Ada");
+    ck_assert(answer_is_null(answer, "user.last_name"));
+    ck_assert_str_eq(answer_text(answer, "user.role"), "user");
+    ck_assert_int_eq(answer_integer(get(log_in("ada@example.org"), "/users"), "pagination.total"),
+                     1);
+}
+END_TEST
+
+START_TEST(an_admin_is_added_without_a_newline_behind_the_password)
+{
+    ck_run(run_with_input(PASSWORD, "user add root@example.org --admin --password-stdin"), EX_OK);
+
+    struct answer answer = get(log_in("root@example.org"), "/users?role=admin");
+
+    ck_assert_str_eq(answer_column(answer, "email"), "root@example.org");
+}
+END_TEST
+
+START_TEST(only_the_first_line_is_the_password)
+{
+    ck_run(run_with_input(PASSWORD "\r\nmore\n", "user add a@b.org --password-stdin"), EX_OK);
+
+    log_in("a@b.org");
+}
+END_TEST
+
+START_TEST(an_address_is_added_once)
+{
+    make_user("ada@example.org", ROLE_USER);
+
+    struct run r = run_with_input(PASSWORD "\n", "user add ADA@example.org --password-stdin");
+
+    ck_run(r, EX_DATAERR);
+    ck_assert_str_eq(r.out, "");
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 1);
+}
+END_TEST
+
+static const struct {
+    const char *password, *line;
+    const char *complaints[3];
+} bad_users[] = {
+    {"short\n", "user add a@b.org --password-stdin", {"password: "}},
+    {"", "user add a@b.org --password-stdin", {"password: "}},
+    {"\n", "user add a@b.org --password-stdin", {"password: "}},
+    {"password123\n", "user add a@b.org --password-stdin", {"password: "}},
+    {"LONG@example.org\n", "user add long@example.org --password-stdin", {"password: "}},
+    {PASSWORD "\n", "user add nonsense --password-stdin", {"email: "}},
+    {"short\n",
+     "user add nonsense --last-name  --password-stdin",
+     {"email: ", "last_name: ", "password: "}},
+};
+
+START_TEST(a_bad_user_is_not_added)
+{
+    struct run r = run_with_input(bad_users[_i].password, bad_users[_i].line);
+
+    ck_run(r, EX_DATAERR);
+    for (size_t i = 0; i < 3 && bad_users[_i].complaints[i]; i++)
+        ck_says(r.err, bad_users[_i].complaints[i]);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 0);
+}
+END_TEST
+
+START_TEST(a_long_password_line_is_refused)
+{
+    ck_run(run_with_input(repeat("x", 5000), "user add a@b.org --password-stdin"), EX_DATAERR);
+    ck_run(run_with_input(repeat("xy", 64), "user add a@b.org --password-stdin"), EX_OK);
+}
+END_TEST
+
+/* ---- reindex ---- */
+
+START_TEST(reindex_mends_totals_and_search)
+{
+    make_user("ada@example.org", ROLE_USER);
+    const char *token = log_in("ada@example.org");
+    run_sql("INSERT INTO users (id, email, password_hash, first_name, role) SELECT UUID(), "
+            "CONCAT('i', seq, '@import.test'), '', 'IMPORTED', 'admin' FROM seq_1_to_450");
+    run_sql("INSERT INTO posts (id, author_id, title, content, published) SELECT UUID(), id, "
+            "'T', 'C', 1 FROM users");
+    run_sql("UPDATE user_counts SET n = 5");
+    run_sql("UPDATE post_totals SET n = -1");
+
+    ck_run(run("reindex"), EX_OK);
+
+    ck_assert_int_eq(answer_integer(get(token, "/users"), "pagination.total"), 451);
+    ck_assert_int_eq(answer_integer(get(token, "/users?role=user"), "pagination.total"), 1);
+    ck_assert_int_eq(answer_integer(get(token, "/posts"), "pagination.total"), 451);
+    ck_assert_int_eq(answer_integer(get(token, "/users?q=imported"), "pagination.total"), 450);
+    ck_assert_str_eq(answer_column(get(token, "/users?q=I77%%40"), "email"), "i77@import.test");
+    ck_run(run("reindex"), EX_OK);
+    ck_assert_int_eq(answer_integer(get(token, "/users"), "pagination.total"), 451);
+}
+END_TEST
+
+/* ---- serve ---- */
+
+static const struct {
+    const char *key;
+} bad_keys[] = {{"short"},
+                {"0123456789012345678901234567890"}, /* 31 bytes */
+                {"change-me-change-me-change-me-change-me"},
+                {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
+                {"secretsecretsecretsecretsecretsecret"}};
+
+START_TEST(serving_with_a_bad_key_is_refused)
+{
+    setenv("JWT_SECRET_KEY", bad_keys[_i].key, 1);
+
+    struct run r = run("serve");
+
+    ck_run(r, EX_CONFIG);
+    ck_assert_ptr_null(strstr(r.err, bad_keys[_i].key));
+}
+END_TEST
+
+static const char *const needed[] = {"JWT_SECRET_KEY", "DATABASE_URL"};
+
+START_TEST(serving_without_key_or_database_is_refused)
+{
+    unsetenv(needed[_i]);
+
+    struct run r = run("serve");
+
+    ck_run(r, EX_CONFIG);
+    ck_says(r.err, needed[_i]);
+}
+END_TEST
+
+START_TEST(a_secret_is_not_taken_from_two_places)
+{
+    setenv("JWT_SECRET_KEY_FILE", "/nonexistent/key", 1);
+
+    ck_run(run("serve"), EX_CONFIG);
+}
+END_TEST
+
+START_TEST(a_bad_database_url_is_refused_without_its_password)
+{
+    setenv("DATABASE_URL", "postgres://user:hunter2@host/name", 1);
+
+    struct run r = run("serve");
+
+    ck_run(r, EX_CONFIG);
+    ck_assert_ptr_null(strstr(r.err, "hunter2"));
+}
+END_TEST
+
+START_TEST(serving_on_something_else_than_a_socket_is_refused)
+{
+    setenv("ENV", "development", 1);
+
+    struct run r = run("serve");
+
+    ck_run(r, EX_USAGE);
+    ck_says(r.err, "LISTEN");
+}
+END_TEST
+
+START_TEST(root_does_not_serve_in_production)
+{
+    struct run r = run("serve");
+
+    if (geteuid() != 0) {
+        ck_run(r, EX_USAGE); /* for want of a socket */
+        return;
+    }
+    ck_run(r, EX_NOPERM);
+    ck_says(r.err, "root");
+}
+END_TEST
+
+START_TEST(an_address_that_cannot_be_taken_ends_the_program)
+{
+    setenv("ENV", "development", 1);
+
+    struct run r = run("--listen /nonexistent/folder/socket serve");
+
+    ck_run(r, EX_UNAVAILABLE);
+    ck_says(r.err, "/nonexistent/folder/socket");
+}
+END_TEST
+
+static TCase *command_line(void)
+{
+    TCase *tc = tcase_create("command line");
+    tcase_add_loop_test(tc, a_misuse_is_told_and_ends_with_64, 0, COUNT(misuses));
+    tcase_add_loop_test(tc, help_names_every_command_and_setting, 0, COUNT(calls_for_help));
+    tcase_add_test(tc, the_version_is_told);
+    tcase_add_test(tc, a_full_disk_is_noticed);
+    tcase_add_test(tc, a_secret_is_new_each_time_and_good_as_a_key);
+    tcase_add_test(tc, routes_are_listed_with_who_may_call_them);
+    tcase_add_test(tc, config_tells_values_and_where_they_come_from);
+    tcase_add_test(tc, config_shows_no_secret);
+    tcase_add_loop_test(tc, a_bad_config_file_is_told_by_its_line, 0, COUNT(bad_files));
+    tcase_add_test(tc, a_config_file_that_is_not_there_is_an_error);
+    return tc;
+}
+
+static TCase *database(void)
+{
+    TCase *tc = tcase_create("database");
+    tcase_add_test(tc, a_fresh_database_is_migrated_once);
+    tcase_add_test(tc, a_changed_migration_is_refused);
+    tcase_add_test(tc, a_database_that_does_not_answer_is_worth_another_try);
+    tcase_add_test(tc, an_added_user_logs_in);
+    tcase_add_test(tc, an_admin_is_added_without_a_newline_behind_the_password);
+    tcase_add_test(tc, only_the_first_line_is_the_password);
+    tcase_add_test(tc, an_address_is_added_once);
+    tcase_add_loop_test(tc, a_bad_user_is_not_added, 0, COUNT(bad_users));
+    tcase_add_test(tc, a_long_password_line_is_refused);
+    tcase_add_test(tc, reindex_mends_totals_and_search);
+    return tc;
+}
+
+static TCase *serving(void)
+{
+    TCase *tc = tcase_create("serving");
+    tcase_add_loop_test(tc, serving_with_a_bad_key_is_refused, 0, COUNT(bad_keys));
+    tcase_add_loop_test(tc, serving_without_key_or_database_is_refused, 0, COUNT(needed));
+    tcase_add_test(tc, a_secret_is_not_taken_from_two_places);
+    tcase_add_test(tc, a_bad_database_url_is_refused_without_its_password);
+    tcase_add_test(tc, serving_on_something_else_than_a_socket_is_refused);
+    tcase_add_test(tc, root_does_not_serve_in_production);
+    tcase_add_test(tc, an_address_that_cannot_be_taken_ends_the_program);
+    return tc;
+}
+
+static void add(Suite *suite, TCase *tc)
+{
+    tcase_add_checked_fixture(tc, set_up, loopback_close);
+    tcase_set_timeout(tc, 2 * LIMIT_S);
+    suite_add_tcase(suite, tc);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("commands");
+    add(suite, command_line());
+    add(suite, database());
+    add(suite, serving());
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

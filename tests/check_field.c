@@ -1,0 +1,841 @@
+#include "common/field.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/json.h"
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+
+/* ---- a struct with a member of each type and of each use ---- */
+
+struct thing {
+    struct uuid id;
+    struct text title;
+    struct text nick;
+    struct text mail;
+    struct text blob;
+    int64_t size;
+    bool open;
+    unsigned colour;
+    struct instant due;
+    struct uuid owner;
+    struct text rank;
+    struct text hidden;
+};
+
+static const char *const colours[] = {"red", "green", "blue", NULL};
+
+static const struct problem_type bad_mail = {400, "Invalid email format", "invalid_email",
+                                             "The e-mail address is not one."};
+
+static bool has_at(struct text t)
+{
+    return memchr(t.data, '@', t.len) != NULL;
+}
+
+static const struct format mail_format = {.valid = has_at,
+                                          .code = FAULT_FORMAT,
+                                          .message = "Must be an e-mail address.",
+                                          .problem = &bad_mail};
+
+static bool is_not_admin(struct text t)
+{
+    return !text_equal(t, TEXT("admin"));
+}
+
+static const struct format nick_format = {
+    .valid = is_not_admin, .code = FAULT_COMMON, .message = "Must be another."};
+
+static const struct field thing_fields[] = {
+    FIELD(struct thing, id, .use = FIELD_SHOWN),
+    FIELD(struct thing, title, .use = FIELD_SHOWN | FIELD_REQUIRED | FIELD_FILLED | FIELD_CHANGE,
+          .min = 2, .max = 5),
+    FIELD(struct thing, nick, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE | FIELD_NULLABLE,
+          .min = 1, .max = 10, .format = &nick_format),
+    FIELD(struct thing, mail, .use = FIELD_SHOWN | FIELD_REQUIRED | FIELD_ADMIN_CHANGE, .max = 20,
+          .format = &mail_format),
+    FIELD(struct thing, blob, .use = FIELD_CREATE | FIELD_CHANGE | FIELD_BYTES, .min = 1, .max = 4),
+    FIELD(struct thing, size, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE, .min = -5,
+          .max = 10, .preset = "7"),
+    FIELD(struct thing, open, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE, .preset = "true"),
+    FIELD(struct thing, colour, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE,
+          .choices = colours, .preset = "blue"),
+    FIELD(struct thing, due, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE),
+    FIELD(struct thing, owner, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE),
+    FIELD(struct thing, rank, .use = FIELD_SHOWN | FIELD_ADMIN_CHANGE, .max = 3),
+    FIELD(struct thing, hidden, .max = 3),
+};
+
+static const struct record thing_record = RECORD("Thing", struct thing, thing_fields, 0);
+
+static bool is_title_the_nick(const void *row)
+{
+    const struct thing *thing = row;
+    return thing->title.data && text_equal(thing->title, thing->nick);
+}
+
+static const struct rule different = {.field = "nick",
+                                      .broken = is_title_the_nick,
+                                      .code = FAULT_COMMON,
+                                      .message = "Must differ from the title."};
+
+static const struct record ruled_record =
+    RECORD("Thing", struct thing, thing_fields, .rule = &different);
+
+#define AT(member) FIELD_AT(&thing_record, struct thing, member)
+#define UUID_TEXT "01890a5d-ac96-774b-bcce-b302099a8057"
+
+static struct arena *a;
+static struct thing thing;
+static field_set given;
+
+static void set_up(void)
+{
+    a = arena_open((size_t)4 * 1024 * 1024);
+    memset(&thing, 0, sizeof thing);
+    given = 42;
+}
+
+static void tear_down(void)
+{
+    arena_close(a);
+}
+
+static struct problem *read_json(const struct record *r, enum record_mode mode, bool admin,
+                                 const char *text)
+{
+    const struct json *object;
+    struct problem *p = json_parse(a, text, strlen(text), &object);
+    ck_assert_msg(!p, "%s: %s", text, p ? p->message : "");
+    return record_from_json(a, r, object, mode, admin, NULL, &thing, &given);
+}
+
+static struct problem *create(const char *text)
+{
+    return read_json(&thing_record, RECORD_CREATE, false, text);
+}
+
+static struct problem *change(const char *text)
+{
+    return read_json(&thing_record, RECORD_CHANGE, false, text);
+}
+
+static struct problem *ask(const char *query)
+{
+    return record_from_query(a, &thing_record, query, &thing, &given);
+}
+
+static void assert_fine(const struct problem *p)
+{
+    if (p)
+        ck_abort_msg("%s: %s: %s", p->message, p->fault_count ? p->faults[0].field : "",
+                     p->fault_count ? p->faults[0].message : "");
+}
+
+/* All faults as `field:word`, in order. */
+static const char *faults_of(const struct problem *p)
+{
+    const char *list = "";
+    for (size_t i = 0; p && i < p->fault_count; i++)
+        list = arena_printf(a, "%s%s%s:%s", list, i ? " " : "", p->faults[i].field,
+                            fault_word(p->faults[i].code));
+    return list;
+}
+
+/* ---- the table ---- */
+
+START_TEST(types_follow_from_the_members)
+{
+    static const struct {
+        const char *name;
+        enum field_type type;
+    } expected[] = {{"id", FIELD_UUID},      {"title", FIELD_TEXT}, {"size", FIELD_INTEGER},
+                    {"open", FIELD_BOOLEAN}, {"due", FIELD_TIME},   {"colour", FIELD_CHOICE}};
+    for (int i = 0; i < COUNT(expected); i++) {
+        const struct field *f = record_find(&thing_record, expected[i].name);
+        ck_assert_ptr_nonnull(f);
+        ck_assert_int_eq(f->type, expected[i].type);
+    }
+    ck_assert_uint_eq(thing_record.size, sizeof(struct thing));
+    ck_assert_uint_eq(thing_record.count, 12);
+}
+END_TEST
+
+START_TEST(fields_are_found_by_their_whole_name_only)
+{
+    ck_assert_ptr_eq(record_find(&thing_record, "title"), &thing_fields[1]);
+    ck_assert_ptr_null(record_find(&thing_record, "titl"));
+    ck_assert_ptr_null(record_find(&thing_record, "titles"));
+    ck_assert_ptr_null(record_find(&thing_record, "TITLE"));
+    ck_assert_ptr_null(record_find(&thing_record, ""));
+}
+END_TEST
+
+START_TEST(a_field_is_one_bit_of_a_set)
+{
+    ck_assert_uint_eq(AT(id), 1);
+    ck_assert_uint_eq(AT(title), 2);
+    ck_assert_uint_eq(AT(hidden), 1 << 11);
+}
+END_TEST
+
+/* ---- from JSON: what is taken ---- */
+
+#define NEEDED "\"title\":\"abc\",\"mail\":\"a@b\""
+
+START_TEST(every_type_is_read)
+{
+    assert_fine(create("{" NEEDED ",\"size\":-5,\"open\":false,\"colour\":\"green\","
+                       "\"due\":\"2026-01-02T03:04:05+01:00\",\"owner\":\"" UUID_TEXT "\"}"));
+
+    struct uuid id;
+    ck_assert(uuid_parse(UUID_TEXT, 36, &id));
+    ck_assert_str_eq(thing.title.data, "abc");
+    ck_assert_uint_eq(thing.title.len, 3);
+    ck_assert_str_eq(thing.mail.data, "a@b");
+    ck_assert_int_eq(thing.size, -5);
+    ck_assert(!thing.open);
+    ck_assert_uint_eq(thing.colour, 1);
+    ck_assert_int_eq(thing.due.us, INT64_C(1767319445000000));
+    ck_assert(uuid_equal(&thing.owner, &id));
+    ck_assert_uint_eq(given, AT(title) | AT(mail) | AT(size) | AT(open) | AT(colour) | AT(due) |
+                                 AT(owner));
+}
+END_TEST
+
+START_TEST(unknown_members_are_ignored)
+{
+    assert_fine(create("{" NEEDED ",\"stranger\":[{}],\"Title\":1}"));
+
+    ck_assert_uint_eq(given, AT(title) | AT(mail));
+}
+END_TEST
+
+START_TEST(presets_fill_what_is_absent_at_creation)
+{
+    assert_fine(create("{" NEEDED "}"));
+
+    ck_assert_int_eq(thing.size, 7);
+    ck_assert(thing.open);
+    ck_assert_uint_eq(thing.colour, 2);
+    ck_assert_uint_eq(given, AT(title) | AT(mail));
+}
+END_TEST
+
+START_TEST(what_is_given_is_not_overwritten_by_a_preset)
+{
+    assert_fine(create("{" NEEDED ",\"size\":0,\"open\":false,\"colour\":\"red\"}"));
+
+    ck_assert_int_eq(thing.size, 0);
+    ck_assert(!thing.open);
+    ck_assert_uint_eq(thing.colour, 0);
+}
+END_TEST
+
+START_TEST(a_change_has_no_presets_and_needs_nothing)
+{
+    assert_fine(change("{}"));
+
+    ck_assert_int_eq(thing.size, 0);
+    ck_assert(!thing.open);
+    ck_assert_uint_eq(given, 0);
+}
+END_TEST
+
+START_TEST(a_change_takes_what_may_change)
+{
+    assert_fine(change("{\"title\":\"new\",\"size\":3}"));
+
+    ck_assert_str_eq(thing.title.data, "new");
+    ck_assert_int_eq(thing.size, 3);
+    ck_assert_uint_eq(given, AT(title) | AT(size));
+}
+END_TEST
+
+START_TEST(fields_that_the_mode_does_not_let_in_are_ignored_whatever_they_hold)
+{
+    assert_fine(create("{" NEEDED ",\"id\":5,\"rank\":[],\"hidden\":\"far too long\"}"));
+    ck_assert_uint_eq(given, AT(title) | AT(mail));
+    ck_assert_ptr_null(thing.hidden.data);
+
+    assert_fine(change("{\"id\":5,\"hidden\":7,\"mail\":{},\"rank\":\"far too long\"}"));
+    ck_assert_uint_eq(given, 0);
+}
+END_TEST
+
+START_TEST(an_admin_may_change_more)
+{
+    const char *text = "{\"rank\":\"top\",\"mail\":\"c@d\",\"size\":1,\"id\":3,\"hidden\":\"h\"}";
+
+    assert_fine(read_json(&thing_record, RECORD_CHANGE, true, text));
+
+    ck_assert_str_eq(thing.rank.data, "top");
+    ck_assert_str_eq(thing.mail.data, "c@d");
+    ck_assert_uint_eq(given, AT(rank) | AT(mail) | AT(size));
+}
+END_TEST
+
+START_TEST(an_admins_fields_are_held_to_their_rules)
+{
+    struct problem *p = read_json(&thing_record, RECORD_CHANGE, true, "{\"rank\":\"long\"}");
+
+    ck_assert_str_eq(faults_of(p), "rank:too_long");
+}
+END_TEST
+
+START_TEST(an_admin_creates_as_everybody)
+{
+    assert_fine(read_json(&thing_record, RECORD_CREATE, true, "{" NEEDED ",\"rank\":\"top\"}"));
+
+    ck_assert_ptr_null(thing.rank.data);
+}
+END_TEST
+
+START_TEST(texts_borrow_from_the_document)
+{
+    const char *text = "{\"title\":\"abc\"}";
+    const struct json *object;
+    ck_assert_ptr_null(json_parse(a, text, strlen(text), &object));
+
+    assert_fine(
+        record_from_json(a, &thing_record, object, RECORD_CHANGE, false, NULL, &thing, &given));
+
+    ck_assert_ptr_eq(thing.title.data, json_as_text(json_get(object, "title")).data);
+}
+END_TEST
+
+START_TEST(null_clears_what_is_nullable)
+{
+    assert_fine(change("{\"nick\":null}"));
+    ck_assert_ptr_null(thing.nick.data);
+    ck_assert_uint_eq(given, AT(nick));
+
+    assert_fine(create("{" NEEDED ",\"nick\":null}"));
+    ck_assert_ptr_null(thing.nick.data);
+}
+END_TEST
+
+/* ---- from JSON: what is wrong ---- */
+
+static const struct {
+    const char *member; /* of a change */
+    const char *faults, *message;
+} single_faults[] = {
+    {"\"title\":null", "title:type", "Must be a string."},
+    {"\"title\":5", "title:type", "Must be a string."},
+    {"\"title\":[\"abc\"]", "title:type", "Must be a string."},
+    {"\"title\":\"\"", "title:too_short", "Must have at least 2 characters."},
+    {"\"title\":\"a\"", "title:too_short", "Must have at least 2 characters."},
+    {"\"title\":\"\xC3\xA9\"", "title:too_short", "Must have at least 2 characters."},
+    {"\"title\":\"\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\"", "", ""},
+    {"\"title\":\"abcdef\"", "title:too_long", "Must have at most 5 characters."},
+    {"\"nick\":\"\"", "nick:too_short", "Must have at least 1 characters."},
+    {"\"nick\":\"admin\"", "nick:common", "Must be another."},
+    {"\"nick\":true", "nick:type", "Must be a string."},
+    {"\"blob\":\"\xC3\xA9\xC3\xA9\"", "", ""},
+    {"\"blob\":\"\xC3\xA9\xC3\xA9x\"", "blob:too_long", "Must have at most 4 bytes."},
+    {"\"blob\":\"\"", "blob:too_short", "Must have at least 1 bytes."},
+    {"\"blob\":null", "blob:type", "Must be a string."},
+    {"\"size\":\"5\"", "size:type", "Must be a whole number."},
+    {"\"size\":1.5", "size:type", "Must be a whole number."},
+    {"\"size\":null", "size:type", "Must be a whole number."},
+    {"\"size\":1e99", "size:type", "Must be a whole number."},
+    {"\"size\":-6", "size:range", "Must be from -5 to 10."},
+    {"\"size\":11", "size:range", "Must be from -5 to 10."},
+    {"\"size\":1e1", "", ""},
+    {"\"open\":\"true\"", "open:type", "Must be a boolean."},
+    {"\"open\":1", "open:type", "Must be a boolean."},
+    {"\"open\":null", "open:type", "Must be a boolean."},
+    {"\"colour\":\"pink\"", "colour:range", "Must be one of: red, green, blue."},
+    {"\"colour\":\"Red\"", "colour:range", "Must be one of: red, green, blue."},
+    {"\"colour\":\"\"", "colour:range", "Must be one of: red, green, blue."},
+    {"\"colour\":0", "colour:type", "Must be a string."},
+    {"\"due\":\"tomorrow\"", "due:format", "Must be a date and time as RFC 3339 writes it."},
+    {"\"due\":0", "due:type", "Must be a string."},
+    {"\"owner\":\"me\"", "owner:format", "Must be a UUID."},
+    {"\"owner\":\"01890a5dac96774bbccEb302099a8057\"", "owner:format", "Must be a UUID."},
+    {"\"owner\":{}", "owner:type", "Must be a string."},
+};
+
+START_TEST(a_wrong_value_is_told_by_a_word_and_a_sentence)
+{
+    struct problem *p = change(arena_printf(a, "{%s}", single_faults[_i].member));
+
+    ck_assert_str_eq(faults_of(p), single_faults[_i].faults);
+    if (!p)
+        return;
+    ck_assert_ptr_eq(p->type, &problem_invalid);
+    ck_assert_str_eq(p->message, problem_invalid.message);
+    ck_assert_uint_eq(p->fault_count, 1);
+    ck_assert_str_eq(p->faults[0].message, single_faults[_i].message);
+    ck_assert_uint_eq(given, 42); /* untouched on failure */
+}
+END_TEST
+
+START_TEST(all_faults_are_told_at_once_in_the_order_of_the_table)
+{
+    struct problem *p =
+        change("{\"owner\":1,\"due\":\"\",\"colour\":5,\"open\":0,\"size\":99,\"blob\":\"12345\","
+               "\"nick\":[],\"title\":\"x\"}");
+
+    ck_assert_str_eq(faults_of(p), "title:too_short nick:type blob:too_long size:range open:type "
+                                   "colour:type due:format owner:type");
+}
+END_TEST
+
+static const struct {
+    const char *object, *faults;
+} incomplete[] = {
+    {"{}", "title:required mail:required"},
+    {"{\"mail\":\"a@b\"}", "title:required"},
+    {"{\"title\":\"abc\"}", "mail:required"},
+    /* null and empty count as missing where the field has to be filled, and only there */
+    {"{\"title\":null,\"mail\":\"a@b\"}", "title:required"},
+    {"{\"title\":\"\",\"mail\":\"a@b\"}", "title:required"},
+    {"{\"size\":99,\"nick\":\"admin\"}", "title:required nick:common mail:required size:range"},
+    {"{\"mail\":\"nobody\"}", "title:required mail:format"},
+    {"{\"title\":7}", "title:type mail:required"},
+};
+
+START_TEST(a_missing_field_is_told_with_all_other_faults)
+{
+    struct problem *p = create(incomplete[_i].object);
+
+    ck_assert_str_eq(faults_of(p), incomplete[_i].faults);
+    ck_assert_ptr_eq(p->type, &problem_missing_fields);
+    ck_assert_str_eq(p->message, problem_missing_fields.message);
+    ck_assert_uint_eq(given, 42);
+}
+END_TEST
+
+START_TEST(null_is_no_value_for_a_required_field)
+{
+    struct problem *p = create("{\"title\":\"abc\",\"mail\":null}");
+
+    ck_assert_str_eq(faults_of(p), "mail:type");
+    ck_assert_ptr_eq(p->type, &problem_invalid);
+}
+END_TEST
+
+START_TEST(the_caller_may_have_another_word_for_missing_fields)
+{
+    static const struct problem_type lacking = {400, "Missing credentials", "missing_fields",
+                                                "No."};
+    const struct json *object;
+    ck_assert_ptr_null(json_parse(a, "{\"size\":99}", 11, &object));
+
+    struct problem *p =
+        record_from_json(a, &thing_record, object, RECORD_CREATE, false, &lacking, &thing, &given);
+
+    ck_assert_ptr_eq(p->type, &lacking);
+    ck_assert_str_eq(p->message, "No.");
+    ck_assert_str_eq(faults_of(p), "title:required mail:required size:range");
+}
+END_TEST
+
+START_TEST(the_other_word_is_not_used_when_nothing_is_missing)
+{
+    static const struct problem_type lacking = {400, "Missing credentials", "missing_fields",
+                                                "No."};
+    const struct json *object;
+    const char *text = "{" NEEDED ",\"size\":99}";
+    ck_assert_ptr_null(json_parse(a, text, strlen(text), &object));
+
+    struct problem *p =
+        record_from_json(a, &thing_record, object, RECORD_CREATE, false, &lacking, &thing, &given);
+
+    ck_assert_ptr_eq(p->type, &problem_invalid);
+}
+END_TEST
+
+START_TEST(a_format_may_have_an_answer_of_its_own)
+{
+    struct problem *p = create("{\"title\":\"abc\",\"mail\":\"nobody\"}");
+
+    ck_assert_ptr_eq(p->type, &bad_mail);
+    ck_assert_str_eq(p->message, bad_mail.message);
+    ck_assert_str_eq(faults_of(p), "mail:format");
+    ck_assert_str_eq(p->faults[0].message, "Must be an e-mail address.");
+}
+END_TEST
+
+START_TEST(the_answer_of_a_format_comes_before_the_general_one)
+{
+    ck_assert_ptr_eq(create("{\"title\":\"x\",\"mail\":\"nobody\"}")->type, &bad_mail);
+    ck_assert_ptr_eq(create("{\"title\":\"abc\",\"mail\":\"nobody\",\"size\":99}")->type,
+                     &bad_mail);
+}
+END_TEST
+
+START_TEST(a_value_of_the_wrong_type_is_not_a_matter_of_its_format)
+{
+    struct problem *p = create("{\"title\":\"abc\",\"mail\":5}");
+
+    ck_assert_ptr_eq(p->type, &problem_invalid);
+    ck_assert_str_eq(faults_of(p), "mail:type");
+}
+END_TEST
+
+START_TEST(a_rule_between_fields_is_looked_at)
+{
+    const char *same = "{\"title\":\"abc\",\"nick\":\"abc\",\"mail\":\"a@b\"}";
+    const char *other = "{\"title\":\"abc\",\"nick\":\"abd\",\"mail\":\"a@b\"}";
+
+    struct problem *p = read_json(&ruled_record, RECORD_CREATE, false, same);
+    ck_assert_ptr_eq(p->type, &problem_invalid);
+    ck_assert_str_eq(faults_of(p), "nick:common");
+    ck_assert_str_eq(p->faults[0].message, "Must differ from the title.");
+
+    memset(&thing, 0, sizeof thing);
+    assert_fine(read_json(&ruled_record, RECORD_CREATE, false, other));
+}
+END_TEST
+
+START_TEST(a_rule_between_fields_is_told_with_all_other_faults)
+{
+    struct problem *p = read_json(&ruled_record, RECORD_CREATE, false,
+                                  "{\"title\":\"abc\",\"nick\":\"abc\",\"size\":99}");
+
+    ck_assert_str_eq(faults_of(p), "mail:required size:range nick:common");
+    ck_assert_ptr_eq(p->type, &problem_missing_fields);
+}
+END_TEST
+
+/* ---- from a query string ---- */
+
+static const struct {
+    const char *query, *title; /* NULL: not given */
+} decoded[] = {
+    {"", NULL},
+    {"&", NULL},
+    {"&&&", NULL},
+    {"title=abc", "abc"},
+    {"&title=abc&", "abc"},
+    {"x=1&title=abc&y=2", "abc"},
+    {"title=a+b", "a b"},
+    {"title=a%2Bb", "a+b"},
+    {"title=%61%62c", "abc"},
+    {"title=%C3%A9%c3%a9", "\xC3\xA9\xC3\xA9"},
+    {"t%69tle=abc", "abc"},
+    {"title=a%26b", "a&b"},
+    {"title=a%3Db", "a=b"},
+    {"title=a=b", "a=b"},
+    {"title===", "=="},
+    {"title=%25%32%35", "%25"}, /* decoded once, not twice */
+    /* a `%` that no two digits follow stays: URL standard, percent-decode */
+    {"title=100%", "100%"},
+    {"title=a%4", "a%4"},
+    {"title=a%zz", "a%zz"},
+    {"title=a%%41", "a%A"},
+    {"title=%4g1", "%4g1"},
+    /* the first of two counts */
+    {"title=abc&title=xyz", "abc"},
+    {"title=abc&title=far+too+long", "abc"},
+    {"title=abc&t%69tle=xyz", "abc"},
+    /* others are others */
+    {"Title=abc", NULL},
+    {"titles=abc", NULL},
+    {"title%00=abc", NULL},
+    {"=abc", NULL},
+    {"abc", NULL},
+};
+
+START_TEST(a_query_is_decoded_as_the_url_standard_does)
+{
+    char *exact = strdup(decoded[_i].query); /* a sanitizer sees a look past the end */
+
+    struct problem *p = ask(exact);
+
+    free(exact);
+    assert_fine(p);
+    ck_assert_pstr_eq(thing.title.data, decoded[_i].title);
+}
+END_TEST
+
+START_TEST(a_query_sets_values_of_all_types)
+{
+    assert_fine(ask("size=-5&open=false&colour=green&due=2026-01-02T03:04:05Z&"
+                    "owner=01890A5D-AC96-774B-BCCE-B302099A8057&nick=Zo%C3%AB"));
+
+    struct uuid id;
+    ck_assert(uuid_parse(UUID_TEXT, 36, &id));
+    ck_assert_int_eq(thing.size, -5);
+    ck_assert(!thing.open);
+    ck_assert_uint_eq(thing.colour, 1);
+    ck_assert_int_eq(thing.due.us, INT64_C(1767323045000000));
+    ck_assert(uuid_equal(&thing.owner, &id));
+    ck_assert_str_eq(thing.nick.data, "Zo\xC3\xAB");
+    ck_assert_uint_eq(given, AT(size) | AT(open) | AT(colour) | AT(due) | AT(owner) | AT(nick));
+}
+END_TEST
+
+START_TEST(a_query_has_presets_and_needs_nothing)
+{
+    assert_fine(ask("size=0&stranger=1"));
+
+    ck_assert_int_eq(thing.size, 0);
+    ck_assert(thing.open);
+    ck_assert_uint_eq(thing.colour, 2);
+    ck_assert_uint_eq(given, AT(size));
+}
+END_TEST
+
+static const struct {
+    const char *query, *faults;
+} bad_queries[] = {
+    {"title=a", "title:too_short"},
+    {"title=", "title:too_short"},
+    {"title", "title:too_short"},
+    {"title=abcdef", "title:too_long"},
+    {"title=a%00b", "title:format"},
+    {"title=a%FFb", "title:format"},
+    {"title=a%C3", "title:format"},
+    {"mail=nobody", "mail:format"},
+    {"size=", "size:type"},
+    {"size", "size:type"},
+    {"size=-", "size:type"},
+    {"size=--1", "size:type"},
+    {"size=+5", "size:type"},
+    {"size=%2B5", "size:type"},
+    {"size=5x", "size:type"},
+    {"size=0x5", "size:type"},
+    {"size=1.0", "size:type"},
+    {"size=%205", "size:type"},
+    {"size=5%00", "size:type"},
+    {"size=11", "size:range"},
+    {"size=-6", "size:range"},
+    {"size=99999999999999999999", "size:range"},
+    {"size=-99999999999999999999", "size:range"},
+    {"open=", "open:type"},
+    {"open=1", "open:type"},
+    {"open=TRUE", "open:type"},
+    {"open=true%00", "open:type"},
+    {"colour=pink", "colour:range"},
+    {"colour=red%00", "colour:range"},
+    {"owner=me", "owner:format"},
+    {"owner=" UUID_TEXT "x", "owner:format"},
+    {"owner=" UUID_TEXT "%00", "owner:format"},
+    {"due=now", "due:format"},
+    {"due=2026-01-02T03:04:05Z%00junk", "due:format"},
+    {"due=2026-01-02T03:04:05+01:00", "due:format"}, /* its plus is a space */
+    {"owner=me&size=x&title=a", "owner:format size:type title:too_short"},
+    {"size=x&size=5", "size:type"}, /* the first counts, also when it is wrong */
+};
+
+START_TEST(faults_of_a_query_are_told_all_at_once)
+{
+    struct problem *p = ask(bad_queries[_i].query);
+
+    ck_assert_str_eq(faults_of(p), bad_queries[_i].faults);
+    ck_assert_int_eq(p->type->status, 400);
+    ck_assert_uint_eq(given, 42);
+}
+END_TEST
+
+/* ---- one field from text, and back ---- */
+
+struct bounds {
+    int64_t natural;
+    struct text any;
+};
+
+static const struct field bounds_fields[] = {
+    FIELD(struct bounds, natural, .use = FIELD_SHOWN),
+    FIELD(struct bounds, any, .use = FIELD_SHOWN),
+};
+
+static const struct {
+    const char *text;
+    enum fault_code code;
+    int64_t value;
+    const char *message;
+} naturals[] = {
+    {"0", FAULT_NONE, 0, NULL},
+    {"-0", FAULT_NONE, 0, NULL},
+    {"007", FAULT_NONE, 7, NULL},
+    {"9223372036854775807", FAULT_NONE, INT64_MAX, NULL},
+    {"9223372036854775808", FAULT_RANGE, 0, "Is too large."},
+    {"-1", FAULT_RANGE, 0, "Must be at least 0."},
+    {"-9223372036854775809", FAULT_RANGE, 0, "Must be at least 0."},
+    {"", FAULT_TYPE, 0, "Must be a whole number."},
+};
+
+START_TEST(an_integer_without_a_largest_value_goes_as_far_as_its_type)
+{
+    struct bounds row = {0};
+    const char *message = NULL;
+
+    enum fault_code code =
+        field_from_text(a, &bounds_fields[0], text_of(naturals[_i].text), &row, &message);
+
+    ck_assert_int_eq(code, naturals[_i].code);
+    ck_assert_int_eq(row.natural, naturals[_i].value);
+    if (code)
+        ck_assert_str_eq(message, naturals[_i].message);
+}
+END_TEST
+
+START_TEST(text_without_bounds_may_have_any_length)
+{
+    struct bounds row = {0};
+    const char *message;
+    char *text = arena_alloc(a, 100001);
+    memset(text, 'x', 100000);
+
+    ck_assert_int_eq(field_from_text(a, &bounds_fields[1], text_of(text), &row, &message), 0);
+    ck_assert_ptr_eq(row.any.data, text); /* borrowed */
+    ck_assert_int_eq(field_from_text(a, &bounds_fields[1], TEXT(""), &row, &message), 0);
+    ck_assert_uint_eq(row.any.len, 0);
+}
+END_TEST
+
+static const char *const round_trips[] = {
+    "title=abc",
+    "size=-3",
+    "open=true",
+    "open=false",
+    "colour=red",
+    "colour=blue",
+    "due=2026-01-02T03:04:05.000006Z",
+    ("id=" UUID_TEXT),
+};
+
+START_TEST(values_are_shown_as_they_are_read)
+{
+    char *name = arena_strdup(a, round_trips[_i]), *value = strchr(name, '=') + 1;
+    value[-1] = '\0';
+    const struct field *f = record_find(&thing_record, name);
+    const char *message;
+
+    ck_assert_int_eq(field_from_text(a, f, text_of(value), &thing, &message), FAULT_NONE);
+
+    ck_assert_str_eq(field_to_text(a, f, &thing), value);
+}
+END_TEST
+
+START_TEST(null_is_shown_as_nothing)
+{
+    ck_assert_str_eq(field_to_text(a, &thing_fields[1], &thing), "");
+}
+END_TEST
+
+/* ---- to JSON, and between structs ---- */
+
+START_TEST(the_shown_fields_are_written_in_the_order_of_the_table)
+{
+    struct buf b;
+    buf_init(&b, 4096);
+    ck_assert(uuid_parse(UUID_TEXT, 36, &thing.id));
+    thing.title = TEXT("a\"b");
+    thing.mail = TEXT("a@b");
+    thing.blob = TEXT("not shown");
+    thing.hidden = TEXT("not shown");
+    thing.size = -7;
+    thing.open = true;
+    thing.colour = 1;
+    thing.due.us = 6;
+
+    record_to_json(&b, &thing_record, &thing);
+
+    ck_assert_str_eq(arena_copy(a, b.data, b.len),
+                     "{\"id\":\"" UUID_TEXT "\",\"title\":\"a\\\"b\",\"nick\":null,"
+                     "\"mail\":\"a@b\",\"size\":-7,\"open\":true,\"colour\":\"green\","
+                     "\"due\":\"1970-01-01T00:00:00.000006Z\","
+                     "\"owner\":\"00000000-0000-0000-0000-000000000000\",\"rank\":null}");
+    buf_release(&b);
+}
+END_TEST
+
+START_TEST(an_overlay_copies_the_given_members_and_no_others)
+{
+    struct thing from = {.title = TEXT("new"), .size = 1, .open = true, .colour = 2, .due = {3}};
+    struct thing to = {.title = TEXT("old"),
+                       .nick = TEXT("nick"),
+                       .size = 9,
+                       .colour = 1,
+                       .due = {9},
+                       .rank = TEXT("r")};
+    memset(&from.owner, 0xAA, sizeof from.owner);
+
+    record_overlay(&thing_record, AT(title) | AT(nick) | AT(open) | AT(owner) | AT(due), &from,
+                   &to);
+
+    ck_assert_str_eq(to.title.data, "new");
+    ck_assert_ptr_null(to.nick.data);
+    ck_assert(to.open);
+    ck_assert(uuid_equal(&to.owner, &from.owner));
+    ck_assert_int_eq(to.due.us, 3);
+    ck_assert_int_eq(to.size, 9);
+    ck_assert_uint_eq(to.colour, 1);
+    ck_assert_str_eq(to.rank.data, "r");
+}
+END_TEST
+
+START_TEST(an_overlay_of_nothing_changes_nothing)
+{
+    struct thing from = {.size = 1}, to = {.size = 9, .title = TEXT("old")}, before = to;
+
+    record_overlay(&thing_record, 0, &from, &to);
+
+    ck_assert_mem_eq(&to, &before, sizeof to);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("field");
+    TCase *t = tcase_create("field");
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_test(t, types_follow_from_the_members);
+    tcase_add_test(t, fields_are_found_by_their_whole_name_only);
+    tcase_add_test(t, a_field_is_one_bit_of_a_set);
+    tcase_add_test(t, every_type_is_read);
+    tcase_add_test(t, unknown_members_are_ignored);
+    tcase_add_test(t, presets_fill_what_is_absent_at_creation);
+    tcase_add_test(t, what_is_given_is_not_overwritten_by_a_preset);
+    tcase_add_test(t, a_change_has_no_presets_and_needs_nothing);
+    tcase_add_test(t, a_change_takes_what_may_change);
+    tcase_add_test(t, fields_that_the_mode_does_not_let_in_are_ignored_whatever_they_hold);
+    tcase_add_test(t, an_admin_may_change_more);
+    tcase_add_test(t, an_admins_fields_are_held_to_their_rules);
+    tcase_add_test(t, an_admin_creates_as_everybody);
+    tcase_add_test(t, texts_borrow_from_the_document);
+    tcase_add_test(t, null_clears_what_is_nullable);
+    tcase_add_loop_test(t, a_wrong_value_is_told_by_a_word_and_a_sentence, 0, COUNT(single_faults));
+    tcase_add_test(t, all_faults_are_told_at_once_in_the_order_of_the_table);
+    tcase_add_loop_test(t, a_missing_field_is_told_with_all_other_faults, 0, COUNT(incomplete));
+    tcase_add_test(t, null_is_no_value_for_a_required_field);
+    tcase_add_test(t, the_caller_may_have_another_word_for_missing_fields);
+    tcase_add_test(t, the_other_word_is_not_used_when_nothing_is_missing);
+    tcase_add_test(t, a_format_may_have_an_answer_of_its_own);
+    tcase_add_test(t, the_answer_of_a_format_comes_before_the_general_one);
+    tcase_add_test(t, a_value_of_the_wrong_type_is_not_a_matter_of_its_format);
+    tcase_add_test(t, a_rule_between_fields_is_looked_at);
+    tcase_add_test(t, a_rule_between_fields_is_told_with_all_other_faults);
+    tcase_add_loop_test(t, a_query_is_decoded_as_the_url_standard_does, 0, COUNT(decoded));
+    tcase_add_test(t, a_query_sets_values_of_all_types);
+    tcase_add_test(t, a_query_has_presets_and_needs_nothing);
+    tcase_add_loop_test(t, faults_of_a_query_are_told_all_at_once, 0, COUNT(bad_queries));
+    tcase_add_loop_test(t, an_integer_without_a_largest_value_goes_as_far_as_its_type, 0,
+                        COUNT(naturals));
+    tcase_add_test(t, text_without_bounds_may_have_any_length);
+    tcase_add_loop_test(t, values_are_shown_as_they_are_read, 0, COUNT(round_trips));
+    tcase_add_test(t, null_is_shown_as_nothing);
+    tcase_add_test(t, the_shown_fields_are_written_in_the_order_of_the_table);
+    tcase_add_test(t, an_overlay_copies_the_given_members_and_no_others);
+    tcase_add_test(t, an_overlay_of_nothing_changes_nothing);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *runner = srunner_create(suite());
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,299 @@
+#include "common/instant.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+#define SECOND INT64_C(1000000)
+
+/* ---- the table: text and microseconds since 1970 ---- */
+
+static const struct {
+    const char *text;
+    int64_t us;
+} known[] = {
+    {"1970-01-01T00:00:00.000000Z", 0},
+    {"1970-01-01T00:00:00.000001Z", 1},
+    {"1969-12-31T23:59:59.999999Z", -1},
+    {"1969-12-31T23:59:59.000000Z", -1 * SECOND},
+    {"2000-02-29T12:00:00.000000Z", 951825600 * SECOND},
+    {"2001-09-09T01:46:40.000000Z", 1000000000 * SECOND},
+    {"2004-02-29T23:59:59.999999Z", 1078099199 * SECOND + 999999},
+    {"2004-03-01T00:00:00.000000Z", 1078099200 * SECOND},
+    {"2038-01-19T03:14:08.000000Z", 2147483648 * SECOND},
+    {"0000-01-01T00:00:00.000000Z", -62167219200 * SECOND},
+    {"0001-01-01T00:00:00.000000Z", -62135596800 * SECOND},
+    {"9999-12-31T23:59:59.999999Z", 253402300799 * SECOND + 999999},
+    /* RFC 3339 section 5.8, written as we write it */
+    {"1985-04-12T23:20:50.520000Z", 482196050 * SECOND + 520000},
+    {"1996-12-20T00:39:57.000000Z", 851042397 * SECOND},
+};
+
+START_TEST(known_times_are_written)
+{
+    char text[INSTANT_TEXT_SIZE];
+
+    instant_format((struct instant){known[_i].us}, text);
+
+    ck_assert_str_eq(text, known[_i].text);
+}
+END_TEST
+
+START_TEST(known_times_are_read)
+{
+    struct instant t;
+
+    ck_assert(instant_parse(known[_i].text, &t));
+
+    ck_assert_int_eq(t.us, known[_i].us);
+}
+END_TEST
+
+/* ---- other spellings ---- */
+
+static const struct {
+    const char *text, *same;
+} spellings[] = {
+    /* RFC 3339 section 5.8 */
+    {"1985-04-12T23:20:50.52Z", "1985-04-12T23:20:50.520000Z"},
+    {"1996-12-19T16:39:57-08:00", "1996-12-20T00:39:57.000000Z"},
+    {"1937-01-01T12:00:27.87+00:20", "1937-01-01T11:40:27.870000Z"},
+    /* section 5.6's notes: lower case, and a space for the T */
+    {"2026-03-04t05:06:07z", "2026-03-04T05:06:07.000000Z"},
+    {"2026-03-04 05:06:07Z", "2026-03-04T05:06:07.000000Z"},
+    /* fractions */
+    {"2026-03-04T05:06:07.1Z", "2026-03-04T05:06:07.100000Z"},
+    {"2026-03-04T05:06:07.000001Z", "2026-03-04T05:06:07.000001Z"},
+    {"2026-03-04T05:06:07.1234569Z", "2026-03-04T05:06:07.123456Z"},
+    {"2026-03-04T05:06:07.99999999999999999999Z", "2026-03-04T05:06:07.999999Z"},
+    /* offsets */
+    {"2026-03-04T05:06:07+00:00", "2026-03-04T05:06:07.000000Z"},
+    {"2026-03-04T05:06:07-00:00", "2026-03-04T05:06:07.000000Z"},
+    {"2026-03-04T05:06:07+05:30", "2026-03-03T23:36:07.000000Z"},
+    {"2026-03-04T05:06:07-05:30", "2026-03-04T10:36:07.000000Z"},
+    {"2026-03-04T05:06:07.5+23:59", "2026-03-03T05:07:07.500000Z"},
+    {"2026-12-31T23:30:00-01:00", "2027-01-01T00:30:00.000000Z"},
+    {"2028-03-01T00:30:00+01:00", "2028-02-29T23:30:00.000000Z"},
+};
+
+START_TEST(what_rfc_3339_allows_is_read)
+{
+    struct instant t;
+    char text[INSTANT_TEXT_SIZE];
+
+    ck_assert(instant_parse(spellings[_i].text, &t));
+    instant_format(t, text);
+
+    ck_assert_str_eq(text, spellings[_i].same);
+}
+END_TEST
+
+static const char *const refused[] = {
+    "",
+    "now",
+    "2026-03-04",
+    "2026-03-04T05:06:07",
+    "2026-03-04T05:06Z",
+    "2026-03-04T05:06:07.Z",
+    "2026-03-04T05:06:07,5Z",
+    "2026-03-04T05:06:07ZZ",
+    "2026-03-04T05:06:07Z ",
+    " 2026-03-04T05:06:07Z",
+    "2026-03-04T05:06:07.5",
+    "2026-3-04T05:06:07Z",
+    "26-03-04T05:06:07.000Z",
+    "2026/03/04T05:06:07Z",
+    "2026-03-04X05:06:07Z",
+    "2026-03-04T05-06-07Z",
+    "+026-03-04T05:06:07Z",
+    "2026-03-04T 5:06:07Z",
+    "2026-03-04T05:06:-7Z",
+    "20260304T050607Z....",
+    /* days and times that the calendar does not have */
+    "2026-00-04T05:06:07Z",
+    "2026-13-04T05:06:07Z",
+    "2026-03-00T05:06:07Z",
+    "2026-03-32T05:06:07Z",
+    "2026-04-31T05:06:07Z",
+    "2026-02-29T05:06:07Z",
+    "1900-02-29T05:06:07Z",
+    "2026-03-04T24:00:00Z",
+    "2026-03-04T05:60:07Z",
+    "2026-03-04T05:06:61Z",
+    /* leap seconds, also the one of RFC 3339 section 5.8 */
+    "1990-12-31T23:59:60Z",
+    "1990-12-31T15:59:60-08:00",
+    /* offsets */
+    "2026-03-04T05:06:07+01",
+    "2026-03-04T05:06:07+0100",
+    "2026-03-04T05:06:07+01:0",
+    "2026-03-04T05:06:07+1:00",
+    "2026-03-04T05:06:07+01:000",
+    "2026-03-04T05:06:07+24:00",
+    "2026-03-04T05:06:07+01:60",
+    "2026-03-04T05:06:07+-1:00",
+    "2026-03-04T05:06:07+01:-1",
+    "2026-03-04T05:06:07++1:00",
+    "2026-03-04T05:06:07+01:+1",
+    "2026-03-04T05:06:07+ 1:00",
+    "2026-03-04T05:06:07+01: 1",
+    "2026-03-04T05:06:07 01:00",
+    "2026-03-04T05:06:07UTC",
+};
+
+START_TEST(anything_else_is_refused_and_the_result_untouched)
+{
+    struct instant t = {42};
+
+    ck_assert_msg(!instant_parse(refused[_i], &t), "%s", refused[_i]);
+
+    ck_assert_int_eq(t.us, 42);
+}
+END_TEST
+
+START_TEST(every_cut_text_is_refused)
+{
+    static const char whole[] = "2026-03-04T05:06:07.123456+01:30";
+    struct instant t;
+    ck_assert(instant_parse(whole, &t));
+    for (size_t len = 0; len < sizeof whole - 1; len++) {
+        char *cut = strndup(whole, len);
+        ck_assert_msg(!instant_parse(cut, &t), "%s", cut);
+        free(cut);
+    }
+}
+END_TEST
+
+static const struct {
+    int year;
+    bool leap;
+} years[] = {{1600, true}, {1700, false}, {1900, false}, {2000, true}, {2023, false},
+             {2024, true}, {2100, false}, {2400, true},  {4, true},    {9996, true}};
+
+START_TEST(only_leap_years_have_a_29th_of_february)
+{
+    char text[32];
+    struct instant t;
+    snprintf(text, sizeof text, "%04d-02-29T00:00:00Z", years[_i].year);
+
+    ck_assert_int_eq(instant_parse(text, &t), years[_i].leap);
+}
+END_TEST
+
+/* ---- arithmetic and the calendar ---- */
+
+START_TEST(seconds_are_added_and_taken_away)
+{
+    const struct instant t = {5};
+
+    ck_assert_int_eq(instant_plus_s(t, 3).us, 3 * SECOND + 5);
+    ck_assert_int_eq(instant_plus_s(t, -3).us, -3 * SECOND + 5);
+    ck_assert_int_eq(instant_plus_s(t, 0).us, 5);
+    ck_assert_int_eq(instant_plus_s(t, 100LL * 366 * 86400).us, 3162240000 * SECOND + 5);
+}
+END_TEST
+
+START_TEST(a_time_has_the_parts_that_the_calendar_shows)
+{
+    struct civil c = instant_to_civil((struct instant){1078099199 * SECOND + 42});
+
+    ck_assert_int_eq(c.year, 2004);
+    ck_assert_int_eq(c.month, 2);
+    ck_assert_int_eq(c.day, 29);
+    ck_assert_int_eq(c.hour, 23);
+    ck_assert_int_eq(c.minute, 59);
+    ck_assert_int_eq(c.second, 59);
+    ck_assert_int_eq(c.us, 42);
+}
+END_TEST
+
+START_TEST(microseconds_before_1970_count_up_too)
+{
+    struct civil c = instant_to_civil((struct instant){-1});
+
+    ck_assert_int_eq(c.year, 1969);
+    ck_assert_int_eq(c.second, 59);
+    ck_assert_int_eq(c.us, 999999);
+}
+END_TEST
+
+START_TEST(the_local_time_zone_does_not_matter)
+{
+    struct instant t;
+    char text[INSTANT_TEXT_SIZE];
+    setenv("TZ", "XYZ-7:30", 1);
+    tzset();
+
+    ck_assert(instant_parse("2026-07-04T05:06:07Z", &t));
+    instant_format(t, text);
+
+    ck_assert_int_eq(t.us, 1783141567 * SECOND);
+    ck_assert_str_eq(text, "2026-07-04T05:06:07.000000Z");
+    ck_assert_int_eq(instant_from_civil(instant_to_civil(t)).us, t.us);
+}
+END_TEST
+
+START_TEST(now_is_the_clock)
+{
+    int64_t before = time(NULL);
+    struct instant now = instant_now();
+    int64_t after = time(NULL);
+
+    /* time(2) may read a coarser clock that is a few milliseconds behind. */
+    ck_assert_int_ge(now.us, before * SECOND);
+    ck_assert_int_le(now.us, (after + 2) * SECOND);
+}
+END_TEST
+
+START_TEST(random_times_come_back)
+{
+    const int64_t first = -62167219200 * SECOND, last = 253402300799 * SECOND + 999999;
+    unsigned short seed[3] = {(unsigned short)time(NULL), (unsigned short)clock(), 7};
+    unsigned short start[3];
+    memcpy(start, seed, sizeof seed);
+    for (int i = 0; i < 100000; i++) {
+        struct instant t = {first + (int64_t)(erand48(seed) * (double)(last - first))}, back;
+        char text[INSTANT_TEXT_SIZE];
+
+        instant_format(t, text);
+
+        if (!instant_parse(text, &back) || back.us != t.us ||
+            instant_from_civil(instant_to_civil(t)).us != t.us)
+            ck_abort_msg("%lld as %s, seed %hu %hu %hu", (long long)t.us, text, start[0], start[1],
+                         start[2]);
+    }
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("instant");
+    TCase *t = tcase_create("instant");
+    tcase_set_timeout(t, 60);
+    tcase_add_loop_test(t, known_times_are_written, 0, COUNT(known));
+    tcase_add_loop_test(t, known_times_are_read, 0, COUNT(known));
+    tcase_add_loop_test(t, what_rfc_3339_allows_is_read, 0, COUNT(spellings));
+    tcase_add_loop_test(t, anything_else_is_refused_and_the_result_untouched, 0, COUNT(refused));
+    tcase_add_test(t, every_cut_text_is_refused);
+    tcase_add_loop_test(t, only_leap_years_have_a_29th_of_february, 0, COUNT(years));
+    tcase_add_test(t, seconds_are_added_and_taken_away);
+    tcase_add_test(t, a_time_has_the_parts_that_the_calendar_shows);
+    tcase_add_test(t, microseconds_before_1970_count_up_too);
+    tcase_add_test(t, the_local_time_zone_does_not_matter);
+    tcase_add_test(t, now_is_the_clock);
+    tcase_add_test(t, random_times_come_back);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *runner = srunner_create(suite());
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,436 @@
+#include "common/pool.h"
+
+#include <check.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PATIENCE_MS 20000 /* for what should happen at once, on a machine that is busy */
+#define POOL_RETURNED 42
+
+/* ---- a pool in a process of its own ---- */
+
+/* What a worker tells of itself. */
+struct note {
+    char what; /* 's' at its start, 'd' when it is done */
+    pid_t pid;
+    int listen_fd;
+};
+
+static int notes[2];
+
+static void tell(char what, int listen_fd)
+{
+    const struct note note = {what, getpid(), listen_fd};
+    if (write(notes[1], &note, sizeof note) != sizeof note)
+        _exit(EXIT_FAILURE);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
+}
+
+static void sleep_ms(long ms)
+{
+    const struct timespec ts = {ms / 1000, ms % 1000 * 1000000};
+    (void)nanosleep(&ts, NULL);
+}
+
+static void set_up(void)
+{
+    ck_assert_int_eq(pipe2(notes, O_CLOEXEC), 0);
+    (void)signal(SIGTERM, SIG_DFL); /* Check's own would pass a worker's end on to the test */
+    (void)signal(SIGINT, SIG_DFL);
+}
+
+/* The next note, or what = '\0' when none came in time, or 'e' when nobody is left to write. */
+static struct note next_note(int timeout_ms)
+{
+    struct note note = {0};
+    struct pollfd ready = {.fd = notes[0], .events = POLLIN};
+    if (poll(&ready, 1, timeout_ms) <= 0)
+        return note;
+    ssize_t got = read(notes[0], &note, sizeof note);
+    if (got == 0)
+        note.what = 'e';
+    else
+        ck_assert_int_eq(got, sizeof note);
+    return note;
+}
+
+static struct note expect(char what)
+{
+    struct note note = next_note(PATIENCE_MS);
+    ck_assert_msg(note.what == what, "'%c' came instead of '%c'", note.what ? note.what : '0',
+                  what);
+    return note;
+}
+
+/* Only the pool and its workers keep the writing end, so that its end shows theirs. */
+static pid_t start_pool(const struct pool_group *groups, size_t count, unsigned drain_s,
+                        void (*work)(void *context, int listen_fd))
+{
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        (void)dup2(null, STDERR_FILENO); /* the deaths that it logs are meant */
+        (void)close(notes[0]);
+        pool_run(groups, count, drain_s, work, notes);
+        _exit(POOL_RETURNED);
+    }
+    (void)close(notes[1]);
+    return pid;
+}
+
+static pid_t start_workers(unsigned workers, unsigned drain_s,
+                           void (*work)(void *context, int listen_fd))
+{
+    static struct pool_group group = {.name = "test", .listen_fd = 9};
+    group.workers = workers;
+    return start_pool(&group, 1, drain_s, work);
+}
+
+/* Wait for the end of the pool; its status, or -1 when it does not end in time. */
+static int end_of(pid_t pool)
+{
+    int status;
+    for (int64_t end = now_ms() + PATIENCE_MS; now_ms() < end; sleep_ms(2))
+        if (waitpid(pool, &status, WNOHANG) == pool)
+            return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    (void)kill(pool, SIGKILL);
+    return -1;
+}
+
+static void stop(pid_t pool)
+{
+    ck_assert_int_eq(kill(pool, SIGTERM), 0);
+    ck_assert_int_eq(end_of(pool), POOL_RETURNED);
+}
+
+/* ---- what workers do ---- */
+
+static void wait_for_signal(void *context, int listen_fd)
+{
+    ck_assert_ptr_eq(context, notes);
+    tell('s', listen_fd);
+    for (;;)
+        (void)pause();
+}
+
+static void crash_at_once(void *context, int listen_fd)
+{
+    (void)context;
+    tell('s', listen_fd);
+}
+
+static volatile sig_atomic_t asked_to_end;
+
+static void note_signal(int signal)
+{
+    (void)signal;
+    asked_to_end = 1;
+}
+
+/* Like a server that has a request in hand: finishes it, then ends. */
+static void finish_first(void *context, int listen_fd)
+{
+    (void)context;
+    (void)signal(SIGTERM, note_signal);
+    tell('s', listen_fd);
+    while (!asked_to_end)
+        sleep_ms(5);
+    sleep_ms(300);
+    tell('d', listen_fd);
+}
+
+static void never_end(void *context, int listen_fd)
+{
+    (void)context;
+    (void)signal(SIGTERM, SIG_IGN);
+    tell('s', listen_fd);
+    for (;;)
+        sleep_ms(1000);
+}
+
+/* ---- keeping workers alive ---- */
+
+START_TEST(every_group_has_its_workers_on_its_socket)
+{
+    const struct pool_group groups[] = {{"fast", 100, 3}, {"slow", 200, 2}, {"none", 300, 0}};
+    pid_t pids[5];
+    int fast = 0, slow = 0;
+
+    pid_t pool = start_pool(groups, 3, 5, wait_for_signal);
+
+    for (int i = 0; i < 5; i++) {
+        struct note note = expect('s');
+        fast += note.listen_fd == 100;
+        slow += note.listen_fd == 200;
+        pids[i] = note.pid;
+        for (int k = 0; k < i; k++)
+            ck_assert_int_ne(pids[k], pids[i]);
+    }
+    ck_assert_int_eq(fast, 3);
+    ck_assert_int_eq(slow, 2);
+    ck_assert_int_eq(next_note(200).what, '\0'); /* and no more */
+    stop(pool);
+}
+END_TEST
+
+START_TEST(a_killed_worker_is_replaced_on_the_same_socket)
+{
+    const struct pool_group groups[] = {{"fast", 100, 1}, {"slow", 200, 1}};
+    pid_t pool = start_pool(groups, 2, 5, wait_for_signal);
+    struct note one = expect('s'), other = expect('s');
+
+    ck_assert_int_eq(kill(one.pid, SIGKILL), 0);
+
+    struct note replacement = expect('s');
+    ck_assert_int_eq(replacement.listen_fd, one.listen_fd);
+    ck_assert_int_ne(replacement.pid, one.pid);
+    ck_assert_int_eq(kill(other.pid, 0), 0); /* its neighbour did not notice */
+    stop(pool);
+}
+END_TEST
+
+START_TEST(all_workers_may_die_together)
+{
+    pid_t pids[4];
+    pid_t pool = start_workers(4, 5, wait_for_signal);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 4; i++)
+            pids[i] = expect('s').pid;
+        for (int i = 0; i < 4; i++)
+            (void)kill(pids[i], SIGKILL);
+    }
+
+    for (int i = 0; i < 4; i++)
+        (void)expect('s');
+
+    stop(pool);
+}
+END_TEST
+
+START_TEST(a_crash_loop_is_slowed_down)
+{
+    int64_t began = now_ms();
+    int starts = 0;
+
+    pid_t pool = start_workers(1, 5, crash_at_once);
+    while (now_ms() - began < 3000)
+        starts += next_note(100).what == 's';
+
+    /* 50, 100, 200 ms and so on leave room for six or seven; without pauses it is thousands. */
+    ck_assert_int_ge(starts, 3);
+    ck_assert_int_le(starts, 9);
+    stop(pool);
+}
+END_TEST
+
+START_TEST(the_pause_has_an_upper_bound)
+{
+    pid_t pool = start_workers(1, 5, crash_at_once);
+    for (int i = 0; i < 8; i++) /* 50 ms doubled seven times would be 6.4 s */
+        (void)expect('s');
+    int64_t began = now_ms();
+
+    (void)expect('s');
+
+    ck_assert_int_le(now_ms() - began, 4000);
+    stop(pool);
+}
+END_TEST
+
+START_TEST(who_lived_long_enough_is_replaced_without_a_pause)
+{
+    pid_t pool = start_workers(1, 5, wait_for_signal);
+    for (int i = 0; i < 6; i++) /* the next pause would be 1.6 s */
+        (void)kill(expect('s').pid, SIGKILL);
+    pid_t worker = expect('s').pid;
+    sleep_ms(1200);
+
+    (void)kill(worker, SIGKILL);
+
+    int64_t began = now_ms();
+    (void)expect('s');
+    ck_assert_int_lt(now_ms() - began, 1000);
+    stop(pool);
+}
+END_TEST
+
+START_TEST(a_crashing_group_does_not_hold_up_the_others)
+{
+    const struct pool_group groups[] = {{"good", 100, 1}, {"good too", 200, 1}};
+    pid_t pool = start_pool(groups, 2, 5, wait_for_signal);
+    struct note one = expect('s'), other = expect('s');
+    for (int i = 0; i < 6; i++) {
+        (void)kill(one.pid, SIGKILL);
+        one = expect('s');
+    }
+    (void)kill(one.pid, SIGKILL); /* its replacement has to wait 1.6 s */
+    sleep_ms(50);
+
+    (void)kill(other.pid, SIGKILL);
+
+    ck_assert_int_eq(expect('s').listen_fd, other.listen_fd);
+    stop(pool);
+}
+END_TEST
+
+/* ---- ending ---- */
+
+START_TEST(both_signals_end_the_pool_with_all_its_workers)
+{
+    static const int signals[] = {SIGTERM, SIGINT};
+    pid_t pool = start_workers(3, 5, wait_for_signal);
+    for (int i = 0; i < 3; i++)
+        (void)expect('s');
+
+    ck_assert_int_eq(kill(pool, signals[_i]), 0);
+
+    ck_assert_int_eq(end_of(pool), POOL_RETURNED);
+    (void)expect('e');
+}
+END_TEST
+
+START_TEST(workers_finish_what_they_have)
+{
+    pid_t pool = start_workers(3, 10, finish_first);
+    for (int i = 0; i < 3; i++)
+        (void)expect('s');
+
+    ck_assert_int_eq(kill(pool, SIGTERM), 0);
+
+    for (int i = 0; i < 3; i++)
+        (void)expect('d');
+    (void)expect('e'); /* and none was started anew */
+    ck_assert_int_eq(end_of(pool), POOL_RETURNED);
+}
+END_TEST
+
+START_TEST(workers_that_do_not_end_are_killed_after_their_time)
+{
+    pid_t pool = start_workers(2, 1, never_end);
+    (void)expect('s');
+    (void)expect('s');
+    int64_t began = now_ms();
+
+    ck_assert_int_eq(kill(pool, SIGTERM), 0);
+
+    ck_assert_int_eq(end_of(pool), POOL_RETURNED);
+    ck_assert_int_ge(now_ms() - began, 900);
+    (void)expect('e');
+}
+END_TEST
+
+START_TEST(a_pool_that_waits_to_start_a_worker_ends_too)
+{
+    pid_t pool = start_workers(1, 5, crash_at_once);
+    for (int i = 0; i < 5; i++)
+        (void)expect('s');
+
+    stop(pool);
+    (void)expect('e');
+}
+END_TEST
+
+START_TEST(workers_end_with_a_parent_that_was_killed)
+{
+    pid_t pool = start_workers(3, 5, wait_for_signal);
+    for (int i = 0; i < 3; i++)
+        (void)expect('s');
+
+    ck_assert_int_eq(kill(pool, SIGKILL), 0);
+
+    (void)expect('e');
+    ck_assert_int_eq(end_of(pool), 128 + SIGKILL);
+}
+END_TEST
+
+/* SIGTERM at any moment, also while workers are being started. */
+START_TEST(no_moment_is_wrong_for_an_end)
+{
+    for (int i = 0; i < 100; i++) {
+        ck_assert_int_eq(pipe2(notes, O_CLOEXEC), 0);
+        pid_t pool = start_workers(2, 5, wait_for_signal);
+        (void)expect('s');
+        const struct timespec moment = {0, i * 20000};
+        (void)nanosleep(&moment, NULL);
+
+        ck_assert_int_eq(kill(pool, SIGTERM), 0);
+
+        ck_assert_int_eq(end_of(pool), POOL_RETURNED);
+        while (next_note(PATIENCE_MS).what == 's')
+            ;
+        (void)close(notes[0]);
+    }
+}
+END_TEST
+
+/* ---- the caller's own signals ---- */
+
+static void show_signals(void *context, int listen_fd)
+{
+    (void)context;
+    sigset_t blocked;
+    (void)sigprocmask(SIG_SETMASK, NULL, &blocked);
+    bool free_ones = !sigismember(&blocked, SIGTERM) && !sigismember(&blocked, SIGINT) &&
+                     !sigismember(&blocked, SIGCHLD);
+    tell(free_ones ? 'f' : 'b', listen_fd);
+    for (;;)
+        (void)pause();
+}
+
+START_TEST(workers_have_the_signals_of_the_caller)
+{
+    pid_t pool = start_workers(1, 5, show_signals);
+
+    (void)expect('f');
+
+    stop(pool);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("pool");
+    TCase *t = tcase_create("pool");
+    tcase_set_timeout(t, 120);
+    tcase_add_checked_fixture(t, set_up, NULL);
+    tcase_add_test(t, every_group_has_its_workers_on_its_socket);
+    tcase_add_test(t, a_killed_worker_is_replaced_on_the_same_socket);
+    tcase_add_test(t, all_workers_may_die_together);
+    tcase_add_test(t, a_crash_loop_is_slowed_down);
+    tcase_add_test(t, the_pause_has_an_upper_bound);
+    tcase_add_test(t, who_lived_long_enough_is_replaced_without_a_pause);
+    tcase_add_test(t, a_crashing_group_does_not_hold_up_the_others);
+    tcase_add_loop_test(t, both_signals_end_the_pool_with_all_its_workers, 0, 2);
+    tcase_add_test(t, workers_finish_what_they_have);
+    tcase_add_test(t, workers_that_do_not_end_are_killed_after_their_time);
+    tcase_add_test(t, a_pool_that_waits_to_start_a_worker_ends_too);
+    tcase_add_test(t, workers_end_with_a_parent_that_was_killed);
+    tcase_add_test(t, no_moment_is_wrong_for_an_end);
+    tcase_add_test(t, workers_have_the_signals_of_the_caller);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *runner = srunner_create(suite());
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

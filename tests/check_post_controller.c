@@ -1,0 +1,780 @@
+/* Posts: list, write, read, change, delete, as clients see it. */
+#include "loopback.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+#define GRIN "\360\237\230\200" /* U+1F600, four bytes */
+
+/* Who is there when a test begins: an author, another user, and an admin; NULL is anonymous. */
+static const char *ada_id, *bob_id;
+static const char *ada, *bob, *admin;
+
+static void set_up(void)
+{
+    loopback_open();
+    make_user("admin@example.org", ROLE_ADMIN);
+    ada_id = make_user("ada@example.org", ROLE_USER);
+    bob_id = make_user("bob@example.org", ROLE_USER);
+    admin = log_in("admin@example.org");
+    ada = log_in("ada@example.org");
+    bob = log_in("bob@example.org");
+}
+
+static const char *path_of(const char *id)
+{
+    return say("/posts/%s", id);
+}
+
+static const char *titles(const char *token, const char *path)
+{
+    struct answer answer = get(token, "%s", path);
+    ck_status(answer, 200);
+    ck_assert_uint_le(answer_count(answer), (size_t)answer_integer(answer, "pagination.total"));
+    return answer_column(answer, "title");
+}
+
+/* ---- writing ---- */
+
+START_TEST(a_post_is_written_as_a_draft)
+{
+    struct answer answer = post(ada, "/posts", object("{'title':'On engines','content':'Text.'}"));
+
+    ck_status(answer, 201);
+    const char *id = answer_text(answer, "post.id");
+    ck_assert_str_eq(answer_header(answer, "Location"), say("/api/posts/%s", id));
+    ck_assert_str_eq(answer_text(answer, "post.title"), "On engines");
+    ck_assert_str_eq(answer_text(answer, "post.content"), "Text.");
+    ck_assert(!answer_boolean(answer, "post.published"));
+    ck_assert_str_eq(answer_text(answer, "post.author_id"), ada_id);
+    ck_assert_str_eq(answer_text(answer, "post.created_at"),
+                     answer_text(answer, "post.updated_at"));
+    ck_assert_str_eq(answer_header(answer, "Cache-Control"), "private, no-cache");
+    ck_assert_str_eq(get(ada, "/posts/%s", id).text, answer.text);
+}
+END_TEST
+
+START_TEST(a_post_is_published_when_told)
+{
+    struct answer answer =
+        post(ada, "/posts", object("{'title':'T','content':'C','published':true}"));
+
+    ck_status(answer, 201);
+    ck_assert(answer_boolean(answer, "post.published"));
+    ck_status(get(NULL, "/posts/%s", answer_text(answer, "post.id")), 200);
+}
+END_TEST
+
+START_TEST(nobody_writes_in_anothers_name)
+{
+    struct answer answer =
+        post(ada, "/posts",
+             object("{'title':'T','content':'C','author_id':'%s','id':7,'created_at':null,"
+                    "'updated_at':'2000-01-01T00:00:00Z'}",
+                    bob_id));
+
+    ck_status(answer, 201);
+    ck_assert_str_eq(answer_text(answer, "post.author_id"), ada_id);
+    ck_assert_str_gt(answer_text(answer, "post.updated_at"), "2001");
+}
+END_TEST
+
+START_TEST(writing_needs_a_token)
+{
+    ck_problem(post(NULL, "/posts", "{}"), 401, "Unauthenticated", "no_token");
+    ck_problem(post("nonsense", "/posts", "{}"), 401, "Invalid token", "invalid_token");
+    ck_problem(patch(NULL, "/posts/" NOBODY_ID, "{}"), 401, "Unauthenticated", "no_token");
+    ck_problem(drop(NULL, "/posts/" NOBODY_ID), 401, "Unauthenticated", "no_token");
+}
+END_TEST
+
+static const struct {
+    const char *body, *error, *code, *missing, *faults;
+} bad_posts[] = {
+    {"{}", "Missing required fields", "missing_fields", "title content",
+     "title required, content required"},
+    {"{'title':'','published':'yes'}", "Missing required fields", "missing_fields", "content",
+     "title too_short, content required, published type"},
+    {"{'title':null,'content':null,'published':null}", "Bad Request", "invalid", "",
+     "title type, content type, published type"},
+    {"{'title':7,'content':[]}", "Bad Request", "invalid", "", "title type, content type"},
+    {"{'title':'','content':''}", "Bad Request", "invalid", "",
+     "title too_short, content too_short"},
+    {"{'title':' \\t\\n\\r','content':' '}", "Bad Request", "invalid", "", "title format"},
+    {"{'title':'\302\240\343\200\200\342\200\203','content':' '}", "Bad Request", "invalid", "",
+     "title format"},
+    {"{'title':'T','content':'C','published':1}", "Bad Request", "invalid", "", "published type"},
+};
+
+START_TEST(a_bad_post_is_told_all_its_faults)
+{
+    struct answer answer = post(ada, "/posts", object("%s", bad_posts[_i].body));
+
+    ck_problem(answer, 400, bad_posts[_i].error, bad_posts[_i].code);
+    ck_assert_str_eq(answer_missing(answer), bad_posts[_i].missing);
+    ck_assert_str_eq(answer_faults(answer), bad_posts[_i].faults);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM posts"), 0);
+}
+END_TEST
+
+START_TEST(a_title_has_255_code_points)
+{
+    const char *longest = repeat(GRIN, 255);
+    struct answer fits = post(ada, "/posts", object("{'title':'%s','content':'C'}", longest));
+    struct answer longer = post(ada, "/posts", object("{'title':'%sx','content':'C'}", longest));
+
+    ck_status(fits, 201);
+    ck_assert_str_eq(answer_text(get(ada, "/posts/%s", answer_text(fits, "post.id")), "post.title"),
+                     longest);
+    ck_problem(longer, 400, "Bad Request", "invalid");
+    ck_assert_str_eq(answer_faults(longer), "title too_long");
+}
+END_TEST
+
+/* Each of `times` parts is `size` bytes long; one more byte is too much. */
+static const struct {
+    const char *part;
+    size_t times;
+    const char *end;
+} longest_contents[] = {{"x", 65535, ""}, {GRIN, 16383, "xyz"}, {"\303\244", 32767, "z"}};
+
+START_TEST(content_has_65535_bytes)
+{
+    const char *longest = say("%s%s", repeat(longest_contents[_i].part, longest_contents[_i].times),
+                              longest_contents[_i].end);
+    ck_assert_uint_eq(strlen(longest), 65535);
+    struct answer fits = post(ada, "/posts", object("{'title':'T','content':'%s'}", longest));
+    struct answer longer = post(ada, "/posts", object("{'title':'T','content':'%sx'}", longest));
+
+    ck_status(fits, 201);
+    const char *id = answer_text(fits, "post.id");
+    ck_assert_str_eq(answer_text(get(ada, "/posts/%s", id), "post.content"), longest);
+    ck_problem(longer, 400, "Bad Request", "invalid");
+    ck_assert_str_eq(answer_faults(longer), "content too_long");
+}
+END_TEST
+
+START_TEST(a_page_of_the_longest_posts_is_answered)
+{
+    /* A control character takes six bytes in JSON. */
+    const char *body =
+        say("{\"title\":\"T\",\"content\":\"%s\",\"published\":true}", repeat("\\u0001", 65535));
+    ck_status(post(ada, "/posts", body), 201);
+    run_sql("INSERT INTO posts (id, author_id, title, content, published) "
+            "SELECT UUID(), author_id, seq, content, 1 FROM posts JOIN seq_1_to_99");
+    run_sql("UPDATE post_totals SET n = 100 WHERE published = 1 AND slot = 0");
+
+    struct answer answer = get(NULL, "/posts?limit=100");
+
+    ck_status(answer, 200);
+    ck_assert_uint_eq(answer_count(answer), 100);
+}
+END_TEST
+
+START_TEST(text_comes_back_as_it_went_in)
+{
+    struct answer answer = post(ada, "/posts",
+                                "{\"title\":\" \\\"T\\\\ <b>&amp;\",\"content\":\"\\u0001\\t" GRIN
+                                "e\314\201\\u2028 \"}");
+
+    ck_status(answer, 201);
+    const char *id = answer_text(answer, "post.id");
+    ck_assert_str_eq(answer_text(get(ada, "/posts/%s", id), "post.title"), " \"T\\ <b>&amp;");
+    ck_assert_str_eq(answer_text(get(ada, "/posts/%s", id), "post.content"),
+                     "\001\t" GRIN "e\314\201\342\200\250 ");
+}
+END_TEST
+
+/* ---- who sees what ---- */
+
+START_TEST(a_published_post_is_for_everybody)
+{
+    const char *id = write_post(ada, "T", "C", true);
+
+    struct answer answer = get(NULL, "/posts/%s", id);
+
+    ck_status(answer, 200);
+    ck_assert_ptr_null(answer_header(answer, "Cache-Control"));
+    ck_assert_str_eq(answer_header(get(bob, "/posts/%s", id), "Cache-Control"),
+                     "private, no-cache");
+    ck_problem(get("nonsense", "/posts/%s", id), 401, "Invalid token", "invalid_token");
+}
+END_TEST
+
+START_TEST(a_draft_exists_for_its_author_and_admins_only)
+{
+    const char *id = write_post(ada, "T", "C", false);
+
+    ck_status(get(ada, "/posts/%s", id), 200);
+    ck_status(get(admin, "/posts/%s", id), 200);
+    ck_problem(get(NULL, "/posts/%s", id), 404, "Post not found", "post_not_found");
+    ck_problem(get(bob, "/posts/%s", id), 404, "Post not found", "post_not_found");
+    ck_problem(patch(bob, path_of(id), "{}"), 404, "Post not found", "post_not_found");
+    ck_problem(drop(bob, "/posts/%s", id), 404, "Post not found", "post_not_found");
+    ck_assert_str_eq(answer_text(get(bob, "/posts/%s", id), "message"),
+                     answer_text(get(bob, "/posts/" NOBODY_ID), "message"));
+}
+END_TEST
+
+START_TEST(an_unknown_post_is_not_found)
+{
+    ck_problem(get(NULL, "/posts/" NOBODY_ID), 404, "Post not found", "post_not_found");
+    ck_problem(patch(ada, "/posts/" NOBODY_ID, "{}"), 404, "Post not found", "post_not_found");
+    ck_problem(drop(admin, "/posts/" NOBODY_ID), 404, "Post not found", "post_not_found");
+    ck_problem(get(NULL, "/posts/7"), 404, "Not Found", "not_found");
+}
+END_TEST
+
+START_TEST(an_id_is_taken_in_upper_case)
+{
+    char *id = arena_strdup(the_arena, write_post(ada, "T", "C", true));
+    const char *shown = arena_strdup(the_arena, id);
+    for (char *at = id; *at; at++)
+        *at = (char)(*at >= 'a' && *at <= 'f' ? *at - 'a' + 'A' : *at);
+
+    ck_assert_str_eq(answer_text(get(NULL, "/posts/%s", id), "post.id"), shown);
+    ck_assert_str_eq(titles(NULL, say("/posts?author_id=%s", ada_id)), "T");
+}
+END_TEST
+
+/* ---- changing ---- */
+
+START_TEST(an_author_changes_a_post)
+{
+    const char *id = write_post(ada, "T", "C", false);
+    struct answer before = get(ada, "/posts/%s", id);
+    the_time = instant_plus_s(the_time, 60);
+
+    struct answer answer = patch(ada, path_of(id), object("{'title':'New','published':true}"));
+
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer_text(answer, "post.title"), "New");
+    ck_assert_str_eq(answer_text(answer, "post.content"), "C");
+    ck_assert(answer_boolean(answer, "post.published"));
+    ck_assert_str_gt(answer_text(answer, "post.updated_at"),
+                     answer_text(before, "post.updated_at"));
+    ck_assert_str_eq(answer_text(answer, "post.created_at"),
+                     answer_text(before, "post.created_at"));
+    ck_assert_str_eq(get(NULL, "/posts/%s", id).text, answer.text);
+}
+END_TEST
+
+START_TEST(an_admin_changes_and_deletes_any_post)
+{
+    const char *id = write_post(ada, "T", "C", false);
+
+    struct answer answer = patch(admin, path_of(id), object("{'content':'by the admin'}"));
+
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer_text(answer, "post.author_id"), ada_id);
+    ck_status(drop(admin, "/posts/%s", id), 204);
+}
+END_TEST
+
+static const char *const idle_changes[] = {
+    "{}",
+    "{'unknown':{}}",
+    "{'id':1,'author_id':'" NOBODY_ID "','created_at':null,'updated_at':[]}",
+};
+
+START_TEST(what_may_not_be_set_is_ignored)
+{
+    const char *id = write_post(ada, "T", "C", true);
+    struct answer before = get(ada, "/posts/%s", id);
+    the_time = instant_plus_s(the_time, 60);
+
+    ck_assert_str_eq(patch(ada, path_of(id), object("%s", idle_changes[_i])).text, before.text);
+
+    ck_assert_str_eq(get(ada, "/posts/%s", id).text, before.text);
+}
+END_TEST
+
+static const struct {
+    const char *body, *faults;
+} bad_changes[] = {
+    {"{'title':null,'content':null,'published':null}", "title type, content type, published type"},
+    {"{'title':'','content':'','published':'no'}",
+     "title too_short, content too_short, published type"},
+    {"{'title':'   '}", "title format"},
+};
+
+START_TEST(a_bad_change_is_told_all_its_faults)
+{
+    const char *id = write_post(ada, "T", "C", true);
+
+    struct answer answer = patch(ada, path_of(id), object("%s", bad_changes[_i].body));
+
+    ck_problem(answer, 400, "Bad Request", "invalid");
+    ck_assert_str_eq(answer_faults(answer), bad_changes[_i].faults);
+}
+END_TEST
+
+START_TEST(anothers_published_post_is_not_for_a_user_to_change)
+{
+    const char *id = write_post(ada, "T", "C", true);
+
+    ck_problem(patch(bob, path_of(id), "{}"), 403, "Unauthorized", "forbidden");
+    ck_problem(drop(bob, "/posts/%s", id), 403, "Unauthorized", "forbidden");
+    ck_problem(patch(bob, path_of(id), "["), 400, "Bad Request", "bad_json");
+    ck_problem(ask(.method = "PATCH", .path = path_of(id), .token = bob, .body = "x", .type = "x"),
+               415, "Request body must be JSON", "not_json");
+}
+END_TEST
+
+START_TEST(a_deleted_post_is_gone)
+{
+    const char *id = write_post(ada, "T", "C", true);
+
+    struct answer answer = drop(ada, "/posts/%s", id);
+
+    ck_status(answer, 204);
+    ck_assert_str_eq(answer.text, "");
+    ck_problem(get(ada, "/posts/%s", id), 404, "Post not found", "post_not_found");
+    ck_problem(drop(ada, "/posts/%s", id), 404, "Post not found", "post_not_found");
+    ck_assert_int_eq(answer_integer(get(NULL, "/posts"), "pagination.total"), 0);
+}
+END_TEST
+
+START_TEST(paths_have_their_methods)
+{
+    struct answer answer = ask(.method = "PUT", .path = "/posts");
+
+    ck_problem(answer, 405, "Method Not Allowed", "method_not_allowed");
+    ck_assert_str_eq(answer_header(answer, "Allow"), "GET, HEAD, POST, OPTIONS");
+    ck_assert_str_eq(answer_header(ask(.method = "OPTIONS", .path = "/posts/" NOBODY_ID), "Allow"),
+                     "GET, HEAD, PATCH, DELETE, OPTIONS");
+    ck_status(ask(.method = "HEAD", .path = "/posts"), 200);
+    ck_status(ask(.method = "POST", .path = say("/users/%s/posts", ada_id)), 405);
+}
+END_TEST
+
+/* ---- lists ---- */
+
+/* Drafts and published posts of both users, in this order; `d` in a name is a draft. */
+static void write_posts(void)
+{
+    write_post(ada, "a1", "by Ada", true);
+    write_post(ada, "ad2", "by Ada", false);
+    write_post(bob, "b3", "by Bob", true);
+    write_post(bob, "bd4", "by Bob", false);
+    write_post(ada, "a5", "by Ada", true);
+}
+
+/* Who asks for what, and which titles come. %A and %B stand for the ids of Ada and Bob. */
+static const struct {
+    char who; /* - anonymous, a Ada, b Bob, r the admin */
+    const char *path;
+    const char *titles; /* NULL: 401 */
+} views[] = {
+    {'-', "/posts", "a5 b3 a1"},
+    {'-', "/posts?published=true", "a5 b3 a1"},
+    {'-', "/posts?author_id=%A", "a5 a1"},
+    {'-', "/posts?author_id=" NOBODY_ID, ""},
+    {'-', "/posts?published=false", NULL},
+    {'-', "/posts?published=false&author_id=%A", NULL},
+    {'a', "/posts", "a5 b3 a1"},
+    {'a', "/posts?published=false", "ad2"},
+    {'a', "/posts?published=false&author_id=%A", "ad2"},
+    {'a', "/posts?published=false&author_id=%B", ""},
+    {'a', "/posts?published=false&author_id=" NOBODY_ID, ""},
+    {'a', "/posts?published=true&author_id=%B", "b3"},
+    {'r', "/posts", "a5 b3 a1"},
+    {'r', "/posts?published=false", "bd4 ad2"},
+    {'r', "/posts?published=false&author_id=%B", "bd4"},
+    {'r', "/posts?author_id=%B", "b3"},
+    {'-', "/users/%A/posts", "a5 a1"},
+    {'-', "/users/%A/posts?published=true", "a5 a1"},
+    {'-', "/users/%A/posts?published=false", NULL},
+    {'a', "/users/%A/posts", "a5 ad2 a1"},
+    {'a', "/users/%A/posts?published=true", "a5 a1"},
+    {'a', "/users/%A/posts?published=false", "ad2"},
+    {'a', "/users/%A/posts?author_id=%B", "a5 ad2 a1"}, /* an unknown parameter here */
+    {'b', "/users/%A/posts", "a5 a1"},
+    {'b', "/users/%A/posts?published=true", "a5 a1"},
+    {'b', "/users/%A/posts?published=false", ""},
+    {'r', "/users/%A/posts", "a5 ad2 a1"},
+    {'r', "/users/%A/posts?published=true", "a5 a1"},
+    {'r', "/users/%A/posts?published=false", "ad2"},
+    /* The same with a search. */
+    {'-', "/posts?q=ada", "a5 a1"},
+    {'-', "/posts?q=ada&published=false", NULL},
+    {'a', "/posts?q=ada&published=false", "ad2"},
+    {'a', "/posts?q=bob&published=false", ""},
+    {'a', "/posts?q=bob&published=false&author_id=%B", ""},
+    {'r', "/posts?q=ada&published=false", "ad2"},
+    {'a', "/users/%A/posts?q=ada", "a5 ad2 a1"},
+    {'a', "/users/%A/posts?q=bob", ""},
+    {'b', "/users/%A/posts?q=ada", "a5 a1"},
+    {'b', "/users/%A/posts?q=ada&published=false", ""},
+    {'r', "/users/%A/posts?q=ada&published=false", "ad2"},
+};
+
+static const char *with_ids(const char *path)
+{
+    const char *mark = strchr(path, '%');
+    if (!mark)
+        return path;
+    return with_ids(
+        say("%.*s%s%s", (int)(mark - path), path, mark[1] == 'A' ? ada_id : bob_id, mark + 2));
+}
+
+START_TEST(a_list_shows_what_its_reader_may_see)
+{
+    const char *token = views[_i].who == 'a'   ? ada
+                        : views[_i].who == 'b' ? bob
+                        : views[_i].who == 'r' ? admin
+                                               : NULL;
+    write_posts();
+
+    struct answer answer = get(token, "%s", with_ids(views[_i].path));
+
+    if (!views[_i].titles) {
+        ck_problem(answer, 401, "Unauthenticated", "no_token");
+        return;
+    }
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer_column(answer, "title"), views[_i].titles);
+    ck_assert_int_eq(answer_integer(answer, "pagination.total"), answer_count(answer));
+}
+END_TEST
+
+START_TEST(the_posts_of_an_unknown_user_are_not_found)
+{
+    ck_problem(get(NULL, "/users/" NOBODY_ID "/posts"), 404, "User not found", "user_not_found");
+    ck_problem(get(ada, "/users/" NOBODY_ID "/posts?published=false"), 404, "User not found",
+               "user_not_found");
+    ck_problem(get(NULL, "/users/" NOBODY_ID "/posts?q=word"), 404, "User not found",
+               "user_not_found");
+    ck_problem(get(NULL, "/users/" NOBODY_ID "/posts?q=a"), 404, "User not found",
+               "user_not_found");
+    ck_status(get(NULL, "/users/%s/posts", bob_id), 200);
+    ck_problem(get(NULL, "/users/7/posts"), 404, "Not Found", "not_found");
+}
+END_TEST
+
+START_TEST(a_bad_token_is_refused_where_anyone_may_read)
+{
+    ck_problem(get("nonsense", "/posts"), 401, "Invalid token", "invalid_token");
+    ck_problem(get("nonsense", "/users/%s/posts", ada_id), 401, "Invalid token", "invalid_token");
+    run_sql("UPDATE users SET is_active = 0 WHERE email = 'ada@example.org'");
+    ck_problem(get(ada, "/posts"), 401, "User not found or inactive", "user_inactive");
+}
+END_TEST
+
+static const struct {
+    const char *query;
+    int page, limit, total, pages;
+    const char *titles;
+} pages[] = {
+    {"", 1, 20, 3, 1, "a5 b3 a1"},
+    {"?limit=2", 1, 2, 3, 2, "a5 b3"},
+    {"?limit=2&page=2", 2, 2, 3, 2, "a1"},
+    {"?limit=2&page=3", 3, 2, 3, 2, ""},
+    {"?limit=1&page=3&page=1", 3, 1, 3, 3, "a1"},
+    {"?q=ada&limit=1&page=2", 2, 1, 2, 2, "a1"},
+    {"?q=nowhere", 1, 20, 0, 0, ""},
+    {"?q=", 1, 20, 3, 1, "a5 b3 a1"},
+    {"?sort=created_at", 1, 20, 3, 1, "a1 b3 a5"},
+    {"?sort=-created_at", 1, 20, 3, 1, "a5 b3 a1"},
+    {"?sort=title", 1, 20, 3, 1, "a1 a5 b3"},
+    {"?sort=-title", 1, 20, 3, 1, "b3 a5 a1"},
+    {"?sort=-title&q=ada", 1, 20, 2, 1, "a5 a1"},
+    {"?sort=title&author_id=%A", 1, 20, 2, 1, "a1 a5"},
+};
+
+START_TEST(a_page_shows_its_part)
+{
+    write_posts();
+
+    struct answer answer = get(NULL, "/posts%s", with_ids(pages[_i].query));
+
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer_column(answer, "title"), pages[_i].titles);
+    ck_assert_int_eq(answer_integer(answer, "pagination.page"), pages[_i].page);
+    ck_assert_int_eq(answer_integer(answer, "pagination.limit"), pages[_i].limit);
+    ck_assert_int_eq(answer_integer(answer, "pagination.total"), pages[_i].total);
+    ck_assert_int_eq(answer_integer(answer, "pagination.pages"), pages[_i].pages);
+    ck_assert(!answer_has(answer, "pagination.total_capped"));
+}
+END_TEST
+
+static const struct {
+    const char *query, *faults;
+} bad_queries[] = {
+    {"?page=0", "page range"},
+    {"?limit=101", "limit range"},
+    {"?limit=-1", "limit range"},
+    {"?sort=author", "sort range"},
+    {"?sort=email", "sort range"},
+    {"?published=1", "published type"},
+    {"?published=True", "published type"},
+    {"?published=", "published type"},
+    {"?author_id=7", "author_id format"},
+    {"?author_id=", "author_id format"},
+    {"?q=%C3%28", "q format"},
+    {"?author_id=x&published=x&sort=x&limit=x&page=x",
+     "author_id format, published type, sort range, limit type, page type"},
+};
+
+START_TEST(a_bad_query_is_told_all_its_faults)
+{
+    struct answer answer = get(NULL, "/posts%s", bad_queries[_i].query);
+
+    ck_problem(answer, 400, "Bad Request", "invalid");
+    ck_assert_str_eq(answer_faults(answer), bad_queries[_i].faults);
+}
+END_TEST
+
+START_TEST(titles_are_sorted_by_the_collation)
+{
+    static const char *const written[] = {"beta", "\303\204lpha", "Gamma", "alpha b", NULL};
+    for (size_t i = 0; written[i]; i++)
+        write_post(ada, written[i], "x", true);
+
+    ck_assert_str_eq(titles(NULL, "/posts?sort=title"), "\303\204lpha alpha b beta Gamma");
+    ck_assert_str_eq(titles(NULL, "/posts?sort=-title"), "Gamma beta alpha b \303\204lpha");
+    ck_assert_str_eq(titles(ada, say("/users/%s/posts?sort=-title", ada_id)),
+                     "Gamma beta alpha b \303\204lpha");
+}
+END_TEST
+
+static const char *const walks[] = {"?sort=created_at", "?sort=-created_at", "?sort=title",
+                                    "?sort=-title", "?sort=title&q=same"};
+
+START_TEST(posts_that_tie_are_neither_skipped_nor_doubled)
+{
+    const char *walked = "";
+    for (int i = 0; i < 9; i++)
+        write_post(i % 2 ? ada : bob, "same", "same", true);
+    run_sql("UPDATE posts SET created_at = '2020-02-02 02:02:02.222222'");
+    const char *whole = answer_column(get(NULL, "/posts%s", walks[_i]), "id");
+
+    for (int page = 1; page <= 9; page++)
+        walked = say("%s%s%s", walked, *walked ? " " : "",
+                     answer_column(get(NULL, "/posts%s&limit=1&page=%d", walks[_i], page), "id"));
+
+    ck_assert_uint_eq(strlen(whole), 9 * 36 + 8);
+    ck_assert_str_eq(walked, whole);
+}
+END_TEST
+
+START_TEST(totals_follow_every_change)
+{
+    write_posts();
+    const char *id = write_post(bob, "b6", "by Bob", false);
+    ck_assert_int_eq(answer_integer(get(admin, "/posts?published=false"), "pagination.total"), 3);
+
+    ck_status(patch(bob, path_of(id), object("{'published':true}")), 200);
+    ck_assert_int_eq(answer_integer(get(NULL, "/posts"), "pagination.total"), 4);
+    ck_assert_int_eq(answer_integer(get(bob, "/posts?published=false"), "pagination.total"), 1);
+    ck_status(patch(bob, path_of(id), object("{'published':true,'title':'T'}")), 200);
+    ck_status(drop(bob, "/posts/%s", id), 204);
+
+    ck_assert_int_eq(answer_integer(get(NULL, "/posts"), "pagination.total"), 3);
+    ck_assert_int_eq(answer_integer(get(bob, "/users/%s/posts", bob_id), "pagination.total"), 2);
+}
+END_TEST
+
+/* ---- searching ---- */
+
+static const struct {
+    const char *title, *content;
+} library[] = {
+    {"t1", "The quick brown fox jumps over the lazy dog"},
+    {"t2", "A quick-tempered BROWN bear"},
+    {"Brownies t3", "are not brown_bear food at 375 degrees"},
+    {"t4", "\303\234ber \320\234\320\276\321\201\320\272\320\262\320\260 caf\303\251s"},
+    {"t5", "don't panic: it is +mostly \\\"harmless\\\" (really)"},
+    {"t6", "foo.bar@example.org/path 3.14159"},
+};
+
+static const struct {
+    const char *q, *titles;
+} searches[] = {
+    {"quick", "t2 t1"},
+    {"QUICK brown", "t2 t1"},
+    {"quick fox", "t1"},
+    {"brown+food", ""},               /* only Brownies and brown_bear */
+    {"Brownies+food", "Brownies t3"}, /* one in the title, one in the content */
+    {"brown_bear", "Brownies t3"},
+    {"brow", ""},
+    {"rown", ""},
+    {"brown*", "t2 t1"},
+    {"bro*", ""},
+    {"the", "t1"},
+    {"are+not", "Brownies t3"},
+    {"over+the+lazy", "t1"},
+    {"quick+of+a+in", "t2 t1"}, /* short words are ignored */
+    {"it", ""},
+    {"a+b+++c", ""},
+    {"%2B-%3C%3E~*%22%28%29", ""},
+    {"+", ""},
+    {"-quick", "t2 t1"},
+    {"quick+-fox", "t1"},
+    {"quick+fox-", "t1"},
+    {"%2Bquick+%2Bbear", "t2"},
+    {"~quick+%3Efox", "t1"},
+    {"%22brown+quick%22", "t2 t1"}, /* no phrase */
+    {"%28quick", "t2 t1"},
+    {"quick%40brown", "t2 t1"},
+    {"fox+@3+dog", "t1"},
+    {"375", "Brownies t3"},
+    {"14159", "t6"},
+    {"3.14159", "t6"},
+    {"foo.bar", "t6"},
+    {"foo.bar@example.org/path", "t6"},
+    {"%C3%9CBER", "t4"},
+    {"%C3%BCber+%D0%9C%D0%9E%D0%A1%D0%9A%D0%92%D0%90", "t4"},
+    {"caf%C3%A9s", "t4"},
+    {"don%27t", "t5"},
+    {"panic%3A", "t5"},
+    {"mostly+harmless+really", "t5"},
+    {"quick%0Abrown%09fox", "t1"},
+    {"quick%E2%80%89brown", "t2 t1"}, /* a thin space */
+    {"quick%5Cbrown", "t2 t1"},
+    {"quick+quick+quick", "t2 t1"},
+    {"nowhere+quick", ""},
+};
+
+START_TEST(a_search_wants_all_words_whole_and_in_any_case)
+{
+    for (size_t i = 0; i < sizeof library / sizeof *library; i++) {
+        const char *body = say("{\"title\":\"%s\",\"content\":\"%s\",\"published\":true}",
+                               library[i].title, library[i].content);
+        the_time.us += 1000;
+        ck_status(post(ada, "/posts", body), 201);
+    }
+
+    ck_assert_str_eq(titles(NULL, say("/posts?q=%s", searches[_i].q)), searches[_i].titles);
+}
+END_TEST
+
+/* Letters, marks and digits of many scripts: each must be found by itself. */
+static const char *const words[] = {
+    "na\303\257ve",
+    "cafe\314\201s", /* a combining accent */
+    "\340\244\271\340\244\277\340\244\250\340\245\215\340\244\246\340\245\200", /* Devanagari */
+    "\340\270\227\340\270\265\340\271\210\340\270\231\340\270\265\340\271\210", /* Thai */
+    "\327\251\326\270\327\201\327\234\327\225\326\271\327\235", /* Hebrew with points */
+    "\330\263\331\204\330\247\331\205",                         /* Arabic */
+    "\346\235\261\344\272\254\351\203\275",                     /* Chinese */
+    "\355\225\234\352\265\255\354\226\264",                     /* Korean */
+    "\331\241\331\242\331\243",                                 /* Arabic digits */
+    "x\302\262\302\263\302\271",                                /* superscripts */
+    "\342\205\247\342\205\250\342\205\251",                     /* Roman numerals */
+    "snake_case_word",
+    "O'Reilly",
+    "under\342\200\277tie",
+    "soft\302\255hyphen",
+    "zero\342\200\213width",
+    "join\342\200\215er",
+};
+
+static const char *percent_encoded(const char *s)
+{
+    const char *text = "";
+    for (; *s; s++)
+        text = say("%s%%%02X", text, (unsigned char)*s);
+    return text;
+}
+
+START_TEST(a_word_of_any_script_is_found_by_itself)
+{
+    write_post(ada, "other", "something else", true);
+    write_post(ada, "found", words[_i], true);
+
+    ck_assert_str_eq(titles(NULL, say("/posts?q=%s", percent_encoded(words[_i]))), "found");
+}
+END_TEST
+
+START_TEST(a_search_follows_changes)
+{
+    const char *id = write_post(ada, "Old title", "old content", true);
+    ck_status(patch(ada, path_of(id), object("{'title':'Newer title'}")), 200);
+
+    ck_assert_str_eq(titles(NULL, "/posts?q=newer"), "Newer title");
+    ck_assert_str_eq(titles(NULL, "/posts?q=newer+old"), "Newer title");
+    ck_status(patch(ada, path_of(id), object("{'content':'other'}")), 200);
+
+    ck_assert_str_eq(titles(NULL, "/posts?q=old"), "");
+    ck_status(drop(ada, "/posts/%s", id), 204);
+    ck_assert_str_eq(titles(NULL, "/posts?q=newer"), "");
+}
+END_TEST
+
+static TCase *writing(void)
+{
+    TCase *tc = tcase_create("writing");
+    tcase_add_test(tc, a_post_is_written_as_a_draft);
+    tcase_add_test(tc, a_post_is_published_when_told);
+    tcase_add_test(tc, nobody_writes_in_anothers_name);
+    tcase_add_test(tc, writing_needs_a_token);
+    tcase_add_loop_test(tc, a_bad_post_is_told_all_its_faults, 0, COUNT(bad_posts));
+    tcase_add_test(tc, a_title_has_255_code_points);
+    tcase_add_loop_test(tc, content_has_65535_bytes, 0, COUNT(longest_contents));
+    tcase_add_test(tc, a_page_of_the_longest_posts_is_answered);
+    tcase_add_test(tc, text_comes_back_as_it_went_in);
+    return tc;
+}
+
+static TCase *reading_and_changing(void)
+{
+    TCase *tc = tcase_create("reading and changing");
+    tcase_add_test(tc, a_published_post_is_for_everybody);
+    tcase_add_test(tc, a_draft_exists_for_its_author_and_admins_only);
+    tcase_add_test(tc, an_unknown_post_is_not_found);
+    tcase_add_test(tc, an_id_is_taken_in_upper_case);
+    tcase_add_test(tc, an_author_changes_a_post);
+    tcase_add_test(tc, an_admin_changes_and_deletes_any_post);
+    tcase_add_loop_test(tc, what_may_not_be_set_is_ignored, 0, COUNT(idle_changes));
+    tcase_add_loop_test(tc, a_bad_change_is_told_all_its_faults, 0, COUNT(bad_changes));
+    tcase_add_test(tc, anothers_published_post_is_not_for_a_user_to_change);
+    tcase_add_test(tc, a_deleted_post_is_gone);
+    tcase_add_test(tc, paths_have_their_methods);
+    return tc;
+}
+
+static TCase *lists(void)
+{
+    TCase *tc = tcase_create("lists");
+    tcase_add_loop_test(tc, a_list_shows_what_its_reader_may_see, 0, COUNT(views));
+    tcase_add_test(tc, the_posts_of_an_unknown_user_are_not_found);
+    tcase_add_test(tc, a_bad_token_is_refused_where_anyone_may_read);
+    tcase_add_loop_test(tc, a_page_shows_its_part, 0, COUNT(pages));
+    tcase_add_loop_test(tc, a_bad_query_is_told_all_its_faults, 0, COUNT(bad_queries));
+    tcase_add_test(tc, titles_are_sorted_by_the_collation);
+    tcase_add_loop_test(tc, posts_that_tie_are_neither_skipped_nor_doubled, 0, COUNT(walks));
+    tcase_add_test(tc, totals_follow_every_change);
+    return tc;
+}
+
+static TCase *searching(void)
+{
+    TCase *tc = tcase_create("searching");
+    tcase_add_loop_test(tc, a_search_wants_all_words_whole_and_in_any_case, 0, COUNT(searches));
+    tcase_add_loop_test(tc, a_word_of_any_script_is_found_by_itself, 0, COUNT(words));
+    tcase_add_test(tc, a_search_follows_changes);
+    return tc;
+}
+
+static void add(Suite *suite, TCase *tc)
+{
+    tcase_add_checked_fixture(tc, set_up, loopback_close);
+    tcase_set_timeout(tc, 60);
+    suite_add_tcase(suite, tc);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("post_controller");
+    add(suite, writing());
+    add(suite, reading_and_changing());
+    add(suite, lists());
+    add(suite, searching());
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,182 @@
+#include "common/problem.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+
+static struct arena *a;
+
+static void set_up(void)
+{
+    a = arena_open((size_t)1024 * 1024);
+}
+
+static void tear_down(void)
+{
+    arena_close(a);
+}
+
+/* ---- kinds ---- */
+
+/* The words that clients hold on to; they never change. */
+static const struct {
+    const struct problem_type *type;
+    int status;
+    const char *error, *code;
+} kinds[] = {
+    {&problem_internal, 500, "Internal Server Error", "internal"},
+    {&problem_bad_json, 400, "Bad Request", "bad_json"},
+    {&problem_invalid, 400, "Bad Request", "invalid"},
+    {&problem_missing_fields, 400, "Missing required fields", "missing_fields"},
+    {&problem_no_token, 401, "Unauthenticated", "no_token"},
+    {&problem_invalid_token, 401, "Invalid token", "invalid_token"},
+    {&problem_forbidden, 403, "Unauthorized", "forbidden"},
+    {&problem_admin_required, 403, "Admin access required", "admin_required"},
+    {&problem_not_found, 404, "Not Found", "not_found"},
+    {&problem_method_not_allowed, 405, "Method Not Allowed", "method_not_allowed"},
+    {&problem_too_large, 413, "Payload Too Large", "too_large"},
+    {&problem_not_json, 415, "Request body must be JSON", "not_json"},
+    {&problem_unavailable, 503, "Service Unavailable", "unavailable"},
+};
+
+START_TEST(each_kind_has_its_status_and_words)
+{
+    ck_assert_int_eq(kinds[_i].type->status, kinds[_i].status);
+    ck_assert_str_eq(kinds[_i].type->error, kinds[_i].error);
+    ck_assert_str_eq(kinds[_i].type->code, kinds[_i].code);
+    ck_assert_uint_gt(strlen(kinds[_i].type->message), 10);
+}
+END_TEST
+
+START_TEST(the_message_of_an_unknown_path_is_fixed)
+{
+    ck_assert_str_eq(problem_not_found.message, "Resource does not exist");
+}
+END_TEST
+
+START_TEST(codes_tell_kinds_apart)
+{
+    for (int i = 0; i < COUNT(kinds); i++)
+        for (int k = 0; k < i; k++)
+            ck_assert_str_ne(kinds[i].type->code, kinds[k].type->code);
+}
+END_TEST
+
+/* ---- single problems ---- */
+
+START_TEST(a_problem_brings_its_own_message_or_has_that_of_its_kind)
+{
+    struct problem *own = problem(a, &problem_forbidden, "Only its author may change a post.");
+    struct problem *plain = problem(a, &problem_forbidden, NULL);
+
+    ck_assert_ptr_eq(own->type, &problem_forbidden);
+    ck_assert_str_eq(own->message, "Only its author may change a post.");
+    ck_assert_ptr_eq(plain->type, &problem_forbidden);
+    ck_assert_str_eq(plain->message, problem_forbidden.message);
+}
+END_TEST
+
+START_TEST(a_problem_knows_nothing_that_it_was_not_told)
+{
+    struct problem *p = problem(a, &problem_not_found, NULL);
+
+    ck_assert_ptr_null(p->cause);
+    ck_assert_ptr_null(p->constraint);
+    ck_assert_int_eq(p->retry, RETRY_NO);
+    ck_assert_uint_eq(p->retry_after_s, 0);
+    ck_assert_uint_eq(p->fault_count, 0);
+}
+END_TEST
+
+START_TEST(who_is_turned_away_for_now_is_told_to_come_back)
+{
+    ck_assert_uint_gt(problem(a, &problem_unavailable, NULL)->retry_after_s, 0);
+}
+END_TEST
+
+START_TEST(a_cause_is_printed_and_stays_out_of_the_message)
+{
+    char where[] = "db1";
+
+    struct problem *p = problem_because(a, &problem_unavailable, "%s: error %d", where, 2002);
+    where[0] = 'x';
+
+    ck_assert_ptr_eq(p->type, &problem_unavailable);
+    ck_assert_str_eq(p->cause, "db1: error 2002");
+    ck_assert_str_eq(p->message, problem_unavailable.message);
+    ck_assert_uint_gt(p->retry_after_s, 0);
+}
+END_TEST
+
+START_TEST(programs_add_kinds_of_their_own)
+{
+    static const struct problem_type busy = {409, "Busy", "busy", "It is busy."};
+
+    struct problem *p = problem(a, &busy, NULL);
+
+    ck_assert_ptr_eq(p->type, &busy);
+    ck_assert_str_eq(p->message, "It is busy.");
+}
+END_TEST
+
+START_TEST(faults_are_kept_in_order_however_many)
+{
+    struct problem *p = problem(a, &problem_invalid, NULL);
+
+    for (int i = 0; i < 100; i++)
+        problem_add_fault(a, p, arena_printf(a, "field%d", i), i % 2 ? FAULT_RANGE : FAULT_TYPE,
+                          arena_printf(a, "Message %d.", i));
+
+    ck_assert_uint_eq(p->fault_count, 100);
+    for (int i = 0; i < 100; i++) {
+        ck_assert_str_eq(p->faults[i].field, arena_printf(a, "field%d", i));
+        ck_assert_int_eq(p->faults[i].code, i % 2 ? FAULT_RANGE : FAULT_TYPE);
+        ck_assert_str_eq(p->faults[i].message, arena_printf(a, "Message %d.", i));
+    }
+}
+END_TEST
+
+static const struct {
+    enum fault_code code;
+    const char *word;
+} words[] = {
+    {FAULT_REQUIRED, "required"}, {FAULT_TYPE, "type"},           {FAULT_FORMAT, "format"},
+    {FAULT_TOO_LONG, "too_long"}, {FAULT_TOO_SHORT, "too_short"}, {FAULT_RANGE, "range"},
+    {FAULT_COMMON, "common"},
+};
+
+START_TEST(each_fault_has_its_word)
+{
+    ck_assert_str_eq(fault_word(words[_i].code), words[_i].word);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("problem");
+    TCase *t = tcase_create("problem");
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_loop_test(t, each_kind_has_its_status_and_words, 0, COUNT(kinds));
+    tcase_add_test(t, the_message_of_an_unknown_path_is_fixed);
+    tcase_add_test(t, codes_tell_kinds_apart);
+    tcase_add_test(t, a_problem_brings_its_own_message_or_has_that_of_its_kind);
+    tcase_add_test(t, a_problem_knows_nothing_that_it_was_not_told);
+    tcase_add_test(t, who_is_turned_away_for_now_is_told_to_come_back);
+    tcase_add_test(t, a_cause_is_printed_and_stays_out_of_the_message);
+    tcase_add_test(t, programs_add_kinds_of_their_own);
+    tcase_add_test(t, faults_are_kept_in_order_however_many);
+    tcase_add_loop_test(t, each_fault_has_its_word, 0, COUNT(words));
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *runner = srunner_create(suite());
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,182 @@
+#include "fcgi-app/settings.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+
+static struct arena *a;
+static struct settings settings;
+static const char *origins[64];
+
+static void set_up(void)
+{
+    a = arena_open((size_t)1024 * 1024);
+    memset(&settings, 0, sizeof settings);
+    memset(origins, 0, sizeof origins);
+}
+
+static void tear_down(void)
+{
+    arena_close(a);
+}
+
+static struct problem *load(const char *pair)
+{
+    char *environment[] = {pair ? arena_strdup(a, pair) : NULL, NULL};
+    return config_load(a, &settings_record, (struct config_flags){0}, environment, NULL, &settings,
+                       origins);
+}
+
+START_TEST(presets_are_valid_and_alone_enough)
+{
+    ck_assert_uint_le(settings_record.count, sizeof origins / sizeof *origins);
+
+    struct problem *p = load(NULL);
+
+    ck_assert_msg(!p, "%s", p ? p->cause : "");
+    ck_assert_uint_eq(settings.env, ENV_PRODUCTION);
+    ck_assert_str_eq(settings.jwt_issuer.data, "postern");
+    ck_assert_int_eq(settings.access_ttl_s, 15 * 60);
+    ck_assert_int_eq(settings.refresh_ttl_s, 30 * 86400);
+    ck_assert_int_eq(settings.max_body, 512 * 1024);
+    ck_assert_str_eq(settings.base_path.data, "/api");
+    ck_assert_str_eq(settings.cors_origins.data, "");
+    ck_assert_int_ge(settings.workers, 1);
+    ck_assert_int_ge(settings.hash_workers, 1);
+    ck_assert_int_gt(settings.backlog, settings.hash_backlog);
+    ck_assert(settings.log_requests);
+}
+END_TEST
+
+START_TEST(what_only_the_operator_knows_has_no_preset)
+{
+    ck_assert_ptr_null(load(NULL));
+
+    ck_assert_ptr_null(settings.database_url.data);
+    ck_assert_ptr_null(settings.jwt_secret_key.data);
+    ck_assert_ptr_null(settings.jwt_previous_keys.data);
+    ck_assert_ptr_null(settings.listen.data);
+    ck_assert_ptr_null(settings.hash_listen.data);
+}
+END_TEST
+
+START_TEST(every_setting_is_documented_by_one_sentence)
+{
+    for (size_t i = 0; i < settings_record.count; i++) {
+        const struct field *f = &settings_record.fields[i];
+        ck_assert_msg(f->doc != NULL, "%s", f->name);
+        ck_assert_msg(f->doc[strlen(f->doc) - 1] == '.', "%s", f->name);
+    }
+}
+END_TEST
+
+START_TEST(names_are_lower_case_and_different)
+{
+    for (size_t i = 0; i < settings_record.count; i++) {
+        const char *name = settings_record.fields[i].name;
+        ck_assert_uint_eq(strspn(name, "abcdefghijklmnopqrstuvwxyz_"), strlen(name));
+        for (size_t k = 0; k < i; k++)
+            ck_assert_str_ne(name, settings_record.fields[k].name);
+    }
+}
+END_TEST
+
+static const char *const secrets[] = {"database_url", "jwt_secret_key", "jwt_previous_keys"};
+
+START_TEST(what_holds_keys_or_passwords_is_secret_and_has_no_flag)
+{
+    const struct field *f = record_find(&settings_record, secrets[_i]);
+
+    ck_assert(f->use & FIELD_SECRET);
+    ck_assert_ptr_null(config_flag_field(&settings_record, secrets[_i]));
+    ck_assert_ptr_null(f->preset);
+}
+END_TEST
+
+START_TEST(everything_else_has_a_flag)
+{
+    for (size_t i = 0; i < settings_record.count; i++) {
+        const struct field *f = &settings_record.fields[i];
+        if (!(f->use & FIELD_SECRET))
+            ck_assert_ptr_eq(config_flag_field(&settings_record, f->name), f);
+    }
+}
+END_TEST
+
+static const struct {
+    const char *pair;
+    bool good;
+} pairs[] = {
+    {"BASE_PATH=/api", true},
+    {"BASE_PATH=", true},
+    {"BASE_PATH=/a/b", true},
+    {"BASE_PATH=/", false},
+    {"BASE_PATH=/api/", false},
+    {"BASE_PATH=api", false},
+    {"ENV=production", true},
+    {"ENV=development", true},
+    {"ENV=Production", false},
+    {"ENV=test", false},
+    {"ENV=", false},
+    {"JWT_ISSUER=", false},
+    {"ACCESS_TTL_S=10", true},
+    {"ACCESS_TTL_S=9", false},
+    {"ACCESS_TTL_S=86401", false},
+    {"REFRESH_TTL_S=60", true},
+    {"REFRESH_TTL_S=59", false},
+    {"WORKERS=1", true},
+    {"WORKERS=0", false},
+    {"WORKERS=257", false},
+    {"HASH_WORKERS=0", false},
+    {"BACKLOG=0", false},
+    {"BACKLOG=65535", true},
+    {"BACKLOG=65536", false},
+    {"HASH_BACKLOG=0", false},
+    {"DRAIN_S=0", false},
+    {"DRAIN_S=3600", true},
+    {"MAX_BODY=1024", true},
+    {"MAX_BODY=1023", false},
+    {"MAX_BODY=67108864", true},
+    {"MAX_BODY=67108865", false},
+    {"MAX_BODY=512k", false},
+    {"LOG_REQUESTS=false", true},
+    {"LOG_REQUESTS=0", false},
+    {"LISTEN=run/postern.sock", true},
+    {"CORS_ORIGINS=https://a.example https://b.example", true},
+};
+
+START_TEST(values_are_held_to_their_bounds)
+{
+    struct problem *p = load(pairs[_i].pair);
+
+    ck_assert_msg((p == NULL) == pairs[_i].good, "%s: %s", pairs[_i].pair, p ? p->cause : "");
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("settings");
+    TCase *t = tcase_create("settings");
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_test(t, presets_are_valid_and_alone_enough);
+    tcase_add_test(t, what_only_the_operator_knows_has_no_preset);
+    tcase_add_test(t, every_setting_is_documented_by_one_sentence);
+    tcase_add_test(t, names_are_lower_case_and_different);
+    tcase_add_loop_test(t, what_holds_keys_or_passwords_is_secret_and_has_no_flag, 0,
+                        COUNT(secrets));
+    tcase_add_test(t, everything_else_has_a_flag);
+    tcase_add_loop_test(t, values_are_held_to_their_bounds, 0, COUNT(pairs));
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *runner = srunner_create(suite());
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

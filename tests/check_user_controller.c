@@ -1,0 +1,870 @@
+/* Users: list, make, read, change, delete, as clients see it. */
+#include "loopback.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+
+/* Who is there when a test begins, and their tokens. */
+static const char *admin_id, *ada_id, *bob_id;
+static const char *admin, *ada;
+
+static void set_up(void)
+{
+    loopback_open();
+    admin_id = make_user("admin@example.org", ROLE_ADMIN);
+    ada_id = make_user("ada@example.org", ROLE_USER);
+    bob_id = make_user("bob@example.org", ROLE_USER);
+    admin = log_in("admin@example.org");
+    ada = log_in("ada@example.org");
+}
+
+static const char *path_of(const char *id)
+{
+    return say("/users/%s", id);
+}
+
+static int64_t counted(void)
+{
+    return ask_number("SELECT SUM(n) AS n FROM user_counts");
+}
+
+static int64_t rows(void)
+{
+    return ask_number("SELECT COUNT(*) AS n FROM users");
+}
+
+/* ---- who may ---- */
+
+/* A call, and what it is answered without a token and with that of a plain user. */
+static const struct {
+    const char *method, *path;
+    int stranger, user;
+} access_rules[] = {
+    {"GET", "/users", 401, 200},
+    {"POST", "/users", 401, 403},
+    {"GET", "/users/" NOBODY_ID, 401, 404},
+    {"PATCH", "/users/" NOBODY_ID, 401, 403},
+    {"DELETE", "/users/" NOBODY_ID, 401, 403},
+};
+
+START_TEST(users_are_for_those_who_logged_in)
+{
+    const char *method = access_rules[_i].method, *path = access_rules[_i].path;
+    const char *body = *method == 'P' ? "{}" : NULL;
+    struct answer stranger = ask(.method = method, .path = path, .body = body);
+
+    ck_problem(stranger, 401, "Unauthenticated", "no_token");
+    ck_assert_str_eq(answer_header(stranger, "WWW-Authenticate"), "Bearer realm=\"postern\"");
+    ck_assert_ptr_null(answer_header(stranger, "Cache-Control"));
+    ck_status(ask(.method = method, .path = path, .body = body, .token = "nonsense"), 401);
+    ck_status(ask(.method = method, .path = path, .body = body, .token = ada),
+              access_rules[_i].user);
+}
+END_TEST
+
+START_TEST(the_role_is_checked_before_the_body)
+{
+    ck_problem(post(ada, "/users", "no json"), 403, "Admin access required", "admin_required");
+    ck_problem(ask(.method = "POST", .path = "/users", .token = ada, .body = "x", .type = "a/b"),
+               403, "Admin access required", "admin_required");
+    ck_problem(drop(ada, "/users/%s", bob_id), 403, "Admin access required", "admin_required");
+}
+END_TEST
+
+START_TEST(path_and_method_are_checked_before_the_token)
+{
+    ck_problem(get("nonsense", "/users/none"), 404, "Not Found", "not_found");
+    struct answer answer = ask(.method = "PUT", .path = "/users", .token = "nonsense");
+
+    ck_problem(answer, 405, "Method Not Allowed", "method_not_allowed");
+    ck_assert_str_eq(answer_header(answer, "Allow"), "GET, HEAD, POST, OPTIONS");
+    ck_assert_str_eq(answer_header(ask(.method = "OPTIONS", .path = path_of(ada_id)), "Allow"),
+                     "GET, HEAD, PATCH, DELETE, OPTIONS");
+}
+END_TEST
+
+static const char *const bad_ids[] = {
+    "1",
+    "x",
+    "01890a5dac96774bbcceb302099a8057",
+    "01890a5d-ac96-774b-bcce-b302099a805",
+    "01890a5d-ac96-774b-bcce-b302099a80570",
+    "01890a5d-ac96-774b-bcce-b302099a805g",
+    "{01890a5d-ac96-774b-bcce-b302099a8057}",
+    "01890a5d-ac96-774b-bcce-b302099a8057/x",
+};
+
+START_TEST(a_malformed_id_is_no_path)
+{
+    struct answer answer = get(admin, "/users/%s", bad_ids[_i]);
+
+    ck_problem(answer, 404, "Not Found", "not_found");
+    ck_assert_str_eq(answer_text(answer, "message"), "Resource does not exist");
+}
+END_TEST
+
+/* ---- reading ---- */
+
+START_TEST(any_user_is_read_by_any_other)
+{
+    struct answer answer = get(ada, "/users/%s", bob_id);
+
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer_text(answer, "user.id"), bob_id);
+    ck_assert_str_eq(answer_text(answer, "user.email"), "bob@example.org");
+    ck_assert_str_eq(answer_header(answer, "Cache-Control"), "private, no-cache");
+    ck_assert_ptr_null(strstr(answer.text, "password"));
+    ck_assert_ptr_null(strstr(answer.text, "session"));
+}
+END_TEST
+
+static const char *upper(const char *s)
+{
+    char *text = arena_strdup(the_arena, s);
+    for (char *at = text; *at; at++)
+        *at = (char)(*at >= 'a' && *at <= 'z' ? *at - 'a' + 'A' : *at);
+    return text;
+}
+
+START_TEST(an_id_is_taken_in_upper_case_and_shown_in_lower)
+{
+    struct answer answer = get(ada, "/users/%s", upper(bob_id));
+
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer_text(answer, "user.id"), bob_id);
+}
+END_TEST
+
+START_TEST(an_imported_id_is_taken)
+{
+    run_sql("UPDATE users SET id = 'F47AC10B-58CC-4372-A567-0E02B2C3D479' "
+            "WHERE email = 'bob@example.org'");
+
+    struct answer answer = get(ada, "/users/f47ac10b-58cc-4372-a567-0E02B2C3D479");
+
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer_text(answer, "user.id"), "f47ac10b-58cc-4372-a567-0e02b2c3d479");
+}
+END_TEST
+
+START_TEST(one_trailing_slash_is_tolerated)
+{
+    ck_status(get(ada, "/users/%s/", bob_id), 200);
+    ck_status(get(ada, "/users/"), 200);
+    ck_status(get(ada, "/users/%s//", bob_id), 404);
+}
+END_TEST
+
+START_TEST(an_unknown_user_is_not_found)
+{
+    ck_problem(get(ada, "/users/" NOBODY_ID), 404, "User not found", "user_not_found");
+    ck_problem(patch(admin, "/users/" NOBODY_ID, "{}"), 404, "User not found", "user_not_found");
+    ck_problem(drop(admin, "/users/" NOBODY_ID), 404, "User not found", "user_not_found");
+}
+END_TEST
+
+/* ---- making ---- */
+
+START_TEST(an_admin_makes_a_user)
+{
+    struct answer answer =
+        post(admin, "/users",
+             object("{'email':'Eve@example.org','password':'%s','first_name':'Eve',"
+                    "'last_name':'O','role':'admin','is_active':false}",
+                    PASSWORD));
+
+    ck_status(answer, 201);
+    const char *id = answer_text(answer, "user.id");
+    ck_assert_str_eq(answer_header(answer, "Location"), say("/api/users/%s", id));
+    ck_assert_str_eq(answer_text(answer, "user.email"), "Eve@example.org");
+    ck_assert_str_eq(answer_text(answer, "user.last_name"), "O");
+    ck_assert_str_eq(answer_text(answer, "user.role"), "admin");
+    ck_assert(!answer_boolean(answer, "user.is_active"));
+    ck_assert_str_eq(get(admin, "/users/%s", id).text, answer.text);
+}
+END_TEST
+
+START_TEST(a_new_user_is_active_and_no_admin_unless_told)
+{
+    struct answer answer =
+        post(admin, "/users",
+             object("{'email':'eve@example.org','password':'%s','first_name':'Eve','id':7,"
+                    "'created_at':false,'unknown':{}}",
+                    PASSWORD));
+
+    ck_status(answer, 201);
+    ck_assert_str_eq(answer_text(answer, "user.role"), "user");
+    ck_assert(answer_boolean(answer, "user.is_active"));
+    ck_assert(answer_is_null(answer, "user.last_name"));
+    log_in("eve@example.org");
+}
+END_TEST
+
+#define WHOLE "'email':'eve@example.org','password':'" PASSWORD "','first_name':'Eve'"
+
+static const struct {
+    const char *body, *error, *code, *missing, *faults;
+} bad_users[] = {
+    {"{}", "Missing required fields", "missing_fields", "email password first_name",
+     "email required, password required, first_name required"},
+    {"{'first_name':'Eve','role':'owner'}", "Missing required fields", "missing_fields",
+     "email password", "email required, password required, role range"},
+    {"{'email':'nonsense','password':'" PASSWORD "'}", "Missing required fields", "missing_fields",
+     "first_name", "email format, first_name required"},
+    {"{'email':'nonsense','password':'" PASSWORD "','first_name':'Eve'}", "Invalid email format",
+     "invalid_email", "", "email format"},
+    {"{'email':'nonsense','password':'x','first_name':'','is_active':1}", "Invalid email format",
+     "invalid_email", "", "email format, password too_short, first_name too_short, is_active type"},
+    {"{'email':null,'password':null,'first_name':null}", "Bad Request", "invalid", "",
+     "email type, password type, first_name type"},
+    {"{" WHOLE ",'role':'Admin'}", "Bad Request", "invalid", "", "role range"},
+    {"{" WHOLE ",'role':null,'is_active':null}", "Bad Request", "invalid", "",
+     "role type, is_active type"},
+    {"{" WHOLE ",'last_name':''}", "Bad Request", "invalid", "", "last_name too_short"},
+    {"{" WHOLE ",'is_active':'true'}", "Bad Request", "invalid", "", "is_active type"},
+    {"{'email':'eve@example.org','password':'EVE@example.org','first_name':'E'}", "Bad Request",
+     "invalid", "", "password common"},
+};
+
+START_TEST(a_bad_user_is_told_all_its_faults)
+{
+    struct answer answer = post(admin, "/users", object("%s", bad_users[_i].body));
+
+    ck_problem(answer, 400, bad_users[_i].error, bad_users[_i].code);
+    ck_assert_str_eq(answer_missing(answer), bad_users[_i].missing);
+    ck_assert_str_eq(answer_faults(answer), bad_users[_i].faults);
+    ck_assert_int_eq(rows(), 3);
+}
+END_TEST
+
+START_TEST(an_address_is_taken_once_in_whatever_case)
+{
+    struct answer answer =
+        post(admin, "/users",
+             object("{'email':'ADA@Example.org','password':'%s','first_name':'A'}", PASSWORD));
+
+    ck_problem(answer, 409, "Email already exists", "email_exists");
+    ck_assert_int_eq(rows(), 3);
+    ck_assert_int_eq(counted(), 3);
+}
+END_TEST
+
+/* ---- changing ---- */
+
+START_TEST(one_changes_ones_own_names)
+{
+    the_time = instant_plus_s(the_time, 60);
+    struct answer before = get(ada, "/users/%s", ada_id);
+
+    struct answer answer =
+        patch(ada, path_of(ada_id), "{\"first_name\":\"Zo\u00eb\",\"last_name\":\"X\"}");
+
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer_text(answer, "user.first_name"), "Zo\u00eb");
+    ck_assert_str_eq(answer_text(answer, "user.last_name"), "X");
+    ck_assert_str_gt(answer_text(answer, "user.updated_at"),
+                     answer_text(before, "user.updated_at"));
+    ck_assert_str_eq(answer_text(answer, "user.created_at"),
+                     answer_text(before, "user.created_at"));
+    ck_assert_str_eq(get(ada, "/users/%s", ada_id).text, answer.text);
+}
+END_TEST
+
+START_TEST(null_clears_a_name_and_an_absent_one_stays)
+{
+    ck_status(patch(ada, path_of(ada_id), object("{'last_name':'L'}")), 200);
+
+    struct answer answer = patch(ada, path_of(ada_id), object("{'first_name':null}"));
+
+    ck_status(answer, 200);
+    ck_assert(answer_is_null(answer, "user.first_name"));
+    ck_assert_str_eq(answer_text(answer, "user.last_name"), "L");
+}
+END_TEST
+
+/* What changes nothing when its own user sends it. */
+static const char *const idle_changes[] = {
+    "{}",
+    "{'unknown':1}",
+    "{'role':'admin'}",
+    "{'role':42,'is_active':'no','email':[]}",
+    "{'role':null,'is_active':null,'email':null}",
+    "{'email':'new@example.org','is_active':false}",
+    "{'id':'" NOBODY_ID "','created_at':1,'updated_at':2,'password':'x','password_hash':'y'}",
+};
+
+START_TEST(what_one_may_not_set_is_ignored)
+{
+    struct answer before = get(ada, "/users/%s", ada_id);
+    the_time = instant_plus_s(the_time, 60);
+
+    struct answer answer = patch(ada, path_of(ada_id), object("%s", idle_changes[_i]));
+
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer.text, before.text);
+    ck_assert_str_eq(get(ada, "/users/%s", ada_id).text, before.text);
+}
+END_TEST
+
+START_TEST(a_password_is_not_changed_this_way_by_an_admin_either)
+{
+    ck_status(patch(admin, path_of(ada_id), object("{'password':'another long one'}")), 200);
+
+    log_in("ada@example.org");
+}
+END_TEST
+
+START_TEST(others_are_not_for_a_user_to_change)
+{
+    ck_problem(patch(ada, path_of(bob_id), "{}"), 403, "Unauthorized", "forbidden");
+    ck_problem(patch(ada, "/users/" NOBODY_ID, "{}"), 403, "Unauthorized", "forbidden");
+    ck_problem(patch(ada, path_of(bob_id), object("{'first_name':''}")), 400, "Bad Request",
+               "invalid");
+    ck_problem(patch(ada, path_of(bob_id), ""), 400, "Bad Request", "bad_json");
+}
+END_TEST
+
+START_TEST(an_admin_changes_anything_of_anyone)
+{
+    struct answer answer = patch(
+        admin, path_of(bob_id),
+        object("{'email':'Bob2@example.org','role':'admin','is_active':true,'last_name':'B'}"));
+
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer_text(answer, "user.email"), "Bob2@example.org");
+    ck_assert_str_eq(answer_text(answer, "user.role"), "admin");
+    ck_assert_str_eq(answer_text(answer, "user.first_name"), "Test");
+    ck_assert_str_eq(get(admin, "/users/%s", bob_id).text, answer.text);
+    log_in("bob2@EXAMPLE.org");
+}
+END_TEST
+
+static const struct {
+    const char *body, *error, *code, *faults;
+} bad_changes[] = {
+    {"{'email':'nonsense'}", "Invalid email format", "invalid_email", "email format"},
+    {"{'email':null}", "Bad Request", "invalid", "email type"},
+    {"{'email':''}", "Invalid email format", "invalid_email", "email format"},
+    {"{'role':null,'is_active':null}", "Bad Request", "invalid", "role type, is_active type"},
+    {"{'role':'root','is_active':0,'first_name':7,'last_name':''}", "Bad Request", "invalid",
+     "first_name type, last_name too_short, role range, is_active type"},
+};
+
+START_TEST(a_bad_change_is_told_all_its_faults)
+{
+    struct answer before = get(admin, "/users/%s", bob_id);
+
+    struct answer answer = patch(admin, path_of(bob_id), object("%s", bad_changes[_i].body));
+
+    ck_problem(answer, 400, bad_changes[_i].error, bad_changes[_i].code);
+    ck_assert_str_eq(answer_faults(answer), bad_changes[_i].faults);
+    ck_assert_str_eq(get(admin, "/users/%s", bob_id).text, before.text);
+}
+END_TEST
+
+START_TEST(nobody_gets_the_address_of_another)
+{
+    ck_problem(patch(admin, path_of(bob_id), object("{'email':'ADA@example.org'}")), 409,
+               "Email already exists", "email_exists");
+    ck_status(patch(admin, path_of(bob_id), object("{'email':'BOB@example.org'}")), 200);
+}
+END_TEST
+
+START_TEST(a_changed_role_holds_at_once)
+{
+    ck_status(patch(admin, path_of(ada_id), object("{'role':'admin'}")), 200);
+    ck_status(patch(ada, path_of(bob_id), object("{'last_name':'B'}")), 200);
+
+    ck_status(patch(admin, path_of(ada_id), object("{'role':'user'}")), 200);
+
+    ck_problem(patch(ada, path_of(bob_id), "{}"), 403, "Unauthorized", "forbidden");
+}
+END_TEST
+
+START_TEST(disabling_ends_all_sessions_for_good)
+{
+    ck_status(patch(admin, path_of(ada_id), object("{'is_active':false}")), 200);
+    ck_problem(get(ada, "/users"), 401, "User not found or inactive", "user_inactive");
+
+    ck_status(patch(admin, path_of(ada_id), object("{'is_active':true}")), 200);
+
+    ck_problem(get(ada, "/users"), 401, "Invalid token", "invalid_token");
+    ck_status(get(log_in("ada@example.org"), "/users"), 200);
+}
+END_TEST
+
+/* ---- deleting ---- */
+
+START_TEST(a_deleted_user_is_gone_with_posts_and_sessions)
+{
+    write_post(ada, "One", "by Ada", true);
+    write_post(ada, "Two", "by Ada", false);
+    const char *kept = write_post(admin, "Three", "by the admin", true);
+
+    struct answer answer = drop(admin, "/users/%s", upper(ada_id));
+
+    ck_status(answer, 204);
+    ck_assert_str_eq(answer.text, "");
+    ck_assert_ptr_null(answer_header(answer, "Content-Type"));
+    ck_problem(get(admin, "/users/%s", ada_id), 404, "User not found", "user_not_found");
+    ck_problem(get(ada, "/users"), 401, "User not found or inactive", "user_inactive");
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions JOIN users ON users.id = "
+                                "user_id WHERE email = 'ada@example.org'"),
+                     0);
+    ck_assert_str_eq(answer_column(get(NULL, "/posts"), "id"), kept);
+    ck_assert_int_eq(answer_integer(get(NULL, "/posts"), "pagination.total"), 1);
+    ck_assert_int_eq(answer_integer(get(admin, "/posts?published=false"), "pagination.total"), 0);
+    ck_problem(drop(admin, "/users/%s", ada_id), 404, "User not found", "user_not_found");
+}
+END_TEST
+
+START_TEST(a_deleted_address_may_register_again)
+{
+    ck_status(drop(admin, "/users/%s", ada_id), 204);
+
+    ck_status(post(NULL, "/auth/register",
+                   object("{'email':'ada@example.org','password':'%s'}", PASSWORD)),
+              201);
+}
+END_TEST
+
+/* ---- the last admin ---- */
+
+static const char *const ways_down[] = {
+    "{'role':'user'}", "{'is_active':false}", "{'role':'user','is_active':false,'first_name':'X'}",
+    NULL, /* DELETE */
+};
+
+static struct answer take_down(const char *token, const char *id, const char *way)
+{
+    return way ? patch(token, path_of(id), object("%s", way)) : drop(token, "/users/%s", id);
+}
+
+START_TEST(the_last_active_admin_stays)
+{
+    struct answer before = get(admin, "/users/%s", admin_id);
+    make_user("disabled@example.org", ROLE_ADMIN);
+    run_sql("UPDATE users SET is_active = 0 WHERE email = 'disabled@example.org'");
+
+    ck_problem(take_down(admin, admin_id, ways_down[_i]), 409, "Last active admin", "last_admin");
+
+    ck_assert_str_eq(get(admin, "/users/%s", admin_id).text, before.text);
+}
+END_TEST
+
+START_TEST(an_admin_may_go_while_another_stays)
+{
+    make_user("second@example.org", ROLE_ADMIN);
+    const char *second = log_in("second@example.org");
+
+    ck_status(take_down(admin, admin_id, ways_down[_i]), ways_down[_i] ? 200 : 204);
+
+    ck_status(get(second, "/users/%s", ada_id), 200);
+    ck_assert_int_eq(counted(), rows());
+}
+END_TEST
+
+START_TEST(an_inactive_admin_may_go)
+{
+    const char *id = make_user("disabled@example.org", ROLE_ADMIN);
+    run_sql("UPDATE users SET is_active = 0 WHERE email = 'disabled@example.org'");
+
+    ck_status(take_down(admin, id, ways_down[_i]), ways_down[_i] ? 200 : 204);
+}
+END_TEST
+
+START_TEST(the_last_admin_may_change_otherwise)
+{
+    ck_status(patch(admin, path_of(admin_id),
+                    object("{'role':'admin','is_active':true,'last_name':'L'}")),
+              200);
+}
+END_TEST
+
+struct duel {
+    const char *token, *id, *way;
+    int ready_fd;
+};
+
+static void strike(void *context)
+{
+    const struct duel *duel = context;
+    char byte;
+    must(db_ping(the_app->db, the_arena)); /* connect first, to meet the other one */
+    ck_assert_int_eq(read(duel->ready_fd, &byte, 1), 1);
+    (void)take_down(duel->token, duel->id, duel->way);
+}
+
+/* Two admins take each other's rank at the same time, again and again. */
+START_TEST(of_two_admins_who_depose_each_other_one_stays)
+{
+    for (int round = 0; round < 10; round++) {
+        int gate[2];
+        run_sql("UPDATE users SET role = 'user', is_active = 1");
+        const char *ids[] = {make_user(say("x%d@example.org", round), ROLE_ADMIN),
+                             make_user(say("y%d@example.org", round), ROLE_ADMIN)};
+        const char *tokens[] = {log_in(say("x%d@example.org", round)),
+                                log_in(say("y%d@example.org", round))};
+        ck_assert_int_eq(pipe(gate), 0);
+        struct duel first = {tokens[0], ids[1], ways_down[_i], gate[0]};
+        struct duel second = {tokens[1], ids[0], ways_down[_i], gate[0]};
+        pid_t pids[] = {run_aside(strike, &first), run_aside(strike, &second)};
+
+        ck_assert_int_eq(write(gate[1], "go", 2), 2);
+
+        wait_for(pids[0]);
+        wait_for(pids[1]);
+        ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users WHERE role = 'admin' AND "
+                                    "is_active = 1"),
+                         1);
+    }
+}
+END_TEST
+
+/* ---- lists ---- */
+
+static const char *emails(const char *query)
+{
+    struct answer answer = get(ada, "/users%s", query);
+    ck_status(answer, 200);
+    return answer_column(answer, "email");
+}
+
+START_TEST(a_list_has_data_and_pagination)
+{
+    struct answer answer = get(ada, "/users");
+
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer_column(answer, "email"),
+                     "admin@example.org ada@example.org bob@example.org");
+    ck_assert_int_eq(answer_integer(answer, "pagination.page"), 1);
+    ck_assert_int_eq(answer_integer(answer, "pagination.limit"), 20);
+    ck_assert_int_eq(answer_integer(answer, "pagination.total"), 3);
+    ck_assert_int_eq(answer_integer(answer, "pagination.pages"), 1);
+    ck_assert(!answer_has(answer, "pagination.total_capped"));
+    ck_assert_str_eq(answer_header(answer, "Cache-Control"), "private, no-cache");
+    ck_assert_ptr_null(strstr(answer.text, "password"));
+    ck_assert(answer_has(answer, "data.0.is_active"));
+    ck_assert(answer_has(answer, "data.0.updated_at"));
+}
+END_TEST
+
+static const struct {
+    const char *query;
+    int page, limit, pages;
+    const char *ids; /* e-mails */
+} pages[] = {
+    {"?limit=2", 1, 2, 2, "admin@example.org ada@example.org"},
+    {"?limit=2&page=2", 2, 2, 2, "bob@example.org"},
+    {"?limit=2&page=3", 3, 2, 2, ""},
+    {"?limit=1&page=3", 3, 1, 3, "bob@example.org"},
+    {"?limit=3", 1, 3, 1, "admin@example.org ada@example.org bob@example.org"},
+    {"?limit=100&page=9007199254740991", 100, 100, 1, ""},
+    {"?page=2&page=x&limit=2&limit=0&colour=red", 2, 2, 2, "bob@example.org"},
+    {"?p%61ge=2&limit=%32", 2, 2, 2, "bob@example.org"},
+    {"?role=user", 1, 20, 1, "ada@example.org bob@example.org"},
+    {"?role=user&limit=1&page=2", 2, 1, 2, "bob@example.org"},
+    {"?role=admin", 1, 20, 1, "admin@example.org"},
+    {"?q=", 1, 20, 1, "admin@example.org ada@example.org bob@example.org"},
+    {"?q=AD&limit=1&page=2", 2, 1, 2, "ada@example.org"},
+    {"?q=nobody", 1, 20, 0, ""},
+};
+
+START_TEST(a_page_shows_its_part)
+{
+    struct answer answer = get(ada, "/users%s", pages[_i].query);
+
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer_column(answer, "email"), pages[_i].ids);
+    ck_assert_int_eq(answer_integer(answer, "pagination.limit"), pages[_i].limit);
+    ck_assert_int_eq(answer_integer(answer, "pagination.pages"), pages[_i].pages);
+    if (pages[_i].page < 100)
+        ck_assert_int_eq(answer_integer(answer, "pagination.page"), pages[_i].page);
+}
+END_TEST
+
+static const struct {
+    const char *query, *faults;
+} bad_queries[] = {
+    {"?page=0", "page range"},
+    {"?page=-1", "page range"},
+    {"?page=", "page type"},
+    {"?page", "page type"},
+    {"?page=1.0", "page type"},
+    {"?page=%2B1", "page type"},
+    {"?page=1%20", "page type"},
+    {"?page=0x1", "page type"},
+    {"?page=9007199254740992", "page range"},
+    {"?page=99999999999999999999999", "page range"},
+    {"?limit=0", "limit range"},
+    {"?limit=101", "limit range"},
+    {"?limit=ten", "limit type"},
+    {"?role=root", "role range"},
+    {"?role=", "role range"},
+    {"?sort=", "sort range"},
+    {"?sort=first_name", "sort range"},
+    {"?sort=--email", "sort range"},
+    {"?q=%00", "q format"},
+    {"?q=%ff", "q format"},
+    {"?limit=0&page=0&sort=x&role=y", "limit range, page range, sort range, role range"},
+};
+
+START_TEST(a_bad_query_is_told_all_its_faults)
+{
+    struct answer answer = get(ada, "/users%s", bad_queries[_i].query);
+
+    ck_problem(answer, 400, "Bad Request", "invalid");
+    ck_assert_str_eq(answer_faults(answer), bad_queries[_i].faults);
+}
+END_TEST
+
+START_TEST(a_search_is_for_at_most_200_characters)
+{
+    ck_status(get(ada, "/users?q=%s", repeat("%C3%A4", 200)), 200);
+    ck_status(get(ada, "/users?q=%s", repeat("a", 201)), 400);
+}
+END_TEST
+
+static const struct {
+    const char *query, *emails;
+} sorts[] = {
+    {"?sort=created_at", "admin@example.org ada@example.org bob@example.org"},
+    {"?sort=-created_at", "bob@example.org ada@example.org admin@example.org"},
+    {"?sort=email", "ada@example.org admin@example.org bob@example.org"},
+    {"?sort=-email", "bob@example.org admin@example.org ada@example.org"},
+    {"?sort=-email&role=user", "bob@example.org ada@example.org"},
+    {"?sort=email&q=example", "ada@example.org admin@example.org bob@example.org"},
+    {"?sort=-created_at&q=example&role=user", "bob@example.org ada@example.org"},
+};
+
+START_TEST(a_list_is_sorted_as_asked)
+{
+    ck_assert_str_eq(emails(sorts[_i].query), sorts[_i].emails);
+}
+END_TEST
+
+/* The rows of `query` one by one, which must be those of the whole list. */
+static void ck_walk(const char *query, size_t count)
+{
+    const char *whole = emails(say("%s&limit=100", query)), *walked = "";
+    for (size_t page = 1; page <= count; page++)
+        walked = say("%s%s%s", walked, *walked ? " " : "",
+                     emails(say("%s&limit=1&page=%zu", query, page)));
+    ck_assert_str_eq(walked, whole);
+}
+
+static const char *const walks[] = {"?sort=created_at", "?sort=-created_at", "?q=example.org",
+                                    "?sort=-created_at&role=user", "?sort=email"};
+
+START_TEST(users_of_one_moment_are_neither_skipped_nor_doubled)
+{
+    for (int i = 0; i < 9; i++)
+        make_user(say("n%d@example.org", i), ROLE_USER);
+    run_sql("UPDATE users SET created_at = '2020-02-02 02:02:02.222222' "
+            "WHERE email <> 'admin@example.org'");
+
+    ck_walk(walks[_i], strstr(walks[_i], "role") ? 11 : 12);
+}
+END_TEST
+
+START_TEST(totals_follow_every_change)
+{
+    const char *id = make_user("eve@example.org", ROLE_USER);
+    ck_assert_int_eq(answer_integer(get(ada, "/users"), "pagination.total"), 4);
+
+    ck_status(patch(admin, path_of(id), object("{'role':'admin'}")), 200);
+    ck_assert_int_eq(answer_integer(get(ada, "/users?role=admin"), "pagination.total"), 2);
+    ck_assert_int_eq(answer_integer(get(ada, "/users?role=user"), "pagination.total"), 2);
+    ck_status(drop(admin, "/users/%s", id), 204);
+
+    ck_assert_int_eq(answer_integer(get(ada, "/users"), "pagination.total"), 3);
+    ck_assert_int_eq(answer_integer(get(ada, "/users?role=admin"), "pagination.total"), 1);
+}
+END_TEST
+
+/* ---- searching ---- */
+
+static const struct {
+    const char *email, *first_name;
+} people[] = {
+    {"percent@p.test", "50% off"},
+    {"under_score@p.test", "a_b"},
+    {"back@p.test", "a\\\\b"},
+    {"umlaut@p.test", "\303\204rger"},
+    {"accent@p.test", "\303\201dam"},
+    {"cyrillic@p.test", "\320\226\320\260\320\275\320\275\320\260"},
+    {"emoji@p.test", "\360\237\230\200\360\237\230\201\360\237\230\202"},
+    {"MiXeD@P.test", "McGregor"},
+    {"plus+tag@p.test", "O'Neill"},
+    {"quote@p.test", "+(wild)* \\\"x\\\" ~<>"},
+};
+
+static void make_people(void)
+{
+    for (size_t i = 0; i < sizeof people / sizeof *people; i++) {
+        const char *body = say("{\"email\":\"%s\",\"password\":\"%s\",\"first_name\":\"%s\"}",
+                               people[i].email, PASSWORD, people[i].first_name);
+        the_time.us += 1000;
+        ck_status(post(admin, "/users", body), 201);
+    }
+}
+
+/* What is looked for, percent-encoded, and who is found by it. */
+static const struct {
+    const char *q, *emails;
+} searches[] = {
+    {"p.test&limit=3", "percent@p.test under_score@p.test back@p.test"},
+    {"P.TEST&sort=-created_at&limit=1", "quote@p.test"},
+    {"%25", "percent@p.test"},
+    {"0%25+off", "percent@p.test"},
+    {"5%25+off", ""},
+    {"_", "under_score@p.test"},
+    {"r_s", "under_score@p.test"},
+    {"a_b", "under_score@p.test"},
+    {"%5C", "back@p.test"},
+    {"a%5Cb", "back@p.test"},
+    {"a%5C%5Cb", ""},
+    {"%C3%A4", "umlaut@p.test"},
+    {"%C3%84RGER", "umlaut@p.test"},
+    {"arger", ""},
+    {"adam", ""},
+    {"%C3%A1DAM", "accent@p.test"},
+    {"%D0%96%D0%90%D0%9D%D0%9D%D0%90", "cyrillic@p.test"},
+    {"%D0%BD%D0%BD", "cyrillic@p.test"},
+    {"%F0%9F%98%81", "emoji@p.test"},
+    {"%F0%9F%98%80%F0%9F%98%81%F0%9F%98%82", "emoji@p.test"},
+    {"mixed%40p", "MiXeD@P.test"},
+    {"mcGREGOR", "MiXeD@P.test"},
+    {"plus%2Btag", "plus+tag@p.test"},
+    {"o%27neill", "plus+tag@p.test"},
+    {"+%28wild%29*+%22x%22", ""},
+    {"%28wild%29*+%22x%22+~%3C%3E", "quote@p.test"},
+    {"-admin", ""},
+    {"tag%40p.testO%27N", ""}, /* no match across e-mail and name */
+};
+
+START_TEST(a_search_is_a_substring_in_any_case)
+{
+    make_people();
+
+    ck_assert_str_eq(emails(say("?q=%s", searches[_i].q)), searches[_i].emails);
+}
+END_TEST
+
+START_TEST(a_search_does_not_look_at_last_names)
+{
+    ck_status(patch(ada, path_of(ada_id), object("{'last_name':'Wonderland'}")), 200);
+
+    ck_assert_str_eq(emails("?q=wonder"), "");
+}
+END_TEST
+
+START_TEST(a_search_follows_changes)
+{
+    ck_status(patch(ada, path_of(ada_id), object("{'first_name':'Countess'}")), 200);
+    ck_assert_str_eq(emails("?q=countess"), "ada@example.org");
+
+    ck_status(
+        patch(admin, path_of(ada_id), object("{'first_name':null,'email':'lovelace@example.org'}")),
+        200);
+
+    ck_assert_str_eq(emails("?q=countess"), "");
+    ck_assert_str_eq(emails("?q=ada%40"), "");
+    ck_assert_str_eq(emails("?q=LOVELACE"), "lovelace@example.org");
+}
+END_TEST
+
+static TCase *access_case(void)
+{
+    TCase *tc = tcase_create("access");
+    tcase_add_loop_test(tc, users_are_for_those_who_logged_in, 0, COUNT(access_rules));
+    tcase_add_test(tc, the_role_is_checked_before_the_body);
+    tcase_add_test(tc, path_and_method_are_checked_before_the_token);
+    tcase_add_loop_test(tc, a_malformed_id_is_no_path, 0, COUNT(bad_ids));
+    tcase_add_test(tc, any_user_is_read_by_any_other);
+    tcase_add_test(tc, an_id_is_taken_in_upper_case_and_shown_in_lower);
+    tcase_add_test(tc, an_imported_id_is_taken);
+    tcase_add_test(tc, one_trailing_slash_is_tolerated);
+    tcase_add_test(tc, an_unknown_user_is_not_found);
+    return tc;
+}
+
+static TCase *making(void)
+{
+    TCase *tc = tcase_create("making");
+    tcase_add_test(tc, an_admin_makes_a_user);
+    tcase_add_test(tc, a_new_user_is_active_and_no_admin_unless_told);
+    tcase_add_loop_test(tc, a_bad_user_is_told_all_its_faults, 0, COUNT(bad_users));
+    tcase_add_test(tc, an_address_is_taken_once_in_whatever_case);
+    return tc;
+}
+
+static TCase *changing(void)
+{
+    TCase *tc = tcase_create("changing");
+    tcase_add_test(tc, one_changes_ones_own_names);
+    tcase_add_test(tc, null_clears_a_name_and_an_absent_one_stays);
+    tcase_add_loop_test(tc, what_one_may_not_set_is_ignored, 0, COUNT(idle_changes));
+    tcase_add_test(tc, a_password_is_not_changed_this_way_by_an_admin_either);
+    tcase_add_test(tc, others_are_not_for_a_user_to_change);
+    tcase_add_test(tc, an_admin_changes_anything_of_anyone);
+    tcase_add_loop_test(tc, a_bad_change_is_told_all_its_faults, 0, COUNT(bad_changes));
+    tcase_add_test(tc, nobody_gets_the_address_of_another);
+    tcase_add_test(tc, a_changed_role_holds_at_once);
+    tcase_add_test(tc, disabling_ends_all_sessions_for_good);
+    tcase_add_test(tc, a_deleted_user_is_gone_with_posts_and_sessions);
+    tcase_add_test(tc, a_deleted_address_may_register_again);
+    return tc;
+}
+
+static TCase *last_admin(void)
+{
+    TCase *tc = tcase_create("the last admin");
+    tcase_add_loop_test(tc, the_last_active_admin_stays, 0, COUNT(ways_down));
+    tcase_add_loop_test(tc, an_admin_may_go_while_another_stays, 0, COUNT(ways_down));
+    tcase_add_loop_test(tc, an_inactive_admin_may_go, 0, COUNT(ways_down));
+    tcase_add_test(tc, the_last_admin_may_change_otherwise);
+    tcase_add_loop_test(tc, of_two_admins_who_depose_each_other_one_stays, 0, COUNT(ways_down));
+    return tc;
+}
+
+static TCase *lists(void)
+{
+    TCase *tc = tcase_create("lists");
+    tcase_add_test(tc, a_list_has_data_and_pagination);
+    tcase_add_loop_test(tc, a_page_shows_its_part, 0, COUNT(pages));
+    tcase_add_loop_test(tc, a_bad_query_is_told_all_its_faults, 0, COUNT(bad_queries));
+    tcase_add_test(tc, a_search_is_for_at_most_200_characters);
+    tcase_add_loop_test(tc, a_list_is_sorted_as_asked, 0, COUNT(sorts));
+    tcase_add_loop_test(tc, users_of_one_moment_are_neither_skipped_nor_doubled, 0, COUNT(walks));
+    tcase_add_test(tc, totals_follow_every_change);
+    tcase_add_loop_test(tc, a_search_is_a_substring_in_any_case, 0, COUNT(searches));
+    tcase_add_test(tc, a_search_does_not_look_at_last_names);
+    tcase_add_test(tc, a_search_follows_changes);
+    return tc;
+}
+
+static void add(Suite *suite, TCase *tc)
+{
+    tcase_add_checked_fixture(tc, set_up, loopback_close);
+    tcase_set_timeout(tc, 60);
+    suite_add_tcase(suite, tc);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("user_controller");
+    add(suite, access_case());
+    add(suite, making());
+    add(suite, changing());
+    add(suite, last_admin());
+    add(suite, lists());
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,372 @@
+#include "e2e_failures.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "e2e_http.h"
+#include "e2e_load.h"
+
+#define RECOVERY_MS 5000 /* generous: it takes a tenth of it */
+#define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))
+
+static struct backend own;
+static struct front own_front;
+
+/* Each test has a pool of its own. */
+static void start_own(const char *const *names)
+{
+    backend_start(&own, names);
+    front_start(&own_front, &own, LIST("LOGIN_LIMIT=off"));
+    the_front = &own_front;
+}
+
+static void stop_own(void)
+{
+    front_stop(&own_front);
+    backend_stop(&own);
+}
+
+/* A test that failed before may have left it down. */
+static void mend_database(void)
+{
+    database("start");
+}
+
+/* Wait for ready, as long as a recovery may take; returns how long it took. */
+static long await_ready(void)
+{
+    long began = now_ms();
+    while (fetch(.path = "/api/ready").status != 200) {
+        ck_assert_msg(now_ms() - began < RECOVERY_MS, "not ready after %ld ms", now_ms() - began);
+        pause_ms(20);
+    }
+    return now_ms() - began;
+}
+
+/* What lists tell is what is in the table. */
+static void check_totals(void)
+{
+    struct answer r = fetch(.path = "/api/posts?limit=1");
+    ck_status(r, 200);
+    ck_assert_int_eq(answer_integer(r, "pagination.total"),
+                     database_number("SELECT COUNT(*) FROM posts WHERE published = 1"));
+}
+
+START_TEST(a_killed_worker_takes_along_only_its_request)
+{
+    const unsigned kills = 6;
+    pid_t pids[WORKERS_MAX];
+    start_own(LIST("WORKERS=4", "HASH_WORKERS=1"));
+    struct load *load = load_start(&own_front, new_user(NULL));
+
+    for (unsigned i = 0; i < kills; i++) {
+        pause_ms(150);
+        ck_assert_uint_eq(backend_workers(&own, pids), 5);
+        ck_assert_int_eq(kill(pids[0], SIGKILL), 0);
+        backend_await_workers(&own, 5, pids[0]);
+    }
+    pause_ms(200);
+    load_finish(load);
+
+    struct load_tally tally = load_tally(load);
+    ck_assert_uint_le(tally.refused, kills);
+    ck_assert_uint_gt(tally.served, 200);
+    load_verify(load, true);
+    check_totals();
+    ck_assert(backend_logged(&own, "\"worker_died\""));
+    load_free(load);
+    stop_own();
+}
+END_TEST
+
+/* A lock on a user's row keeps a request inside its worker for as long as we want. */
+static struct db *hold_user(const char *id)
+{
+    struct db *db;
+    must(db_open(the_arena, getenv("DATABASE_URL"), &db));
+    must(db_run(db, the_arena, "START TRANSACTION"));
+    must(db_run(db, the_arena, say("SELECT id FROM users WHERE id = '%s' FOR UPDATE", id)));
+    return db;
+}
+
+static void await_waiting(void)
+{
+    /* The server looks anew only when nobody has looked for a tenth of a second. */
+    for (long end = now_ms() + 4000; now_ms() < end; pause_ms(150))
+        if (database_number("SELECT COUNT(*) FROM information_schema.innodb_trx"
+                            " WHERE trx_state = 'LOCK WAIT'"))
+            return;
+    ck_abort_msg("no request waits for the lock");
+}
+
+static void let_user_go(struct db *db)
+{
+    must(db_run(db, the_arena, "ROLLBACK"));
+    db_close(db);
+}
+
+START_TEST(the_request_inside_a_killed_worker_is_502)
+{
+    pid_t pids[WORKERS_MAX];
+    const char *id;
+    start_own(LIST("WORKERS=1", "HASH_WORKERS=1"));
+    const char *token = new_user(&id);
+    const struct http_call call = {.method = "PATCH",
+                                   .token = token,
+                                   .path = say("/api/users/%s", id),
+                                   .body = "{\"last_name\":\"Changed\"}"};
+    struct db *hold = hold_user(id);
+    struct flight *flight = http_send(&call);
+    await_waiting();
+
+    ck_assert_uint_eq(backend_workers(&own, pids), 2);
+    ck_assert_int_eq(kill(pids[0], SIGKILL), 0);
+    struct answer r = http_land(flight);
+    let_user_go(hold);
+
+    ck_problem(r, 502, "Service Unavailable", "unavailable");
+    backend_await_workers(&own, 2, pids[0]);
+    struct answer after = fetch(.path = say("/api/users/%s", id), .token = call.token);
+    ck_assert(answer_is_null(after, "user.last_name"));
+    stop_own();
+}
+END_TEST
+
+START_TEST(the_request_inside_a_stopped_pool_is_finished)
+{
+    const char *id;
+    start_own(LIST("WORKERS=2", "HASH_WORKERS=1"));
+    const char *token = new_user(&id);
+    const struct http_call call = {.method = "PATCH",
+                                   .token = token,
+                                   .path = say("/api/users/%s", id),
+                                   .body = "{\"last_name\":\"Changed\"}"};
+    struct db *hold = hold_user(id);
+    struct flight *flight = http_send(&call);
+    await_waiting();
+
+    ck_assert_int_eq(kill(own.pid, SIGTERM), 0);
+    pause_ms(300);
+    let_user_go(hold);
+    struct answer r = http_land(flight);
+
+    ck_status(r, 200);
+    ck_assert_str_eq(answer_text(r, "user.last_name"), "Changed");
+    stop_own();
+}
+END_TEST
+
+START_TEST(a_pool_that_is_stopped_under_load_loses_nothing)
+{
+    start_own(LIST("WORKERS=4", "HASH_WORKERS=1"));
+    struct load *load = load_start(&own_front, new_user(NULL));
+    pause_ms(500);
+
+    backend_stop(&own);
+    struct answer fast = fetch(.path = "/api/health");
+    struct answer hash = fetch(.path = "/api/auth/login", .body = "{}");
+    pause_ms(200);
+    load_finish(load);
+
+    struct load_tally tally = load_tally(load);
+    ck_assert_uint_gt(tally.served, 100);
+    ck_assert_uint_gt(tally.refused, 0);
+    load_verify(load, false); /* what no worker had accepted, none has carried out */
+    ck_problem(fast, 502, "Service Unavailable", "unavailable");
+    ck_problem(hash, 503, "Service Unavailable", "unavailable");
+    ck_assert(backend_logged(&own, "\"stopped\""));
+    ck_assert(!backend_logged(&own, "\"worker_died\""));
+    load_free(load);
+    stop_own();
+}
+END_TEST
+
+static const char *const ways_to_go[] = {"stop", "kill"};
+
+START_TEST(a_database_that_goes_and_comes_back_loses_nothing)
+{
+    start_own(LIST("WORKERS=4", "HASH_WORKERS=1"));
+    struct load *load = load_start(&own_front, new_user(NULL));
+    pause_ms(400);
+
+    database(ways_to_go[_i]);
+    struct answer ready = fetch(.path = "/api/ready");
+    struct answer posts = fetch(.path = "/api/posts");
+    struct answer health = fetch(.path = "/api/health");
+    pause_ms(200);
+    database("start");
+    long recovery_ms = await_ready();
+    pause_ms(1000);
+    load_be_strict(load);
+    pause_ms(500);
+    load_finish(load);
+
+    struct load_tally tally = load_tally(load);
+    ck_problem(ready, 503, "Service Unavailable", "unavailable");
+    ck_problem(posts, 503, "Service Unavailable", "unavailable");
+    ck_status(health, 200);
+    ck_assert_int_lt(recovery_ms, RECOVERY_MS);
+    ck_assert_uint_gt(tally.served, 200);
+    ck_assert_uint_gt(tally.refused, 0);
+    ck_assert_uint_eq(tally.refused_502, 0); /* no worker dies of it */
+    load_verify(load, true);
+    check_totals();
+    ck_assert(!backend_logged(&own, "\"worker_died\""));
+    load_free(load);
+    stop_own();
+}
+END_TEST
+
+START_TEST(a_pool_can_be_started_before_its_database)
+{
+    database("stop");
+    start_own(LIST("WORKERS=2", "HASH_WORKERS=1"));
+
+    ck_status(fetch(.path = "/api/health"), 200);
+    ck_problem(fetch(.path = "/api/ready"), 503, "Service Unavailable", "unavailable");
+    ck_problem(fetch(.path = "/api/posts"), 503, "Service Unavailable", "unavailable");
+    ck_problem(fetch(.path = "/api/auth/login",
+                     .body = "{\"email\":\"" ADMIN_EMAIL "\",\"password\":\"" PASSWORD "\"}"),
+               503, "Service Unavailable", "unavailable");
+    database("start");
+    (void)await_ready();
+
+    ck_status(fetch(.path = "/api/posts"), 200);
+    ck_assert_ptr_nonnull(token_of(ADMIN_EMAIL));
+    ck_assert(!backend_logged(&own, "\"worker_died\""));
+    stop_own();
+}
+END_TEST
+
+#define STORM 16
+
+START_TEST(a_storm_of_logins_starves_nobody)
+{
+    static const struct http_call login = {.path = "/api/auth/login",
+                                           .body = "{\"email\":\"" ADMIN_EMAIL
+                                                   "\",\"password\":\"wrong\"}"};
+    struct flight *flights[STORM];
+    unsigned tried = 0, busy = 0;
+    start_own(LIST("WORKERS=2", "HASH_WORKERS=1", "HASH_BACKLOG=2"));
+
+    for (int round = 0; round < 4; round++) {
+        for (size_t i = 0; i < STORM; i++)
+            flights[i] = http_send(&login);
+        for (int i = 0; i < 20; i++)
+            ck_status(fetch(.path = "/api/posts"), 200);
+        for (size_t i = 0; i < STORM; i++) {
+            int status = http_land(flights[i]).status;
+            ck_assert_msg(status == 401 || status == 503, "status %d", status);
+            tried += status == 401;
+            busy += status == 503;
+        }
+    }
+
+    ck_assert_uint_gt(tried, 0);
+    ck_assert_uint_gt(busy, 0); /* the queue is short on purpose */
+    stop_own();
+}
+END_TEST
+
+/* ---- spawn-fcgi ---- */
+
+static void make_spawned(struct backend *b)
+{
+    backend_make(b);
+    snprintf(b->hash, sizeof b->hash, "%s", b->fast); /* one socket alone must work too */
+}
+
+/* spawn-fcgi has a word of its own to say, or sends all output nowhere: not so to the log. */
+#define SERVE "--", "/bin/sh", "-c", "exec ../bin/postern serve 2>>pool.log"
+
+static pid_t spawn(const char *const *words)
+{
+    return world_start(words, NULL, own.folder, say("%s/spawn.log", own.folder));
+}
+
+static void await_answer(void)
+{
+    for (long end = now_ms() + RECOVERY_MS; fetch(.path = "/api/health").status != 200;
+         pause_ms(10))
+        ck_assert_msg(now_ms() < end, "spawn-fcgi's program does not answer");
+}
+
+START_TEST(spawn_fcgi_can_start_one_worker)
+{
+    make_spawned(&own);
+    own.pid = spawn(LIST("spawn-fcgi", "-s", own.fast, "-M", "0660", "-n", SERVE));
+    front_start(&own_front, &own, LIST("LOGIN_LIMIT=off"));
+    the_front = &own_front;
+    await_answer();
+
+    const char *token = new_user(NULL);
+    const char *post = new_post(token, "Spawned", true);
+
+    ck_status(fetch(.path = say("/api/posts/%s", post)), 200);
+    ck_assert(backend_logged(&own, "/auth/register"));
+    stop_own();
+}
+END_TEST
+
+static size_t read_pids(const char *path, pid_t *ret_pids)
+{
+    size_t count = 0;
+    int pid;
+    FILE *file = fopen(path, "re");
+    ck_assert_msg(file != NULL, "%s: %s", path, strerror(errno));
+    while (count < WORKERS_MAX && fscanf(file, "%d", &pid) == 1)
+        ret_pids[count++] = pid;
+    (void)fclose(file);
+    return count;
+}
+
+START_TEST(spawn_fcgi_can_start_several)
+{
+    pid_t pids[WORKERS_MAX];
+    int status;
+    /* Its children are left to whoever adopts them: here, us. */
+    ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    make_spawned(&own);
+    const char *pid_file = say("%s/pids", own.folder);
+    pid_t starter =
+        spawn(LIST("spawn-fcgi", "-s", own.fast, "-M", "0660", "-F", "2", "-P", pid_file, SERVE));
+    ck_assert_int_eq(waitpid(starter, &status, 0), starter);
+    ck_assert_int_eq(status, 0);
+    front_start(&own_front, &own, LIST("LOGIN_LIMIT=off"));
+    the_front = &own_front;
+    await_answer();
+    const char *token = new_user(NULL);
+
+    ck_assert_uint_eq(read_pids(pid_file, pids), 2);
+    int first = world_end(pids[0], SIGTERM);
+    for (int i = 0; i < 10; i++)
+        ck_status(fetch(.path = "/api/auth/profile", .token = token), 200);
+    int second = world_end(pids[1], SIGTERM);
+
+    ck_assert(WIFEXITED(first) && WEXITSTATUS(first) == 0);
+    ck_assert(WIFEXITED(second) && WEXITSTATUS(second) == 0);
+    ck_problem(fetch(.path = "/api/health"), 502, "Service Unavailable", "unavailable");
+    front_stop(&own_front);
+}
+END_TEST
+
+TCase *failure_case(void)
+{
+    TCase *t = http_case("failures");
+    tcase_add_checked_fixture(t, mend_database, NULL);
+    tcase_add_test(t, a_killed_worker_takes_along_only_its_request);
+    tcase_add_test(t, the_request_inside_a_killed_worker_is_502);
+    tcase_add_test(t, the_request_inside_a_stopped_pool_is_finished);
+    tcase_add_test(t, a_pool_that_is_stopped_under_load_loses_nothing);
+    tcase_add_loop_test(t, a_database_that_goes_and_comes_back_loses_nothing, 0, ROWS(ways_to_go));
+    tcase_add_test(t, a_pool_can_be_started_before_its_database);
+    tcase_add_test(t, a_storm_of_logins_starves_nobody);
+    tcase_add_test(t, spawn_fcgi_can_start_one_worker);
+    tcase_add_test(t, spawn_fcgi_can_start_several);
+    return t;
+}

@@ -1,0 +1,413 @@
+#include "e2e_http.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define CALL_LIMIT_S 40L /* more than nginx waits for the pool */
+#define ANSWER_MAX ((size_t)64 * 1024 * 1024)
+
+struct client {
+    CURL *curl;
+    struct buf headers, body;
+    char error[CURL_ERROR_SIZE];
+    const char *rest; /* of a chunked body */
+};
+
+const struct front *the_front;
+
+static struct client *the_client;
+static long connects;
+static unsigned emails;
+
+/* ---- one call ---- */
+
+static size_t take_body(char *data, size_t size, size_t count, void *client)
+{
+    struct client *c = client;
+    buf_add(&c->body, data, size * count);
+    return size * count;
+}
+
+/* Of several heads, such as 100 and 201, the last counts. */
+static size_t take_header(char *data, size_t size, size_t count, void *client)
+{
+    struct client *c = client;
+    if (strncmp(data, "HTTP/", 5) == 0)
+        buf_reset(&c->headers);
+    buf_add(&c->headers, data, size * count);
+    return size * count;
+}
+
+static size_t give_body(char *data, size_t size, size_t count, void *client)
+{
+    struct client *c = client;
+    size_t len = strlen(c->rest) < size * count ? strlen(c->rest) : size * count;
+    memcpy(data, c->rest, len);
+    c->rest += len;
+    return len;
+}
+
+struct client *client_open(void)
+{
+    struct client *c = calloc(1, sizeof *c);
+    if (!c || !(c->curl = curl_easy_init()))
+        abort();
+    buf_init(&c->headers, (size_t)64 * 1024);
+    buf_init(&c->body, ANSWER_MAX);
+    return c;
+}
+
+void client_close(struct client *c)
+{
+    if (!c)
+        return;
+    curl_easy_cleanup(c->curl);
+    buf_release(&c->headers);
+    buf_release(&c->body);
+    free(c);
+}
+
+static struct curl_slist *add_header(struct curl_slist *list, const char *name, const char *value)
+{
+    char line[4096];
+    snprintf(line, sizeof line, "%s%s", name, value);
+    list = curl_slist_append(list, line);
+    if (!list)
+        abort();
+    return list;
+}
+
+static struct curl_slist *headers_of(const struct http_call *call)
+{
+    const char *type = call->type ? call->type : "application/json";
+    struct curl_slist *list = add_header(NULL, "Expect:", "");
+    if (call->token)
+        list = add_header(list, "Authorization: Bearer ", call->token);
+    if (call->body)
+        list = add_header(list, *type ? "Content-Type: " : "Content-Type:", type);
+    if (call->chunked)
+        list = add_header(list, "Transfer-Encoding: ", "chunked");
+    for (size_t i = 0; i < sizeof call->headers / sizeof *call->headers && call->headers[i]; i++)
+        list = add_header(list, call->headers[i], "");
+    return list;
+}
+
+static void set_body(struct client *c, const struct http_call *call)
+{
+    CURL *curl = c->curl;
+    if (!call->body)
+        return;
+    curl_easy_setopt(curl, CURLOPT_POST, 1L);
+    if (call->chunked) {
+        c->rest = call->body;
+        curl_easy_setopt(curl, CURLOPT_READFUNCTION, give_body);
+        curl_easy_setopt(curl, CURLOPT_READDATA, c);
+    } else {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(call->body));
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, call->body);
+    }
+}
+
+static void set_call(struct client *c, const struct http_call *call, const char *url)
+{
+    CURL *curl = c->curl;
+    curl_easy_reset(curl); /* keeps the connection */
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, c->error);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, CALL_LIMIT_S);
+    curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, c);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, c);
+    if (call->gzip)
+        curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "gzip");
+    set_body(c, call);
+    if (call->method && strcmp(call->method, "HEAD") == 0)
+        curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    else if (call->method)
+        curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, call->method);
+}
+
+void client_ask(struct client *c, const struct http_call *call, struct http_answer *ret)
+{
+    const struct front *at = call->at ? call->at : the_front;
+    size_t url_size = strlen(call->path) + 64;
+    char *url = malloc(url_size);
+    long status = 0;
+    if (!url)
+        abort();
+    snprintf(url, url_size, "http://127.0.0.1:%d%s", at->port, call->path);
+    buf_reset(&c->headers);
+    buf_reset(&c->body);
+    *c->error = '\0';
+    set_call(c, call, url);
+    struct curl_slist *headers = headers_of(call);
+    curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, headers);
+    CURLcode failed = curl_easy_perform(c->curl);
+    if (!failed)
+        curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(c->curl, CURLINFO_NUM_CONNECTS, &ret->connects);
+    curl_slist_free_all(headers);
+    free(url);
+    snprintf(ret->error, sizeof ret->error, "%s",
+             *c->error ? c->error : curl_easy_strerror(failed));
+    buf_add(&c->headers, "", 1);
+    ret->body_len = c->body.len;
+    buf_add(&c->body, "", 1);
+    ret->status = (int)status;
+    ret->headers = c->headers.data;
+    ret->body = c->body.data;
+}
+
+/* ---- the form of all answers ---- */
+
+/* The next header of this name at or behind `line`, or NULL; its value in `ret_value`. */
+static const char *next_header(const char *line, const char *name, const char **ret_value)
+{
+    size_t len = strlen(name);
+    for (; line && *line; line = strstr(line, "\r\n") ? strstr(line, "\r\n") + 2 : NULL) {
+        if (strncasecmp(line, name, len) == 0 && line[len] == ':') {
+            *ret_value = line + len + 1 + strspn(line + len + 1, " ");
+            return line;
+        }
+    }
+    return NULL;
+}
+
+unsigned header_count(const char *headers, const char *name)
+{
+    unsigned n = 0;
+    const char *value;
+    for (const char *at = next_header(headers, name, &value); at; n++)
+        at = next_header(value, name, &value);
+    return n;
+}
+
+bool header_lists(const char *headers, const char *name, const char *word)
+{
+    const char *value;
+    for (const char *at = next_header(headers, name, &value); at;
+         at = next_header(value, name, &value)) {
+        for (const char *item = value; *item && *item != '\r';) {
+            size_t len = strcspn(item, ",\r");
+            if (len == strlen(word) && strncasecmp(item, word, len) == 0)
+                return true;
+            item += len + strspn(item + len, ", ");
+        }
+    }
+    return false;
+}
+
+static void check_error(struct answer r)
+{
+    ck_assert_msg(r.body != NULL, "status %d without JSON: %s", r.status, r.text);
+    ck_assert_int_gt((int)strlen(answer_text(r, "error")), 0);
+    ck_assert_int_gt((int)strlen(answer_text(r, "code")), 0);
+    ck_assert_int_gt((int)strlen(answer_text(r, "message")), 0);
+    ck_assert_str_eq(answer_text(r, "request_id"), answer_header(r, "X-Request-Id"));
+}
+
+static void check_form(struct answer r, bool is_head)
+{
+    bool wants_retry = r.status == 429 || (r.status >= 502 && r.status <= 504);
+    ck_assert_msg(header_count(r.headers, "X-Request-Id") == 1, "not one id: %s", r.headers);
+    ck_assert_msg(header_count(r.headers, "X-Content-Type-Options") == 1, "%s", r.headers);
+    ck_assert_str_eq(answer_header(r, "X-Content-Type-Options"), "nosniff");
+    if (r.status != 204)
+        ck_assert_str_eq(answer_header(r, "Content-Type"), "application/json");
+    if (r.status == 204 || is_head)
+        ck_assert_str_eq(r.text, "");
+    else if (r.status >= 400)
+        check_error(r);
+    else
+        ck_assert_msg(r.body != NULL, "no JSON: %.200s", r.text);
+    ck_assert_msg(header_count(r.headers, "Retry-After") == wants_retry, "%s", r.headers);
+    ck_assert_msg(r.status != 405 || answer_header(r, "Allow"), "no Allow: %s", r.headers);
+    ck_assert_msg(header_count(r.headers, "WWW-Authenticate") == (r.status == 401), "%s",
+                  r.headers);
+}
+
+static struct answer make_reply(const struct http_answer *answer)
+{
+    ck_assert_msg(answer->status != 0, "no answer: %s", answer->error);
+    struct answer r = {.status = answer->status,
+                       .headers = arena_strdup(the_arena, answer->headers),
+                       .text = arena_copy(the_arena, answer->body, answer->body_len)};
+    if (json_parse(the_arena, r.text, answer->body_len, &r.body))
+        r.body = NULL;
+    return r;
+}
+
+/* ---- from the test itself ---- */
+
+static void open_client(void)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test does not outlive its program */
+    the_arena = arena_open((size_t)1024 * 1024 * 1024);
+    the_client = client_open();
+}
+
+static void close_client(void)
+{
+    client_close(the_client);
+    arena_close(the_arena);
+}
+
+TCase *http_case(const char *name)
+{
+    TCase *t = tcase_create(name);
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, open_client, close_client);
+    return t;
+}
+
+struct answer http_fetch(const struct http_call *call)
+{
+    struct http_answer answer;
+    client_ask(the_client, call, &answer);
+    connects = answer.connects;
+    struct answer r = make_reply(&answer);
+    check_form(r, call->method && strcmp(call->method, "HEAD") == 0);
+    return r;
+}
+
+long http_connects(void)
+{
+    return connects;
+}
+
+static int connect_to(const struct front *at)
+{
+    const struct sockaddr_in address = {.sin_family = AF_INET,
+                                        .sin_port = htons((uint16_t)at->port),
+                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct timeval limit = {.tv_sec = CALL_LIMIT_S};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_ge(fd, 0);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    ck_assert_int_eq(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
+struct answer http_raw(const struct front *at, const char *bytes, size_t len)
+{
+    char chunk[16384];
+    ssize_t got;
+    struct buf all;
+    int fd = connect_to(at);
+    buf_init(&all, ANSWER_MAX);
+    ck_assert_int_eq(send(fd, bytes, len, MSG_NOSIGNAL), (ssize_t)len);
+    while ((got = recv(fd, chunk, sizeof chunk, 0)) > 0)
+        buf_add(&all, chunk, (size_t)got);
+    (void)close(fd);
+    buf_add(&all, "", 1);
+    char *text = arena_copy(the_arena, all.data, all.len);
+    buf_release(&all);
+    char *body = strstr(text, "\r\n\r\n");
+    ck_assert_msg(body != NULL && strncmp(text, "HTTP/1.1 ", 9) == 0, "no answer: %s", text);
+    body[2] = '\0';
+    const struct http_answer answer = {.status = (int)strtol(text + 9, NULL, 10),
+                                       .headers = text,
+                                       .body = body + 4,
+                                       .body_len = strlen(body + 4)};
+    struct answer r = make_reply(&answer);
+    check_form(r, false);
+    return r;
+}
+
+/* ---- in a thread ---- */
+
+struct flight {
+    pthread_t thread;
+    struct client *client;
+    const struct http_call *call;
+    struct http_answer answer;
+};
+
+static void *fly(void *flight)
+{
+    struct flight *f = flight;
+    client_ask(f->client, f->call, &f->answer);
+    return NULL;
+}
+
+struct flight *http_send(const struct http_call *call)
+{
+    struct flight *f = arena_alloc(the_arena, sizeof *f);
+    f->client = client_open();
+    f->call = call;
+    ck_assert_int_eq(pthread_create(&f->thread, NULL, fly, f), 0);
+    return f;
+}
+
+struct answer http_land(struct flight *f)
+{
+    ck_assert_int_eq(pthread_join(f->thread, NULL), 0);
+    struct answer r = make_reply(&f->answer);
+    client_close(f->client);
+    check_form(r, false);
+    return r;
+}
+
+/* ---- users and posts ---- */
+
+/* One line each in a file of its own, which tests in other processes add to as well. */
+void http_keep_secret(const char *secret)
+{
+    char path[WORLD_PATH + 16];
+    snprintf(path, sizeof path, "%s/secrets", world_folder());
+    FILE *file = fopen(path, "ae");
+    ck_assert_ptr_nonnull(file);
+    fprintf(file, "%s\n", secret);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+const char *new_email(void)
+{
+    return say("user-%d-%u@example.org", (int)getpid(), ++emails);
+}
+
+const char *token_of(const char *email)
+{
+    struct answer r = fetch(.path = "/api/auth/login",
+                            .body = say("{\"email\":\"%s\",\"password\":\"%s\"}", email, PASSWORD));
+    ck_status(r, 200);
+    http_keep_secret(answer_text(r, "access_token"));
+    http_keep_secret(answer_text(r, "refresh_token"));
+    return answer_text(r, "access_token");
+}
+
+const char *new_user(const char **ret_id)
+{
+    const char *email = new_email();
+    struct answer r = fetch(.path = "/api/auth/register",
+                            .body = say("{\"email\":\"%s\",\"password\":\"%s\"}", email, PASSWORD));
+    ck_status(r, 201);
+    if (ret_id)
+        *ret_id = answer_text(r, "user.id");
+    return token_of(email);
+}
+
+const char *new_post(const char *token, const char *title, bool published)
+{
+    struct answer r = fetch(.path = "/api/posts", .token = token,
+                            .body = say("{\"title\":\"%s\",\"content\":\"Some words.\","
+                                        "\"published\":%s}",
+                                        title, published ? "true" : "false"));
+    ck_status(r, 201);
+    return answer_text(r, "post.id");
+}

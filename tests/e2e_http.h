@@ -1,0 +1,79 @@
+/* e2e_http.h -- calls to a front over real sockets, and what every answer must look like. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/buf.h"
+#include "e2e_world.h"
+#include "loopback.h"
+
+/* One call. Members that are left out are absent in the request. */
+struct http_call {
+    const struct front *at; /* NULL: the_front */
+    const char *method;     /* NULL: GET, or POST where there is a body */
+    const char *path;       /* the whole, with its query string */
+    const char *token;
+    const char *body;
+    const char *type;       /* of the body; NULL: application/json, "": none */
+    const char *headers[6]; /* more of them, `Name: value` */
+    bool chunked;           /* the body goes without a length */
+    bool gzip;              /* take it compressed, and undo that */
+};
+
+/* What came back, until the next call of the same client. */
+struct http_answer {
+    int status;          /* 0: nothing came, and `error` says why */
+    const char *headers; /* all lines, CR LF at the ends */
+    const char *body;    /* with a NUL behind */
+    size_t body_len;
+    long connects; /* how many connections were made for it */
+    char error[300];
+};
+
+/* A client keeps its connection. One thread, one client. */
+struct client;
+struct client *client_open(void);
+void client_close(struct client *c);
+void client_ask(struct client *c, const struct http_call *call, struct http_answer *ret);
+
+/** A test case whose tests may fetch(). */
+TCase *http_case(const char *name);
+
+extern const struct front *the_front;
+
+/**
+ * Call from the test itself, whose answer must have the form of all answers: one request id and
+ * one nosniff, JSON or nothing, errors whole with the headers that belong to them.
+ * `struct answer` is that of the loop-back. `fetch(.path = "/api/posts", .token = t)`.
+ */
+#define fetch(...) http_fetch(&(const struct http_call){__VA_ARGS__})
+struct answer http_fetch(const struct http_call *call);
+
+/** How many connections the last fetch() made. */
+long http_connects(void);
+
+/** Send bytes as they are, and read one answer until the server closes. */
+struct answer http_raw(const struct front *at, const char *bytes, size_t len);
+
+/* A call under way in a thread of its own. */
+struct flight;
+struct flight *http_send(const struct http_call *call); /* which must live until it has landed */
+struct answer http_land(struct flight *f);
+
+/** How often a header is there. */
+unsigned header_count(const char *headers, const char *name);
+
+/** Is `word` one of the values, separated by commas, of any header of this name? */
+bool header_lists(const char *headers, const char *name, const char *word);
+
+/** An address that nobody has, and the token of a new user with one; `ret_id` may be NULL. */
+const char *new_email(void);
+const char *new_user(const char **ret_id);
+const char *token_of(const char *email);
+
+/** Write a post and return its id. */
+const char *new_post(const char *token, const char *title, bool published);
+
+/** Note something that must not be in any log. */
+void http_keep_secret(const char *secret);

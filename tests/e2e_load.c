@@ -1,0 +1,342 @@
+#include "e2e_load.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "e2e_http.h"
+
+#define POSTS_MAX 20000 /* of one client */
+#define COMPLAINT_MAX 600
+
+enum presence { ABSENT, PRESENT, UNKNOWN };
+
+/* One post as its client believes it to be. Its title says which it is. */
+struct item {
+    char id[40];
+    enum presence presence;
+    unsigned version;    /* of the content */
+    bool version_before; /* it may also be the one before, for a change was refused */
+    unsigned seen;       /* rows in the table */
+};
+
+struct load_client {
+    struct load *load;
+    unsigned number;
+    struct client *http;
+    struct arena *arena;
+    pthread_t thread;
+    struct item *items;
+    size_t count;
+    unsigned calls;
+    char complaint[COMPLAINT_MAX]; /* the first */
+};
+
+struct load {
+    const struct front *at;
+    const char *token;
+    long run; /* tells our posts from others' */
+    atomic_bool stop, strict;
+    atomic_uint served, refused, refused_502;
+    struct load_client clients[LOAD_CLIENTS];
+};
+
+/* ---- asking ---- */
+
+static void complain(struct load_client *c, const char *what, const struct http_answer *answer)
+{
+    if (!*c->complaint)
+        snprintf(c->complaint, sizeof c->complaint, "client %u: %s: status %d, %.100s %.300s",
+                 c->number, what, answer->status, answer->status ? "" : answer->error,
+                 answer->body);
+}
+
+static const struct json *parse(struct load_client *c, const struct http_answer *answer)
+{
+    const struct json *body;
+    arena_reset(c->arena);
+    return json_parse(c->arena, answer->body, answer->body_len, &body) ? NULL : body;
+}
+
+static const char *text_in(const struct json *object, const char *key)
+{
+    const struct json *node = object ? json_get(object, key) : NULL;
+    return node && json_type(node) == JSON_TEXT ? json_as_text(node).data : "";
+}
+
+static bool is_whole_refusal(struct load_client *c, const struct http_answer *answer,
+                             const char *id)
+{
+    const struct json *body = parse(c, answer);
+    return strcmp(text_in(body, "code"), "unavailable") == 0 &&
+           strcmp(text_in(body, "request_id"), id) == 0 &&
+           header_count(answer->headers, "Retry-After") == 1;
+}
+
+static void note_refusal(struct load_client *c, const struct http_answer *answer, const char *id,
+                         bool strict)
+{
+    struct load *l = c->load;
+    if (!is_whole_refusal(c, answer, id))
+        complain(c, "a refusal without its form", answer);
+    if (strict)
+        complain(c, "refused where all is well", answer);
+    atomic_fetch_add(&l->refused, 1);
+    if (answer->status == 502)
+        atomic_fetch_add(&l->refused_502, 1);
+    pause_ms(2); /* as a client would, and for the sake of the machine */
+}
+
+/* True when it was served; what else than serving and refusing happens is wrong. */
+static bool ask_front(struct load_client *c, struct http_call call, struct http_answer *ret)
+{
+    char id[64], header[96];
+    bool strict = atomic_load(&c->load->strict);
+    snprintf(id, sizeof id, "load-%ld-%u-%u", c->load->run, c->number, ++c->calls);
+    snprintf(header, sizeof header, "X-Request-Id: %s", id);
+    call.at = c->load->at;
+    call.token = c->load->token;
+    call.headers[0] = header;
+    client_ask(c->http, &call, ret);
+    if (ret->status == 0) {
+        complain(c, "no answer", ret);
+        return false;
+    }
+    if (!header_lists(ret->headers, "X-Request-Id", id))
+        complain(c, "the answer to another request", ret);
+    if (ret->status >= 502 && ret->status <= 504) {
+        note_refusal(c, ret, id, strict);
+        return false;
+    }
+    atomic_fetch_add(&c->load->served, 1);
+    return true;
+}
+
+/* ---- what a client does ---- */
+
+static void write_title(const struct load_client *c, size_t n, char *ret, size_t size)
+{
+    snprintf(ret, size, "load %ld %u %zu", c->load->run, c->number, n);
+}
+
+static void create(struct load_client *c)
+{
+    char title[80], body[200];
+    struct http_answer answer;
+    struct item *item = &c->items[c->count];
+    write_title(c, c->count++, title, sizeof title);
+    snprintf(body, sizeof body, "{\"title\":\"%s\",\"content\":\"version 0\",\"published\":true}",
+             title);
+    item->presence = UNKNOWN;
+    if (!ask_front(c, (struct http_call){.path = "/api/posts", .body = body}, &answer))
+        return;
+    const struct json *whole = parse(c, &answer);
+    const struct json *post = whole ? json_get(whole, "post") : NULL;
+    snprintf(item->id, sizeof item->id, "%s", text_in(post, "id"));
+    if (answer.status != 201 || !*item->id || strcmp(text_in(post, "title"), title) != 0)
+        complain(c, "creating", &answer);
+    else
+        item->presence = PRESENT;
+}
+
+static void path_of(const struct item *item, char *ret, size_t size)
+{
+    snprintf(ret, size, "/api/posts/%s", item->id);
+}
+
+static bool has_content(const struct item *item, const char *content)
+{
+    char now[40], before[40];
+    snprintf(now, sizeof now, "version %u", item->version);
+    snprintf(before, sizeof before, "version %u", item->version - 1);
+    return strcmp(content, now) == 0 || (item->version_before && strcmp(content, before) == 0);
+}
+
+static void read_back(struct load_client *c, const struct item *item)
+{
+    char path[80], title[80];
+    struct http_answer answer;
+    path_of(item, path, sizeof path);
+    if (!ask_front(c, (struct http_call){.path = path}, &answer))
+        return;
+    if (item->presence == ABSENT && answer.status != 404)
+        complain(c, "reading what was deleted", &answer);
+    if (item->presence != PRESENT)
+        return;
+    const struct json *whole = parse(c, &answer);
+    const struct json *post = whole ? json_get(whole, "post") : NULL;
+    write_title(c, (size_t)(item - c->items), title, sizeof title);
+    if (answer.status != 200 || strcmp(text_in(post, "title"), title) != 0 ||
+        !has_content(item, text_in(post, "content")))
+        complain(c, "reading what was written", &answer);
+}
+
+static void change(struct load_client *c, struct item *item)
+{
+    char path[80], body[80];
+    struct http_answer answer;
+    if (item->version_before)
+        return; /* of one change at most the outcome is open */
+    path_of(item, path, sizeof path);
+    snprintf(body, sizeof body, "{\"content\":\"version %u\"}", ++item->version);
+    item->version_before = true;
+    if (!ask_front(c, (struct http_call){.method = "PATCH", .path = path, .body = body}, &answer))
+        return;
+    if (answer.status != 200)
+        complain(c, "changing", &answer);
+    else
+        item->version_before = false;
+}
+
+static void delete (struct load_client *c, struct item *item)
+{
+    char path[80];
+    struct http_answer answer;
+    path_of(item, path, sizeof path);
+    item->presence = UNKNOWN;
+    if (!ask_front(c, (struct http_call){.method = "DELETE", .path = path}, &answer))
+        return;
+    if (answer.status != 204)
+        complain(c, "deleting", &answer);
+    else
+        item->presence = ABSENT;
+}
+
+static void list(struct load_client *c)
+{
+    struct http_answer answer;
+    if (!ask_front(c, (struct http_call){.path = "/api/posts?limit=5"}, &answer))
+        return;
+    const struct json *whole = parse(c, &answer);
+    const struct json *data = whole ? json_get(whole, "data") : NULL;
+    if (answer.status != 200 || !data || json_type(data) != JSON_ARRAY)
+        complain(c, "listing", &answer);
+}
+
+static void *work(void *client)
+{
+    struct load_client *c = client;
+    while (!atomic_load(&c->load->stop) && c->count < POSTS_MAX && !*c->complaint) {
+        create(c);
+        struct item *item = &c->items[c->count - 1];
+        if (item->presence == PRESENT)
+            read_back(c, item);
+        if (item->presence == PRESENT && c->count % 3 == 0) {
+            change(c, item);
+            read_back(c, item);
+        }
+        if (item->presence == PRESENT && c->count % 5 == 0) {
+            delete (c, item);
+            read_back(c, item);
+        }
+        if (c->count % 4 == 0)
+            list(c);
+    }
+    return NULL;
+}
+
+/* ---- the whole ---- */
+
+struct load *load_start(const struct front *at, const char *token)
+{
+    struct load *l = calloc(1, sizeof *l);
+    ck_assert_ptr_nonnull(l);
+    l->at = at;
+    l->token = token;
+    l->run = now_ms();
+    for (unsigned i = 0; i < LOAD_CLIENTS; i++) {
+        struct load_client *c = &l->clients[i];
+        c->load = l;
+        c->number = i;
+        c->http = client_open();
+        c->arena = arena_open((size_t)16 * 1024 * 1024);
+        c->items = calloc(POSTS_MAX, sizeof *c->items);
+        ck_assert_ptr_nonnull(c->items);
+        ck_assert_int_eq(pthread_create(&c->thread, NULL, work, c), 0);
+    }
+    return l;
+}
+
+void load_be_strict(struct load *l)
+{
+    atomic_store(&l->strict, true);
+}
+
+struct load_tally load_tally(struct load *l)
+{
+    return (struct load_tally){atomic_load(&l->served), atomic_load(&l->refused),
+                               atomic_load(&l->refused_502)};
+}
+
+void load_finish(struct load *l)
+{
+    atomic_store(&l->stop, true);
+    for (unsigned i = 0; i < LOAD_CLIENTS; i++)
+        ck_assert_int_eq(pthread_join(l->clients[i].thread, NULL), 0);
+    for (unsigned i = 0; i < LOAD_CLIENTS; i++)
+        ck_assert_msg(!*l->clients[i].complaint, "%s", l->clients[i].complaint);
+}
+
+/* A line of the table: title, a tab, content. */
+static void take_row(struct load *l, const char *line)
+{
+    long run;
+    unsigned client;
+    size_t n;
+    const char *content = strchr(line, '\t');
+    ck_assert_msg(content && sscanf(line, "load %ld %u %zu", &run, &client, &n) == 3, "%s", line);
+    ck_assert(client < LOAD_CLIENTS && n < l->clients[client].count);
+    struct item *item = &l->clients[client].items[n];
+    item->seen++;
+    ck_assert_msg(has_content(item, content + 1), "%s, which was told to be version %u", line,
+                  item->version);
+}
+
+static void read_table(struct load *l)
+{
+    char sql[200];
+    struct buf rows;
+    snprintf(sql, sizeof sql,
+             "SELECT title, content FROM posts WHERE title LIKE 'load %ld %%' ORDER BY title",
+             l->run);
+    buf_init(&rows, (size_t)64 * 1024 * 1024);
+    database_lines(sql, &rows);
+    buf_add(&rows, "", 1);
+    char *rest = rows.data, *line = strsep(&rest, "\n"); /* the names of the columns */
+    while ((line = strsep(&rest, "\n")) && *line)
+        take_row(l, line);
+    buf_release(&rows);
+}
+
+static void check_item(const struct load_client *c, size_t n, bool refused_may_exist)
+{
+    static const char *const words[] = {"absent", "present", "unknown"};
+    const struct item *item = &c->items[n];
+    bool right = item->presence == PRESENT  ? item->seen == 1
+                 : item->presence == ABSENT ? item->seen == 0
+                 : refused_may_exist        ? item->seen <= 1
+                 : *item->id                ? item->seen == 1 /* deleting was refused */
+                                            : item->seen == 0;               /* and so was creating */
+    ck_assert_msg(right, "post %zu of client %u should be %s and is there %u times", n, c->number,
+                  words[item->presence], item->seen);
+}
+
+void load_verify(struct load *l, bool refused_may_exist)
+{
+    read_table(l);
+    for (unsigned i = 0; i < LOAD_CLIENTS; i++)
+        for (size_t n = 0; n < l->clients[i].count; n++)
+            check_item(&l->clients[i], n, refused_may_exist);
+}
+
+void load_free(struct load *l)
+{
+    for (unsigned i = 0; i < LOAD_CLIENTS; i++) {
+        client_close(l->clients[i].http);
+        arena_close(l->clients[i].arena);
+        free(l->clients[i].items);
+    }
+    free(l);
+}

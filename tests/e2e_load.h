@@ -1,0 +1,34 @@
+/* e2e_load.h -- clients that write and read without pause, and know what they were promised. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "e2e_world.h"
+
+#define LOAD_CLIENTS 8
+
+struct load;
+
+/* What happened so far. Refused is 502, 503 or 504 in the form of an error. */
+struct load_tally {
+    unsigned served, refused, refused_502;
+};
+
+/** Start them, with the token of the author of all posts. */
+struct load *load_start(const struct front *at, const char *token);
+
+/** From here on nothing that is begun may be refused. */
+void load_be_strict(struct load *l);
+
+struct load_tally load_tally(struct load *l);
+
+/** Let each finish what it does; fails the test if any answer was wrong. */
+void load_finish(struct load *l);
+
+/**
+ * Hold the table against what the clients were told: what was acknowledged is there once and in
+ * its last state, what was deleted is not. Of what was refused `refused_may_exist` tells whether
+ * it may be there (at most once), or must not.
+ */
+void load_verify(struct load *l, bool refused_may_exist);
+void load_free(struct load *l);

@@ -1,0 +1,622 @@
+#include "e2e_world.h"
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <netinet/in.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "loopback.h"
+
+#define START_LIMIT_MS 15000
+#define END_LIMIT_MS 10000
+#define FOLDER_MAX 60 /* so that sockets below it have short enough names */
+#define GROUPS_MAX 64
+#define NAMES_MAX 40
+#define OUTPUT_MAX ((size_t)64 * 1024 * 1024)
+
+static char place[WORLD_PATH];
+static char program[WORLD_PATH];
+static char key_name[128]; /* JWT_SECRET_KEY=... */
+static int guard_fd = -1;  /* closes with us */
+static pid_t guard_pid;
+
+/* Who runs the pool: a server as root would be refused. */
+static struct {
+    bool other; /* than us */
+    char name[32];
+    uid_t uid;
+    gid_t gid, groups[GROUPS_MAX];
+    int group_count;
+} worker;
+
+long now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void pause_ms(long ms)
+{
+    const struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+    nanosleep(&t, NULL);
+}
+
+bool read_file(const char *path, struct buf *b)
+{
+    char chunk[16384];
+    ssize_t got;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    while ((got = read(fd, chunk, sizeof chunk)) > 0)
+        buf_add(b, chunk, (size_t)got);
+    (void)close(fd);
+    return got == 0;
+}
+
+/* ---- processes ---- */
+
+/* What a program shall not find in its environment is the settings of whoever runs the tests. */
+static const char *inherited(const char *name)
+{
+    size_t len = strlen(name);
+    for (char **at = environ; *at; at++)
+        if (strncmp(*at, name, len) == 0 && (*at)[len] == '=')
+            return *at;
+    return NULL;
+}
+
+/* Made before the fork: between fork and exec a process that had threads may not allocate. */
+static void make_environment(const char *const *names, const char **ret)
+{
+    static const char *const kept[] = {"DATABASE_URL", "TMPDIR",           "ASAN_OPTIONS",
+                                       "LSAN_OPTIONS", "UBSAN_OPTIONS",    "LD_LIBRARY_PATH",
+                                       "GCOV_PREFIX",  "GCOV_PREFIX_STRIP"};
+    static char path[4096];
+    size_t n = 0;
+    snprintf(path, sizeof path, "PATH=%s:/usr/sbin:/sbin",
+             getenv("PATH") ? getenv("PATH") : "/bin");
+    ret[n++] = path;
+    ret[n++] = key_name;
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        if (inherited(kept[i]))
+            ret[n++] = inherited(kept[i]);
+    for (; names && *names && n + 1 < NAMES_MAX; names++)
+        ret[n++] = *names;
+    ret[n] = NULL;
+}
+
+struct launch {
+    const char *const *words, *const *names;
+    const char *folder; /* NULL: ours */
+    int in, out, err;
+    bool as_worker;
+    bool ends_with_us;
+};
+
+/* exec(3) changes nothing of what it is given, but its type is older than const. */
+static char **unconst(const char *const *list)
+{
+    char **plain;
+    memcpy(&plain, &list, sizeof plain);
+    return plain;
+}
+
+static bool drop_privileges(void)
+{
+    return setgroups((size_t)worker.group_count, worker.groups) == 0 && setgid(worker.gid) == 0 &&
+           setuid(worker.uid) == 0;
+}
+
+_Noreturn static void become(const struct launch *l, const char *const *environment, pid_t parent)
+{
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    bool ready = dup2(l->in, 0) >= 0 && dup2(l->out, 1) >= 0 && dup2(l->err, 2) >= 0;
+    if (ready && l->folder)
+        ready = chdir(l->folder) == 0;
+    if (ready && l->as_worker && worker.other)
+        ready = drop_privileges();
+    /* After the change of user, which clears it. */
+    if (ready && l->ends_with_us)
+        ready = prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == parent;
+    if (ready)
+        (void)execvpe(l->words[0], unconst(l->words), unconst(environment));
+    _exit(127);
+}
+
+static pid_t launch(const struct launch *l)
+{
+    const char *environment[NAMES_MAX];
+    make_environment(l->names, environment);
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0)
+        become(l, environment, parent);
+    return pid;
+}
+
+static int exit_status(pid_t pid)
+{
+    int status;
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void read_all(int fd, struct buf *output)
+{
+    char chunk[16384];
+    ssize_t got;
+    while ((got = read(fd, chunk, sizeof chunk)) > 0)
+        if (output)
+            buf_add(output, chunk, (size_t)got);
+}
+
+/* `input` must fit into a pipe, 64 KiB. */
+static int run(const char *const *words, const char *const *names, bool as_worker,
+               const char *input, struct buf *output)
+{
+    int in[2], out[2];
+    if (pipe2(in, O_CLOEXEC) != 0)
+        return -1;
+    if (pipe2(out, O_CLOEXEC) != 0) {
+        (void)close(in[0]), (void)close(in[1]);
+        return -1;
+    }
+    pid_t pid = launch(&(struct launch){.words = words,
+                                        .names = names,
+                                        .as_worker = as_worker,
+                                        .in = in[0],
+                                        .out = out[1],
+                                        .err = 2});
+    (void)close(in[0]), (void)close(out[1]);
+    bool sent = !input || write(in[1], input, strlen(input)) == (ssize_t)strlen(input);
+    (void)close(in[1]);
+    read_all(out[0], output);
+    (void)close(out[0]);
+    int status = pid < 0 ? -1 : exit_status(pid);
+    return sent ? status : -1;
+}
+
+int world_run(const char *const *words, const char *const *names, const char *input,
+              struct buf *output)
+{
+    return run(words, names, false, input, output);
+}
+
+static pid_t start_logged(struct launch *l, const char *log)
+{
+    int out = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    l->in = in;
+    l->out = l->err = out;
+    l->ends_with_us = true;
+    pid_t pid = launch(l);
+    (void)close(in), (void)close(out);
+    ck_assert_int_gt(pid, 0);
+    return pid;
+}
+
+pid_t world_start(const char *const *words, const char *const *names, const char *folder,
+                  const char *log)
+{
+    return start_logged(
+        &(struct launch){.words = words, .names = names, .folder = folder, .as_worker = true}, log);
+}
+
+/* True, with the status, when the process has ended. */
+static bool has_ended(pid_t pid, int *ret_status)
+{
+    return waitpid(pid, ret_status, WNOHANG) == pid;
+}
+
+int world_end(pid_t pid, int signal)
+{
+    int status = 0;
+    (void)kill(pid, signal);
+    for (long end = now_ms() + END_LIMIT_MS; now_ms() < end; pause_ms(5))
+        if (has_ended(pid, &status))
+            return status;
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, &status, 0);
+    ck_abort_msg("process %d did not end in ten seconds after signal %d", (int)pid, signal);
+}
+
+/* ---- the folder, and who takes it away ---- */
+
+/* End what runs our copy of the program; true when there was something. */
+static bool end_copies(void)
+{
+    bool any = false;
+    char link[300], target[WORLD_PATH + 16];
+    DIR *processes = opendir("/proc");
+    for (struct dirent *e; processes && (e = readdir(processes));) {
+        snprintf(link, sizeof link, "/proc/%s/exe", e->d_name);
+        ssize_t len = readlink(link, target, sizeof target - 1);
+        if (len < 0)
+            continue;
+        target[len] = '\0';
+        if (strcmp(target, program) == 0)
+            any |= kill((pid_t)strtol(e->d_name, NULL, 10), SIGKILL) == 0;
+    }
+    if (processes)
+        (void)closedir(processes);
+    return any;
+}
+
+/* In a session of its own, until the other end of the pipe is closed by our end, whatever way. What
+ * we have started ends then by itself, except what had another parent. */
+_Noreturn static void guard(int fd)
+{
+    char byte;
+    int nowhere = open("/dev/null", O_RDWR);
+    (void)setsid();
+    (void)dup2(nowhere, 0), (void)dup2(nowhere, 1), (void)dup2(nowhere, 2);
+    while (read(fd, &byte, 1) < 0 && errno == EINTR)
+        continue;
+    for (int i = 0; i < 200 && end_copies(); i++)
+        pause_ms(10);
+    if (!getenv("POSTERN_TEST_KEEP"))
+        (void)execlp("rm", "rm", "-rf", "--", place, (char *)NULL);
+    _exit(0);
+}
+
+static bool start_guard(void)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return false;
+    guard_pid = fork();
+    if (guard_pid == 0) {
+        (void)close(ends[1]);
+        guard(ends[0]);
+    }
+    (void)close(ends[0]);
+    guard_fd = ends[1];
+    return guard_pid > 0;
+}
+
+static bool make_place(void)
+{
+    const char *parent = getenv("TMPDIR");
+    if (!parent || !*parent || strlen(parent) > FOLDER_MAX)
+        parent = "/tmp";
+    snprintf(place, sizeof place, "%s/postern-e2e.XXXXXX", parent);
+    if (!mkdtemp(place))
+        return false;
+    snprintf(program, sizeof program, "%.100s/bin/postern", place);
+    return chmod(place, 0755) == 0; /* the pool may run as another user */
+}
+
+static bool choose_worker(void)
+{
+    worker.other = geteuid() == 0;
+    const struct passwd *user = worker.other ? getpwnam("www-data") : getpwuid(geteuid());
+    if (!user)
+        return false;
+    snprintf(worker.name, sizeof worker.name, "%s", user->pw_name);
+    worker.uid = user->pw_uid;
+    worker.gid = user->pw_gid;
+    worker.group_count = GROUPS_MAX;
+    return getgrouplist(user->pw_name, user->pw_gid, worker.groups, &worker.group_count) >= 0;
+}
+
+/* Each run has a key of its own, made by the program. */
+static bool make_key(void)
+{
+    struct buf b;
+    buf_init(&b, sizeof key_name);
+    bool made = run(LIST(program, "secret"), NULL, false, NULL, &b) == 0 && b.len > 32;
+    if (made)
+        snprintf(key_name, sizeof key_name, "JWT_SECRET_KEY=%.*s", (int)b.len - 1, b.data);
+    buf_release(&b);
+    return made;
+}
+
+static bool make_admin(void)
+{
+    const char *const words[] = {program,   "user",         "add", ADMIN_EMAIL,
+                                 "--admin", "--first-name", "Ada", "--password-stdin",
+                                 NULL};
+    return run(words, NULL, true, PASSWORD "\n", NULL) == 0;
+}
+
+static bool wrong(const char *what)
+{
+    fprintf(stderr, "end to end: %s\n", what);
+    return false;
+}
+
+bool world_open(void)
+{
+    if (!getenv("DATABASE_URL") || !getenv("DATABASE_CONTROL"))
+        return wrong("run this inside tests/with-mariadb");
+    if (!make_place() || !start_guard() || !choose_worker())
+        return wrong("cannot make a folder");
+    if (getenv("POSTERN_TEST_KEEP"))
+        printf("The logs stay in %s\n", place);
+    if (run(LIST("install", "-D", "-m", "755", "./postern", program), NULL, false, NULL, NULL) != 0)
+        return wrong("cannot copy ./postern");
+    if (!make_key())
+        return wrong("postern secret makes no key");
+    if (run(LIST(program, "migrate"), NULL, true, NULL, NULL) != 0)
+        return wrong("postern migrate fails");
+    return make_admin() || wrong("postern user add fails");
+}
+
+void world_close(void)
+{
+    (void)close(guard_fd);
+    guard_fd = -1;
+    if (guard_pid > 0)
+        (void)exit_status(guard_pid);
+}
+
+const char *world_folder(void)
+{
+    return place;
+}
+
+const char *world_key(void)
+{
+    return strchr(key_name, '=') + 1;
+}
+
+/* A folder below ours that the workers may write to. */
+static void make_folder(const char *kind, char *ret)
+{
+    snprintf(ret, WORLD_PATH, "%.90s/%s.XXXXXX", place, kind);
+    ck_assert_msg(mkdtemp(ret) != NULL, "%s: %s", ret, strerror(errno));
+    ck_assert_int_eq(chmod(ret, 0755), 0);
+    if (worker.other)
+        ck_assert_int_eq(chown(ret, worker.uid, worker.gid), 0);
+}
+
+/* ---- the pool ---- */
+
+void backend_make(struct backend *b)
+{
+    make_folder("pool", b->folder);
+    snprintf(b->fast, sizeof b->fast, "%.110s/fast", b->folder);
+    snprintf(b->hash, sizeof b->hash, "%.110s/hash", b->folder);
+    snprintf(b->log, sizeof b->log, "%.110s/pool.log", b->folder);
+    b->pid = 0;
+}
+
+static bool is_socket(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISSOCK(s.st_mode);
+}
+
+static void await_sockets(struct backend *b)
+{
+    int status;
+    for (long end = now_ms() + START_LIMIT_MS; now_ms() < end; pause_ms(5)) {
+        if (has_ended(b->pid, &status)) {
+            b->pid = 0;
+            break;
+        }
+        if (is_socket(b->fast) && is_socket(b->hash) && backend_logged(b, "\"started\""))
+            return;
+    }
+    ck_abort_msg("the pool does not start, see %s", b->log);
+}
+
+void backend_start(struct backend *b, const char *const *names)
+{
+    char listen[WORLD_PATH + 16], hash_listen[WORLD_PATH + 16];
+    const char *all[NAMES_MAX] = {listen, hash_listen};
+    size_t n = 2;
+    backend_make(b);
+    snprintf(listen, sizeof listen, "LISTEN=%s", b->fast);
+    snprintf(hash_listen, sizeof hash_listen, "HASH_LISTEN=%s", b->hash);
+    for (; *names && n + 1 < NAMES_MAX; names++)
+        all[n++] = *names;
+    b->pid = world_start(LIST(program, "serve"), all, b->folder, b->log);
+    await_sockets(b);
+}
+
+void backend_stop(struct backend *b)
+{
+    if (b->pid == 0)
+        return;
+    int status = world_end(b->pid, SIGTERM);
+    b->pid = 0;
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the pool ended with %#x, see %s",
+                  (unsigned)status, b->log);
+}
+
+size_t backend_workers(const struct backend *b, pid_t *ret_pids)
+{
+    char path[64];
+    size_t count = 0;
+    int pid;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)b->pid, (int)b->pid);
+    FILE *children = fopen(path, "re");
+    ck_assert_msg(children != NULL, "%s: %s", path, strerror(errno));
+    while (count < WORKERS_MAX && fscanf(children, "%d", &pid) == 1)
+        ret_pids[count++] = pid;
+    (void)fclose(children);
+    return count;
+}
+
+void backend_await_workers(const struct backend *b, size_t count, pid_t without)
+{
+    pid_t pids[WORKERS_MAX];
+    size_t seen = 0;
+    for (long end = now_ms() + START_LIMIT_MS; now_ms() < end; pause_ms(5)) {
+        seen = backend_workers(b, pids);
+        bool there = false;
+        for (size_t i = 0; i < seen; i++)
+            there |= pids[i] == without;
+        if (seen == count && !there)
+            return;
+    }
+    ck_abort_msg("%zu workers instead of %zu, see %s", seen, count, b->log);
+}
+
+bool backend_logged(const struct backend *b, const char *text)
+{
+    struct buf log;
+    buf_init(&log, OUTPUT_MAX);
+    bool found =
+        read_file(b->log, &log) && log.len && memmem(log.data, log.len, text, strlen(text)) != NULL;
+    buf_release(&log);
+    return found;
+}
+
+/* ---- nginx ---- */
+
+static int free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool bound = fd >= 0 && bind(fd, (struct sockaddr *)&address, len) == 0 &&
+                 getsockname(fd, (struct sockaddr *)&address, &len) == 0;
+    (void)close(fd);
+    ck_assert_msg(bound, "no free port: %s", strerror(errno));
+    return ntohs(address.sin_port);
+}
+
+static void render(const struct front *f, const struct backend *b, const char *const *names)
+{
+    char listen[WORLD_PATH + 16], hash[WORLD_PATH + 16], run_dir[WORLD_PATH + 16];
+    char address[40], user[48], script[1024], folder[WORLD_PATH + 8];
+    const char *all[NAMES_MAX] = {listen, hash, run_dir, address, user};
+    size_t n = 5;
+    snprintf(listen, sizeof listen, "LISTEN=%s", b->fast);
+    snprintf(hash, sizeof hash, "HASH_LISTEN=%s", b->hash);
+    snprintf(run_dir, sizeof run_dir, "RUN_DIR=%s", f->folder);
+    snprintf(address, sizeof address, "NGINX_LISTEN=127.0.0.1:%d", f->port);
+    snprintf(user, sizeof user, "NGINX_USER=%s", worker.other ? worker.name : "");
+    for (; names && *names && n + 1 < NAMES_MAX; names++)
+        all[n++] = *names;
+    snprintf(script, sizeof script, "%s/nginx/render", getenv("srcdir") ? getenv("srcdir") : ".");
+    snprintf(folder, sizeof folder, "%s/conf", f->folder);
+    ck_assert_int_eq(world_run(LIST(script, folder), all, NULL, NULL), 0);
+}
+
+/* nginx writes the file of its number when it has its port. */
+static bool await_nginx(struct front *f)
+{
+    char path[WORLD_PATH + 16];
+    struct stat s;
+    int status;
+    snprintf(path, sizeof path, "%s/nginx.pid", f->folder);
+    for (long end = now_ms() + START_LIMIT_MS; now_ms() < end; pause_ms(5)) {
+        if (has_ended(f->pid, &status))
+            return false;
+        if (stat(path, &s) == 0 && s.st_size > 0)
+            return true;
+    }
+    (void)world_end(f->pid, SIGKILL);
+    return false;
+}
+
+static bool start_nginx(struct front *f)
+{
+    char errors[WORLD_PATH + 24], conf[WORLD_PATH + 24], log[WORLD_PATH + 24];
+    snprintf(errors, sizeof errors, "%s/nginx-error.log", f->folder);
+    snprintf(conf, sizeof conf, "%s/conf/nginx.conf", f->folder);
+    snprintf(log, sizeof log, "%s/nginx.log", f->folder);
+    f->pid = start_logged(
+        &(struct launch){.words = LIST("nginx", "-e", errors, "-c", conf), .folder = f->folder},
+        log);
+    return await_nginx(f);
+}
+
+static void set_read_timeout(const struct front *f, unsigned seconds)
+{
+    char edit[80], path[WORLD_PATH + 24];
+    if (seconds == 0)
+        return;
+    snprintf(edit, sizeof edit, "/fastcgi_read_timeout/{s/ .*/ %us;/;w /dev/stdout\n}", seconds);
+    snprintf(path, sizeof path, "%s/conf/fastcgi.conf", f->folder);
+    struct buf changed;
+    buf_init(&changed, 1024);
+    ck_assert_int_eq(world_run(LIST("sed", "-i", edit, path), NULL, NULL, &changed), 0);
+    ck_assert_uint_gt(changed.len, 0);
+    buf_release(&changed);
+}
+
+/* A port that was free a moment ago may be taken: then nginx ends, and another is tried. */
+static void start_front(struct front *f, const struct backend *b, const char *const *names,
+                        unsigned timeout_s)
+{
+    for (int tries = 0; tries < 5; tries++) {
+        make_folder("nginx", f->folder);
+        f->port = free_port();
+        render(f, b, names);
+        set_read_timeout(f, timeout_s);
+        if (start_nginx(f))
+            return;
+    }
+    f->pid = 0;
+    ck_abort_msg("nginx does not start, see %s", f->folder);
+}
+
+void front_start(struct front *f, const struct backend *b, const char *const *names)
+{
+    start_front(f, b, names, 0);
+}
+
+void front_start_impatient(struct front *f, const struct backend *b, unsigned seconds)
+{
+    start_front(f, b, NULL, seconds);
+}
+
+void front_stop(struct front *f)
+{
+    if (f->pid)
+        (void)world_end(f->pid, SIGQUIT);
+    f->pid = 0;
+}
+
+/* ---- the database ---- */
+
+void database(const char *verb)
+{
+    ck_assert_msg(world_run(LIST(getenv("DATABASE_CONTROL"), verb), NULL, NULL, NULL) == 0,
+                  "the database does not %s", verb);
+}
+
+void database_lines(const char *sql, struct buf *output)
+{
+    char whole[1024];
+    snprintf(whole, sizeof whole, "USE postern; %s;", sql);
+    ck_assert_msg(world_run(LIST(getenv("DATABASE_CONTROL"), "sql"), NULL, whole, output) == 0,
+                  "%s fails", sql);
+}
+
+/* Its last line; above it is the name of the column. */
+long database_number(const char *sql)
+{
+    struct buf b;
+    buf_init(&b, 4096);
+    database_lines(sql, &b);
+    buf_add(&b, "", 1);
+    const char *line = strchr(b.data, '\n');
+    ck_assert_msg(line != NULL, "%s answers with nothing", sql);
+    long n = strtol(line + 1, NULL, 10);
+    buf_release(&b);
+    return n;
+}

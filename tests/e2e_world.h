@@ -1,0 +1,100 @@
+/* e2e_world.h -- the real program behind the real nginx, in a folder of their own. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "common/buf.h"
+
+#define WORLD_PATH 128 /* bytes of a path; those of sockets are shorter than 108 */
+#define WORKERS_MAX 32
+
+#define ADMIN_EMAIL "admin@example.org"
+
+/* A list of `NAME=value`, or the words of a command. */
+#define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/* A pool of workers, or whatever else answers on these sockets. */
+struct backend {
+    char folder[WORLD_PATH];
+    char fast[WORLD_PATH], hash[WORLD_PATH]; /* the sockets */
+    char log[WORLD_PATH];
+    pid_t pid; /* 0: does not run */
+};
+
+/* An nginx in front of a backend. */
+struct front {
+    char folder[WORLD_PATH];
+    int port; /* on 127.0.0.1 */
+    pid_t pid;
+};
+
+/**
+ * Make the folder, copy ./postern there, bring the database up to date and make an admin
+ * (ADMIN_EMAIL, PASSWORD). False, with a message on stderr, when that fails.
+ *
+ * When this process is gone, even by SIGKILL, so are soon the folder and all that was started;
+ * with POSTERN_TEST_KEEP in the environment the folder stays.
+ */
+bool world_open(void);
+void world_close(void);
+
+/** The folder that holds those of all backends and fronts. */
+const char *world_folder(void);
+
+/** The key that signs the tokens of this run. */
+const char *world_key(void);
+
+/** Run a command to its end with `input`, or nothing; its output, unless NULL, is added to
+ *  `output`. Returns the exit status. */
+int world_run(const char *const *words, const char *const *names, const char *input,
+              struct buf *output);
+
+/** Start a command in `folder`, as the user that pools run as; it ends when we do. Its output
+ *  goes to `log`. */
+pid_t world_start(const char *const *words, const char *const *names, const char *folder,
+                  const char *log);
+
+/** Ask a process with `signal` to end, and wait; after ten seconds it is killed, and the test
+ *  fails. Returns what waitpid says. */
+int world_end(pid_t pid, int signal);
+
+/** Make a backend's folder and names, without starting anything. */
+void backend_make(struct backend *b);
+
+/** `postern serve` with a pool on both sockets, and these settings besides. */
+void backend_start(struct backend *b, const char *const *names);
+
+/** With SIGTERM; fails the test unless it ends with status 0. Nothing if it does not run. */
+void backend_stop(struct backend *b);
+
+/** The processes that a pool has just now; returns how many. */
+size_t backend_workers(const struct backend *b, pid_t *ret_pids);
+
+/** Wait until a pool has `count` workers, and none that is `without`. */
+void backend_await_workers(const struct backend *b, size_t count, pid_t without);
+
+/** Is `text` in what the backend has written to its log? */
+bool backend_logged(const struct backend *b, const char *text);
+
+/** An nginx on a free port, rendered with these names besides those that it needs. */
+void front_start(struct front *f, const struct backend *b, const char *const *names);
+
+/** The same without names, where the pool is waited for no longer than `seconds`. */
+void front_start_impatient(struct front *f, const struct backend *b, unsigned seconds);
+void front_stop(struct front *f);
+
+/** Do one of the things that $DATABASE_CONTROL knows. */
+void database(const char *verb);
+
+/** The lines that a query answers with, as root, added to `output`; a number. */
+void database_lines(const char *sql, struct buf *output);
+long database_number(const char *sql);
+
+/** The whole of a file, added to `b`. False when there is none. */
+bool read_file(const char *path, struct buf *b);
+
+/** Milliseconds, for measuring; a pause. */
+long now_ms(void);
+void pause_ms(long ms);
