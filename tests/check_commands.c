@@ -288,7 +288,8 @@ END_TEST
 
 START_TEST(a_fresh_database_is_migrated_once)
 {
-    run_sql("DROP TABLE posts, sessions, users, user_counts, post_counts, post_totals, "
+    run_sql("DROP TABLE posts, password_resets, session_refreshes, sessions, idempotency_keys, "
+            "users, user_counts, post_counts, post_totals, "
             "schema_migrations");
     struct run before = run("migrate status");
     ck_run(before, EX_OK);
