@@ -41,6 +41,13 @@ const struct problem_type problem_unavailable = {
     503, "Service Unavailable", "unavailable",
     "The service cannot answer right now; try again soon."};
 
+const struct problem_type problem_bad_request = {
+    400, "Bad Request", "bad_request", "This is not a well-formed HTTP request."};
+const struct problem_type problem_uri_too_long = {
+    414, "URI Too Long", "uri_too_long", "The URI is longer than this server takes."};
+const struct problem_type problem_rate_limited = {
+    429, "Too Many Requests", "rate_limited", "Too many attempts; try again soon."};
+
 struct problem *problem(struct arena *a, const struct problem_type *type, const char *message)
 {
     struct problem *p = arena_alloc(a, sizeof *p);

@@ -57,6 +57,9 @@ extern const struct problem_type problem_internal, problem_bad_json, problem_inv
     problem_not_json, problem_precondition_failed, problem_idempotency_mismatch,
     problem_idempotency_busy, problem_unavailable;
 
+/* What the web server in front of us answers by itself, in words that are these. */
+extern const struct problem_type problem_bad_request, problem_uri_too_long, problem_rate_limited;
+
 /** A problem of this type; `message` may be NULL for the type's own. Lives as long as `a`. */
 struct problem *problem(struct arena *a, const struct problem_type *type, const char *message);
 

@@ -343,7 +343,7 @@ struct problem *post_page(struct db *db, struct arena *a, const struct post_quer
         begin_after(a, &s, query->sort, window);
     else
         p = *words ? count_matches(db, a, &s, &found) : count_all(db, a, filter, &found);
-    if (!p && (window->after || window->offset < found.count))
+    if (!p && (window->after || found.capped || window->offset < found.count))
         p = read_page(db, a, query, window, &s, each, context);
     if (!p)
         *ret_total = found;

@@ -1,0 +1,860 @@
+#include "common/http.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/problem.h"
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+
+static struct arena *a;
+static struct request rq;
+static struct response rs;
+static const struct problem_form form = {.realm = "r", .types = "/docs#"};
+static const struct instant now = {INT64_C(1767323045000006)};
+
+static void set_up(void)
+{
+    a = arena_open((size_t)1024 * 1024);
+    response_init(&rs);
+}
+
+static void tear_down(void)
+{
+    response_release(&rs);
+    arena_close(a);
+}
+
+/* Fill the request from up to three variables; NULL ones are left out. */
+static void request_of(const char *base, const char *one, const char *two, const char *three)
+{
+    const char *const given[] = {one, two, three};
+    char **params = arena_array(a, 4, sizeof *params);
+    size_t n = 0;
+    for (size_t i = 0; i < 3; i++)
+        if (given[i])
+            params[n++] = arena_strdup(a, given[i]);
+    request_from_params(&rq, a, params, base, now);
+}
+
+static void request_with(const char *variable)
+{
+    request_of("/api", variable, NULL, NULL);
+}
+
+/* ---- the path ---- */
+
+static const struct {
+    const char *base, *uri, *path;
+} paths[] = {
+    {"/api", "/api/posts", "/posts"},
+    {"/api", "/api/posts/", "/posts"},
+    {"/api", "/api/posts//", "/posts/"}, /* one slash is tolerated, not two */
+    {"/api", "/api/", "/"},
+    {"/api", "/api", "/"},
+    {"/api", "/apis/posts", NULL},
+    {"/api", "/ap", NULL},
+    {"/api", "/posts", NULL},
+    {"/api", "/API/posts", NULL},
+    {"/api", "/", NULL},
+    {"/api", "", NULL},
+    {"/a/b", "/a/b/c", "/c"},
+    {"/a/b", "/a/c", NULL},
+    {"", "/posts", "/posts"},
+    {"", "/posts/", "/posts"},
+    {"", "/", "/"},
+    {"", "", "/"},
+};
+
+START_TEST(the_path_is_what_follows_the_base)
+{
+    request_of(paths[_i].base, arena_printf(a, "DOCUMENT_URI=%s", paths[_i].uri), NULL, NULL);
+
+    ck_assert_pstr_eq(rq.path, paths[_i].path);
+}
+END_TEST
+
+static const struct {
+    const char *uri, *script, *info, *path;
+} split_paths[] = {
+    {NULL, "SCRIPT_NAME=/api", "PATH_INFO=/posts", "/posts"},
+    {NULL, "SCRIPT_NAME=/api/posts", NULL, "/posts"},
+    {NULL, "SCRIPT_NAME=", "PATH_INFO=/api/posts/", "/posts"},
+    {NULL, NULL, "PATH_INFO=/api/posts", "/posts"},
+    {NULL, "SCRIPT_NAME=/ap", "PATH_INFO=i/posts", "/posts"},
+    {"DOCUMENT_URI=", "SCRIPT_NAME=/api", "PATH_INFO=/posts", "/posts"},
+    {"DOCUMENT_URI=/api/users", "SCRIPT_NAME=/api", "PATH_INFO=/posts", "/users"},
+    {NULL, "SCRIPT_NAME=/cgi", "PATH_INFO=/posts", NULL},
+    {NULL, NULL, NULL, NULL},
+};
+
+START_TEST(the_path_may_come_as_script_name_and_path_info)
+{
+    request_of("/api", split_paths[_i].uri, split_paths[_i].script, split_paths[_i].info);
+
+    ck_assert_pstr_eq(rq.path, split_paths[_i].path);
+}
+END_TEST
+
+/* ---- the rest of the request ---- */
+
+static const struct {
+    const char *word;
+    enum method method;
+} methods[] = {
+    {"GET", METHOD_GET},         {"HEAD", METHOD_HEAD},   {"POST", METHOD_POST},
+    {"PUT", METHOD_PUT},         {"PATCH", METHOD_PATCH}, {"DELETE", METHOD_DELETE},
+    {"OPTIONS", METHOD_OPTIONS}, {"TRACE", METHOD_OTHER}, {"get", METHOD_OTHER},
+    {"GETS", METHOD_OTHER},      {"GE", METHOD_OTHER},    {"", METHOD_OTHER},
+};
+
+START_TEST(methods_are_told_by_their_exact_word)
+{
+    request_with(arena_printf(a, "REQUEST_METHOD=%s", methods[_i].word));
+
+    ck_assert_int_eq(rq.method, methods[_i].method);
+}
+END_TEST
+
+START_TEST(a_request_without_variables_is_harmless)
+{
+    request_of("/api", NULL, NULL, NULL);
+
+    ck_assert_int_eq(rq.method, METHOD_OTHER);
+    ck_assert_ptr_null(rq.path);
+    ck_assert_str_eq(rq.query, "");
+    ck_assert_uint_eq(rq.content_length, 0);
+    ck_assert_uint_eq(rq.body.len, 0);
+    ck_assert(!rq.too_large);
+    ck_assert(!rq.caller.known);
+    ck_assert(!rq.caller.admin);
+    ck_assert_ptr_null(rq.route);
+    ck_assert_ptr_null(request_bearer(&rq));
+    ck_assert(!request_is_json(&rq));
+}
+END_TEST
+
+START_TEST(variables_are_borrowed_and_time_and_arena_kept)
+{
+    char *params[] = {arena_strdup(a, "QUERY_STRING=a=b&c"), arena_strdup(a, "CONTENT_LENGTH=42"),
+                      arena_strdup(a, "nonsense without a sign"), NULL};
+
+    request_from_params(&rq, a, params, "/api", now);
+
+    ck_assert_ptr_eq(rq.query, params[0] + strlen("QUERY_STRING="));
+    ck_assert_uint_eq(rq.content_length, 42);
+    ck_assert_int_eq(rq.now.us, now.us);
+    ck_assert_ptr_eq(rq.arena, a);
+    ck_assert_ptr_eq(rq.params, params);
+}
+END_TEST
+
+START_TEST(every_variable_that_is_read_gets_its_slot)
+{
+#define X(slot, variable)                                                                          \
+    request_with(variable "=value");                                                               \
+    ck_assert_str_eq(rq.param[PARAM_##slot], "value");                                             \
+    request_with("X" variable "=value");                                                           \
+    ck_assert_ptr_null(rq.param[PARAM_##slot]);                                                    \
+    request_with(variable "X=value");                                                              \
+    ck_assert_ptr_null(rq.param[PARAM_##slot]);
+    REQUEST_PARAMS(X)
+#undef X
+}
+END_TEST
+
+START_TEST(a_length_that_is_no_number_counts_as_none)
+{
+    static const char *const lengths[] = {"", "x", "-1", "+1", " 1"};
+    for (int i = 0; i < COUNT(lengths); i++) {
+        request_with(arena_printf(a, "CONTENT_LENGTH=%s", lengths[i]));
+        ck_assert_msg(rq.content_length == 0, "%s", lengths[i]);
+    }
+}
+END_TEST
+
+START_TEST(any_variable_is_found_by_its_name)
+{
+    request_of("/api", "HTTP_ACCEPT_LANGUAGE=de", "HTTP_ACCEPT=*/*", "HTTP_EMPTY=");
+
+    ck_assert_str_eq(request_param(&rq, "HTTP_ACCEPT"), "*/*");
+    ck_assert_str_eq(request_param(&rq, "HTTP_ACCEPT_LANGUAGE"), "de");
+    ck_assert_str_eq(request_param(&rq, "HTTP_EMPTY"), "");
+    ck_assert_ptr_null(request_param(&rq, "HTTP_ACCEP"));
+    ck_assert_ptr_null(request_param(&rq, "http_accept"));
+    ck_assert_ptr_null(request_param(&rq, "HTTP_ACCEPT_"));
+}
+END_TEST
+
+/* ---- the request id ---- */
+
+#define SIXTY_FOUR "0123456789abcdef0123456789ABCDEF0123456789._-xyz0123456789abcdef"
+
+static const struct {
+    const char *id;
+    bool kept;
+} ids[] = {
+    {"12345678", true},
+    {SIXTY_FOUR, true},
+    {"a.b_c-D9", true},
+    {"--------", true},
+    {"1234567", false},
+    {SIXTY_FOUR "x", false},
+    {"", false},
+    {"1234 5678", false},
+    {"1234\t5678", false},
+    {"1234\r\nX: y", false},
+    {"1234/5678", false},
+    {"1234\"5678", false},
+    {"1234\xC3\xA9"
+     "678",
+     false},
+};
+
+START_TEST(a_clients_request_id_is_kept_when_it_is_well_formed)
+{
+    request_with(arena_printf(a, "HTTP_X_REQUEST_ID=%s", ids[_i].id));
+
+    struct uuid made;
+    ck_assert_int_eq(strcmp(rq.id, ids[_i].id) == 0, ids[_i].kept);
+    ck_assert_int_eq(uuid_parse(rq.id, strlen(rq.id), &made), !ids[_i].kept);
+}
+END_TEST
+
+START_TEST(every_request_without_an_id_gets_a_new_one)
+{
+    request_of("/api", NULL, NULL, NULL);
+    const char *first = rq.id;
+    request_of("/api", NULL, NULL, NULL);
+
+    ck_assert_str_ne(first, rq.id);
+}
+END_TEST
+
+/* ---- the token ---- */
+
+static const struct {
+    const char *one, *two, *token;
+} bearers[] = {
+    {"HTTP_AUTHORIZATION=Bearer abc.def", NULL, "abc.def"},
+    {"HTTP_AUTHORIZATION=bearer abc", NULL, "abc"}, /* RFC 9110 section 11.1: any case */
+    {"HTTP_AUTHORIZATION=BEARER abc", NULL, "abc"},
+    {"HTTP_AUTHORIZATION=Bearer   abc", NULL, "abc"},
+    {"HTTP_AUTHORIZATION=Bearer abc def", NULL, "abc def"},
+    {"HTTP_AUTHORIZATION=Bearer", NULL, ""}, /* one was meant, and it is not good */
+    {"HTTP_AUTHORIZATION=Bearer ", NULL, ""},
+    {"HTTP_AUTHORIZATION=Basic YTpi", NULL, NULL},
+    {"HTTP_AUTHORIZATION=Bearerabc", NULL, NULL},
+    {"HTTP_AUTHORIZATION=Bear abc", NULL, NULL},
+    {"HTTP_AUTHORIZATION= Bearer abc", NULL, NULL},
+    {"HTTP_AUTHORIZATION=", NULL, NULL},
+    {"REDIRECT_HTTP_AUTHORIZATION=Bearer abc", NULL, "abc"},
+    {"HTTP_AUTHORIZATION=", "REDIRECT_HTTP_AUTHORIZATION=Bearer abc", "abc"},
+    {"REDIRECT_HTTP_AUTHORIZATION=Bearer old", "HTTP_AUTHORIZATION=Bearer abc", "abc"},
+    {"AUTHORIZATION=Bearer abc", NULL, NULL},
+};
+
+START_TEST(the_token_is_what_follows_the_scheme)
+{
+    request_of("/api", bearers[_i].one, bearers[_i].two, NULL);
+
+    ck_assert_pstr_eq(request_bearer(&rq), bearers[_i].token);
+}
+END_TEST
+
+/* ---- the media type ---- */
+
+static const struct {
+    const char *type;
+    bool json;
+} types[] = {
+    {"application/json", true},
+    {"Application/JSON", true},
+    {"application/json; charset=utf-8", true},
+    {"application/json;charset=utf-8", true},
+    {"application/json ; x=y", true},
+    {"application/merge-patch+json", true},
+    {"application/merge-patch+json; x", true},
+    {"application/json-patch+json", false},
+    {"application/jsonp", false},
+    {"application/jso", false},
+    {"application/problem+json", false},
+    {"text/json", false},
+    {"text/plain; application/json", false},
+    {"application/x-www-form-urlencoded", false},
+    {"", false},
+};
+
+START_TEST(two_media_types_mean_json)
+{
+    request_with(arena_printf(a, "CONTENT_TYPE=%s", types[_i].type));
+
+    ck_assert_int_eq(request_is_json(&rq), types[_i].json);
+}
+END_TEST
+
+/* ---- methods as words ---- */
+
+static const struct {
+    unsigned set;
+    const char *words;
+} sets[] = {
+    {0, ""},
+    {METHOD_GET, "GET"},
+    {METHOD_GET | METHOD_HEAD | METHOD_OPTIONS, "GET, HEAD, OPTIONS"},
+    {METHOD_DELETE | METHOD_PATCH | METHOD_POST | METHOD_PUT, "POST, PUT, PATCH, DELETE"},
+    {METHOD_OTHER, ""},
+};
+
+START_TEST(methods_are_listed_for_allow)
+{
+    ck_assert_str_eq(method_list(a, sets[_i].set), sets[_i].words);
+}
+END_TEST
+
+/* ---- the response ---- */
+
+static const char *headers(void)
+{
+    return arena_copy(a, rs.headers.data, rs.headers.len);
+}
+
+static const char *body(void)
+{
+    return arena_copy(a, rs.body.data, rs.body.len);
+}
+
+START_TEST(a_new_response_is_empty_json)
+{
+    ck_assert_int_eq(rs.status, 0);
+    ck_assert_str_eq(rs.media_type, "application/json");
+    ck_assert_uint_eq(rs.headers.len, 0);
+    ck_assert_uint_eq(rs.body.len, 0);
+}
+END_TEST
+
+static void do_nothing(void *context, struct request *request)
+{
+    (void)context, (void)request;
+}
+
+START_TEST(a_reset_response_is_as_a_new_one)
+{
+    rs.status = 201;
+    rs.media_type = "text/html";
+    response_header(&rs, "A", "b");
+    buf_puts(&rs.body, "text");
+    rs.refusal = problem(a, &problem_forbidden, NULL);
+    rs.after = do_nothing;
+
+    response_reset(&rs);
+
+    ck_assert_int_eq(rs.status, 0);
+    ck_assert_str_eq(rs.media_type, "application/json");
+    ck_assert_uint_eq(rs.headers.len, 0);
+    ck_assert_uint_eq(rs.body.len, 0);
+    ck_assert_ptr_null(rs.refusal);
+    ck_assert(rs.after == NULL);
+}
+END_TEST
+
+START_TEST(headers_are_whole_lines)
+{
+    response_header(&rs, "Location", "/api/posts/%d", 5);
+    response_header(&rs, "X-Empty", "%s", "");
+
+    ck_assert_str_eq(headers(), "Location: /api/posts/5\r\nX-Empty: \r\n");
+}
+END_TEST
+
+static const char *const splits[] = {"a\r\nSet-Cookie: b", "a\nb", "a\rb", "\r\n", "a\n"};
+
+START_TEST(a_value_that_would_begin_another_line_is_refused)
+{
+    response_header(&rs, "Location", "%s", splits[_i]);
+
+    ck_assert_uint_eq(rs.headers.len, 0);
+}
+END_TEST
+
+START_TEST(a_value_is_whole_or_not_there)
+{
+    char *text = arena_alloc(a, HEADER_VALUE_MAX + 1);
+    memset(text, 'x', HEADER_VALUE_MAX);
+
+    response_header(&rs, "Long", "%s", text);
+    ck_assert_uint_eq(rs.headers.len, 0);
+
+    text[HEADER_VALUE_MAX - 1] = '\0';
+    response_header(&rs, "Long", "%s", text);
+    ck_assert_uint_eq(rs.headers.len, strlen("Long: \r\n") + HEADER_VALUE_MAX - 1);
+}
+END_TEST
+
+struct single {
+    int64_t n;
+    struct text s;
+};
+
+static const struct field single_fields[] = {
+    FIELD(struct single, n, .use = FIELD_SHOWN),
+    FIELD(struct single, s, .use = FIELD_CREATE),
+};
+
+START_TEST(a_single_thing_is_answered_under_its_key)
+{
+    static const struct record record = RECORD("Single", struct single, single_fields, 0);
+
+    response_record(&rs, "single", &record, &(struct single){7, TEXT("hidden")});
+
+    ck_assert_str_eq(body(), "{\"single\":{\"n\":7}}");
+}
+END_TEST
+
+/* ---- problems ---- */
+
+START_TEST(a_problem_has_its_four_members)
+{
+    request_with("HTTP_X_REQUEST_ID=request-1");
+
+    response_problem(&rs, &rq, problem(a, &problem_forbidden, "Only its author \"may\"."), form);
+
+    ck_assert_int_eq(rs.status, 403);
+    ck_assert_str_eq(rs.media_type, "application/json");
+    ck_assert_str_eq(body(), "{\"error\":\"Unauthorized\",\"code\":\"forbidden\","
+                             "\"message\":\"Only its author \\\"may\\\".\","
+                             "\"request_id\":\"request-1\"}");
+    ck_assert_uint_eq(rs.headers.len, 0);
+}
+END_TEST
+
+START_TEST(faults_are_detailed_and_missing_fields_listed_in_order)
+{
+    request_with("HTTP_X_REQUEST_ID=request-1");
+    struct problem *p = problem(a, &problem_missing_fields, NULL);
+    problem_add_fault(a, p, "email", FAULT_REQUIRED, "Is required.");
+    problem_add_fault(a, p, "role", FAULT_RANGE, "Must be one of: user, admin.");
+    problem_add_fault(a, p, "password", FAULT_REQUIRED, "Is required.");
+
+    response_problem(&rs, &rq, p, form);
+
+    ck_assert_str_eq(
+        body(),
+        "{\"error\":\"Missing required fields\",\"code\":\"missing_fields\","
+        "\"message\":\"A required field is missing.\",\"request_id\":\"request-1\","
+        "\"missing_fields\":[\"email\",\"password\"],\"details\":["
+        "{\"field\":\"email\",\"code\":\"required\",\"message\":\"Is required.\"},"
+        "{\"field\":\"role\",\"code\":\"range\",\"message\":\"Must be one of: user, admin.\"},"
+        "{\"field\":\"password\",\"code\":\"required\",\"message\":\"Is required.\"}]}");
+}
+END_TEST
+
+START_TEST(without_missing_fields_there_is_no_list_of_them)
+{
+    request_with("HTTP_X_REQUEST_ID=request-1");
+    struct problem *p = problem(a, &problem_invalid, NULL);
+    problem_add_fault(a, p, "limit", FAULT_TYPE, "Must be a whole number.");
+
+    response_problem(&rs, &rq, p, form);
+
+    ck_assert_ptr_null(strstr(body(), "missing_fields"));
+    ck_assert_ptr_nonnull(strstr(body(), "\"details\":[{\"field\":\"limit\",\"code\":\"type\","));
+}
+END_TEST
+
+START_TEST(what_was_written_before_a_problem_is_gone)
+{
+    request_with("HTTP_X_REQUEST_ID=request-1");
+    rs.status = 200;
+    rs.media_type = "text/html";
+    response_header(&rs, "Location", "/x");
+    buf_puts(&rs.body, "{\"half\":");
+
+    response_problem(&rs, &rq, problem(a, &problem_not_found, NULL), form);
+
+    ck_assert_int_eq(rs.status, 404);
+    ck_assert_str_eq(rs.media_type, "application/json");
+    ck_assert_uint_eq(rs.headers.len, 0);
+    ck_assert_mem_eq(rs.body.data, "{\"error\"", 8);
+}
+END_TEST
+
+START_TEST(a_cause_never_reaches_the_caller)
+{
+    request_with("HTTP_X_REQUEST_ID=request-1");
+
+    response_problem(&rs, &rq, problem_because(a, &problem_internal, "table users is broken"),
+                     form);
+
+    ck_assert_ptr_null(strstr(body(), "users"));
+    ck_assert_uint_eq(rs.headers.len, 0);
+}
+END_TEST
+
+static const struct {
+    const struct problem_type *type;
+    const char *variable, *headers;
+} challenges[] = {
+    {&problem_no_token, NULL, "WWW-Authenticate: Bearer realm=\"the realm\"\r\n"},
+    {&problem_invalid_token, "HTTP_AUTHORIZATION=Bearer x",
+     "WWW-Authenticate: Bearer realm=\"the realm\", error=\"invalid_token\"\r\n"},
+    {&problem_invalid_token, NULL, "WWW-Authenticate: Bearer realm=\"the realm\"\r\n"},
+    {&problem_forbidden, "HTTP_AUTHORIZATION=Bearer x", ""},
+    {&problem_unavailable, NULL, "Retry-After: 1\r\n"},
+    {&problem_idempotency_busy, NULL, "Retry-After: 1\r\n"},
+    {&problem_idempotency_mismatch, NULL, ""},
+    {&problem_precondition_failed, NULL, ""},
+};
+
+START_TEST(who_is_not_known_is_asked_for_a_token)
+{
+    request_with(challenges[_i].variable);
+
+    response_problem(&rs, &rq, problem(a, challenges[_i].type, NULL),
+                     (struct problem_form){.realm = "the realm", .types = ""});
+
+    ck_assert_str_eq(headers(), challenges[_i].headers);
+}
+END_TEST
+
+START_TEST(who_shall_come_back_is_told_when)
+{
+    request_with(NULL);
+    struct problem *p = problem(a, &problem_not_found, NULL);
+    p->retry_after_s = 17;
+
+    response_problem(&rs, &rq, p, form);
+
+    ck_assert_str_eq(headers(), "Retry-After: 17\r\n");
+}
+END_TEST
+
+/* ---- problems in the form of RFC 9457 ---- */
+
+static const struct {
+    const char *accept;
+    bool rfc9457;
+} accepts[] = {
+    {"application/problem+json", true},
+    {"Application/Problem+JSON", true},
+    {"text/html, application/problem+json", true},
+    {"text/html,application/problem+json", true},
+    {"application/problem+json;q=0.5", true},
+    {"application/problem+json ; charset=utf-8 ; q=0.001", true},
+    {"application/problem+json;Q=1.000", true},
+    {"application/json, application/problem+json", true}, /* who names it knows it */
+    {"application/json;q=0.5, application/problem+json", true},
+    {"application/problem+json, application/json;q=0.999", true},
+    {"application/problem+json, */*;q=0.1", true},
+    {"application/problem+json;q=0", false},
+    {"application/problem+json;q=0.000, */*", false},
+    {"application/problem+json; q=0", false},
+    {"application/problem+json;charset=utf-8;q=0", false},
+    {"application/problem+json;q=0.9, application/json", false},
+    {"application/json;q=0.2, application/problem+json;q=0.1", false},
+    {"application/problem+json;q=", false},
+    {"application/problem+json;q=nan", false},
+    {"application/problem+json;q=-1", false},
+    {"application/problem+xml", false},
+    {"application/problem+jsonp", false},
+    {"application/problem", false},
+    {"xapplication/problem+json", false},
+    {"application/json", false},
+    {"application/*", false},
+    {"*/*", false},
+    {";q=1,,;", false},
+    {"", false},
+};
+
+START_TEST(rfc_9457s_form_is_for_those_who_name_it)
+{
+    request_with(arena_printf(a, "HTTP_ACCEPT=%s", accepts[_i].accept));
+
+    response_problem(&rs, &rq, problem(a, &problem_not_found, NULL), form);
+
+    ck_assert_str_eq(rs.media_type,
+                     accepts[_i].rfc9457 ? "application/problem+json" : "application/json");
+    ck_assert_int_eq(strstr(body(), "\"title\":") != NULL, accepts[_i].rfc9457);
+    ck_assert_int_eq(strstr(body(), "\"error\":") == NULL, accepts[_i].rfc9457);
+    ck_assert_int_eq(rs.status, 404);
+}
+END_TEST
+
+/* The five members of RFC 9457 section 3.1, but for `instance`, and ours. */
+START_TEST(rfc_9457s_form_tells_the_same)
+{
+    request_of("/api", "HTTP_X_REQUEST_ID=request-1", "HTTP_ACCEPT=application/problem+json", NULL);
+    struct problem *p = problem(a, &problem_missing_fields, "The \"title\" is missing.");
+    problem_add_fault(a, p, "title", FAULT_REQUIRED, "Is required.");
+
+    response_problem(&rs, &rq, p, form);
+
+    ck_assert_str_eq(body(),
+                     "{\"type\":\"/docs#missing_fields\",\"title\":\"Missing required fields\","
+                     "\"status\":400,\"detail\":\"The \\\"title\\\" is missing.\","
+                     "\"code\":\"missing_fields\",\"request_id\":\"request-1\","
+                     "\"missing_fields\":[\"title\"],\"details\":[{\"field\":\"title\","
+                     "\"code\":\"required\",\"message\":\"Is required.\"}]}");
+}
+END_TEST
+
+START_TEST(rfc_9457s_form_has_the_same_headers)
+{
+    request_of("/api", "HTTP_ACCEPT=application/problem+json", NULL, NULL);
+
+    response_problem(&rs, &rq, problem(a, &problem_no_token, NULL), form);
+    ck_assert_str_eq(headers(), "WWW-Authenticate: Bearer realm=\"r\"\r\n");
+
+    response_problem(&rs, &rq, problem(a, &problem_unavailable, NULL), form);
+    ck_assert_str_eq(headers(), "Retry-After: 1\r\n");
+}
+END_TEST
+
+/* ---- versions ---- */
+
+/* Lists of tags (RFC 9110 section 13.1), held against version 7, whose tag is "7". */
+static const struct {
+    const char *list;
+    bool weakly, strongly; /* whether it is there, compared as section 8.8.3.2 says */
+} tag_lists[] = {
+    {"\"7\"", true, true},
+    {"*", true, true},
+    {" *", true, true},
+    {"\"6\", \"7\"", true, true},
+    {"\"6\",\"7\",\"8\"", true, true},
+    {" , \"6\" ,\t\"7\" , ", true, true},
+    {"W/\"6\", \"7\"", true, true},
+    {"\"a, \", \"7\"", true, true}, /* a comma inside a tag parts nothing */
+    {"W/\"7\"", true, false},
+    {"\"6\", W/\"7\"", true, false},
+    {"W/\"7\", \"7\"", true, true},
+    {"\"6\"", false, false},
+    {"\"77\"", false, false},
+    {"\"\"", false, false},
+    {"\"7", false, false},
+    {"7", false, false},
+    {"7\"", false, false},
+    {"'7'", false, false},
+    {"w/\"7\"", false, false},
+    {"W/7", false, false},
+    {"W/", false, false},
+    {"\"6\", 7", false, false},
+    {"\" 7\"", false, false},
+    {"\"6, \"7", false, false},
+    {"\"", false, false},
+    {",", false, false},
+    {"", false, false},
+};
+
+START_TEST(if_none_match_of_a_reader_compares_weakly)
+{
+    static const char *const readers[] = {"REQUEST_METHOD=GET", "REQUEST_METHOD=HEAD"};
+    for (int i = 0; i < COUNT(readers); i++) {
+        response_reset(&rs);
+        request_of("/api", readers[i], arena_printf(a, "HTTP_IF_NONE_MATCH=%s", tag_lists[_i].list),
+                   NULL);
+
+        bool known = response_is_known(&rs, &rq, 7);
+
+        ck_assert_int_eq(known, tag_lists[_i].weakly);
+        ck_assert_int_eq(rs.status, known ? 304 : 0);
+        ck_assert_str_eq(headers(), "ETag: \"7\"\r\n"); /* a 304 has it, too: section 15.4.5 */
+    }
+}
+END_TEST
+
+START_TEST(if_match_compares_strongly)
+{
+    request_of("/api", "REQUEST_METHOD=PATCH",
+               arena_printf(a, "HTTP_IF_MATCH=%s", tag_lists[_i].list), NULL);
+
+    const struct problem *p = request_check_match(&rq, 7);
+
+    ck_assert_int_eq(p == NULL, tag_lists[_i].strongly);
+    if (p)
+        ck_assert_ptr_eq(p->type, &problem_precondition_failed);
+}
+END_TEST
+
+START_TEST(without_conditions_nothing_is_conditional)
+{
+    request_of("/api", "REQUEST_METHOD=GET", NULL, NULL);
+
+    ck_assert(!response_is_known(&rs, &rq, INT64_MAX));
+    ck_assert_int_eq(rs.status, 0);
+    ck_assert_str_eq(headers(), "ETag: \"9223372036854775807\"\r\n");
+    ck_assert_ptr_null(request_check_match(&rq, 1));
+}
+END_TEST
+
+START_TEST(a_writer_gets_the_tag_and_the_whole_answer)
+{
+    static const char *const writers[] = {"REQUEST_METHOD=POST", "REQUEST_METHOD=PATCH",
+                                          "REQUEST_METHOD=DELETE"};
+    for (int i = 0; i < COUNT(writers); i++) {
+        response_reset(&rs);
+        request_of("/api", writers[i], "HTTP_IF_NONE_MATCH=*", NULL);
+
+        ck_assert(!response_is_known(&rs, &rq, 2));
+
+        ck_assert_int_eq(rs.status, 0);
+        ck_assert_str_eq(headers(), "ETag: \"2\"\r\n");
+    }
+}
+END_TEST
+
+/* ---- the head ---- */
+
+#define TAIL "X-Request-Id: request-1\r\nX-Content-Type-Options: nosniff\r\nA: b\r\n\r\n"
+#define CONTENT "Content-Type: application/json\r\nContent-Length: 11\r\n"
+
+static const struct {
+    int status;
+    const char *head;
+} heads[] = {
+    {200, "Status: 200 OK\r\n" CONTENT TAIL},
+    {201, "Status: 201 Created\r\n" CONTENT TAIL},
+    {202, "Status: 202 Accepted\r\n" CONTENT TAIL},
+    {204, "Status: 204 No Content\r\n" TAIL},
+    {304, "Status: 304 Not Modified\r\n" TAIL},
+    {404, "Status: 404 Not Found\r\n" CONTENT TAIL},
+    {412, "Status: 412 Precondition Failed\r\n" CONTENT TAIL},
+    {422, "Status: 422 Unprocessable Content\r\n" CONTENT TAIL},
+    {503, "Status: 503 Service Unavailable\r\n" CONTENT TAIL},
+};
+
+START_TEST(the_head_is_as_cgi_wants_it)
+{
+    struct buf head;
+    buf_init(&head, 4096);
+    request_with("HTTP_X_REQUEST_ID=request-1");
+    rs.status = heads[_i].status;
+    response_header(&rs, "A", "b");
+    buf_puts(&rs.body, "{\"a\":\"b\"}\r\n");
+
+    response_head(&rs, &rq, &head);
+
+    ck_assert_str_eq(arena_copy(a, head.data, head.len), heads[_i].head);
+    buf_release(&head);
+}
+END_TEST
+
+START_TEST(the_head_tells_the_type_of_the_content)
+{
+    struct buf head;
+    buf_init(&head, 4096);
+    request_with("HTTP_X_REQUEST_ID=request-1");
+    rs.status = 200;
+    rs.media_type = "text/html; charset=utf-8";
+    buf_puts(&rs.body, "<p>");
+
+    response_head(&rs, &rq, &head);
+
+    ck_assert_ptr_nonnull(strstr(arena_copy(a, head.data, head.len),
+                                 "\r\nContent-Type: text/html; charset=utf-8\r\n"
+                                 "Content-Length: 3\r\n"));
+    buf_release(&head);
+}
+END_TEST
+
+START_TEST(the_head_of_what_is_known_has_the_tag_and_no_content)
+{
+    struct buf head;
+    buf_init(&head, 4096);
+    request_of("/api", "HTTP_X_REQUEST_ID=request-1", "REQUEST_METHOD=GET",
+               "HTTP_IF_NONE_MATCH=\"3\"");
+    ck_assert(response_is_known(&rs, &rq, 3));
+
+    response_head(&rs, &rq, &head);
+
+    ck_assert_str_eq(arena_copy(a, head.data, head.len),
+                     "Status: 304 Not Modified\r\nX-Request-Id: request-1\r\n"
+                     "X-Content-Type-Options: nosniff\r\nETag: \"3\"\r\n\r\n");
+    buf_release(&head);
+}
+END_TEST
+
+START_TEST(an_empty_body_has_length_zero_and_no_type)
+{
+    struct buf head;
+    buf_init(&head, 4096);
+    request_with("HTTP_X_REQUEST_ID=request-1");
+    rs.status = 200;
+    rs.media_type = "text/html; charset=utf-8";
+
+    response_head(&rs, &rq, &head);
+
+    ck_assert_str_eq(arena_copy(a, head.data, head.len),
+                     "Status: 200 OK\r\nContent-Length: 0\r\nX-Request-Id: request-1\r\n"
+                     "X-Content-Type-Options: nosniff\r\n\r\n");
+    buf_release(&head);
+}
+END_TEST
+
+START_TEST(some_statuses_have_no_content)
+{
+    static const int with[] = {200, 201, 202, 400, 401, 404, 500, 503};
+    static const int without[] = {100, 101, 204, 304};
+    for (int i = 0; i < COUNT(with); i++)
+        ck_assert_msg(status_has_content(with[i]), "%d", with[i]);
+    for (int i = 0; i < COUNT(without); i++)
+        ck_assert_msg(!status_has_content(without[i]), "%d", without[i]);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("http");
+    TCase *t = tcase_create("http");
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_loop_test(t, the_path_is_what_follows_the_base, 0, COUNT(paths));
+    tcase_add_loop_test(t, the_path_may_come_as_script_name_and_path_info, 0, COUNT(split_paths));
+    tcase_add_loop_test(t, methods_are_told_by_their_exact_word, 0, COUNT(methods));
+    tcase_add_test(t, a_request_without_variables_is_harmless);
+    tcase_add_test(t, variables_are_borrowed_and_time_and_arena_kept);
+    tcase_add_test(t, every_variable_that_is_read_gets_its_slot);
+    tcase_add_test(t, a_length_that_is_no_number_counts_as_none);
+    tcase_add_test(t, any_variable_is_found_by_its_name);
+    tcase_add_loop_test(t, a_clients_request_id_is_kept_when_it_is_well_formed, 0, COUNT(ids));
+    tcase_add_test(t, every_request_without_an_id_gets_a_new_one);
+    tcase_add_loop_test(t, the_token_is_what_follows_the_scheme, 0, COUNT(bearers));
+    tcase_add_loop_test(t, two_media_types_mean_json, 0, COUNT(types));
+    tcase_add_loop_test(t, methods_are_listed_for_allow, 0, COUNT(sets));
+    tcase_add_test(t, a_new_response_is_empty_json);
+    tcase_add_test(t, a_reset_response_is_as_a_new_one);
+    tcase_add_test(t, headers_are_whole_lines);
+    tcase_add_loop_test(t, a_value_that_would_begin_another_line_is_refused, 0, COUNT(splits));
+    tcase_add_test(t, a_value_is_whole_or_not_there);
+    tcase_add_test(t, a_single_thing_is_answered_under_its_key);
+    tcase_add_test(t, a_problem_has_its_four_members);
+    tcase_add_test(t, faults_are_detailed_and_missing_fields_listed_in_order);
+    tcase_add_test(t, without_missing_fields_there_is_no_list_of_them);
+    tcase_add_test(t, what_was_written_before_a_problem_is_gone);
+    tcase_add_test(t, a_cause_never_reaches_the_caller);
+    tcase_add_loop_test(t, who_is_not_known_is_asked_for_a_token, 0, COUNT(challenges));
+    tcase_add_test(t, who_shall_come_back_is_told_when);
+    tcase_add_loop_test(t, rfc_9457s_form_is_for_those_who_name_it, 0, COUNT(accepts));
+    tcase_add_test(t, rfc_9457s_form_tells_the_same);
+    tcase_add_test(t, rfc_9457s_form_has_the_same_headers);
+    tcase_add_loop_test(t, if_none_match_of_a_reader_compares_weakly, 0, COUNT(tag_lists));
+    tcase_add_loop_test(t, if_match_compares_strongly, 0, COUNT(tag_lists));
+    tcase_add_test(t, without_conditions_nothing_is_conditional);
+    tcase_add_test(t, a_writer_gets_the_tag_and_the_whole_answer);
+    tcase_add_loop_test(t, the_head_is_as_cgi_wants_it, 0, COUNT(heads));
+    tcase_add_test(t, the_head_tells_the_type_of_the_content);
+    tcase_add_test(t, the_head_of_what_is_known_has_the_tag_and_no_content);
+    tcase_add_test(t, an_empty_body_has_length_zero_and_no_type);
+    tcase_add_test(t, some_statuses_have_no_content);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *runner = srunner_create(suite());
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,365 @@
+/* Posts in the database: totals, search at size, locks. */
+#include "fcgi-app/post_model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "loopback.h"
+
+#define WRITERS 4
+#define STEPS 300
+
+static const char *admin;
+
+static void set_up(void)
+{
+    loopback_open();
+    make_user("admin@example.org", ROLE_ADMIN);
+    admin = log_in("admin@example.org");
+}
+
+static struct uuid parsed(const char *text)
+{
+    struct uuid id;
+    ck_assert(uuid_parse(text, strlen(text), &id));
+    return id;
+}
+
+/* ---- totals ---- */
+
+/* Every total is what counting gives, and none is left of authors who went. */
+static void ck_totals(void)
+{
+    static const char *const wrong[] = {
+        "SELECT COUNT(*) AS n FROM (SELECT published, SUM(n) AS total FROM post_totals GROUP BY "
+        "published) AS kept WHERE total <> (SELECT COUNT(*) FROM posts WHERE posts.published = "
+        "kept.published)",
+        "SELECT COUNT(*) AS n FROM (SELECT role, SUM(n) AS total FROM user_counts GROUP BY role) "
+        "AS kept WHERE total <> (SELECT COUNT(*) FROM users WHERE users.role + 0 = kept.role + 0)",
+        "SELECT COUNT(*) AS n FROM post_counts WHERE n <> (SELECT COUNT(*) FROM posts WHERE "
+        "posts.author_id = post_counts.author_id AND posts.published = post_counts.published)",
+        "SELECT COUNT(*) AS n FROM (SELECT DISTINCT author_id, published FROM posts) AS held "
+        "LEFT JOIN post_counts USING (author_id, published) WHERE post_counts.n IS NULL",
+        "SELECT COUNT(*) AS n FROM post_counts LEFT JOIN users ON users.id = author_id "
+        "WHERE users.id IS NULL"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        ck_assert_msg(ask_number(wrong[i]) == 0, "not 0: %s", wrong[i]);
+}
+
+/* Some of what a test has made, by number; NULL where nothing is. */
+struct world {
+    unsigned seed;
+    int made;
+    const char *tokens[WRITERS], *users[WRITERS];
+    const char *posts[WRITERS][8];
+};
+
+static unsigned pick(struct world *w, unsigned below)
+{
+    return (unsigned)rand_r(&w->seed) % below;
+}
+
+static void make_writer(struct world *w, unsigned who)
+{
+    const char *email = say("writer%d@example.org", ++w->made);
+    w->users[who] = make_user(email, pick(w, 3) == 0 ? ROLE_ADMIN : ROLE_USER);
+    w->tokens[who] = log_in(email);
+    memset(w->posts[who], 0, sizeof w->posts[who]);
+}
+
+static void drop_writer(struct world *w, unsigned who)
+{
+    ck_status(drop(admin, "/users/%s", w->users[who]), 204);
+    w->users[who] = NULL;
+}
+
+static void step_with_post(struct world *w, unsigned who, const char **post_id)
+{
+    const char *token = pick(w, 4) ? w->tokens[who] : admin;
+    if (!*post_id)
+        *post_id = write_post(w->tokens[who], "T", "C", pick(w, 2));
+    else if (pick(w, 3) == 0) {
+        ck_status(drop(token, "/posts/%s", *post_id), 204);
+        *post_id = NULL;
+    } else {
+        ck_status(patch(token, say("/posts/%s", *post_id),
+                        pick(w, 2) ? "{\"published\":true}" : "{\"published\":false}"),
+                  200);
+    }
+}
+
+static void take_step(struct world *w)
+{
+    unsigned who = pick(w, WRITERS), what = pick(w, 20);
+    if (!w->users[who])
+        make_writer(w, who);
+    else if (what == 0)
+        drop_writer(w, who);
+    else if (what == 1)
+        ck_status(patch(admin, say("/users/%s", w->users[who]),
+                        pick(w, 2) ? "{\"role\":\"admin\"}" : "{\"role\":\"user\"}"),
+                  200);
+    else
+        step_with_post(w, who, &w->posts[who][pick(w, 8)]);
+}
+
+static void live(unsigned seed, int steps)
+{
+    struct world w = {.seed = seed, .made = (int)(seed % 1000) * 1000};
+    printf("seed %u\n", seed);
+    fflush(stdout);
+    for (int i = 0; i < steps; i++)
+        take_step(&w);
+}
+
+START_TEST(totals_are_exact_after_anything)
+{
+    unsigned seed = (unsigned)time(NULL);
+    for (int i = 0; i < 3; i++) {
+        live(seed + (unsigned)i, STEPS / 3);
+        ck_totals();
+    }
+}
+END_TEST
+
+static void live_aside(void *seed)
+{
+    live(*(unsigned *)seed, STEPS / 3);
+}
+
+START_TEST(totals_are_exact_after_anything_in_parallel)
+{
+    unsigned seeds[3];
+    pid_t pids[3];
+    for (unsigned i = 0; i < 3; i++) {
+        seeds[i] = (unsigned)time(NULL) + 500 + i;
+        pids[i] = run_aside(live_aside, &seeds[i]);
+    }
+
+    for (int i = 0; i < 3; i++)
+        wait_for(pids[i]);
+
+    ck_assert_int_gt(ask_number("SELECT COUNT(*) AS n FROM posts"), 0);
+    ck_totals();
+}
+END_TEST
+
+/* What is written into a user's own posts while the user is being deleted. */
+static void write_until_gone(void *token)
+{
+    struct answer answer;
+    do
+        answer = post(token, "/posts", "{\"title\":\"T\",\"content\":\"C\",\"published\":true}");
+    while (answer.status == 201);
+    ck_problem(answer, 401, "User not found or inactive", "user_inactive");
+}
+
+START_TEST(no_total_is_left_of_a_user_who_wrote_to_the_end)
+{
+    for (int i = 0; i < 5; i++) {
+        const char *email = say("ada%d@example.org", i);
+        const char *id = make_user(email, ROLE_USER);
+        char *token = arena_strdup(the_arena, log_in(email));
+        pid_t pids[] = {run_aside(write_until_gone, token), run_aside(write_until_gone, token)};
+        while (ask_number("SELECT COUNT(*) AS n FROM posts") < 5)
+            ;
+
+        ck_status(drop(admin, "/users/%s", id), 204);
+
+        wait_for(pids[0]);
+        wait_for(pids[1]);
+        ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM posts"), 0);
+        ck_totals();
+    }
+}
+END_TEST
+
+static struct problem *count_anew(void *context)
+{
+    (void)context;
+    return post_recount(the_app->db, the_arena);
+}
+
+START_TEST(imported_posts_are_counted_anew)
+{
+    write_post(admin, "T", "C", true);
+    run_sql("INSERT INTO posts (id, author_id, title, content, published) "
+            "SELECT UUID(), id, 'imported', 'x', seq % 3 = 0 FROM users JOIN seq_1_to_9");
+    run_sql("UPDATE post_totals SET n = 1000 WHERE slot = 3");
+    run_sql("INSERT INTO post_counts VALUES ('" NOBODY_ID "', 1, 5)");
+
+    must(db_transaction(the_app->db, the_arena, count_anew, NULL, NULL));
+
+    ck_totals();
+    ck_assert_int_eq(answer_integer(get(NULL, "/posts"), "pagination.total"), 4);
+    ck_assert_int_eq(answer_integer(get(admin, "/posts?published=false"), "pagination.total"), 6);
+}
+END_TEST
+
+START_TEST(a_recount_of_nothing_is_nothing)
+{
+    run_sql("UPDATE post_totals SET n = 7");
+
+    must(db_transaction(the_app->db, the_arena, count_anew, NULL, NULL));
+
+    ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM post_totals"), 0);
+}
+END_TEST
+
+/* ---- finding ---- */
+
+START_TEST(what_is_not_there_is_not_found)
+{
+    struct post row;
+    bool there = true;
+    const struct problem *found = post_find(the_app->db, the_arena, parsed(NOBODY_ID), &row);
+    const struct problem *locked = post_lock(the_app->db, the_arena, parsed(NOBODY_ID), &row);
+
+    must(post_is_there(the_app->db, the_arena, parsed(NOBODY_ID), &there));
+
+    ck_assert_ptr_eq(found->type, &problem_post_not_found);
+    ck_assert_ptr_eq(locked->type, &problem_post_not_found);
+    ck_assert(!there);
+}
+END_TEST
+
+START_TEST(what_is_there_is_found)
+{
+    struct post row = {0};
+    bool there;
+    struct uuid id = parsed(write_post(admin, "Title", "Text", true));
+
+    must(post_find(the_app->db, the_arena, id, &row));
+    must(post_is_there(the_app->db, the_arena, id, &there));
+
+    ck_assert(there);
+    ck_assert_str_eq(row.title.data, "Title");
+    ck_assert_str_eq(row.content.data, "Text");
+    ck_assert(row.published);
+    ck_assert_int_eq(row.created_at.us, the_time.us);
+}
+END_TEST
+
+START_TEST(a_post_of_nobody_is_told_apart)
+{
+    const struct post orphan = {.id = uuid_make(the_time),
+                                .title = TEXT("T"),
+                                .content = TEXT("C"),
+                                .author_id = parsed(NOBODY_ID),
+                                .created_at = the_time,
+                                .updated_at = the_time};
+
+    ck_assert(db_is_violation(post_insert(the_app->db, the_arena, &orphan), "fk_posts_author"));
+
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM post_counts"), 0);
+}
+END_TEST
+
+/* ---- search at size ---- */
+
+static void import_posts(const char *content, const char *numbers)
+{
+    run_sql(say("INSERT INTO posts (id, author_id, title, content, published, created_at) "
+                "SELECT UUID(), id, CONCAT('number', seq), '%s', 1, "
+                "'2020-01-01' + INTERVAL seq SECOND FROM users JOIN %s",
+                content, numbers));
+    must(db_transaction(the_app->db, the_arena, count_anew, NULL, NULL));
+}
+
+static void ck_total(struct answer answer, int64_t total, int64_t pages, bool capped)
+{
+    ck_status(answer, 200);
+    ck_assert_int_eq(answer_integer(answer, "pagination.total"), total);
+    ck_assert_int_eq(answer_integer(answer, "pagination.pages"), pages);
+    ck_assert_int_eq(answer_has(answer, "pagination.total_capped"), capped);
+}
+
+START_TEST(a_search_counts_to_10000_and_a_list_to_the_end)
+{
+    import_posts("a common text", "seq_1_to_10000");
+    ck_total(get(NULL, "/posts?q=common&limit=100"), 10000, 100, false);
+
+    import_posts("another common text", "seq_10001_to_10050");
+
+    struct answer capped = get(NULL, "/posts?q=COMMON&limit=100");
+    ck_total(capped, 10000, 100, true);
+    ck_assert(answer_boolean(capped, "pagination.total_capped"));
+    ck_assert_str_eq(answer_text(capped, "data.0.title"), "number10050");
+    ck_assert_uint_eq(answer_count(get(NULL, "/posts?q=common&limit=100&page=100")), 100);
+    ck_total(get(NULL, "/posts?q=common+another"), 50, 3, false);
+    ck_total(get(NULL, "/posts?q=number4711"), 1, 1, false);
+    ck_total(get(NULL, "/posts?limit=100"), 10050, 101, false);
+    ck_assert_uint_eq(answer_count(get(NULL, "/posts?limit=100&page=101")), 50);
+}
+END_TEST
+
+START_TEST(a_search_does_not_end_before_its_total)
+{
+    import_posts("a common text", "seq_1_to_10050");
+
+    /* What is counted no more can still be read. */
+    ck_assert_uint_eq(answer_count(get(NULL, "/posts?q=common&limit=100&page=101")), 50);
+}
+END_TEST
+
+/* ---- versions ---- */
+
+START_TEST(a_version_rises_with_each_change_and_only_then)
+{
+    struct post row = {0};
+    const char *id = write_post(admin, "Title", "Text", true), *path = say("/posts/%s", id);
+
+    must(post_find(the_app->db, the_arena, parsed(id), &row));
+    ck_assert_int_eq(row.version, 1);
+    ck_status(patch(admin, path, "{}"), 200);
+    ck_status(patch(admin, path, "{\"title\":\"Other\"}"), 200);
+    ck_status(patch(admin, path, "{\"published\":false}"), 200);
+
+    must(post_lock(the_app->db, the_arena, parsed(id), &row));
+    ck_assert_int_eq(row.version, 3);
+}
+END_TEST
+
+static TCase *totals(void)
+{
+    TCase *tc = tcase_create("totals");
+    tcase_add_test(tc, totals_are_exact_after_anything);
+    tcase_add_test(tc, totals_are_exact_after_anything_in_parallel);
+    tcase_add_test(tc, no_total_is_left_of_a_user_who_wrote_to_the_end);
+    tcase_add_test(tc, imported_posts_are_counted_anew);
+    tcase_add_test(tc, a_recount_of_nothing_is_nothing);
+    return tc;
+}
+
+static TCase *finding(void)
+{
+    TCase *tc = tcase_create("finding");
+    tcase_add_test(tc, what_is_not_there_is_not_found);
+    tcase_add_test(tc, what_is_there_is_found);
+    tcase_add_test(tc, a_post_of_nobody_is_told_apart);
+    tcase_add_test(tc, a_search_counts_to_10000_and_a_list_to_the_end);
+    tcase_add_test(tc, a_search_does_not_end_before_its_total);
+    tcase_add_test(tc, a_version_rises_with_each_change_and_only_then);
+    return tc;
+}
+
+static void add(Suite *suite, TCase *tc)
+{
+    tcase_add_checked_fixture(tc, set_up, loopback_close);
+    tcase_set_timeout(tc, 180);
+    suite_add_tcase(suite, tc);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("post_model");
+    add(suite, totals());
+    add(suite, finding());
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

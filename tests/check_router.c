@@ -1,0 +1,1058 @@
+#include "common/router.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/json.h"
+#include "common/jwt.h"
+#include "common/problem.h"
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+#define ID "01890a5d-ac96-774b-bcce-b302099a8057"
+#define ID_UPPER "01890A5D-AC96-774B-BCCE-B302099A8057"
+
+/* ---- a small program: its shared state, its records, its routes ---- */
+
+struct app {
+    const struct route *ran; /* whose handler was called */
+    unsigned calls;
+    bool prepared_first;
+    bool offers; /* the paths that depend on it */
+    unsigned afters;
+};
+
+struct asked {
+    int64_t limit;
+};
+
+struct input {
+    struct text title;
+};
+
+static const struct field asked_fields[] = {
+    FIELD(struct asked, limit, .min = 1, .max = 9, .preset = "5")};
+static const struct record asked_record = RECORD("Asked", struct asked, asked_fields, 0);
+
+static const struct field input_fields[] = {
+    FIELD(struct input, title, .use = FIELD_REQUIRED | FIELD_CHANGE, .min = 2)};
+static const struct record input_record = RECORD("Input", struct input, input_fields, 0);
+
+static const struct problem_type lacking = {400, "Missing credentials", "missing_fields", "None."};
+static const struct problem_type busy = {409, "Busy", "busy", "It is busy."};
+
+static struct problem *handle(struct app *app, struct request *rq, struct response *rs)
+{
+    app->ran = rq->route;
+    app->calls++;
+    json_object(&rs->body);
+    json_member(&rs->body, "path", rq->route->path);
+    json_object_end(&rs->body);
+    return NULL;
+}
+
+static struct problem *handle_created(struct app *app, struct request *rq, struct response *rs)
+{
+    rs->status = 202; /* the handler's own word counts */
+    return handle(app, rq, rs);
+}
+
+static struct problem *handle_failing(struct app *app, struct request *rq, struct response *rs)
+{
+    (void)handle(app, rq, rs);
+    response_header(rs, "X-Half", "done");
+    return problem(rq->arena, &busy, NULL);
+}
+
+static struct problem *handle_broken(struct app *app, struct request *rq, struct response *rs)
+{
+    (void)app, (void)rs;
+    return problem_because(rq->arena, &problem_internal, "secret inner workings");
+}
+
+static struct problem *handle_endless(struct app *app, struct request *rq, struct response *rs)
+{
+    (void)app;
+    static const char chunk[65536];
+    for (int i = 0; i < 2000; i++)
+        buf_add(&rs->body, chunk, sizeof chunk);
+    ck_assert(rs->body.full);
+    (void)rq;
+    return NULL;
+}
+
+static void count_after(void *context, struct request *request)
+{
+    (void)request;
+    ((struct app *)context)->afters++;
+}
+
+static struct problem *handle_and_go_on(struct app *app, struct request *rq, struct response *rs)
+{
+    rs->after = count_after;
+    return handle(app, rq, rs);
+}
+
+/* What it wrote to the database shall stand, and the caller is refused all the same. */
+static struct problem *handle_refusing(struct app *app, struct request *rq, struct response *rs)
+{
+    rs->refusal = problem(rq->arena, &busy, NULL);
+    return handle_and_go_on(app, rq, rs);
+}
+
+static struct problem *handle_known(struct app *app, struct request *rq, struct response *rs)
+{
+    return response_is_known(rs, rq, 4) ? NULL : handle(app, rq, rs);
+}
+
+static bool is_offered(const struct app *app)
+{
+    return app->offers;
+}
+
+static struct problem *prepare(struct app *app, struct request *rq)
+{
+    app->prepared_first = app->calls == 0;
+    rq->prepared = app;
+    return NULL;
+}
+
+static struct problem *prepare_failing(struct app *app, struct request *rq)
+{
+    (void)app;
+    return problem(rq->arena, &busy, NULL);
+}
+
+static const struct route main_routes[] = {
+    {METHOD_GET, "/", handle, .auth = AUTH_ANYONE, .status = 200},
+    {METHOD_GET, "/things", handle, .auth = AUTH_ANYONE, .query = &asked_record, .status = 200},
+    {METHOD_POST, "/things", handle, .auth = AUTH_ADMIN, .query = &asked_record,
+     .body = &input_record, .mode = RECORD_CREATE, .status = 201},
+    {METHOD_GET, "/things/{id}", handle, .auth = AUTH_ANYONE, .status = 200},
+    {METHOD_PATCH, "/things/{id}", handle, .body = &input_record, .mode = RECORD_CHANGE,
+     .status = 200},
+    {METHOD_DELETE, "/things/{id}", handle, .status = 204},
+    {METHOD_GET, "/things/{id}/parts/{id}", handle, .auth = AUTH_ANYONE, .status = 200},
+    {METHOD_GET, "/closed", handle, .status = 200}, /* no word of who may call */
+};
+
+static const struct route other_routes[] = {
+    {METHOD_POST, "/auth/login", handle, .auth = AUTH_IGNORED, .body = &input_record,
+     .missing = &lacking, .status = 200},
+    {METHOD_POST, "/created", handle_created, .auth = AUTH_ANYONE, .status = 201},
+    {METHOD_GET, "/failing", handle_failing, .auth = AUTH_ANYONE, .status = 200},
+    {METHOD_GET, "/broken", handle_broken, .auth = AUTH_ANYONE, .status = 200},
+    {METHOD_GET, "/endless", handle_endless, .auth = AUTH_ANYONE, .status = 200},
+    {METHOD_GET, "/prepared", handle, .auth = AUTH_ANYONE, .prepare = prepare, .status = 200},
+    {METHOD_GET, "/unprepared", handle, .auth = AUTH_ANYONE, .prepare = prepare_failing,
+     .status = 200},
+    {METHOD_PUT, "/things", handle, .auth = AUTH_ANYONE, .status = 200}, /* a path of the other's */
+    {METHOD_POST, "/optional", handle, .auth = AUTH_ANYONE, .body = &input_record,
+     .body_optional = true, .status = 204},
+    {METHOD_GET, "/refusing", handle_refusing, .auth = AUTH_ANYONE, .status = 200},
+    {METHOD_GET, "/going-on", handle_and_go_on, .auth = AUTH_ANYONE, .status = 200},
+    {METHOD_GET, "/known", handle_known, .auth = AUTH_ANYONE, .versioned = true, .status = 200},
+    {METHOD_POST, "/offered", handle, .auth = AUTH_ANYONE, .status = 202, .offered = is_offered},
+    {METHOD_GET, "/half-offered", handle, .auth = AUTH_ANYONE, .status = 200},
+    {METHOD_POST, "/half-offered", handle, .auth = AUTH_ANYONE, .status = 201,
+     .offered = is_offered},
+    {METHOD_POST, "/keyed", handle, .auth = AUTH_ANYONE, .body = &input_record, .idempotent = true,
+     .status = 201},
+};
+
+static const struct resource main_resource = RESOURCE("main", main_routes);
+static const struct resource other_resource = RESOURCE("other", other_routes);
+static const struct resource *const resources[] = {&main_resource, &other_resource, NULL};
+
+static struct problem *authenticate(struct app *app, struct request *rq, const char *token)
+{
+    (void)app;
+    if (strcmp(token, "user") != 0 && strcmp(token, "admin") != 0)
+        return problem_because(rq->arena, &problem_invalid_token, "unknown token");
+    rq->caller.known = true;
+    rq->caller.admin = strcmp(token, "admin") == 0;
+    rq->caller.id.bytes[15] = 7;
+    return NULL;
+}
+
+/* ---- asking it ---- */
+
+struct call {
+    const char *method, *path, *query, *token, *type, *body;
+    size_t announced; /* 0: the body's own length */
+    bool too_large;
+    const char *param; /* one more variable */
+};
+
+static struct arena *a;
+static struct app app;
+static struct request rq;
+static struct response rs;
+static struct jwt_keys *keys;
+static struct router router = {.resources = resources,
+                               .app = &app,
+                               .authenticate = authenticate,
+                               .form = {.realm = "the realm", .types = "/docs#"},
+                               .no_store = "/auth",
+                               .quiet = true};
+
+static void set_up(void)
+{
+    a = arena_open((size_t)1024 * 1024);
+    ck_assert_ptr_null(jwt_open(a, "kQ3vT8mZr1Yx6Lw9Pc2Nd5Hb7Jg4Fs0A", NULL, "check", &keys));
+    router.keys = keys;
+    app = (struct app){0};
+    response_init(&rs);
+}
+
+static void tear_down(void)
+{
+    response_release(&rs);
+    jwt_close(keys);
+    arena_close(a);
+}
+
+static void prepare_request(const struct call *call)
+{
+    char **params = arena_array(a, 12, sizeof *params);
+    size_t n = 0;
+    params[n++] = arena_printf(a, "REQUEST_METHOD=%s", call->method);
+    params[n++] = arena_printf(a, "DOCUMENT_URI=/api%s", call->path);
+    params[n++] = arena_strdup(a, "HTTP_X_REQUEST_ID=request-1");
+    if (call->query)
+        params[n++] = arena_printf(a, "QUERY_STRING=%s", call->query);
+    if (call->token)
+        params[n++] = arena_printf(a, "HTTP_AUTHORIZATION=%s", call->token);
+    if (call->body)
+        params[n++] = arena_printf(a, "CONTENT_LENGTH=%zu",
+                                   call->announced ? call->announced : strlen(call->body));
+    if (call->type)
+        params[n++] = arena_printf(a, "CONTENT_TYPE=%s", call->type);
+    if (call->param)
+        params[n++] = arena_strdup(a, call->param);
+    request_from_params(&rq, a, params, "/api", (struct instant){1});
+    rq.body = text_of(call->body);
+    rq.too_large = call->too_large;
+}
+
+static void answer(const struct call *call)
+{
+    prepare_request(call);
+    router_handle(&router, &rq, &rs);
+}
+
+#define ask(...) answer(&(const struct call){__VA_ARGS__})
+
+static const char *body(void)
+{
+    return arena_copy(a, rs.body.data, rs.body.len);
+}
+
+static const char *headers(void)
+{
+    return arena_copy(a, rs.headers.data, rs.headers.len);
+}
+
+static void assert_status(int status)
+{
+    ck_assert_msg(rs.status == status, "%d instead of %d: %s", rs.status, status, body());
+}
+
+static void assert_code(const char *code)
+{
+    const char *member = arena_printf(a, "\"code\":\"%s\"", code);
+    ck_assert_msg(strstr(body(), member) != NULL, "no %s in: %s", code, body());
+}
+
+/* ---- matching ---- */
+
+static const struct {
+    const char *method, *path;
+    const struct route *route; /* NULL: not found */
+} matches[] = {
+    {"GET", "", &main_routes[0]},
+    {"GET", "/", &main_routes[0]},
+    {"GET", "/things", &main_routes[1]},
+    {"GET", "/things/", &main_routes[1]},
+    {"GET", "/things/" ID, &main_routes[3]},
+    {"GET", "/things/" ID_UPPER, &main_routes[3]},
+    {"GET", "/things/" ID "/", &main_routes[3]},
+    {"GET", "/things/" ID "/parts/" ID_UPPER, &main_routes[6]},
+    {"PUT", "/things", &other_routes[7]},
+    {"GET", "/thing", NULL},
+    {"GET", "/thingsx", NULL},
+    {"GET", "/Things", NULL},
+    {"GET", "//things", NULL},
+    {"GET", "/things//", NULL},
+    {"GET", "/things/1", NULL},
+    {"GET", "/things/{id}", NULL},
+    {"GET", "/things/" ID "x", NULL},
+    {"GET", "/things/01890a5dac96774bbcceb302099a8057", NULL},
+    {"GET", "/things/" ID "/parts", NULL},
+    {"GET", "/things/" ID "/parts/7", NULL},
+    {"GET", "/things/7/parts/" ID, NULL},
+    {"GET", "/things/" ID "/parts/" ID "/more", NULL},
+    {"GET", "x/things", NULL},
+    {"DELETE", "/nowhere", NULL},
+    {"OPTIONS", "/nowhere", NULL},
+    {"BREW", "/nowhere", NULL},
+};
+
+START_TEST(a_path_leads_to_its_route_and_no_other)
+{
+    ask(.method = matches[_i].method, .path = matches[_i].path);
+
+    if (matches[_i].route) {
+        assert_status(200);
+        ck_assert_ptr_eq(app.ran, matches[_i].route);
+    } else {
+        assert_status(404);
+        assert_code("not_found");
+        ck_assert_ptr_nonnull(strstr(body(), "\"message\":\"Resource does not exist\""));
+        ck_assert_ptr_null(app.ran);
+    }
+}
+END_TEST
+
+START_TEST(the_ids_of_the_path_are_read_in_order)
+{
+    struct uuid first, second;
+    ck_assert(uuid_parse(ID, 36, &first));
+    ck_assert(uuid_parse("00000000-0000-0000-0000-00000000000A", 36, &second));
+
+    ask(.method = "GET", .path = "/things/" ID "/parts/00000000-0000-0000-0000-00000000000A");
+
+    ck_assert(uuid_equal(&rq.path_ids[0], &first));
+    ck_assert(uuid_equal(&rq.path_ids[1], &second));
+}
+END_TEST
+
+static const struct {
+    const char *path, *allow;
+} allows[] = {
+    {"/", "GET, HEAD, OPTIONS"},
+    {"/things", "GET, HEAD, POST, PUT, OPTIONS"},
+    {"/things/" ID, "GET, HEAD, PATCH, DELETE, OPTIONS"},
+    {"/auth/login", "POST, OPTIONS"},
+};
+
+START_TEST(options_answers_204_with_the_methods_and_needs_no_token)
+{
+    ask(.method = "OPTIONS", .path = allows[_i].path);
+
+    assert_status(204);
+    ck_assert_ptr_nonnull(strstr(headers(), arena_printf(a, "Allow: %s\r\n", allows[_i].allow)));
+    ck_assert_uint_eq(rs.body.len, 0);
+    ck_assert_ptr_null(app.ran);
+}
+END_TEST
+
+START_TEST(an_unknown_method_on_a_known_path_is_405_with_the_methods)
+{
+    ask(.method = "BREW", .path = allows[_i].path);
+
+    assert_status(405);
+    assert_code("method_not_allowed");
+    ck_assert_ptr_nonnull(strstr(headers(), arena_printf(a, "Allow: %s\r\n", allows[_i].allow)));
+    ck_assert_ptr_null(app.ran);
+}
+END_TEST
+
+START_TEST(a_method_that_another_path_has_is_405)
+{
+    ask(.method = "DELETE", .path = "/things", .token = "Bearer admin");
+
+    assert_status(405);
+}
+END_TEST
+
+START_TEST(head_is_asked_as_get)
+{
+    ask(.method = "HEAD", .path = "/things");
+
+    assert_status(200);
+    ck_assert_ptr_eq(app.ran, &main_routes[1]);
+    ck_assert_int_eq(rq.method, METHOD_HEAD);
+
+    ask(.method = "HEAD", .path = "/auth/login");
+    assert_status(405);
+}
+END_TEST
+
+/* ---- who may call ---- */
+
+static const struct {
+    const char *method, *path, *token;
+    int status;
+    const char *code;
+} callers[] = {
+    {"GET", "/closed", NULL, 401, "no_token"},
+    {"GET", "/closed", "Bearer bad", 401, "invalid_token"},
+    {"GET", "/closed", "Bearer", 401, "invalid_token"},
+    {"GET", "/closed", "Basic dXNlcg==", 401, "no_token"},
+    {"GET", "/closed", "Bearer user", 200, NULL},
+    {"GET", "/closed", "Bearer admin", 200, NULL},
+    {"POST", "/things", NULL, 401, "no_token"},
+    {"POST", "/things", "Bearer bad", 401, "invalid_token"},
+    {"POST", "/things", "Bearer user", 403, "admin_required"},
+    {"POST", "/things", "Bearer admin", 201, NULL},
+    {"GET", "/things", NULL, 200, NULL},
+    {"GET", "/things", "Bearer user", 200, NULL},
+    {"GET", "/things", "Bearer bad", 401, "invalid_token"},
+    {"POST", "/auth/login", NULL, 200, NULL},
+    {"POST", "/auth/login", "Bearer bad", 200, NULL},
+};
+
+START_TEST(each_route_says_who_may_call)
+{
+    ask(.method = callers[_i].method, .path = callers[_i].path, .token = callers[_i].token,
+        .type = "application/json", .body = "{\"title\":\"abc\"}");
+
+    assert_status(callers[_i].status);
+    if (callers[_i].code)
+        assert_code(callers[_i].code);
+    ck_assert_int_eq(app.ran != NULL, callers[_i].code == NULL);
+}
+END_TEST
+
+START_TEST(the_caller_is_known_where_a_token_was_good)
+{
+    ask(.method = "GET", .path = "/things", .token = "Bearer admin");
+    ck_assert(rq.caller.known && rq.caller.admin);
+
+    ask(.method = "GET", .path = "/things");
+    ck_assert(!rq.caller.known && !rq.caller.admin);
+
+    ask(.method = "POST", .path = "/auth/login", .token = "Bearer admin",
+        .type = "application/json", .body = "{\"title\":\"abc\"}");
+    assert_status(200);
+    ck_assert(!rq.caller.known);
+}
+END_TEST
+
+START_TEST(who_is_not_known_gets_the_realm)
+{
+    ask(.method = "GET", .path = "/closed");
+    ck_assert_str_eq(headers(), "WWW-Authenticate: Bearer realm=\"the realm\"\r\n");
+
+    ask(.method = "GET", .path = "/closed", .token = "Bearer bad");
+    ck_assert_str_eq(headers(),
+                     "WWW-Authenticate: Bearer realm=\"the realm\", error=\"invalid_token\"\r\n");
+}
+END_TEST
+
+/* ---- the order of the checks ---- */
+
+#define JSON_BODY .type = "application/json", .body
+
+static const struct {
+    struct call call; /* each is wrong in everything that is checked later, too */
+    int status;
+    const char *code;
+} order[] = {
+    {{"POST", "/nothing", "limit=x", "Bearer bad", "text/plain", "{", 9, true, NULL},
+     404,
+     "not_found"},
+    {{"PATCH", "/things", "limit=x", "Bearer bad", "text/plain", "{", 9, true, NULL},
+     405,
+     "method_not_allowed"},
+    {{"POST", "/things", "limit=x", NULL, "text/plain", "{", 9, true, NULL}, 401, "no_token"},
+    {{"POST", "/things", "limit=x", "Bearer bad", "text/plain", "{", 9, true, NULL},
+     401,
+     "invalid_token"},
+    {{"POST", "/things", "limit=x", "Bearer user", "text/plain", "{", 9, true, NULL},
+     403,
+     "admin_required"},
+    {{"POST", "/things", "limit=x", "Bearer admin", "text/plain", "{", 9, true, NULL},
+     400,
+     "invalid"},
+    {{"POST", "/things", "limit=1", "Bearer admin", "text/plain", "{", 9, true, NULL},
+     415,
+     "not_json"},
+    {{"POST", "/things", "limit=1", "Bearer admin", NULL, "{", 9, true, NULL}, 415, "not_json"},
+    {{"POST", "/things", "limit=1", "Bearer admin", "application/json", "{", 9, true, NULL},
+     413,
+     "too_large"},
+    {{"POST", "/things", "limit=1", "Bearer admin", "application/json", "{", 9, false, NULL},
+     400,
+     "bad_json"},
+    {{"POST", "/things", "limit=1", "Bearer admin", "application/json", "{", 0, false, NULL},
+     400,
+     "bad_json"},
+    {{"POST", "/things", "limit=1", "Bearer admin", "application/json", "", 0, false, NULL},
+     400,
+     "bad_json"},
+    {{"POST", "/things", "limit=1", "Bearer admin", NULL, NULL, 0, false, NULL}, 400, "bad_json"},
+    {{"POST", "/things", "limit=1", "Bearer admin", "application/json", "[]", 0, false, NULL},
+     400,
+     "bad_json"},
+    {{"POST", "/things", "limit=1", "Bearer admin", "application/json", "{}", 0, false, NULL},
+     400,
+     "missing_fields"},
+    {{"POST", "/things", "limit=1", "Bearer admin", "application/json", "{\"title\":\"a\"}", 0,
+      false, NULL},
+     400,
+     "invalid"},
+    {{"POST", "/things", "limit=1", "Bearer admin", "application/json", "{\"title\":\"ab\"}", 0,
+      false, NULL},
+     201,
+     NULL},
+};
+
+START_TEST(checks_come_in_their_order)
+{
+    answer(&order[_i].call);
+
+    assert_status(order[_i].status);
+    if (order[_i].code)
+        assert_code(order[_i].code);
+    ck_assert_int_eq(app.ran != NULL, order[_i].code == NULL);
+}
+END_TEST
+
+START_TEST(a_body_that_ended_early_is_told_as_such)
+{
+    ask(.method = "POST", .path = "/auth/login", .type = "application/json", .body = "{}",
+        .announced = 3);
+
+    assert_status(400);
+    assert_code("bad_json");
+    ck_assert_ptr_nonnull(strstr(body(), "announced length"));
+}
+END_TEST
+
+/* ---- what the handler gets ---- */
+
+START_TEST(query_and_body_are_decoded_by_their_tables)
+{
+    ask(.method = "POST", .path = "/things", .query = "limit=3", .token = "Bearer admin",
+        .type = "application/merge-patch+json", .body = "{\"title\":\"abc\",\"other\":1}");
+
+    const struct asked *asked = rq.asked;
+    const struct input *in = rq.in;
+    assert_status(201);
+    ck_assert_int_eq(asked->limit, 3);
+    ck_assert_uint_eq(rq.asked_given, 1);
+    ck_assert_str_eq(in->title.data, "abc");
+    ck_assert_uint_eq(rq.in_given, 1);
+}
+END_TEST
+
+START_TEST(a_query_that_was_not_given_has_its_presets)
+{
+    ask(.method = "GET", .path = "/things");
+
+    ck_assert_int_eq(((const struct asked *)rq.asked)->limit, 5);
+    ck_assert_uint_eq(rq.asked_given, 0);
+}
+END_TEST
+
+START_TEST(a_change_needs_no_field)
+{
+    ask(.method = "PATCH", .path = "/things/" ID, .token = "Bearer user", JSON_BODY = "{}");
+
+    assert_status(200);
+    ck_assert_uint_eq(rq.in_given, 0);
+}
+END_TEST
+
+START_TEST(a_route_without_tables_reads_neither_query_nor_body)
+{
+    ask(.method = "DELETE", .path = "/things/" ID, .query = "limit=x", .token = "Bearer user",
+        .type = "text/plain", .body = "{", .announced = 9, .too_large = true);
+
+    assert_status(204);
+    ck_assert_ptr_null(rq.in);
+    ck_assert_ptr_null(rq.asked);
+}
+END_TEST
+
+START_TEST(a_route_may_have_its_own_word_for_missing_fields)
+{
+    ask(.method = "POST", .path = "/auth/login", JSON_BODY = "{}");
+
+    assert_status(400);
+    ck_assert_ptr_nonnull(strstr(body(), "\"error\":\"Missing credentials\""));
+    ck_assert_ptr_nonnull(strstr(body(), "\"missing_fields\":[\"title\"]"));
+}
+END_TEST
+
+START_TEST(slow_work_is_prepared_before_the_handler)
+{
+    ask(.method = "GET", .path = "/prepared");
+    assert_status(200);
+    ck_assert(app.prepared_first);
+    ck_assert_ptr_eq(rq.prepared, &app);
+
+    app = (struct app){0};
+    ask(.method = "GET", .path = "/unprepared");
+    assert_status(409);
+    ck_assert_ptr_null(app.ran);
+}
+END_TEST
+
+/* ---- a body that need not be there ---- */
+
+static const struct {
+    struct call call;
+    int status;
+    const char *code;
+} optional_bodies[] = {
+    {{.method = "POST", .path = "/optional"}, 204, NULL},
+    {{.method = "POST", .path = "/optional", .body = ""}, 204, NULL},
+    {{.method = "POST", .path = "/optional", .type = "text/plain", .body = ""}, 204, NULL},
+    {{.method = "POST", .path = "/optional", JSON_BODY = "{\"title\":\"abc\"}"}, 204, NULL},
+    {{.method = "POST", .path = "/optional", JSON_BODY = "{}"}, 400, "missing_fields"},
+    {{.method = "POST", .path = "/optional", JSON_BODY = "{"}, 400, "bad_json"},
+    {{.method = "POST", .path = "/optional", JSON_BODY = "{}", .announced = 5}, 400, "bad_json"},
+    {{.method = "POST", .path = "/optional", .body = "{}"}, 415, "not_json"},
+    {{.method = "POST", .path = "/optional", JSON_BODY = "{}", .too_large = true},
+     413,
+     "too_large"},
+};
+
+START_TEST(an_optional_body_may_be_absent_but_not_bad)
+{
+    answer(&optional_bodies[_i].call);
+
+    assert_status(optional_bodies[_i].status);
+    if (optional_bodies[_i].code)
+        assert_code(optional_bodies[_i].code);
+    ck_assert_int_eq(app.ran != NULL, optional_bodies[_i].code == NULL);
+}
+END_TEST
+
+START_TEST(without_its_optional_body_a_handler_gets_an_empty_one)
+{
+    ask(.method = "POST", .path = "/optional");
+
+    ck_assert_ptr_nonnull(rq.in);
+    ck_assert_ptr_null(((const struct input *)rq.in)->title.data);
+    ck_assert_uint_eq(rq.in_given, 0);
+}
+END_TEST
+
+/* ---- routes that settings switch off ---- */
+
+static const char *const offered_methods[] = {"POST", "GET", "OPTIONS", "HEAD"};
+
+START_TEST(what_is_not_offered_is_an_unknown_path_for_any_method)
+{
+    ask(.method = offered_methods[_i], .path = "/offered");
+
+    assert_status(404);
+    assert_code("not_found");
+    ck_assert_ptr_null(app.ran);
+    ck_assert_ptr_null(strstr(headers(), "Allow"));
+}
+END_TEST
+
+START_TEST(what_is_offered_is_there)
+{
+    static const int statuses[] = {202, 405, 204, 405};
+    app.offers = true;
+
+    ask(.method = offered_methods[_i], .path = "/offered");
+
+    assert_status(statuses[_i]);
+}
+END_TEST
+
+START_TEST(allow_lists_only_what_is_offered)
+{
+    ask(.method = "OPTIONS", .path = "/half-offered");
+    ck_assert_str_eq(headers(), "Allow: GET, HEAD, OPTIONS\r\n");
+
+    ask(.method = "POST", .path = "/half-offered");
+    assert_status(405);
+
+    app.offers = true;
+    ask(.method = "OPTIONS", .path = "/half-offered");
+    ck_assert_str_eq(headers(), "Allow: GET, HEAD, POST, OPTIONS\r\n");
+}
+END_TEST
+
+/* ---- refusals, and what comes after ---- */
+
+START_TEST(a_refusal_is_answered_as_a_problem)
+{
+    ask(.method = "GET", .path = "/refusing");
+
+    ck_assert_ptr_nonnull(app.ran);
+    assert_status(409);
+    assert_code("busy");
+    ck_assert_ptr_null(strstr(body(), "\"path\""));
+    ck_assert_ptr_null(rs.refusal);
+}
+END_TEST
+
+START_TEST(what_comes_after_is_left_to_whoever_sends_the_answer)
+{
+    ask(.method = "GET", .path = "/going-on");
+
+    assert_status(200);
+    ck_assert(rs.after == count_after);
+    ck_assert_uint_eq(app.afters, 0);
+}
+END_TEST
+
+START_TEST(nothing_comes_after_another_request)
+{
+    ask(.method = "GET", .path = "/going-on");
+    ask(.method = "GET", .path = "/things");
+    ck_assert(rs.after == NULL);
+
+    ask(.method = "GET", .path = "/refusing");
+    ck_assert(rs.after == NULL);
+}
+END_TEST
+
+/* ---- what a client knows already ---- */
+
+START_TEST(what_is_known_is_304_without_content)
+{
+    ask(.method = "GET", .path = "/known", .param = "HTTP_IF_NONE_MATCH=\"4\"");
+
+    assert_status(304);
+    ck_assert_uint_eq(rs.body.len, 0);
+    ck_assert_str_eq(headers(), "ETag: \"4\"\r\n");
+
+    ask(.method = "GET", .path = "/known", .param = "HTTP_IF_NONE_MATCH=\"3\"");
+    assert_status(200);
+    ck_assert_str_eq(headers(), "ETag: \"4\"\r\n");
+}
+END_TEST
+
+/* ---- keys of idempotency: their form; the rest wants a database ---- */
+
+#define SEVEN "1234567"
+#define SIXTY_FOUR "0123456789abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ!~"
+
+static const char *const bad_keys[] = {
+    "",
+    SEVEN,
+    "1234 5678",
+    "12345678\t",
+    "\x7F" SEVEN "8",
+    "12345678\xC3\xA9",
+    SIXTY_FOUR SIXTY_FOUR "x",
+    "12345678 ",
+};
+
+START_TEST(a_key_of_another_form_is_refused)
+{
+    ask(.method = "POST", .path = "/keyed", JSON_BODY = "{\"title\":\"abc\"}",
+        .param = arena_printf(a, "HTTP_IDEMPOTENCY_KEY=%s", bad_keys[_i]));
+
+    assert_status(400);
+    assert_code("invalid");
+    ck_assert_ptr_nonnull(strstr(body(), "\"field\":\"Idempotency-Key\",\"code\":\"format\""));
+    ck_assert_ptr_null(app.ran);
+}
+END_TEST
+
+START_TEST(where_no_key_is_taken_none_is_looked_at)
+{
+    ask(.method = "GET", .path = "/things", .param = "HTTP_IDEMPOTENCY_KEY=x");
+    assert_status(200);
+
+    ask(.method = "POST", .path = "/auth/login", JSON_BODY = "{\"title\":\"abc\"}",
+        .param = "HTTP_IDEMPOTENCY_KEY=x");
+    assert_status(200);
+
+    ask(.method = "POST", .path = "/keyed", JSON_BODY = "{\"title\":\"abc\"}");
+    assert_status(201);
+}
+END_TEST
+
+START_TEST(a_body_is_checked_before_the_key)
+{
+    ask(.method = "POST", .path = "/keyed", JSON_BODY = "{}", .param = "HTTP_IDEMPOTENCY_KEY=x");
+
+    assert_code("missing_fields");
+}
+END_TEST
+
+/* ---- the answer ---- */
+
+START_TEST(success_has_the_status_of_the_route_unless_the_handler_says_otherwise)
+{
+    ask(.method = "GET", .path = "/things");
+    assert_status(200);
+    ck_assert_str_eq(body(), "{\"path\":\"/things\"}");
+
+    ask(.method = "POST", .path = "/created");
+    assert_status(202);
+}
+END_TEST
+
+START_TEST(a_failure_of_the_handler_replaces_what_it_wrote)
+{
+    ask(.method = "GET", .path = "/failing");
+
+    assert_status(409);
+    assert_code("busy");
+    ck_assert_ptr_null(strstr(body(), "\"path\""));
+    ck_assert_ptr_null(strstr(headers(), "X-Half"));
+}
+END_TEST
+
+START_TEST(an_answer_larger_than_its_buffer_is_an_error_not_half_an_answer)
+{
+    ask(.method = "GET", .path = "/endless");
+
+    assert_status(500);
+    assert_code("internal");
+}
+END_TEST
+
+START_TEST(a_failure_is_told_in_the_form_that_is_asked_for)
+{
+    ask(.method = "PUT", .path = "/failing", .param = "HTTP_ACCEPT=application/problem+json");
+
+    assert_status(405);
+    ck_assert_str_eq(rs.media_type, "application/problem+json");
+    ck_assert_ptr_nonnull(strstr(body(), "\"type\":\"/docs#method_not_allowed\""));
+    ck_assert_str_eq(headers(), "Allow: GET, HEAD, OPTIONS\r\n");
+}
+END_TEST
+
+START_TEST(an_answer_of_the_time_before_does_not_shine_through)
+{
+    ask(.method = "GET", .path = "/closed");
+    ask(.method = "GET", .path = "/things");
+
+    assert_status(200);
+    ck_assert_str_eq(headers(), "");
+    ck_assert_str_eq(body(), "{\"path\":\"/things\"}");
+}
+END_TEST
+
+static const struct {
+    const char *method, *path, *token, *cache_control;
+} caches[] = {
+    {"GET", "/things", NULL, NULL},
+    {"GET", "/things", "Bearer user", "private, no-cache"},
+    {"GET", "/failing", "Bearer user", "private, no-cache"},
+    {"GET", "/closed", "Bearer bad", NULL},
+    {"POST", "/auth/login", NULL, "no-store"},
+    {"GET", "/auth/login", NULL, "no-store"},   /* 405 */
+    {"GET", "/auth/nothing", NULL, "no-store"}, /* 404 */
+    {"OPTIONS", "/auth/login", NULL, "no-store"},
+};
+
+START_TEST(answers_say_how_they_may_be_cached)
+{
+    ask(.method = caches[_i].method, .path = caches[_i].path, .token = caches[_i].token);
+
+    const char *expected = caches[_i].cache_control;
+    if (expected)
+        ck_assert_ptr_nonnull(
+            strstr(headers(), arena_printf(a, "Cache-Control: %s\r\n", expected)));
+    else
+        ck_assert_ptr_null(strstr(headers(), "Cache-Control"));
+}
+END_TEST
+
+/* ---- the log ---- */
+
+/* What one request writes to stderr. */
+static const char *logged(const struct call *call)
+{
+    char *text = arena_alloc(a, 20000);
+    int captured[2];
+    size_t len = 0;
+    ssize_t got;
+    ck_assert_int_eq(pipe(captured), 0);
+    int before = dup(STDERR_FILENO);
+    (void)dup2(captured[1], STDERR_FILENO);
+    (void)close(captured[1]);
+    answer(call);
+    (void)dup2(before, STDERR_FILENO);
+    (void)close(before);
+    while ((got = read(captured[0], text + len, 19999 - len)) > 0)
+        len += (size_t)got;
+    (void)close(captured[0]);
+    return text;
+}
+
+static const char *member(const struct json *line, const char *key)
+{
+    const struct json *node = json_get(line, key);
+    return node ? json_as_text(node).data : NULL;
+}
+
+START_TEST(every_request_has_one_line_in_the_log)
+{
+    router.quiet = false;
+
+    const char *text = logged(&(struct call){
+        .method = "GET", .path = "/things/" ID, .token = "Bearer user", .query = "secret=1"});
+
+    const struct json *line;
+    int64_t status, bytes, duration;
+    ck_assert_ptr_eq(strchr(text, '\n'), text + strlen(text) - 1);
+    ck_assert_ptr_null(json_parse(a, text, strlen(text), &line));
+    ck_assert_str_eq(member(line, "event"), "request");
+    ck_assert_str_eq(member(line, "request_id"), "request-1");
+    ck_assert_str_eq(member(line, "method"), "GET");
+    ck_assert_str_eq(member(line, "route"), "/things/{id}");
+    ck_assert_str_eq(member(line, "user"), "00000000-0000-0000-0000-000000000007");
+    ck_assert(json_as_integer(json_get(line, "status"), &status));
+    ck_assert(json_as_integer(json_get(line, "bytes"), &bytes));
+    ck_assert(json_as_integer(json_get(line, "duration_us"), &duration));
+    ck_assert_int_eq(status, 200);
+    ck_assert_int_eq(bytes, (int64_t)rs.body.len);
+    ck_assert_int_ge(duration, 0);
+    ck_assert_int_lt(duration, 60 * 1000000);
+    ck_assert_ptr_null(strstr(text, "secret"));
+}
+END_TEST
+
+START_TEST(an_unknown_path_is_not_copied_into_the_log)
+{
+    router.quiet = false;
+
+    const char *text = logged(&(struct call){.method = "GET", .path = "/strange"});
+
+    ck_assert_ptr_nonnull(strstr(text, "\"status\":404"));
+    ck_assert_ptr_null(strstr(text, "strange"));
+    ck_assert_ptr_null(strstr(text, "\"user\""));
+}
+END_TEST
+
+START_TEST(a_cause_goes_to_the_log_and_not_to_the_caller)
+{
+    const char *text = logged(&(struct call){.method = "GET", .path = "/broken"});
+
+    const struct json *line;
+    ck_assert_ptr_null(json_parse(a, text, strlen(text), &line));
+    ck_assert_str_eq(member(line, "level"), "error");
+    ck_assert_str_eq(member(line, "event"), "problem");
+    ck_assert_str_eq(member(line, "request_id"), "request-1");
+    ck_assert_str_eq(member(line, "code"), "internal");
+    ck_assert_str_eq(member(line, "cause"), "secret inner workings");
+    assert_status(500);
+    ck_assert_ptr_null(strstr(body(), "secret"));
+}
+END_TEST
+
+START_TEST(a_quiet_router_logs_causes_only)
+{
+    ck_assert_str_eq(logged(&(struct call){.method = "GET", .path = "/things"}), "");
+    ck_assert_str_eq(logged(&(struct call){.method = "GET", .path = "/nothing"}), "");
+    ck_assert_ptr_nonnull(
+        strstr(logged(&(struct call){.method = "GET", .path = "/closed", .token = "Bearer bad"}),
+               "\"level\":\"info\",\"event\":\"problem\""));
+}
+END_TEST
+
+/* ---- walking the tables ---- */
+
+static void collect(void *context, const struct resource *resource, const struct route *route)
+{
+    const char **list = context;
+    *list = arena_printf(a, "%s %s:%s", *list, resource->name, route->path);
+}
+
+START_TEST(all_routes_are_walked_in_the_order_of_the_tables)
+{
+    const char *list = "";
+
+    router_each(resources, collect, &list);
+
+    ck_assert_str_eq(list, " main:/ main:/things main:/things main:/things/{id} main:/things/{id}"
+                           " main:/things/{id} main:/things/{id}/parts/{id} main:/closed"
+                           " other:/auth/login other:/created other:/failing other:/broken"
+                           " other:/endless other:/prepared other:/unprepared other:/things"
+                           " other:/optional other:/refusing other:/going-on other:/known"
+                           " other:/offered other:/half-offered other:/half-offered"
+                           " other:/keyed");
+}
+END_TEST
+
+START_TEST(rows_that_may_run_twice_say_that_nothing_stands)
+{
+    bool stands = true;
+
+    ck_assert_ptr_null(router_run_again(&app, &rq, &stands));
+
+    ck_assert(!stands);
+}
+END_TEST
+
+static TCase *before_the_handler(void)
+{
+    TCase *t = tcase_create("before the handler");
+    tcase_add_loop_test(t, a_path_leads_to_its_route_and_no_other, 0, COUNT(matches));
+    tcase_add_test(t, the_ids_of_the_path_are_read_in_order);
+    tcase_add_loop_test(t, options_answers_204_with_the_methods_and_needs_no_token, 0,
+                        COUNT(allows));
+    tcase_add_loop_test(t, an_unknown_method_on_a_known_path_is_405_with_the_methods, 0,
+                        COUNT(allows));
+    tcase_add_test(t, a_method_that_another_path_has_is_405);
+    tcase_add_test(t, head_is_asked_as_get);
+    tcase_add_loop_test(t, each_route_says_who_may_call, 0, COUNT(callers));
+    tcase_add_test(t, the_caller_is_known_where_a_token_was_good);
+    tcase_add_test(t, who_is_not_known_gets_the_realm);
+    tcase_add_loop_test(t, checks_come_in_their_order, 0, COUNT(order));
+    tcase_add_test(t, a_body_that_ended_early_is_told_as_such);
+    tcase_add_test(t, query_and_body_are_decoded_by_their_tables);
+    tcase_add_test(t, a_query_that_was_not_given_has_its_presets);
+    tcase_add_test(t, a_change_needs_no_field);
+    tcase_add_test(t, a_route_without_tables_reads_neither_query_nor_body);
+    tcase_add_test(t, a_route_may_have_its_own_word_for_missing_fields);
+    tcase_add_loop_test(t, an_optional_body_may_be_absent_but_not_bad, 0, COUNT(optional_bodies));
+    tcase_add_test(t, without_its_optional_body_a_handler_gets_an_empty_one);
+    tcase_add_loop_test(t, what_is_not_offered_is_an_unknown_path_for_any_method, 0,
+                        COUNT(offered_methods));
+    tcase_add_loop_test(t, what_is_offered_is_there, 0, COUNT(offered_methods));
+    tcase_add_test(t, allow_lists_only_what_is_offered);
+    tcase_add_loop_test(t, a_key_of_another_form_is_refused, 0, COUNT(bad_keys));
+    tcase_add_test(t, where_no_key_is_taken_none_is_looked_at);
+    tcase_add_test(t, a_body_is_checked_before_the_key);
+    tcase_add_test(t, slow_work_is_prepared_before_the_handler);
+    return t;
+}
+
+static TCase *behind_the_handler(void)
+{
+    TCase *t = tcase_create("behind the handler");
+    tcase_add_test(t, success_has_the_status_of_the_route_unless_the_handler_says_otherwise);
+    tcase_add_test(t, a_failure_of_the_handler_replaces_what_it_wrote);
+    tcase_add_test(t, a_failure_is_told_in_the_form_that_is_asked_for);
+    tcase_add_test(t, a_refusal_is_answered_as_a_problem);
+    tcase_add_test(t, what_comes_after_is_left_to_whoever_sends_the_answer);
+    tcase_add_test(t, nothing_comes_after_another_request);
+    tcase_add_test(t, what_is_known_is_304_without_content);
+    tcase_add_test(t, an_answer_larger_than_its_buffer_is_an_error_not_half_an_answer);
+    tcase_add_test(t, an_answer_of_the_time_before_does_not_shine_through);
+    tcase_add_loop_test(t, answers_say_how_they_may_be_cached, 0, COUNT(caches));
+    tcase_add_test(t, every_request_has_one_line_in_the_log);
+    tcase_add_test(t, an_unknown_path_is_not_copied_into_the_log);
+    tcase_add_test(t, a_cause_goes_to_the_log_and_not_to_the_caller);
+    tcase_add_test(t, a_quiet_router_logs_causes_only);
+    tcase_add_test(t, all_routes_are_walked_in_the_order_of_the_tables);
+    tcase_add_test(t, rows_that_may_run_twice_say_that_nothing_stands);
+    return t;
+}
+
+static void add(Suite *suite, TCase *t)
+{
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    suite_add_tcase(suite, t);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("router");
+    add(suite, before_the_handler());
+    add(suite, behind_the_handler());
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,409 @@
+/* Users in the database: search at size, totals, locks. */
+#include "fcgi-app/user_model.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "loopback.h"
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+
+static const char *token;
+
+static void set_up(void)
+{
+    loopback_open();
+    make_user("reader@example.org", ROLE_USER);
+    token = log_in("reader@example.org");
+}
+
+static struct uuid parsed(const char *text)
+{
+    struct uuid id;
+    ck_assert(uuid_parse(text, strlen(text), &id));
+    return id;
+}
+
+/* ---- finding ---- */
+
+static const struct {
+    const char *email;
+    bool found;
+} addresses[] = {
+    {"Ada@example.org", true},
+    {"ada@EXAMPLE.ORG", true},
+    {"ada@example.org ", false},
+    {" ada@example.org", false},
+    {"\303\241da@example.org", false},
+    {"ad\304\261@example.org", false},
+    {"", false},
+    {"%", false},
+    {"' OR 1 = 1 -- ", false},
+};
+
+START_TEST(an_address_is_found_in_any_case_and_only_exactly)
+{
+    struct user user = {0};
+    bool found;
+    make_user("Ada@example.org", ROLE_USER);
+
+    must(user_find_by_email(the_app->db, the_arena, text_of(addresses[_i].email), &user, &found));
+
+    ck_assert_int_eq(found, addresses[_i].found);
+    if (found)
+        ck_assert_int_eq(strncmp(user.password_hash.data, "$argon2id$", 10), 0);
+}
+END_TEST
+
+START_TEST(a_long_address_is_not_looked_for)
+{
+    struct user user;
+    bool found = true;
+
+    must(user_find_by_email(the_app->db, the_arena, text_of(repeat("a", 100000)), &user, &found));
+
+    ck_assert(!found);
+}
+END_TEST
+
+START_TEST(a_hash_is_not_read_unless_asked_for)
+{
+    struct user user = {0};
+
+    must(user_find(the_app->db, the_arena, parsed(make_user("ada@example.org", ROLE_USER)), &user));
+
+    ck_assert_ptr_null(user.password_hash.data);
+    ck_assert_str_eq(user.email.data, "ada@example.org");
+}
+END_TEST
+
+START_TEST(who_is_there_is_there)
+{
+    bool there;
+    must(user_is_there(the_app->db, the_arena, parsed(NOBODY_ID), &there));
+    ck_assert(!there);
+
+    must(user_is_there(the_app->db, the_arena, parsed(make_user("ada@example.org", ROLE_USER)),
+                       &there));
+
+    ck_assert(there);
+}
+END_TEST
+
+START_TEST(a_hash_is_replaced_only_where_it_is_the_one_that_was_seen)
+{
+    struct user user = {0}, after = {0};
+    bool done = true;
+    struct uuid id = parsed(make_user("ada@example.org", ROLE_USER));
+    must(user_find_with_hash(the_app->db, the_arena, id, &user));
+
+    must(user_replace_hash(the_app->db, the_arena, id, TEXT("another"), TEXT("new"), &done));
+    ck_assert(!done);
+    must(user_replace_hash(the_app->db, the_arena, id, user.password_hash, TEXT("new"), &done));
+    ck_assert(done);
+
+    must(user_find_with_hash(the_app->db, the_arena, id, &after));
+    ck_assert_str_eq(after.password_hash.data, "new");
+    ck_assert_int_eq(after.version, user.version); /* nothing that is shown has changed */
+    ck_assert_int_eq(after.updated_at.us, user.updated_at.us);
+}
+END_TEST
+
+/* ---- rows from elsewhere ---- */
+
+static struct problem *index_some(void *done)
+{
+    return user_index_some(the_app->db, the_arena, done);
+}
+
+static void index_all(void)
+{
+    bool done = false;
+    while (!done)
+        must(db_transaction(the_app->db, the_arena, index_some, NULL, &done));
+}
+
+static struct problem *count_anew(void *context)
+{
+    (void)context;
+    return user_recount(the_app->db, the_arena);
+}
+
+static void recount(void)
+{
+    must(db_transaction(the_app->db, the_arena, count_anew, NULL, NULL));
+}
+
+/* ---- search at size ---- */
+
+/* Copies of the user "Common", as many as given, all older or newer than everybody else. */
+static void multiply(size_t copies, const char *created_at)
+{
+    make_user("c@common.test", ROLE_USER);
+    run_sql(say("UPDATE users SET first_name = 'Common', created_at = '%s', search_grams = NULL "
+                "WHERE email = 'c@common.test'",
+                created_at));
+    index_all();
+    run_sql(say("INSERT INTO users (id, email, password_hash, first_name, first_name_folded, "
+                "search_grams, created_at) SELECT UUID(), CONCAT('c', seq, '@common.test'), '', "
+                "first_name, first_name_folded, search_grams, '%s' + INTERVAL seq SECOND "
+                "FROM users JOIN seq_1_to_%zu WHERE email = 'c@common.test'",
+                created_at, copies - 1));
+    recount();
+}
+
+static struct answer search(const char *query)
+{
+    struct answer answer = get(token, "/users?%s", query);
+    ck_status(answer, 200);
+    return answer;
+}
+
+static void ck_total(struct answer answer, int64_t total, int64_t number_of_pages, bool capped)
+{
+    ck_assert_int_eq(answer_integer(answer, "pagination.total"), total);
+    ck_assert_int_eq(answer_integer(answer, "pagination.pages"), number_of_pages);
+    ck_assert_int_eq(answer_has(answer, "pagination.total_capped"), capped);
+    if (capped)
+        ck_assert(answer_boolean(answer, "pagination.total_capped"));
+}
+
+/* Newer than everybody, the copies fill the sample, and the list is walked; older, they do
+ * not, and the word index is asked. */
+static const char *const ages[] = {"2090-01-01", "2001-01-01"};
+
+START_TEST(a_search_counts_to_10000)
+{
+    multiply(10000, ages[_i]);
+    if (_i == 1)
+        run_sql("INSERT INTO users (id, email, password_hash, created_at) SELECT UUID(), "
+                "CONCAT('o', seq, '@other.test'), '', '2091-01-01' FROM seq_1_to_1000");
+    ck_total(search("q=COMMON&limit=100"), 10000, 100, false);
+
+    run_sql(
+        "INSERT INTO users (id, email, password_hash, first_name, first_name_folded, "
+        "search_grams, created_at) SELECT UUID(), 'last@x.test', '', first_name, "
+        "first_name_folded, search_grams, created_at FROM users WHERE email = 'c7@common.test'");
+
+    struct answer capped = search("q=common&limit=100");
+    ck_total(capped, 10000, 100, true);
+    ck_assert_uint_eq(answer_count(capped), 100);
+    ck_total(search("q=common&role=user&sort=-email"), 10000, 500, true);
+    ck_total(search("q=common&role=admin"), 0, 0, false);
+    ck_total(search("q=co"), 10000, 500, true); /* too short for the word index */
+    ck_assert_uint_eq(answer_count(search("q=common&page=101&limit=100")), 1);
+}
+END_TEST
+
+START_TEST(frequent_and_rare_words_are_counted_exactly)
+{
+    multiply(3000, "2090-01-01");
+
+    ck_total(search("q=common.test"), 3000, 150, false);
+    ck_total(search("q=C2999%40"), 0, 0, false); /* its grams are the copied ones: see below */
+    run_sql("UPDATE users SET search_grams = NULL WHERE first_name = 'Common'");
+    index_all();
+
+    ck_total(search("q=C2999%40"), 1, 1, false);
+    ck_total(search("q=2999"), 1, 1, false);
+    ck_total(search("q=c299"), 11, 1, false);
+    ck_total(search("q=ommo"), 3000, 150, false);
+    ck_assert_str_eq(answer_column(search("q=c299&sort=-email&limit=2"), "email"),
+                     "c299@common.test c2999@common.test");
+}
+END_TEST
+
+START_TEST(a_list_without_a_search_is_never_capped)
+{
+    multiply(10050, "2090-01-01");
+
+    ck_total(get(token, "/users?limit=100"), 10051, 101, false);
+    ck_total(get(token, "/users?role=user&limit=100&page=101"), 10051, 101, false);
+    ck_assert_uint_eq(answer_count(get(token, "/users?limit=100&page=101")), 51);
+}
+END_TEST
+
+/* ---- totals ---- */
+
+START_TEST(imported_rows_are_counted_and_found_after_a_reindex)
+{
+    run_sql("INSERT INTO users (id, email, password_hash, first_name, role) VALUES "
+            "(UUID(), 'One@import.test', '', '\303\204RGER', 'user'), "
+            "(UUID(), 'Two@import.test', '', NULL, 'admin')");
+    run_sql("UPDATE user_counts SET n = 99 WHERE slot = 5");
+
+    index_all();
+    recount();
+
+    ck_total(search(""), 3, 1, false);
+    ck_total(search("role=admin"), 1, 1, false);
+    ck_assert_str_eq(answer_column(search("q=%C3%A4rger"), "email"), "One@import.test");
+    ck_assert_str_eq(answer_column(search("q=TWO%40"), "email"), "Two@import.test");
+}
+END_TEST
+
+START_TEST(a_recount_leaves_nothing_of_a_role_that_nobody_has)
+{
+    run_sql("UPDATE user_counts SET n = 7");
+
+    recount();
+
+    ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM user_counts WHERE role = 'admin'"), 0);
+    ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM user_counts WHERE role = 'user'"), 1);
+}
+END_TEST
+
+/* ---- locks ---- */
+
+static void ck_other_admins(const char *id, bool expected)
+{
+    bool any = !expected;
+    must(user_lock_other_admins(the_app->db, the_arena, parsed(id), &any));
+    ck_assert_int_eq(any, expected);
+}
+
+START_TEST(other_admins_are_the_active_ones)
+{
+    const char *first = make_user("first@example.org", ROLE_ADMIN);
+    ck_other_admins(first, false);
+    ck_other_admins(NOBODY_ID, true);
+
+    const char *second = make_user("second@example.org", ROLE_ADMIN);
+    ck_other_admins(first, true);
+    run_sql("UPDATE users SET is_active = 0 WHERE email = 'second@example.org'");
+
+    ck_other_admins(first, false);
+    ck_other_admins(second, true);
+}
+END_TEST
+
+/* A transaction that holds a user, and then wants the admin, whom a deletion holds. */
+struct rival {
+    const char *user, *admin;
+    int ready_fd;
+};
+
+static struct problem *lock_both(void *context)
+{
+    const struct rival *rival = context;
+    struct user row;
+    /* Who has written most is not the one whom InnoDB rolls back. */
+    struct problem *p = db_run(the_app->db, the_arena,
+                               "INSERT INTO post_counts (author_id, published, n) "
+                               "SELECT UUID(), 0, 0 FROM seq_1_to_500");
+    if (!p)
+        p = user_lock(the_app->db, the_arena, parsed(rival->user), &row);
+    ck_assert_int_eq(write(rival->ready_fd, "r", 1), 1);
+    usleep(300 * 1000); /* the deletion waits by now */
+    return p ? p : user_lock(the_app->db, the_arena, parsed(rival->admin), &row);
+}
+
+static void oppose(void *context)
+{
+    must(db_transaction(the_app->db, the_arena, lock_both, NULL, context));
+}
+
+START_TEST(a_deletion_that_meets_a_deadlock_is_tried_again)
+{
+    int pipe_fds[2];
+    char byte;
+    const char *admin = make_user("admin@example.org", ROLE_ADMIN);
+    const char *admin_token = log_in("admin@example.org");
+    struct rival rival = {.user = make_user("ada@example.org", ROLE_USER), .admin = admin};
+    int64_t before =
+        ask_number("SELECT CAST(variable_value AS INTEGER) AS n FROM "
+                   "information_schema.global_status WHERE variable_name = 'Innodb_deadlocks'");
+    ck_assert_int_eq(pipe(pipe_fds), 0);
+    rival.ready_fd = pipe_fds[1];
+    pid_t pid = run_aside(oppose, &rival);
+    ck_assert_int_eq(read(pipe_fds[0], &byte, 1), 1);
+
+    struct answer answer = drop(admin_token, "/users/%s", rival.user);
+
+    wait_for(pid);
+    ck_status(answer, 204);
+    ck_assert_int_gt(
+        ask_number("SELECT CAST(variable_value AS INTEGER) AS n FROM "
+                   "information_schema.global_status WHERE variable_name = 'Innodb_deadlocks'"),
+        before);
+    ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM user_counts"), 2);
+}
+END_TEST
+
+static void make_many(void *context)
+{
+    const int *number = context;
+    for (int i = 0; i < 50; i++)
+        make_user(say("p%d-%d@example.org", *number, i), i % 5 ? ROLE_USER : ROLE_ADMIN);
+}
+
+START_TEST(totals_hold_while_others_write_and_one_counts_anew)
+{
+    int numbers[] = {0, 1, 2};
+    pid_t pids[3];
+    for (int i = 0; i < 3; i++)
+        pids[i] = run_aside(make_many, &numbers[i]);
+
+    for (int i = 0; i < 20; i++) {
+        ck_status(get(token, "/users"), 200);
+        recount();
+    }
+
+    for (int i = 0; i < 3; i++)
+        wait_for(pids[i]);
+    ck_total(search(""), 151, 8, false);
+    ck_total(search("role=admin"), 30, 2, false);
+}
+END_TEST
+
+static TCase *finding(void)
+{
+    TCase *tc = tcase_create("finding");
+    tcase_add_loop_test(tc, an_address_is_found_in_any_case_and_only_exactly, 0, COUNT(addresses));
+    tcase_add_test(tc, a_long_address_is_not_looked_for);
+    tcase_add_test(tc, a_hash_is_not_read_unless_asked_for);
+    tcase_add_test(tc, who_is_there_is_there);
+    tcase_add_test(tc, a_hash_is_replaced_only_where_it_is_the_one_that_was_seen);
+    return tc;
+}
+
+static TCase *searching(void)
+{
+    TCase *tc = tcase_create("searching");
+    tcase_add_loop_test(tc, a_search_counts_to_10000, 0, COUNT(ages));
+    tcase_add_test(tc, frequent_and_rare_words_are_counted_exactly);
+    tcase_add_test(tc, a_list_without_a_search_is_never_capped);
+    return tc;
+}
+
+static TCase *totals_and_locks(void)
+{
+    TCase *tc = tcase_create("totals and locks");
+    tcase_add_test(tc, imported_rows_are_counted_and_found_after_a_reindex);
+    tcase_add_test(tc, a_recount_leaves_nothing_of_a_role_that_nobody_has);
+    tcase_add_test(tc, other_admins_are_the_active_ones);
+    tcase_add_test(tc, a_deletion_that_meets_a_deadlock_is_tried_again);
+    tcase_add_test(tc, totals_hold_while_others_write_and_one_counts_anew);
+    return tc;
+}
+
+static void add(Suite *suite, TCase *tc)
+{
+    tcase_add_checked_fixture(tc, set_up, loopback_close);
+    tcase_set_timeout(tc, 180);
+    suite_add_tcase(suite, tc);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("user_model");
+    add(suite, finding());
+    add(suite, searching());
+    add(suite, totals_and_locks());
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
