@@ -218,7 +218,7 @@ void response_reset(struct response *rs)
 
 void response_header(struct response *rs, const char *name, const char *format, ...)
 {
-    char value[4096];
+    char value[HEADER_VALUE_MAX];
     va_list args;
     va_start(args, format);
     int len = vsnprintf(value, sizeof value, format, args);
@@ -333,15 +333,50 @@ static void put_problem_headers(struct response *rs, const struct request *rq,
         response_header(rs, "Retry-After", "%u", p->retry_after_s);
 }
 
-/* Does Accept name the media type, other than with a weight of zero? */
-static bool accepts(const struct request *rq, const char *type)
+/* `1`, `0`, or either with up to three digits behind a point (RFC 9110 section 12.4.2), times
+ * 1000; anything else counts as 0. */
+static int read_weight(const char *s)
 {
-    const char *accept = rq->param[PARAM_ACCEPT];
-    const char *found = accept ? strcasestr(accept, type) : NULL;
-    if (!found)
-        return false;
-    const char *weight = found + strlen(type) + strspn(found + strlen(type), " \t;");
-    return !(strncasecmp(weight, "q=0", 3) == 0 && strspn(weight + 3, ".0") == strcspn(weight + 3, ", "));
+    int weight = *s == '1' ? 1000 : 0;
+    if (*s != '0' || s[1] != '.')
+        return weight;
+    s += 2;
+    for (int unit = 100; unit && isdigit((unsigned char)*s); unit /= 10)
+        weight += (*s++ - '0') * unit;
+    return weight;
+}
+
+/* The weight among the parameters that follow a media type; 1000 without one. */
+static int find_weight(const char *at)
+{
+    while (*at == ';' || *at == ' ' || *at == '\t') {
+        at += strspn(at, "; \t");
+        if (strncasecmp(at, "q=", 2) == 0)
+            return read_weight(at + 2);
+        at += strcspn(at, ";,");
+    }
+    return 1000;
+}
+
+/* The weight that Accept gives to a media type by its name; -1 where it does not name it. */
+static int weight_of(const struct request *rq, const char *type)
+{
+    const char *at = rq->param[PARAM_ACCEPT];
+    size_t len = strlen(type);
+    while (at && *at) {
+        at += strspn(at, " \t,");
+        if (strncasecmp(at, type, len) == 0 && strchr("; \t,", at[len])) /* or the end */
+            return find_weight(at + len);
+        at += strcspn(at, ",");
+    }
+    return -1;
+}
+
+/* Only who names the form knows it: a type with a star in it asks for nothing. */
+static bool wants_rfc9457(const struct request *rq)
+{
+    int weight = weight_of(rq, PROBLEM_MEDIA_TYPE);
+    return weight > 0 && weight >= weight_of(rq, JSON_MEDIA_TYPE);
 }
 
 static void put_words(struct buf *b, const struct problem *p, const char *request_id)
@@ -382,7 +417,7 @@ void problem_to_json(struct arena *a, struct buf *b, const struct problem *p,
 void response_problem(struct response *rs, const struct request *rq, const struct problem *p,
                       struct problem_form form)
 {
-    bool rfc9457 = accepts(rq, PROBLEM_MEDIA_TYPE);
+    bool rfc9457 = wants_rfc9457(rq);
     response_reset(rs);
     rs->status = p->type->status;
     if (rfc9457)

@@ -17,6 +17,7 @@ struct route;
 #define JSON_MEDIA_TYPE "application/json"
 #define MERGE_PATCH_MEDIA_TYPE "application/merge-patch+json"
 #define PROBLEM_MEDIA_TYPE "application/problem+json"
+#define HEADER_VALUE_MAX ((size_t)12 * 1024) /* bytes; four links that repeat a long search */
 
 /* One bit each, so that a set of them is a number. */
 enum method {
@@ -135,7 +136,8 @@ void response_release(struct response *rs);
 /** Empty, for the next request or the next try. */
 void response_reset(struct response *rs);
 
-/** Add one header line. Values come from us, never straight from the request. */
+/** Add one header line; none at all for a value of HEADER_VALUE_MAX bytes or with an end of line
+ *  in it. Values come from us, never straight from the request. */
 void response_header(struct response *rs, const char *name, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
@@ -153,7 +155,7 @@ void problem_to_json(struct arena *a, struct buf *b, const struct problem *p,
                      const char *request_id, const char *types);
 
 /** Make the whole response the description of `p` in JSON, of RFC 9457's form where Accept
- *  names it; what was written before is gone. */
+ *  names it and does not prefer plain JSON; what was written before is gone. */
 void response_problem(struct response *rs, const struct request *rq, const struct problem *p,
                       struct problem_form form);
 

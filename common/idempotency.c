@@ -37,6 +37,7 @@ static const struct sql find = {
     &stored_record};
 static const struct sql store = {
     "UPDATE idempotency_keys SET status = ?, headers = ?, body = ? WHERE id = ?", NULL};
+static const struct sql drop = {"DELETE FROM idempotency_keys WHERE id = ?", NULL};
 static const struct sql purge = {
     "DELETE FROM idempotency_keys WHERE expires_at <= ? ORDER BY expires_at LIMIT 20", NULL};
 
@@ -110,6 +111,11 @@ struct problem *idempotency_finish(struct db *db, struct arena *a, const struct 
     return db_execute(
         db, a, &store,
         DB_ARGS(db_integer(rs->status), db_text(headers), db_text(body), id_of(key)), NULL);
+}
+
+struct problem *idempotency_drop(struct db *db, struct arena *a, const struct idempotency *key)
+{
+    return db_execute(db, a, &drop, DB_ARGS(id_of(key)), NULL);
 }
 
 struct problem *idempotency_purge(struct db *db, struct arena *a, struct instant now)

@@ -35,5 +35,9 @@ struct problem *idempotency_begin(struct db *db, struct arena *a, const struct i
 struct problem *idempotency_finish(struct db *db, struct arena *a, const struct idempotency *key,
                                    const struct response *rs) MUST_USE;
 
+/** Give the claim up, where the transaction ends well and the answer is none to keep. */
+struct problem *idempotency_drop(struct db *db, struct arena *a,
+                                 const struct idempotency *key) MUST_USE;
+
 /** Delete a few keys that are over. */
 struct problem *idempotency_purge(struct db *db, struct arena *a, struct instant now) MUST_USE;

@@ -85,6 +85,13 @@ static bool tells_where(const char *name)
     return strcmp(name, "page") == 0 || strcmp(name, "limit") == 0 || strcmp(name, "cursor") == 0;
 }
 
+/* The length tells where a value ends, whatever is in it. */
+static const char *add_to_scope(struct arena *a, const char *scope, const char *name,
+                                const char *value)
+{
+    return arena_printf(a, "%s\n%s %zu %s", scope, name, strlen(value), value);
+}
+
 /* What a cursor is bound to: the path, and all of the query that decides which rows come in
  * which order. */
 static const char *scope_of(const struct request *rq)
@@ -95,7 +102,7 @@ static const char *scope_of(const struct request *rq)
         const struct field *f = &r->fields[i];
         bool counts = f->preset || (rq->asked_given & ((field_set)1 << i));
         if (counts && !tells_where(f->name))
-            scope = arena_printf(rq->arena, "%s\n%s=%s", scope, f->name,
+            scope = add_to_scope(rq->arena, scope, f->name,
                                  field_to_text(rq->arena, f, rq->asked));
     }
     return scope;
@@ -239,8 +246,8 @@ static void put_filters(struct buf *b, const char *query)
     while (*query) {
         size_t len = strcspn(query, "&");
         if (len && !names(query, len, "page") && !names(query, len, "cursor")) {
-            put_safely(b, query, len);
             buf_puts(b, "&");
+            put_safely(b, query, len);
         }
         query += len + (query[len] == '&');
     }
@@ -252,9 +259,10 @@ static void put_link(struct page *page, struct buf *b, const char *base_path, co
     buf_puts(b, b->len ? ", <" : "<");
     put_safely(b, base_path, strlen(base_path));
     put_safely(b, page->rq->path, strlen(page->rq->path));
-    buf_puts(b, "?");
+    /* Ours comes first, and the first counts: so does it where the query spells `p%61ge`. */
+    buf_printf(b, "?%s=%s", name, value);
     put_filters(b, page->rq->query);
-    buf_printf(b, "%s=%s>; rel=\"%s\"", name, value, relation);
+    buf_printf(b, ">; rel=\"%s\"", relation);
 }
 
 static void put_page_link(struct page *page, struct buf *b, const char *base_path, int64_t number,
@@ -268,8 +276,9 @@ static void add_links(struct page *page, const char *base_path, const char *curs
                       bool capped)
 {
     struct buf b;
-    buf_init(&b, (size_t)8 * 1024);
-    int64_t before = page->number - 1 < pages ? page->number - 1 : pages;
+    buf_init(&b, HEADER_VALUE_MAX);
+    bool is_inside = page->number - 1 < pages || (capped && page->written);
+    int64_t before = is_inside ? page->number - 1 : pages;
     if (page->window.after) {
         if (cursor)
             put_link(page, &b, base_path, "cursor", cursor, "next");

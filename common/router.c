@@ -164,8 +164,9 @@ static struct problem *run_handler(void *context)
     p = rq->route->handle(t->router->app, rq, t->rs);
     if (!p && t->rs->status == 0)
         t->rs->status = rq->route->status;
-    if (!p && t->key && !t->rs->refusal)
-        p = idempotency_finish(t->router->db, rq->arena, t->key, t->rs);
+    if (!p && t->key)
+        p = t->rs->refusal ? idempotency_drop(t->router->db, rq->arena, t->key)
+                           : idempotency_finish(t->router->db, rq->arena, t->key, t->rs);
     return p;
 }
 

@@ -275,6 +275,8 @@ static struct problem *reset(struct app *app, struct request *rq, struct respons
     struct problem *p = reset_use(app->db, rq->arena, prepared->token, rq->now, &used);
     if (!p && !used)
         return bad_token(rq);
+    if (!p) /* so that no login puts a hash of today's form in the old one's place meanwhile */
+        p = user_lock(app->db, rq->arena, prepared->user.id, &user);
     if (!p)
         p = user_find_with_hash(app->db, rq->arena, prepared->user.id, &user);
     if (!p)

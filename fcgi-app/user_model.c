@@ -543,10 +543,12 @@ static const struct sql set_index = {
     "UPDATE users SET first_name_folded = ?, search_grams = ? WHERE id = ?", NULL};
 static const struct sql lock_counts = {"SELECT n FROM user_counts FOR UPDATE", &counted_record};
 static const struct sql clear_counts = {"UPDATE user_counts SET n = 0", NULL};
-/* Roles are compared by number: as text they have the collations of two tables. */
+/* Roles are compared by number: as text they have the collations of two tables. A subquery of a
+ * plain UPDATE reads without locks at READ COMMITTED, where a JOIN would lock all users, and so
+ * run into every writer that waits for our counters. */
 static const struct sql recount = {
-    "UPDATE user_counts JOIN (SELECT role, COUNT(*) AS n FROM users GROUP BY role) AS counted "
-    "ON counted.role + 0 = user_counts.role + 0 SET user_counts.n = counted.n WHERE slot = 0",
+    "UPDATE user_counts SET n = (SELECT COUNT(*) FROM users "
+    "WHERE users.role + 0 = user_counts.role + 0) WHERE slot = 0",
     NULL};
 
 struct batch {

@@ -11,6 +11,7 @@
 static struct arena *a;
 static struct request rq;
 static struct response rs;
+static const struct problem_form form = {.realm = "r", .types = "/docs#"};
 static const struct instant now = {INT64_C(1767323045000006)};
 
 static void set_up(void)
@@ -333,12 +334,19 @@ START_TEST(a_new_response_is_empty_json)
 }
 END_TEST
 
+static void do_nothing(void *context, struct request *request)
+{
+    (void)context, (void)request;
+}
+
 START_TEST(a_reset_response_is_as_a_new_one)
 {
     rs.status = 201;
     rs.media_type = "text/html";
     response_header(&rs, "A", "b");
     buf_puts(&rs.body, "text");
+    rs.refusal = problem(a, &problem_forbidden, NULL);
+    rs.after = do_nothing;
 
     response_reset(&rs);
 
@@ -346,6 +354,8 @@ START_TEST(a_reset_response_is_as_a_new_one)
     ck_assert_str_eq(rs.media_type, "application/json");
     ck_assert_uint_eq(rs.headers.len, 0);
     ck_assert_uint_eq(rs.body.len, 0);
+    ck_assert_ptr_null(rs.refusal);
+    ck_assert(rs.after == NULL);
 }
 END_TEST
 
@@ -370,15 +380,15 @@ END_TEST
 
 START_TEST(a_value_is_whole_or_not_there)
 {
-    char *text = arena_alloc(a, 3000);
-    memset(text, 'x', 2999);
+    char *text = arena_alloc(a, HEADER_VALUE_MAX + 1);
+    memset(text, 'x', HEADER_VALUE_MAX);
 
     response_header(&rs, "Long", "%s", text);
     ck_assert_uint_eq(rs.headers.len, 0);
 
-    text[900] = '\0';
+    text[HEADER_VALUE_MAX - 1] = '\0';
     response_header(&rs, "Long", "%s", text);
-    ck_assert_uint_eq(rs.headers.len, strlen("Long: \r\n") + 900);
+    ck_assert_uint_eq(rs.headers.len, strlen("Long: \r\n") + HEADER_VALUE_MAX - 1);
 }
 END_TEST
 
@@ -408,7 +418,7 @@ START_TEST(a_problem_has_its_four_members)
 {
     request_with("HTTP_X_REQUEST_ID=request-1");
 
-    response_problem(&rs, &rq, problem(a, &problem_forbidden, "Only its author \"may\"."), "r");
+    response_problem(&rs, &rq, problem(a, &problem_forbidden, "Only its author \"may\"."), form);
 
     ck_assert_int_eq(rs.status, 403);
     ck_assert_str_eq(rs.media_type, "application/json");
@@ -427,7 +437,7 @@ START_TEST(faults_are_detailed_and_missing_fields_listed_in_order)
     problem_add_fault(a, p, "role", FAULT_RANGE, "Must be one of: user, admin.");
     problem_add_fault(a, p, "password", FAULT_REQUIRED, "Is required.");
 
-    response_problem(&rs, &rq, p, "r");
+    response_problem(&rs, &rq, p, form);
 
     ck_assert_str_eq(
         body(),
@@ -446,7 +456,7 @@ START_TEST(without_missing_fields_there_is_no_list_of_them)
     struct problem *p = problem(a, &problem_invalid, NULL);
     problem_add_fault(a, p, "limit", FAULT_TYPE, "Must be a whole number.");
 
-    response_problem(&rs, &rq, p, "r");
+    response_problem(&rs, &rq, p, form);
 
     ck_assert_ptr_null(strstr(body(), "missing_fields"));
     ck_assert_ptr_nonnull(strstr(body(), "\"details\":[{\"field\":\"limit\",\"code\":\"type\","));
@@ -461,7 +471,7 @@ START_TEST(what_was_written_before_a_problem_is_gone)
     response_header(&rs, "Location", "/x");
     buf_puts(&rs.body, "{\"half\":");
 
-    response_problem(&rs, &rq, problem(a, &problem_not_found, NULL), "r");
+    response_problem(&rs, &rq, problem(a, &problem_not_found, NULL), form);
 
     ck_assert_int_eq(rs.status, 404);
     ck_assert_str_eq(rs.media_type, "application/json");
@@ -474,7 +484,8 @@ START_TEST(a_cause_never_reaches_the_caller)
 {
     request_with("HTTP_X_REQUEST_ID=request-1");
 
-    response_problem(&rs, &rq, problem_because(a, &problem_internal, "table users is broken"), "r");
+    response_problem(&rs, &rq, problem_because(a, &problem_internal, "table users is broken"),
+                     form);
 
     ck_assert_ptr_null(strstr(body(), "users"));
     ck_assert_uint_eq(rs.headers.len, 0);
@@ -491,13 +502,17 @@ static const struct {
     {&problem_invalid_token, NULL, "WWW-Authenticate: Bearer realm=\"the realm\"\r\n"},
     {&problem_forbidden, "HTTP_AUTHORIZATION=Bearer x", ""},
     {&problem_unavailable, NULL, "Retry-After: 1\r\n"},
+    {&problem_idempotency_busy, NULL, "Retry-After: 1\r\n"},
+    {&problem_idempotency_mismatch, NULL, ""},
+    {&problem_precondition_failed, NULL, ""},
 };
 
 START_TEST(who_is_not_known_is_asked_for_a_token)
 {
     request_with(challenges[_i].variable);
 
-    response_problem(&rs, &rq, problem(a, challenges[_i].type, NULL), "the realm");
+    response_problem(&rs, &rq, problem(a, challenges[_i].type, NULL),
+                     (struct problem_form){.realm = "the realm", .types = ""});
 
     ck_assert_str_eq(headers(), challenges[_i].headers);
 }
@@ -509,9 +524,183 @@ START_TEST(who_shall_come_back_is_told_when)
     struct problem *p = problem(a, &problem_not_found, NULL);
     p->retry_after_s = 17;
 
-    response_problem(&rs, &rq, p, "r");
+    response_problem(&rs, &rq, p, form);
 
     ck_assert_str_eq(headers(), "Retry-After: 17\r\n");
+}
+END_TEST
+
+/* ---- problems in the form of RFC 9457 ---- */
+
+static const struct {
+    const char *accept;
+    bool rfc9457;
+} accepts[] = {
+    {"application/problem+json", true},
+    {"Application/Problem+JSON", true},
+    {"text/html, application/problem+json", true},
+    {"text/html,application/problem+json", true},
+    {"application/problem+json;q=0.5", true},
+    {"application/problem+json ; charset=utf-8 ; q=0.001", true},
+    {"application/problem+json;Q=1.000", true},
+    {"application/json, application/problem+json", true}, /* who names it knows it */
+    {"application/json;q=0.5, application/problem+json", true},
+    {"application/problem+json, application/json;q=0.999", true},
+    {"application/problem+json, */*;q=0.1", true},
+    {"application/problem+json;q=0", false},
+    {"application/problem+json;q=0.000, */*", false},
+    {"application/problem+json; q=0", false},
+    {"application/problem+json;charset=utf-8;q=0", false},
+    {"application/problem+json;q=0.9, application/json", false},
+    {"application/json;q=0.2, application/problem+json;q=0.1", false},
+    {"application/problem+json;q=", false},
+    {"application/problem+json;q=nan", false},
+    {"application/problem+json;q=-1", false},
+    {"application/problem+xml", false},
+    {"application/problem+jsonp", false},
+    {"application/problem", false},
+    {"xapplication/problem+json", false},
+    {"application/json", false},
+    {"application/*", false},
+    {"*/*", false},
+    {";q=1,,;", false},
+    {"", false},
+};
+
+START_TEST(rfc_9457s_form_is_for_those_who_name_it)
+{
+    request_with(arena_printf(a, "HTTP_ACCEPT=%s", accepts[_i].accept));
+
+    response_problem(&rs, &rq, problem(a, &problem_not_found, NULL), form);
+
+    ck_assert_str_eq(rs.media_type,
+                     accepts[_i].rfc9457 ? "application/problem+json" : "application/json");
+    ck_assert_int_eq(strstr(body(), "\"title\":") != NULL, accepts[_i].rfc9457);
+    ck_assert_int_eq(strstr(body(), "\"error\":") == NULL, accepts[_i].rfc9457);
+    ck_assert_int_eq(rs.status, 404);
+}
+END_TEST
+
+/* The five members of RFC 9457 section 3.1, but for `instance`, and ours. */
+START_TEST(rfc_9457s_form_tells_the_same)
+{
+    request_of("/api", "HTTP_X_REQUEST_ID=request-1", "HTTP_ACCEPT=application/problem+json", NULL);
+    struct problem *p = problem(a, &problem_missing_fields, "The \"title\" is missing.");
+    problem_add_fault(a, p, "title", FAULT_REQUIRED, "Is required.");
+
+    response_problem(&rs, &rq, p, form);
+
+    ck_assert_str_eq(body(),
+                     "{\"type\":\"/docs#missing_fields\",\"title\":\"Missing required fields\","
+                     "\"status\":400,\"detail\":\"The \\\"title\\\" is missing.\","
+                     "\"code\":\"missing_fields\",\"request_id\":\"request-1\","
+                     "\"missing_fields\":[\"title\"],\"details\":[{\"field\":\"title\","
+                     "\"code\":\"required\",\"message\":\"Is required.\"}]}");
+}
+END_TEST
+
+START_TEST(rfc_9457s_form_has_the_same_headers)
+{
+    request_of("/api", "HTTP_ACCEPT=application/problem+json", NULL, NULL);
+
+    response_problem(&rs, &rq, problem(a, &problem_no_token, NULL), form);
+    ck_assert_str_eq(headers(), "WWW-Authenticate: Bearer realm=\"r\"\r\n");
+
+    response_problem(&rs, &rq, problem(a, &problem_unavailable, NULL), form);
+    ck_assert_str_eq(headers(), "Retry-After: 1\r\n");
+}
+END_TEST
+
+/* ---- versions ---- */
+
+/* Lists of tags (RFC 9110 section 13.1), held against version 7, whose tag is "7". */
+static const struct {
+    const char *list;
+    bool weakly, strongly; /* whether it is there, compared as section 8.8.3.2 says */
+} tag_lists[] = {
+    {"\"7\"", true, true},
+    {"*", true, true},
+    {" *", true, true},
+    {"\"6\", \"7\"", true, true},
+    {"\"6\",\"7\",\"8\"", true, true},
+    {" , \"6\" ,\t\"7\" , ", true, true},
+    {"W/\"6\", \"7\"", true, true},
+    {"\"a, \", \"7\"", true, true}, /* a comma inside a tag parts nothing */
+    {"W/\"7\"", true, false},
+    {"\"6\", W/\"7\"", true, false},
+    {"W/\"7\", \"7\"", true, true},
+    {"\"6\"", false, false},
+    {"\"77\"", false, false},
+    {"\"\"", false, false},
+    {"\"7", false, false},
+    {"7", false, false},
+    {"7\"", false, false},
+    {"'7'", false, false},
+    {"w/\"7\"", false, false},
+    {"W/7", false, false},
+    {"W/", false, false},
+    {"\"6\", 7", false, false},
+    {"\" 7\"", false, false},
+    {"\"6, \"7", false, false},
+    {"\"", false, false},
+    {",", false, false},
+    {"", false, false},
+};
+
+START_TEST(if_none_match_of_a_reader_compares_weakly)
+{
+    static const char *const readers[] = {"REQUEST_METHOD=GET", "REQUEST_METHOD=HEAD"};
+    for (int i = 0; i < COUNT(readers); i++) {
+        response_reset(&rs);
+        request_of("/api", readers[i], arena_printf(a, "HTTP_IF_NONE_MATCH=%s", tag_lists[_i].list),
+                   NULL);
+
+        bool known = response_is_known(&rs, &rq, 7);
+
+        ck_assert_int_eq(known, tag_lists[_i].weakly);
+        ck_assert_int_eq(rs.status, known ? 304 : 0);
+        ck_assert_str_eq(headers(), "ETag: \"7\"\r\n"); /* a 304 has it, too: section 15.4.5 */
+    }
+}
+END_TEST
+
+START_TEST(if_match_compares_strongly)
+{
+    request_of("/api", "REQUEST_METHOD=PATCH",
+               arena_printf(a, "HTTP_IF_MATCH=%s", tag_lists[_i].list), NULL);
+
+    const struct problem *p = request_check_match(&rq, 7);
+
+    ck_assert_int_eq(p == NULL, tag_lists[_i].strongly);
+    if (p)
+        ck_assert_ptr_eq(p->type, &problem_precondition_failed);
+}
+END_TEST
+
+START_TEST(without_conditions_nothing_is_conditional)
+{
+    request_of("/api", "REQUEST_METHOD=GET", NULL, NULL);
+
+    ck_assert(!response_is_known(&rs, &rq, INT64_MAX));
+    ck_assert_int_eq(rs.status, 0);
+    ck_assert_str_eq(headers(), "ETag: \"9223372036854775807\"\r\n");
+    ck_assert_ptr_null(request_check_match(&rq, 1));
+}
+END_TEST
+
+START_TEST(a_writer_gets_the_tag_and_the_whole_answer)
+{
+    static const char *const writers[] = {"REQUEST_METHOD=POST", "REQUEST_METHOD=PATCH",
+                                          "REQUEST_METHOD=DELETE"};
+    for (int i = 0; i < COUNT(writers); i++) {
+        response_reset(&rs);
+        request_of("/api", writers[i], "HTTP_IF_NONE_MATCH=*", NULL);
+
+        ck_assert(!response_is_known(&rs, &rq, 2));
+
+        ck_assert_int_eq(rs.status, 0);
+        ck_assert_str_eq(headers(), "ETag: \"2\"\r\n");
+    }
 }
 END_TEST
 
@@ -530,6 +719,8 @@ static const struct {
     {204, "Status: 204 No Content\r\n" TAIL},
     {304, "Status: 304 Not Modified\r\n" TAIL},
     {404, "Status: 404 Not Found\r\n" CONTENT TAIL},
+    {412, "Status: 412 Precondition Failed\r\n" CONTENT TAIL},
+    {422, "Status: 422 Unprocessable Content\r\n" CONTENT TAIL},
     {503, "Status: 503 Service Unavailable\r\n" CONTENT TAIL},
 };
 
@@ -549,7 +740,42 @@ START_TEST(the_head_is_as_cgi_wants_it)
 }
 END_TEST
 
-START_TEST(an_empty_body_has_length_zero)
+START_TEST(the_head_tells_the_type_of_the_content)
+{
+    struct buf head;
+    buf_init(&head, 4096);
+    request_with("HTTP_X_REQUEST_ID=request-1");
+    rs.status = 200;
+    rs.media_type = "text/html; charset=utf-8";
+    buf_puts(&rs.body, "<p>");
+
+    response_head(&rs, &rq, &head);
+
+    ck_assert_ptr_nonnull(strstr(arena_copy(a, head.data, head.len),
+                                 "\r\nContent-Type: text/html; charset=utf-8\r\n"
+                                 "Content-Length: 3\r\n"));
+    buf_release(&head);
+}
+END_TEST
+
+START_TEST(the_head_of_what_is_known_has_the_tag_and_no_content)
+{
+    struct buf head;
+    buf_init(&head, 4096);
+    request_of("/api", "HTTP_X_REQUEST_ID=request-1", "REQUEST_METHOD=GET",
+               "HTTP_IF_NONE_MATCH=\"3\"");
+    ck_assert(response_is_known(&rs, &rq, 3));
+
+    response_head(&rs, &rq, &head);
+
+    ck_assert_str_eq(arena_copy(a, head.data, head.len),
+                     "Status: 304 Not Modified\r\nX-Request-Id: request-1\r\n"
+                     "X-Content-Type-Options: nosniff\r\nETag: \"3\"\r\n\r\n");
+    buf_release(&head);
+}
+END_TEST
+
+START_TEST(an_empty_body_has_length_zero_and_no_type)
 {
     struct buf head;
     buf_init(&head, 4096);
@@ -560,8 +786,7 @@ START_TEST(an_empty_body_has_length_zero)
     response_head(&rs, &rq, &head);
 
     ck_assert_str_eq(arena_copy(a, head.data, head.len),
-                     "Status: 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n"
-                     "Content-Length: 0\r\nX-Request-Id: request-1\r\n"
+                     "Status: 200 OK\r\nContent-Length: 0\r\nX-Request-Id: request-1\r\n"
                      "X-Content-Type-Options: nosniff\r\n\r\n");
     buf_release(&head);
 }
@@ -609,8 +834,17 @@ static Suite *suite(void)
     tcase_add_test(t, a_cause_never_reaches_the_caller);
     tcase_add_loop_test(t, who_is_not_known_is_asked_for_a_token, 0, COUNT(challenges));
     tcase_add_test(t, who_shall_come_back_is_told_when);
+    tcase_add_loop_test(t, rfc_9457s_form_is_for_those_who_name_it, 0, COUNT(accepts));
+    tcase_add_test(t, rfc_9457s_form_tells_the_same);
+    tcase_add_test(t, rfc_9457s_form_has_the_same_headers);
+    tcase_add_loop_test(t, if_none_match_of_a_reader_compares_weakly, 0, COUNT(tag_lists));
+    tcase_add_loop_test(t, if_match_compares_strongly, 0, COUNT(tag_lists));
+    tcase_add_test(t, without_conditions_nothing_is_conditional);
+    tcase_add_test(t, a_writer_gets_the_tag_and_the_whole_answer);
     tcase_add_loop_test(t, the_head_is_as_cgi_wants_it, 0, COUNT(heads));
-    tcase_add_test(t, an_empty_body_has_length_zero);
+    tcase_add_test(t, the_head_tells_the_type_of_the_content);
+    tcase_add_test(t, the_head_of_what_is_known_has_the_tag_and_no_content);
+    tcase_add_test(t, an_empty_body_has_length_zero_and_no_type);
     tcase_add_test(t, some_statuses_have_no_content);
     suite_add_tcase(s, t);
     return s;

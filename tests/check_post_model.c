@@ -304,6 +304,24 @@ START_TEST(a_search_does_not_end_before_its_total)
 }
 END_TEST
 
+/* ---- versions ---- */
+
+START_TEST(a_version_rises_with_each_change_and_only_then)
+{
+    struct post row = {0};
+    const char *id = write_post(admin, "Title", "Text", true), *path = say("/posts/%s", id);
+
+    must(post_find(the_app->db, the_arena, parsed(id), &row));
+    ck_assert_int_eq(row.version, 1);
+    ck_status(patch(admin, path, "{}"), 200);
+    ck_status(patch(admin, path, "{\"title\":\"Other\"}"), 200);
+    ck_status(patch(admin, path, "{\"published\":false}"), 200);
+
+    must(post_lock(the_app->db, the_arena, parsed(id), &row));
+    ck_assert_int_eq(row.version, 3);
+}
+END_TEST
+
 static TCase *totals(void)
 {
     TCase *tc = tcase_create("totals");
@@ -323,6 +341,7 @@ static TCase *finding(void)
     tcase_add_test(tc, a_post_of_nobody_is_told_apart);
     tcase_add_test(tc, a_search_counts_to_10000_and_a_list_to_the_end);
     tcase_add_test(tc, a_search_does_not_end_before_its_total);
+    tcase_add_test(tc, a_version_rises_with_each_change_and_only_then);
     return tc;
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/json.h"
+#include "common/jwt.h"
 #include "common/problem.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
@@ -18,6 +19,8 @@ struct app {
     const struct route *ran; /* whose handler was called */
     unsigned calls;
     bool prepared_first;
+    bool offers; /* the paths that depend on it */
+    unsigned afters;
 };
 
 struct asked {
@@ -79,6 +82,35 @@ static struct problem *handle_endless(struct app *app, struct request *rq, struc
     return NULL;
 }
 
+static void count_after(void *context, struct request *request)
+{
+    (void)request;
+    ((struct app *)context)->afters++;
+}
+
+static struct problem *handle_and_go_on(struct app *app, struct request *rq, struct response *rs)
+{
+    rs->after = count_after;
+    return handle(app, rq, rs);
+}
+
+/* What it wrote to the database shall stand, and the caller is refused all the same. */
+static struct problem *handle_refusing(struct app *app, struct request *rq, struct response *rs)
+{
+    rs->refusal = problem(rq->arena, &busy, NULL);
+    return handle_and_go_on(app, rq, rs);
+}
+
+static struct problem *handle_known(struct app *app, struct request *rq, struct response *rs)
+{
+    return response_is_known(rs, rq, 4) ? NULL : handle(app, rq, rs);
+}
+
+static bool is_offered(const struct app *app)
+{
+    return app->offers;
+}
+
 static struct problem *prepare(struct app *app, struct request *rq)
 {
     app->prepared_first = app->calls == 0;
@@ -116,10 +148,21 @@ static const struct route other_routes[] = {
     {METHOD_GET, "/unprepared", handle, .auth = AUTH_ANYONE, .prepare = prepare_failing,
      .status = 200},
     {METHOD_PUT, "/things", handle, .auth = AUTH_ANYONE, .status = 200}, /* a path of the other's */
+    {METHOD_POST, "/optional", handle, .auth = AUTH_ANYONE, .body = &input_record,
+     .body_optional = true, .status = 204},
+    {METHOD_GET, "/refusing", handle_refusing, .auth = AUTH_ANYONE, .status = 200},
+    {METHOD_GET, "/going-on", handle_and_go_on, .auth = AUTH_ANYONE, .status = 200},
+    {METHOD_GET, "/known", handle_known, .auth = AUTH_ANYONE, .versioned = true, .status = 200},
+    {METHOD_POST, "/offered", handle, .auth = AUTH_ANYONE, .status = 202, .offered = is_offered},
+    {METHOD_GET, "/half-offered", handle, .auth = AUTH_ANYONE, .status = 200},
+    {METHOD_POST, "/half-offered", handle, .auth = AUTH_ANYONE, .status = 201,
+     .offered = is_offered},
+    {METHOD_POST, "/keyed", handle, .auth = AUTH_ANYONE, .body = &input_record, .idempotent = true,
+     .status = 201},
 };
 
-static const struct resource main_resource = RESOURCE("main", main_routes);
-static const struct resource other_resource = RESOURCE("other", other_routes);
+static const struct resource main_resource = RESOURCE("main", "The things.", main_routes);
+static const struct resource other_resource = RESOURCE("other", "The rest.", other_routes);
 static const struct resource *const resources[] = {&main_resource, &other_resource, NULL};
 
 static struct problem *authenticate(struct app *app, struct request *rq, const char *token)
@@ -139,22 +182,26 @@ struct call {
     const char *method, *path, *query, *token, *type, *body;
     size_t announced; /* 0: the body's own length */
     bool too_large;
+    const char *param; /* one more variable */
 };
 
 static struct arena *a;
 static struct app app;
 static struct request rq;
 static struct response rs;
+static struct jwt_keys *keys;
 static struct router router = {.resources = resources,
                                .app = &app,
                                .authenticate = authenticate,
-                               .realm = "the realm",
+                               .form = {.realm = "the realm", .types = "/docs#"},
                                .no_store = "/auth",
                                .quiet = true};
 
 static void set_up(void)
 {
     a = arena_open((size_t)1024 * 1024);
+    ck_assert_ptr_null(jwt_open(a, "kQ3vT8mZr1Yx6Lw9Pc2Nd5Hb7Jg4Fs0A", NULL, "check", &keys));
+    router.keys = keys;
     app = (struct app){0};
     response_init(&rs);
 }
@@ -162,12 +209,13 @@ static void set_up(void)
 static void tear_down(void)
 {
     response_release(&rs);
+    jwt_close(keys);
     arena_close(a);
 }
 
 static void prepare_request(const struct call *call)
 {
-    char **params = arena_array(a, 10, sizeof *params);
+    char **params = arena_array(a, 12, sizeof *params);
     size_t n = 0;
     params[n++] = arena_printf(a, "REQUEST_METHOD=%s", call->method);
     params[n++] = arena_printf(a, "DOCUMENT_URI=/api%s", call->path);
@@ -181,6 +229,8 @@ static void prepare_request(const struct call *call)
                                    call->announced ? call->announced : strlen(call->body));
     if (call->type)
         params[n++] = arena_printf(a, "CONTENT_TYPE=%s", call->type);
+    if (call->param)
+        params[n++] = arena_strdup(a, call->param);
     request_from_params(&rq, a, params, "/api", (struct instant){1});
     rq.body = text_of(call->body);
     rq.too_large = call->too_large;
@@ -402,45 +452,51 @@ static const struct {
     int status;
     const char *code;
 } order[] = {
-    {{"POST", "/nothing", "limit=x", "Bearer bad", "text/plain", "{", 9, true}, 404, "not_found"},
-    {{"PATCH", "/things", "limit=x", "Bearer bad", "text/plain", "{", 9, true},
+    {{"POST", "/nothing", "limit=x", "Bearer bad", "text/plain", "{", 9, true, NULL},
+     404,
+     "not_found"},
+    {{"PATCH", "/things", "limit=x", "Bearer bad", "text/plain", "{", 9, true, NULL},
      405,
      "method_not_allowed"},
-    {{"POST", "/things", "limit=x", NULL, "text/plain", "{", 9, true}, 401, "no_token"},
-    {{"POST", "/things", "limit=x", "Bearer bad", "text/plain", "{", 9, true},
+    {{"POST", "/things", "limit=x", NULL, "text/plain", "{", 9, true, NULL}, 401, "no_token"},
+    {{"POST", "/things", "limit=x", "Bearer bad", "text/plain", "{", 9, true, NULL},
      401,
      "invalid_token"},
-    {{"POST", "/things", "limit=x", "Bearer user", "text/plain", "{", 9, true},
+    {{"POST", "/things", "limit=x", "Bearer user", "text/plain", "{", 9, true, NULL},
      403,
      "admin_required"},
-    {{"POST", "/things", "limit=x", "Bearer admin", "text/plain", "{", 9, true}, 400, "invalid"},
-    {{"POST", "/things", "limit=1", "Bearer admin", "text/plain", "{", 9, true}, 415, "not_json"},
-    {{"POST", "/things", "limit=1", "Bearer admin", NULL, "{", 9, true}, 415, "not_json"},
-    {{"POST", "/things", "limit=1", "Bearer admin", "application/json", "{", 9, true},
+    {{"POST", "/things", "limit=x", "Bearer admin", "text/plain", "{", 9, true, NULL},
+     400,
+     "invalid"},
+    {{"POST", "/things", "limit=1", "Bearer admin", "text/plain", "{", 9, true, NULL},
+     415,
+     "not_json"},
+    {{"POST", "/things", "limit=1", "Bearer admin", NULL, "{", 9, true, NULL}, 415, "not_json"},
+    {{"POST", "/things", "limit=1", "Bearer admin", "application/json", "{", 9, true, NULL},
      413,
      "too_large"},
-    {{"POST", "/things", "limit=1", "Bearer admin", "application/json", "{", 9, false},
+    {{"POST", "/things", "limit=1", "Bearer admin", "application/json", "{", 9, false, NULL},
      400,
      "bad_json"},
-    {{"POST", "/things", "limit=1", "Bearer admin", "application/json", "{", 0, false},
+    {{"POST", "/things", "limit=1", "Bearer admin", "application/json", "{", 0, false, NULL},
      400,
      "bad_json"},
-    {{"POST", "/things", "limit=1", "Bearer admin", "application/json", "", 0, false},
+    {{"POST", "/things", "limit=1", "Bearer admin", "application/json", "", 0, false, NULL},
      400,
      "bad_json"},
-    {{"POST", "/things", "limit=1", "Bearer admin", NULL, NULL, 0, false}, 400, "bad_json"},
-    {{"POST", "/things", "limit=1", "Bearer admin", "application/json", "[]", 0, false},
+    {{"POST", "/things", "limit=1", "Bearer admin", NULL, NULL, 0, false, NULL}, 400, "bad_json"},
+    {{"POST", "/things", "limit=1", "Bearer admin", "application/json", "[]", 0, false, NULL},
      400,
      "bad_json"},
-    {{"POST", "/things", "limit=1", "Bearer admin", "application/json", "{}", 0, false},
+    {{"POST", "/things", "limit=1", "Bearer admin", "application/json", "{}", 0, false, NULL},
      400,
      "missing_fields"},
     {{"POST", "/things", "limit=1", "Bearer admin", "application/json", "{\"title\":\"a\"}", 0,
-      false},
+      false, NULL},
      400,
      "invalid"},
     {{"POST", "/things", "limit=1", "Bearer admin", "application/json", "{\"title\":\"ab\"}", 0,
-      false},
+      false, NULL},
      201,
      NULL},
 };
@@ -537,6 +593,188 @@ START_TEST(slow_work_is_prepared_before_the_handler)
 }
 END_TEST
 
+/* ---- a body that need not be there ---- */
+
+static const struct {
+    struct call call;
+    int status;
+    const char *code;
+} optional_bodies[] = {
+    {{.method = "POST", .path = "/optional"}, 204, NULL},
+    {{.method = "POST", .path = "/optional", .body = ""}, 204, NULL},
+    {{.method = "POST", .path = "/optional", .type = "text/plain", .body = ""}, 204, NULL},
+    {{.method = "POST", .path = "/optional", JSON_BODY = "{\"title\":\"abc\"}"}, 204, NULL},
+    {{.method = "POST", .path = "/optional", JSON_BODY = "{}"}, 400, "missing_fields"},
+    {{.method = "POST", .path = "/optional", JSON_BODY = "{"}, 400, "bad_json"},
+    {{.method = "POST", .path = "/optional", JSON_BODY = "{}", .announced = 5}, 400, "bad_json"},
+    {{.method = "POST", .path = "/optional", .body = "{}"}, 415, "not_json"},
+    {{.method = "POST", .path = "/optional", JSON_BODY = "{}", .too_large = true},
+     413,
+     "too_large"},
+};
+
+START_TEST(an_optional_body_may_be_absent_but_not_bad)
+{
+    answer(&optional_bodies[_i].call);
+
+    assert_status(optional_bodies[_i].status);
+    if (optional_bodies[_i].code)
+        assert_code(optional_bodies[_i].code);
+    ck_assert_int_eq(app.ran != NULL, optional_bodies[_i].code == NULL);
+}
+END_TEST
+
+START_TEST(without_its_optional_body_a_handler_gets_an_empty_one)
+{
+    ask(.method = "POST", .path = "/optional");
+
+    ck_assert_ptr_nonnull(rq.in);
+    ck_assert_ptr_null(((const struct input *)rq.in)->title.data);
+    ck_assert_uint_eq(rq.in_given, 0);
+}
+END_TEST
+
+/* ---- routes that settings switch off ---- */
+
+static const char *const offered_methods[] = {"POST", "GET", "OPTIONS", "HEAD"};
+
+START_TEST(what_is_not_offered_is_an_unknown_path_for_any_method)
+{
+    ask(.method = offered_methods[_i], .path = "/offered");
+
+    assert_status(404);
+    assert_code("not_found");
+    ck_assert_ptr_null(app.ran);
+    ck_assert_ptr_null(strstr(headers(), "Allow"));
+}
+END_TEST
+
+START_TEST(what_is_offered_is_there)
+{
+    static const int statuses[] = {202, 405, 204, 405};
+    app.offers = true;
+
+    ask(.method = offered_methods[_i], .path = "/offered");
+
+    assert_status(statuses[_i]);
+}
+END_TEST
+
+START_TEST(allow_lists_only_what_is_offered)
+{
+    ask(.method = "OPTIONS", .path = "/half-offered");
+    ck_assert_str_eq(headers(), "Allow: GET, HEAD, OPTIONS\r\n");
+
+    ask(.method = "POST", .path = "/half-offered");
+    assert_status(405);
+
+    app.offers = true;
+    ask(.method = "OPTIONS", .path = "/half-offered");
+    ck_assert_str_eq(headers(), "Allow: GET, HEAD, POST, OPTIONS\r\n");
+}
+END_TEST
+
+/* ---- refusals, and what comes after ---- */
+
+START_TEST(a_refusal_is_answered_as_a_problem)
+{
+    ask(.method = "GET", .path = "/refusing");
+
+    ck_assert_ptr_nonnull(app.ran);
+    assert_status(409);
+    assert_code("busy");
+    ck_assert_ptr_null(strstr(body(), "\"path\""));
+    ck_assert_ptr_null(rs.refusal);
+}
+END_TEST
+
+START_TEST(what_comes_after_is_left_to_whoever_sends_the_answer)
+{
+    ask(.method = "GET", .path = "/going-on");
+
+    assert_status(200);
+    ck_assert(rs.after == count_after);
+    ck_assert_uint_eq(app.afters, 0);
+}
+END_TEST
+
+START_TEST(nothing_comes_after_another_request)
+{
+    ask(.method = "GET", .path = "/going-on");
+    ask(.method = "GET", .path = "/things");
+    ck_assert(rs.after == NULL);
+
+    ask(.method = "GET", .path = "/refusing");
+    ck_assert(rs.after == NULL);
+}
+END_TEST
+
+/* ---- what a client knows already ---- */
+
+START_TEST(what_is_known_is_304_without_content)
+{
+    ask(.method = "GET", .path = "/known", .param = "HTTP_IF_NONE_MATCH=\"4\"");
+
+    assert_status(304);
+    ck_assert_uint_eq(rs.body.len, 0);
+    ck_assert_str_eq(headers(), "ETag: \"4\"\r\n");
+
+    ask(.method = "GET", .path = "/known", .param = "HTTP_IF_NONE_MATCH=\"3\"");
+    assert_status(200);
+    ck_assert_str_eq(headers(), "ETag: \"4\"\r\n");
+}
+END_TEST
+
+/* ---- keys of idempotency: their form; the rest wants a database ---- */
+
+#define SEVEN "1234567"
+#define SIXTY_FOUR "0123456789abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ!~"
+
+static const char *const bad_keys[] = {
+    "",
+    SEVEN,
+    "1234 5678",
+    "12345678\t",
+    "\x7F" SEVEN "8",
+    "12345678\xC3\xA9",
+    SIXTY_FOUR SIXTY_FOUR "x",
+    "12345678 ",
+};
+
+START_TEST(a_key_of_another_form_is_refused)
+{
+    ask(.method = "POST", .path = "/keyed", JSON_BODY = "{\"title\":\"abc\"}",
+        .param = arena_printf(a, "HTTP_IDEMPOTENCY_KEY=%s", bad_keys[_i]));
+
+    assert_status(400);
+    assert_code("invalid");
+    ck_assert_ptr_nonnull(strstr(body(), "\"field\":\"Idempotency-Key\",\"code\":\"format\""));
+    ck_assert_ptr_null(app.ran);
+}
+END_TEST
+
+START_TEST(where_no_key_is_taken_none_is_looked_at)
+{
+    ask(.method = "GET", .path = "/things", .param = "HTTP_IDEMPOTENCY_KEY=x");
+    assert_status(200);
+
+    ask(.method = "POST", .path = "/auth/login", JSON_BODY = "{\"title\":\"abc\"}",
+        .param = "HTTP_IDEMPOTENCY_KEY=x");
+    assert_status(200);
+
+    ask(.method = "POST", .path = "/keyed", JSON_BODY = "{\"title\":\"abc\"}");
+    assert_status(201);
+}
+END_TEST
+
+START_TEST(a_body_is_checked_before_the_key)
+{
+    ask(.method = "POST", .path = "/keyed", JSON_BODY = "{}", .param = "HTTP_IDEMPOTENCY_KEY=x");
+
+    assert_code("missing_fields");
+}
+END_TEST
+
 /* ---- the answer ---- */
 
 START_TEST(success_has_the_status_of_the_route_unless_the_handler_says_otherwise)
@@ -567,6 +805,17 @@ START_TEST(an_answer_larger_than_its_buffer_is_an_error_not_half_an_answer)
 
     assert_status(500);
     assert_code("internal");
+}
+END_TEST
+
+START_TEST(a_failure_is_told_in_the_form_that_is_asked_for)
+{
+    ask(.method = "PUT", .path = "/failing", .param = "HTTP_ACCEPT=application/problem+json");
+
+    assert_status(405);
+    ck_assert_str_eq(rs.media_type, "application/problem+json");
+    ck_assert_ptr_nonnull(strstr(body(), "\"type\":\"/docs#method_not_allowed\""));
+    ck_assert_str_eq(headers(), "Allow: GET, HEAD, OPTIONS\r\n");
 }
 END_TEST
 
@@ -718,7 +967,10 @@ START_TEST(all_routes_are_walked_in_the_order_of_the_tables)
     ck_assert_str_eq(list, " main:/ main:/things main:/things main:/things/{id} main:/things/{id}"
                            " main:/things/{id} main:/things/{id}/parts/{id} main:/closed"
                            " other:/auth/login other:/created other:/failing other:/broken"
-                           " other:/endless other:/prepared other:/unprepared other:/things");
+                           " other:/endless other:/prepared other:/unprepared other:/things"
+                           " other:/optional other:/refusing other:/going-on other:/known"
+                           " other:/offered other:/half-offered other:/half-offered"
+                           " other:/keyed");
 }
 END_TEST
 
@@ -732,12 +984,9 @@ START_TEST(rows_that_may_run_twice_say_that_nothing_stands)
 }
 END_TEST
 
-static Suite *suite(void)
+static TCase *before_the_handler(void)
 {
-    Suite *s = suite_create("router");
-    TCase *t = tcase_create("router");
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, set_up, tear_down);
+    TCase *t = tcase_create("before the handler");
     tcase_add_loop_test(t, a_path_leads_to_its_route_and_no_other, 0, COUNT(matches));
     tcase_add_test(t, the_ids_of_the_path_are_read_in_order);
     tcase_add_loop_test(t, options_answers_204_with_the_methods_and_needs_no_token, 0,
@@ -756,9 +1005,29 @@ static Suite *suite(void)
     tcase_add_test(t, a_change_needs_no_field);
     tcase_add_test(t, a_route_without_tables_reads_neither_query_nor_body);
     tcase_add_test(t, a_route_may_have_its_own_word_for_missing_fields);
+    tcase_add_loop_test(t, an_optional_body_may_be_absent_but_not_bad, 0, COUNT(optional_bodies));
+    tcase_add_test(t, without_its_optional_body_a_handler_gets_an_empty_one);
+    tcase_add_loop_test(t, what_is_not_offered_is_an_unknown_path_for_any_method, 0,
+                        COUNT(offered_methods));
+    tcase_add_loop_test(t, what_is_offered_is_there, 0, COUNT(offered_methods));
+    tcase_add_test(t, allow_lists_only_what_is_offered);
+    tcase_add_loop_test(t, a_key_of_another_form_is_refused, 0, COUNT(bad_keys));
+    tcase_add_test(t, where_no_key_is_taken_none_is_looked_at);
+    tcase_add_test(t, a_body_is_checked_before_the_key);
     tcase_add_test(t, slow_work_is_prepared_before_the_handler);
+    return t;
+}
+
+static TCase *behind_the_handler(void)
+{
+    TCase *t = tcase_create("behind the handler");
     tcase_add_test(t, success_has_the_status_of_the_route_unless_the_handler_says_otherwise);
     tcase_add_test(t, a_failure_of_the_handler_replaces_what_it_wrote);
+    tcase_add_test(t, a_failure_is_told_in_the_form_that_is_asked_for);
+    tcase_add_test(t, a_refusal_is_answered_as_a_problem);
+    tcase_add_test(t, what_comes_after_is_left_to_whoever_sends_the_answer);
+    tcase_add_test(t, nothing_comes_after_another_request);
+    tcase_add_test(t, what_is_known_is_304_without_content);
     tcase_add_test(t, an_answer_larger_than_its_buffer_is_an_error_not_half_an_answer);
     tcase_add_test(t, an_answer_of_the_time_before_does_not_shine_through);
     tcase_add_loop_test(t, answers_say_how_they_may_be_cached, 0, COUNT(caches));
@@ -768,13 +1037,22 @@ static Suite *suite(void)
     tcase_add_test(t, a_quiet_router_logs_causes_only);
     tcase_add_test(t, all_routes_are_walked_in_the_order_of_the_tables);
     tcase_add_test(t, rows_that_may_run_twice_say_that_nothing_stands);
-    suite_add_tcase(s, t);
-    return s;
+    return t;
+}
+
+static void add(Suite *suite, TCase *t)
+{
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    suite_add_tcase(suite, t);
 }
 
 int main(void)
 {
-    SRunner *runner = srunner_create(suite());
+    Suite *suite = suite_create("router");
+    add(suite, before_the_handler());
+    add(suite, behind_the_handler());
+    SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);

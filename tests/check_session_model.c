@@ -4,10 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/problem.h"
 #include "loopback.h"
 
 static struct session session;
 static const unsigned char refresh_hash[32] = "thirty-two bytes of some digest";
+static const unsigned char other_hash[32] = "thirty-two bytes of the next on";
+static const unsigned char third_hash[32] = "thirty-two bytes of the last on";
 
 static struct uuid parsed(const char *text)
 {
@@ -94,17 +97,6 @@ START_TEST(a_session_of_nobody_is_told_apart)
 }
 END_TEST
 
-START_TEST(a_refresh_token_belongs_to_one_session)
-{
-    must(session_insert(the_app->db, the_arena, &session, refresh_hash));
-    session.id = parsed(NOBODY_ID);
-
-    const struct problem *p = session_insert(the_app->db, the_arena, &session, refresh_hash);
-
-    ck_assert(db_is_violation(p, "uq_sessions_refresh"));
-}
-END_TEST
-
 START_TEST(all_sessions_of_one_user_end_at_once)
 {
     make_user("eve@example.org", ROLE_USER);
@@ -112,12 +104,182 @@ START_TEST(all_sessions_of_one_user_end_at_once)
     log_in("ada@example.org");
     log_in("eve@example.org");
 
-    must(session_delete_all(the_app->db, the_arena, session.user_id));
+    must(session_delete_all(the_app->db, the_arena, session.user_id, (struct uuid){{0}}));
 
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 1);
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions JOIN users ON users.id = "
                                 "user_id WHERE email = 'eve@example.org'"),
                      1);
+}
+END_TEST
+
+START_TEST(all_sessions_but_one_end_at_once)
+{
+    struct uuid other = parsed(NOBODY_ID);
+    must(session_insert(the_app->db, the_arena, &session, refresh_hash));
+    session.id = other;
+    must(session_insert(the_app->db, the_arena, &session, other_hash));
+    log_in("ada@example.org");
+
+    must(session_delete_all(the_app->db, the_arena, session.user_id, other));
+
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 1);
+    ck_assert(lives(session.user_id, other, the_time));
+}
+END_TEST
+
+START_TEST(one_session_ends_for_its_user_and_while_it_lives)
+{
+    struct uuid eve = parsed(make_user("eve@example.org", ROLE_USER));
+    struct db *db = the_app->db;
+    must(session_insert(db, the_arena, &session, refresh_hash));
+
+    const struct problem *of_another = session_delete(db, the_arena, eve, session.id, the_time);
+    const struct problem *unknown =
+        session_delete(db, the_arena, session.user_id, parsed(NOBODY_ID), the_time);
+    const struct problem *over =
+        session_delete(db, the_arena, session.user_id, session.id, session.expires_at);
+
+    ck_assert_ptr_eq(of_another->type, &problem_session_not_found);
+    ck_assert_ptr_eq(unknown->type, &problem_session_not_found);
+    ck_assert_ptr_eq(over->type, &problem_session_not_found);
+    must(session_delete(db, the_arena, session.user_id, session.id, the_time));
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 0);
+}
+END_TEST
+
+/* ---- refreshing ---- */
+
+START_TEST(a_session_is_locked_with_the_hash_of_its_token)
+{
+    struct session row = {0};
+    bool found = false;
+    must(session_insert(the_app->db, the_arena, &session, refresh_hash));
+
+    must(session_lock(the_app->db, the_arena, session.id, the_time, &row, &found));
+
+    ck_assert(found);
+    ck_assert_uint_eq(row.refresh_hash.len, 32);
+    ck_assert_mem_eq(row.refresh_hash.data, refresh_hash, 32);
+    ck_assert(uuid_equal(&row.user_id, &session.user_id));
+    ck_assert_int_eq(row.expires_at.us, session.expires_at.us);
+    must(session_lock(the_app->db, the_arena, session.id, session.expires_at, &row, &found));
+    ck_assert(!found);
+    must(session_lock(the_app->db, the_arena, parsed(NOBODY_ID), the_time, &row, &found));
+    ck_assert(!found);
+}
+END_TEST
+
+static bool was_refreshed(const unsigned char hash[32], struct instant since)
+{
+    bool yes;
+    must(session_was_refreshed(the_app->db, the_arena, session.id, hash, since, &yes));
+    return yes;
+}
+
+static void rotate_to(const unsigned char hash[32], struct instant now, struct instant forget)
+{
+    struct session row = {0};
+    bool found;
+    must(session_lock(the_app->db, the_arena, session.id, now, &row, &found));
+    ck_assert(found);
+    must(session_rotate(the_app->db, the_arena, &row, hash, now, instant_plus_s(now, 60), forget));
+}
+
+START_TEST(a_used_token_is_remembered_until_it_is_forgotten)
+{
+    struct instant first = instant_plus_s(the_time, 10), second = instant_plus_s(the_time, 20);
+    must(session_insert(the_app->db, the_arena, &session, refresh_hash));
+    ck_assert(!was_refreshed(refresh_hash, the_time));
+
+    rotate_to(other_hash, first, the_time);
+
+    ck_assert(was_refreshed(refresh_hash, first));
+    ck_assert(!was_refreshed(refresh_hash, (struct instant){first.us + 1}));
+    ck_assert(!was_refreshed(other_hash, the_time));
+    ck_assert(lives(session.user_id, session.id, instant_plus_s(first, 59)));
+    ck_assert(!lives(session.user_id, session.id, instant_plus_s(first, 60)));
+
+    rotate_to(third_hash, second, (struct instant){first.us + 1});
+
+    ck_assert(!was_refreshed(refresh_hash, the_time));
+    ck_assert(was_refreshed(other_hash, second));
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM session_refreshes"), 1);
+}
+END_TEST
+
+START_TEST(used_tokens_go_with_their_session)
+{
+    must(session_insert(the_app->db, the_arena, &session, refresh_hash));
+    rotate_to(other_hash, the_time, the_time);
+
+    must(session_delete(the_app->db, the_arena, session.user_id, session.id, the_time));
+
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM session_refreshes"), 0);
+}
+END_TEST
+
+/* ---- listing and purging ---- */
+
+/* What a page has shown: the last byte of each id, and a star behind the current one. */
+static void note(void *context, const void *row)
+{
+    const struct session *seen = row;
+    const char **list = context;
+    *list = say("%s %02x%s", *list, seen->id.bytes[15], seen->current ? "*" : "");
+}
+
+/* Sessions 01 to 05, two of one moment; 05 is over. */
+static void insert_five(void)
+{
+    static const int64_t ages_s[] = {40, 30, 30, 20, 10};
+    for (unsigned char i = 1; i <= 5; i++) {
+        unsigned char hash[32] = {i};
+        session.id = parsed("01890a5d-ac96-774b-bcce-b30209900000");
+        session.id.bytes[15] = i;
+        session.created_at = instant_plus_s(the_time, -ages_s[i - 1]);
+        session.expires_at = instant_plus_s(the_time, i == 5 ? 0 : 60);
+        must(session_insert(the_app->db, the_arena, &session, hash));
+    }
+}
+
+static const char *listed(struct page_window window, int64_t total)
+{
+    const char *list = "";
+    struct page_total seen = {-1, false};
+    struct uuid current = session.id;
+    current.bytes[15] = 2;
+    must(session_page(the_app->db, the_arena, session.user_id, current, the_time, &window, note,
+                      &list, &seen));
+    ck_assert_int_eq(seen.count, total);
+    return list;
+}
+
+START_TEST(sessions_are_listed_the_newest_first)
+{
+    insert_five();
+    struct page_window behind = {
+        .limit = 10, .after = true, .id = session.id, .time = instant_plus_s(the_time, -30)};
+    behind.id.bytes[15] = 3;
+
+    ck_assert_str_eq(listed((struct page_window){.limit = 10}, 4), " 04 03 02* 01");
+    ck_assert_str_eq(listed((struct page_window){.limit = 2, .offset = 2}, 4), " 02* 01");
+    ck_assert_str_eq(listed((struct page_window){.limit = 2, .offset = 9}, 4), "");
+    ck_assert_str_eq(listed(behind, -1), " 02* 01"); /* the total is left alone */
+}
+END_TEST
+
+START_TEST(only_what_is_over_is_purged)
+{
+    insert_five();
+
+    must(session_purge(the_app->db, the_arena, (struct instant){the_time.us - 1}));
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 5);
+    must(session_purge(the_app->db, the_arena, the_time));
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 4);
+    must(session_purge(the_app->db, the_arena, instant_plus_s(the_time, 60)));
+
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 0);
 }
 END_TEST
 
@@ -132,8 +294,14 @@ int main(void)
     tcase_add_test(tc, a_session_is_stored_as_given);
     tcase_add_test(tc, what_is_not_known_of_a_client_is_null);
     tcase_add_test(tc, a_session_of_nobody_is_told_apart);
-    tcase_add_test(tc, a_refresh_token_belongs_to_one_session);
     tcase_add_test(tc, all_sessions_of_one_user_end_at_once);
+    tcase_add_test(tc, all_sessions_but_one_end_at_once);
+    tcase_add_test(tc, one_session_ends_for_its_user_and_while_it_lives);
+    tcase_add_test(tc, a_session_is_locked_with_the_hash_of_its_token);
+    tcase_add_test(tc, a_used_token_is_remembered_until_it_is_forgotten);
+    tcase_add_test(tc, used_tokens_go_with_their_session);
+    tcase_add_test(tc, sessions_are_listed_the_newest_first);
+    tcase_add_test(tc, only_what_is_over_is_purged);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

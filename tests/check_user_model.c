@@ -91,6 +91,25 @@ START_TEST(who_is_there_is_there)
 }
 END_TEST
 
+START_TEST(a_hash_is_replaced_only_where_it_is_the_one_that_was_seen)
+{
+    struct user user = {0}, after = {0};
+    bool done = true;
+    struct uuid id = parsed(make_user("ada@example.org", ROLE_USER));
+    must(user_find_with_hash(the_app->db, the_arena, id, &user));
+
+    must(user_replace_hash(the_app->db, the_arena, id, TEXT("another"), TEXT("new"), &done));
+    ck_assert(!done);
+    must(user_replace_hash(the_app->db, the_arena, id, user.password_hash, TEXT("new"), &done));
+    ck_assert(done);
+
+    must(user_find_with_hash(the_app->db, the_arena, id, &after));
+    ck_assert_str_eq(after.password_hash.data, "new");
+    ck_assert_int_eq(after.version, user.version); /* nothing that is shown has changed */
+    ck_assert_int_eq(after.updated_at.us, user.updated_at.us);
+}
+END_TEST
+
 /* ---- rows from elsewhere ---- */
 
 static struct problem *index_some(void *after)
@@ -346,6 +365,7 @@ static TCase *finding(void)
     tcase_add_test(tc, a_long_address_is_not_looked_for);
     tcase_add_test(tc, a_hash_is_not_read_unless_asked_for);
     tcase_add_test(tc, who_is_there_is_there);
+    tcase_add_test(tc, a_hash_is_replaced_only_where_it_is_the_one_that_was_seen);
     return tc;
 }
 

@@ -34,6 +34,11 @@ struct call {
 void loopback_open(void);
 void loopback_close(void);
 
+/** Open the app again on other settings, `loopback_set("NAME=value", …)`; those that are not named
+ *  are as loopback_open() has them. */
+#define loopback_set(...) loopback_settings((const char *const[]){__VA_ARGS__, NULL})
+void loopback_settings(const char *const *settings);
+
 /** The app under test, and an arena that lives until loopback_close(). */
 extern struct app *the_app;
 extern struct arena *the_arena;
@@ -41,7 +46,8 @@ extern struct arena *the_arena;
 /** The time that requests begin; moves only by hand. */
 extern struct instant the_time;
 
-/** Send one call: `ask(.path = "/posts", .token = t)`. The answer lives until loopback_close(). */
+/** Send one call: `ask(.path = "/posts", .token = t)`. The answer lives until loopback_close().
+ *  What the program does when its answer is out is done when this returns. */
 #define ask(...) loopback_ask(&(const struct call){__VA_ARGS__})
 struct answer loopback_ask(const struct call *call);
 
@@ -82,6 +88,9 @@ const char *answer_missing(struct answer answer);
 /** Make a user straight in the database; the password is PASSWORD. Returns the id's text. */
 const char *make_user(const char *email, unsigned role);
 
+/** Try to log in. */
+struct answer try_login(const char *email, const char *password);
+
 /** Log in with PASSWORD and return the access token. */
 const char *log_in(const char *email);
 
@@ -117,7 +126,7 @@ int64_t ask_number(const char *text);
         ck_assert_str_eq(answer_text(seen_, "request_id"), answer_header(seen_, "X-Request-Id"));  \
     } while (0)
 
-/** Assert the status of a answer, showing its body. */
+/** Assert the status of an answer, showing its body. */
 #define ck_status(got_, status_)                                                                   \
     do {                                                                                           \
         struct answer seen_ = (got_);                                                              \

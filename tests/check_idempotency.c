@@ -1,0 +1,654 @@
+/* One request sent twice: what a client with an Idempotency-Key sees. */
+#include "common/idempotency.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/problem.h"
+#include "loopback.h"
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+#define KEY "0b8f2c7e-first"
+#define POST_BODY "{\"title\":\"T\",\"content\":\"C\",\"published\":true}"
+#define RIVALS 20
+
+static const char *ada, *admin;
+
+static void set_up(void)
+{
+    loopback_open();
+    run_sql("DELETE FROM idempotency_keys");
+    run_sql("CREATE TABLE IF NOT EXISTS scratch (n INT)");
+    run_sql("DELETE FROM scratch");
+    make_user("ada@example.org", ROLE_USER);
+    make_user("admin@example.org", ROLE_ADMIN);
+    ada = log_in("ada@example.org");
+    admin = log_in("admin@example.org");
+}
+
+static struct answer keyed(const char *token, const char *path, const char *key, const char *body)
+{
+    return ask(.method = "POST", .path = path, .token = token, .body = body,
+               .param = say("HTTP_IDEMPOTENCY_KEY=%s", key));
+}
+
+static int64_t rows_of(const char *table)
+{
+    return ask_number(say("SELECT COUNT(*) AS n FROM %s", table));
+}
+
+static void ck_first(struct answer answer)
+{
+    ck_status(answer, 201);
+    ck_assert_ptr_null(answer_header(answer, "Idempotency-Replayed"));
+}
+
+static void ck_replayed(struct answer again, struct answer first)
+{
+    static const char *const same[] = {"Location", "ETag", "Cache-Control", "Content-Type",
+                                       "Content-Length"};
+    ck_status(again, first.status);
+    ck_assert_str_eq(again.text, first.text);
+    ck_assert_pstr_eq(answer_header(again, "Idempotency-Replayed"), "true");
+    for (int i = 0; i < COUNT(same); i++)
+        ck_assert_pstr_eq(answer_header(again, same[i]), answer_header(first, same[i]));
+}
+
+/* ---- the same again ---- */
+
+START_TEST(a_post_sent_twice_is_written_once)
+{
+    struct answer first = keyed(ada, "/posts", KEY, POST_BODY);
+    ck_first(first);
+    ck_assert_ptr_nonnull(answer_header(first, "Location"));
+    ck_assert_str_eq(answer_header(first, "ETag"), "\"1\"");
+    the_time = instant_plus_s(the_time, 60);
+
+    for (int i = 0; i < 3; i++)
+        ck_replayed(keyed(ada, "/posts", KEY, POST_BODY), first);
+
+    ck_assert_int_eq(rows_of("posts"), 1);
+    ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM post_totals"), 1);
+}
+END_TEST
+
+START_TEST(a_user_sent_twice_is_made_once)
+{
+    const char *body =
+        object("{'email':'eve@example.org','password':'%s','first_name':'Eve'}", PASSWORD);
+    struct answer first = keyed(admin, "/users", KEY, body);
+    ck_first(first);
+
+    ck_replayed(keyed(admin, "/users", KEY, body), first);
+
+    ck_assert_int_eq(rows_of("users"), 3);
+    ck_problem(keyed(admin, "/users", "another-key", body), 409, "Email already exists",
+               "email_exists");
+}
+END_TEST
+
+START_TEST(without_a_key_each_request_counts)
+{
+    ck_first(post(ada, "/posts", POST_BODY));
+    ck_first(post(ada, "/posts", POST_BODY));
+
+    ck_assert_int_eq(rows_of("posts"), 2);
+    ck_assert_int_eq(rows_of("idempotency_keys"), 0);
+}
+END_TEST
+
+START_TEST(a_key_is_its_callers_own)
+{
+    struct answer first = keyed(ada, "/posts", KEY, POST_BODY);
+    struct answer other = keyed(admin, "/posts", KEY, POST_BODY);
+
+    ck_first(other);
+
+    ck_assert_str_ne(answer_text(first, "post.id"), answer_text(other, "post.id"));
+    ck_assert_int_eq(rows_of("posts"), 2);
+    ck_replayed(keyed(ada, "/posts", KEY, POST_BODY), first);
+    ck_replayed(keyed(log_in("ada@example.org"), "/posts", KEY, POST_BODY), first);
+}
+END_TEST
+
+START_TEST(a_key_is_its_operations_own)
+{
+    const char *body = object("{'email':'eve@example.org','password':'%s','first_name':'Eve',"
+                              "'title':'T','content':'C'}",
+                              PASSWORD);
+    ck_first(keyed(admin, "/posts", KEY, body));
+
+    struct answer user = keyed(admin, "/users", KEY, body);
+
+    ck_first(user);
+    ck_assert_str_eq(answer_text(user, "user.email"), "eve@example.org");
+}
+END_TEST
+
+START_TEST(keys_differ_by_case_and_length)
+{
+    ck_first(keyed(ada, "/posts", "abcdefgh", POST_BODY));
+    ck_first(keyed(ada, "/posts", "Abcdefgh", POST_BODY));
+    ck_first(keyed(ada, "/posts", "abcdefghi", POST_BODY));
+
+    ck_assert_int_eq(rows_of("posts"), 3);
+}
+END_TEST
+
+/* What is escaped at the worst: six bytes for each. */
+START_TEST(a_long_answer_is_replayed_whole)
+{
+    const char *body =
+        object("{'title':'T','content':'%s\360\237\230\200'}", repeat("\\u0001", 65531));
+    struct answer first = keyed(ada, "/posts", KEY, body);
+    ck_first(first);
+    ck_assert_uint_gt(strlen(first.text), 6 * 65531);
+
+    ck_replayed(keyed(ada, "/posts", KEY, body), first);
+}
+END_TEST
+
+/* ---- another body ---- */
+
+static const char *const other_bodies[] = {
+    "{\"title\":\"T\",\"content\":\"D\",\"published\":true}",
+    "{\"title\":\"T\",\"content\":\"C\"}",
+    "{\"title\":\"T\",\"content\":\"C\",\"published\":true }",
+    "{\"content\":\"C\",\"title\":\"T\",\"published\":true}",
+};
+
+START_TEST(a_key_with_another_body_is_refused)
+{
+    struct answer first = keyed(ada, "/posts", KEY, POST_BODY);
+
+    struct answer other = keyed(ada, "/posts", KEY, other_bodies[_i]);
+
+    ck_problem(other, 422, "Idempotency key reused", "idempotency_mismatch");
+    ck_assert_ptr_null(answer_header(other, "Idempotency-Replayed"));
+    ck_assert_ptr_null(answer_header(other, "Location"));
+    ck_assert_int_eq(rows_of("posts"), 1);
+    ck_replayed(keyed(ada, "/posts", KEY, POST_BODY), first);
+}
+END_TEST
+
+/* ---- only a success is kept ---- */
+
+START_TEST(after_a_bad_body_the_key_is_free)
+{
+    ck_problem(keyed(ada, "/posts", KEY, "{\"title\":\"T\"}"), 400, "Missing required fields",
+               "missing_fields");
+    ck_problem(keyed(NULL, "/posts", KEY, POST_BODY), 401, "Unauthenticated", "no_token");
+    ck_assert_int_eq(rows_of("idempotency_keys"), 0);
+
+    ck_first(keyed(ada, "/posts", KEY, POST_BODY));
+
+    ck_assert_int_eq(rows_of("idempotency_keys"), 1);
+}
+END_TEST
+
+START_TEST(after_a_conflict_the_key_is_free)
+{
+    const char *body =
+        object("{'email':'Ada@example.org','password':'%s','first_name':'Ada'}", PASSWORD);
+    ck_problem(keyed(admin, "/users", KEY, body), 409, "Email already exists", "email_exists");
+    ck_assert_int_eq(rows_of("idempotency_keys"), 0);
+    run_sql("DELETE FROM users WHERE email = 'ada@example.org'");
+
+    ck_first(keyed(admin, "/users", KEY, body));
+
+    ck_assert_int_eq(rows_of("idempotency_keys"), 1);
+}
+END_TEST
+
+/* ---- the form of a key ---- */
+
+static const struct {
+    const char *key;
+    bool good;
+} forms[] = {
+    {"12345678", true},          {"!~!~!~!~", true},    {"\"quoted\"", true},
+    {"1234567", false},          {"", false},           {"1234 5678", false},
+    {" 12345678", false},        {"12345678\t", false}, {"12345678\177", false},
+    {"12345678\303\244", false},
+};
+
+START_TEST(a_key_has_8_to_128_characters_that_are_seen)
+{
+    struct answer answer = keyed(ada, "/posts", forms[_i].key, POST_BODY);
+
+    if (forms[_i].good) {
+        ck_first(answer);
+        return;
+    }
+    ck_problem(answer, 400, "Bad Request", "invalid");
+    ck_assert_str_eq(answer_faults(answer), "Idempotency-Key format");
+    ck_assert_int_eq(rows_of("posts"), 0);
+}
+END_TEST
+
+START_TEST(the_longest_key_has_128_characters)
+{
+    ck_first(keyed(ada, "/posts", repeat("k", 128), POST_BODY));
+    ck_status(keyed(ada, "/posts", repeat("k", 129), POST_BODY), 400);
+}
+END_TEST
+
+START_TEST(other_routes_look_at_no_key)
+{
+    const char *id = write_post(ada, "T", "C", true);
+    const char *params[] = {"HTTP_IDEMPOTENCY_KEY=x", "HTTP_IDEMPOTENCY_KEY=" KEY};
+    for (int i = 0; i < COUNT(params); i++) {
+        ck_status(ask(.path = "/posts", .param = params[i]), 200);
+        ck_status(ask(.method = "PATCH", .path = say("/posts/%s", id), .token = ada, .body = "{}",
+                      .param = params[i]),
+                  200);
+        ck_status(ask(.method = "POST", .path = "/auth/login",
+                      .body = object("{'email':'ada@example.org','password':'%s'}", PASSWORD),
+                      .param = params[i]),
+                  200);
+    }
+    ck_assert_int_eq(rows_of("idempotency_keys"), 0);
+}
+END_TEST
+
+/* ---- time and keys of the server ---- */
+
+START_TEST(a_key_is_over_after_a_day)
+{
+    struct answer first = keyed(ada, "/posts", KEY, POST_BODY);
+    the_time = instant_plus_s(the_time, IDEMPOTENCY_TTL_S - 1);
+    ck_replayed(keyed(log_in("ada@example.org"), "/posts", KEY, POST_BODY), first);
+    the_time = instant_plus_s(the_time, 1);
+
+    struct answer later = keyed(log_in("ada@example.org"), "/posts", KEY, other_bodies[0]);
+
+    ck_first(later);
+    ck_assert_str_ne(answer_text(later, "post.id"), answer_text(first, "post.id"));
+    ck_replayed(keyed(log_in("ada@example.org"), "/posts", KEY, other_bodies[0]), later);
+    ck_assert_int_eq(rows_of("idempotency_keys"), 1);
+}
+END_TEST
+
+static void change_signing_key(void)
+{
+    jwt_close(the_app->keys);
+    must(jwt_open(the_arena, "Zt7Bq2Wn5Xc8Vm1Lk4Jh6Gf9Ds3Ap0Qr", SECRET_KEY,
+                  the_app->settings->jwt_issuer.data, &the_app->keys));
+    the_app->router.keys = the_app->keys;
+}
+
+START_TEST(a_key_outlives_a_change_of_the_signing_key)
+{
+    struct answer first = keyed(ada, "/posts", KEY, POST_BODY);
+
+    change_signing_key();
+
+    ck_replayed(keyed(ada, "/posts", KEY, POST_BODY), first);
+    ck_status(keyed(ada, "/posts", KEY, other_bodies[0]), 422);
+    struct answer new = keyed(ada, "/posts", "second-key", POST_BODY);
+    ck_first(new);
+    ck_replayed(keyed(ada, "/posts", "second-key", POST_BODY), new);
+}
+END_TEST
+
+START_TEST(nothing_of_key_or_body_can_be_read_in_the_table)
+{
+    keyed(ada, "/posts", KEY, POST_BODY);
+
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM idempotency_keys WHERE id LIKE "
+                                "CONCAT('%', '" KEY "', '%') OR fingerprint = UNHEX(SHA2('"
+                                "{\"title\":\"T\",\"content\":\"C\",\"published\":true}', 256))"),
+                     0);
+}
+END_TEST
+
+/* ---- purging ---- */
+
+/* A keyed request whose end is in our hands: what the server does when the answer is out. */
+static void handle(struct request *rq, struct response *rs, const char *path, const char *key,
+                   const char *body)
+{
+    char **params = arena_array(the_arena, 7, sizeof *params);
+    params[0] = arena_strdup(the_arena, "REQUEST_METHOD=POST");
+    params[1] = say("DOCUMENT_URI=/api%s", path);
+    params[2] = say("HTTP_AUTHORIZATION=Bearer %s", ada);
+    params[3] = arena_strdup(the_arena, "CONTENT_TYPE=application/json");
+    params[4] = say("CONTENT_LENGTH=%zu", strlen(body));
+    params[5] = say("HTTP_IDEMPOTENCY_KEY=%s", key);
+    request_from_params(rq, the_arena, params, "/api", the_time);
+    rq->body = text_of(body);
+    app_handle(the_app, rq, rs);
+}
+
+static void post_to_the_end(const char *key)
+{
+    struct request rq;
+    struct response rs;
+    response_init(&rs);
+    handle(&rq, &rs, "/posts", key, POST_BODY);
+    ck_assert_int_eq(rs.status, 201);
+    ck_assert(rs.after != NULL);
+    rs.after(the_app, &rq);
+    response_release(&rs);
+}
+
+START_TEST(keys_that_are_over_go_with_new_ones)
+{
+    keyed(ada, "/posts", "a-living-key", POST_BODY);
+    run_sql("INSERT INTO idempotency_keys (id, fingerprint, expires_at) SELECT "
+            "UNHEX(SHA2(seq, 256)), UNHEX(SHA2(seq, 256)), '2001-01-01' + INTERVAL seq SECOND "
+            "FROM seq_1_to_30");
+
+    post_to_the_end("first-key");
+    int64_t left = rows_of("idempotency_keys WHERE expires_at < '2002-01-01'");
+    ck_assert_int_lt(left, 30);
+    for (int i = 0; i < 5; i++)
+        post_to_the_end("first-key");
+
+    ck_assert_int_eq(rows_of("idempotency_keys WHERE expires_at < '2002-01-01'"), 0);
+    ck_assert_int_eq(rows_of("idempotency_keys"), 2);
+    ck_assert_str_eq(
+        answer_header(keyed(ada, "/posts", "a-living-key", POST_BODY), "Idempotency-Replayed"),
+        "true");
+}
+END_TEST
+
+/* ---- rivals ---- */
+
+/* What the processes of one test share. */
+struct rivalry {
+    int start_fd; /* at its end when all may start */
+    const char *token;
+    struct {
+        int status;
+        char id[UUID_TEXT_SIZE];
+        bool replayed;
+    } seen[RIVALS];
+};
+
+struct rival {
+    struct rivalry *rivalry;
+    int number;
+};
+
+static void send_beside_others(void *context)
+{
+    const struct rival *rival = context;
+    struct rivalry *all = rival->rivalry;
+    char byte;
+    ck_status(get(NULL, "/posts"), 200); /* connected by now */
+    ck_assert_int_eq(read(all->start_fd, &byte, 1), 0);
+    struct answer answer = keyed(all->token, "/posts", KEY, POST_BODY);
+    all->seen[rival->number].status = answer.status;
+    if (answer.status == 201)
+        memcpy(all->seen[rival->number].id, answer_text(answer, "post.id"), UUID_TEXT_SIZE);
+    all->seen[rival->number].replayed = answer_header(answer, "Idempotency-Replayed") != NULL;
+}
+
+static void let_rivals_run(struct rivalry *all)
+{
+    struct rival rivals[RIVALS];
+    pid_t pids[RIVALS];
+    int start[2];
+    ck_assert_int_eq(pipe(start), 0);
+    all->start_fd = start[0];
+    for (int i = 0; i < RIVALS; i++) {
+        rivals[i] = (struct rival){all, i};
+        pids[i] = fork();
+        ck_assert_int_ge(pids[i], 0);
+        if (pids[i] == 0) {
+            (void)close(start[1]);
+            loopback_again();
+            send_beside_others(&rivals[i]);
+            _exit(EXIT_SUCCESS);
+        }
+    }
+    usleep(300 * 1000); /* most are at the start by now, and none needs to be */
+    (void)close(start[1]);
+    for (int i = 0; i < RIVALS; i++)
+        wait_for(pids[i]);
+    (void)close(start[0]);
+}
+
+START_TEST(twenty_at_once_write_one_post_and_all_are_told_of_it)
+{
+    struct rivalry *all =
+        mmap(NULL, sizeof *all, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert(all != MAP_FAILED);
+    for (int round = 1; round <= 3; round++) {
+        const char *email = say("ada%d@example.org", round);
+        make_user(email, ROLE_USER);
+        *all = (struct rivalry){.token = log_in(email)};
+        int firsts = 0;
+
+        let_rivals_run(all);
+
+        for (int i = 0; i < RIVALS; i++) {
+            ck_assert_int_eq(all->seen[i].status, 201);
+            ck_assert_str_eq(all->seen[i].id, all->seen[0].id);
+            firsts += !all->seen[i].replayed;
+        }
+        ck_assert_int_eq(firsts, 1);
+        ck_assert_int_eq(rows_of("posts"), round);
+    }
+    munmap(all, sizeof *all);
+}
+END_TEST
+
+/* ---- a program of our own, whose handler can be told what to do ---- */
+
+static unsigned pause_us;
+static bool shall_fail, shall_refuse;
+
+static struct problem *scratch(struct app *app, struct request *rq, struct response *rs)
+{
+    struct problem *p = db_run(app->db, rq->arena, "INSERT INTO scratch VALUES (1)");
+    usleep(pause_us);
+    json_object(&rs->body);
+    json_key(&rs->body, "n");
+    json_integer(&rs->body, (int64_t)getpid());
+    json_object_end(&rs->body);
+    if (!p && shall_fail)
+        p = problem(rq->arena, &problem_forbidden, NULL);
+    if (shall_refuse)
+        rs->refusal = problem(rq->arena, &problem_forbidden, NULL);
+    return p;
+}
+
+static const struct field nothing_fields[] = {
+    {.name = "nothing", .type = FIELD_BOOLEAN, .use = FIELD_CREATE}};
+static const struct record nothing_record = {
+    .name = "Nothing", .size = sizeof(bool), .fields = nothing_fields, .count = 1};
+static const struct route scratch_routes[] = {
+    {METHOD_POST, "/scratch", scratch, AUTH_USER, .body = &nothing_record, .idempotent = true,
+     .transaction = true, .committed = router_run_again, .status = 201, .id = "scratch"},
+};
+static const struct resource scratch_resource = RESOURCE("scratch", "For trying.", scratch_routes);
+static const struct resource *const scratch_resources[] = {&scratch_resource, NULL};
+
+static struct answer ask_scratch(void)
+{
+    the_app->router.resources = scratch_resources;
+    return keyed(ada, "/scratch", KEY, "{}");
+}
+
+START_TEST(a_rollback_leaves_no_key)
+{
+    shall_fail = true;
+    ck_status(ask_scratch(), 403);
+    ck_assert_int_eq(rows_of("idempotency_keys"), 0);
+    ck_assert_int_eq(rows_of("scratch"), 0);
+    shall_fail = false;
+
+    ck_first(ask_scratch());
+
+    ck_assert_int_eq(rows_of("scratch"), 1);
+    ck_status(ask_scratch(), 201);
+    ck_assert_int_eq(rows_of("scratch"), 1);
+}
+END_TEST
+
+/* The write of a refusal stands, and it is no success that could be replayed. */
+START_TEST(a_refusal_is_committed_and_not_kept)
+{
+    shall_refuse = true;
+    ck_problem(ask_scratch(), 403, "Unauthorized", "forbidden");
+    ck_assert_int_eq(rows_of("scratch"), 1);
+    shall_refuse = false;
+
+    ck_first(ask_scratch());
+
+    ck_assert_int_eq(rows_of("scratch"), 2);
+}
+END_TEST
+
+static void ask_slowly(void *context)
+{
+    pause_us = *(const unsigned *)context;
+    ck_first(ask_scratch());
+}
+
+/* Until the other has claimed the key: what it has not committed is seen without isolation. */
+static void await_claim(void)
+{
+    int64_t n = 0;
+    for (int i = 0; i < 2000 && !n; i++) {
+        run_sql("SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED");
+        n = rows_of("scratch");
+        usleep(5 * 1000);
+    }
+    run_sql("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
+    ck_assert_int_gt(n, 0);
+}
+
+START_TEST(a_rival_in_flight_is_waited_for)
+{
+    unsigned pause = 1000 * 1000;
+    pid_t pid = run_aside(ask_slowly, &pause);
+    await_claim();
+
+    struct answer answer = ask_scratch();
+
+    wait_for(pid);
+    ck_status(answer, 201);
+    ck_assert_str_eq(answer_header(answer, "Idempotency-Replayed"), "true");
+    ck_assert_int_eq(answer_integer(answer, "n"), pid);
+    ck_assert_int_eq(rows_of("scratch"), 1);
+}
+END_TEST
+
+START_TEST(a_rival_that_fails_leaves_the_key_to_who_waits)
+{
+    unsigned pause = 700 * 1000;
+    shall_fail = true;
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        loopback_again();
+        pause_us = pause;
+        ck_status(ask_scratch(), 403);
+        _exit(EXIT_SUCCESS);
+    }
+    shall_fail = false;
+    await_claim();
+
+    struct answer answer = ask_scratch();
+
+    wait_for(pid);
+    ck_first(answer);
+    ck_assert_int_eq(answer_integer(answer, "n"), getpid());
+    ck_assert_int_eq(rows_of("scratch"), 1);
+}
+END_TEST
+
+START_TEST(a_rival_that_takes_too_long_is_not_waited_for)
+{
+    struct request rq;
+    struct response busy;
+    unsigned pause = 7000 * 1000;
+    the_app->router.resources = scratch_resources;
+    pid_t pid = run_aside(ask_slowly, &pause);
+    await_claim();
+    int64_t begun_us = instant_now().us;
+    response_init(&busy);
+
+    handle(&rq, &busy, "/scratch", KEY, "{}");
+
+    int64_t waited_us = instant_now().us - begun_us;
+    ck_assert_int_eq(busy.status, 409);
+    ck_assert_ptr_nonnull(strstr(arena_copy(the_arena, busy.body.data, busy.body.len),
+                                 "\"code\":\"idempotency_busy\""));
+    ck_assert_ptr_nonnull(
+        strstr(arena_copy(the_arena, busy.headers.data, busy.headers.len), "Retry-After: 1\r\n"));
+    ck_assert_int_ge(waited_us, 4000 * 1000);
+    ck_assert_int_lt(waited_us, 6500 * 1000);
+    response_release(&busy);
+    wait_for(pid);
+    struct answer later = ask_scratch();
+    ck_assert_int_eq(answer_integer(later, "n"), pid);
+    ck_assert_int_eq(rows_of("scratch"), 1);
+}
+END_TEST
+
+static TCase *replies(void)
+{
+    TCase *tc = tcase_create("replies");
+    tcase_add_test(tc, a_post_sent_twice_is_written_once);
+    tcase_add_test(tc, a_user_sent_twice_is_made_once);
+    tcase_add_test(tc, without_a_key_each_request_counts);
+    tcase_add_test(tc, a_key_is_its_callers_own);
+    tcase_add_test(tc, a_key_is_its_operations_own);
+    tcase_add_test(tc, keys_differ_by_case_and_length);
+    tcase_add_test(tc, a_long_answer_is_replayed_whole);
+    tcase_add_loop_test(tc, a_key_with_another_body_is_refused, 0, COUNT(other_bodies));
+    tcase_add_test(tc, after_a_bad_body_the_key_is_free);
+    tcase_add_test(tc, after_a_conflict_the_key_is_free);
+    tcase_add_loop_test(tc, a_key_has_8_to_128_characters_that_are_seen, 0, COUNT(forms));
+    tcase_add_test(tc, the_longest_key_has_128_characters);
+    tcase_add_test(tc, other_routes_look_at_no_key);
+    return tc;
+}
+
+static TCase *storage(void)
+{
+    TCase *tc = tcase_create("storage");
+    tcase_add_test(tc, a_key_is_over_after_a_day);
+    tcase_add_test(tc, a_key_outlives_a_change_of_the_signing_key);
+    tcase_add_test(tc, nothing_of_key_or_body_can_be_read_in_the_table);
+    tcase_add_test(tc, keys_that_are_over_go_with_new_ones);
+    tcase_add_test(tc, a_rollback_leaves_no_key);
+    tcase_add_test(tc, a_refusal_is_committed_and_not_kept);
+    return tc;
+}
+
+static TCase *rivals_case(void)
+{
+    TCase *tc = tcase_create("rivals");
+    tcase_add_test(tc, twenty_at_once_write_one_post_and_all_are_told_of_it);
+    tcase_add_test(tc, a_rival_in_flight_is_waited_for);
+    tcase_add_test(tc, a_rival_that_fails_leaves_the_key_to_who_waits);
+    tcase_add_test(tc, a_rival_that_takes_too_long_is_not_waited_for);
+    return tc;
+}
+
+static void add(Suite *suite, TCase *tc)
+{
+    tcase_add_checked_fixture(tc, set_up, loopback_close);
+    tcase_set_timeout(tc, 120);
+    suite_add_tcase(suite, tc);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("idempotency");
+    add(suite, replies());
+    add(suite, storage());
+    add(suite, rivals_case());
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

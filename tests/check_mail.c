@@ -1,0 +1,445 @@
+#include "common/mail.h"
+
+#include <check.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/problem.h"
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+#define PATIENCE_S 30
+
+static struct arena *a;
+
+/* ---- a folder for files, below the current one: a command's path has no spaces ---- */
+
+static char folder[] = "check-mail-XXXXXX";
+
+static void set_up(void)
+{
+    a = arena_open((size_t)4 * 1024 * 1024);
+    strcpy(folder + sizeof folder - 7, "XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+}
+
+static void tear_down(void)
+{
+    DIR *listing = opendir(folder);
+    for (struct dirent *entry; (entry = readdir(listing));)
+        (void)unlinkat(dirfd(listing), entry->d_name, 0);
+    closedir(listing);
+    ck_assert_int_eq(rmdir(folder), 0);
+    arena_close(a);
+}
+
+static const char *path_of(const char *name)
+{
+    return arena_printf(a, "%s/%s", folder, name);
+}
+
+/* Write a program, and return its path. */
+static const char *write_program(const char *text, mode_t mode)
+{
+    const char *path = path_of("send");
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    ck_assert_int_eq(fclose(file), 0);
+    ck_assert_int_eq(chmod(path, mode), 0);
+    return path;
+}
+
+static const char *write_script(const char *text, mode_t mode)
+{
+    return write_program(arena_printf(a, "#!/bin/sh\n%s\n", text), mode);
+}
+
+static void pause_ms(long ms)
+{
+    (void)nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
+}
+
+/* Fail the test when the program does not come to the point. */
+static void keep_waiting(time_t since, const char *what)
+{
+    ck_assert_msg(time(NULL) - since < PATIENCE_S, "nothing happens: %s", what);
+    pause_ms(5);
+}
+
+/* What is in a file of the folder, once it is there. */
+static struct text wait_for_file(const char *name)
+{
+    char *text = arena_alloc(a, (size_t)128 * 1024);
+    time_t start = time(NULL);
+    int fd;
+    while ((fd = open(path_of(name), O_RDONLY | O_CLOEXEC)) < 0)
+        keep_waiting(start, name);
+    size_t len = 0;
+    for (ssize_t got; (got = read(fd, text + len, (size_t)128 * 1024 - len)) > 0;)
+        len += (size_t)got;
+    close(fd);
+    return (struct text){text, len};
+}
+
+static struct problem *send_by(const char *command, const char *message)
+{
+    return mail_send(a, command, message);
+}
+
+static void ck_sent(const struct problem *p)
+{
+    ck_assert_msg(!p, "%s", p ? p->cause : "");
+}
+
+/* ---- the message ---- */
+
+/* Keeps standard input; the file appears when all of it is there. */
+#define KEEP "cd \"${0%/*}\" && cat >part && mv part message"
+
+START_TEST(a_message_arrives_as_it_is)
+{
+    static const char message[] =
+        "To: ada@example.org\nSubject: \303\204\n\n.\n..\n\\n $HOME\r\nend";
+    const char *script = write_script(KEEP, 0700);
+
+    ck_sent(send_by(script, message));
+
+    struct text got = wait_for_file("message");
+    ck_assert_uint_eq(got.len, strlen(message));
+    ck_assert_mem_eq(got.data, message, got.len);
+}
+END_TEST
+
+static const size_t lengths[] = {0, 1, 4096, 65536};
+
+START_TEST(a_message_of_any_length_up_to_64_kib_arrives_whole)
+{
+    size_t len = lengths[_i];
+    char *message = arena_alloc(a, len + 1);
+    for (size_t i = 0; i < len; i++)
+        message[i] = (char)('a' + i % 26);
+    message[len] = '\0';
+    const char *script = write_script(KEEP, 0700);
+
+    ck_sent(send_by(script, message));
+
+    struct text got = wait_for_file("message");
+    ck_assert_uint_eq(got.len, len);
+    ck_assert(len == 0 || memcmp(got.data, message, len) == 0);
+}
+END_TEST
+
+START_TEST(a_message_that_is_too_large_is_refused_and_nothing_runs)
+{
+    size_t len = (size_t)2 * 1024 * 1024;
+    char *message = arena_alloc(a, len + 1);
+    memset(message, 'x', len);
+    message[len] = '\0';
+    const char *script = write_script(KEEP, 0700);
+
+    struct problem *p = send_by(script, message);
+
+    ck_assert_ptr_nonnull(p);
+    ck_assert_ptr_eq(p->type, &problem_internal);
+    pause_ms(100);
+    ck_assert_int_ne(access(path_of("part"), F_OK), 0);
+    ck_assert_int_ne(access(path_of("message"), F_OK), 0);
+}
+END_TEST
+
+/* ---- the command ---- */
+
+#define SHOW_WORDS "cd \"${0%/*}\" && { for word; do echo \"<$word>\"; done; } >part; mv part words"
+
+static const struct {
+    const char *arguments, *words;
+} commands[] = {
+    {"", ""},
+    {" -t -i", "<-t>\n<-i>\n"},
+    {"  -t \t -i\t ", "<-t>\n<-i>\n"},
+    {" a; touch b", "<a;>\n<touch>\n<b>\n"},
+    {" $(id) `id` $HOME ${0} ~", "<$(id)>\n<`id`>\n<$HOME>\n<${0}>\n<~>\n"},
+    {" * ? [a-z] {a,b}", "<*>\n<?>\n<[a-z]>\n<{a,b}>\n"},
+    {" 'one two' \"x\" \\y", "<'one>\n<two'>\n<\"x\">\n<\\y>\n"},
+    {" a|b &&c >d <e &", "<a|b>\n<&&c>\n<>d>\n<<e>\n<&>\n"},
+};
+
+START_TEST(a_command_is_cut_into_words_and_no_shell_looks_at_them)
+{
+    const char *script = write_script(SHOW_WORDS, 0700);
+
+    ck_sent(send_by(arena_printf(a, "%s%s", script, commands[_i].arguments), ""));
+
+    struct text words = wait_for_file("words");
+    ck_assert_str_eq(arena_copy(a, words.data, words.len), commands[_i].words);
+}
+END_TEST
+
+START_TEST(the_path_may_have_blanks_before_it)
+{
+    const char *script = write_script(KEEP, 0700);
+
+    ck_sent(send_by(arena_printf(a, " \t%s", script), "m"));
+
+    ck_assert_uint_eq(wait_for_file("message").len, 1);
+}
+END_TEST
+
+START_TEST(a_command_has_at_most_32_words)
+{
+    const char *command = write_script(SHOW_WORDS, 0700);
+    for (int i = 1; i < 32; i++)
+        command = arena_printf(a, "%s w", command);
+
+    ck_sent(send_by(command, ""));
+    ck_assert_uint_eq(wait_for_file("words").len, 31 * strlen("<w>\n"));
+
+    ck_assert_ptr_nonnull(send_by(arena_printf(a, "%s w", command), ""));
+}
+END_TEST
+
+static const char *const bad_commands[] = {
+    "", " ", "\t", "/nonexistent/sendmail -t", "sendmail-that-is-nowhere", "; true",
+};
+
+START_TEST(a_command_that_is_not_there_is_a_problem)
+{
+    struct problem *p = send_by(bad_commands[_i], "secret message");
+
+    ck_assert_ptr_nonnull(p);
+    ck_assert_ptr_eq(p->type, &problem_internal);
+    ck_assert_ptr_nonnull(strstr(p->cause, "MAIL_COMMAND"));
+    ck_assert_ptr_null(strstr(p->cause, "secret"));
+}
+END_TEST
+
+START_TEST(a_file_that_cannot_be_run_is_a_problem)
+{
+    ck_assert_ptr_nonnull(send_by(write_script(KEEP, 0600), "message"));
+
+    ck_assert_int_ne(access(path_of("part"), F_OK), 0);
+}
+END_TEST
+
+/* ---- the process ---- */
+
+/* The program tells its number and then sleeps; it is what it will be once it is "sleep". */
+#define SLEEP "cd \"${0%/*}\" && echo $$ >part && mv part pid && exec sleep 60"
+
+static struct text read_proc(pid_t pid, const char *name)
+{
+    char *text = arena_alloc(a, 4096);
+    int fd = open(arena_printf(a, "/proc/%d/%s", (int)pid, name), O_RDONLY | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    ssize_t len = read(fd, text, 4095);
+    close(fd);
+    ck_assert_int_ge(len, 0);
+    text[len] = '\0';
+    return (struct text){text, (size_t)len};
+}
+
+static pid_t start_sleeper(void)
+{
+    ck_sent(send_by(write_script(SLEEP, 0700), "message"));
+    pid_t pid = (pid_t)strtol(arena_text(a, wait_for_file("pid")).data, NULL, 10);
+    time_t start = time(NULL);
+    ck_assert_int_gt(pid, 1);
+    while (strcmp(read_proc(pid, "comm").data, "sleep\n") != 0)
+        keep_waiting(start, "exec sleep");
+    return pid;
+}
+
+START_TEST(nobody_waits_for_the_command)
+{
+    time_t start = time(NULL);
+
+    pid_t pid = start_sleeper();
+
+    ck_assert_int_lt(time(NULL) - start, 55);
+    ck_assert_int_eq(kill(pid, SIGKILL), 0);
+}
+END_TEST
+
+START_TEST(no_child_stays_behind)
+{
+    pid_t pid = start_sleeper();
+
+    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+    ck_assert_int_eq(errno, ECHILD);
+    ck_assert_int_eq(kill(pid, SIGKILL), 0);
+}
+END_TEST
+
+START_TEST(no_child_stays_behind_when_the_command_fails)
+{
+    for (int i = 0; i < 3; i++)
+        ck_sent(send_by("/bin/false", "message"));
+
+    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+    ck_assert_int_eq(errno, ECHILD);
+}
+END_TEST
+
+static const char *target_of(pid_t pid, int fd)
+{
+    char *target = arena_alloc(a, 256);
+    ssize_t len = readlink(arena_printf(a, "/proc/%d/fd/%d", (int)pid, fd), target, 255);
+    ck_assert_int_ge(len, 0);
+    target[len] = '\0';
+    return target;
+}
+
+START_TEST(the_command_gets_no_descriptor_but_its_own_three)
+{
+    int ends[2], count = 0;
+    ck_assert_int_eq(pipe(ends), 0); /* without CLOEXEC */
+    ck_assert_int_eq(dup2(ends[0], 200), 200);
+
+    pid_t pid = start_sleeper();
+
+    DIR *listing = opendir(arena_printf(a, "/proc/%d/fd", (int)pid));
+    for (struct dirent *entry; (entry = readdir(listing));)
+        if (entry->d_name[0] != '.') {
+            ck_assert_msg(strtol(entry->d_name, NULL, 10) < 3, "descriptor %s", entry->d_name);
+            count++;
+        }
+    closedir(listing);
+    ck_assert_int_eq(count, 3);
+    ck_assert_str_eq(target_of(pid, STDOUT_FILENO), "/dev/null");
+    ck_assert_str_eq(target_of(pid, STDERR_FILENO), target_of(getpid(), STDERR_FILENO));
+    ck_assert_int_eq(kill(pid, SIGKILL), 0);
+}
+END_TEST
+
+START_TEST(we_keep_no_descriptor_of_it)
+{
+    int before = dup(STDIN_FILENO);
+    close(before);
+
+    ck_sent(send_by("/bin/true", "message"));
+    ck_assert_ptr_nonnull(send_by("/nonexistent/sendmail", "message"));
+
+    int after = dup(STDIN_FILENO);
+    close(after);
+    ck_assert_int_eq(after, before);
+}
+END_TEST
+
+START_TEST(the_command_is_in_a_session_of_its_own)
+{
+    pid_t pid = start_sleeper();
+
+    ck_assert_int_eq(getsid(pid), getpgid(pid));
+    ck_assert_int_ne(getsid(pid), getsid(0));
+    ck_assert_int_eq(kill(pid, SIGKILL), 0);
+}
+END_TEST
+
+/* A set of signals in the text of /proc/PID/status. */
+static uint64_t signals_in(const char *status, const char *name)
+{
+    const char *line = strstr(status, name);
+    ck_assert_ptr_nonnull(line);
+    return strtoull(line + strlen(name), NULL, 16);
+}
+
+/* As a worker does while it answers, we hold signals back. The program is no shell, for that
+ * would set them right by itself. */
+START_TEST(signals_reach_the_command)
+{
+    sigset_t held;
+    sigemptyset(&held);
+    sigaddset(&held, SIGTERM);
+    sigaddset(&held, SIGINT);
+    sigprocmask(SIG_BLOCK, &held, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    const char *program = write_program(
+        arena_printf(a,
+                     "#!/usr/bin/awk -f\n"
+                     "BEGIN { while ((getline line < \"/proc/self/status\") > 0)\n"
+                     "print line >\"%s\"; close(\"%s\"); system(\"mv %s %s\") }\n",
+                     path_of("part"), path_of("part"), path_of("part"), path_of("status")),
+        0700);
+
+    ck_sent(send_by(program, "message"));
+
+    struct text status = wait_for_file("status");
+    const char *text = arena_copy(a, status.data, status.len);
+    ck_assert_uint_eq(signals_in(text, "SigBlk:"), 0);
+    ck_assert_uint_eq(signals_in(text, "SigIgn:") & (1u << (SIGPIPE - 1)), 0);
+}
+END_TEST
+
+START_TEST(a_command_that_does_not_read_does_no_harm)
+{
+    signal(SIGPIPE, SIG_DFL);
+
+    for (int i = 0; i < 5; i++)
+        ck_sent(send_by("/bin/true", "message"));
+}
+END_TEST
+
+static TCase *messages(void)
+{
+    TCase *tc = tcase_create("messages");
+    tcase_add_test(tc, a_message_arrives_as_it_is);
+    tcase_add_loop_test(tc, a_message_of_any_length_up_to_64_kib_arrives_whole, 0, COUNT(lengths));
+    tcase_add_test(tc, a_message_that_is_too_large_is_refused_and_nothing_runs);
+    return tc;
+}
+
+static TCase *commands_case(void)
+{
+    TCase *tc = tcase_create("commands");
+    tcase_add_loop_test(tc, a_command_is_cut_into_words_and_no_shell_looks_at_them, 0,
+                        COUNT(commands));
+    tcase_add_test(tc, the_path_may_have_blanks_before_it);
+    tcase_add_test(tc, a_command_has_at_most_32_words);
+    tcase_add_loop_test(tc, a_command_that_is_not_there_is_a_problem, 0, COUNT(bad_commands));
+    tcase_add_test(tc, a_file_that_cannot_be_run_is_a_problem);
+    return tc;
+}
+
+static TCase *processes(void)
+{
+    TCase *tc = tcase_create("processes");
+    tcase_add_test(tc, nobody_waits_for_the_command);
+    tcase_add_test(tc, no_child_stays_behind);
+    tcase_add_test(tc, no_child_stays_behind_when_the_command_fails);
+    tcase_add_test(tc, the_command_gets_no_descriptor_but_its_own_three);
+    tcase_add_test(tc, we_keep_no_descriptor_of_it);
+    tcase_add_test(tc, the_command_is_in_a_session_of_its_own);
+    tcase_add_test(tc, signals_reach_the_command);
+    tcase_add_test(tc, a_command_that_does_not_read_does_no_harm);
+    return tc;
+}
+
+static void add(Suite *suite, TCase *tc)
+{
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_set_timeout(tc, 2 * PATIENCE_S);
+    suite_add_tcase(suite, tc);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("mail");
+    add(suite, messages());
+    add(suite, commands_case());
+    add(suite, processes());
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,413 @@
+/* nginx/ held against the tables: what nginx says by itself, and what it must know of routes. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/problem.h"
+#include "fcgi-app/routes.h"
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+
+static struct arena *a;
+static char folder[200];
+
+static void set_up(void)
+{
+    const char *parent = getenv("TMPDIR");
+    a = arena_open((size_t)16 * 1024 * 1024);
+    snprintf(folder, sizeof folder, "%s/postern-nginx.XXXXXX", parent ? parent : "/tmp");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+}
+
+/* ---- running programs ---- */
+
+/* Run `words` with `environment` (NAME=VALUE, separated by `|`) added, quietly. */
+static int run(const char *environment, const char *const *words)
+{
+    pid_t pid = fork();
+    int status = -1;
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        char *all = arena_strdup(a, environment), *rest = all;
+        for (char *pair = strtok_r(all, "|", &rest); pair; pair = strtok_r(NULL, "|", &rest))
+            (void)putenv(pair);
+        (void)putenv(arena_printf(a, "PATH=%s:/usr/sbin:/usr/local/sbin", getenv("PATH")));
+        if (!freopen(arena_printf(a, "%s/output", folder), "w", stderr) ||
+            !freopen("/dev/null", "w", stdout))
+            _exit(126);
+        execvp(words[0], (char *const *)(uintptr_t)words);
+        _exit(127);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void tear_down(void)
+{
+    const char *const words[] = {"rm", "-rf", folder, NULL};
+    ck_assert_int_eq(run("", words), 0);
+    arena_close(a);
+}
+
+/* What a file in the folder holds. */
+static const char *text_of_file(const char *name)
+{
+    size_t room = (size_t)64 * 1024;
+    char *text = arena_alloc(a, room);
+    FILE *file = fopen(arena_printf(a, "%s/%s", folder, name), "r");
+    ck_assert_msg(file != NULL, "no %s", name);
+    ck_assert_uint_lt(fread(text, 1, room, file), room);
+    ck_assert_int_eq(fclose(file), 0);
+    return text;
+}
+
+/* Write the configuration into the folder; the status of what wrote it. */
+static int try_render(const char *environment)
+{
+    const char *source = getenv("srcdir");
+    const char *const words[] = {arena_printf(a, "%s/nginx/render", source ? source : "."),
+                                 arena_printf(a, "%s/conf", folder), NULL};
+    return run(arena_printf(a, "LISTEN=%s/fast|RUN_DIR=%s|%s", folder, folder, environment), words);
+}
+
+static void render(const char *environment)
+{
+    ck_assert_msg(try_render(environment) == 0, "%s: %s", environment, text_of_file("output"));
+}
+
+/* ---- reading maps ---- */
+
+/* The lines of `map … $name { … }`. */
+static const char *map_of(const char *name)
+{
+    const char *conf = text_of_file("conf/http.conf");
+    const char *head = strstr(conf, arena_printf(a, " $%s {\n", name));
+    ck_assert_msg(head != NULL, "no map for %s", name);
+    const char *begin = strchr(head, '\n') + 1, *end = strstr(begin, "\n}");
+    ck_assert_ptr_nonnull(end);
+    return arena_printf(a, "\n%.*s\n", (int)(end - begin), begin);
+}
+
+static int lines_of(const char *map)
+{
+    int n = -1; /* it begins with an end of line */
+    for (; *map; map++)
+        n += *map == '\n';
+    return n;
+}
+
+/* What a map gives for a key as it is written there, without quotes around it; NULL where it
+ * gives nothing. */
+static const char *value_in(const char *map, const char *key)
+{
+    const char *at = strstr(map, arena_printf(a, "\n    %s ", key));
+    if (!at)
+        return NULL;
+    at += strlen("\n    ") + strlen(key);
+    at += strspn(at, " ");
+    const char *end = strpbrk(at, "\n");
+    while (*end != ';')
+        end--; /* a comment may follow */
+    bool quoted = *at == '"' || *at == '\'';
+    return arena_copy(a, at + quoted, (size_t)(end - at) - 2 * quoted);
+}
+
+/* ---- routes ---- */
+
+struct marked {
+    const char *base, *map, *value;
+    bool (*is_marked)(const struct route *route);
+    int count;
+};
+
+static bool hashes(const struct route *route)
+{
+    return route->hashes;
+}
+
+static bool is_limited(const struct route *route)
+{
+    return route->limited;
+}
+
+static void hold_against_map(void *context, const struct resource *resource,
+                             const struct route *route)
+{
+    struct marked *marked = context;
+    const char *method = method_list(a, route->method);
+    const char *key = arena_printf(a, "\"%s %s%s\"", method, marked->base, route->path);
+    (void)resource;
+    if (!marked->is_marked(route)) {
+        ck_assert_msg(value_in(marked->map, key) == NULL, "%s is in the map", key);
+        return;
+    }
+    ck_assert_msg(!strchr(route->path, '{'), "%s: the map compares whole paths", key);
+    ck_assert_msg(value_in(marked->map, key) != NULL, "%s is not in the map", key);
+    ck_assert_str_eq(value_in(marked->map, key), marked->value);
+    marked->count++;
+}
+
+static const char *const bases[] = {"/api", "/v1.0/api"};
+
+static void ck_map_has(const char *name, const char *value,
+                       bool (*is_marked)(const struct route *route), const char *base)
+{
+    render(arena_printf(a, "BASE_PATH=%s", base));
+    struct marked marked = {base, map_of(name), value, is_marked, 0};
+
+    router_each(resources, hold_against_map, &marked);
+
+    ck_assert_int_gt(marked.count, 0);
+    ck_assert_int_eq(lines_of(marked.map), marked.count + 1); /* and the default */
+}
+
+START_TEST(the_hashing_pool_gets_the_routes_that_hash_and_no_others)
+{
+    ck_map_has("postern_hashes", "1", hashes, bases[_i]);
+    ck_assert_str_eq(value_in(map_of("postern_hashes"), "default"), "0");
+}
+END_TEST
+
+START_TEST(the_limited_routes_are_limited_and_no_others)
+{
+    ck_map_has("postern_login_key", "$binary_remote_addr", is_limited, bases[_i]);
+    ck_assert_str_eq(value_in(map_of("postern_login_key"), "default"), "");
+}
+END_TEST
+
+/* ---- nginx's own errors ---- */
+
+static const struct {
+    const char *key; /* in the map */
+    const struct problem_type *type;
+} errors[] = {
+    {"default", &problem_internal}, {"400", &problem_bad_request},
+    {"404", &problem_not_found},    {"405", &problem_method_not_allowed},
+    {"413", &problem_too_large},    {"414", &problem_uri_too_long},
+    {"429", &problem_rate_limited}, {"\"~^50[234]\\z\"", &problem_unavailable},
+};
+
+START_TEST(errors_of_nginx_have_the_words_of_the_application)
+{
+    const struct problem_type *type = errors[_i].type;
+    render("");
+
+    ck_assert_pstr_eq(value_in(map_of("postern_error"), errors[_i].key),
+                      arena_printf(a, "\"error\":\"%s\",\"code\":\"%s\",\"message\":\"%s\"",
+                                   type->error, type->code, type->message));
+    if (strlen(errors[_i].key) == 3)
+        ck_assert_int_eq(atoi(errors[_i].key), type->status);
+}
+END_TEST
+
+START_TEST(errors_of_nginx_are_these_and_no_others)
+{
+    render("");
+    ck_assert_int_eq(lines_of(map_of("postern_error")), COUNT(errors));
+    ck_assert_ptr_nonnull(strstr(text_of_file("conf/errors.conf"),
+                                 "error_page 400 404 405 413 414 429 500 503 504 /postern-error;"));
+    ck_assert_ptr_nonnull(
+        strstr(text_of_file("conf/server.conf"), "error_page 502 /postern-error;"));
+    ck_assert_ptr_nonnull(
+        strstr(text_of_file("conf/server.conf"),
+               "return 500 '{$postern_error,\"request_id\":\"$postern_request_id\"}';"));
+}
+END_TEST
+
+START_TEST(who_is_limited_or_finds_nobody_is_told_when_to_come_back)
+{
+    render("");
+    ck_assert_pstr_eq(value_in(map_of("postern_retry_after"), "\"~^(?:429|50[234])\\z\""), "1");
+    ck_assert_int_eq(lines_of(map_of("postern_retry_after")), 2);
+}
+END_TEST
+
+/* ---- CORS ---- */
+
+#define EXPOSED "ETag, Link, Location, Retry-After, X-Request-Id"
+#define ALLOWED                                                                                    \
+    "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, X-Request-Id"
+
+static bool lists(const char *list, const char *word)
+{
+    return strstr(arena_printf(a, ", %s,", list), arena_printf(a, ", %s,", word)) != NULL;
+}
+
+START_TEST(scripts_of_other_origins_may_read_and_send_what_is_promised)
+{
+    render("CORS_ORIGINS=https://app.example.org");
+    ck_assert_pstr_eq(value_in(map_of("postern_expose_headers"), "default"), EXPOSED);
+    ck_assert_pstr_eq(value_in(map_of("postern_allow_headers"), "\"~^1 .\""), ALLOWED);
+    ck_assert_pstr_eq(value_in(map_of("postern_allow_headers"), "default"), "");
+}
+END_TEST
+
+/* HTTP_IF_MATCH is If-Match. */
+static const char *header_of(const char *variable)
+{
+    char *name = arena_strdup(a, variable + strlen("HTTP_"));
+    for (char *at = name; *at; at++) {
+        if (*at == '_')
+            *at = '-';
+        else if (at > name && at[-1] != '-' && *at >= 'A' && *at <= 'Z')
+            *at = (char)(*at - 'A' + 'a');
+    }
+    return name;
+}
+
+static const char *const variables[] = {
+#define X(slot, variable) variable,
+    REQUEST_PARAMS(X)
+#undef X
+};
+
+START_TEST(each_header_that_is_read_may_be_sent)
+{
+    /* These a browser sends by itself, and a script may set without asking (the Fetch
+     * standard's safelist). */
+    static const char by_itself[] = "Accept, User-Agent";
+    for (int i = 0; i < COUNT(variables); i++) {
+        if (strncmp(variables[i], "HTTP_", 5) != 0)
+            continue;
+        const char *header = header_of(variables[i]);
+        ck_assert_msg(lists(ALLOWED, header) || lists(by_itself, header), "%s", header);
+    }
+}
+END_TEST
+
+static void collect_methods(void *context, const struct resource *resource,
+                            const struct route *route)
+{
+    (void)resource;
+    *(unsigned *)context |= route->method;
+}
+
+START_TEST(the_methods_are_those_of_the_routes)
+{
+    unsigned methods = METHOD_HEAD | METHOD_OPTIONS;
+    router_each(resources, collect_methods, &methods);
+    render("CORS_ORIGINS=*");
+
+    ck_assert_pstr_eq(value_in(map_of("postern_allow_methods"), "\"~^1 .\""),
+                      method_list(a, methods));
+    ck_assert_pstr_eq(value_in(map_of("postern_allow"), "405"), method_list(a, methods));
+}
+END_TEST
+
+/* ---- what the application gets ---- */
+
+/* These are of other servers, which have no DOCUMENT_URI or hide Authorization. */
+static bool is_of_other_servers(const char *variable)
+{
+    static const char others[] = "SCRIPT_NAME, PATH_INFO, REDIRECT_HTTP_AUTHORIZATION";
+    return lists(others, variable);
+}
+
+START_TEST(the_application_gets_what_it_reads_and_nothing_else)
+{
+    int expected = 0, sent = 0;
+    render("");
+    const char *conf = text_of_file("conf/fastcgi.conf");
+    for (int i = 0; i < COUNT(variables); i++) {
+        bool found = strstr(conf, arena_printf(a, "\nfastcgi_param %s ", variables[i])) != NULL;
+        ck_assert_msg(found != is_of_other_servers(variables[i]), "%s", variables[i]);
+        expected += found;
+    }
+    for (const char *at = conf; (at = strstr(at, "\nfastcgi_param ")); at++)
+        sent++;
+    ck_assert_int_eq(sent, expected);
+    ck_assert_ptr_nonnull(strstr(conf, "fastcgi_pass_request_headers off;"));
+}
+END_TEST
+
+/* ---- nginx itself ---- */
+
+static const char *const variants[] = {
+    "",
+    "CORS_ORIGINS=*",
+    "CORS_ORIGINS=https://app.example.org",
+    "CORS_ORIGINS=https://App.example.org https://app.example.org http://[::1]:8080",
+    "BASE_PATH=/v1.0/api",
+    "BASE_PATH=/a",
+    "LOGIN_LIMIT=off",
+    "HASH_LISTEN=/run/postern/hash.sock",
+    "MAX_BODY=1",
+    "MAX_BODY=9999999999",
+    "NGINX_LISTEN=[::1]:8081",
+    "NGINX_LISTEN=*:8082",
+};
+
+START_TEST(nginx_accepts_what_is_rendered)
+{
+    render(variants[_i]);
+    const char *const words[] = {"nginx",
+                                 "-t",
+                                 "-q",
+                                 "-e",
+                                 arena_printf(a, "%s/log", folder),
+                                 "-c",
+                                 arena_printf(a, "%s/conf/nginx.conf", folder),
+                                 NULL};
+
+    int status = run("", words);
+
+    ck_assert_msg(status == 0, "%s: status %d: %s", variants[_i], status, text_of_file("output"));
+    ck_assert_ptr_null(strstr(text_of_file("output"), "[warn]"));
+}
+END_TEST
+
+static const char *const refused[] = {
+    "LISTEN=relative",
+    "LISTEN=/with space",
+    "LISTEN=/with;semicolon",
+    "BASE_PATH=/api/",
+    "BASE_PATH=api",
+    "BASE_PATH=/api;",
+    "MAX_BODY=0",
+    "MAX_BODY=1k",
+    "CORS_ORIGINS=example.org",
+    "CORS_ORIGINS=https://example.org/",
+    "CORS_ORIGINS=* https://example.org",
+    "CORS_ORIGINS=https://a.example\";x",
+    "LOGIN_LIMIT=perhaps",
+};
+
+START_TEST(what_could_be_read_as_more_than_a_value_is_refused)
+{
+    int status = try_render(refused[_i]);
+
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), 1);
+    ck_assert_ptr_nonnull(strstr(text_of_file("output"), "nginx/render: "));
+    ck_assert_int_ne(access(arena_printf(a, "%s/conf/http.conf", folder), F_OK), 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("nginx");
+    TCase *t = tcase_create("nginx");
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_loop_test(t, the_hashing_pool_gets_the_routes_that_hash_and_no_others, 0,
+                        COUNT(bases));
+    tcase_add_loop_test(t, the_limited_routes_are_limited_and_no_others, 0, COUNT(bases));
+    tcase_add_loop_test(t, errors_of_nginx_have_the_words_of_the_application, 0, COUNT(errors));
+    tcase_add_test(t, errors_of_nginx_are_these_and_no_others);
+    tcase_add_test(t, who_is_limited_or_finds_nobody_is_told_when_to_come_back);
+    tcase_add_test(t, scripts_of_other_origins_may_read_and_send_what_is_promised);
+    tcase_add_test(t, each_header_that_is_read_may_be_sent);
+    tcase_add_test(t, the_methods_are_those_of_the_routes);
+    tcase_add_test(t, the_application_gets_what_it_reads_and_nothing_else);
+    tcase_add_loop_test(t, nginx_accepts_what_is_rendered, 0, COUNT(variants));
+    tcase_add_loop_test(t, what_could_be_read_as_more_than_a_value_is_refused, 0, COUNT(refused));
+    suite_add_tcase(suite, t);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

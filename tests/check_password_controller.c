@@ -1,0 +1,1168 @@
+/* Passwords and addresses: changed, forgotten, left behind, as clients see it. */
+#include "loopback.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/jwt.h"
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+#define NEW_WORD "weaver of patterns"
+#define HOUR_S 3600
+#define PATIENCE_S 30
+#define RESET_URL "https://app.example.org/reset?token="
+
+/* What a login gives. */
+struct login {
+    const char *access, *refresh;
+};
+
+/* Who is there when a test begins: Ada, logged in twice, and Bob. */
+static const char *ada_id;
+static struct login ada, elsewhere, bob;
+
+static struct login enter(const char *email)
+{
+    struct answer answer = try_login(email, PASSWORD);
+    ck_status(answer, 200);
+    return (struct login){answer_text(answer, "access_token"),
+                          answer_text(answer, "refresh_token")};
+}
+
+static void set_up(void)
+{
+    loopback_open();
+    ada_id = make_user("Ada@example.org", ROLE_USER);
+    make_user("bob@example.org", ROLE_USER);
+    ada = enter("ada@example.org");
+    elsewhere = enter("ada@example.org");
+    bob = enter("bob@example.org");
+}
+
+static void pass_s(int64_t seconds)
+{
+    the_time = instant_plus_s(the_time, seconds);
+}
+
+static struct answer refresh(const char *token)
+{
+    return post(NULL, "/auth/refresh", object("{'refresh_token':'%s'}", token));
+}
+
+static void ck_alive(const struct login *login)
+{
+    ck_status(get(login->access, "/auth/profile"), 200);
+}
+
+static void ck_dead(const struct login *login)
+{
+    ck_status(get(login->access, "/auth/profile"), 401);
+    ck_status(refresh(login->refresh), 401);
+}
+
+/* Only the one password is Ada's. */
+static void ck_password(const char *right, const char *wrong)
+{
+    ck_problem(try_login("ada@example.org", wrong), 401, "Invalid credentials",
+               "invalid_credentials");
+    ck_status(try_login("ada@example.org", right), 200);
+}
+
+static void ck_wrong_password(struct answer answer)
+{
+    ck_problem(answer, 400, "Bad Request", "invalid");
+    ck_assert_str_eq(answer_faults(answer), "current_password format");
+}
+
+/* ---- another password ---- */
+
+static struct answer change_password(const char *token, const char *current, const char *new)
+{
+    return post(token, "/auth/password",
+                object("{'current_password':'%s','new_password':'%s'}", current, new));
+}
+
+START_TEST(a_changed_password_is_the_only_one)
+{
+    struct answer answer = change_password(ada.access, PASSWORD, NEW_WORD);
+
+    ck_status(answer, 204);
+    ck_assert_str_eq(answer.text, "");
+    ck_assert_str_eq(answer_header(answer, "Cache-Control"), "no-store");
+    ck_password(NEW_WORD, PASSWORD);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users WHERE email = 'Ada@example.org' "
+                                "AND password_hash LIKE '$argon2id$%'"),
+                     1);
+}
+END_TEST
+
+START_TEST(a_changed_password_ends_all_other_sessions_but_this)
+{
+    ck_status(change_password(ada.access, PASSWORD, NEW_WORD), 204);
+
+    ck_alive(&ada);
+    ck_status(refresh(ada.refresh), 200);
+    ck_dead(&elsewhere);
+    ck_alive(&bob);
+}
+END_TEST
+
+START_TEST(the_password_may_be_changed_again_and_back)
+{
+    ck_status(change_password(ada.access, PASSWORD, NEW_WORD), 204);
+    ck_wrong_password(change_password(ada.access, PASSWORD, "another long one"));
+
+    ck_status(change_password(ada.access, NEW_WORD, PASSWORD), 204);
+
+    ck_password(PASSWORD, NEW_WORD);
+}
+END_TEST
+
+START_TEST(a_wrong_current_password_changes_nothing)
+{
+    ck_wrong_password(change_password(ada.access, "not " PASSWORD, NEW_WORD));
+    ck_wrong_password(change_password(ada.access, "A LONG ENOUGH ONE", NEW_WORD));
+
+    ck_alive(&elsewhere);
+    ck_password(PASSWORD, NEW_WORD);
+}
+END_TEST
+
+/* 1,024 bytes, and one more. */
+START_TEST(a_current_password_of_1024_bytes_is_tried_and_a_longer_one_refused)
+{
+    struct answer longer = change_password(ada.access, repeat("x", 1025), NEW_WORD);
+
+    ck_wrong_password(change_password(ada.access, repeat("\303\244", 512), NEW_WORD));
+    ck_problem(longer, 400, "Bad Request", "invalid");
+    ck_assert_str_eq(answer_faults(longer), "current_password too_long");
+}
+END_TEST
+
+static const struct {
+    const char *body, *error, *code, *faults;
+} bad_changes[] = {
+    {"[]", "Bad Request", "bad_json", ""},
+    {"{}", "Missing required fields", "missing_fields",
+     "current_password required, new_password required"},
+    {"{'new_password':'x'}", "Missing required fields", "missing_fields",
+     "current_password required, new_password too_short"},
+    {"{'current_password':null,'new_password':7}", "Bad Request", "invalid",
+     "current_password type, new_password type"},
+    {"{'current_password':'','new_password':'" NEW_WORD "'}", "Bad Request", "invalid",
+     "current_password too_short"},
+    {"{'current_password':'" PASSWORD "','new_password':'1234567'}", "Bad Request", "invalid",
+     "new_password too_short"},
+    {"{'current_password':'" PASSWORD "','new_password':'password'}", "Bad Request", "invalid",
+     "new_password common"},
+    {"{'current_password':'" PASSWORD "','new_password':'ada@EXAMPLE.org'}", "Bad Request",
+     "invalid", "new_password common"},
+};
+
+START_TEST(a_bad_change_is_told_all_its_faults)
+{
+    struct answer answer = post(ada.access, "/auth/password", object("%s", bad_changes[_i].body));
+
+    ck_problem(answer, 400, bad_changes[_i].error, bad_changes[_i].code);
+    ck_assert_str_eq(answer_faults(answer), bad_changes[_i].faults);
+    ck_alive(&elsewhere);
+    ck_status(try_login("ada@example.org", PASSWORD), 200);
+}
+END_TEST
+
+static const struct {
+    size_t length;
+    int status;
+} lengths[] = {{7, 400}, {8, 204}, {128, 204}, {129, 400}};
+
+START_TEST(a_new_password_has_8_to_128_code_points)
+{
+    const char *word = repeat("\303\244", lengths[_i].length);
+
+    ck_status(change_password(ada.access, PASSWORD, word), lengths[_i].status);
+    ck_status(try_login("ada@example.org", word), lengths[_i].status == 204 ? 200 : 401);
+}
+END_TEST
+
+/* A call of this file that is for those who logged in. */
+static const struct {
+    const char *method, *path;
+} closed[] = {
+    {"POST", "/auth/password"},
+    {"POST", "/auth/email"},
+    {"DELETE", "/auth/profile"},
+};
+
+START_TEST(ones_account_is_for_those_who_logged_in)
+{
+    const char *method = closed[_i].method, *path = closed[_i].path;
+    const char *body = object("{'current_password':'%s'}", PASSWORD);
+
+    ck_problem(ask(.method = method, .path = path, .body = body), 401, "Unauthenticated",
+               "no_token");
+    ck_problem(ask(.method = method, .path = path, .body = body, .token = "nonsense"), 401,
+               "Invalid token", "invalid_token");
+    ck_problem(ask(.method = method, .path = path, .token = ada.access), 400, "Bad Request",
+               "bad_json");
+}
+END_TEST
+
+/* ---- hashes that came from elsewhere ---- */
+
+/* Published vectors; check_password.c has more. */
+static const struct {
+    const char *password, *hash;
+} known[] = {
+    /* The reference implementation of Argon2, its test.c: other variants and settings. */
+    {"password",
+     "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc"},
+    {"password",
+     "$argon2i$v=19$m=256,t=2,p=1$c29tZXNhbHQ$iekCn0Y3spW+sCcFanM2xBT63UP2sghkUoHLIUpWRS8"},
+    /* RFC 7914 sections 12 and 11, as Werkzeug would write them. */
+    {"password", "scrypt:1024:8:16$NaCl$"
+                 "fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b3731622eaf30d9"
+                 "2e22a3886ff109279d9830dac727afb94a83ee6d8360cbdfa2cc0640"},
+    {"passwd",
+     "pbkdf2:sha256:1$salt$55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc"},
+    /* RFC 6070 section 2. */
+    {"password", "pbkdf2:sha1:4096$salt$4b007901b765489abead49d926f721d065a429c1"},
+    /* crypt_blowfish. */
+    {"U*U", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"},
+    {"U*U*", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.VGOzA784oUp/Z0DY336zx7pLYAy0lwK"},
+};
+
+static void import_hash(int i)
+{
+    run_sql(say("UPDATE users SET password_hash = '%s' WHERE email = 'Ada@example.org'",
+                known[i].hash));
+}
+
+static int64_t of_hash(const char *pattern)
+{
+    return ask_number(say("SELECT COUNT(*) AS n FROM users WHERE email = 'Ada@example.org' AND "
+                          "password_hash LIKE '%s'",
+                          pattern));
+}
+
+START_TEST(who_was_imported_logs_in_and_gets_a_hash_of_today_s_form)
+{
+    import_hash(_i);
+    ck_assert_int_eq(of_hash("$argon2id$v=19$m=19456,t=2,p=1$%"), 0);
+
+    ck_status(try_login("ada@example.org", known[_i].password), 200);
+
+    ck_assert_int_eq(of_hash("$argon2id$v=19$m=19456,t=2,p=1$%"), 1);
+    ck_status(try_login("ada@example.org", known[_i].password), 200);
+    ck_status(try_login("ada@example.org", PASSWORD), 401);
+    ck_alive(&elsewhere);
+}
+END_TEST
+
+START_TEST(a_wrong_password_does_not_replace_an_imported_hash)
+{
+    import_hash(_i);
+
+    ck_status(try_login("ada@example.org", say("x%s", known[_i].password)), 401);
+    ck_status(try_login("ada@example.org", PASSWORD), 401);
+
+    ck_assert_int_eq(of_hash(known[_i].hash), 1);
+}
+END_TEST
+
+START_TEST(a_disabled_account_keeps_its_imported_hash)
+{
+    import_hash(0);
+    run_sql("UPDATE users SET is_active = 0");
+
+    ck_status(try_login("ada@example.org", known[0].password), 401);
+
+    ck_assert_int_eq(of_hash(known[0].hash), 1);
+}
+END_TEST
+
+START_TEST(an_imported_password_may_be_changed)
+{
+    import_hash(_i);
+
+    ck_wrong_password(change_password(ada.access, PASSWORD, NEW_WORD));
+    ck_status(change_password(ada.access, known[_i].password, NEW_WORD), 204);
+
+    ck_password(NEW_WORD, known[_i].password);
+}
+END_TEST
+
+/* ---- another address ---- */
+
+static struct answer change_email(const char *token, const char *email, const char *password)
+{
+    return post(token, "/auth/email",
+                object("{'email':'%s','current_password':'%s'}", email, password));
+}
+
+START_TEST(a_changed_address_is_what_one_logs_in_with)
+{
+    struct answer before = get(ada.access, "/auth/profile");
+    pass_s(60);
+
+    struct answer answer = change_email(ada.access, "Lovelace@example.org", PASSWORD);
+
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer_text(answer, "user.id"), ada_id);
+    ck_assert_str_eq(answer_text(answer, "user.email"), "Lovelace@example.org");
+    ck_assert_str_gt(answer_text(answer, "user.updated_at"),
+                     answer_text(before, "user.updated_at"));
+    ck_assert_str_ne(answer_header(answer, "ETag"), answer_header(before, "ETag"));
+    ck_assert_str_eq(get(ada.access, "/auth/profile").text, answer.text);
+    ck_status(try_login("lovelace@example.org", PASSWORD), 200);
+    ck_status(try_login("ada@example.org", PASSWORD), 401);
+}
+END_TEST
+
+START_TEST(a_changed_address_leaves_the_sessions_and_frees_the_old_one)
+{
+    ck_status(change_email(ada.access, "lovelace@example.org", PASSWORD), 200);
+
+    ck_alive(&ada);
+    ck_alive(&elsewhere);
+    ck_status(change_email(bob.access, "ada@example.org", PASSWORD), 200);
+}
+END_TEST
+
+START_TEST(a_changed_address_is_found_by_a_search)
+{
+    ck_status(change_email(ada.access, "lovelace@example.org", PASSWORD), 200);
+
+    ck_assert_str_eq(answer_column(get(bob.access, "/users?q=lovel"), "email"),
+                     "lovelace@example.org");
+    ck_assert_uint_eq(answer_count(get(bob.access, "/users?q=ada")), 0);
+}
+END_TEST
+
+static const char *const taken[] = {"bob@example.org", "BOB@Example.org"};
+
+START_TEST(the_address_of_another_is_taken)
+{
+    struct answer before = get(ada.access, "/auth/profile");
+
+    ck_problem(change_email(ada.access, taken[_i], PASSWORD), 409, "Email already exists",
+               "email_exists");
+
+    ck_assert_str_eq(get(ada.access, "/auth/profile").text, before.text);
+}
+END_TEST
+
+START_TEST(ones_own_address_may_change_its_case)
+{
+    struct answer answer = change_email(ada.access, "ADA@example.org", PASSWORD);
+
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer_text(answer, "user.email"), "ADA@example.org");
+}
+END_TEST
+
+static const struct {
+    const char *body, *error, *code, *faults;
+} bad_addresses[] = {
+    {"{}", "Missing required fields", "missing_fields",
+     "email required, current_password required"},
+    {"{'email':'nonsense'}", "Missing required fields", "missing_fields",
+     "email format, current_password required"},
+    {"{'email':'nonsense','current_password':'" PASSWORD "'}", "Invalid email format",
+     "invalid_email", "email format"},
+    {"{'email':'','current_password':'x'}", "Invalid email format", "invalid_email",
+     "email format"},
+    {"{'email':null,'current_password':7}", "Bad Request", "invalid",
+     "email type, current_password type"},
+    /* Not even whether an address is taken is told without the password. */
+    {"{'email':'bob@example.org','current_password':'wrong'}", "Bad Request", "invalid",
+     "current_password format"},
+};
+
+START_TEST(a_bad_address_is_told_all_its_faults)
+{
+    struct answer before = get(ada.access, "/auth/profile");
+
+    struct answer answer = post(ada.access, "/auth/email", object("%s", bad_addresses[_i].body));
+
+    ck_problem(answer, 400, bad_addresses[_i].error, bad_addresses[_i].code);
+    ck_assert_str_eq(answer_faults(answer), bad_addresses[_i].faults);
+    ck_assert_str_eq(get(ada.access, "/auth/profile").text, before.text);
+}
+END_TEST
+
+/* ---- leaving ---- */
+
+static struct answer leave(const char *token, const char *password)
+{
+    return ask(.method = "DELETE", .path = "/auth/profile", .token = token,
+               .body = object("{'current_password':'%s'}", password));
+}
+
+static void ck_counts(void)
+{
+    ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM user_counts"),
+                     ask_number("SELECT COUNT(*) AS n FROM users"));
+    ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM user_counts WHERE role = 'admin'"),
+                     ask_number("SELECT COUNT(*) AS n FROM users WHERE role = 'admin'"));
+    ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM post_totals"),
+                     ask_number("SELECT COUNT(*) AS n FROM posts"));
+    ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM post_totals WHERE published = 1"),
+                     ask_number("SELECT COUNT(*) AS n FROM posts WHERE published = 1"));
+    ck_assert_int_eq(ask_number("SELECT COALESCE(SUM(n), 0) AS n FROM post_counts"),
+                     ask_number("SELECT COUNT(*) AS n FROM posts"));
+}
+
+START_TEST(who_leaves_is_gone_with_posts_and_sessions)
+{
+    write_post(ada.access, "One", "by Ada", true);
+    write_post(ada.access, "Two", "by Ada", false);
+    const char *kept = write_post(bob.access, "Three", "by Bob", true);
+
+    struct answer answer = leave(ada.access, PASSWORD);
+
+    ck_status(answer, 204);
+    ck_assert_str_eq(answer.text, "");
+    ck_problem(get(ada.access, "/auth/profile"), 401, "User not found or inactive",
+               "user_inactive");
+    ck_dead(&ada);
+    ck_dead(&elsewhere);
+    ck_status(get(bob.access, "/users/%s", ada_id), 404);
+    ck_assert_str_eq(answer_column(get(bob.access, "/posts"), "id"), kept);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 1);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 1);
+    ck_counts();
+}
+END_TEST
+
+START_TEST(who_has_left_may_come_back)
+{
+    ck_status(leave(ada.access, PASSWORD), 204);
+    ck_status(try_login("ada@example.org", PASSWORD), 401);
+
+    ck_status(post(NULL, "/auth/register",
+                   object("{'email':'ada@example.org','password':'%s'}", PASSWORD)),
+              201);
+}
+END_TEST
+
+START_TEST(nobody_leaves_by_a_wrong_password)
+{
+    ck_wrong_password(leave(ada.access, "not " PASSWORD));
+    ck_status(ask(.method = "DELETE", .path = "/auth/profile", .token = ada.access), 400);
+    ck_problem(ask(.method = "DELETE", .path = "/auth/profile", .token = ada.access, .body = "{}"),
+               400, "Missing required fields", "missing_fields");
+
+    ck_alive(&ada);
+    ck_counts();
+}
+END_TEST
+
+START_TEST(the_last_active_admin_does_not_leave)
+{
+    make_user("admin@example.org", ROLE_ADMIN);
+    make_user("disabled@example.org", ROLE_ADMIN);
+    run_sql("UPDATE users SET is_active = 0 WHERE email = 'disabled@example.org'");
+    struct login admin = enter("admin@example.org");
+
+    ck_problem(leave(admin.access, PASSWORD), 409, "Last active admin", "last_admin");
+    ck_alive(&admin);
+
+    run_sql("UPDATE users SET is_active = 1");
+    ck_status(leave(admin.access, PASSWORD), 204);
+    ck_counts();
+}
+END_TEST
+
+START_TEST(who_has_changed_meanwhile_does_not_leave_unawares)
+{
+    const char *tag = answer_header(get(ada.access, "/auth/profile"), "ETag");
+    ck_status(change_email(ada.access, "lovelace@example.org", PASSWORD), 200);
+    const char *body = object("{'current_password':'%s'}", PASSWORD);
+
+    ck_problem(ask(.method = "DELETE", .path = "/auth/profile", .token = ada.access, .body = body,
+                   .param = say("HTTP_IF_MATCH=%s", tag)),
+               412, "Precondition Failed", "precondition_failed");
+
+    tag = answer_header(get(ada.access, "/auth/profile"), "ETag");
+    ck_status(ask(.method = "DELETE", .path = "/auth/profile", .token = ada.access, .body = body,
+                  .param = say("HTTP_IF_MATCH=%s", tag)),
+              204);
+}
+END_TEST
+
+/* ---- mail ---- */
+
+/* Where messages are left; below the current folder, for a command's path has no spaces. */
+static char box[] = "check-mailbox-XXXXXX";
+
+/* Keeps the message, and with it all that a look at the processes would show. */
+static const char postman[] = "#!/bin/sh\n"
+                              "cd \"${0%/*}\" || exit\n"
+                              "cat >part.$$\n"
+                              "tr '\\0' ' ' </proc/$$/cmdline >seen.$$\n"
+                              "tr '\\0' '\\n' </proc/$$/environ >>seen.$$\n"
+                              "mv part.$$ mail.$$\n";
+
+static const char *in_box(const char *name)
+{
+    return say("%s/%s", box, name);
+}
+
+static void set_up_mail(void)
+{
+    set_up();
+    strcpy(box + sizeof box - 7, "XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(box));
+    FILE *file = fopen(in_box("send"), "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(postman, file);
+    ck_assert_int_eq(fclose(file), 0);
+    ck_assert_int_eq(chmod(in_box("send"), 0700), 0);
+    loopback_set(say("MAIL_COMMAND=%s -t -i", in_box("send")), "MAIL_FROM=postern@example.org",
+                 "RESET_URL=" RESET_URL, "LOG_REQUESTS=true");
+}
+
+static void tear_down_mail(void)
+{
+    DIR *listing = opendir(box);
+    for (struct dirent *entry; (entry = readdir(listing));)
+        (void)unlinkat(dirfd(listing), entry->d_name, 0);
+    closedir(listing);
+    (void)rmdir(box);
+    loopback_close();
+}
+
+static const char *read_whole(const char *path)
+{
+    char *text = arena_alloc(the_arena, (size_t)64 * 1024);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ck_assert_msg(fd >= 0, "%s", path);
+    ssize_t len = read(fd, text, (size_t)64 * 1024 - 1);
+    close(fd);
+    ck_assert_int_ge(len, 0);
+    text[len] = '\0';
+    return text;
+}
+
+/* How many files of the box begin so; `ret_name` is one of them. */
+static int count_files(const char *prefix, const char **ret_name)
+{
+    int count = 0;
+    DIR *listing = opendir(box);
+    ck_assert_ptr_nonnull(listing);
+    for (struct dirent *entry; (entry = readdir(listing));)
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0) {
+            *ret_name = arena_strdup(the_arena, entry->d_name);
+            count++;
+        }
+    closedir(listing);
+    return count;
+}
+
+/* The one message that is there or will soon be, and is then taken out. */
+static const char *take_mail(void)
+{
+    const char *name;
+    int count;
+    time_t start = time(NULL);
+    while ((count = count_files("mail.", &name)) == 0) {
+        ck_assert_msg(time(NULL) - start < PATIENCE_S, "no mail comes");
+        (void)nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+    ck_assert_int_eq(count, 1);
+    const char *text = read_whole(in_box(name));
+    ck_assert_int_eq(unlink(in_box(name)), 0);
+    return text;
+}
+
+static struct answer forget(const char *email)
+{
+    the_time.us += 1000;
+    return post(NULL, "/auth/password/forgot", object("{'email':'%s'}", email));
+}
+
+static const char *token_in(const char *message)
+{
+    const char *found = strstr(message, RESET_URL);
+    ck_assert_msg(found != NULL, "no token in: %s", message);
+    found += strlen(RESET_URL);
+    return arena_copy(the_arena, found, strcspn(found, "\r\n"));
+}
+
+static const char *ask_for_token(const char *email)
+{
+    ck_status(forget(email), 202);
+    return token_in(take_mail());
+}
+
+static struct answer reset(const char *token, const char *password)
+{
+    return post(NULL, "/auth/password/reset",
+                object("{'token':'%s','new_password':'%s'}", token, password));
+}
+
+static void ck_bad_token(struct answer answer)
+{
+    ck_problem(answer, 400, "Bad Request", "invalid");
+    ck_assert_str_eq(answer_faults(answer), "token format");
+}
+
+static int64_t resets(void)
+{
+    return ask_number("SELECT COUNT(*) AS n FROM password_resets");
+}
+
+/* All headers but the one that always differs. */
+static const char *headers_of(struct answer answer)
+{
+    const char *id = strcasestr(answer.headers, "X-Request-Id:");
+    ck_assert_ptr_nonnull(id);
+    return say("%.*s%s", (int)(id - answer.headers), answer.headers, strstr(id, "\r\n"));
+}
+
+/* Whether these accounts are there shows in nothing. */
+static const char *const addresses[] = {
+    "ada@example.org",
+    "ADA@EXAMPLE.ORG",
+    "nobody@example.org",
+    "disabled@example.org",
+};
+
+START_TEST(every_address_gets_the_same_answer)
+{
+    make_user("disabled@example.org", ROLE_USER);
+    run_sql("UPDATE users SET is_active = 0 WHERE email = 'disabled@example.org'");
+    struct answer other = forget("bob@example.org");
+    take_mail();
+
+    struct answer answer = forget(addresses[_i]);
+
+    ck_status(answer, 202);
+    ck_assert_str_eq(answer.text, other.text);
+    ck_assert_str_eq(headers_of(answer), headers_of(other));
+    ck_assert_str_eq(answer_header(answer, "Cache-Control"), "no-store");
+    if (resets() > 1)
+        take_mail();
+}
+END_TEST
+
+START_TEST(mail_goes_to_known_and_active_users_only)
+{
+    const char *name;
+    make_user("disabled@example.org", ROLE_USER);
+    run_sql("UPDATE users SET is_active = 0 WHERE email = 'disabled@example.org'");
+
+    ck_status(forget("nobody@example.org"), 202);
+    ck_status(forget("disabled@example.org"), 202);
+    ck_assert_int_eq(resets(), 0);
+    ck_status(forget("ada@example.org"), 202);
+
+    ck_assert_int_eq(resets(), 1);
+    ck_assert_ptr_nonnull(strstr(take_mail(), "\nTo: Ada@example.org\n"));
+    ck_assert_int_eq(count_files("mail.", &name) + count_files("part.", &name), 0);
+}
+END_TEST
+
+START_TEST(the_message_is_whole)
+{
+    ck_status(forget("ADA@example.org"), 202);
+
+    const char *message = take_mail();
+
+    const char *body = strstr(message, "\n\n");
+    ck_assert_ptr_nonnull(body);
+    ck_assert_uint_eq(strlen(token_in(body)), 43); /* 256 bits, base64url */
+    const char *head = say("\n%.*s\n", (int)(body - message), message);
+    ck_assert_ptr_nonnull(strstr(head, "\nFrom: postern@example.org\n"));
+    ck_assert_ptr_nonnull(strstr(head, "\nTo: Ada@example.org\n"));
+    ck_assert_ptr_nonnull(strstr(head, "\nSubject: "));
+    ck_assert_ptr_null(strstr(head, RESET_URL));
+    ck_assert_ptr_null(strcasestr(head, "\nBcc:"));
+}
+END_TEST
+
+START_TEST(forgot_and_reset_do_not_look_at_authorization)
+{
+    const char *body = object("{'email':'ada@example.org'}");
+
+    ck_status(ask(.method = "POST", .path = "/auth/password/forgot", .token = "x", .body = body),
+              202);
+    const char *token = token_in(take_mail());
+
+    ck_status(ask(.method = "POST", .path = "/auth/password/reset", .token = "x",
+                  .body = object("{'token':'%s','new_password':'%s'}", token, NEW_WORD)),
+              204);
+}
+END_TEST
+
+/* An address that would be more than one, or more than a line of a header. */
+static const char *const forged[] = {
+    "ada@example.org\\nBcc: eve@example.org",
+    "ada@example.org\\r\\nBcc: eve@example.org",
+    "ada@example.org\\n\\nHello",
+    "ada@example.org,eve@example.org",
+    "ada@example.org eve@example.org",
+    "<ada@example.org>",
+    "Ada <ada@example.org>",
+    "ada@example.org\\u0000eve",
+    "ada@example.org\\u000b",
+    "ada@example.org(x)",
+    "\\\"ada\\\"@example.org",
+    "ada:eve;@example.org",
+};
+
+START_TEST(an_address_forges_no_header)
+{
+    struct answer answer =
+        post(NULL, "/auth/password/forgot", say("{\"email\":\"%s\"}", forged[_i]));
+
+    ck_assert_int_eq(answer.status, 400);
+    ck_assert_int_eq(resets(), 0);
+
+    ck_status(forget("ada@example.org"), 202);
+    ck_assert_ptr_null(strstr(take_mail(), "eve"));
+}
+END_TEST
+
+/* A table from elsewhere may hold what we would not have let in. */
+START_TEST(a_stored_address_forges_no_header_either)
+{
+    run_sql("UPDATE users SET email = CONCAT(email, CHAR(10), 'Bcc: eve@example.org') "
+            "WHERE email = 'Ada@example.org'");
+
+    ck_status(forget("ada@example.org"), 202);
+
+    ck_assert_int_eq(resets(), 0);
+}
+END_TEST
+
+static const struct {
+    const char *body, *error, *code, *faults;
+} bad_requests[] = {
+    {"{}", "Missing required fields", "missing_fields", "email required"},
+    {"{'email':null}", "Bad Request", "invalid", "email type"},
+    {"{'email':'nonsense'}", "Invalid email format", "invalid_email", "email format"},
+};
+
+START_TEST(a_bad_request_for_a_token_is_told_its_faults)
+{
+    struct answer answer = post(NULL, "/auth/password/forgot", object("%s", bad_requests[_i].body));
+
+    ck_problem(answer, 400, bad_requests[_i].error, bad_requests[_i].code);
+    ck_assert_str_eq(answer_faults(answer), bad_requests[_i].faults);
+}
+END_TEST
+
+/* ---- a new password by a token ---- */
+
+START_TEST(a_token_is_good_for_one_new_password)
+{
+    const char *token = ask_for_token("ada@example.org");
+
+    struct answer answer = reset(token, NEW_WORD);
+
+    ck_status(answer, 204);
+    ck_assert_str_eq(answer.text, "");
+    ck_password(NEW_WORD, PASSWORD);
+    ck_bad_token(reset(token, "another long one"));
+    ck_password(NEW_WORD, "another long one");
+}
+END_TEST
+
+static const struct {
+    int after_s, status;
+} ages[] = {{HOUR_S - 1, 204}, {HOUR_S, 400}, {24 * HOUR_S, 400}};
+
+START_TEST(a_token_is_good_for_an_hour)
+{
+    const char *token = ask_for_token("ada@example.org");
+
+    pass_s(ages[_i].after_s);
+
+    ck_status(reset(token, NEW_WORD), ages[_i].status);
+    ck_status(try_login("ada@example.org", NEW_WORD), ages[_i].status == 204 ? 200 : 401);
+}
+END_TEST
+
+START_TEST(a_reset_ends_all_sessions_of_the_user)
+{
+    ck_status(reset(ask_for_token("ada@example.org"), NEW_WORD), 204);
+
+    ck_dead(&ada);
+    ck_dead(&elsewhere);
+    ck_alive(&bob);
+    ck_status(refresh(bob.refresh), 200);
+}
+END_TEST
+
+START_TEST(a_second_token_of_the_user_dies_with_the_reset)
+{
+    const char *first = ask_for_token("ada@example.org");
+    const char *second = ask_for_token("ada@example.org");
+    const char *bobs = ask_for_token("bob@example.org");
+
+    ck_status(reset(second, NEW_WORD), 204);
+
+    ck_bad_token(reset(first, "another long one"));
+    ck_status(reset(bobs, NEW_WORD), 204);
+    ck_assert_int_eq(resets(), 0);
+}
+END_TEST
+
+START_TEST(a_token_dies_when_the_password_is_changed)
+{
+    const char *token = ask_for_token("ada@example.org");
+
+    ck_status(change_password(ada.access, PASSWORD, NEW_WORD), 204);
+
+    ck_bad_token(reset(token, "another long one"));
+}
+END_TEST
+
+static const char *const ends[] = {
+    "UPDATE users SET is_active = 0 WHERE email = 'Ada@example.org'",
+    "DELETE FROM users WHERE email = 'Ada@example.org'",
+};
+
+START_TEST(a_token_is_of_no_use_to_who_is_gone_or_disabled)
+{
+    const char *token = ask_for_token("ada@example.org");
+
+    run_sql(ends[_i]);
+
+    ck_bad_token(reset(token, NEW_WORD));
+}
+END_TEST
+
+START_TEST(what_is_no_token_is_refused)
+{
+    const char *token = ask_for_token("ada@example.org");
+
+    ck_bad_token(reset("x", NEW_WORD));
+    ck_bad_token(reset(repeat("A", 43), NEW_WORD));
+    ck_bad_token(reset(say("%s ", token), NEW_WORD));
+    ck_bad_token(reset(say("%.42s", token), NEW_WORD));
+    ck_bad_token(reset(ada.refresh, NEW_WORD));
+
+    ck_status(reset(token, NEW_WORD), 204);
+}
+END_TEST
+
+static const struct {
+    const char *body, *error, *code, *faults;
+} bad_resets[] = {
+    {"{}", "Missing required fields", "missing_fields", "token required, new_password required"},
+    {"{'token':7,'new_password':null}", "Bad Request", "invalid", "token type, new_password type"},
+    {"{'token':'','new_password':'short'}", "Bad Request", "invalid",
+     "token too_short, new_password too_short"},
+    {"{'token':'%s','new_password':'password'}", "Bad Request", "invalid", "new_password common"},
+    {"{'token':'%s','new_password':'ADA@example.org'}", "Bad Request", "invalid",
+     "new_password common"},
+    {"{'token':'%s','new_password':'1234567'}", "Bad Request", "invalid", "new_password too_short"},
+    {"{'token':'%s%s%s','new_password':'" NEW_WORD "'}", "Bad Request", "invalid",
+     "token too_long"},
+};
+
+/* Put `with` wherever there is a %s. */
+static const char *fill(const char *text, const char *with)
+{
+    const char *filled = "";
+    for (const char *mark; (mark = strstr(text, "%s")); text = mark + 2)
+        filled = say("%s%.*s%s", filled, (int)(mark - text), text, with);
+    return say("%s%s", filled, text);
+}
+
+START_TEST(a_bad_reset_is_told_its_faults_and_leaves_the_token)
+{
+    const char *token = ask_for_token("ada@example.org");
+
+    struct answer answer =
+        post(NULL, "/auth/password/reset", object("%s", fill(bad_resets[_i].body, token)));
+
+    ck_problem(answer, 400, bad_resets[_i].error, bad_resets[_i].code);
+    ck_assert_str_eq(answer_faults(answer), bad_resets[_i].faults);
+    ck_alive(&ada);
+    ck_status(reset(token, NEW_WORD), 204);
+}
+END_TEST
+
+START_TEST(a_token_is_stored_as_its_hash_only)
+{
+    const char *token = ask_for_token("ada@example.org");
+
+    ck_assert_int_eq(ask_number(say("SELECT COUNT(*) AS n FROM password_resets WHERE token_hash = "
+                                    "UNHEX(SHA2('%s', 256))",
+                                    token)),
+                     1);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM information_schema.columns WHERE "
+                                "table_schema = DATABASE() AND table_name = 'password_resets' "
+                                "AND column_name NOT IN ('token_hash', 'user_id', 'expires_at')"),
+                     0);
+}
+END_TEST
+
+START_TEST(a_few_tokens_that_are_over_go_with_each_request_for_one)
+{
+    for (int i = 0; i < 7; i++)
+        run_sql(say("INSERT INTO password_resets SELECT UNHEX(SHA2('%d', 256)), id, '2001-01-01' "
+                    "FROM users WHERE email = 'bob@example.org'",
+                    i));
+
+    ck_status(forget("nobody@example.org"), 202);
+    ck_assert_int_eq(resets(), 2);
+    ck_status(forget("nobody@example.org"), 202);
+
+    ck_assert_int_eq(resets(), 0);
+}
+END_TEST
+
+/* ---- where a token must not be seen ---- */
+
+/* From here on the log of this process goes to a file. */
+static void catch_log(void)
+{
+    int fd = open(in_box("log"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(dup2(fd, STDERR_FILENO), STDERR_FILENO);
+    close(fd);
+}
+
+START_TEST(a_token_is_in_no_log_and_no_command_line)
+{
+    const char *name;
+    catch_log();
+
+    const char *token = ask_for_token("ada@example.org");
+    ck_status(reset(token, "short"), 400);
+    ck_status(reset(token, NEW_WORD), 204);
+    ck_status(reset(token, NEW_WORD), 400);
+
+    const char *log = read_whole(in_box("log"));
+    ck_assert_ptr_nonnull(strstr(log, "/auth/password/forgot"));
+    ck_assert_ptr_nonnull(strstr(log, "/auth/password/reset"));
+    ck_assert_ptr_null(strstr(log, token));
+    ck_assert_ptr_null(strstr(log, NEW_WORD));
+    ck_assert_int_eq(count_files("seen.", &name), 1);
+    const char *seen = read_whole(in_box(name));
+    ck_assert_ptr_nonnull(strstr(seen, "send -t -i"));
+    ck_assert_ptr_null(strstr(seen, token));
+    ck_assert_ptr_null(strcasestr(seen, "ada@example.org"));
+}
+END_TEST
+
+START_TEST(mail_that_cannot_be_sent_is_told_to_the_operator_alone)
+{
+    struct answer other = forget("nobody@example.org");
+    loopback_set("MAIL_COMMAND=/nonexistent/sendmail -t");
+    catch_log();
+
+    struct answer answer = forget("ada@example.org");
+
+    ck_status(answer, 202);
+    ck_assert_str_eq(headers_of(answer), headers_of(other));
+    ck_assert_str_eq(answer.text, other.text);
+    const char *log = read_whole(in_box("log"));
+    ck_assert_ptr_nonnull(strstr(log, "\"event\":\"mail_failed\""));
+    ck_assert_ptr_nonnull(strstr(log, answer_header(answer, "X-Request-Id")));
+    ck_assert_ptr_nonnull(strstr(log, "/nonexistent/sendmail"));
+}
+END_TEST
+
+/* ---- without mail ---- */
+
+static const char *const methods[] = {"POST",  "GET",    "HEAD",    "PUT",
+                                      "PATCH", "DELETE", "OPTIONS", "BREW"};
+static const char *const mail_paths[] = {"/auth/password/forgot", "/auth/password/reset"};
+
+START_TEST(without_a_mail_command_the_paths_are_unknown)
+{
+    for (int i = 0; i < COUNT(mail_paths); i++) {
+        struct answer answer =
+            ask(.method = methods[_i], .path = mail_paths[i], .body = object("{}"));
+
+        ck_problem(answer, 404, "Not Found", "not_found");
+        ck_assert_str_eq(answer_text(answer, "message"), "Resource does not exist");
+        ck_assert_ptr_null(answer_header(answer, "Allow"));
+    }
+}
+END_TEST
+
+START_TEST(with_a_mail_command_the_paths_have_their_methods)
+{
+    for (int i = 0; i < COUNT(mail_paths); i++) {
+        struct answer options = ask(.method = "OPTIONS", .path = mail_paths[i]);
+        struct answer refused = get(NULL, "%s", mail_paths[i]);
+
+        ck_status(options, 204);
+        ck_assert_str_eq(answer_header(options, "Allow"), "POST, OPTIONS");
+        ck_problem(refused, 405, "Method Not Allowed", "method_not_allowed");
+        ck_assert_str_eq(answer_header(refused, "Allow"), "POST, OPTIONS");
+    }
+}
+END_TEST
+
+START_TEST(the_token_of_an_earlier_mail_waits_for_the_command_to_come_back)
+{
+    const char *token = ask_for_token("ada@example.org");
+
+    loopback_set("MAIL_COMMAND=");
+    ck_problem(reset(token, NEW_WORD), 404, "Not Found", "not_found");
+    loopback_set("MAIL_COMMAND=/nonexistent/sendmail");
+
+    ck_status(reset(token, NEW_WORD), 204);
+}
+END_TEST
+
+/* ---- meanwhile ---- */
+
+struct duel {
+    const char *token, *word;
+    int ready_fd, status_fd;
+};
+
+static void strike(void *context)
+{
+    const struct duel *duel = context;
+    char byte;
+    must(db_ping(the_app->db, the_arena)); /* connect first, to meet the other one */
+    ck_assert_int_eq(read(duel->ready_fd, &byte, 1), 1);
+    int status = reset(duel->token, duel->word).status;
+    ck_assert_int_eq(write(duel->status_fd, &status, sizeof status), sizeof status);
+}
+
+START_TEST(of_two_who_use_a_token_at_once_one_is_refused)
+{
+    for (int round = 0; round < 5; round++) {
+        int gate[2], told[2], status[2];
+        const char *words[] = {say("first of round %d", round), say("second of round %d", round)};
+        const char *token = ask_for_token("ada@example.org");
+        ck_assert_int_eq(pipe(gate), 0);
+        ck_assert_int_eq(pipe(told), 0);
+        pid_t pids[2];
+        for (int i = 0; i < 2; i++)
+            pids[i] = run_aside(strike, &(struct duel){token, words[i], gate[0], told[1]});
+
+        ck_assert_int_eq(write(gate[1], "go", 2), 2);
+        wait_for(pids[0]);
+        wait_for(pids[1]);
+
+        ck_assert_int_eq(read(told[0], status, sizeof status), sizeof status);
+        ck_assert_int_eq(status[0] + status[1], 204 + 400);
+        ck_assert_int_ne(try_login("ada@example.org", words[0]).status,
+                         try_login("ada@example.org", words[1]).status);
+    }
+}
+END_TEST
+
+static TCase *changing(void)
+{
+    TCase *tc = tcase_create("changing");
+    tcase_add_test(tc, a_changed_password_is_the_only_one);
+    tcase_add_test(tc, a_changed_password_ends_all_other_sessions_but_this);
+    tcase_add_test(tc, the_password_may_be_changed_again_and_back);
+    tcase_add_test(tc, a_wrong_current_password_changes_nothing);
+    tcase_add_test(tc, a_current_password_of_1024_bytes_is_tried_and_a_longer_one_refused);
+    tcase_add_loop_test(tc, a_bad_change_is_told_all_its_faults, 0, COUNT(bad_changes));
+    tcase_add_loop_test(tc, a_new_password_has_8_to_128_code_points, 0, COUNT(lengths));
+    tcase_add_loop_test(tc, ones_account_is_for_those_who_logged_in, 0, COUNT(closed));
+    return tc;
+}
+
+static TCase *importing(void)
+{
+    TCase *tc = tcase_create("importing");
+    tcase_add_loop_test(tc, who_was_imported_logs_in_and_gets_a_hash_of_today_s_form, 0,
+                        COUNT(known));
+    tcase_add_loop_test(tc, a_wrong_password_does_not_replace_an_imported_hash, 0, COUNT(known));
+    tcase_add_test(tc, a_disabled_account_keeps_its_imported_hash);
+    tcase_add_loop_test(tc, an_imported_password_may_be_changed, 0, COUNT(known));
+    return tc;
+}
+
+static TCase *moving(void)
+{
+    TCase *tc = tcase_create("moving");
+    tcase_add_test(tc, a_changed_address_is_what_one_logs_in_with);
+    tcase_add_test(tc, a_changed_address_leaves_the_sessions_and_frees_the_old_one);
+    tcase_add_test(tc, a_changed_address_is_found_by_a_search);
+    tcase_add_loop_test(tc, the_address_of_another_is_taken, 0, COUNT(taken));
+    tcase_add_test(tc, ones_own_address_may_change_its_case);
+    tcase_add_loop_test(tc, a_bad_address_is_told_all_its_faults, 0, COUNT(bad_addresses));
+    return tc;
+}
+
+static TCase *leaving(void)
+{
+    TCase *tc = tcase_create("leaving");
+    tcase_add_test(tc, who_leaves_is_gone_with_posts_and_sessions);
+    tcase_add_test(tc, who_has_left_may_come_back);
+    tcase_add_test(tc, nobody_leaves_by_a_wrong_password);
+    tcase_add_test(tc, the_last_active_admin_does_not_leave);
+    tcase_add_test(tc, who_has_changed_meanwhile_does_not_leave_unawares);
+    tcase_add_loop_test(tc, without_a_mail_command_the_paths_are_unknown, 0, COUNT(methods));
+    return tc;
+}
+
+static TCase *forgetting(void)
+{
+    TCase *tc = tcase_create("forgetting");
+    tcase_add_loop_test(tc, every_address_gets_the_same_answer, 0, COUNT(addresses));
+    tcase_add_test(tc, mail_goes_to_known_and_active_users_only);
+    tcase_add_test(tc, the_message_is_whole);
+    tcase_add_test(tc, forgot_and_reset_do_not_look_at_authorization);
+    tcase_add_loop_test(tc, an_address_forges_no_header, 0, COUNT(forged));
+    tcase_add_test(tc, a_stored_address_forges_no_header_either);
+    tcase_add_loop_test(tc, a_bad_request_for_a_token_is_told_its_faults, 0, COUNT(bad_requests));
+    tcase_add_test(tc, a_token_is_in_no_log_and_no_command_line);
+    tcase_add_test(tc, mail_that_cannot_be_sent_is_told_to_the_operator_alone);
+    tcase_add_test(tc, with_a_mail_command_the_paths_have_their_methods);
+    return tc;
+}
+
+static TCase *resetting(void)
+{
+    TCase *tc = tcase_create("resetting");
+    tcase_add_test(tc, a_token_is_good_for_one_new_password);
+    tcase_add_loop_test(tc, a_token_is_good_for_an_hour, 0, COUNT(ages));
+    tcase_add_test(tc, a_reset_ends_all_sessions_of_the_user);
+    tcase_add_test(tc, a_second_token_of_the_user_dies_with_the_reset);
+    tcase_add_test(tc, a_token_dies_when_the_password_is_changed);
+    tcase_add_loop_test(tc, a_token_is_of_no_use_to_who_is_gone_or_disabled, 0, COUNT(ends));
+    tcase_add_test(tc, what_is_no_token_is_refused);
+    tcase_add_loop_test(tc, a_bad_reset_is_told_its_faults_and_leaves_the_token, 0,
+                        COUNT(bad_resets));
+    tcase_add_test(tc, a_token_is_stored_as_its_hash_only);
+    tcase_add_test(tc, a_few_tokens_that_are_over_go_with_each_request_for_one);
+    tcase_add_test(tc, the_token_of_an_earlier_mail_waits_for_the_command_to_come_back);
+    tcase_add_test(tc, of_two_who_use_a_token_at_once_one_is_refused);
+    return tc;
+}
+
+static void add(Suite *suite, TCase *tc, void (*before)(void), void (*after)(void))
+{
+    tcase_add_checked_fixture(tc, before, after);
+    tcase_set_timeout(tc, 60);
+    suite_add_tcase(suite, tc);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("password_controller");
+    add(suite, changing(), set_up, loopback_close);
+    add(suite, importing(), set_up, loopback_close);
+    add(suite, moving(), set_up, loopback_close);
+    add(suite, leaving(), set_up, loopback_close);
+    add(suite, forgetting(), set_up_mail, tear_down_mail);
+    add(suite, resetting(), set_up_mail, tear_down_mail);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

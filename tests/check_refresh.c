@@ -1,0 +1,287 @@
+#include "fcgi-app/refresh.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+
+static struct arena *a;
+static struct jwt_keys *keys, *rotated, *others; /* today's; with a new key before it; without it */
+static const struct uuid session = {"\x01\x89\x0a\x5d\xac\x96\x77\x4b\xbc\xce\xb3\x02\x09\x9a\x80"};
+
+#define OLD_KEY "kQ3vT8mZr1Yx6Lw9Pc2Nd5Hb7Jg4Fs0A"
+#define NEW_KEY "Xe7Rb2Ku9Wf4Gy1Zt6Mq3Vd8Sn5Ph0Lc"
+
+static struct jwt_keys *open_keys(const char *key, const char *previous)
+{
+    struct jwt_keys *ret;
+    ck_assert_ptr_null(jwt_open(a, key, previous, "postern", &ret));
+    return ret;
+}
+
+static void set_up(void)
+{
+    a = arena_open((size_t)1024 * 1024);
+    keys = open_keys(OLD_KEY, NULL);
+    rotated = open_keys(NEW_KEY, OLD_KEY);
+    others = open_keys(NEW_KEY, NULL);
+}
+
+static void tear_down(void)
+{
+    jwt_close(keys);
+    jwt_close(rotated);
+    jwt_close(others);
+    arena_close(a);
+}
+
+static struct refresh_token read_token(struct text text)
+{
+    struct refresh_token token;
+    ck_assert(refresh_read(a, text, &token));
+    return token;
+}
+
+/* ---- its form ---- */
+
+START_TEST(a_token_travels_as_86_letters_of_base64url)
+{
+    struct refresh_token token = refresh_make(a, keys, session);
+
+    ck_assert_uint_eq(token.text.len, 86); /* 32 + 16 + 16 bytes */
+    ck_assert_uint_eq(strspn(token.text.data, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                              "0123456789-_"),
+                      86);
+}
+END_TEST
+
+START_TEST(a_token_is_read_as_it_was_made)
+{
+    struct refresh_token made = refresh_make(a, keys, session);
+
+    struct refresh_token token = read_token(made.text);
+
+    ck_assert_mem_eq(token.secret, made.secret, sizeof made.secret);
+    ck_assert_mem_eq(token.tag, made.tag, sizeof made.tag);
+    ck_assert_mem_eq(token.hash, made.hash, sizeof made.hash);
+    ck_assert(uuid_equal(&token.session, &session));
+    ck_assert(text_equal(token.text, made.text));
+}
+END_TEST
+
+START_TEST(what_is_stored_is_the_sha_256_of_the_text)
+{
+    struct refresh_token token = refresh_make(a, keys, session);
+    unsigned char hash[32];
+
+    sha256(token.text.data, token.text.len, hash);
+
+    ck_assert_mem_eq(token.hash, hash, sizeof hash);
+}
+END_TEST
+
+START_TEST(no_two_tokens_are_the_same)
+{
+    struct refresh_token one = refresh_make(a, keys, session), two = refresh_make(a, keys, session);
+
+    ck_assert_mem_ne(one.secret, two.secret, sizeof one.secret);
+    ck_assert_mem_ne(one.hash, two.hash, sizeof one.hash);
+}
+END_TEST
+
+#define LETTERS_80                                                                                 \
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
+static const struct {
+    const char *text;
+    bool readable;
+} forms[] = {
+    {LETTERS_80 "AAAAAA", true},
+    {LETTERS_80 "-_aZ9A", true},
+    {LETTERS_80 "AAAAA", false},
+    {LETTERS_80 "AAAAAAA", false},
+    {LETTERS_80 "AAAAA=", false},
+    {LETTERS_80 "AAAAAA==", false},
+    {LETTERS_80 "+/AAAA", false},
+    {LETTERS_80 "AAAAAB", false}, /* bits behind the last byte */
+    {LETTERS_80 " AAAAA", false},
+    {LETTERS_80 "AAAA\n\n", false},
+    {LETTERS_80 "AAAA\xC3\xA4", false},
+    {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", false},
+    {"", false},
+    {NULL, false},
+};
+
+START_TEST(only_the_form_of_a_token_is_read)
+{
+    struct refresh_token token;
+
+    ck_assert_int_eq(refresh_read(a, text_of(forms[_i].text), &token), forms[_i].readable);
+}
+END_TEST
+
+START_TEST(a_token_with_a_nul_in_it_is_not_read)
+{
+    struct refresh_token token;
+    char text[] = LETTERS_80 "AAAAAA";
+    text[40] = '\0';
+
+    ck_assert(!refresh_read(a, (struct text){text, sizeof text - 1}, &token));
+}
+END_TEST
+
+/* ---- whose it is ---- */
+
+START_TEST(what_we_made_is_ours)
+{
+    struct refresh_token token = refresh_make(a, keys, session);
+
+    ck_assert(refresh_is_ours(keys, &token));
+}
+END_TEST
+
+START_TEST(what_we_made_is_ours_as_long_as_we_have_the_key)
+{
+    struct refresh_token token = refresh_make(a, keys, session);
+
+    ck_assert(refresh_is_ours(rotated, &token));
+    ck_assert(!refresh_is_ours(others, &token));
+}
+END_TEST
+
+/* Every one of the 64 bytes that travel counts. */
+START_TEST(a_changed_token_is_not_ours)
+{
+    unsigned char bytes[64];
+    struct refresh_token made = refresh_make(a, keys, session);
+    ck_assert(base64url_decode(made.text.data, made.text.len, bytes, sizeof bytes));
+    bytes[_i] ^= 0x10;
+
+    struct refresh_token token = read_token(text_of(base64url(a, bytes, sizeof bytes)));
+
+    ck_assert(!refresh_is_ours(keys, &token));
+}
+END_TEST
+
+/* ---- what follows on it ---- */
+
+START_TEST(the_successor_is_the_same_every_time)
+{
+    struct refresh_token used = refresh_make(a, keys, session);
+
+    struct refresh_token next = refresh_successor(a, keys, 0, &used);
+    struct refresh_token read = read_token(used.text);
+    struct refresh_token again = refresh_successor(a, keys, 0, &read);
+
+    ck_assert(text_equal(next.text, again.text));
+    ck_assert_mem_eq(next.hash, again.hash, sizeof next.hash);
+}
+END_TEST
+
+START_TEST(the_successor_is_a_token_of_ours_for_the_same_session)
+{
+    struct refresh_token used = refresh_make(a, keys, session);
+
+    struct refresh_token next = refresh_successor(a, keys, 0, &used);
+    struct refresh_token read = read_token(next.text);
+
+    ck_assert(!text_equal(next.text, used.text));
+    ck_assert_mem_ne(next.secret, used.secret, sizeof used.secret);
+    ck_assert_mem_eq(read.hash, next.hash, sizeof next.hash);
+    ck_assert(uuid_equal(&read.session, &session));
+    ck_assert(refresh_is_ours(keys, &read));
+}
+END_TEST
+
+START_TEST(a_chain_of_successors_does_not_come_back)
+{
+    struct refresh_token chain[20] = {refresh_make(a, keys, session)};
+    for (int i = 1; i < COUNT(chain); i++)
+        chain[i] = refresh_successor(a, keys, 0, &chain[i - 1]);
+
+    for (int i = 0; i < COUNT(chain); i++)
+        for (int j = 0; j < i; j++)
+            ck_assert_mem_ne(chain[i].hash, chain[j].hash, sizeof chain[i].hash);
+}
+END_TEST
+
+START_TEST(two_tokens_have_two_successors)
+{
+    struct refresh_token one = refresh_make(a, keys, session), two = one;
+    two.session.bytes[15] ^= 1;
+
+    struct refresh_token next = refresh_successor(a, keys, 0, &one);
+    struct refresh_token other = refresh_successor(a, keys, 0, &two);
+
+    ck_assert_mem_ne(next.secret, other.secret, sizeof next.secret);
+}
+END_TEST
+
+START_TEST(another_key_makes_another_successor)
+{
+    struct refresh_token used = refresh_make(a, keys, session);
+
+    struct refresh_token next = refresh_successor(a, keys, 0, &used);
+    struct refresh_token other = refresh_successor(a, others, 0, &used);
+
+    ck_assert_mem_ne(next.secret, other.secret, sizeof next.secret);
+    ck_assert(!refresh_is_ours(keys, &other));
+}
+END_TEST
+
+START_TEST(a_previous_key_makes_the_successor_that_it_made_then)
+{
+    struct refresh_token used = refresh_make(a, keys, session);
+
+    struct refresh_token then = refresh_successor(a, keys, 0, &used);
+    struct refresh_token now = refresh_successor(a, rotated, 1, &used);
+
+    ck_assert(text_equal(then.text, now.text));
+}
+END_TEST
+
+/* The two MACs of a token must not be one: who holds it knows its tag. */
+START_TEST(the_tag_is_no_part_of_the_successor)
+{
+    struct refresh_token used = refresh_make(a, keys, session);
+
+    struct refresh_token next = refresh_successor(a, keys, 0, &used);
+
+    ck_assert_mem_ne(next.secret, used.tag, sizeof used.tag);
+}
+END_TEST
+
+static TCase *tests(void)
+{
+    TCase *tc = tcase_create("refresh");
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_test(tc, a_token_travels_as_86_letters_of_base64url);
+    tcase_add_test(tc, a_token_is_read_as_it_was_made);
+    tcase_add_test(tc, what_is_stored_is_the_sha_256_of_the_text);
+    tcase_add_test(tc, no_two_tokens_are_the_same);
+    tcase_add_loop_test(tc, only_the_form_of_a_token_is_read, 0, COUNT(forms));
+    tcase_add_test(tc, a_token_with_a_nul_in_it_is_not_read);
+    tcase_add_test(tc, what_we_made_is_ours);
+    tcase_add_test(tc, what_we_made_is_ours_as_long_as_we_have_the_key);
+    tcase_add_loop_test(tc, a_changed_token_is_not_ours, 0, 64);
+    tcase_add_test(tc, the_successor_is_the_same_every_time);
+    tcase_add_test(tc, the_successor_is_a_token_of_ours_for_the_same_session);
+    tcase_add_test(tc, a_chain_of_successors_does_not_come_back);
+    tcase_add_test(tc, two_tokens_have_two_successors);
+    tcase_add_test(tc, another_key_makes_another_successor);
+    tcase_add_test(tc, a_previous_key_makes_the_successor_that_it_made_then);
+    tcase_add_test(tc, the_tag_is_no_part_of_the_successor);
+    return tc;
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("refresh");
+    suite_add_tcase(suite, tests());
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,1200 @@
+/* Sessions: refresh, end, list, as clients see them. */
+#include "loopback.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/jwt.h"
+#include "fcgi-app/refresh.h"
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+#define OTHER_KEY "Xe7Rb2Ku9Wf4Gy1Zt6Mq3Vd8Sn5Ph0Lc"
+#define MONTH_S (30 * 24 * 60 * 60)
+
+/* What a login gives. */
+struct login {
+    const char *access, *refresh;
+};
+
+/* Who is there when a test begins: Ada, logged in. */
+static const char *ada_id;
+static struct login ada;
+
+static struct login enter(const char *email)
+{
+    the_time.us += 1000; /* each is a little later than the one before */
+    struct answer answer = try_login(email, PASSWORD);
+    ck_status(answer, 200);
+    return (struct login){answer_text(answer, "access_token"),
+                          answer_text(answer, "refresh_token")};
+}
+
+static void set_up(void)
+{
+    loopback_open();
+    ada_id = make_user("ada@example.org", ROLE_USER);
+    ada = enter("ada@example.org");
+}
+
+static void pass_s(int64_t seconds)
+{
+    the_time = instant_plus_s(the_time, seconds);
+}
+
+static struct answer refresh(const char *token)
+{
+    return post(NULL, "/auth/refresh", object("{'refresh_token':'%s'}", token));
+}
+
+/* A refresh that is granted. */
+static struct login renew(const char *token)
+{
+    struct answer answer = refresh(token);
+    ck_status(answer, 200);
+    return (struct login){answer_text(answer, "access_token"),
+                          answer_text(answer, "refresh_token")};
+}
+
+static void ck_refused(struct answer answer)
+{
+    ck_problem(answer, 401, "Invalid token", "invalid_token");
+    ck_assert_str_eq(answer_header(answer, "WWW-Authenticate"), "Bearer realm=\"postern\"");
+}
+
+static void ck_alive(const char *access)
+{
+    ck_status(get(access, "/auth/profile"), 200);
+}
+
+static void ck_dead(const char *access)
+{
+    ck_problem(get(access, "/auth/profile"), 401, "Invalid token", "invalid_token");
+}
+
+static int64_t sessions(void)
+{
+    return ask_number("SELECT COUNT(*) AS n FROM sessions");
+}
+
+/* ---- refresh ---- */
+
+START_TEST(a_refresh_gives_new_tokens)
+{
+    struct answer answer = refresh(ada.refresh);
+
+    ck_status(answer, 200);
+    ck_assert_str_ne(answer_text(answer, "access_token"), ada.access);
+    ck_assert_str_ne(answer_text(answer, "refresh_token"), ada.refresh);
+    ck_assert_str_eq(answer_text(answer, "token_type"), "Bearer");
+    ck_assert_int_eq(answer_integer(answer, "expires_in"), 900);
+    ck_assert(!answer_has(answer, "user"));
+    ck_assert_str_eq(answer_header(answer, "Cache-Control"), "no-store");
+    ck_alive(answer_text(answer, "access_token"));
+}
+END_TEST
+
+START_TEST(the_session_stays_the_same)
+{
+    struct login next = renew(ada.refresh);
+
+    ck_assert_int_eq(sessions(), 1);
+    ck_assert_str_eq(get(next.access, "/auth/sessions").text,
+                     get(ada.access, "/auth/sessions").text);
+}
+END_TEST
+
+START_TEST(a_session_goes_on_by_its_newest_token)
+{
+    struct login login = ada;
+
+    for (int i = 0; i < 5; i++) {
+        pass_s(3600);
+        struct login next = renew(login.refresh);
+        ck_assert_str_ne(next.refresh, login.refresh);
+        ck_alive(next.access);
+        login = next;
+    }
+
+    ck_assert_int_eq(sessions(), 1);
+}
+END_TEST
+
+START_TEST(a_refresh_does_not_look_at_authorization)
+{
+    ck_status(ask(.method = "POST", .path = "/auth/refresh", .token = "nonsense",
+                  .body = object("{'refresh_token':'%s'}", ada.refresh)),
+              200);
+}
+END_TEST
+
+static const struct {
+    const char *body, *error, *code, *faults;
+} bad_refreshes[] = {
+    {"", "Bad Request", "bad_json", ""},
+    {"[]", "Bad Request", "bad_json", ""},
+    {"{}", "Missing required fields", "missing_fields", "refresh_token required"},
+    {"{'refresh_token':null}", "Bad Request", "invalid", "refresh_token type"},
+    {"{'refresh_token':7}", "Bad Request", "invalid", "refresh_token type"},
+};
+
+START_TEST(a_refresh_without_a_token_is_a_bad_request)
+{
+    struct answer answer = post(NULL, "/auth/refresh", object("%s", bad_refreshes[_i].body));
+
+    ck_problem(answer, 400, bad_refreshes[_i].error, bad_refreshes[_i].code);
+    ck_assert_str_eq(answer_faults(answer), bad_refreshes[_i].faults);
+}
+END_TEST
+
+START_TEST(what_is_no_refresh_token_is_refused)
+{
+    ck_refused(refresh(""));
+    ck_refused(refresh("x"));
+    ck_refused(refresh(repeat("A", 86)));
+    ck_refused(refresh(say("%s=", ada.refresh)));
+    ck_refused(refresh(say(" %s", ada.refresh)));
+    ck_refused(refresh(repeat("A", 1000)));
+    ck_refused(refresh(ada.access));
+
+    ck_alive(ada.access);
+    renew(ada.refresh);
+}
+END_TEST
+
+START_TEST(an_access_token_is_not_its_refresh_token)
+{
+    ck_problem(get(ada.refresh, "/auth/profile"), 401, "Invalid token", "invalid_token");
+}
+END_TEST
+
+/* Everything that the tables of sessions hold, as text and as hexadecimal digits. */
+#define STORED                                                                                     \
+    "SELECT COUNT(*) AS n FROM (SELECT CONCAT_WS(' ', id, user_id, HEX(refresh_hash), "            \
+    "ip, user_agent) AS stored FROM sessions UNION ALL "                                           \
+    "SELECT CONCAT_WS(' ', HEX(hash), session_id) FROM session_refreshes) AS everything "
+
+static const char *hex(const void *data, size_t len)
+{
+    const unsigned char *bytes = data;
+    const char *text = "";
+    for (size_t i = 0; i < len; i++)
+        text = say("%s%02X", text, bytes[i]);
+    return text;
+}
+
+static struct refresh_token token_of(const char *text)
+{
+    struct refresh_token token;
+    ck_assert(refresh_read(the_arena, text_of(text), &token));
+    return token;
+}
+
+static void ck_not_stored(const char *text)
+{
+    struct refresh_token token = token_of(text);
+
+    ck_assert_int_eq(ask_number(say(STORED "WHERE INSTR(stored, '%s')", text)), 0);
+    ck_assert_int_eq(ask_number(say(STORED "WHERE INSTR(stored, '%s')", hex(token.secret, 32))), 0);
+    ck_assert_int_eq(ask_number(say(STORED "WHERE INSTR(stored, '%s')", hex(token.tag, 16))), 0);
+    ck_assert_int_eq(ask_number(say(STORED "WHERE INSTR(stored, '%s')", hex(token.hash, 32))), 1);
+}
+
+START_TEST(no_token_is_stored_but_the_hash_of_each)
+{
+    struct login next = renew(ada.refresh);
+    struct login last = renew(next.refresh);
+    renew(ada.refresh);
+
+    ck_assert_int_eq(ask_number(STORED), 3);
+    ck_not_stored(ada.refresh);
+    ck_not_stored(next.refresh);
+    ck_not_stored(last.refresh);
+}
+END_TEST
+
+/* The columns that the test above looks at are all that there are beside times. */
+START_TEST(the_tables_of_sessions_have_no_other_columns)
+{
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM information_schema.columns WHERE "
+                                "table_schema = DATABASE() AND table_name IN ('sessions', "
+                                "'session_refreshes') AND data_type <> 'datetime' AND "
+                                "column_name NOT IN ('id', 'user_id', 'refresh_hash', 'ip', "
+                                "'user_agent', 'hash', 'session_id')"),
+                     0);
+}
+END_TEST
+
+/* ---- the grace ---- */
+
+static const int within_grace_s[] = {0, 1, 9, 10};
+
+START_TEST(a_used_token_yields_the_same_successor_for_ten_seconds)
+{
+    struct login next = renew(ada.refresh);
+
+    pass_s(within_grace_s[_i]);
+    struct login again = renew(ada.refresh);
+
+    ck_assert_str_eq(again.refresh, next.refresh);
+    ck_alive(again.access);
+    ck_assert_str_ne(renew(next.refresh).refresh, next.refresh);
+}
+END_TEST
+
+START_TEST(a_used_token_yields_its_successor_also_when_that_was_used)
+{
+    struct login next = renew(ada.refresh);
+    pass_s(4);
+    struct login last = renew(next.refresh);
+    pass_s(5);
+
+    ck_assert_str_eq(renew(ada.refresh).refresh, next.refresh);
+    ck_assert_str_eq(renew(next.refresh).refresh, last.refresh);
+
+    ck_assert_str_ne(renew(last.refresh).refresh, last.refresh);
+    ck_assert_int_eq(sessions(), 1);
+}
+END_TEST
+
+START_TEST(asking_again_does_not_make_the_grace_longer)
+{
+    struct login next = renew(ada.refresh);
+    pass_s(6);
+    renew(ada.refresh);
+    pass_s(6);
+
+    ck_refused(refresh(ada.refresh));
+    ck_dead(next.access);
+}
+END_TEST
+
+START_TEST(reuse_after_the_grace_ends_the_session)
+{
+    struct login next = renew(ada.refresh), elsewhere = enter("ada@example.org");
+    the_time.us += 10 * 1000000 + 1;
+    ck_alive(next.access);
+
+    ck_refused(refresh(ada.refresh));
+
+    ck_dead(ada.access);
+    ck_dead(next.access);
+    ck_refused(refresh(next.refresh));
+    ck_alive(elsewhere.access);
+    ck_assert_int_eq(sessions(), 1);
+}
+END_TEST
+
+/* Its row has been dropped by then: the token is known by its tag alone. */
+START_TEST(reuse_of_a_token_from_long_ago_ends_the_session)
+{
+    struct login login = ada;
+    for (int i = 0; i < 3; i++) {
+        pass_s(3600);
+        login = renew(login.refresh);
+    }
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM session_refreshes"), 1);
+
+    ck_refused(refresh(ada.refresh));
+
+    ck_dead(login.access);
+    ck_refused(refresh(login.refresh));
+    ck_assert_int_eq(sessions(), 0);
+}
+END_TEST
+
+/* A token in which one of its parts is replaced by something made up. */
+static const char *forge(const char *text, bool secret, bool session, bool tag)
+{
+    struct refresh_token token = token_of(text);
+    unsigned char bytes[sizeof token.secret + sizeof token.session + sizeof token.tag];
+    if (secret)
+        random_bytes(token.secret, sizeof token.secret);
+    if (session)
+        token.session = uuid_make(the_time);
+    if (tag)
+        random_bytes(token.tag, sizeof token.tag);
+    memcpy(bytes, token.secret, sizeof token.secret);
+    memcpy(bytes + sizeof token.secret, &token.session, sizeof token.session);
+    memcpy(bytes + sizeof token.secret + sizeof token.session, token.tag, sizeof token.tag);
+    return base64url(the_arena, bytes, sizeof bytes);
+}
+
+START_TEST(a_made_up_token_does_not_end_the_session_that_it_names)
+{
+    ck_assert_str_eq(forge(ada.refresh, false, false, false), ada.refresh);
+
+    ck_refused(refresh(forge(ada.refresh, true, false, true)));
+    ck_refused(refresh(forge(ada.refresh, true, false, false)));
+    ck_refused(refresh(forge(ada.refresh, false, false, true)));
+    ck_refused(refresh(forge(ada.refresh, false, true, false)));
+
+    ck_alive(ada.access);
+    renew(ada.refresh);
+}
+END_TEST
+
+/* The tag of one session's token is of no use for another session. */
+START_TEST(a_token_does_not_end_another_session)
+{
+    make_user("eve@example.org", ROLE_USER);
+    struct refresh_token eves = token_of(enter("eve@example.org").refresh);
+    struct refresh_token adas = token_of(ada.refresh);
+    unsigned char bytes[64];
+    memcpy(bytes, eves.secret, 32);
+    memcpy(bytes + 32, &adas.session, 16);
+    memcpy(bytes + 48, eves.tag, 16);
+
+    ck_refused(refresh(base64url(the_arena, bytes, sizeof bytes)));
+
+    ck_alive(ada.access);
+    renew(ada.refresh);
+}
+END_TEST
+
+/* ---- who may not any more ---- */
+
+START_TEST(a_session_lives_for_thirty_days)
+{
+    struct login other = enter("ada@example.org");
+
+    pass_s(MONTH_S - 1);
+    renew(other.refresh);
+    pass_s(1);
+
+    ck_refused(refresh(ada.refresh));
+    ck_alive(renew(renew(other.refresh).refresh).access);
+}
+END_TEST
+
+START_TEST(each_refresh_makes_a_session_live_for_thirty_days_more)
+{
+    struct login login = ada;
+
+    for (int i = 0; i < 4; i++) {
+        pass_s(MONTH_S - 1);
+        login = renew(login.refresh);
+    }
+
+    ck_alive(login.access);
+}
+END_TEST
+
+START_TEST(a_disabled_user_gets_no_tokens_and_the_token_is_not_used_up)
+{
+    run_sql("UPDATE users SET is_active = 0");
+    ck_refused(refresh(ada.refresh));
+    ck_problem(get(ada.access, "/auth/profile"), 401, "User not found or inactive",
+               "user_inactive");
+
+    run_sql("UPDATE users SET is_active = 1");
+
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM session_refreshes"), 0);
+    renew(ada.refresh);
+}
+END_TEST
+
+/* What an admin does to Ada, and what her tokens are worth at the next request. */
+static const struct {
+    const char *change; /* NULL: deletion */
+    int profile, refresh, admins_page;
+} measures[] = {
+    {"{'is_active':false}", 401, 401, 401},
+    {"{'role':'admin'}", 200, 200, 404},
+    {"{'role':'user'}", 200, 200, 403},
+    {NULL, 401, 401, 401},
+};
+
+START_TEST(what_an_admin_does_takes_hold_at_the_next_request)
+{
+    make_user("admin@example.org", ROLE_ADMIN);
+    const char *admin = enter("admin@example.org").access;
+    const char *path = say("/users/%s", ada_id);
+    ck_alive(ada.access);
+
+    if (measures[_i].change)
+        ck_status(patch(admin, path, object("%s", measures[_i].change)), 200);
+    else
+        ck_status(drop(admin, "/users/%s", ada_id), 204);
+
+    ck_status(get(ada.access, "/auth/profile"), measures[_i].profile);
+    ck_status(drop(ada.access, "/users/" NOBODY_ID), measures[_i].admins_page);
+    ck_status(refresh(ada.refresh), measures[_i].refresh);
+}
+END_TEST
+
+/* ---- many at once ---- */
+
+#define PROCESSES 10
+#define ROUNDS 5
+
+/* Where processes leave what they were answered. */
+struct race {
+    const char *token;
+    int ready_fd;
+    struct result {
+        int status;
+        char token[100];
+    } * results;
+};
+
+static void run_race(void *context)
+{
+    struct race *race = context;
+    char byte;
+    must(db_ping(the_app->db, the_arena)); /* connect first, to meet the others */
+    ck_assert_int_eq(read(race->ready_fd, &byte, 1), 1);
+    for (int i = 0; i < ROUNDS; i++) {
+        struct answer answer = refresh(race->token);
+        race->results[i].status = answer.status;
+        if (answer.status == 200)
+            strncpy(race->results[i].token, answer_text(answer, "refresh_token"), 99);
+    }
+}
+
+START_TEST(of_fifty_refreshes_at_once_all_get_one_successor)
+{
+    size_t size = sizeof(struct result[PROCESSES * ROUNDS]);
+    struct result *results =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(results, MAP_FAILED);
+    int gate[2];
+    pid_t pids[PROCESSES];
+    ck_assert_int_eq(pipe(gate), 0);
+    for (int i = 0; i < PROCESSES; i++) {
+        struct race race = {ada.refresh, gate[0], results + i * ROUNDS};
+        pids[i] = run_aside(run_race, &race);
+    }
+
+    ck_assert_int_eq(write(gate[1], repeat("x", PROCESSES), PROCESSES), PROCESSES);
+    for (int i = 0; i < PROCESSES; i++)
+        wait_for(pids[i]);
+
+    for (int i = 0; i < PROCESSES * ROUNDS; i++) {
+        ck_assert_int_eq(results[i].status, 200);
+        ck_assert_str_eq(results[i].token, results[0].token);
+    }
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM session_refreshes"), 1);
+    ck_alive(renew(results[0].token).access);
+    munmap(results, size);
+}
+END_TEST
+
+/* ---- keys ---- */
+
+static void rotate_keys(void)
+{
+    loopback_set("JWT_SECRET_KEY=" OTHER_KEY, "JWT_PREVIOUS_KEYS=" SECRET_KEY);
+}
+
+static void replace_key(void)
+{
+    loopback_set("JWT_SECRET_KEY=" OTHER_KEY);
+}
+
+START_TEST(tokens_of_a_previous_key_are_good)
+{
+    rotate_keys();
+
+    ck_alive(ada.access);
+    ck_alive(renew(ada.refresh).access);
+}
+END_TEST
+
+START_TEST(new_tokens_are_signed_by_the_new_key)
+{
+    rotate_keys();
+    struct login next = renew(ada.refresh), fresh = enter("ada@example.org");
+
+    replace_key();
+
+    ck_dead(ada.access);
+    ck_alive(next.access);
+    ck_alive(fresh.access);
+    renew(next.refresh);
+}
+END_TEST
+
+START_TEST(without_the_old_key_its_access_tokens_die_but_not_the_session)
+{
+    replace_key();
+
+    ck_dead(ada.access);
+    struct login next = renew(ada.refresh);
+    ck_alive(next.access);
+    ck_assert_int_eq(sessions(), 1);
+}
+END_TEST
+
+START_TEST(the_grace_outlives_a_change_of_keys)
+{
+    struct login next = renew(ada.refresh);
+    rotate_keys();
+
+    ck_assert_str_eq(renew(ada.refresh).refresh, next.refresh);
+    struct login last = renew(next.refresh);
+
+    ck_assert_str_eq(renew(next.refresh).refresh, last.refresh);
+    ck_assert_str_eq(renew(ada.refresh).refresh, next.refresh);
+    renew(last.refresh);
+}
+END_TEST
+
+START_TEST(reuse_is_seen_after_a_change_of_keys)
+{
+    struct login next = renew(ada.refresh);
+    rotate_keys();
+    pass_s(11);
+
+    ck_refused(refresh(ada.refresh));
+
+    ck_dead(next.access);
+    ck_assert_int_eq(sessions(), 0);
+}
+END_TEST
+
+/* Nobody can tell it from a made-up one then, and the grace cannot be kept. */
+START_TEST(a_used_token_of_a_forgotten_key_is_refused_and_ends_nothing)
+{
+    struct login next = renew(ada.refresh);
+    replace_key();
+
+    ck_refused(refresh(ada.refresh));
+    pass_s(11);
+    ck_refused(refresh(ada.refresh));
+
+    renew(next.refresh);
+}
+END_TEST
+
+/* ---- logout ---- */
+
+static struct answer log_out(const char *token, const char *body)
+{
+    return post(token, "/auth/logout", body ? object("%s", body) : NULL);
+}
+
+static const char *with_token(const char *refresh_token, const char *more)
+{
+    return say("{'refresh_token':'%s'%s}", refresh_token, more);
+}
+
+/* What a client may send to end the session of its access token. */
+static const char *const plain_logouts[] = {
+    NULL, "{}", "{'all':false}", "{'refresh_token':null}", "{'refresh_token':'x','unknown':1}",
+};
+
+START_TEST(logout_ends_this_session)
+{
+    struct login elsewhere = enter("ada@example.org");
+
+    struct answer answer = log_out(ada.access, plain_logouts[_i]);
+
+    ck_status(answer, 204);
+    ck_assert_str_eq(answer.text, "");
+    ck_assert_str_eq(answer_header(answer, "Cache-Control"), "no-store");
+    ck_dead(ada.access);
+    ck_refused(refresh(ada.refresh));
+    ck_alive(elsewhere.access);
+    ck_assert_int_eq(sessions(), 1);
+}
+END_TEST
+
+START_TEST(logout_of_all_ends_all_sessions_of_the_user)
+{
+    struct login elsewhere = enter("ada@example.org");
+    make_user("bob@example.org", ROLE_USER);
+    struct login bob = enter("bob@example.org");
+
+    ck_status(log_out(ada.access, "{'all':true}"), 204);
+
+    ck_dead(ada.access);
+    ck_dead(elsewhere.access);
+    ck_refused(refresh(ada.refresh));
+    ck_refused(refresh(elsewhere.refresh));
+    ck_alive(bob.access);
+    renew(bob.refresh);
+}
+END_TEST
+
+START_TEST(a_live_refresh_token_logs_its_session_out)
+{
+    struct login elsewhere = enter("ada@example.org");
+
+    ck_status(log_out(NULL, with_token(ada.refresh, "")), 204);
+
+    ck_dead(ada.access);
+    ck_refused(refresh(ada.refresh));
+    ck_alive(elsewhere.access);
+}
+END_TEST
+
+START_TEST(a_live_refresh_token_logs_all_of_its_user_s_sessions_out)
+{
+    struct login elsewhere = enter("ada@example.org");
+    make_user("bob@example.org", ROLE_USER);
+    struct login bob = enter("bob@example.org");
+
+    ck_status(log_out(NULL, with_token(ada.refresh, ",'all':true")), 204);
+
+    ck_dead(ada.access);
+    ck_dead(elsewhere.access);
+    ck_alive(bob.access);
+}
+END_TEST
+
+START_TEST(a_token_used_a_moment_ago_logs_out_too)
+{
+    struct login next = renew(ada.refresh);
+    pass_s(10);
+
+    ck_status(log_out(NULL, with_token(ada.refresh, "")), 204);
+
+    ck_dead(next.access);
+    ck_assert_int_eq(sessions(), 0);
+}
+END_TEST
+
+START_TEST(a_dead_refresh_token_logs_nobody_out)
+{
+    struct login next = renew(ada.refresh), ended = enter("ada@example.org");
+    ck_status(log_out(ended.access, NULL), 204);
+    pass_s(11);
+
+    ck_refused(log_out(NULL, with_token(ended.refresh, "")));
+    ck_refused(log_out(NULL, with_token(ended.refresh, ",'all':true")));
+    ck_refused(log_out(NULL, with_token(ada.refresh, ",'all':true")));
+    ck_refused(log_out(NULL, with_token(forge(next.refresh, true, false, false), "")));
+    ck_refused(log_out(NULL, "{'refresh_token':'x'}"));
+    ck_refused(log_out(NULL, "{'refresh_token':''}"));
+
+    ck_alive(next.access);
+}
+END_TEST
+
+START_TEST(the_token_of_an_expired_session_logs_nobody_out)
+{
+    pass_s(MONTH_S);
+
+    ck_refused(log_out(NULL, with_token(ada.refresh, "")));
+}
+END_TEST
+
+static const char *const empty_logouts[] = {NULL, "{}", "{'all':true}", "{'refresh_token':null}"};
+
+START_TEST(without_any_token_nobody_is_logged_out)
+{
+    ck_problem(log_out(NULL, empty_logouts[_i]), 401, "Unauthenticated", "no_token");
+
+    ck_assert_int_eq(sessions(), 1);
+}
+END_TEST
+
+START_TEST(a_bad_access_token_is_refused_beside_a_live_refresh_token)
+{
+    struct answer answer = log_out("nonsense", with_token(ada.refresh, ""));
+
+    ck_problem(answer, 401, "Invalid token", "invalid_token");
+    ck_assert_str_eq(answer_header(answer, "WWW-Authenticate"),
+                     "Bearer realm=\"postern\", error=\"invalid_token\"");
+    ck_alive(ada.access);
+}
+END_TEST
+
+START_TEST(the_access_token_says_whose_session_if_there_are_both)
+{
+    make_user("bob@example.org", ROLE_USER);
+    struct login bob = enter("bob@example.org");
+
+    ck_status(log_out(ada.access, with_token(bob.refresh, "")), 204);
+
+    ck_dead(ada.access);
+    ck_alive(bob.access);
+}
+END_TEST
+
+START_TEST(who_has_logged_out_cannot_do_it_again)
+{
+    ck_status(log_out(ada.access, NULL), 204);
+
+    ck_problem(log_out(ada.access, NULL), 401, "Invalid token", "invalid_token");
+}
+END_TEST
+
+static const struct {
+    const char *body, *code, *faults;
+} bad_logouts[] = {
+    {"[]", "bad_json", ""},
+    {"{'all':'yes'}", "invalid", "all type"},
+    {"{'all':null}", "invalid", "all type"},
+    {"{'all':1,'refresh_token':7}", "invalid", "all type, refresh_token type"},
+};
+
+START_TEST(a_bad_logout_is_told_all_its_faults)
+{
+    struct answer answer = log_out(ada.access, bad_logouts[_i].body);
+
+    ck_problem(answer, 400, "Bad Request", bad_logouts[_i].code);
+    ck_assert_str_eq(answer_faults(answer), bad_logouts[_i].faults);
+    ck_alive(ada.access);
+}
+END_TEST
+
+START_TEST(a_body_of_logout_is_json)
+{
+    ck_problem(ask(.method = "POST", .path = "/auth/logout", .token = ada.access, .body = "all=1",
+                   .type = "application/x-www-form-urlencoded"),
+               415, "Request body must be JSON", "not_json");
+}
+END_TEST
+
+/* ---- one's own sessions ---- */
+
+/* The id of the session that a token belongs to. */
+static const char *session_of(const char *access)
+{
+    struct answer answer = get(access, "/auth/sessions?limit=100");
+    size_t i = 0;
+    ck_status(answer, 200);
+    while (!answer_boolean(answer, say("data.%zu.current", i)))
+        i++;
+    return answer_text(answer, say("data.%zu.id", i));
+}
+
+START_TEST(a_list_has_ones_own_sessions_the_newest_first)
+{
+    make_user("bob@example.org", ROLE_USER);
+    enter("bob@example.org");
+    struct login second = enter("ada@example.org"), third = enter("ada@example.org");
+
+    struct answer answer = get(second.access, "/auth/sessions");
+
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer_column(answer, "id"),
+                     say("%s %s %s", session_of(third.access), session_of(second.access),
+                         session_of(ada.access)));
+    ck_assert(!answer_boolean(answer, "data.0.current"));
+    ck_assert(answer_boolean(answer, "data.1.current"));
+    ck_assert(!answer_boolean(answer, "data.2.current"));
+    ck_assert_int_eq(answer_integer(answer, "pagination.total"), 3);
+    ck_assert_str_eq(answer_header(answer, "Cache-Control"), "no-store");
+}
+END_TEST
+
+START_TEST(a_session_shows_where_it_came_from_and_nothing_secret)
+{
+    run_sql("DELETE FROM sessions");
+    struct answer login =
+        ask(.method = "POST", .path = "/auth/login", .param = "HTTP_USER_AGENT=Mosaic/0.9 \303\244",
+            .body = object("{'email':'ada@example.org','password':'%s'}", PASSWORD));
+    char time[INSTANT_TEXT_SIZE];
+    instant_format(the_time, time);
+
+    struct answer answer = get(answer_text(login, "access_token"), "/auth/sessions");
+
+    ck_assert_str_eq(answer_text(answer, "data.0.ip"), "192.0.2.1");
+    ck_assert_str_eq(answer_text(answer, "data.0.user_agent"), "Mosaic/0.9 \303\244");
+    ck_assert_str_eq(answer_text(answer, "data.0.created_at"), time);
+    ck_assert_str_eq(answer_text(answer, "data.0.last_used_at"), time);
+    ck_assert(answer_boolean(answer, "data.0.current"));
+    ck_assert_ptr_null(strstr(answer.text, "hash"));
+    ck_assert_ptr_null(strstr(answer.text, "user_id"));
+}
+END_TEST
+
+START_TEST(a_session_of_an_unnamed_program_shows_null)
+{
+    ck_assert(answer_is_null(get(ada.access, "/auth/sessions"), "data.0.user_agent"));
+}
+END_TEST
+
+START_TEST(a_refresh_moves_last_used_at_and_nothing_else)
+{
+    struct answer before = get(ada.access, "/auth/sessions");
+    char time[INSTANT_TEXT_SIZE];
+    pass_s(60);
+    ck_assert_str_eq(get(ada.access, "/auth/sessions").text, before.text);
+    instant_format(the_time, time);
+
+    struct login next = renew(ada.refresh);
+    pass_s(10);
+    renew(ada.refresh); /* the same once more */
+
+    struct answer answer = get(next.access, "/auth/sessions");
+    ck_assert_str_eq(answer_text(answer, "data.0.last_used_at"), time);
+    ck_assert_str_eq(answer_text(answer, "data.0.created_at"),
+                     answer_text(before, "data.0.created_at"));
+    ck_assert_str_eq(answer_text(answer, "data.0.id"), answer_text(before, "data.0.id"));
+    ck_assert_str_eq(answer_text(answer, "data.0.ip"), "192.0.2.1");
+}
+END_TEST
+
+START_TEST(what_is_over_is_not_in_the_list)
+{
+    struct login ended = enter("ada@example.org");
+    const char *expired = session_of(enter("ada@example.org").access);
+    ck_status(log_out(ended.access, NULL), 204);
+    run_sql(say("UPDATE sessions SET expires_at = '2001-01-01' WHERE id = '%s'", expired));
+
+    struct answer answer = get(ada.access, "/auth/sessions");
+
+    ck_assert_str_eq(answer_column(answer, "id"), session_of(ada.access));
+    ck_assert_int_eq(answer_integer(answer, "pagination.total"), 1);
+}
+END_TEST
+
+/* Ada with five sessions; their ids, the newest first. */
+static const char *make_five(void)
+{
+    for (int i = 0; i < 4; i++)
+        enter("ada@example.org");
+    return answer_column(get(ada.access, "/auth/sessions"), "id");
+}
+
+START_TEST(a_page_shows_its_part)
+{
+    const char *ids = make_five();
+
+    struct answer second = get(ada.access, "/auth/sessions?limit=2&page=2");
+    struct answer past = get(ada.access, "/auth/sessions?limit=2&page=4");
+
+    ck_assert_str_eq(answer_column(second, "id"),
+                     arena_copy(the_arena, ids + 2 * UUID_TEXT_SIZE, 2 * UUID_TEXT_SIZE - 1));
+    ck_assert_int_eq(answer_integer(second, "pagination.page"), 2);
+    ck_assert_int_eq(answer_integer(second, "pagination.limit"), 2);
+    ck_assert_int_eq(answer_integer(second, "pagination.total"), 5);
+    ck_assert_int_eq(answer_integer(second, "pagination.pages"), 3);
+    ck_assert_ptr_nonnull(strstr(answer_header(second, "Link"), "rel=\"prev\""));
+    ck_status(past, 200);
+    ck_assert_uint_eq(answer_count(past), 0);
+}
+END_TEST
+
+static void same_moment(void)
+{
+    run_sql("UPDATE sessions SET created_at = '2026-01-01'");
+}
+
+static void no_change(void)
+{
+}
+
+/* Ties are broken by id. */
+static void (*const before_walks[])(void) = {no_change, same_moment};
+
+START_TEST(a_cursor_walks_through_all_sessions)
+{
+    make_five();
+    before_walks[_i]();
+    const char *ids = answer_column(get(ada.access, "/auth/sessions"), "id");
+    struct answer answer = get(ada.access, "/auth/sessions?limit=2");
+    const char *seen = answer_column(answer, "id");
+
+    while (!answer_is_null(answer, "pagination.next_cursor")) {
+        answer = get(ada.access, "/auth/sessions?limit=2&cursor=%s",
+                     answer_text(answer, "pagination.next_cursor"));
+        ck_status(answer, 200);
+        ck_assert(!answer_has(answer, "pagination.total"));
+        seen = say("%s %s", seen, answer_column(answer, "id"));
+    }
+
+    ck_assert_str_eq(seen, ids);
+}
+END_TEST
+
+/* A cursor holds a place, and no leave to read. */
+START_TEST(a_cursor_of_another_user_leads_to_ones_own_sessions)
+{
+    make_user("bob@example.org", ROLE_USER);
+    struct login bob = enter("bob@example.org");
+    make_five();
+    struct answer adas = get(ada.access, "/auth/sessions?limit=1");
+
+    struct answer answer = get(bob.access, "/auth/sessions?limit=1&cursor=%s",
+                               answer_text(adas, "pagination.next_cursor"));
+
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer_column(answer, "id"), session_of(bob.access));
+}
+END_TEST
+
+static const struct {
+    const char *query, *faults;
+} bad_queries[] = {
+    {"?page=0", "page range"},      {"?limit=0", "limit range"},
+    {"?limit=101", "limit range"},  {"?page=x&limit=y", "page type, limit type"},
+    {"?cursor=x", "cursor format"}, {"?cursor=", "cursor format"},
+};
+
+START_TEST(a_bad_query_is_told_all_its_faults)
+{
+    struct answer answer = get(ada.access, "/auth/sessions%s", bad_queries[_i].query);
+
+    ck_problem(answer, 400, "Bad Request", "invalid");
+    ck_assert_str_eq(answer_faults(answer), bad_queries[_i].faults);
+}
+END_TEST
+
+/* ---- ending one ---- */
+
+START_TEST(one_ends_one_s_other_session)
+{
+    struct login other = enter("ada@example.org");
+
+    struct answer answer = drop(ada.access, "/auth/sessions/%s", session_of(other.access));
+
+    ck_status(answer, 204);
+    ck_assert_str_eq(answer.text, "");
+    ck_dead(other.access);
+    ck_refused(refresh(other.refresh));
+    ck_alive(ada.access);
+}
+END_TEST
+
+START_TEST(one_ends_one_s_own_session)
+{
+    ck_status(drop(ada.access, "/auth/sessions/%s", session_of(ada.access)), 204);
+
+    ck_dead(ada.access);
+    ck_refused(refresh(ada.refresh));
+}
+END_TEST
+
+static void ck_no_session(struct answer answer)
+{
+    ck_problem(answer, 404, "Session not found", "session_not_found");
+}
+
+START_TEST(the_session_of_another_is_not_found)
+{
+    make_user("bob@example.org", ROLE_ADMIN);
+    struct login bob = enter("bob@example.org");
+
+    ck_no_session(drop(bob.access, "/auth/sessions/%s", session_of(ada.access)));
+
+    ck_alive(ada.access);
+}
+END_TEST
+
+START_TEST(a_session_that_is_not_there_is_not_found)
+{
+    struct login other = enter("ada@example.org"), expired = enter("ada@example.org");
+    const char *gone = session_of(other.access), *over = session_of(expired.access);
+    ck_status(drop(ada.access, "/auth/sessions/%s", gone), 204);
+    run_sql(say("UPDATE sessions SET expires_at = '2001-01-01' WHERE id = '%s'", over));
+
+    ck_no_session(drop(ada.access, "/auth/sessions/" NOBODY_ID));
+    ck_no_session(drop(ada.access, "/auth/sessions/%s", gone));
+    ck_no_session(drop(ada.access, "/auth/sessions/%s", over));
+    ck_problem(drop(ada.access, "/auth/sessions/x"), 404, "Not Found", "not_found");
+}
+END_TEST
+
+static const struct {
+    const char *method, *path, *body;
+} closed[] = {
+    {"GET", "/auth/sessions", NULL},
+    {"DELETE", "/auth/sessions/" NOBODY_ID, NULL},
+};
+
+START_TEST(sessions_are_for_those_who_logged_in)
+{
+    const char *method = closed[_i].method, *path = closed[_i].path;
+
+    ck_problem(ask(.method = method, .path = path), 401, "Unauthenticated", "no_token");
+    ck_problem(ask(.method = method, .path = path, .token = "nonsense"), 401, "Invalid token",
+               "invalid_token");
+}
+END_TEST
+
+static const struct {
+    const char *path, *allow;
+} paths[] = {
+    {"/auth/refresh", "POST, OPTIONS"},
+    {"/auth/logout", "POST, OPTIONS"},
+    {"/auth/sessions", "GET, HEAD, OPTIONS"},
+    {"/auth/sessions/" NOBODY_ID, "DELETE, OPTIONS"},
+};
+
+START_TEST(a_path_has_its_methods)
+{
+    struct answer refused = ask(.method = "PUT", .path = paths[_i].path);
+    struct answer options = ask(.method = "OPTIONS", .path = paths[_i].path);
+
+    ck_problem(refused, 405, "Method Not Allowed", "method_not_allowed");
+    ck_assert_str_eq(answer_header(refused, "Allow"), paths[_i].allow);
+    ck_status(options, 204);
+    ck_assert_str_eq(answer_header(options, "Allow"), paths[_i].allow);
+}
+END_TEST
+
+/* ---- what is over goes ---- */
+
+static void make_expired(int count)
+{
+    for (int i = 0; i < count; i++)
+        run_sql(say("INSERT INTO sessions SELECT UUID(), id, REPEAT('x', 32), '2001-01-01', "
+                    "'2001-01-01', '2001-01-%02d', NULL, NULL FROM users "
+                    "WHERE email = 'ada@example.org'",
+                    i % 28 + 1));
+}
+
+START_TEST(a_few_expired_sessions_go_with_each_login_and_refresh)
+{
+    make_expired(12);
+
+    struct login other = enter("ada@example.org"); /* makes one, takes five */
+    ck_assert_int_eq(sessions(), 2 + 7);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions WHERE "
+                                "expires_at < '2001-01-06'"),
+                     0); /* the oldest first */
+    struct login next = renew(ada.refresh);
+    ck_assert_int_eq(sessions(), 2 + 2);
+    renew(other.refresh);
+
+    ck_assert_int_eq(sessions(), 2);
+    ck_alive(next.access);
+    ck_alive(other.access);
+}
+END_TEST
+
+START_TEST(used_tokens_do_not_pile_up)
+{
+    struct login login = ada;
+
+    for (int i = 0; i < 6; i++) {
+        pass_s(4);
+        login = renew(login.refresh);
+    }
+
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM session_refreshes"), 3);
+    pass_s(3600);
+    renew(login.refresh);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM session_refreshes"), 1);
+}
+END_TEST
+
+static TCase *refreshing(void)
+{
+    TCase *tc = tcase_create("refreshing");
+    tcase_add_test(tc, a_refresh_gives_new_tokens);
+    tcase_add_test(tc, the_session_stays_the_same);
+    tcase_add_test(tc, a_session_goes_on_by_its_newest_token);
+    tcase_add_test(tc, a_refresh_does_not_look_at_authorization);
+    tcase_add_loop_test(tc, a_refresh_without_a_token_is_a_bad_request, 0, COUNT(bad_refreshes));
+    tcase_add_test(tc, what_is_no_refresh_token_is_refused);
+    tcase_add_test(tc, an_access_token_is_not_its_refresh_token);
+    tcase_add_test(tc, no_token_is_stored_but_the_hash_of_each);
+    tcase_add_test(tc, the_tables_of_sessions_have_no_other_columns);
+    return tc;
+}
+
+static TCase *reusing(void)
+{
+    TCase *tc = tcase_create("reusing");
+    tcase_add_loop_test(tc, a_used_token_yields_the_same_successor_for_ten_seconds, 0,
+                        COUNT(within_grace_s));
+    tcase_add_test(tc, a_used_token_yields_its_successor_also_when_that_was_used);
+    tcase_add_test(tc, asking_again_does_not_make_the_grace_longer);
+    tcase_add_test(tc, reuse_after_the_grace_ends_the_session);
+    tcase_add_test(tc, reuse_of_a_token_from_long_ago_ends_the_session);
+    tcase_add_test(tc, a_made_up_token_does_not_end_the_session_that_it_names);
+    tcase_add_test(tc, a_token_does_not_end_another_session);
+    tcase_add_test(tc, of_fifty_refreshes_at_once_all_get_one_successor);
+    return tc;
+}
+
+static TCase *ends(void)
+{
+    TCase *tc = tcase_create("ends");
+    tcase_add_test(tc, a_session_lives_for_thirty_days);
+    tcase_add_test(tc, each_refresh_makes_a_session_live_for_thirty_days_more);
+    tcase_add_test(tc, a_disabled_user_gets_no_tokens_and_the_token_is_not_used_up);
+    tcase_add_loop_test(tc, what_an_admin_does_takes_hold_at_the_next_request, 0, COUNT(measures));
+    tcase_add_test(tc, a_few_expired_sessions_go_with_each_login_and_refresh);
+    tcase_add_test(tc, used_tokens_do_not_pile_up);
+    return tc;
+}
+
+static TCase *keys(void)
+{
+    TCase *tc = tcase_create("keys");
+    tcase_add_test(tc, tokens_of_a_previous_key_are_good);
+    tcase_add_test(tc, new_tokens_are_signed_by_the_new_key);
+    tcase_add_test(tc, without_the_old_key_its_access_tokens_die_but_not_the_session);
+    tcase_add_test(tc, the_grace_outlives_a_change_of_keys);
+    tcase_add_test(tc, reuse_is_seen_after_a_change_of_keys);
+    tcase_add_test(tc, a_used_token_of_a_forgotten_key_is_refused_and_ends_nothing);
+    return tc;
+}
+
+static TCase *logging_out(void)
+{
+    TCase *tc = tcase_create("logging out");
+    tcase_add_loop_test(tc, logout_ends_this_session, 0, COUNT(plain_logouts));
+    tcase_add_test(tc, logout_of_all_ends_all_sessions_of_the_user);
+    tcase_add_test(tc, a_live_refresh_token_logs_its_session_out);
+    tcase_add_test(tc, a_live_refresh_token_logs_all_of_its_user_s_sessions_out);
+    tcase_add_test(tc, a_token_used_a_moment_ago_logs_out_too);
+    tcase_add_test(tc, a_dead_refresh_token_logs_nobody_out);
+    tcase_add_test(tc, the_token_of_an_expired_session_logs_nobody_out);
+    tcase_add_loop_test(tc, without_any_token_nobody_is_logged_out, 0, COUNT(empty_logouts));
+    tcase_add_test(tc, a_bad_access_token_is_refused_beside_a_live_refresh_token);
+    tcase_add_test(tc, the_access_token_says_whose_session_if_there_are_both);
+    tcase_add_test(tc, who_has_logged_out_cannot_do_it_again);
+    tcase_add_loop_test(tc, a_bad_logout_is_told_all_its_faults, 0, COUNT(bad_logouts));
+    tcase_add_test(tc, a_body_of_logout_is_json);
+    return tc;
+}
+
+static TCase *listing(void)
+{
+    TCase *tc = tcase_create("listing");
+    tcase_add_test(tc, a_list_has_ones_own_sessions_the_newest_first);
+    tcase_add_test(tc, a_session_shows_where_it_came_from_and_nothing_secret);
+    tcase_add_test(tc, a_session_of_an_unnamed_program_shows_null);
+    tcase_add_test(tc, a_refresh_moves_last_used_at_and_nothing_else);
+    tcase_add_test(tc, what_is_over_is_not_in_the_list);
+    tcase_add_test(tc, a_page_shows_its_part);
+    tcase_add_loop_test(tc, a_cursor_walks_through_all_sessions, 0, COUNT(before_walks));
+    tcase_add_test(tc, a_cursor_of_another_user_leads_to_ones_own_sessions);
+    tcase_add_loop_test(tc, a_bad_query_is_told_all_its_faults, 0, COUNT(bad_queries));
+    return tc;
+}
+
+static TCase *ending(void)
+{
+    TCase *tc = tcase_create("ending");
+    tcase_add_test(tc, one_ends_one_s_other_session);
+    tcase_add_test(tc, one_ends_one_s_own_session);
+    tcase_add_test(tc, the_session_of_another_is_not_found);
+    tcase_add_test(tc, a_session_that_is_not_there_is_not_found);
+    tcase_add_loop_test(tc, sessions_are_for_those_who_logged_in, 0, COUNT(closed));
+    tcase_add_loop_test(tc, a_path_has_its_methods, 0, COUNT(paths));
+    return tc;
+}
+
+static void add(Suite *suite, TCase *tc)
+{
+    tcase_add_checked_fixture(tc, set_up, loopback_close);
+    tcase_set_timeout(tc, 60);
+    suite_add_tcase(suite, tc);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("session_controller");
+    add(suite, refreshing());
+    add(suite, reusing());
+    add(suite, ends());
+    add(suite, keys());
+    add(suite, logging_out());
+    add(suite, listing());
+    add(suite, ending());
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
