@@ -1,5 +1,6 @@
 #include "page.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,7 +98,10 @@ static const char *add_to_scope(struct arena *a, const char *scope, const char *
 static const char *scope_of(const struct request *rq)
 {
     const struct record *r = rq->route->query;
-    const char *scope = rq->path;
+    char *path = arena_strdup(rq->arena, rq->path);
+    for (char *c = path; *c; c++)
+        *c = (char)tolower((unsigned char)*c); /* an id may be spelled in either case */
+    const char *scope = path;
     for (size_t i = 0; i < r->count; i++) {
         const struct field *f = &r->fields[i];
         bool counts = f->preset || (rq->asked_given & ((field_set)1 << i));

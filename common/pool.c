@@ -1,40 +1,70 @@
 #include "pool.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "log.h"
+#include "notify.h"
 
-#define MS 1000000LL          /* nanoseconds */
+#define MS 1000000LL           /* nanoseconds */
 #define SHORT_LIFE (1000 * MS) /* who lives shorter than this has crashed at its start */
 #define PAUSE_MIN (50 * MS)
 #define PAUSE_MAX (2000 * MS)
+#define LOOK_EVERY (1000 * MS) /* for workers that hang */
+#define TRIAL_MAX_S 20
+#define KEPT_MAX 4
+#define ENV_TRIAL "POOL_TRIAL"
+#define ENV_SOCKETS "POOL_SOCKETS" /* address=fd,… */
+#define ENV_OLD "POOL_OLD"         /* pid,… of workers from before a reload */
 
 struct slot {
     const struct pool_group *group;
-    pid_t pid;         /* 0: none runs */
-    int64_t started;   /* monotonic, ns */
-    int64_t start_at;  /* not before */
-    int64_t pause;     /* the last one, 0 after a worker that lived */
+    pid_t pid; /* 0: none runs */
+    bool ready;
+    int64_t started;  /* monotonic, ns */
+    int64_t start_at; /* not before */
+    int64_t pause;    /* the last one, 0 after a worker that lived */
 };
 
-struct pool {
+struct old {
+    pid_t pid;
+    bool told; /* to stop */
+};
+
+struct state {
+    const struct pool *pool;
     struct slot *slots;
     size_t count;
-    void (*work)(void *context, int listen_fd);
-    void *context;
-    sigset_t watched, before;
+    _Atomic int64_t *busy; /* one for each slot, shared with the workers */
+    struct old *old;       /* workers from before a reload */
+    size_t old_count;
+    int64_t kill_old_at; /* 0: they have not all been told to stop */
+    int signals;         /* signalfd */
+    int ready[2];        /* pipe: a worker writes its pid when it is ready */
+    bool told_ready;
+    int64_t watchdog_at;
 };
+
+static struct {
+    char *address;
+    int fd;
+} kept[KEPT_MAX];
+static size_t kept_count;
+
+static int ready_fd = -1; /* in a worker: the pipe's end */
 
 static int64_t now_ns(void)
 {
@@ -43,30 +73,90 @@ static int64_t now_ns(void)
     return ts.tv_sec * 1000 * MS + ts.tv_nsec;
 }
 
+static void *must(void *p)
+{
+    if (!p) {
+        fputs("postern: out of memory: pool\n", stderr);
+        exit(EX_OSERR);
+    }
+    return p;
+}
+
+/* ---- sockets that stay ---- */
+
+void pool_keep_fd(const char *address, int fd)
+{
+    if (kept_count == KEPT_MAX)
+        return;
+    kept[kept_count].address = must(strdup(address));
+    kept[kept_count++].fd = fd;
+}
+
+int pool_inherited_fd(const char *address)
+{
+    const char *at = getenv(ENV_SOCKETS);
+    size_t len = strlen(address);
+    for (; at && *at; at += strcspn(at, ",") + (at[strcspn(at, ",")] == ','))
+        if (strncmp(at, address, len) == 0 && at[len] == '=')
+            return (int)strtol(at + len + 1, NULL, 10);
+    return -1;
+}
+
+bool pool_is_trial(void)
+{
+    return getenv(ENV_TRIAL) != NULL;
+}
+
 /* ---- one worker ---- */
 
-_Noreturn static void be_worker(const struct pool *pool, const struct slot *slot, pid_t parent)
+void pool_worker_is_ready(void)
 {
+    pid_t pid = getpid();
+    if (ready_fd < 0)
+        return; /* not of a pool */
+    ssize_t written = write(ready_fd, &pid, sizeof pid);
+    (void)written; /* a parent that is gone needs no word */
+    (void)close(ready_fd);
+    ready_fd = -1;
+}
+
+static void reset_signals(void)
+{
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)signal(SIGHUP, SIG_IGN); /* the parent's affair, also from a terminal that goes */
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+_Noreturn static void be_worker(const struct state *s, size_t slot, pid_t parent)
+{
+    const struct pool_worker worker = {s->slots[slot].group->listen_fd, &s->busy[slot]};
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) /* it died before the line above */
         _exit(EX_OK);
-    (void)sigprocmask(SIG_SETMASK, &pool->before, NULL);
-    pool->work(pool->context, slot->group->listen_fd);
+    (void)close(s->signals);
+    (void)close(s->ready[0]);
+    ready_fd = s->ready[1];
+    reset_signals();
+    s->pool->work(s->pool->context, &worker);
     exit(EX_OK);
 }
 
-static void start(const struct pool *pool, struct slot *slot)
+static void start(struct state *s, size_t slot)
 {
+    struct slot *at = &s->slots[slot];
+    atomic_store(&s->busy[slot], 0);
     pid_t parent = getpid(), pid = fork();
     if (pid == 0)
-        be_worker(pool, slot, parent);
-    slot->started = now_ns();
+        be_worker(s, slot, parent);
+    at->started = now_ns();
+    at->ready = false;
     if (pid > 0) {
-        slot->pid = pid;
+        at->pid = pid;
         return;
     }
     LOG(LOG_LEVEL_ERROR, log_event("fork_failed"), log_text("cause", strerror(errno)));
-    slot->start_at = slot->started + PAUSE_MAX;
+    at->start_at = at->started + PAUSE_MAX;
 }
 
 static int64_t next_pause(const struct slot *slot, int64_t now)
@@ -90,116 +180,307 @@ static void note_death(struct slot *slot, int status, bool expected)
                                 : log_number("exit", WEXITSTATUS(status)),
             log_number("pause_ms", slot->pause / MS));
     slot->pid = 0;
+    slot->ready = false;
 }
 
 /* ---- all of them ---- */
 
-static void reap(struct pool *pool, bool expected)
+static void forget_old(struct state *s, pid_t pid)
+{
+    for (size_t i = 0; i < s->old_count; i++)
+        if (s->old[i].pid == pid)
+            s->old[i] = s->old[--s->old_count];
+}
+
+static void reap(struct state *s, bool expected)
 {
     int status;
     pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-        for (size_t i = 0; i < pool->count; i++)
-            if (pool->slots[i].pid == pid)
-                note_death(&pool->slots[i], status, expected);
-}
-
-/* Start whose time has come; returns the time until the next, or a minute. */
-static int64_t start_due(struct pool *pool)
-{
-    int64_t now = now_ns(), wait = 60000 * MS;
-    for (size_t i = 0; i < pool->count; i++) {
-        struct slot *slot = &pool->slots[i];
-        if (slot->pid == 0 && slot->start_at <= now)
-            start(pool, slot);
-        if (slot->pid == 0 && slot->start_at - now < wait)
-            wait = slot->start_at - now;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        forget_old(s, pid);
+        for (size_t i = 0; i < s->count; i++)
+            if (s->slots[i].pid == pid)
+                note_death(&s->slots[i], status, expected);
     }
-    return wait > 0 ? wait : 1;
 }
 
-static void signal_all(const struct pool *pool, int signal)
+static bool all_ready(const struct state *s)
 {
-    for (size_t i = 0; i < pool->count; i++)
-        if (pool->slots[i].pid)
-            (void)kill(pool->slots[i].pid, signal);
+    for (size_t i = 0; i < s->count; i++)
+        if (!s->slots[i].ready)
+            return false;
+    return true;
 }
 
-static bool any_runs(const struct pool *pool)
+static bool one_is_on_its_way(const struct state *s)
 {
-    for (size_t i = 0; i < pool->count; i++)
-        if (pool->slots[i].pid)
+    for (size_t i = 0; i < s->count; i++)
+        if (s->slots[i].pid && !s->slots[i].ready)
             return true;
     return false;
 }
 
-/* Wait for a watched signal; 0 when `ns` went by without one. */
-static int wait_signal(const struct pool *pool, int64_t ns)
+static int64_t earlier(int64_t a, int64_t b)
 {
-    const struct timespec timeout = {ns / (1000 * MS), ns % (1000 * MS)};
-    int signal = sigtimedwait(&pool->watched, NULL, &timeout);
-    return signal > 0 ? signal : 0;
+    return a < b ? a : b;
 }
 
-static void drain(struct pool *pool, unsigned drain_s)
+/* Start whose time has come, one after another while old workers are relieved. Returns when
+ * the next is due. */
+static int64_t start_due(struct state *s, int64_t now)
 {
-    int64_t end = now_ns() + drain_s * 1000 * MS;
-    signal_all(pool, SIGTERM);
-    for (int64_t now = now_ns(); any_runs(pool) && now < end; now = now_ns()) {
-        (void)wait_signal(pool, end - now);
-        reap(pool, true);
+    int64_t due = now + 60000 * MS;
+    for (size_t i = 0; i < s->count; i++) {
+        struct slot *slot = &s->slots[i];
+        if (slot->pid || (s->old_count && one_is_on_its_way(s)))
+            continue;
+        if (slot->start_at <= now)
+            start(s, i);
+        if (!slot->pid)
+            due = earlier(due, slot->start_at);
     }
-    signal_all(pool, SIGKILL);
-    while (any_runs(pool)) {
-        (void)wait_signal(pool, 100 * MS);
-        reap(pool, true);
+    return due;
+}
+
+static void kill_hanging(const struct state *s, int64_t now)
+{
+    for (size_t i = 0; s->pool->hang_s && i < s->count; i++) {
+        int64_t since = atomic_load(&s->busy[i]);
+        if (!s->slots[i].pid || !since || now - since < s->pool->hang_s * 1000 * MS)
+            continue;
+        LOG(LOG_LEVEL_ERROR, log_event("worker_hangs"), log_number("pid", s->slots[i].pid),
+            log_number("busy_s", (now - since) / (1000 * MS)));
+        (void)kill(s->slots[i].pid, SIGKILL);
     }
 }
 
-static void ignore_nothing(int signal)
+static void signal_all(const struct state *s, int signal)
 {
-    (void)signal; /* a handler, so that the signal is pending for sigtimedwait and not dropped */
+    for (size_t i = 0; i < s->count; i++)
+        if (s->slots[i].pid)
+            (void)kill(s->slots[i].pid, signal);
+    for (size_t i = 0; i < s->old_count; i++)
+        (void)kill(s->old[i].pid, signal);
 }
 
-static void watch_signals(struct pool *pool)
+static bool any_runs(const struct state *s)
 {
-    static const int watched[] = {SIGCHLD, SIGTERM, SIGINT};
-    const struct sigaction action = {.sa_handler = ignore_nothing};
-    (void)sigemptyset(&pool->watched);
+    for (size_t i = 0; i < s->count; i++)
+        if (s->slots[i].pid)
+            return true;
+    return s->old_count > 0;
+}
+
+/* Tell `count` of the old workers to stop that have not been told yet. */
+static void relieve(struct state *s, size_t count)
+{
+    for (size_t i = 0; i < s->old_count && count; i++) {
+        if (s->old[i].told)
+            continue;
+        (void)kill(s->old[i].pid, SIGTERM);
+        s->old[i].told = true;
+        count--;
+    }
+}
+
+/* A new worker is ready: one from before the reload may go; when all are, the rest may. */
+static void note_ready(struct state *s, pid_t pid)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (s->slots[i].pid == pid)
+            s->slots[i].ready = true;
+    relieve(s, 1);
+    if (!all_ready(s))
+        return;
+    relieve(s, s->old_count);
+    s->kill_old_at = now_ns() + s->pool->drain_s * 1000 * MS;
+    if (!s->told_ready)
+        notify("READY=1\nSTATUS=Serving.");
+    s->told_ready = true;
+}
+
+static void take_ready(struct state *s)
+{
+    pid_t pid;
+    while (read(s->ready[0], &pid, sizeof pid) == sizeof pid)
+        note_ready(s, pid);
+}
+
+/* Returns the signal that came, or 0. */
+static int wait_until(struct state *s, int64_t due)
+{
+    struct pollfd fds[] = {{.fd = s->signals, .events = POLLIN},
+                           {.fd = s->ready[0], .events = POLLIN}};
+    struct signalfd_siginfo info;
+    int64_t wait = due - now_ns();
+    const struct timespec timeout = {wait > 0 ? wait / (1000 * MS) : 0,
+                                     wait > 0 ? wait % (1000 * MS) : 0};
+    (void)ppoll(fds, 2, &timeout, NULL);
+    if (fds[1].revents & POLLIN)
+        take_ready(s);
+    if (read(s->signals, &info, sizeof info) == sizeof info)
+        return (int)info.ssi_signo;
+    return 0;
+}
+
+/* ---- the end ---- */
+
+static void drain(struct state *s)
+{
+    int64_t end = now_ns() + s->pool->drain_s * 1000 * MS;
+    notify("STOPPING=1");
+    signal_all(s, SIGTERM);
+    for (int64_t now = now_ns(); any_runs(s) && now < end; now = now_ns()) {
+        (void)wait_until(s, end);
+        reap(s, true);
+    }
+    signal_all(s, SIGKILL);
+    while (any_runs(s)) {
+        (void)wait_until(s, now_ns() + 100 * MS);
+        reap(s, true);
+    }
+}
+
+/* ---- a new program in our place ---- */
+
+/* Run the program as it would start now; true when it would. */
+static bool trial_succeeds(const struct state *s)
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)alarm(TRIAL_MAX_S);
+        reset_signals();
+        (void)setenv(ENV_TRIAL, "1", 1);
+        execvp(s->pool->argv[0], s->pool->argv);
+        _exit(EX_UNAVAILABLE);
+    }
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 0;
+}
+
+static void hand_over(const struct state *s)
+{
+    char *sockets, *old;
+    size_t size;
+    FILE *list = must(open_memstream(&sockets, &size));
+    for (size_t i = 0; i < kept_count; i++) {
+        fprintf(list, "%s=%d,", kept[i].address, kept[i].fd);
+        (void)fcntl(kept[i].fd, F_SETFD, 0); /* stays open over exec */
+    }
+    (void)fclose(list);
+    list = must(open_memstream(&old, &size));
+    for (size_t i = 0; i < s->count; i++)
+        if (s->slots[i].pid)
+            fprintf(list, "%d,", (int)s->slots[i].pid);
+    for (size_t i = 0; i < s->old_count; i++)
+        fprintf(list, "%d,", (int)s->old[i].pid);
+    (void)fclose(list);
+    (void)setenv(ENV_SOCKETS, must(sockets), 1);
+    (void)setenv(ENV_OLD, must(old), 1);
+    free(sockets);
+    free(old);
+}
+
+static void reload(struct state *s)
+{
+    char state[80];
+    if (!trial_succeeds(s)) {
+        LOG(LOG_LEVEL_ERROR, log_event("reload_refused"),
+            log_text("cause", "the program would not start with what is there now"));
+        return;
+    }
+    (void)snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
+                   now_ns() / 1000);
+    notify(state);
+    LOG(LOG_LEVEL_INFO, log_event("reloading"));
+    hand_over(s);
+    (void)close(s->signals);
+    (void)close(s->ready[0]);
+    (void)close(s->ready[1]);
+    execvp(s->pool->argv[0], s->pool->argv);
+    LOG(LOG_LEVEL_ERROR, log_event("reload_failed"), log_text("cause", strerror(errno)));
+    exit(EX_OSERR); /* the trial worked a moment ago: let whoever runs us start anew */
+}
+
+static void read_old(struct state *s)
+{
+    const char *list = getenv(ENV_OLD);
+    char *end;
+    for (const char *at = list; at && *at; at = *end ? end + 1 : end) {
+        s->old = must(realloc(s->old, (s->old_count + 1) * sizeof *s->old));
+        s->old[s->old_count++] = (struct old){.pid = (pid_t)strtol(at, &end, 10)};
+    }
+    (void)unsetenv(ENV_OLD);
+    (void)unsetenv(ENV_SOCKETS);
+}
+
+/* ---- the beginning ---- */
+
+static void watch_signals(struct state *s)
+{
+    static const int watched[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
+    sigset_t set;
+    (void)sigemptyset(&set);
     for (size_t i = 0; i < sizeof watched / sizeof *watched; i++)
-        (void)sigaddset(&pool->watched, watched[i]);
-    (void)sigaction(SIGCHLD, &action, NULL);
-    (void)sigprocmask(SIG_BLOCK, &pool->watched, &pool->before);
-}
-
-static void make_slots(struct pool *pool, const struct pool_group *groups, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        pool->count += groups[i].workers;
-    pool->slots = calloc(pool->count, sizeof *pool->slots);
-    if (!pool->slots) {
-        fprintf(stderr, "postern: out of memory for %zu workers\n", pool->count);
+        (void)sigaddset(&set, watched[i]);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (s->signals < 0 || pipe2(s->ready, O_CLOEXEC | O_NONBLOCK) != 0) {
+        LOG(LOG_LEVEL_ERROR, log_event("cannot_start"), log_text("cause", strerror(errno)));
         exit(EX_OSERR);
     }
-    size_t next = 0;
-    for (size_t i = 0; i < count; i++)
-        for (unsigned n = 0; n < groups[i].workers; n++)
-            pool->slots[next++].group = &groups[i];
 }
 
-void pool_run(const struct pool_group *groups, size_t count, unsigned drain_s,
-              void (*work)(void *context, int listen_fd), void *context)
+static void make_slots(struct state *s)
 {
-    struct pool pool = {.work = work, .context = context};
-    make_slots(&pool, groups, count);
-    watch_signals(&pool);
+    const struct pool *pool = s->pool;
+    for (size_t i = 0; i < pool->count; i++)
+        s->count += pool->groups[i].workers;
+    s->slots = must(calloc(s->count, sizeof *s->slots));
+    s->busy = mmap(NULL, s->count * sizeof *s->busy, PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    must(s->busy == MAP_FAILED ? NULL : s->busy);
+    size_t next = 0;
+    for (size_t i = 0; i < pool->count; i++)
+        for (unsigned n = 0; n < pool->groups[i].workers; n++)
+            s->slots[next++].group = &pool->groups[i];
+}
+
+/* What is to be done by the clock. Returns when the next is due. */
+static int64_t by_clock(struct state *s)
+{
+    int64_t now = now_ns(), due = start_due(s, now), interval = notify_interval_ns();
+    kill_hanging(s, now);
+    if (s->pool->hang_s)
+        due = earlier(due, now + LOOK_EVERY);
+    for (size_t i = 0; s->kill_old_at && now >= s->kill_old_at && i < s->old_count; i++)
+        (void)kill(s->old[i].pid, SIGKILL);
+    if (s->kill_old_at && s->old_count)
+        due = earlier(due, now >= s->kill_old_at ? now + 100 * MS : s->kill_old_at);
+    if (interval && now >= s->watchdog_at) {
+        notify("WATCHDOG=1");
+        s->watchdog_at = now + interval;
+    }
+    return interval ? earlier(due, s->watchdog_at) : due;
+}
+
+void pool_run(const struct pool *pool)
+{
+    struct state s = {.pool = pool};
+    make_slots(&s);
+    read_old(&s);
+    watch_signals(&s);
     for (;;) {
-        int signal = wait_signal(&pool, start_due(&pool));
-        reap(&pool, false);
+        int signal = wait_until(&s, by_clock(&s));
+        reap(&s, false);
         if (signal == SIGTERM || signal == SIGINT)
             break;
+        if (signal == SIGHUP)
+            reload(&s);
     }
-    drain(&pool, drain_s);
-    free(pool.slots);
-    (void)sigprocmask(SIG_SETMASK, &pool.before, NULL);
+    drain(&s);
+    (void)munmap(s.busy, s.count * sizeof *s.busy);
+    free(s.slots);
+    free(s.old);
 }

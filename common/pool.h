@@ -1,24 +1,60 @@
-/* pool.h -- a small parent that keeps workers alive. */
+/* pool.h -- a small parent that keeps workers alive, and replaces them without a gap. */
 #pragma once
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* So many workers on one socket. */
 struct pool_group {
-    const char *name; /* for the log */
+    const char *name; /* one word, for the log */
     int listen_fd;
     unsigned workers;
 };
 
+/* What a worker shares with its parent. */
+struct pool_worker {
+    int listen_fd;
+    _Atomic int64_t *busy_since; /* the worker's to set: monotonic ns, 0 when it waits */
+};
+
+struct pool {
+    const struct pool_group *groups;
+    size_t count;
+    unsigned drain_s; /* what running requests get at the end */
+    unsigned hang_s;  /* a worker that is busy for longer is killed; 0: never */
+    char **argv;      /* how the program was called, for SIGHUP */
+    void (*work)(void *context, const struct pool_worker *worker); /* until SIGTERM */
+    void *context;
+};
+
 /**
- * Fork the workers of all groups, each running `work(context, listen_fd)`, and replace those
- * that end, until SIGTERM or SIGINT.
+ * Fork the workers of all groups and replace those that end, until SIGTERM or SIGINT.
  *
- * A worker that ended is replaced at once; one that lived for less than a second waits 50 ms first,
- * doubled with every such death in a row up to 2 s, so that a crash loop
- * does not eat the machine. At the end workers get SIGTERM and finish what they have; those
- * left after `drain_s` seconds are killed. Workers end with their parent, also
- * when it is killed. Returns when no worker is left.
+ * A worker that ended is replaced at once; one that lived for less than a second waits 50 ms
+ * first, doubled with every such death in a row up to 2 s, so that a crash loop does not
+ * eat the machine. At the end workers get SIGTERM and finish what they have; those left after
+ * `drain_s` are killed. Workers end with their parent, also when it is killed. Returns when
+ * no worker is left.
+ *
+ * SIGHUP starts the program anew in the same process, with the sockets open and the old
+ * workers at work; each new worker that is ready relieves an old one. So it takes a new
+ * configuration and a new binary, and no request is refused. First a trial: the program is
+ * run with POOL_TRIAL set, and unless it ends with 0 all stays as it is.
+ *
+ * Tells a service manager READY, RELOADING, STOPPING and WATCHDOG (notify.h).
  */
-void pool_run(const struct pool_group *groups, size_t count, unsigned drain_s,
-              void (*work)(void *context, int listen_fd), void *context);
+void pool_run(const struct pool *pool);
+
+/** To be called by a worker when it is about to accept. */
+void pool_worker_is_ready(void);
+
+/** Is this the trial before a reload? Then check what can be checked, and exit. */
+bool pool_is_trial(void);
+
+/** The socket that the program had before a reload for `address`, or -1. */
+int pool_inherited_fd(const char *address);
+
+/** Remember for a reload that `fd` listens on `address`, a text without commas. At most four. */
+void pool_keep_fd(const char *address, int fd);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <fastcgi.h>
@@ -208,6 +209,18 @@ static void serve(struct worker *w, int fd)
         wipe(w->body.data, w->body.len); /* passwords come in here */
 }
 
+/* Let the parent see for how long we have been at it. */
+static void note_busy(const struct server *server, bool busy)
+{
+    struct timespec ts = {0};
+    if (!server->busy_since)
+        return;
+    if (busy)
+        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    atomic_store_explicit(server->busy_since, ts.tv_sec * 1000000000LL + ts.tv_nsec,
+                          memory_order_relaxed);
+}
+
 static void worker_open(struct worker *w, const struct server *server)
 {
     w->server = server;
@@ -243,11 +256,15 @@ void server_run(const struct server *server)
         return;
     }
     worker_open(&w, server);
+    if (server->ready)
+        server->ready();
     while (!stopping) {
         int fd = accept_peer(server->listen_fd);
-        if (fd >= 0)
+        if (fd >= 0) {
+            note_busy(server, true);
             serve(&w, fd);
-        else if (!stopping && !passes_by(errno)) {
+            note_busy(server, false);
+        } else if (!stopping && !passes_by(errno)) {
             LOG(LOG_LEVEL_ERROR, log_event("accept_failed"), log_text("cause", strerror(errno)));
             break;
         }

@@ -41,7 +41,7 @@ static void warn_about_schema(struct app *app)
 }
 
 /* One worker, from its birth to its end. `context` is the settings. */
-static void work(void *context, int listen_fd)
+static void work(void *context, const struct pool_worker *worker)
 {
     const struct settings *settings = context;
     struct arena *a = arena_open((size_t)1024 * 1024);
@@ -53,11 +53,13 @@ static void work(void *context, int listen_fd)
         return;
     }
     warn_about_schema(app);
-    server_run(&(struct server){.listen_fd = listen_fd,
+    server_run(&(struct server){.listen_fd = worker->listen_fd,
                                 .base_path = settings->base_path.data,
                                 .body_max = (size_t)settings->max_body,
                                 .handle = app_handle,
-                                .context = app});
+                                .context = app,
+                                .ready = pool_worker_is_ready,
+                                .busy_since = worker->busy_since});
     app_close(app);
     arena_close(a);
 }
@@ -82,10 +84,19 @@ static int check_start(struct cli *cli)
     return EX_OK;
 }
 
+/* A socket from before a reload stays: nobody who waits on it is refused. */
 static struct problem *listen_on(struct cli *cli, struct text address, int64_t backlog, int *ret)
 {
-    return server_listen(cli->arena, address.data, (int)backlog, cli->settings.socket_group.data,
-                         ret);
+    int fd = pool_inherited_fd(address.data);
+    struct problem *p = NULL;
+    if (fd < 0)
+        p = server_listen(cli->arena, address.data, (int)backlog, cli->settings.socket_group.data,
+                          &fd);
+    if (p)
+        return p;
+    pool_keep_fd(address.data, fd);
+    *ret = fd;
+    return NULL;
 }
 
 static int run_pool(struct cli *cli)
@@ -95,15 +106,21 @@ static int run_pool(struct cli *cli)
         {.name = "fast", .workers = (unsigned)s->workers},
         {.name = "hash", .workers = (unsigned)s->hash_workers},
     };
-    size_t count = s->hash_listen.len ? 2 : 1;
+    const struct pool pool = {.groups = groups,
+                              .count = s->hash_listen.len ? 2 : 1,
+                              .drain_s = (unsigned)s->drain_s,
+                              .hang_s = (unsigned)s->hang_s,
+                              .argv = cli->program,
+                              .work = work,
+                              .context = &cli->settings};
     struct problem *p = listen_on(cli, s->listen, s->backlog, &groups[0].listen_fd);
-    if (!p && count == 2)
+    if (!p && pool.count == 2)
         p = listen_on(cli, s->hash_listen, s->hash_backlog, &groups[1].listen_fd);
     if (p)
         return complain(EX_UNAVAILABLE, "%s", p->cause);
     LOG(LOG_LEVEL_INFO, log_event("started"), log_text("listen", s->listen.data),
         log_number("workers", s->workers), log_number("hash_workers", s->hash_workers));
-    pool_run(groups, count, (unsigned)s->drain_s, work, &cli->settings);
+    pool_run(&pool);
     LOG(LOG_LEVEL_INFO, log_event("stopped"));
     return EX_OK;
 }
@@ -111,13 +128,13 @@ static int run_pool(struct cli *cli)
 int command_serve(struct cli *cli)
 {
     int status = check_start(cli);
-    if (status != EX_OK)
+    if (status != EX_OK || pool_is_trial())
         return status;
     if (cli->settings.listen.len)
         return run_pool(cli);
     if (!is_listening(STDIN_FILENO))
         return complain(EX_USAGE, "LISTEN is not set, and descriptor 0 is not a listening socket");
-    work(&cli->settings, STDIN_FILENO);
+    work(&cli->settings, &(const struct pool_worker){.listen_fd = STDIN_FILENO});
     return EX_OK;
 }
 

@@ -13,6 +13,7 @@ struct cli {
     struct config_flags flags; /* settings from the command line */
     struct settings settings; /* filled where the command asks for it */
     const char **origins;     /* one per setting */
+    char **program;           /* how it was called, from its own name on */
     char **args;              /* behind the command, NULL at the end */
 };
 

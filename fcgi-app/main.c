@@ -199,7 +199,7 @@ static int start(struct cli *cli, char **args)
 
 int main(int argc, char **argv)
 {
-    struct cli cli = {.arena = arena_open(ARENA_MAX)};
+    struct cli cli = {.arena = arena_open(ARENA_MAX), .program = argv};
     cli.origins = arena_array(cli.arena, settings_record.count, sizeof *cli.origins);
     int status = start(&cli, argv + (argc > 0));
     arena_close(cli.arena);

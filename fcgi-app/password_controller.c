@@ -162,6 +162,8 @@ static struct problem *change_email(struct app *app, struct request *rq, struct 
     after.updated_at = rq->now;
     after.version++;
     p = user_update(app->db, rq->arena, &before, &after);
+    if (!p)
+        p = reset_delete_all(app->db, rq->arena, after.id); /* mailed to the old address */
     if (p)
         return p;
     (void)response_is_known(rs, rq, after.version); /* for its ETag; it is a POST */
@@ -294,15 +296,15 @@ static const struct problem_type *const forgot_problems[] = {&problem_invalid_em
 
 static const struct route routes[] = {
     {METHOD_DELETE, "/auth/profile", leave, AUTH_USER, .body = &leave_record,
-     .prepare = check_current, .hashes = true, .transaction = true, .committed = has_left,
+     .prepare = check_current, .limited = true, .hashes = true, .transaction = true, .committed = has_left,
      .versioned = true, .status = 204, .problems = leave_problems, .id = "deleteProfile",
      .summary = "Delete one's own account with its posts."},
     {METHOD_POST, "/auth/password", change_password, AUTH_USER, .body = &password_record,
-     .prepare = prepare_password, .hashes = true, .transaction = true, .committed = is_changed,
+     .prepare = prepare_password, .limited = true, .hashes = true, .transaction = true, .committed = is_changed,
      .status = 204, .id = "changePassword",
      .summary = "Change one's password, which ends all other sessions."},
     {METHOD_POST, "/auth/email", change_email, AUTH_USER, .body = &email_record,
-     .prepare = check_current, .hashes = true, .transaction = true, .committed = router_run_again,
+     .prepare = check_current, .limited = true, .hashes = true, .transaction = true, .committed = router_run_again,
      .status = 200, .reply_key = "user", .reply_record = &user_record, .problems = email_problems,
      .id = "changeEmail", .summary = "Change one's e-mail address."},
     {METHOD_POST, "/auth/password/forgot", forgot, AUTH_IGNORED, .body = &forgot_record,

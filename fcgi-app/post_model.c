@@ -366,17 +366,18 @@ struct problem *post_page(struct db *db, struct arena *a, const struct post_quer
 
 /* ---- rows from elsewhere ---- */
 
+static const struct sql lock_counts = {"SELECT n FROM post_counts FOR UPDATE", &counted_record};
 static const struct sql lock_totals = {"SELECT n FROM post_totals FOR UPDATE", &counted_record};
 static const struct sql forget_counts = {"DELETE FROM post_counts", NULL};
+/* An author whose first post came in between has a row, which is right. */
 static const struct sql recount_authors = {
     "INSERT INTO post_counts (author_id, published, n) "
-    "SELECT author_id, published, COUNT(*) FROM posts GROUP BY author_id, published",
+    "SELECT author_id, published, COUNT(*) FROM posts GROUP BY author_id, published "
+    "ON DUPLICATE KEY UPDATE n = VALUES(n)",
     NULL};
-static const struct sql clear_totals = {"UPDATE post_totals SET n = 0", NULL};
 static const struct sql recount_totals = {
-    "UPDATE post_totals JOIN (SELECT published, SUM(n) AS n FROM post_counts GROUP BY published) "
-    "AS counted ON counted.published = post_totals.published SET post_totals.n = counted.n "
-    "WHERE slot = 0",
+    "UPDATE post_totals SET n = IF(slot = 0, (SELECT COALESCE(SUM(n), 0) FROM post_counts "
+    "WHERE post_counts.published = post_totals.published), 0)",
     NULL};
 
 static void drop_row(void *context, const void *row)
@@ -384,13 +385,16 @@ static void drop_row(void *context, const void *row)
     (void)context, (void)row; /* locking is all that was wanted */
 }
 
-/* See user_recount() for why the counters are locked first. */
+/* See user_recount() for why the counters are locked first. Authors come before totals, as in
+ * every write, so that nobody waits for who waits for us. */
 struct problem *post_recount(struct db *db, struct arena *a)
 {
-    static const struct sql *const steps[] = {&forget_counts, &recount_authors, &clear_totals,
-                                              &recount_totals};
-    struct problem *p = db_each(db, a, &lock_totals, DB_NO_ARGS, drop_row, NULL);
-    for (size_t i = 0; !p && i < sizeof steps / sizeof *steps; i++)
-        p = db_execute(db, a, steps[i], DB_NO_ARGS, NULL);
-    return p;
+    struct problem *p = db_each(db, a, &lock_counts, DB_NO_ARGS, drop_row, NULL);
+    if (!p)
+        p = db_execute(db, a, &forget_counts, DB_NO_ARGS, NULL);
+    if (!p)
+        p = db_execute(db, a, &recount_authors, DB_NO_ARGS, NULL);
+    if (!p)
+        p = db_each(db, a, &lock_totals, DB_NO_ARGS, drop_row, NULL);
+    return p ? p : db_execute(db, a, &recount_totals, DB_NO_ARGS, NULL);
 }

@@ -47,6 +47,8 @@ static const struct field settings_fields[] = {
           .doc = "How many may wait on `hash_listen`; nginx answers 503 to those beyond."),
     FIELD(struct settings, drain_s, .min = 1, .max = 3600, .preset = "30",
           .doc = "How long running requests may take at the end, in seconds."),
+    FIELD(struct settings, hang_s, .min = 0, .max = 3600, .preset = "60",
+          .doc = "A worker that is busy with one request for longer, in seconds, is replaced; 0: never."),
     FIELD(struct settings, max_body, .min = 1024, .max = 67108864, .preset = "524288",
           .doc = "The largest body of a request, in bytes."),
     FIELD(struct settings, base_path, .max = 100, .preset = "/api", .format = &base_path_format,

@@ -21,6 +21,7 @@ struct settings {
     int64_t backlog;
     int64_t hash_backlog;
     int64_t drain_s;
+    int64_t hang_s;
     int64_t max_body;
     struct text base_path;
     struct text cors_origins;

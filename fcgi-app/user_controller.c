@@ -5,6 +5,7 @@
 
 #include "common/page.h"
 #include "common/problem.h"
+#include "reset_model.h"
 #include "session_model.h"
 
 static struct problem *list(struct app *app, struct request *rq, struct response *rs)
@@ -90,6 +91,8 @@ static struct problem *change(struct app *app, struct request *rq, struct respon
         after.version++;
         p = user_update(app->db, rq->arena, &before, &after);
     }
+    if (!p && !text_equal(before.email, after.email))
+        p = reset_delete_all(app->db, rq->arena, after.id); /* mailed to the old address */
     if (!p && before.is_active && !after.is_active)
         p = session_delete_all(app->db, rq->arena, after.id, (struct uuid){{0}});
     if (!p)

@@ -6,8 +6,11 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -76,9 +79,12 @@ static struct note expect(char what)
     return note;
 }
 
+/* What a pool starts on SIGHUP. */
+static char *program[] = {NULL, NULL};
+
 /* Only the pool and its workers keep the writing end, so that its end shows theirs. */
 static pid_t start_pool(const struct pool_group *groups, size_t count, unsigned drain_s,
-                        void (*work)(void *context, int listen_fd))
+                        void (*work)(void *context, const struct pool_worker *worker))
 {
     pid_t pid = fork();
     ck_assert_int_ge(pid, 0);
@@ -86,7 +92,13 @@ static pid_t start_pool(const struct pool_group *groups, size_t count, unsigned 
         int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
         (void)dup2(null, STDERR_FILENO); /* the deaths that it logs are meant */
         (void)close(notes[0]);
-        pool_run(groups, count, drain_s, work, notes);
+        pool_run(&(const struct pool){.groups = groups,
+                                      .count = count,
+                                      .drain_s = drain_s,
+                                      .hang_s = 1,
+                                      .argv = program,
+                                      .work = work,
+                                      .context = notes});
         _exit(POOL_RETURNED);
     }
     (void)close(notes[1]);
@@ -94,7 +106,7 @@ static pid_t start_pool(const struct pool_group *groups, size_t count, unsigned 
 }
 
 static pid_t start_workers(unsigned workers, unsigned drain_s,
-                           void (*work)(void *context, int listen_fd))
+                           void (*work)(void *context, const struct pool_worker *worker))
 {
     static struct pool_group group = {.name = "test", .listen_fd = 9};
     group.workers = workers;
@@ -120,18 +132,18 @@ static void stop(pid_t pool)
 
 /* ---- what workers do ---- */
 
-static void wait_for_signal(void *context, int listen_fd)
+static void wait_for_signal(void *context, const struct pool_worker *worker)
 {
     ck_assert_ptr_eq(context, notes);
-    tell('s', listen_fd);
+    tell('s', worker->listen_fd);
     for (;;)
         (void)pause();
 }
 
-static void crash_at_once(void *context, int listen_fd)
+static void crash_at_once(void *context, const struct pool_worker *worker)
 {
     (void)context;
-    tell('s', listen_fd);
+    tell('s', worker->listen_fd);
 }
 
 static volatile sig_atomic_t asked_to_end;
@@ -143,27 +155,130 @@ static void note_signal(int signal)
 }
 
 /* Like a server that has a request in hand: finishes it, then ends. */
-static void finish_first(void *context, int listen_fd)
+static void finish_first(void *context, const struct pool_worker *worker)
 {
     (void)context;
     (void)signal(SIGTERM, note_signal);
-    tell('s', listen_fd);
+    tell('s', worker->listen_fd);
     while (!asked_to_end)
         sleep_ms(5);
     sleep_ms(300);
-    tell('d', listen_fd);
+    tell('d', worker->listen_fd);
 }
 
-static void never_end(void *context, int listen_fd)
+static void never_end(void *context, const struct pool_worker *worker)
 {
     (void)context;
     (void)signal(SIGTERM, SIG_IGN);
-    tell('s', listen_fd);
+    tell('s', worker->listen_fd);
     for (;;)
         sleep_ms(1000);
 }
 
+/* Says that it is busy, since long ago. */
+static void hang(void *context, const struct pool_worker *worker)
+{
+    (void)context;
+    (void)signal(SIGTERM, SIG_IGN);
+    *worker->busy_since = (now_ms() - 5000) * 1000000;
+    tell('s', worker->listen_fd);
+    for (;;)
+        sleep_ms(1000);
+}
+
+static void say_ready(void *context, const struct pool_worker *worker)
+{
+    (void)context;
+    pool_worker_is_ready();
+    tell('s', worker->listen_fd);
+    for (;;)
+        (void)pause();
+}
+
 /* ---- keeping workers alive ---- */
+
+START_TEST(a_worker_that_hangs_is_replaced)
+{
+    pid_t pool = start_workers(1, 1, hang);
+    pid_t first = expect('s').pid;
+
+    pid_t second = expect('s').pid;
+
+    ck_assert_int_ne(first, second);
+    ck_assert_int_ne(kill(first, 0), 0);
+    stop(pool);
+}
+END_TEST
+
+START_TEST(a_program_that_would_not_start_replaces_nothing)
+{
+    static char refuses[] = "/bin/false";
+    program[0] = refuses;
+    pid_t pool = start_workers(1, 5, wait_for_signal);
+    pid_t worker = expect('s').pid;
+
+    ck_assert_int_eq(kill(pool, SIGHUP), 0);
+
+    ck_assert_int_eq(next_note(500).what, '\0');
+    ck_assert_int_eq(kill(worker, 0), 0);
+    stop(pool);
+}
+END_TEST
+
+START_TEST(a_reload_is_the_program_in_the_same_process)
+{
+    static char starts[] = "/bin/true";
+    program[0] = starts; /* its trial succeeds, and then it takes our place */
+    pid_t pool = start_workers(1, 5, wait_for_signal);
+    (void)expect('s');
+
+    ck_assert_int_eq(kill(pool, SIGHUP), 0);
+
+    ck_assert_int_eq(end_of(pool), 0);
+}
+END_TEST
+
+/* The next message to a socket in the place of the service manager's. */
+static const char *next_message(int manager)
+{
+    static char message[200];
+    struct pollfd ready = {.fd = manager, .events = POLLIN};
+    ck_assert_int_eq(poll(&ready, 1, PATIENCE_MS), 1);
+    ssize_t len = recv(manager, message, sizeof message - 1, 0);
+    ck_assert_int_ge(len, 0);
+    message[len] = '\0';
+    return message;
+}
+
+START_TEST(a_service_manager_is_told)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char folder[] = "/tmp/check-pool-XXXXXX";
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s/notify", folder);
+    int manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(bind(manager, (const struct sockaddr *)&address, sizeof address), 0);
+    (void)setenv("NOTIFY_SOCKET", address.sun_path, 1);
+    (void)setenv("WATCHDOG_USEC", "400000", 1);
+
+    pid_t pool = start_workers(2, 5, say_ready);
+
+    const char *message = next_message(manager);
+    while (strcmp(message, "WATCHDOG=1") == 0)
+        message = next_message(manager);
+    ck_assert_str_eq(message, "READY=1\nSTATUS=Serving.");
+    ck_assert_str_eq(next_message(manager), "WATCHDOG=1");
+    ck_assert_str_eq(next_message(manager), "WATCHDOG=1");
+    stop(pool);
+    message = next_message(manager);
+    while (strcmp(message, "WATCHDOG=1") == 0)
+        message = next_message(manager);
+    ck_assert_str_eq(message, "STOPPING=1");
+    (void)close(manager);
+    (void)unlink(address.sun_path);
+    (void)rmdir(folder);
+}
+END_TEST
 
 START_TEST(every_group_has_its_workers_on_its_socket)
 {
@@ -380,14 +495,14 @@ END_TEST
 
 /* ---- the caller's own signals ---- */
 
-static void show_signals(void *context, int listen_fd)
+static void show_signals(void *context, const struct pool_worker *worker)
 {
     (void)context;
     sigset_t blocked;
     (void)sigprocmask(SIG_SETMASK, NULL, &blocked);
     bool free_ones = !sigismember(&blocked, SIGTERM) && !sigismember(&blocked, SIGINT) &&
                      !sigismember(&blocked, SIGCHLD);
-    tell(free_ones ? 'f' : 'b', listen_fd);
+    tell(free_ones ? 'f' : 'b', worker->listen_fd);
     for (;;)
         (void)pause();
 }
@@ -409,6 +524,10 @@ static Suite *suite(void)
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, set_up, NULL);
     tcase_add_test(t, every_group_has_its_workers_on_its_socket);
+    tcase_add_test(t, a_worker_that_hangs_is_replaced);
+    tcase_add_test(t, a_program_that_would_not_start_replaces_nothing);
+    tcase_add_test(t, a_reload_is_the_program_in_the_same_process);
+    tcase_add_test(t, a_service_manager_is_told);
     tcase_add_test(t, a_killed_worker_is_replaced_on_the_same_socket);
     tcase_add_test(t, all_workers_may_die_together);
     tcase_add_test(t, a_crash_loop_is_slowed_down);

@@ -186,6 +186,33 @@ START_TEST(a_pool_that_is_stopped_under_load_loses_nothing)
 }
 END_TEST
 
+START_TEST(five_rolling_restarts_under_load_lose_nothing)
+{
+    pid_t before[WORKERS_MAX], after[WORKERS_MAX];
+    start_own(LIST("WORKERS=4", "HASH_WORKERS=1"));
+    struct load *load = load_start(&own_front, new_user(NULL));
+    load_be_strict(load);
+
+    for (unsigned i = 0; i < 5; i++) {
+        pause_ms(300);
+        ck_assert_uint_eq(backend_workers(&own, before), 5);
+        ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
+        for (size_t k = 0; k < 5; k++)
+            backend_await_workers(&own, 5, before[k]);
+        ck_assert_uint_eq(backend_workers(&own, after), 5);
+    }
+    load_finish(load);
+
+    ck_assert_uint_eq(load_tally(load).refused, 0);
+    ck_assert_uint_gt(load_tally(load).served, 200);
+    load_verify(load, false);
+    check_totals();
+    ck_assert(!backend_logged(&own, "\"worker_died\""));
+    load_free(load);
+    stop_own();
+}
+END_TEST
+
 static const char *const ways_to_go[] = {"stop", "kill"};
 
 START_TEST(a_database_that_goes_and_comes_back_loses_nothing)
@@ -363,6 +390,7 @@ TCase *failure_case(void)
     tcase_add_test(t, the_request_inside_a_killed_worker_is_502);
     tcase_add_test(t, the_request_inside_a_stopped_pool_is_finished);
     tcase_add_test(t, a_pool_that_is_stopped_under_load_loses_nothing);
+    tcase_add_test(t, five_rolling_restarts_under_load_lose_nothing);
     tcase_add_loop_test(t, a_database_that_goes_and_comes_back_loses_nothing, 0, ROWS(ways_to_go));
     tcase_add_test(t, a_pool_can_be_started_before_its_database);
     tcase_add_test(t, a_storm_of_logins_starves_nobody);
