@@ -335,12 +335,13 @@ START_TEST(we_keep_no_descriptor_of_it)
 }
 END_TEST
 
-/* A set of signals in the text of /proc/PID/status. */
+/* A set of signals in the text of /proc/PID/status, without those above SIGSYS: the C library
+ * keeps some of them for itself, as it finds them. */
 static uint64_t signals_in(const char *status, const char *name)
 {
     const char *line = strstr(status, name);
     ck_assert_ptr_nonnull(line);
-    return strtoull(line + strlen(name), NULL, 16);
+    return strtoull(line + strlen(name), NULL, 16) & 0x7FFFFFFF;
 }
 
 START_TEST(the_command_is_in_a_session_of_its_own_and_ignores_no_signal)
