@@ -14,6 +14,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "described.h"
+
 #define CALL_LIMIT_S 40L /* more than nginx waits for the pool */
 #define ANSWER_MAX ((size_t)64 * 1024 * 1024)
 
@@ -254,11 +256,44 @@ static struct answer make_reply(const struct http_answer *answer)
 
 /* ---- from the test itself ---- */
 
+/* ---- the API's own description ---- */
+
+static const struct described *document;
+
+/* Ask the program for its document: the server's is the same, as check_openapi.c holds. */
+static void read_document(void)
+{
+    struct buf text;
+    buf_init(&text, (size_t)4 * 1024 * 1024);
+    int status = world_run(LIST("./postern", "openapi"), LIST("MAIL_COMMAND=/bin/true"), NULL, &text);
+    ck_assert_int_eq(status, 0);
+    document = described_open(the_arena, arena_copy(the_arena, text.data, text.len));
+    buf_release(&text);
+    ck_assert_msg(document != NULL, "the OpenAPI document is no JSON");
+}
+
+/* Every answer below the base path is one that the document describes. */
+static void check_described(const struct http_call *call, const struct answer *answer)
+{
+    static const char base[] = "/api";
+    const char *method = call->method ? call->method : call->body ? "POST" : "GET";
+    if (strncmp(call->path, base, strlen(base)) != 0)
+        return;
+    char *path = curl_easy_unescape(NULL, call->path + strlen(base),
+                                    (int)strcspn(call->path + strlen(base), "?"), NULL);
+    const struct seen seen = {method, arena_strdup(the_arena, path), answer->status,
+                              answer->headers, answer->text};
+    curl_free(path);
+    const char *wrong = described_fault(document, the_arena, &seen);
+    ck_assert_msg(wrong == NULL, "%s", wrong);
+}
+
 static void open_client(void)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test does not outlive its program */
     the_arena = arena_open((size_t)1024 * 1024 * 1024);
     the_client = client_open();
+    read_document();
 }
 
 static void close_client(void)
@@ -282,6 +317,7 @@ struct answer http_fetch(const struct http_call *call)
     connects = answer.connects;
     struct answer r = make_reply(&answer);
     check_form(r, call->method && strcmp(call->method, "HEAD") == 0);
+    check_described(call, &r);
     return r;
 }
 
