@@ -123,8 +123,8 @@ static bool needs_escape(unsigned char c)
 
 static void put_escape(struct buf *b, unsigned char c)
 {
-    static const char shorts[] = {['\b'] = 'b', ['\t'] = 't',  ['\n'] = 'n', ['\f'] = 'f',
-                                  ['\r'] = 'r', ['"'] = '"', ['\\'] = '\\'};
+    static const char shorts[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
+                                  ['\r'] = 'r', ['"'] = '"',  ['\\'] = '\\'};
     if (c < sizeof shorts && shorts[c])
         buf_add(b, (char[]){'\\', shorts[c]}, 2);
     else

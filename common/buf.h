@@ -36,7 +36,7 @@ void json_object_end(struct buf *b);
 void json_array(struct buf *b);
 void json_array_end(struct buf *b);
 void json_key(struct buf *b, const char *key);
-void json_text(struct buf *b, struct text t); /* null data: null */
+void json_text(struct buf *b, struct text t);   /* null data: null */
 void json_string(struct buf *b, const char *s); /* NULL: null */
 void json_integer(struct buf *b, int64_t n);
 void json_boolean(struct buf *b, bool yes);

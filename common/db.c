@@ -78,7 +78,7 @@ struct db {
     struct db_url url;
     size_t host; /* of url.hosts: the one to begin with, and then the one in use */
 
-    MYSQL *mysql; /* NULL: not connected */
+    MYSQL *mysql;   /* NULL: not connected */
     unsigned owner; /* `generation` when it was connected */
     bool pinned, in_transaction;
     bool busy;            /* rows are being handed out */

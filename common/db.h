@@ -37,7 +37,7 @@ struct db_args {
 };
 
 #define DB_ARGS(...)                                                                               \
-    ((struct db_args){(const struct db_arg[]){__VA_ARGS__},                                       \
+    ((struct db_args){(const struct db_arg[]){__VA_ARGS__},                                        \
                       sizeof((const struct db_arg[]){__VA_ARGS__}) / sizeof(struct db_arg)})
 #define DB_NO_ARGS ((struct db_args){NULL, 0})
 
@@ -85,14 +85,13 @@ struct problem *db_execute(struct db *db, struct arena *a, const struct sql *sql
 
 /** Read at most one row into `ret_row` (the struct that `sql->row` describes; text lives as
  *  long as `a`). `*ret_found` says whether there was one; `ret_row` is untouched if not. */
-struct problem *db_find(struct db *db, struct arena *a, const struct sql *sql,
-                        struct db_args args, void *ret_row, bool *ret_found) MUST_USE;
+struct problem *db_find(struct db *db, struct arena *a, const struct sql *sql, struct db_args args,
+                        void *ret_row, bool *ret_found) MUST_USE;
 
-/** Call `each(context, row)` for every row, in order. The row and its texts are borrowed for that call
- *  only; `each` must not use `db`. */
-struct problem *db_each(struct db *db, struct arena *a, const struct sql *sql,
-                        struct db_args args, void (*each)(void *context, const void *row),
-                        void *context) MUST_USE;
+/** Call `each(context, row)` for every row, in order. The row and its texts are borrowed for that
+ * call only; `each` must not use `db`. */
+struct problem *db_each(struct db *db, struct arena *a, const struct sql *sql, struct db_args args,
+                        void (*each)(void *context, const void *row), void *context) MUST_USE;
 
 /** Run text as it stands, unprepared, for DDL and session settings. Never with input in it. */
 struct problem *db_run(struct db *db, struct arena *a, const char *text) MUST_USE;
@@ -102,9 +101,9 @@ struct problem *db_run(struct db *db, struct arena *a, const char *text) MUST_US
  *
  * When the failure is one that a new try may mend (deadlock, lock wait, a connection lost
  * before the commit was sent) the whole body runs again, at most four times in all, with a growing
- * random pause of some milliseconds; so it must be able to. When the connection is lost during COMMIT
- * and the outcome is unknown, `committed(context, &yes)` is asked on a fresh connection, with
- * a locking read of what was written: yes ends in success, no runs the body again. With NULL
+ * random pause of some milliseconds; so it must be able to. When the connection is lost during
+ * COMMIT and the outcome is unknown, `committed(context, &yes)` is asked on a fresh connection,
+ * with a locking read of what was written: yes ends in success, no runs the body again. With NULL
  * for `committed` the caller gets UNAVAILABLE with RETRY_UNKNOWN.
  */
 struct problem *db_transaction(struct db *db, struct arena *a,

@@ -61,9 +61,9 @@ static enum fault_code take_integer(struct arena *a, const struct field *f, int6
                                     const char **ret_message)
 {
     if (n < f->min || (f->max && n > f->max)) {
-        *ret_message = f->max ? arena_printf(a, "Must be from %" PRId64 " to %" PRId64 ".", f->min,
-                                             f->max)
-                              : arena_printf(a, "Must be at least %" PRId64 ".", f->min);
+        *ret_message =
+            f->max ? arena_printf(a, "Must be from %" PRId64 " to %" PRId64 ".", f->min, f->max)
+                   : arena_printf(a, "Must be at least %" PRId64 ".", f->min);
         return FAULT_RANGE;
     }
     *(int64_t *)member(f, row) = n;
@@ -191,9 +191,9 @@ const char *field_to_text(struct arena *a, const struct field *f, const void *ro
 /* ---- from JSON ---- */
 
 static const char *const type_words[] = {
-    [FIELD_TEXT] = "Must be a string.",    [FIELD_INTEGER] = "Must be a whole number.",
+    [FIELD_TEXT] = "Must be a string.",     [FIELD_INTEGER] = "Must be a whole number.",
     [FIELD_BOOLEAN] = "Must be a boolean.", [FIELD_CHOICE] = "Must be a string.",
-    [FIELD_TIME] = "Must be a string.",    [FIELD_UUID] = "Must be a string."};
+    [FIELD_TIME] = "Must be a string.",     [FIELD_UUID] = "Must be a string."};
 
 static enum fault_code wrong_type(const struct field *f, const char **ret_message)
 {
@@ -202,8 +202,7 @@ static enum fault_code wrong_type(const struct field *f, const char **ret_messag
 }
 
 static enum fault_code field_from_json(struct arena *a, const struct field *f,
-                                       const struct json *node, void *row,
-                                       const char **ret_message)
+                                       const struct json *node, void *row, const char **ret_message)
 {
     enum json_type type = json_type(node);
     int64_t n;
@@ -449,8 +448,8 @@ static size_t size_of(enum field_type type)
 /* Every type's zero is its null, false or 0. */
 static bool is_left_out(const struct field *f, const void *at)
 {
-    static const char zero[sizeof(struct text) > sizeof(struct uuid) ? sizeof(struct text)
-                                                                     : sizeof(struct uuid)];
+    static const char
+        zero[sizeof(struct text) > sizeof(struct uuid) ? sizeof(struct text) : sizeof(struct uuid)];
     return (f->use & FIELD_OPTIONAL) && memcmp(at, zero, size_of(f->type)) == 0;
 }
 

@@ -24,24 +24,24 @@ enum field_type {
 
 /* Where a field takes part. The zero value takes part in nothing: a forgotten column hides. */
 enum field_use {
-    FIELD_SHOWN = 1 << 0,       /* in replies */
-    FIELD_CREATE = 1 << 1,      /* may be given when the thing is made */
-    FIELD_REQUIRED = 1 << 2,    /* must be given then */
-    FIELD_CHANGE = 1 << 3,      /* may be given in a change */
+    FIELD_SHOWN = 1 << 0,        /* in replies */
+    FIELD_CREATE = 1 << 1,       /* may be given when the thing is made */
+    FIELD_REQUIRED = 1 << 2,     /* must be given then */
+    FIELD_CHANGE = 1 << 3,       /* may be given in a change */
     FIELD_ADMIN_CHANGE = 1 << 4, /* may be given in a change by an admin; from others ignored */
     FIELD_NULLABLE = 1 << 5,
-    FIELD_FILLED = 1 << 6, /* null and empty count as missing */
-    FIELD_BYTES = 1 << 7,  /* min and max count bytes, not code points */
-    FIELD_SECRET = 1 << 8, /* never printed, not even by `postern config` */
+    FIELD_FILLED = 1 << 6,   /* null and empty count as missing */
+    FIELD_BYTES = 1 << 7,    /* min and max count bytes, not code points */
+    FIELD_SECRET = 1 << 8,   /* never printed, not even by `postern config` */
     FIELD_OPTIONAL = 1 << 9, /* left out of replies while it is null, false or 0 */
 };
 
 /* A rule for text beyond its length. */
 struct format {
-    const char *name;                 /* as JSON Schema calls it, or NULL */
-    const char *pattern;              /* as JSON Schema wants it, or NULL */
+    const char *name;    /* as JSON Schema calls it, or NULL */
+    const char *pattern; /* as JSON Schema wants it, or NULL */
     bool (*valid)(struct text value);
-    enum fault_code code;             /* what it is called when it is not valid */
+    enum fault_code code; /* what it is called when it is not valid */
     const char *message;
     const struct problem_type *problem; /* of the whole answer when it is broken and nothing is
                                            missing; NULL: problem_invalid */
@@ -51,8 +51,8 @@ struct field {
     const char *name;
     enum field_type type;
     size_t offset;
-    unsigned use;    /* of enum field_use */
-    int64_t min, max; /* length of text or value of an integer; max 0: no bound */
+    unsigned use;               /* of enum field_use */
+    int64_t min, max;           /* length of text or value of an integer; max 0: no bound */
     const char *const *choices; /* FIELD_CHOICE: words, NULL at the end */
     const struct format *format;
     const char *preset;  /* what an absent value is read from, except in a change */
@@ -63,14 +63,14 @@ struct field {
 /* The type column follows from the member, so that a mismatch does not compile. */
 #define FIELD(struct_, member_, ...)                                                               \
     {                                                                                              \
-        .name = #member_, .offset = offsetof(struct_, member_),                                   \
-        .type = _Generic(((struct_ *)0)->member_,                                                  \
-            struct text: FIELD_TEXT,                                                               \
-            int64_t: FIELD_INTEGER,                                                                \
-            bool: FIELD_BOOLEAN,                                                                   \
-            unsigned: FIELD_CHOICE,                                                                \
-            struct instant: FIELD_TIME,                                                            \
-            struct uuid: FIELD_UUID),                                                              \
+        .name = #member_, .offset = offsetof(struct_, member_),                                    \
+        .type = _Generic(((struct_ *)0)->member_, struct text                                      \
+                         : FIELD_TEXT, int64_t                                                     \
+                         : FIELD_INTEGER, bool                                                     \
+                         : FIELD_BOOLEAN, unsigned                                                 \
+                         : FIELD_CHOICE, struct instant                                            \
+                         : FIELD_TIME, struct uuid                                                 \
+                         : FIELD_UUID),                                                            \
         __VA_ARGS__                                                                                \
     }
 
@@ -110,8 +110,8 @@ typedef uint64_t field_set;
  * Fields that `mode` or the caller's rank do not let in are ignored, whatever they
  * hold. Texts borrow from the document. `ret` must be zeroed and is only partly filled on failure.
  */
-struct problem *record_from_json(struct arena *a, const struct record *r,
-                                 const struct json *object, enum record_mode mode, bool admin,
+struct problem *record_from_json(struct arena *a, const struct record *r, const struct json *object,
+                                 enum record_mode mode, bool admin,
                                  const struct problem_type *missing, void *ret,
                                  field_set *ret_given) MUST_USE;
 
@@ -143,7 +143,8 @@ void record_members_to_json(struct buf *b, const struct record *r, const void *r
 /** Copy the `given` members of `from` over those of `to`; both are of the struct of `r`. */
 void record_overlay(const struct record *r, field_set given, const void *from, void *to);
 
-/** The number of the field at `offset`, as a set of one: `given & FIELD_AT(&r, struct post, title)`. */
+/** The number of the field at `offset`, as a set of one: `given & FIELD_AT(&r, struct post,
+ * title)`. */
 #define FIELD_AT(record_, struct_, member_) record_field_at(record_, offsetof(struct_, member_))
 field_set record_field_at(const struct record *r, size_t offset);
 

@@ -24,8 +24,8 @@ static const struct {
 static const struct {
     const char *name;
     enum method method;
-} methods_known[] = {{"GET", METHOD_GET},     {"HEAD", METHOD_HEAD},     {"POST", METHOD_POST},
-                     {"PUT", METHOD_PUT},     {"PATCH", METHOD_PATCH},   {"DELETE", METHOD_DELETE},
+} methods_known[] = {{"GET", METHOD_GET},        {"HEAD", METHOD_HEAD},   {"POST", METHOD_POST},
+                     {"PUT", METHOD_PUT},        {"PATCH", METHOD_PATCH}, {"DELETE", METHOD_DELETE},
                      {"OPTIONS", METHOD_OPTIONS}};
 
 static const size_t method_count = sizeof methods_known / sizeof *methods_known;
@@ -174,15 +174,27 @@ static const struct {
     int status;
     const char *phrase;
 } phrases[] = {
-    {200, "OK"},           {201, "Created"},      {202, "Accepted"},
-    {204, "No Content"},   {304, "Not Modified"}, {400, "Bad Request"},
-    {401, "Unauthorized"}, {403, "Forbidden"},    {404, "Not Found"},
-    {409, "Conflict"},     {412, "Precondition Failed"},
-    {405, "Method Not Allowed"},                  {413, "Content Too Large"},
-    {414, "URI Too Long"}, {415, "Unsupported Media Type"},
-    {422, "Unprocessable Content"},               {429, "Too Many Requests"},
-    {500, "Internal Server Error"},               {502, "Bad Gateway"},
-    {503, "Service Unavailable"},                 {504, "Gateway Timeout"},
+    {200, "OK"},
+    {201, "Created"},
+    {202, "Accepted"},
+    {204, "No Content"},
+    {304, "Not Modified"},
+    {400, "Bad Request"},
+    {401, "Unauthorized"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {409, "Conflict"},
+    {412, "Precondition Failed"},
+    {405, "Method Not Allowed"},
+    {413, "Content Too Large"},
+    {414, "URI Too Long"},
+    {415, "Unsupported Media Type"},
+    {422, "Unprocessable Content"},
+    {429, "Too Many Requests"},
+    {500, "Internal Server Error"},
+    {502, "Bad Gateway"},
+    {503, "Service Unavailable"},
+    {504, "Gateway Timeout"},
 };
 
 const char *status_phrase(int status)
@@ -243,8 +255,7 @@ static const struct field problem_fields[] = {
     FIELD(struct problem_view, code, .use = FIELD_SHOWN,
           .doc = "The machine's word; it never changes its meaning."),
     FIELD(struct problem_view, message, .use = FIELD_SHOWN, .doc = "One sentence."),
-    FIELD(struct problem_view, request_id, .use = FIELD_SHOWN,
-          .example = PROBLEM_SAMPLE_ID,
+    FIELD(struct problem_view, request_id, .use = FIELD_SHOWN, .example = PROBLEM_SAMPLE_ID,
           .doc = "The X-Request-Id of the answer, for whoever looks into the log."),
 };
 
@@ -326,9 +337,7 @@ static void put_problem_headers(struct response *rs, const struct request *rq,
 {
     if (p->type->status == 401)
         response_header(rs, "WWW-Authenticate", "Bearer realm=\"%s\"%s", realm,
-                        p->type->of_token && request_bearer(rq)
-                            ? ", error=\"invalid_token\""
-                            : "");
+                        p->type->of_token && request_bearer(rq) ? ", error=\"invalid_token\"" : "");
     if (p->retry_after_s)
         response_header(rs, "Retry-After", "%u", p->retry_after_s);
 }

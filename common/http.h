@@ -68,27 +68,27 @@ struct caller {
 #define PATH_IDS_MAX 4
 
 struct request {
-    struct arena *arena;               /* everything below lives here or is borrowed by it */
-    const char *param[PARAM_COUNT];    /* NULL when absent */
-    char *const *params;               /* all of them as `NAME=value`, NULL at the end */
-    enum method method;                /* HEAD shows as such here */
-    const char *path;                  /* behind the base path, "/" first; NULL outside it */
-    const char *query;                 /* never NULL */
-    const char *id;                    /* X-Request-Id */
-    struct text body;                  /* at most the server's bound */
-    size_t content_length;             /* as announced, bytes */
-    bool too_large;                    /* the body was larger than the bound and is not here */
-    struct instant now;                /* when it began */
+    struct arena *arena;            /* everything below lives here or is borrowed by it */
+    const char *param[PARAM_COUNT]; /* NULL when absent */
+    char *const *params;            /* all of them as `NAME=value`, NULL at the end */
+    enum method method;             /* HEAD shows as such here */
+    const char *path;               /* behind the base path, "/" first; NULL outside it */
+    const char *query;              /* never NULL */
+    const char *id;                 /* X-Request-Id */
+    struct text body;               /* at most the server's bound */
+    size_t content_length;          /* as announced, bytes */
+    bool too_large;                 /* the body was larger than the bound and is not here */
+    struct instant now;             /* when it began */
 
     /* What the dispatcher found out before it calls the handler. */
     const struct route *route;
     struct uuid path_ids[PATH_IDS_MAX]; /* the `{id}`s of the path, in order */
     struct caller caller;
-    const void *in;                    /* the struct of route->body */
+    const void *in; /* the struct of route->body */
     field_set in_given;
-    const void *asked;                 /* the struct of route->query */
+    const void *asked; /* the struct of route->query */
     field_set asked_given;
-    void *prepared;                    /* what route->prepare left for the handler */
+    void *prepared; /* what route->prepare left for the handler */
 };
 
 struct response {
@@ -144,7 +144,7 @@ void response_header(struct response *rs, const char *name, const char *format, 
 /* The body of a failure: the members of problem_record, or of RFC 9457's problem_details_record,
  * and where they apply a list of names and one of fault_record. */
 extern const struct record problem_record, problem_details_record, fault_record;
-#define PROBLEM_CODE_KEY "code" /* one of both records' */
+#define PROBLEM_CODE_KEY "code"                              /* one of both records' */
 #define PROBLEM_SAMPLE_ID "0123456789abcdef0123456789abcdef" /* a request id, for examples */
 #define PROBLEM_MISSING_KEY "missing_fields"
 #define PROBLEM_DETAILS_KEY "details"
@@ -169,8 +169,7 @@ bool response_is_known(struct response *rs, const struct request *rq, int64_t ve
 struct problem *request_check_match(const struct request *rq, int64_t version) MUST_USE;
 
 /** Write `{"key": {…}}`, the form in which single things are answered. */
-void response_record(struct response *rs, const char *key, const struct record *r,
-                     const void *row);
+void response_record(struct response *rs, const char *key, const struct record *r, const void *row);
 
 /** The head as CGI wants it (RFC 3875 section 6.3), written into `head`. */
 void response_head(const struct response *rs, const struct request *rq, struct buf *head);

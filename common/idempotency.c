@@ -27,8 +27,8 @@ static const struct record stored_record =
     RECORD("StoredReply", struct stored, stored_fields, .rule = NULL);
 
 /* A key that is over counts as none. */
-static const struct sql forget = {
-    "DELETE FROM idempotency_keys WHERE id = ? AND expires_at <= ?", NULL};
+static const struct sql forget = {"DELETE FROM idempotency_keys WHERE id = ? AND expires_at <= ?",
+                                  NULL};
 static const struct sql claim = {
     "INSERT IGNORE INTO idempotency_keys (id, fingerprint, expires_at) VALUES (?, ?, ?)", NULL};
 static const struct sql find = {
@@ -108,9 +108,9 @@ struct problem *idempotency_finish(struct db *db, struct arena *a, const struct 
 {
     const struct text headers = {rs->headers.data ? rs->headers.data : "", rs->headers.len};
     const struct text body = {rs->body.data ? rs->body.data : "", rs->body.len};
-    return db_execute(
-        db, a, &store,
-        DB_ARGS(db_integer(rs->status), db_text(headers), db_text(body), id_of(key)), NULL);
+    return db_execute(db, a, &store,
+                      DB_ARGS(db_integer(rs->status), db_text(headers), db_text(body), id_of(key)),
+                      NULL);
 }
 
 struct problem *idempotency_drop(struct db *db, struct arena *a, const struct idempotency *key)

@@ -15,9 +15,9 @@ struct response;
 
 /* One request that has a key. */
 struct idempotency {
-    unsigned char id[32];                  /* of caller, operation and key */
-    unsigned char (*fingerprints)[32];     /* of the body: one for each key of the server */
-    size_t fingerprint_count;              /* the first is stored */
+    unsigned char id[32];              /* of caller, operation and key */
+    unsigned char (*fingerprints)[32]; /* of the body: one for each key of the server */
+    size_t fingerprint_count;          /* the first is stored */
 };
 
 /**
@@ -25,7 +25,8 @@ struct idempotency {
  *
  * `*ret_replayed` is set, and `rs` filled, when the same request was done within the last 24
  * hours. A rival that is under way is waited for. IDEMPOTENCY_MISMATCH when the body is another,
- * IDEMPOTENCY_BUSY when the rival takes longer than a lock may. Inside a transaction, before its write.
+ * IDEMPOTENCY_BUSY when the rival takes longer than a lock may. Inside a transaction, before its
+ * write.
  */
 struct problem *idempotency_begin(struct db *db, struct arena *a, const struct idempotency *key,
                                   struct instant now, struct response *rs,

@@ -25,12 +25,12 @@ enum json_type {
  * Parse the `len` bytes at `text` as one JSON object; `ret` lives as long as `a`.
  *
  * Refused with problem_bad_json, and one sentence that says what is wrong and at which
- * byte, counted from 1 (or which key): nothing but white space, anything that RFC 8259's grammar does not allow (control
- * characters in strings, 01, trailing bytes, a byte order mark, …), bad UTF-8 and lone
- * surrogates (RFC 3629), U+0000 in any spelling, nesting deeper than JSON_DEPTH_MAX, a key
- * twice in an object (compared after unescaping), and a document that is not an object.
- * Costs no more than n log n in the length of the text, and no stack that grows with it.
- * INTERNAL only if there is no memory for the tree, which is wiped when the arena is.
+ * byte, counted from 1 (or which key): nothing but white space, anything that RFC 8259's grammar
+ * does not allow (control characters in strings, 01, trailing bytes, a byte order mark, …), bad
+ * UTF-8 and lone surrogates (RFC 3629), U+0000 in any spelling, nesting deeper than JSON_DEPTH_MAX,
+ * a key twice in an object (compared after unescaping), and a document that is not an object. Costs
+ * no more than n log n in the length of the text, and no stack that grows with it. INTERNAL only if
+ * there is no memory for the tree, which is wiped when the arena is.
  */
 struct problem *json_parse(struct arena *a, const char *text, size_t len,
                            const struct json **ret) MUST_USE;

@@ -14,11 +14,11 @@ struct jwt_keys; /* one key that signs, and older ones that still verify */
 
 /* What a token says. */
 struct claims {
-    struct uuid subject;    /* sub: the user */
-    struct uuid session;    /* sid */
-    struct uuid id;         /* jti */
-    int64_t issued_s;       /* iat, Unix seconds */
-    int64_t expires_s;      /* exp, Unix seconds */
+    struct uuid subject; /* sub: the user */
+    struct uuid session; /* sid */
+    struct uuid id;      /* jti */
+    int64_t issued_s;    /* iat, Unix seconds */
+    int64_t expires_s;   /* exp, Unix seconds */
 };
 
 /**
@@ -46,8 +46,8 @@ const char *jwt_sign(struct arena *a, struct jwt_keys *keys, const struct claims
  * time. `now_s` is Unix seconds; `leeway_s` is allowed on iat and exp. problem_invalid_token for
  * any token we would not have issued or that is over, with the reason in `cause` only.
  */
-struct problem *jwt_verify(struct arena *a, struct jwt_keys *keys, const char *token,
-                           int64_t now_s, int64_t leeway_s, struct claims *ret) MUST_USE;
+struct problem *jwt_verify(struct arena *a, struct jwt_keys *keys, const char *token, int64_t now_s,
+                           int64_t leeway_s, struct claims *ret) MUST_USE;
 
 /**
  * HMAC-SHA-256 of `data` for another purpose than tokens, told apart by `label`, under key

@@ -80,9 +80,8 @@ static void add_pair(struct line *l, const struct log_pair *pair)
 
 void log_write(enum log_level level, const struct log_pair *pairs)
 {
-    static const char *const words[] = {[LOG_LEVEL_ERROR] = "error",
-                                        [LOG_LEVEL_WARNING] = "warning",
-                                        [LOG_LEVEL_INFO] = "info"};
+    static const char *const words[] = {
+        [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_INFO] = "info"};
     char time[INSTANT_TEXT_SIZE];
     instant_format(instant_now(), time);
     struct line l;

@@ -13,7 +13,7 @@ struct log_pair {
     int64_t number;
 };
 
-struct log_pair log_event(const char *what); /* the first of every line */
+struct log_pair log_event(const char *what);                  /* the first of every line */
 struct log_pair log_text(const char *name, const char *text); /* NULL text: left out */
 struct log_pair log_number(const char *name, int64_t number);
 

@@ -27,7 +27,8 @@ enum migration_state { MIGRATION_PENDING, MIGRATION_PARTIAL, MIGRATION_APPLIED, 
  * number is stored with the file's SHA-256, so that a run which stopped half-way goes on
  * behind it; MariaDB commits DDL by itself, and so statements are written to be repeatable
  * (IF NOT EXISTS). CHANGED files and unknown later versions are refused:
- * problem_internal with `cause`. UNAVAILABLE when the lock stays taken, or goes with its connection.
+ * problem_internal with `cause`. UNAVAILABLE when the lock stays taken, or goes with its
+ * connection.
  */
 struct problem *migrate_up(struct db *db, struct arena *a, const struct migration *list,
                            size_t count, void (*applied)(void *context, const struct migration *m),

@@ -7,7 +7,8 @@
 #include "problem.h"
 #include "router.h"
 
-#define TAG_SIZE 16 /* of a cursor: enough against guessing, HMAC cut as RFC 2104 section 5 allows */
+#define TAG_SIZE                                                                                   \
+    16 /* of a cursor: enough against guessing, HMAC cut as RFC 2104 section 5 allows */
 #define KEY_MAX 1100 /* bytes of a sort key: 255 characters of UTF-8 and some room */
 
 struct pagination {
@@ -64,8 +65,7 @@ static const struct field *find_key(const struct request *rq, const struct recor
                                     const char *preset)
 {
     const struct field *sort = record_find(rq->route->query, "sort");
-    const char *word =
-        sort ? sort->choices[*(const unsigned *)asked_member(rq, "sort")] : preset;
+    const char *word = sort ? sort->choices[*(const unsigned *)asked_member(rq, "sort")] : preset;
     const struct field *key = record_find(r, *word == '-' ? word + 1 : word);
     if (!key || (key->type != FIELD_TIME && key->type != FIELD_TEXT))
         abort(); /* a table whose sorts are not members of its rows */
@@ -106,8 +106,7 @@ static const char *scope_of(const struct request *rq)
         const struct field *f = &r->fields[i];
         bool counts = f->preset || (rq->asked_given & ((field_set)1 << i));
         if (counts && !tells_where(f->name))
-            scope = add_to_scope(rq->arena, scope, f->name,
-                                 field_to_text(rq->arena, f, rq->asked));
+            scope = add_to_scope(rq->arena, scope, f->name, field_to_text(rq->arena, f, rq->asked));
     }
     return scope;
 }
@@ -128,8 +127,8 @@ static const char *make_cursor(const struct page *page)
 {
     const struct page_window *last = &page->last;
     bool is_time = page->key->type == FIELD_TIME;
-    struct text key = is_time ? (struct text){(const char *)&last->time, sizeof last->time}
-                              : last->text;
+    struct text key =
+        is_time ? (struct text){(const char *)&last->time, sizeof last->time} : last->text;
     struct arena *a = page->rq->arena;
     unsigned char mac[32], *bytes = arena_alloc(a, TAG_SIZE + sizeof last->id + key.len);
     memcpy(bytes + TAG_SIZE, &last->id, sizeof last->id);
@@ -207,8 +206,8 @@ static void remember(struct page *page, const void *row)
     if (page->key->type == FIELD_TIME)
         memcpy(&page->last.time, at + page->key->offset, sizeof page->last.time);
     else
-        page->last.text =
-            arena_text(page->rq->arena, *(const struct text *)(const void *)(at + page->key->offset));
+        page->last.text = arena_text(page->rq->arena,
+                                     *(const struct text *)(const void *)(at + page->key->offset));
 }
 
 void page_add(void *context, const void *row)
@@ -272,8 +271,8 @@ static void put_link(struct page *page, struct buf *b, const char *base_path, co
 static void put_page_link(struct page *page, struct buf *b, const char *base_path, int64_t number,
                           const char *relation)
 {
-    put_link(page, b, base_path, "page",
-             arena_printf(page->rq->arena, "%lld", (long long)number), relation);
+    put_link(page, b, base_path, "page", arena_printf(page->rq->arena, "%lld", (long long)number),
+             relation);
 }
 
 static void add_links(struct page *page, const char *base_path, const char *cursor, int64_t pages,

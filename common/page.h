@@ -58,9 +58,9 @@ struct page {
 };
 
 /**
- * Read what rq->asked wants of a list of `r`, sorted by `preset_key` where it has no say, and open `{"data": [`
- * in `rs`. A cursor must be one that we made for the same list, filters and
- * sort, under one of `keys`: else problem_invalid.
+ * Read what rq->asked wants of a list of `r`, sorted by `preset_key` where it has no say, and open
+ * `{"data": [` in `rs`. A cursor must be one that we made for the same list, filters and sort,
+ * under one of `keys`: else problem_invalid.
  */
 struct problem *page_open(struct page *page, struct request *rq, struct response *rs,
                           const struct record *r, const char *preset_key,

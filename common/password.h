@@ -8,7 +8,8 @@
 struct problem;
 
 /**
- * Hash `password` with Argon2id (19 MiB, t=2, p=1: OWASP's setting) and a fresh 16-byte salt, as a PHC string.
+ * Hash `password` with Argon2id (19 MiB, t=2, p=1: OWASP's setting) and a fresh 16-byte salt, as a
+ * PHC string.
  */
 struct problem *password_hash(struct arena *a, struct text password, const char **ret) MUST_USE;
 

@@ -390,8 +390,7 @@ static void reload(struct state *s)
             log_text("cause", "the program would not start with what is there now"));
         return;
     }
-    (void)snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
-                   now_ns() / 1000);
+    (void)snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, now_ns() / 1000);
     notify(state);
     LOG(LOG_LEVEL_INFO, log_event("reloading"));
     hand_over(s);

@@ -69,12 +69,12 @@ extern const char *const fault_words[];
 struct problem *problem(struct arena *a, const struct problem_type *type, const char *message);
 
 /** The same with a `cause` for the operator, printed into `a`; never shown to the caller. */
-struct problem *problem_because(struct arena *a, const struct problem_type *type,
-                                const char *cause, ...) PRINTF_LIKE(3, 4);
+struct problem *problem_because(struct arena *a, const struct problem_type *type, const char *cause,
+                                ...) PRINTF_LIKE(3, 4);
 
 /** Note one more field that is at fault. `field` and `message` are borrowed. */
-void problem_add_fault(struct arena *a, struct problem *p, const char *field,
-                       enum fault_code code, const char *message);
+void problem_add_fault(struct arena *a, struct problem *p, const char *field, enum fault_code code,
+                       const char *message);
 
 /** The word of a fault code on the wire: "required", "type", … */
 const char *fault_word(enum fault_code code);

@@ -10,7 +10,8 @@
 #include "log.h"
 #include "problem.h"
 
-struct try {
+struct
+try {
     const struct router *router;
     struct request *rq;
     struct response *rs;
@@ -184,10 +185,9 @@ static struct problem *call(const struct router *router, struct request *rq, str
         p = rq->route->prepare(router->app, rq);
     if (p)
         return p;
-    p = rq->route->transaction
-            ? db_transaction(router->db, rq->arena, run_handler,
-                             rq->route->committed ? ask_committed : NULL, &t)
-            : run_handler(&t);
+    p = rq->route->transaction ? db_transaction(router->db, rq->arena, run_handler,
+                                                rq->route->committed ? ask_committed : NULL, &t)
+                               : run_handler(&t);
     return p ? p : rs->refusal;
 }
 

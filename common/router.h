@@ -17,7 +17,7 @@ struct problem_type;
 enum auth {
     AUTH_USER = 0,
     AUTH_ADMIN,
-    AUTH_ANYONE, /* a token that is sent is checked, and so the caller may be known */
+    AUTH_ANYONE,  /* a token that is sent is checked, and so the caller may be known */
     AUTH_IGNORED, /* Authorization is not looked at */
 };
 
@@ -31,7 +31,7 @@ struct route {
     enum record_mode mode;      /* how the body is read */
     bool body_optional;
     const struct problem_type *missing; /* for absent fields, instead of problem_missing_fields */
-    int status;                 /* of success */
+    int status;                         /* of success */
     /* What a success answers: the members of `reply`, and beside them `reply_key` with a
      * `reply_record` in it, or with `pages` a list of these and its pagination. All NULL: no
      * content, or what `media_type` says. */
@@ -51,7 +51,7 @@ struct route {
      * twice; must read with a lock. NULL: the caller is told that it is not known. */
     struct problem *(*committed)(struct app *app, struct request *rq, bool *ret_yes);
     const struct problem_type *const *problems; /* what else it may answer, NULL at the end */
-    const char *id;      /* a stable word for what it does: "listPosts" */
+    const char *id;                             /* a stable word for what it does: "listPosts" */
     const char *summary;
     /* Is it there at all with these settings? NULL: always. */
     bool (*offered)(const struct app *app);
@@ -66,7 +66,9 @@ struct resource {
 };
 
 #define RESOURCE(name_, doc_, routes_)                                                             \
-    {(name_), (doc_), (routes_), sizeof(routes_) / sizeof *(routes_)}
+    {                                                                                              \
+        (name_), (doc_), (routes_), sizeof(routes_) / sizeof *(routes_)                            \
+    }
 
 struct router {
     const struct resource *const *resources; /* NULL at the end */
@@ -77,7 +79,7 @@ struct router {
     const struct jwt_keys *keys; /* for fingerprints of bodies */
     struct problem_form form;
     const char *no_store; /* paths that begin so are never cached; NULL: none */
-    bool quiet;        /* no line per request in the log */
+    bool quiet;           /* no line per request in the log */
 };
 
 /**

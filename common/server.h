@@ -15,8 +15,8 @@ struct server {
     size_t body_max;       /* bytes */
     void (*handle)(void *context, struct request *rq, struct response *rs);
     void *context;
-    void (*ready)(void);          /* called before the first accept; or NULL */
-    _Atomic int64_t *busy_since;  /* set while a request runs, monotonic ns; or NULL */
+    void (*ready)(void);         /* called before the first accept; or NULL */
+    _Atomic int64_t *busy_since; /* set while a request runs, monotonic ns; or NULL */
 };
 
 /**

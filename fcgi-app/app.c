@@ -89,8 +89,7 @@ void app_handle(void *context, struct request *rq, struct response *rs)
 {
     struct app *app = context;
     router_handle(&app->router, rq, rs);
-    if (rq->route && rq->route->idempotent && rs->status < 300 &&
-        rq->param[PARAM_IDEMPOTENCY_KEY])
+    if (rq->route && rq->route->idempotent && rs->status < 300 && rq->param[PARAM_IDEMPOTENCY_KEY])
         rs->after = app_purge;
     wipe(&app->caller, sizeof app->caller); /* its texts go with the request */
 }

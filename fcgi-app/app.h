@@ -1,4 +1,5 @@
-/* app.h -- what one worker holds: settings, database, keys, and the way from a token to its user. */
+/* app.h -- what one worker holds: settings, database, keys, and the way from a token to its user.
+ */
 #pragma once
 
 #include "common/api.h"
@@ -15,7 +16,7 @@ struct app {
     struct jwt_keys *keys;
     struct router router;
     struct buf openapi, page; /* made when first asked for, then kept */
-    struct user caller; /* the row behind rq->caller, while a request with a token runs */
+    struct user caller;       /* the row behind rq->caller, while a request with a token runs */
 };
 
 extern const struct problem_type problem_user_inactive;

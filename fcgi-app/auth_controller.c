@@ -12,7 +12,7 @@
 #include "refresh.h"
 #include "session_model.h"
 
-#define IP_MAX 45        /* an IPv6 address in its longest form */
+#define IP_MAX 45 /* an IPv6 address in its longest form */
 #define USER_AGENT_MAX 255
 
 static const struct problem_type problem_missing_credentials = {
@@ -143,8 +143,10 @@ static const struct route routes[] = {
      .reply = &tokens_record, .reply_key = "user", .reply_record = &user_record,
      .problems = login_problems, .id = "login",
      .summary = "Get an access token for e-mail and password."},
-    {METHOD_GET, "/auth/profile", profile, AUTH_USER, .versioned = true, .status = 200, .reply_key = "user",
-     .reply_record = &user_record, .id = "getProfile", .summary = "Read one's own account."},
+    {METHOD_GET, "/auth/profile", profile, AUTH_USER, .versioned = true, .status = 200,
+     .reply_key = "user", .reply_record = &user_record, .id = "getProfile",
+     .summary = "Read one's own account."},
 };
 
-const struct resource auth_resource = RESOURCE("auth", "Accounts of one's own, and the tokens that the rest wants.", routes);
+const struct resource auth_resource =
+    RESOURCE("auth", "Accounts of one's own, and the tokens that the rest wants.", routes);

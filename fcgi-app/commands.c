@@ -20,7 +20,7 @@
 /* What went wrong, for whoever sits at the terminal. */
 static int fail(const struct problem *p)
 {
-    int status = p->type->status == 503 ? EX_TEMPFAIL
+    int status = p->type->status == 503   ? EX_TEMPFAIL
                  : p->type->status == 500 ? EX_SOFTWARE
                                           : EX_DATAERR;
     for (size_t i = 0; i < p->fault_count; i++)
@@ -179,9 +179,9 @@ int command_migrate(struct cli *cli)
     int status = open_app(cli, &app);
     if (status != EX_OK)
         return status;
-    struct problem *p = up ? migrate_up(app->db, cli->arena, migrations, migration_count,
-                                        print_applied, NULL)
-                           : print_states(cli, app->db);
+    struct problem *p =
+        up ? migrate_up(app->db, cli->arena, migrations, migration_count, print_applied, NULL)
+           : print_states(cli, app->db);
     app_close(app);
     return p ? fail(p) : EX_OK;
 }

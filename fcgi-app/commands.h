@@ -9,12 +9,12 @@
 /* One call of the program. */
 struct cli {
     struct arena *arena;
-    const char *config_path;  /* or NULL */
+    const char *config_path;   /* or NULL */
     struct config_flags flags; /* settings from the command line */
-    struct settings settings; /* filled where the command asks for it */
-    const char **origins;     /* one per setting */
-    char **program;           /* how it was called, from its own name on */
-    char **args;              /* behind the command, NULL at the end */
+    struct settings settings;  /* filled where the command asks for it */
+    const char **origins;      /* one per setting */
+    char **program;            /* how it was called, from its own name on */
+    char **args;               /* behind the command, NULL at the end */
 };
 
 struct command {

@@ -8,7 +8,8 @@ static const struct field counted_fields[] = {
     FIELD(struct counted, n, .doc = "How many."),
 };
 
-const struct record counted_record = RECORD("Counted", struct counted, counted_fields, .rule = NULL);
+const struct record counted_record =
+    RECORD("Counted", struct counted, counted_fields, .rule = NULL);
 
 int64_t count_slot(void)
 {

@@ -150,9 +150,8 @@ static int take_flags(struct cli *cli, char **args)
 static int run(struct cli *cli, const struct command *command)
 {
     if (command->needs_settings) {
-        struct problem *p =
-            config_load(cli->arena, &settings_record, cli->flags, environ, cli->config_path,
-                        &cli->settings, cli->origins);
+        struct problem *p = config_load(cli->arena, &settings_record, cli->flags, environ,
+                                        cli->config_path, &cli->settings, cli->origins);
         if (p)
             return complain(EX_CONFIG, "%s", p->cause);
     }

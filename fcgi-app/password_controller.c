@@ -60,8 +60,8 @@ static const struct record reset_record =
 
 /* What is found out before the transaction. */
 struct prepared {
-    struct user user;      /* as it was, with its hash */
-    struct text hash;      /* of the new password */
+    struct user user;        /* as it was, with its hash */
+    struct text hash;        /* of the new password */
     unsigned char token[32]; /* the SHA-256 of a token */
 };
 
@@ -90,8 +90,7 @@ static struct problem *check_current(struct app *app, struct request *rq)
     const struct change *in = rq->in;
     struct prepared *prepared = arena_alloc(rq->arena, sizeof *prepared);
     bool match = false, outdated;
-    struct problem *p =
-        user_find_with_hash(app->db, rq->arena, rq->caller.id, &prepared->user);
+    struct problem *p = user_find_with_hash(app->db, rq->arena, rq->caller.id, &prepared->user);
     if (!p)
         p = password_verify(rq->arena, in->current_password, prepared->user.password_hash.data,
                             &match, &outdated);
@@ -127,8 +126,8 @@ static struct problem *change_password(struct app *app, struct request *rq, stru
     const struct user *user = &prepared->user;
     bool done;
     (void)rs;
-    struct problem *p = user_replace_hash(app->db, rq->arena, user->id, user->password_hash,
-                                          prepared->hash, &done);
+    struct problem *p =
+        user_replace_hash(app->db, rq->arena, user->id, user->password_hash, prepared->hash, &done);
     if (!p && !done)
         return wrong_password(rq); /* another change was faster */
     if (!p)
@@ -176,8 +175,7 @@ static struct problem *leave(struct app *app, struct request *rq, struct respons
     struct user user = {0};
     bool other_admins;
     (void)rs;
-    struct problem *p =
-        user_lock_other_admins(app->db, rq->arena, rq->caller.id, &other_admins);
+    struct problem *p = user_lock_other_admins(app->db, rq->arena, rq->caller.id, &other_admins);
     if (!p)
         p = user_lock(app->db, rq->arena, rq->caller.id, &user);
     if (!p)
@@ -208,14 +206,14 @@ static bool has_mail(const struct app *app)
 static const char *write_message(const struct app *app, struct arena *a, const struct user *user,
                                  const char *token)
 {
-    return arena_printf(a,
-                        "From: %s\nTo: %s\nSubject: Your password\nMIME-Version: 1.0\n"
-                        "Content-Type: text/plain; charset=utf-8\nAuto-Submitted: auto-generated\n\n"
-                        "Somebody, probably you, asked for a new password.\n"
-                        "To choose one, use this within an hour:\n\n%s%s\n\n"
-                        "If it was not you, there is nothing to do: your password stays.\n",
-                        app->settings->mail_from.data, user->email.data,
-                        app->settings->reset_url.data, token);
+    return arena_printf(
+        a,
+        "From: %s\nTo: %s\nSubject: Your password\nMIME-Version: 1.0\n"
+        "Content-Type: text/plain; charset=utf-8\nAuto-Submitted: auto-generated\n\n"
+        "Somebody, probably you, asked for a new password.\n"
+        "To choose one, use this within an hour:\n\n%s%s\n\n"
+        "If it was not you, there is nothing to do: your password stays.\n",
+        app->settings->mail_from.data, user->email.data, app->settings->reset_url.data, token);
 }
 
 static struct problem *send_token(struct app *app, struct request *rq, const struct user *user)
@@ -224,8 +222,8 @@ static struct problem *send_token(struct app *app, struct request *rq, const str
     random_bytes(secret, sizeof secret);
     const char *token = base64url(rq->arena, secret, sizeof secret);
     sha256(token, strlen(token), hash);
-    struct problem *p = reset_insert(app->db, rq->arena, hash, user->id,
-                                     instant_plus_s(rq->now, RESET_TTL_S));
+    struct problem *p =
+        reset_insert(app->db, rq->arena, hash, user->id, instant_plus_s(rq->now, RESET_TTL_S));
     return p ? p
              : mail_send(rq->arena, app->settings->mail_command.data,
                          write_message(app, rq->arena, user, token));
@@ -261,8 +259,8 @@ static struct problem *prepare_reset(struct app *app, struct request *rq)
     bool found;
     sha256(in->token.data, in->token.len, prepared->token);
     rq->prepared = prepared;
-    struct problem *p = reset_find(app->db, rq->arena, prepared->token, rq->now, &prepared->user,
-                                   &found);
+    struct problem *p =
+        reset_find(app->db, rq->arena, prepared->token, rq->now, &prepared->user, &found);
     if (p)
         return p;
     return found ? hash_new(rq) : bad_token(rq);
@@ -296,17 +294,18 @@ static const struct problem_type *const forgot_problems[] = {&problem_invalid_em
 
 static const struct route routes[] = {
     {METHOD_DELETE, "/auth/profile", leave, AUTH_USER, .body = &leave_record,
-     .prepare = check_current, .limited = true, .hashes = true, .transaction = true, .committed = has_left,
-     .versioned = true, .status = 204, .problems = leave_problems, .id = "deleteProfile",
-     .summary = "Delete one's own account with its posts."},
+     .prepare = check_current, .limited = true, .hashes = true, .transaction = true,
+     .committed = has_left, .versioned = true, .status = 204, .problems = leave_problems,
+     .id = "deleteProfile", .summary = "Delete one's own account with its posts."},
     {METHOD_POST, "/auth/password", change_password, AUTH_USER, .body = &password_record,
-     .prepare = prepare_password, .limited = true, .hashes = true, .transaction = true, .committed = is_changed,
-     .status = 204, .id = "changePassword",
+     .prepare = prepare_password, .limited = true, .hashes = true, .transaction = true,
+     .committed = is_changed, .status = 204, .id = "changePassword",
      .summary = "Change one's password, which ends all other sessions."},
     {METHOD_POST, "/auth/email", change_email, AUTH_USER, .body = &email_record,
-     .prepare = check_current, .limited = true, .hashes = true, .transaction = true, .committed = router_run_again,
-     .status = 200, .reply_key = "user", .reply_record = &user_record, .problems = email_problems,
-     .id = "changeEmail", .summary = "Change one's e-mail address."},
+     .prepare = check_current, .limited = true, .hashes = true, .transaction = true,
+     .committed = router_run_again, .status = 200, .reply_key = "user",
+     .reply_record = &user_record, .problems = email_problems, .id = "changeEmail",
+     .summary = "Change one's e-mail address."},
     {METHOD_POST, "/auth/password/forgot", forgot, AUTH_IGNORED, .body = &forgot_record,
      .limited = true, .status = 202, .problems = forgot_problems, .offered = has_mail,
      .id = "forgotPassword", .summary = "Have a token for a new password sent by mail."},
@@ -316,5 +315,5 @@ static const struct route routes[] = {
      .summary = "Choose a new password with a token, which ends all sessions."},
 };
 
-const struct resource password_resource = 
+const struct resource password_resource =
     RESOURCE("password", "What only the owner of an account may do to it.", routes);

@@ -46,8 +46,7 @@ static struct problem *list(struct app *app, struct request *rq, struct response
     struct page_total total;
     struct page page;
     struct post_filter filter = {
-        .by_author =
-            rq->asked_given & FIELD_AT(&post_query_record, struct post_query, author_id),
+        .by_author = rq->asked_given & FIELD_AT(&post_query_record, struct post_query, author_id),
         .author_id = query->author_id,
         .published = !asks_for(rq, false)};
     if (!filter.published && !rq->caller.known)
@@ -158,7 +157,7 @@ static struct problem *change(struct app *app, struct request *rq, struct respon
     return p;
 }
 
-static struct problem *delete(struct app *app, struct request *rq, struct response *rs)
+static struct problem *erase(struct app *app, struct request *rq, struct response *rs)
 {
     struct post post;
     (void)rs;
@@ -183,8 +182,8 @@ static struct problem *is_deleted(struct app *app, struct request *rq, bool *ret
 }
 
 static const struct problem_type *const list_problems[] = {&problem_no_token, NULL};
-static const struct problem_type *const author_list_problems[] = {
-    &problem_no_token, &problem_user_not_found, NULL};
+static const struct problem_type *const author_list_problems[] = {&problem_no_token,
+                                                                  &problem_user_not_found, NULL};
 static const struct problem_type *const create_problems[] = {&problem_user_inactive, NULL};
 static const struct problem_type *const show_problems[] = {&problem_post_not_found, NULL};
 static const struct problem_type *const change_problems[] = {&problem_forbidden,
@@ -192,27 +191,27 @@ static const struct problem_type *const change_problems[] = {&problem_forbidden,
 
 static const struct route routes[] = {
     {METHOD_GET, "/users/{id}/posts", list_of_author, AUTH_ANYONE,
-     .query = &author_post_query_record, .status = 200, .pages = true,
-     .reply_record = &post_record, .problems = author_list_problems, .id = "listPostsOfUser",
+     .query = &author_post_query_record, .status = 200, .pages = true, .reply_record = &post_record,
+     .problems = author_list_problems, .id = "listPostsOfUser",
      .summary = "List the posts of a user."},
     {METHOD_GET, "/posts", list, AUTH_ANYONE, .query = &post_query_record, .status = 200,
      .pages = true, .reply_record = &post_record, .problems = list_problems, .id = "listPosts",
      .summary = "List and search posts."},
     {METHOD_POST, "/posts", create, AUTH_USER, .body = &post_record, .prepare = prepare,
      .idempotent = true, .transaction = true, .committed = is_created, .versioned = true,
-     .status = 201, .reply_key = "post",
-     .reply_record = &post_record, .problems = create_problems, .id = "createPost",
-     .summary = "Write a post."},
-    {METHOD_GET, "/posts/{id}", show, AUTH_ANYONE, .versioned = true, .status = 200, .reply_key = "post",
-     .reply_record = &post_record, .problems = show_problems, .id = "getPost",
+     .status = 201, .reply_key = "post", .reply_record = &post_record, .problems = create_problems,
+     .id = "createPost", .summary = "Write a post."},
+    {METHOD_GET, "/posts/{id}", show, AUTH_ANYONE, .versioned = true, .status = 200,
+     .reply_key = "post", .reply_record = &post_record, .problems = show_problems, .id = "getPost",
      .summary = "Read a post."},
     {METHOD_PATCH, "/posts/{id}", change, AUTH_USER, .body = &post_record, .mode = RECORD_CHANGE,
-     .transaction = true, .committed = router_run_again, .versioned = true, .status = 200, .reply_key = "post",
-     .reply_record = &post_record, .problems = change_problems, .id = "updatePost",
-     .summary = "Change a post."},
-    {METHOD_DELETE, "/posts/{id}", delete, AUTH_USER, .transaction = true,
-     .committed = is_deleted, .versioned = true, .status = 204, .problems = change_problems, .id = "deletePost",
+     .transaction = true, .committed = router_run_again, .versioned = true, .status = 200,
+     .reply_key = "post", .reply_record = &post_record, .problems = change_problems,
+     .id = "updatePost", .summary = "Change a post."},
+    {METHOD_DELETE, "/posts/{id}", erase, AUTH_USER, .transaction = true, .committed = is_deleted,
+     .versioned = true, .status = 204, .problems = change_problems, .id = "deletePost",
      .summary = "Delete a post."},
 };
 
-const struct resource post_resource = RESOURCE("posts", "What users write, as drafts and published.", routes);
+const struct resource post_resource =
+    RESOURCE("posts", "What users write, as drafts and published.", routes);

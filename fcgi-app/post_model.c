@@ -104,8 +104,9 @@ static const struct sql lock = {"SELECT " COLUMNS " FROM posts WHERE id = ? FOR 
                                 &post_record};
 static const struct sql update = {
     "UPDATE posts SET title = ?, content = ?, published = ?, updated_at = ?, "
-    "version = ? WHERE id = ?", NULL};
-static const struct sql delete = {"DELETE FROM posts WHERE id = ?", NULL};
+    "version = ? WHERE id = ?",
+    NULL};
+static const struct sql erase = {"DELETE FROM posts WHERE id = ?", NULL};
 
 static const struct sql count_for_author = {
     "INSERT INTO post_counts (author_id, published, n) VALUES (?, ?, ?) "
@@ -209,7 +210,7 @@ struct problem *post_update(struct db *db, struct arena *a, const struct post *b
 
 struct problem *post_delete(struct db *db, struct arena *a, const struct post *post)
 {
-    struct problem *p = db_execute(db, a, &delete, DB_ARGS(db_uuid(post->id)), NULL);
+    struct problem *p = db_execute(db, a, &erase, DB_ARGS(db_uuid(post->id)), NULL);
     return p ? p : count_post(db, a, post->author_id, post->published, -1);
 }
 
@@ -323,9 +324,9 @@ static void plan(struct arena *a, const struct post_query *query, const struct p
         [PATH_FREQUENT] = "IF(MATCH (title, content) AGAINST (? IN BOOLEAN MODE), 1, 0) = 1"};
     *s = (struct search){.from = "", .where = ""};
     if (path != PATH_RARE)
-        s->from = arena_printf(a, path == PATH_LIST ? " FORCE INDEX (%s)"
-                                                    : " FORCE INDEX FOR ORDER BY (%s)",
-                               index_of(query->sort, filter));
+        s->from = arena_printf(
+            a, path == PATH_LIST ? " FORCE INDEX (%s)" : " FORCE INDEX FOR ORDER BY (%s)",
+            index_of(query->sort, filter));
     if (path != PATH_LIST)
         add_condition(a, s, matches[path], db_text(text_of(words)));
     if (filter->by_author)

@@ -37,8 +37,7 @@ static void finish(struct arena *a, const struct jwt_keys *keys, size_t key,
     wipe(bytes, sizeof bytes);
 }
 
-struct refresh_token refresh_make(struct arena *a, const struct jwt_keys *keys,
-                                  struct uuid session)
+struct refresh_token refresh_make(struct arena *a, const struct jwt_keys *keys, struct uuid session)
 {
     struct refresh_token token = {.session = session};
     random_bytes(token.secret, SECRET_SIZE);

@@ -2,11 +2,10 @@
 
 static const struct sql insert = {
     "INSERT INTO password_resets (token_hash, user_id, expires_at) VALUES (?, ?, ?)", NULL};
-static const struct sql find = {
-    "SELECT users.id, users.email FROM password_resets JOIN users "
-    "ON users.id = password_resets.user_id "
-    "WHERE token_hash = ? AND expires_at > ? AND users.is_active = 1",
-    &user_record};
+static const struct sql find = {"SELECT users.id, users.email FROM password_resets JOIN users "
+                                "ON users.id = password_resets.user_id "
+                                "WHERE token_hash = ? AND expires_at > ? AND users.is_active = 1",
+                                &user_record};
 static const struct sql use = {
     "DELETE FROM password_resets WHERE token_hash = ? AND expires_at > ?", NULL};
 static const struct sql delete_all = {"DELETE FROM password_resets WHERE user_id = ?", NULL};

@@ -65,9 +65,9 @@ static struct problem *weigh(struct app *app, struct request *rq, struct refresh
     p = session_was_refreshed(app->db, rq->arena, ret_token->session, ret_token->hash,
                               grace_start(rq), &used);
     if (!p)
-        *ret = used                                      ? WORTH_USED
+        *ret = used                                    ? WORTH_USED
                : refresh_is_ours(app->keys, ret_token) ? WORTH_STOLEN
-                                                         : WORTH_NOTHING;
+                                                       : WORTH_NOTHING;
     return p;
 }
 
@@ -248,4 +248,5 @@ static const struct route routes[] = {
      .summary = "End one of one's own sessions."},
 };
 
-const struct resource session_resource = RESOURCE("sessions", "How a login goes on, and how it ends.", routes);
+const struct resource session_resource =
+    RESOURCE("sessions", "How a login goes on, and how it ends.", routes);

@@ -16,8 +16,8 @@ static const struct field session_fields[] = {
     FIELD(struct session, expires_at, .doc = "When it ends unless it is used."),
     FIELD(struct session, ip, .use = FIELD_SHOWN | FIELD_NULLABLE, .example = "192.0.2.1",
           .doc = "The address that logged in."),
-    FIELD(struct session, user_agent, .use = FIELD_SHOWN | FIELD_NULLABLE,
-          .example = "curl/7.88.1", .doc = "The program that logged in."),
+    FIELD(struct session, user_agent, .use = FIELD_SHOWN | FIELD_NULLABLE, .example = "curl/7.88.1",
+          .doc = "The program that logged in."),
     FIELD(struct session, current, .use = FIELD_SHOWN, .example = "true",
           .doc = "Whether it is the one that asks."),
 };
@@ -90,10 +90,10 @@ struct problem *session_rotate(struct db *db, struct arena *a, const struct sess
                                db_uuid(session->id), db_time(now)),
                        NULL);
     if (!p)
-        p = db_execute(
-            db, a, &rotate,
-            DB_ARGS(db_bytes(new_hash, 32), db_time(now), db_time(expires_at), db_uuid(session->id)),
-            NULL);
+        p = db_execute(db, a, &rotate,
+                       DB_ARGS(db_bytes(new_hash, 32), db_time(now), db_time(expires_at),
+                               db_uuid(session->id)),
+                       NULL);
     return p;
 }
 
@@ -102,15 +102,15 @@ struct problem *session_was_refreshed(struct db *db, struct arena *a, struct uui
                                       bool *ret_yes)
 {
     int64_t n = 0;
-    struct problem *p = count_read(
-        db, a, &find_use, DB_ARGS(db_bytes(hash, 32), db_uuid(id), db_time(since)), &n);
+    struct problem *p =
+        count_read(db, a, &find_use, DB_ARGS(db_bytes(hash, 32), db_uuid(id), db_time(since)), &n);
     if (!p)
         *ret_yes = n > 0;
     return p;
 }
 
-struct problem *session_delete(struct db *db, struct arena *a, struct uuid user_id,
-                               struct uuid id, struct instant now)
+struct problem *session_delete(struct db *db, struct arena *a, struct uuid user_id, struct uuid id,
+                               struct instant now)
 {
     uint64_t matched = 0;
     struct problem *p = db_execute(db, a, &delete_one,

@@ -41,15 +41,15 @@ struct problem *session_was_refreshed(struct db *db, struct arena *a, struct uui
                                       bool *ret_yes) MUST_USE;
 
 /** End one session of a user. SESSION_NOT_FOUND when there is none that lives at `now`. */
-struct problem *session_delete(struct db *db, struct arena *a, struct uuid user_id,
-                               struct uuid id, struct instant now) MUST_USE;
+struct problem *session_delete(struct db *db, struct arena *a, struct uuid user_id, struct uuid id,
+                               struct instant now) MUST_USE;
 
 /** End all sessions of a user, but `keep` if it is not nil. */
 struct problem *session_delete_all(struct db *db, struct arena *a, struct uuid user_id,
                                    struct uuid keep) MUST_USE;
 
-/** Call `each(context, session)` for one page of a user's sessions that live at `now`, the newest first, with
- *  `current` set for the one that is. */
+/** Call `each(context, session)` for one page of a user's sessions that live at `now`, the newest
+ * first, with `current` set for the one that is. */
 struct problem *session_page(struct db *db, struct arena *a, struct uuid user_id,
                              struct uuid current, struct instant now,
                              const struct page_window *window,

@@ -48,7 +48,8 @@ static const struct field settings_fields[] = {
     FIELD(struct settings, drain_s, .min = 1, .max = 3600, .preset = "30",
           .doc = "How long running requests may take at the end, in seconds."),
     FIELD(struct settings, hang_s, .min = 0, .max = 3600, .preset = "60",
-          .doc = "A worker that is busy with one request for longer, in seconds, is replaced; 0: never."),
+          .doc = "A worker that is busy with one request for longer, in seconds, is replaced; 0: "
+                 "never."),
     FIELD(struct settings, max_body, .min = 1024, .max = 67108864, .preset = "524288",
           .doc = "The largest body of a request, in bytes."),
     FIELD(struct settings, base_path, .max = 100, .preset = "/api", .format = &base_path_format,
@@ -57,7 +58,8 @@ static const struct field settings_fields[] = {
           .doc = "Who may call from a browser: origins separated by spaces, or *; nginx's."),
     FIELD(struct settings, mail_command, .max = 1000, .preset = "",
           .example = "/usr/sbin/sendmail -t -i",
-          .doc = "Sends a message given on its standard input; without it no password can be reset."),
+          .doc =
+              "Sends a message given on its standard input; without it no password can be reset."),
     FIELD(struct settings, mail_from, .max = 300, .preset = "postern@localhost",
           .doc = "The sender of messages."),
     FIELD(struct settings, reset_url, .max = 1000, .preset = "",

@@ -63,13 +63,14 @@ static const struct route routes[] = {
     {METHOD_GET, "/health", health, AUTH_IGNORED, .status = 200, .reply = &status_record,
      .id = "getHealth", .summary = "Tell that the program is alive."},
     {METHOD_GET, "/ready", ready, AUTH_IGNORED, .status = 200, .reply = &status_record,
-     .id = "getReady",
-     .summary = "Tell whether the database is reachable and its schema current."},
+     .id = "getReady", .summary = "Tell whether the database is reachable and its schema current."},
     {METHOD_GET, "/openapi.json", openapi, AUTH_IGNORED, .status = 200,
-     .media_type = JSON_MEDIA_TYPE, .id = "getOpenapi", .summary = "Describe the API for programs."},
+     .media_type = JSON_MEDIA_TYPE, .id = "getOpenapi",
+     .summary = "Describe the API for programs."},
     {METHOD_GET, "/docs", page, AUTH_IGNORED, .status = 200,
      .media_type = "text/html; charset=utf-8", .id = "getDocs",
      .summary = "Describe the API for people."},
 };
 
-const struct resource system_resource = RESOURCE("system", "How the service is, and what it offers.", routes);
+const struct resource system_resource =
+    RESOURCE("system", "How the service is, and what it offers.", routes);

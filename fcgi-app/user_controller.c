@@ -71,8 +71,8 @@ static struct problem *lock_user(struct app *app, struct request *rq, bool rank,
 
 static struct problem *change(struct app *app, struct request *rq, struct response *rs)
 {
-    const field_set rank = FIELD_AT(&user_record, struct user, role) |
-                           FIELD_AT(&user_record, struct user, is_active);
+    const field_set rank =
+        FIELD_AT(&user_record, struct user, role) | FIELD_AT(&user_record, struct user, is_active);
     struct user before = {0}, after;
     bool other_admins = true;
     struct problem *p = app_check_self(rq, &rq->path_ids[0]);
@@ -100,7 +100,7 @@ static struct problem *change(struct app *app, struct request *rq, struct respon
     return p;
 }
 
-static struct problem *delete(struct app *app, struct request *rq, struct response *rs)
+static struct problem *erase(struct app *app, struct request *rq, struct response *rs)
 {
     struct user user = {0};
     bool other_admins;
@@ -139,19 +139,19 @@ static const struct route routes[] = {
      .summary = "List and search users."},
     {METHOD_POST, "/users", create, AUTH_ADMIN, .body = &user_record, .prepare = prepare,
      .hashes = true, .idempotent = true, .transaction = true, .committed = account_is_there,
-     .versioned = true, .status = 201,
-     .reply_key = "user", .reply_record = &user_record, .problems = make_problems,
-     .id = "createUser", .summary = "Make a user."},
-    {METHOD_GET, "/users/{id}", show, AUTH_USER, .versioned = true, .status = 200, .reply_key = "user",
-     .reply_record = &user_record, .problems = show_problems, .id = "getUser",
+     .versioned = true, .status = 201, .reply_key = "user", .reply_record = &user_record,
+     .problems = make_problems, .id = "createUser", .summary = "Make a user."},
+    {METHOD_GET, "/users/{id}", show, AUTH_USER, .versioned = true, .status = 200,
+     .reply_key = "user", .reply_record = &user_record, .problems = show_problems, .id = "getUser",
      .summary = "Read a user."},
     {METHOD_PATCH, "/users/{id}", change, AUTH_USER, .body = &user_record, .mode = RECORD_CHANGE,
-     .transaction = true, .committed = router_run_again, .versioned = true, .status = 200, .reply_key = "user",
-     .reply_record = &user_record, .problems = change_problems, .id = "updateUser",
-     .summary = "Change oneself; an admin changes anyone."},
-    {METHOD_DELETE, "/users/{id}", delete, AUTH_ADMIN, .transaction = true,
-     .committed = is_deleted, .versioned = true, .status = 204, .problems = delete_problems, .id = "deleteUser",
+     .transaction = true, .committed = router_run_again, .versioned = true, .status = 200,
+     .reply_key = "user", .reply_record = &user_record, .problems = change_problems,
+     .id = "updateUser", .summary = "Change oneself; an admin changes anyone."},
+    {METHOD_DELETE, "/users/{id}", erase, AUTH_ADMIN, .transaction = true, .committed = is_deleted,
+     .versioned = true, .status = 204, .problems = delete_problems, .id = "deleteUser",
      .summary = "Delete a user with posts and sessions."},
 };
 
-const struct resource user_resource = RESOURCE("users", "The accounts, for each other and for admins.", routes);
+const struct resource user_resource =
+    RESOURCE("users", "The accounts, for each other and for admins.", routes);

@@ -17,12 +17,12 @@
 #define QUERY_GRAMS_MAX 12     /* of a query; LIKE checks the rest */
 #define TEXT_GRAMS_MAX 1000    /* of a row: all, 254 + 100 characters at most */
 
-const struct problem_type problem_user_not_found = {
-    404, "User not found", "user_not_found", "There is no user with this id."};
-const struct problem_type problem_email_exists = {
-    409, "Email already exists", "email_exists", "Somebody has registered this e-mail address."};
-const struct problem_type problem_invalid_email = {
-    400, "Invalid email format", "invalid_email", "The e-mail address is not of a valid form."};
+const struct problem_type problem_user_not_found = {404, "User not found", "user_not_found",
+                                                    "There is no user with this id."};
+const struct problem_type problem_email_exists = {409, "Email already exists", "email_exists",
+                                                  "Somebody has registered this e-mail address."};
+const struct problem_type problem_invalid_email = {400, "Invalid email format", "invalid_email",
+                                                   "The e-mail address is not of a valid form."};
 const struct problem_type problem_last_admin = {
     409, "Last active admin", "last_admin",
     "There must be one active admin; make another one first."};
@@ -94,8 +94,9 @@ static const char *const role_words[] = {"user", "admin", NULL};
     FIELD(struct user, email, .use = (use_), .max = EMAIL_MAX, .format = &email_format,            \
           .example = "ada@example.org", .doc = "Unique, compared without regard to case.")
 #define NEW_PASSWORD(use_)                                                                         \
-    FIELD(struct user, password, .use = (use_), .min = 8, .max = 128, .format = &new_password_format,  \
-          .example = "correct horse battery", .doc = "Not among the commonest, not the e-mail.")
+    FIELD(struct user, password, .use = (use_), .min = 8, .max = 128,                              \
+          .format = &new_password_format, .example = "correct horse battery",                      \
+          .doc = "Not among the commonest, not the e-mail.")
 #define FIRST_NAME(use_)                                                                           \
     FIELD(struct user, first_name, .use = (use_) | FIELD_NULLABLE, .min = 1, .max = 100,           \
           .example = "Ada", .doc = "The given name.")
@@ -185,7 +186,7 @@ static const struct sql find_with_hash = {
     "SELECT " COLUMNS ", password_hash FROM users WHERE id = ?", &user_record};
 static const struct sql replace_hash = {
     "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?", NULL};
-static const struct sql delete = {"DELETE FROM users WHERE id = ?", NULL};
+static const struct sql erase = {"DELETE FROM users WHERE id = ?", NULL};
 static const struct sql find_with_session = {
     "SELECT " COLUMNS ", sessions.id AS session_id FROM users LEFT JOIN sessions "
     "ON sessions.id = ? AND sessions.user_id = users.id AND sessions.expires_at > ? "
@@ -200,8 +201,8 @@ static const struct sql count = {"UPDATE user_counts SET n = n + ? WHERE role = 
                                  NULL};
 
 static const struct sql total_all = {"SELECT SUM(n) AS n FROM user_counts", &counted_record};
-static const struct sql total_by_role = {
-    "SELECT SUM(n) AS n FROM user_counts WHERE role = ?", &counted_record};
+static const struct sql total_by_role = {"SELECT SUM(n) AS n FROM user_counts WHERE role = ?",
+                                         &counted_record};
 
 #define MATCHES_TEXT "(email_folded LIKE ? OR first_name_folded LIKE ?)"
 
@@ -219,10 +220,10 @@ bool user_is_active_admin(const struct user *user)
 
 static struct problem *count_user(struct db *db, struct arena *a, unsigned role, int64_t by)
 {
-    return db_execute(db, a, &count,
-                      DB_ARGS(db_integer(by), db_text(text_of(role_words[role])),
-                              db_integer(count_slot())),
-                      NULL);
+    return db_execute(
+        db, a, &count,
+        DB_ARGS(db_integer(by), db_text(text_of(role_words[role])), db_integer(count_slot())),
+        NULL);
 }
 
 static struct problem *or_email_exists(struct arena *a, struct problem *p)
@@ -239,14 +240,14 @@ static const char *grams_of(struct arena *a, const struct user *user)
 
 struct problem *user_insert(struct db *db, struct arena *a, const struct user *user)
 {
-    struct problem *p = db_execute(
-        db, a, &insert,
-        DB_ARGS(db_uuid(user->id), db_text(user->email), db_text(user->password_hash),
-                db_text(user->first_name), db_text(user->last_name),
-                db_text(text_of(role_words[user->role])), db_integer(user->is_active),
-                db_time(user->created_at), db_time(user->updated_at),
-                db_text(fold(a, user->first_name)), db_text(text_of(grams_of(a, user)))),
-        NULL);
+    struct problem *p =
+        db_execute(db, a, &insert,
+                   DB_ARGS(db_uuid(user->id), db_text(user->email), db_text(user->password_hash),
+                           db_text(user->first_name), db_text(user->last_name),
+                           db_text(text_of(role_words[user->role])), db_integer(user->is_active),
+                           db_time(user->created_at), db_time(user->updated_at),
+                           db_text(fold(a, user->first_name)), db_text(text_of(grams_of(a, user)))),
+                   NULL);
     if (p)
         return or_email_exists(a, p);
     return count_user(db, a, user->role, 1);
@@ -317,14 +318,14 @@ struct problem *user_is_there(struct db *db, struct arena *a, struct uuid id, bo
 struct problem *user_update(struct db *db, struct arena *a, const struct user *before,
                             const struct user *user)
 {
-    struct problem *p = db_execute(
-        db, a, &update,
-        DB_ARGS(db_text(user->email), db_text(user->first_name), db_text(user->last_name),
-                db_text(text_of(role_words[user->role])), db_integer(user->is_active),
-                db_time(user->updated_at), db_integer(user->version),
-                db_text(fold(a, user->first_name)), db_text(text_of(grams_of(a, user))),
-                db_uuid(user->id)),
-        NULL);
+    struct problem *p =
+        db_execute(db, a, &update,
+                   DB_ARGS(db_text(user->email), db_text(user->first_name),
+                           db_text(user->last_name), db_text(text_of(role_words[user->role])),
+                           db_integer(user->is_active), db_time(user->updated_at),
+                           db_integer(user->version), db_text(fold(a, user->first_name)),
+                           db_text(text_of(grams_of(a, user))), db_uuid(user->id)),
+                   NULL);
     if (p)
         return or_email_exists(a, p);
     if (before->role == user->role)
@@ -348,7 +349,7 @@ struct problem *user_delete(struct db *db, struct arena *a, const struct user *u
 {
     struct problem *p = post_uncount_author(db, a, user->id);
     if (!p)
-        p = db_execute(db, a, &delete, DB_ARGS(db_uuid(user->id)), NULL);
+        p = db_execute(db, a, &erase, DB_ARGS(db_uuid(user->id)), NULL);
     return p ? p : count_user(db, a, user->role, -1);
 }
 
@@ -421,8 +422,7 @@ static struct problem *is_frequent(struct db *db, struct arena *a, struct text p
                                    bool *ret_yes)
 {
     int64_t n = 0;
-    struct problem *p =
-        count_read(db, a, &sample, DB_ARGS(db_text(pattern), db_text(pattern)), &n);
+    struct problem *p = count_read(db, a, &sample, DB_ARGS(db_text(pattern), db_text(pattern)), &n);
     *ret_yes = n >= SAMPLE_COMMON;
     return p;
 }
@@ -494,8 +494,9 @@ static struct problem *read_page(struct db *db, struct arena *a, const struct pa
                                  struct search *s, void (*each)(void *context, const void *user),
                                  void *context)
 {
-    const struct sql sql = {arena_printf(a, "SELECT " COLUMNS " FROM users%s%s ORDER BY %s "
-                                            "LIMIT ? OFFSET ?",
+    const struct sql sql = {arena_printf(a,
+                                         "SELECT " COLUMNS " FROM users%s%s ORDER BY %s "
+                                         "LIMIT ? OFFSET ?",
                                          s->from, s->where, s->order),
                             &user_record};
     add_arg(s, db_integer(window->limit));
@@ -546,10 +547,9 @@ static const struct sql clear_counts = {"UPDATE user_counts SET n = 0", NULL};
 /* Roles are compared by number: as text they have the collations of two tables. A subquery of a
  * plain UPDATE reads without locks at READ COMMITTED, where a JOIN would lock all users, and so
  * run into every writer that waits for our counters. */
-static const struct sql recount = {
-    "UPDATE user_counts SET n = (SELECT COUNT(*) FROM users "
-    "WHERE users.role + 0 = user_counts.role + 0) WHERE slot = 0",
-    NULL};
+static const struct sql recount = {"UPDATE user_counts SET n = (SELECT COUNT(*) FROM users "
+                                   "WHERE users.role + 0 = user_counts.role + 0) WHERE slot = 0",
+                                   NULL};
 
 struct batch {
     struct arena *arena;

@@ -88,7 +88,8 @@ struct problem *user_page(struct db *db, struct arena *a, const struct user_quer
                           void (*each)(void *context, const void *user), void *context,
                           struct page_total *ret_total) MUST_USE;
 
-/** Store the e-mail, names, role and activity of `user`, whose row is `before`. In a transaction. */
+/** Store the e-mail, names, role and activity of `user`, whose row is `before`. In a transaction.
+ */
 struct problem *user_update(struct db *db, struct arena *a, const struct user *before,
                             const struct user *user) MUST_USE;
 
@@ -97,7 +98,8 @@ struct problem *user_update(struct db *db, struct arena *a, const struct user *b
 struct problem *user_replace_hash(struct db *db, struct arena *a, struct uuid id,
                                   struct text before, struct text hash, bool *ret_done) MUST_USE;
 
-/** Delete `user` with posts and sessions, and count them out. In a transaction that holds it locked. */
+/** Delete `user` with posts and sessions, and count them out. In a transaction that holds it
+ * locked. */
 struct problem *user_delete(struct db *db, struct arena *a, const struct user *user) MUST_USE;
 
 /**
@@ -110,7 +112,8 @@ struct problem *user_lock_other_admins(struct db *db, struct arena *a, struct uu
                                        bool *ret_any) MUST_USE;
 
 /** Fill the search columns of some rows that were brought in by other means, in the order of
- *  their ids behind `*after`, which becomes the last one's; nil when none was left. In a transaction. */
+ *  their ids behind `*after`, which becomes the last one's; nil when none was left. In a
+ * transaction. */
 struct problem *user_index_some(struct db *db, struct arena *a, struct uuid *after) MUST_USE;
 
 /** Rebuild the tables' search indexes, which otherwise drag along each row that ever changed.
