@@ -373,7 +373,8 @@ START_TEST(logging_in_gives_tokens_and_the_user)
     ck_assert_str_eq(answer_text(answer, "user.email"), "ada@example.org");
     ck_assert_str_eq(answer_text(answer, "token_type"), "Bearer");
     ck_assert_int_eq(answer_integer(answer, "expires_in"), 900);
-    ck_assert_uint_eq(strlen(answer_text(answer, "refresh_token")), 86); /* secret, session and tag */
+    ck_assert_uint_eq(strlen(answer_text(answer, "refresh_token")),
+                      86); /* secret, session and tag */
     ck_assert_str_eq(answer_header(answer, "Cache-Control"), "no-store");
     ck_status(get(answer_text(answer, "access_token"), "/auth/profile"), 200);
     ck_assert_ptr_null(strstr(answer.text, "argon2"));

@@ -23,7 +23,7 @@ struct instant the_time;
 
 static struct settings settings;
 static const struct described *document; /* of the app under test */
-static uint64_t document_offer;         /* and of which routes it tells */
+static uint64_t document_offer;          /* and of which routes it tells */
 
 void must(const struct problem *p)
 {
