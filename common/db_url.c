@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hex.h"
 #include "problem.h"
 
 /* End `s` at the first `c` and return what follows; NULL when there is none. */
@@ -16,14 +17,6 @@ static char *cut(char *s, char c)
     return at;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Undo percent-encoding (RFC 3986 section 2.1) in place; false when it is not well-formed. */
 static bool decode(char *s)
 {
@@ -33,8 +26,8 @@ static bool decode(char *s)
             *to++ = *s;
             continue;
         }
-        int high = hex_value(s[1]);
-        int low = high < 0 ? -1 : hex_value(s[2]);
+        int high = hex_digit(s[1]);
+        int low = high < 0 ? -1 : hex_digit(s[2]);
         if (low < 0 || high + low == 0)
             return false;
         *to++ = (char)(high << 4 | low);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "buf.h"
+#include "hex.h"
 #include "json.h"
 #include "utf8.h"
 
@@ -326,17 +327,6 @@ struct problem *record_from_json(struct arena *a, const struct record *r, const 
 }
 
 /* ---- from a query string ---- */
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
 
 /* The byte that `%xx` at `at` spells, or -1; `room` bytes may be looked at. */
 static int percent_byte(const char *at, size_t room)

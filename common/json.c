@@ -7,6 +7,7 @@
 
 #include <cJSON.h>
 
+#include "hex.h"
 #include "problem.h"
 #include "utf8.h"
 
@@ -74,17 +75,6 @@ static bool character(struct scan *s)
         return wrong(s, NOT_JSON "bad UTF-8");
     s->at += len;
     return true;
-}
-
-static int hex_digit(int c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
 }
 
 /* The `u` and the four digits of an escape. */

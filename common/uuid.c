@@ -9,6 +9,8 @@
 #include <sys/random.h>
 #include <sysexits.h>
 
+#include "hex.h"
+
 #define TIME_BITS 48
 #define COUNTER_BITS 18 /* the 12 of rand_a and the first 6 of rand_b */
 
@@ -120,17 +122,6 @@ void uuid_format(const struct uuid *id, char ret_text[UUID_TEXT_SIZE])
         *c++ = hex[id->bytes[i] & 15];
     }
     *c = '\0';
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
 }
 
 bool uuid_parse(const char *text, size_t len, struct uuid *ret)

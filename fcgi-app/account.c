@@ -2,6 +2,7 @@
 
 #include "app.h"
 #include "common/password.h"
+#include "common/problem.h"
 
 struct problem *account_prepare(struct request *rq, const struct user *user)
 {
@@ -17,6 +18,22 @@ struct problem *account_prepare(struct request *rq, const struct user *user)
     made->version = 1;
     rq->prepared = made;
     return NULL;
+}
+
+struct problem *account_erase(struct app *app, struct request *rq, struct uuid id)
+{
+    struct user user = {0};
+    bool other_admins;
+    struct problem *p = user_lock_other_admins(app->db, rq->arena, id, &other_admins);
+    if (!p)
+        p = user_lock(app->db, rq->arena, id, &user);
+    if (!p)
+        p = request_check_match(rq, user.version);
+    if (p)
+        return p;
+    if (user_is_active_admin(&user) && !other_admins)
+        return problem(rq->arena, &problem_last_admin, NULL);
+    return user_delete(app->db, rq->arena, &user);
 }
 
 struct problem *account_is_there(struct app *app, struct request *rq, bool *ret_yes)

@@ -8,5 +8,11 @@
  *  ready to be inserted. Takes the time of a hash. */
 struct problem *account_prepare(struct request *rq, const struct user *user) MUST_USE;
 
+/**
+ * Delete a user with posts and sessions: LAST_ADMIN when it is one, PRECONDITION_FAILED when it is
+ * not the version that the request knows. In a transaction.
+ */
+struct problem *account_erase(struct app *app, struct request *rq, struct uuid id) MUST_USE;
+
 /** For the column `committed`: is the prepared user stored? */
 struct problem *account_is_there(struct app *app, struct request *rq, bool *ret_yes) MUST_USE;

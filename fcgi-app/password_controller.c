@@ -1,4 +1,5 @@
 /* What one does with one's password: change it or the e-mail, leave, ask for a new one. */
+#include "account.h"
 #include "app.h"
 #include "routes.h"
 
@@ -172,19 +173,8 @@ static struct problem *change_email(struct app *app, struct request *rq, struct 
 
 static struct problem *leave(struct app *app, struct request *rq, struct response *rs)
 {
-    struct user user = {0};
-    bool other_admins;
     (void)rs;
-    struct problem *p = user_lock_other_admins(app->db, rq->arena, rq->caller.id, &other_admins);
-    if (!p)
-        p = user_lock(app->db, rq->arena, rq->caller.id, &user);
-    if (!p)
-        p = request_check_match(rq, user.version);
-    if (p)
-        return p;
-    if (user_is_active_admin(&user) && !other_admins)
-        return problem(rq->arena, &problem_last_admin, NULL);
-    return user_delete(app->db, rq->arena, &user);
+    return account_erase(app, rq, rq->caller.id);
 }
 
 static struct problem *has_left(struct app *app, struct request *rq, bool *ret_yes)

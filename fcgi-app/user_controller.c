@@ -102,17 +102,8 @@ static struct problem *change(struct app *app, struct request *rq, struct respon
 
 static struct problem *erase(struct app *app, struct request *rq, struct response *rs)
 {
-    struct user user = {0};
-    bool other_admins;
     (void)rs;
-    struct problem *p = lock_user(app, rq, true, &user, &other_admins);
-    if (!p)
-        p = request_check_match(rq, user.version);
-    if (p)
-        return p;
-    if (user_is_active_admin(&user) && !other_admins)
-        return problem(rq->arena, &problem_last_admin, NULL);
-    return user_delete(app->db, rq->arena, &user);
+    return account_erase(app, rq, rq->path_ids[0]);
 }
 
 static struct problem *is_deleted(struct app *app, struct request *rq, bool *ret_yes)
