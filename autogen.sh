@@ -591,7 +591,8 @@ innodb-buffer-pool-size = 256M
 CNF
 }
 
-# Made beside its place, so that it is there whole or not at all.
+# Made beside its place, so that it is there whole or not at all. --force: a host whose own name is
+# in no /etc/hosts does not stop us, for we have no network.
 make_database()
 {
     local data=$run/mariadb/data
@@ -600,7 +601,7 @@ make_database()
     say "Making a database"
     as "$database_user" rm -rf "$data.new"
     (cd "$run" && as "$database_user" env TMPDIR="$run/mariadb/tmp" mariadb-install-db \
-        --no-defaults --datadir="$data.new" --skip-test-db --skip-name-resolve \
+        --no-defaults --force --datadir="$data.new" --skip-test-db --skip-name-resolve \
         --auth-root-authentication-method=socket \
         --auth-root-socket-user="$(id -un)") >"$run/log/mariadb-install-db.log" 2>&1 ||
         fail "mariadb-install-db failed; see $run/log/mariadb-install-db.log."
