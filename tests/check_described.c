@@ -134,6 +134,9 @@ static const struct {
      "{'error':'Bad Request','code':'missing_fields'," WORDS ",'missing_fields':['name'],"
      "'details':[{'field':'name','code':'required','message':'Is required.'}]}"},
     {"GET", "/stones", 404, JSON_TYPE, "{'error':'Not Found','code':'not_found'," WORDS "}"},
+    {"GET", "/stones", 404, "Content-Type: application/problem+json\r\n",
+     "{'type':'/docs#not_found','title':'Not Found','status':404,'detail':'M.',"
+     "'code':'not_found','request_id':'12345678'}"},
     {"PUT", "/plants", 405, JSON_TYPE, "{'error':'No','code':'method_not_allowed'," WORDS "}"},
     {"OPTIONS", "/plants", 204, "", ""},
 };

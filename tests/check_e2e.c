@@ -13,6 +13,8 @@
 #include "e2e_failures.h"
 #include "e2e_http.h"
 #include "e2e_logs.h"
+#include "e2e_protocol.h"
+#include "e2e_sessions.h"
 #include "e2e_world.h"
 
 #define LISTED "https://app.example.org"
@@ -27,16 +29,6 @@ static bool matches(const char *pattern, const char *text)
     regfree(&compiled);
     return yes;
 }
-
-#define ck_header(reply, name, value)                                                              \
-    do {                                                                                           \
-        const char *got_ = answer_header((reply), name);                                           \
-        ck_assert_msg(got_ != NULL, "no " name ": %s", (reply).headers);                           \
-        ck_assert_str_eq(got_, value);                                                             \
-    } while (0)
-
-#define ck_no_header(reply, name)                                                                  \
-    ck_assert_msg(header_count((reply).headers, name) == 0, "has " name ": %s", (reply).headers)
 
 /* ---- one pool and what stands in front of it ---- */
 
@@ -449,6 +441,7 @@ START_TEST(bad_requests_get_json_from_nginx)
     struct answer r = http_raw(&usual, line, strlen(line));
 
     ck_problem(r, bad_requests[_i].status, bad_requests[_i].error, bad_requests[_i].code);
+    ck_header(r, "Cache-Control", "no-store");
 }
 END_TEST
 
@@ -1057,6 +1050,8 @@ int main(void)
     add_endpoints(s);
     add_errors(s);
     add_headers(s);
+    suite_add_tcase(s, session_case());
+    suite_add_tcase(s, protocol_case());
     suite_add_tcase(s, failure_case());
     suite_add_tcase(s, log_case());
     curl_global_init(CURL_GLOBAL_DEFAULT);

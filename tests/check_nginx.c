@@ -225,6 +225,19 @@ START_TEST(who_is_limited_or_finds_nobody_is_told_when_to_come_back)
 }
 END_TEST
 
+/* One for each of what nginx answers by itself: a preflight, and an error. */
+START_TEST(what_nginx_says_by_itself_is_kept_by_no_cache)
+{
+    render("");
+    const char *conf = text_of_file("conf/server.conf");
+    const char *preflight = strstr(conf, "\n        add_header Cache-Control no-store;");
+    ck_assert_ptr_nonnull(preflight);
+    ck_assert_ptr_nonnull(strstr(preflight, "\n        return 204;"));
+    ck_assert_ptr_nonnull(strstr(conf, "\n    add_header Cache-Control no-store always;\n"
+                                       "    return 500 "));
+}
+END_TEST
+
 /* ---- CORS ---- */
 
 #define EXPOSED "ETag, Link, Location, Retry-After, X-Request-Id"
@@ -398,6 +411,7 @@ int main(void)
     tcase_add_loop_test(t, errors_of_nginx_have_the_words_of_the_application, 0, COUNT(errors));
     tcase_add_test(t, errors_of_nginx_are_these_and_no_others);
     tcase_add_test(t, who_is_limited_or_finds_nobody_is_told_when_to_come_back);
+    tcase_add_test(t, what_nginx_says_by_itself_is_kept_by_no_cache);
     tcase_add_test(t, scripts_of_other_origins_may_read_and_send_what_is_promised);
     tcase_add_test(t, each_header_that_is_read_may_be_sent);
     tcase_add_test(t, the_methods_are_those_of_the_routes);

@@ -457,7 +457,11 @@ static const char *check_elsewhere(const struct check *c, const struct seen *see
         return check_response(c, shared, seen);
     if (strcmp(name, "404.not_found") != 0 && strcmp(name, "405.method_not_allowed") != 0)
         return arena_printf(c->a, "it is no operation, and may not answer %s", name);
-    return check_closed(c, resolve(c->d, c->a, "#/components/schemas/Problem"), body);
+    const char *type = header(c->a, seen->headers, "Content-Type");
+    bool is_rfc9457 = type && strcmp(type, "application/problem+json") == 0;
+    const char *form =
+        is_rfc9457 ? "#/components/schemas/ProblemDetails" : "#/components/schemas/Problem";
+    return check_closed(c, resolve(c->d, c->a, form), body);
 }
 
 static const char *check_reply(const struct check *c, const struct seen *seen)

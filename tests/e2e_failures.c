@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -84,32 +83,6 @@ START_TEST(a_killed_worker_takes_along_only_its_request)
 }
 END_TEST
 
-/* A lock on a user's row keeps a request inside its worker for as long as we want. */
-static struct db *hold_user(const char *id)
-{
-    struct db *db;
-    must(db_open(the_arena, getenv("DATABASE_URL"), &db));
-    must(db_run(db, the_arena, "START TRANSACTION"));
-    must(db_run(db, the_arena, say("SELECT id FROM users WHERE id = '%s' FOR UPDATE", id)));
-    return db;
-}
-
-static void await_waiting(void)
-{
-    /* The server looks anew only when nobody has looked for a tenth of a second. */
-    for (long end = now_ms() + 4000; now_ms() < end; pause_ms(150))
-        if (database_number("SELECT COUNT(*) FROM information_schema.innodb_trx"
-                            " WHERE trx_state = 'LOCK WAIT'"))
-            return;
-    ck_abort_msg("no request waits for the lock");
-}
-
-static void let_user_go(struct db *db)
-{
-    must(db_run(db, the_arena, "ROLLBACK"));
-    db_close(db);
-}
-
 START_TEST(the_request_inside_a_killed_worker_is_502)
 {
     pid_t pids[WORKERS_MAX];
@@ -120,14 +93,14 @@ START_TEST(the_request_inside_a_killed_worker_is_502)
                                    .token = token,
                                    .path = say("/api/users/%s", id),
                                    .body = "{\"last_name\":\"Changed\"}"};
-    struct db *hold = hold_user(id);
+    struct db *hold = database_hold("users", id);
     struct flight *flight = http_send(&call);
-    await_waiting();
+    database_await_waiting(1);
 
     ck_assert_uint_eq(backend_workers(&own, pids), 2);
     ck_assert_int_eq(kill(pids[0], SIGKILL), 0);
     struct answer r = http_land(flight);
-    let_user_go(hold);
+    database_let_go(hold);
 
     ck_problem(r, 502, "Service Unavailable", "unavailable");
     backend_await_workers(&own, 2, pids[0]);
@@ -146,13 +119,13 @@ START_TEST(the_request_inside_a_stopped_pool_is_finished)
                                    .token = token,
                                    .path = say("/api/users/%s", id),
                                    .body = "{\"last_name\":\"Changed\"}"};
-    struct db *hold = hold_user(id);
+    struct db *hold = database_hold("users", id);
     struct flight *flight = http_send(&call);
-    await_waiting();
+    database_await_waiting(1);
 
     ck_assert_int_eq(kill(own.pid, SIGTERM), 0);
     pause_ms(300);
-    let_user_go(hold);
+    database_let_go(hold);
     struct answer r = http_land(flight);
 
     ck_status(r, 200);

@@ -217,30 +217,54 @@ bool header_lists(const char *headers, const char *name, const char *word)
 static void check_error(struct answer r)
 {
     ck_assert_msg(r.body != NULL, "status %d without JSON: %s", r.status, r.text);
-    ck_assert_int_gt((int)strlen(answer_text(r, "error")), 0);
+    bool is_rfc9457 = strcmp(answer_header(r, "Content-Type"), "application/problem+json") == 0;
+    ck_assert_int_gt((int)strlen(answer_text(r, is_rfc9457 ? "title" : "error")), 0);
     ck_assert_int_gt((int)strlen(answer_text(r, "code")), 0);
-    ck_assert_int_gt((int)strlen(answer_text(r, "message")), 0);
+    ck_assert_int_gt((int)strlen(answer_text(r, is_rfc9457 ? "detail" : "message")), 0);
     ck_assert_str_eq(answer_text(r, "request_id"), answer_header(r, "X-Request-Id"));
 }
 
-static void check_form(struct answer r, bool is_head)
+static bool begins(const char *text, const char *with)
 {
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* What `call` may be answered with: JSON, but for the one page, and who asks for RFC 9457. */
+static void check_media_type(struct answer r, const struct http_call *call)
+{
+    const char *type = answer_header(r, "Content-Type");
+    ck_assert_msg(type != NULL, "no Content-Type: %s", r.headers);
+    if (r.status >= 400 && strcmp(type, "application/problem+json") == 0)
+        ck_assert(call->headers[0] != NULL);
+    else if (r.status < 400 && begins(call->path, "/api/docs"))
+        ck_assert_str_eq(type, "text/html; charset=utf-8");
+    else
+        ck_assert_str_eq(type, "application/json");
+}
+
+static void check_form(struct answer r, const struct http_call *call)
+{
+    bool is_head = call->method && strcmp(call->method, "HEAD") == 0;
+    bool is_empty = r.status == 202 || r.status == 204 || r.status == 304;
     bool wants_retry = r.status == 429 || (r.status >= 502 && r.status <= 504);
     ck_assert_msg(header_count(r.headers, "X-Request-Id") == 1, "not one id: %s", r.headers);
     ck_assert_msg(header_count(r.headers, "X-Content-Type-Options") == 1, "%s", r.headers);
     ck_assert_str_eq(answer_header(r, "X-Content-Type-Options"), "nosniff");
-    if (r.status != 204)
-        ck_assert_str_eq(answer_header(r, "Content-Type"), "application/json");
-    if (r.status == 204 || is_head)
+    if (!is_empty)
+        check_media_type(r, call);
+    if (is_empty || is_head)
         ck_assert_str_eq(r.text, "");
     else if (r.status >= 400)
         check_error(r);
-    else
+    else if (!begins(call->path, "/api/docs"))
         ck_assert_msg(r.body != NULL, "no JSON: %.200s", r.text);
     ck_assert_msg(header_count(r.headers, "Retry-After") == wants_retry, "%s", r.headers);
     ck_assert_msg(r.status != 405 || answer_header(r, "Allow"), "no Allow: %s", r.headers);
     ck_assert_msg(header_count(r.headers, "WWW-Authenticate") == (r.status == 401), "%s",
                   r.headers);
+    ck_assert_msg(header_count(r.headers, "Cache-Control") <= 1, "%s", r.headers);
+    if (begins(call->path, "/api/auth/"))
+        ck_header(r, "Cache-Control", "no-store");
 }
 
 static struct answer make_reply(const struct http_answer *answer)
@@ -254,18 +278,16 @@ static struct answer make_reply(const struct http_answer *answer)
     return r;
 }
 
-/* ---- from the test itself ---- */
-
 /* ---- the API's own description ---- */
 
 static const struct described *document;
 
 /* Ask the program for its document: the server's is the same, as check_openapi.c holds. */
-static void read_document(void)
+void http_document(const char *const *names)
 {
     struct buf text;
     buf_init(&text, (size_t)4 * 1024 * 1024);
-    int status = world_run(LIST("./postern", "openapi"), LIST("MAIL_COMMAND=/bin/true"), NULL, &text);
+    int status = world_run(LIST("./postern", "openapi"), names, NULL, &text);
     ck_assert_int_eq(status, 0);
     document = described_open(the_arena, arena_copy(the_arena, text.data, text.len));
     buf_release(&text);
@@ -288,12 +310,14 @@ static void check_described(const struct http_call *call, const struct answer *a
     ck_assert_msg(wrong == NULL, "%s", wrong);
 }
 
+/* ---- from the test itself ---- */
+
 static void open_client(void)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test does not outlive its program */
     the_arena = arena_open((size_t)1024 * 1024 * 1024);
     the_client = client_open();
-    read_document();
+    http_document(LIST("MAIL_COMMAND=/bin/true"));
 }
 
 static void close_client(void)
@@ -310,15 +334,21 @@ TCase *http_case(const char *name)
     return t;
 }
 
+/* Whatever comes back has the form of all answers, and is described. */
+static struct answer hold(const struct http_call *call, const struct http_answer *answer)
+{
+    struct answer r = make_reply(answer);
+    check_form(r, call);
+    check_described(call, &r);
+    return r;
+}
+
 struct answer http_fetch(const struct http_call *call)
 {
     struct http_answer answer;
     client_ask(the_client, call, &answer);
     connects = answer.connects;
-    struct answer r = make_reply(&answer);
-    check_form(r, call->method && strcmp(call->method, "HEAD") == 0);
-    check_described(call, &r);
-    return r;
+    return hold(call, &answer);
 }
 
 long http_connects(void)
@@ -361,7 +391,7 @@ struct answer http_raw(const struct front *at, const char *bytes, size_t len)
                                        .body = body + 4,
                                        .body_len = strlen(body + 4)};
     struct answer r = make_reply(&answer);
-    check_form(r, false);
+    check_form(r, &(const struct http_call){.path = ""});
     return r;
 }
 
@@ -393,9 +423,8 @@ struct flight *http_send(const struct http_call *call)
 struct answer http_land(struct flight *f)
 {
     ck_assert_int_eq(pthread_join(f->thread, NULL), 0);
-    struct answer r = make_reply(&f->answer);
+    struct answer r = hold(f->call, &f->answer);
     client_close(f->client);
-    check_form(r, false);
     return r;
 }
 

@@ -44,11 +44,16 @@ extern const struct front *the_front;
 
 /**
  * Call from the test itself, whose answer must have the form of all answers: one request id and
- * one nosniff, JSON or nothing, errors whole with the headers that belong to them.
+ * one nosniff, JSON or nothing, errors whole with the headers that belong to them, and what is
+ * below auth kept by nobody. It must also be one that the API's own document describes.
  * `struct answer` is that of the loop-back. `fetch(.path = "/api/posts", .token = t)`.
  */
 #define fetch(...) http_fetch(&(const struct http_call){__VA_ARGS__})
 struct answer http_fetch(const struct http_call *call);
+
+/** From here on, hold answers against the document of a program with these settings; until then
+ *  it is one that can send mail. */
+void http_document(const char *const *names);
 
 /** How many connections the last fetch() made. */
 long http_connects(void);
@@ -66,6 +71,17 @@ unsigned header_count(const char *headers, const char *name);
 
 /** Is `word` one of the values, separated by commas, of any header of this name? */
 bool header_lists(const char *headers, const char *name, const char *word);
+
+/** Assert that a header is there with this value, or is not there. */
+#define ck_header(reply, name, value)                                                              \
+    do {                                                                                           \
+        const char *got_ = answer_header((reply), name);                                           \
+        ck_assert_msg(got_ != NULL, "no " name ": %s", (reply).headers);                           \
+        ck_assert_str_eq(got_, value);                                                             \
+    } while (0)
+
+#define ck_no_header(reply, name)                                                                  \
+    ck_assert_msg(header_count((reply).headers, name) == 0, "has " name ": %s", (reply).headers)
 
 /** An address that nobody has, and the token of a new user with one; `ret_id` may be NULL. */
 const char *new_email(void);

@@ -620,3 +620,31 @@ long database_number(const char *sql)
     buf_release(&b);
     return n;
 }
+
+struct db *database_hold(const char *table, const char *id)
+{
+    struct db *db;
+    must(db_open(the_arena, getenv("DATABASE_URL"), &db));
+    must(db_run(db, the_arena, "START TRANSACTION"));
+    must(db_run(db, the_arena, say("SELECT id FROM %s WHERE id = '%s' FOR UPDATE", table, id)));
+    return db;
+}
+
+void database_await_waiting(long count)
+{
+    /* The server looks anew only when nobody has looked for a tenth of a second. */
+    long seen = 0;
+    for (long end = now_ms() + 4000; now_ms() < end; pause_ms(150)) {
+        seen = database_number("SELECT COUNT(*) FROM information_schema.innodb_trx"
+                               " WHERE trx_state = 'LOCK WAIT'");
+        if (seen >= count)
+            return;
+    }
+    ck_abort_msg("%ld requests wait for a lock, and not %ld", seen, count);
+}
+
+void database_let_go(struct db *db)
+{
+    must(db_run(db, the_arena, "ROLLBACK"));
+    db_close(db);
+}

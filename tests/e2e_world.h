@@ -7,6 +7,8 @@
 
 #include "common/buf.h"
 
+struct db;
+
 #define WORLD_PATH 128 /* bytes of a path; those of sockets are shorter than 108 */
 #define WORKERS_MAX 32
 
@@ -91,6 +93,12 @@ void database(const char *verb);
 /** The lines that a query answers with, as root, added to `output`; a number. */
 void database_lines(const char *sql, struct buf *output);
 long database_number(const char *sql);
+
+/** Lock the row of a table that has this id, which keeps requests inside their workers until it
+ *  is let go; wait until so many of them, or more, wait for a lock. */
+struct db *database_hold(const char *table, const char *id);
+void database_await_waiting(long count);
+void database_let_go(struct db *db);
 
 /** The whole of a file, added to `b`. False when there is none. */
 bool read_file(const char *path, struct buf *b);
