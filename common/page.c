@@ -183,12 +183,9 @@ struct problem *page_open(struct page *page, struct request *rq, struct response
     const struct text *cursor = asked_member(rq, "cursor");
     page->window.limit = page->limit + 1;
     page->window.offset = offset_of(page->number, page->limit);
-    if (cursor->data && !read_cursor(page, *cursor)) {
-        struct problem *p = problem(rq->arena, &problem_invalid, NULL);
-        problem_add_fault(rq->arena, p, "cursor", FAULT_FORMAT,
-                          "Is not one that this list has given out for these filters.");
-        return p;
-    }
+    if (cursor->data && !read_cursor(page, *cursor))
+        return problem_of_field(rq->arena, "cursor", FAULT_FORMAT,
+                                "Is not one that this list has given out for these filters.");
     if (page->window.after)
         page->window.offset = 0;
     json_object(&rs->body);

@@ -91,6 +91,14 @@ void problem_add_fault(struct arena *a, struct problem *p, const char *field, en
     p->faults[p->fault_count++] = (struct fault){field, code, message};
 }
 
+struct problem *problem_of_field(struct arena *a, const char *field, enum fault_code code,
+                                 const char *message)
+{
+    struct problem *p = problem(a, &problem_invalid, NULL);
+    problem_add_fault(a, p, field, code, message);
+    return p;
+}
+
 const char *fault_word(enum fault_code code)
 {
     return fault_words[code];

@@ -131,12 +131,9 @@ static struct problem *read_key(const struct router *router, struct request *rq,
     for (size_t i = 0; i < len; i++)
         if (key[i] < '!' || key[i] > '~')
             len = 0;
-    if (len < 8 || len > 128) {
-        struct problem *p = problem(a, &problem_invalid, NULL);
-        problem_add_fault(a, p, "Idempotency-Key", FAULT_FORMAT,
-                          "Must have 8 to 128 characters from ! to ~.");
-        return p;
-    }
+    if (len < 8 || len > 128)
+        return problem_of_field(a, "Idempotency-Key", FAULT_FORMAT,
+                                "Must have 8 to 128 characters from ! to ~.");
     struct idempotency *made = arena_alloc(a, sizeof *made);
     unsigned char(*prints)[32] = arena_array(a, count, sizeof *prints);
     char caller[UUID_TEXT_SIZE];

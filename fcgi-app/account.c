@@ -20,6 +20,18 @@ struct problem *account_prepare(struct request *rq, const struct user *user)
     return NULL;
 }
 
+struct problem *account_create(struct app *app, struct request *rq, struct response *rs)
+{
+    const struct user *user = rq->prepared;
+    struct problem *p = user_insert(app->db, rq->arena, user);
+    if (p)
+        return p;
+    app_location(app, rs, "users", &user->id);
+    (void)response_is_known(rs, rq, user->version); /* for its ETag; it is a POST */
+    response_record(rs, "user", &user_record, user);
+    return NULL;
+}
+
 struct problem *account_erase(struct app *app, struct request *rq, struct uuid id)
 {
     struct user user = {0};

@@ -8,6 +8,9 @@
  *  ready to be inserted. Takes the time of a hash. */
 struct problem *account_prepare(struct request *rq, const struct user *user) MUST_USE;
 
+/** The handler of routes that make an account: store the prepared user and answer with it. */
+struct problem *account_create(struct app *app, struct request *rq, struct response *rs);
+
 /**
  * Delete a user with posts and sessions: LAST_ADMIN when it is one, PRECONDITION_FAILED when it is
  * not the version that the request knows. In a transaction.

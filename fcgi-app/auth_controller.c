@@ -31,18 +31,6 @@ static struct problem *prepare(struct app *app, struct request *rq)
     return account_prepare(rq, &user);
 }
 
-static struct problem *register_user(struct app *app, struct request *rq, struct response *rs)
-{
-    const struct user *user = rq->prepared;
-    struct problem *p = user_insert(app->db, rq->arena, user);
-    if (p)
-        return p;
-    app_location(app, rs, "users", &user->id);
-    (void)response_is_known(rs, rq, user->version); /* for its ETag; it is a POST */
-    response_record(rs, "user", &user_record, user);
-    return NULL;
-}
-
 /* ---- logging in ---- */
 
 /* Unknown, wrong and inactive get one answer at the cost of one hash. */
@@ -133,7 +121,7 @@ static const struct problem_type *const register_problems[] = {&problem_invalid_
 static const struct problem_type *const login_problems[] = {&problem_invalid_credentials, NULL};
 
 static const struct route routes[] = {
-    {METHOD_POST, "/auth/register", register_user, AUTH_IGNORED, .body = &registration_record,
+    {METHOD_POST, "/auth/register", account_create, AUTH_IGNORED, .body = &registration_record,
      .prepare = prepare, .limited = true, .hashes = true, .transaction = true,
      .committed = account_is_there, .versioned = true, .status = 201, .reply_key = "user",
      .reply_record = &user_record, .problems = register_problems, .id = "register",

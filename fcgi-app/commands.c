@@ -323,10 +323,8 @@ int command_user(struct cli *cli)
     int status = take_user(cli, &user, &p);
     if (status != EX_OK)
         return status;
-    if (!p && user_record.rule->broken(&user)) {
-        p = problem(cli->arena, &problem_invalid, NULL);
-        problem_add_fault(cli->arena, p, user_record.rule->field, user_record.rule->code,
-                          user_record.rule->message);
-    }
+    if (!p && user_record.rule->broken(&user))
+        p = problem_of_field(cli->arena, user_record.rule->field, user_record.rule->code,
+                             user_record.rule->message);
     return p ? fail(p) : add_user(cli, &user);
 }

@@ -4,6 +4,8 @@
 
 #include "common/field.h"
 
+#define SEARCH_COUNT_MAX 10000 /* where a search stops counting */
+
 static const struct field counted_fields[] = {
     FIELD(struct counted, n, .doc = "How many."),
 };
@@ -25,4 +27,27 @@ struct problem *count_read(struct db *db, struct arena *a, const struct sql *sql
     if (!p)
         *ret = found ? row.n : 0;
     return p;
+}
+
+struct problem *count_matches(struct db *db, struct arena *a, const char *from, struct db_args args,
+                              struct page_total *ret)
+{
+    const struct sql sql = {
+        arena_printf(a, "SELECT COUNT(*) AS n FROM (SELECT 1 FROM %s LIMIT %d) AS matches", from,
+                     SEARCH_COUNT_MAX + 1),
+        &counted_record};
+    struct problem *p = count_read(db, a, &sql, args, &ret->count);
+    if (!p && ret->count > SEARCH_COUNT_MAX)
+        *ret = (struct page_total){SEARCH_COUNT_MAX, true};
+    return p;
+}
+
+static void drop_row(void *context, const void *row)
+{
+    (void)context, (void)row; /* locking is all that was wanted */
+}
+
+struct problem *count_lock(struct db *db, struct arena *a, const struct sql *sql)
+{
+    return db_each(db, a, sql, DB_NO_ARGS, drop_row, NULL);
 }

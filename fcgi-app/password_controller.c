@@ -66,22 +66,16 @@ struct prepared {
     unsigned char token[32]; /* the SHA-256 of a token */
 };
 
-static struct problem *at_fault(struct request *rq, const char *field, enum fault_code code,
-                                const char *message)
-{
-    struct problem *p = problem(rq->arena, &problem_invalid, NULL);
-    problem_add_fault(rq->arena, p, field, code, message);
-    return p;
-}
-
 static struct problem *wrong_password(struct request *rq)
 {
-    return at_fault(rq, "current_password", FAULT_FORMAT, "Is not the current password.");
+    return problem_of_field(rq->arena, "current_password", FAULT_FORMAT,
+                            "Is not the current password.");
 }
 
 static struct problem *bad_token(struct request *rq)
 {
-    return at_fault(rq, "token", FAULT_FORMAT, "Is not one that is good; ask for another.");
+    return problem_of_field(rq->arena, "token", FAULT_FORMAT,
+                            "Is not one that is good; ask for another.");
 }
 
 /* ---- with the current password ---- */
@@ -108,7 +102,8 @@ static struct problem *hash_new(struct request *rq)
     const char *hash;
     const struct user with_new = {.email = prepared->user.email, .password = in->new_password};
     if (new_password_rule.broken(&with_new))
-        return at_fault(rq, "new_password", new_password_rule.code, new_password_rule.message);
+        return problem_of_field(rq->arena, "new_password", new_password_rule.code,
+                                new_password_rule.message);
     struct problem *p = password_hash(rq->arena, in->new_password, &hash);
     if (!p)
         prepared->hash = text_of(hash);

@@ -6,8 +6,6 @@
 #include "counts.h"
 #include "fold.h"
 
-#define SEARCH_COUNT_MAX 10000 /* where a search stops counting */
-
 const struct problem_type problem_post_not_found = {404, "Post not found", "post_not_found",
                                                     "There is no post with this id."};
 
@@ -252,19 +250,6 @@ static const char *index_of(unsigned sort, const struct post_filter *filter)
     return by_title ? "ix_posts_published_title" : "ix_posts_published_created";
 }
 
-static struct problem *count_matches(struct db *db, struct arena *a, const struct search *s,
-                                     struct page_total *ret)
-{
-    const struct sql sql = {
-        arena_printf(a, "SELECT COUNT(*) AS n FROM (SELECT 1 FROM posts%s LIMIT %d) AS matches",
-                     s->where, SEARCH_COUNT_MAX + 1),
-        &counted_record};
-    struct problem *p = count_read(db, a, &sql, (struct db_args){s->args, s->count}, &ret->count);
-    if (!p && ret->count > SEARCH_COUNT_MAX)
-        *ret = (struct page_total){SEARCH_COUNT_MAX, true};
-    return p;
-}
-
 static struct problem *count_all(struct db *db, struct arena *a, const struct post_filter *filter,
                                  struct page_total *ret)
 {
@@ -351,7 +336,8 @@ struct problem *post_page(struct db *db, struct arena *a, const struct post_quer
     }
     plan(a, query, filter, words, *words ? PATH_RARE : PATH_LIST, &s);
     if (*words)
-        p = count_matches(db, a, &s, &found);
+        p = count_matches(db, a, arena_printf(a, "posts%s", s.where),
+                          (struct db_args){s.args, s.count}, &found);
     else if (!window->after)
         p = count_all(db, a, filter, &found);
     if (!p && found.capped)
@@ -381,21 +367,16 @@ static const struct sql recount_totals = {
     "WHERE post_counts.published = post_totals.published), 0)",
     NULL};
 
-static void drop_row(void *context, const void *row)
-{
-    (void)context, (void)row; /* locking is all that was wanted */
-}
-
 /* See user_recount() for why the counters are locked first. Authors come before totals, as in
  * every write, so that nobody waits for who waits for us. */
 struct problem *post_recount(struct db *db, struct arena *a)
 {
-    struct problem *p = db_each(db, a, &lock_counts, DB_NO_ARGS, drop_row, NULL);
+    struct problem *p = count_lock(db, a, &lock_counts);
     if (!p)
         p = db_execute(db, a, &forget_counts, DB_NO_ARGS, NULL);
     if (!p)
         p = db_execute(db, a, &recount_authors, DB_NO_ARGS, NULL);
     if (!p)
-        p = db_each(db, a, &lock_totals, DB_NO_ARGS, drop_row, NULL);
+        p = count_lock(db, a, &lock_totals);
     return p ? p : db_execute(db, a, &recount_totals, DB_NO_ARGS, NULL);
 }

@@ -44,6 +44,11 @@ static struct instant grace_start(const struct request *rq)
     return instant_plus_s(rq->now, -REFRESH_GRACE_S);
 }
 
+static struct text hash_of(const struct refresh_token *token)
+{
+    return (struct text){(const char *)token->hash, sizeof token->hash};
+}
+
 /* Look a token up and lock its session. */
 static struct problem *weigh(struct app *app, struct request *rq, struct refresh_token *ret_token,
                              struct session *ret_session, enum worth *ret)
@@ -57,8 +62,7 @@ static struct problem *weigh(struct app *app, struct request *rq, struct refresh
         session_lock(app->db, rq->arena, ret_token->session, rq->now, ret_session, &found);
     if (p || !found)
         return p;
-    struct text hash = {(const char *)ret_token->hash, sizeof ret_token->hash};
-    if (text_equal(ret_session->refresh_hash, hash)) {
+    if (text_equal(ret_session->refresh_hash, hash_of(ret_token))) {
         *ret = WORTH_CURRENT;
         return NULL;
     }
@@ -92,15 +96,14 @@ static struct problem *repeat(struct app *app, struct request *rq, const struct 
                               const struct refresh_token *used, struct refresh_token *ret)
 {
     for (size_t key = 0; key < jwt_key_count(app->keys); key++) {
-        bool known;
+        bool known = false;
         *ret = refresh_successor(rq->arena, app->keys, key, used);
+        if (text_equal(session->refresh_hash, hash_of(ret)))
+            return NULL;
         struct problem *p = session_was_refreshed(app->db, rq->arena, session->id, ret->hash,
                                                   grace_start(rq), &known);
-        if (p)
+        if (p || known)
             return p;
-        struct text hash = {(const char *)ret->hash, sizeof ret->hash};
-        if (known || text_equal(session->refresh_hash, hash))
-            return NULL;
     }
     return invalid(rq);
 }

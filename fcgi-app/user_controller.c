@@ -34,17 +34,6 @@ static struct problem *prepare(struct app *app, struct request *rq)
     return account_prepare(rq, rq->in);
 }
 
-static struct problem *create(struct app *app, struct request *rq, struct response *rs)
-{
-    const struct user *user = rq->prepared;
-    struct problem *p = user_insert(app->db, rq->arena, user);
-    if (p)
-        return p;
-    app_location(app, rs, "users", &user->id);
-    answer(rq, rs, user);
-    return NULL;
-}
-
 static struct problem *show(struct app *app, struct request *rq, struct response *rs)
 {
     struct user user;
@@ -128,7 +117,7 @@ static const struct route routes[] = {
     {METHOD_GET, "/users", list, AUTH_USER, .query = &user_query_record, .status = 200,
      .pages = true, .reply_record = &user_record, .id = "listUsers",
      .summary = "List and search users."},
-    {METHOD_POST, "/users", create, AUTH_ADMIN, .body = &user_record, .prepare = prepare,
+    {METHOD_POST, "/users", account_create, AUTH_ADMIN, .body = &user_record, .prepare = prepare,
      .hashes = true, .idempotent = true, .transaction = true, .committed = account_is_there,
      .versioned = true, .status = 201, .reply_key = "user", .reply_record = &user_record,
      .problems = make_problems, .id = "createUser", .summary = "Make a user."},

@@ -11,11 +11,10 @@
 #include "fold.h"
 #include "post_model.h"
 
-#define SEARCH_COUNT_MAX 10000 /* where a search stops counting */
-#define SAMPLE_ROWS "1000"     /* how many of the newest rows are looked at before a search */
-#define SAMPLE_COMMON 50       /* so many matches among them are too many for the word index */
-#define QUERY_GRAMS_MAX 12     /* of a query; LIKE checks the rest */
-#define TEXT_GRAMS_MAX 1000    /* of a row: all, 254 + 100 characters at most */
+#define SAMPLE_ROWS "1000"  /* how many of the newest rows are looked at before a search */
+#define SAMPLE_COMMON 50    /* so many matches among them are too many for the word index */
+#define QUERY_GRAMS_MAX 12  /* of a query; LIKE checks the rest */
+#define TEXT_GRAMS_MAX 1000 /* of a row: all, 254 + 100 characters at most */
 
 const struct problem_type problem_user_not_found = {404, "User not found", "user_not_found",
                                                     "There is no user with this id."};
@@ -447,19 +446,6 @@ static struct problem *plan_search(struct db *db, struct arena *a, const struct 
     return NULL;
 }
 
-static struct problem *count_matches(struct db *db, struct arena *a, const struct search *s,
-                                     struct page_total *ret)
-{
-    const struct sql sql = {
-        arena_printf(a, "SELECT COUNT(*) AS n FROM (SELECT 1 FROM users%s%s LIMIT %d) AS matches",
-                     s->from, s->where, SEARCH_COUNT_MAX + 1),
-        &counted_record};
-    struct problem *p = count_read(db, a, &sql, (struct db_args){s->args, s->count}, &ret->count);
-    if (!p && ret->count > SEARCH_COUNT_MAX)
-        *ret = (struct page_total){SEARCH_COUNT_MAX, true};
-    return p;
-}
-
 static struct problem *count_all(struct db *db, struct arena *a, const struct user_query *query,
                                  bool by_role, struct page_total *ret)
 {
@@ -524,7 +510,9 @@ struct problem *user_page(struct db *db, struct arena *a, const struct user_quer
     if (window->after)
         begin_after(a, &s, query->sort, window);
     else
-        p = searches ? count_matches(db, a, &s, &total) : count_all(db, a, query, by_role, &total);
+        p = searches ? count_matches(db, a, arena_printf(a, "users%s%s", s.from, s.where),
+                                     (struct db_args){s.args, s.count}, &total)
+                     : count_all(db, a, query, by_role, &total);
     if (!p && (window->after || total.capped || window->offset < total.count))
         p = read_page(db, a, window, &s, each, context);
     if (!p)
@@ -600,16 +588,11 @@ struct problem *user_rebuild_search(struct db *db, struct arena *a)
     return p;
 }
 
-static void drop_row(void *context, const void *row)
-{
-    (void)context, (void)row; /* locking is all that was wanted */
-}
-
 /* With all counters locked, writers wait before they count: what is committed is in the
  * counters that we replace, and what is not will be added to ours. */
 struct problem *user_recount(struct db *db, struct arena *a)
 {
-    struct problem *p = db_each(db, a, &lock_counts, DB_NO_ARGS, drop_row, NULL);
+    struct problem *p = count_lock(db, a, &lock_counts);
     if (!p)
         p = db_execute(db, a, &clear_counts, DB_NO_ARGS, NULL);
     return p ? p : db_execute(db, a, &recount, DB_NO_ARGS, NULL);

@@ -41,6 +41,18 @@ static const struct {
     {&problem_unavailable, 503, "Service Unavailable", "unavailable"},
 };
 
+START_TEST(one_field_at_fault_makes_a_whole_problem)
+{
+    struct problem *p = problem_of_field(a, "cursor", FAULT_FORMAT, "Is not one of ours.");
+
+    ck_assert_ptr_eq(p->type, &problem_invalid);
+    ck_assert_uint_eq(p->fault_count, 1);
+    ck_assert_str_eq(p->faults[0].field, "cursor");
+    ck_assert_int_eq(p->faults[0].code, FAULT_FORMAT);
+    ck_assert_str_eq(p->faults[0].message, "Is not one of ours.");
+}
+END_TEST
+
 START_TEST(each_kind_has_its_status_and_words)
 {
     ck_assert_int_eq(kinds[_i].type->status, kinds[_i].status);
@@ -158,6 +170,7 @@ static Suite *suite(void)
     Suite *s = suite_create("problem");
     TCase *t = tcase_create("problem");
     tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_test(t, one_field_at_fault_makes_a_whole_problem);
     tcase_add_loop_test(t, each_kind_has_its_status_and_words, 0, COUNT(kinds));
     tcase_add_test(t, the_message_of_an_unknown_path_is_fixed);
     tcase_add_test(t, codes_tell_kinds_apart);
