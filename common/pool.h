@@ -53,8 +53,9 @@ void pool_worker_is_ready(void);
 /** Is this the trial before a reload? Then check what can be checked, and exit. */
 bool pool_is_trial(void);
 
-/** The socket that the program had before a reload for `address`, or -1. */
+/** The descriptor that the program had before a reload for `address`, or -1. */
 int pool_inherited_fd(const char *address);
 
-/** Remember for a reload that `fd` listens on `address`, a text without commas. At most four. */
+/** Remember for a reload that `fd` listens on `address`, a text without commas, or is something
+ *  else of that name that shall stay open. At most four. */
 void pool_keep_fd(const char *address, int fd);

@@ -1,9 +1,11 @@
 #include "app.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "common/idempotency.h"
 #include "common/log.h"
+#include "common/mapping.h"
 #include "common/problem.h"
 #include "migrations.h"
 #include "reset_model.h"
@@ -42,11 +44,33 @@ static struct problem *authenticate(struct app *app, struct request *rq, const c
     return NULL;
 }
 
-struct problem *app_open(struct arena *a, const struct settings *settings, struct app **ret)
+static void begin(struct shared *shared)
+{
+    int64_t none = 0;
+    atomic_compare_exchange_strong(&shared->began_us, &none, instant_now().us);
+}
+
+struct problem *app_share(struct arena *a, const struct settings *settings, int *fd,
+                          struct shared **ret)
+{
+    const char *path = settings->state_file.len ? settings->state_file.data : NULL;
+    void *at;
+    struct problem *p = mapping_open(a, path, SHARED_LAYOUT, sizeof(struct shared), fd, &at);
+    if (p)
+        return p;
+    begin(at);
+    *ret = at;
+    return NULL;
+}
+
+struct problem *app_open(struct arena *a, const struct settings *settings, struct shared *shared,
+                         struct app **ret)
 {
     struct app *app = arena_alloc(a, sizeof *app);
     struct problem *p;
     app->settings = settings;
+    app->shared = shared ? shared : arena_alloc(a, sizeof *shared);
+    begin(app->shared);
     buf_init(&app->openapi, DOCUMENT_MAX);
     buf_init(&app->page, DOCUMENT_MAX);
     if (!settings->database_url.len)

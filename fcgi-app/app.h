@@ -10,8 +10,15 @@
 #include "settings.h"
 #include "user_model.h"
 
+/* What the workers of a pool count together, and those that replace them after a reload. */
+struct shared {
+    _Atomic int64_t began_us; /* when it was new, as in struct instant */
+};
+#define SHARED_LAYOUT 1 /* another one whenever the struct means something else */
+
 struct app {
     const struct settings *settings;
+    struct shared *shared;
     struct db *db;
     struct jwt_keys *keys;
     struct router router;
@@ -21,9 +28,19 @@ struct app {
 
 extern const struct problem_type problem_user_inactive;
 
-/** Open what a worker needs, without connecting yet. `settings` must outlive the app.
- *  INTERNAL with the reason in `cause` for a bad key or database URL. */
-struct problem *app_open(struct arena *a, const struct settings *settings,
+/**
+ * Map what all workers share: the file STATE_FILE, or memory without a name, whose descriptor is
+ * `*fd` (-1 for new memory) and is left there.
+ */
+struct problem *app_share(struct arena *a, const struct settings *settings, int *fd,
+                          struct shared **ret) MUST_USE;
+
+/**
+ * Open what a worker needs, without connecting yet. `settings` and `shared` must outlive the app;
+ * with NULL for `shared` it counts for itself. INTERNAL with the reason in `cause` for a bad key or
+ * database URL.
+ */
+struct problem *app_open(struct arena *a, const struct settings *settings, struct shared *shared,
                          struct app **ret) MUST_USE;
 
 /** NULL does nothing. */

@@ -67,6 +67,9 @@ static const struct field settings_fields[] = {
           .doc = "What the token is appended to in a message about a forgotten password."),
     FIELD(struct settings, log_requests, .preset = "true",
           .doc = "Write a line for every request to the log."),
+    FIELD(struct settings, state_file, .max = 1000, .preset = "",
+          .doc = "A file for what workers count together, where no parent of theirs keeps it for "
+                 "them: under spawn-fcgi, multiwatch and mod_fcgid."),
 };
 
 const struct record settings_record = RECORD("Settings", struct settings, settings_fields, 0);

@@ -32,7 +32,7 @@ static void lose_database(void)
     settings = *the_app->settings;
     settings.database_url = TEXT("mysql://postern:x@localhost/postern?socket=/nonexistent/socket");
     app_close(the_app);
-    must(app_open(the_arena, &settings, &the_app));
+    must(app_open(the_arena, &settings, NULL, &the_app));
 }
 
 static const char *const probes[] = {"/health", "/ready"};

@@ -88,7 +88,7 @@ void loopback_close(void)
 
 void loopback_again(void)
 {
-    must(app_open(the_arena, &settings, &the_app));
+    must(app_open(the_arena, &settings, NULL, &the_app));
 }
 
 pid_t run_aside(void (*body)(void *context), void *context)

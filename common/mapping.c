@@ -1,0 +1,156 @@
+#include "mapping.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdalign.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "problem.h"
+
+#define MAGIC 0x506f7374U
+
+/* Before the caller's bytes, on a cache line of its own. */
+struct head {
+    alignas(64) uint32_t magic;
+    uint32_t layout;
+    uint64_t size; /* of the caller's part */
+};
+
+struct wanted {
+    uint32_t layout;
+    size_t size;
+};
+
+static struct problem *failed(struct arena *a, const char *what, const char *path)
+{
+    return problem_because(a, &problem_internal, "%s %s: %s", what, path ? path : "shared memory",
+                           strerror(errno));
+}
+
+static size_t whole_size(const struct wanted *wanted)
+{
+    return sizeof(struct head) + wanted->size;
+}
+
+/* Is it, as it stands, what is wanted? */
+static bool fits(int fd, const struct wanted *wanted)
+{
+    struct stat s;
+    struct head head;
+    return fstat(fd, &s) == 0 && (size_t)s.st_size == whole_size(wanted) &&
+           pread(fd, &head, sizeof head, 0) == sizeof head && head.magic == MAGIC &&
+           head.layout == wanted->layout && head.size == wanted->size;
+}
+
+static bool prepare(int fd, const struct wanted *wanted)
+{
+    const struct head head = {.magic = MAGIC, .layout = wanted->layout, .size = wanted->size};
+    return ftruncate(fd, (off_t)whole_size(wanted)) == 0 &&
+           pwrite(fd, &head, sizeof head, 0) == sizeof head;
+}
+
+/* ---- without a name ---- */
+
+static struct problem *open_nameless(struct arena *a, const struct wanted *wanted, int *fd)
+{
+    if (*fd >= 0 && fits(*fd, wanted))
+        return NULL;
+    int made = memfd_create("postern", MFD_CLOEXEC);
+    if (made < 0 || !prepare(made, wanted)) {
+        struct problem *p = failed(a, "cannot make", NULL);
+        if (made >= 0)
+            (void)close(made);
+        return p;
+    }
+    *fd = made;
+    return NULL;
+}
+
+/* ---- a file ---- */
+
+/* A new one beside it, and then in its place: to cut the old one short would kill whoever has
+ * it mapped. */
+static struct problem *replace(struct arena *a, const char *path, const struct wanted *wanted,
+                               int *ret_fd)
+{
+    const char *made = arena_printf(a, "%s.%d", path, (int)getpid());
+    int fd = open(made, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0 && prepare(fd, wanted) && rename(made, path) == 0) {
+        *ret_fd = fd;
+        return NULL;
+    }
+    struct problem *p = failed(a, "cannot make", path);
+    if (fd >= 0) {
+        (void)close(fd);
+        (void)unlink(made);
+    }
+    return p;
+}
+
+static struct problem *check_owner(struct arena *a, const char *path, int fd)
+{
+    struct stat s;
+    if (fstat(fd, &s) != 0)
+        return failed(a, "cannot look at", path);
+    if (!S_ISREG(s.st_mode) || s.st_uid != geteuid() || (s.st_mode & 0077))
+        return problem_because(a, &problem_internal,
+                               "%s is not a file that only this user can read and write", path);
+    return NULL;
+}
+
+static struct problem *open_under_lock(struct arena *a, const char *path,
+                                       const struct wanted *wanted, int *ret_fd)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return errno == ENOENT ? replace(a, path, wanted, ret_fd) : failed(a, "cannot open", path);
+    struct problem *p = check_owner(a, path, fd);
+    if (!p && fits(fd, wanted)) {
+        *ret_fd = fd;
+        return NULL;
+    }
+    (void)close(fd);
+    return p ? p : replace(a, path, wanted, ret_fd);
+}
+
+/* One after another, lest two make one each; the folder is locked, since the file may change. */
+static struct problem *open_file(struct arena *a, const char *path, const struct wanted *wanted,
+                                 int *ret_fd)
+{
+    const char *slash = strrchr(path, '/');
+    const char *folder = slash ? arena_copy(a, path, (size_t)(slash - path) + 1) : ".";
+    int lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (lock < 0 || flock(lock, LOCK_EX) != 0) {
+        struct problem *p = failed(a, "cannot open the folder of", path);
+        if (lock >= 0)
+            (void)close(lock);
+        return p;
+    }
+    struct problem *p = open_under_lock(a, path, wanted, ret_fd);
+    (void)close(lock);
+    return p;
+}
+
+struct problem *mapping_open(struct arena *a, const char *path, uint32_t layout, size_t size,
+                             int *fd, void **ret)
+{
+    const struct wanted wanted = {layout, size};
+    int file = -1;
+    struct problem *p = path ? open_file(a, path, &wanted, &file) : open_nameless(a, &wanted, fd);
+    if (p)
+        return p;
+    char *at =
+        mmap(NULL, whole_size(&wanted), PROT_READ | PROT_WRITE, MAP_SHARED, path ? file : *fd, 0);
+    p = at == MAP_FAILED ? failed(a, "cannot map", path) : NULL;
+    if (file >= 0)
+        (void)close(file);
+    if (!p)
+        *ret = at + sizeof(struct head);
+    return p;
+}

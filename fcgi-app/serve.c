@@ -1,0 +1,143 @@
+/* `postern serve`: from settings to sockets, workers, and the parent that keeps them. */
+#include "commands.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "app.h"
+#include "common/log.h"
+#include "common/pool.h"
+#include "common/problem.h"
+#include "common/server.h"
+
+static void warn_about_schema(struct app *app)
+{
+    struct arena *a = arena_open(0);
+    struct problem *p = app_check_schema(app, a);
+    if (p)
+        LOG(LOG_LEVEL_WARNING, log_event("not_ready"),
+            log_text("cause", p->cause ? p->cause : p->message));
+    arena_close(a);
+}
+
+/* What workers are made from. */
+struct plan {
+    const struct settings *settings;
+    struct shared *shared;
+};
+
+/* One worker, from its birth to its end. `context` is the plan. */
+static void work(void *context, const struct pool_worker *worker)
+{
+    const struct plan *plan = context;
+    const struct settings *settings = plan->settings;
+    struct arena *a = arena_open((size_t)1024 * 1024);
+    struct app *app;
+    struct problem *p = app_open(a, settings, plan->shared, &app);
+    if (p) {
+        LOG(LOG_LEVEL_ERROR, log_event("cannot_start"), log_text("cause", p->cause));
+        arena_close(a);
+        return;
+    }
+    warn_about_schema(app);
+    server_run(&(struct server){.listen_fd = worker->listen_fd,
+                                .base_path = settings->base_path.data,
+                                .body_max = (size_t)settings->max_body,
+                                .handle = app_handle,
+                                .context = app,
+                                .ready = pool_worker_is_ready,
+                                .busy_since = worker->busy_since});
+    app_close(app);
+    arena_close(a);
+}
+
+static bool is_listening(int fd)
+{
+    int on = 0;
+    socklen_t len = sizeof on;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) == 0 && on;
+}
+
+/* A key or an URL that is no good shall stop the program, not its workers one after another. */
+static int check_start(struct cli *cli)
+{
+    struct app *app;
+    struct problem *p = app_open(cli->arena, &cli->settings, NULL, &app);
+    if (p)
+        return complain(EX_CONFIG, "%s", p->cause);
+    app_close(app);
+    if (cli->settings.env == ENV_PRODUCTION && geteuid() == 0)
+        return complain(EX_NOPERM, "does not serve as root, unless ENV is development");
+    return EX_OK;
+}
+
+/* A socket from before a reload stays: nobody who waits on it is refused. */
+static struct problem *listen_on(struct cli *cli, struct text address, int64_t backlog, int *ret)
+{
+    int fd = pool_inherited_fd(address.data);
+    struct problem *p = NULL;
+    if (fd < 0)
+        p = server_listen(cli->arena, address.data, (int)backlog, cli->settings.socket_group.data,
+                          &fd);
+    if (p)
+        return p;
+    pool_keep_fd(address.data, fd);
+    *ret = fd;
+    return NULL;
+}
+
+/* So does what was counted. */
+static struct problem *share(struct cli *cli, struct shared **ret)
+{
+    static const char name[] = "shared";
+    int fd = pool_inherited_fd(name);
+    struct problem *p = app_share(cli->arena, &cli->settings, &fd, ret);
+    if (!p && fd >= 0)
+        pool_keep_fd(name, fd);
+    return p;
+}
+
+static int run_pool(struct cli *cli, struct plan *plan)
+{
+    const struct settings *s = &cli->settings;
+    struct pool_group groups[] = {
+        {.name = "fast", .workers = (unsigned)s->workers},
+        {.name = "hash", .workers = (unsigned)s->hash_workers},
+    };
+    const struct pool pool = {.groups = groups,
+                              .count = s->hash_listen.len ? 2 : 1,
+                              .drain_s = (unsigned)s->drain_s,
+                              .hang_s = (unsigned)s->hang_s,
+                              .argv = cli->program,
+                              .work = work,
+                              .context = plan};
+    struct problem *p = listen_on(cli, s->listen, s->backlog, &groups[0].listen_fd);
+    if (!p && pool.count == 2)
+        p = listen_on(cli, s->hash_listen, s->hash_backlog, &groups[1].listen_fd);
+    if (p)
+        return complain(EX_UNAVAILABLE, "%s", p->cause);
+    LOG(LOG_LEVEL_INFO, log_event("started"), log_text("listen", s->listen.data),
+        log_number("workers", s->workers), log_number("hash_workers", s->hash_workers));
+    pool_run(&pool);
+    LOG(LOG_LEVEL_INFO, log_event("stopped"));
+    return EX_OK;
+}
+
+int command_serve(struct cli *cli)
+{
+    struct plan plan = {.settings = &cli->settings};
+    int status = check_start(cli);
+    if (status != EX_OK || pool_is_trial())
+        return status;
+    struct problem *p = share(cli, &plan.shared);
+    if (p)
+        return complain(EX_UNAVAILABLE, "%s", p->cause);
+    if (cli->settings.listen.len)
+        return run_pool(cli, &plan);
+    if (!is_listening(STDIN_FILENO))
+        return complain(EX_USAGE, "LISTEN is not set, and descriptor 0 is not a listening socket");
+    work(&plan, &(const struct pool_worker){.listen_fd = STDIN_FILENO});
+    return EX_OK;
+}
