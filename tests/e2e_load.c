@@ -38,7 +38,7 @@ struct load {
     const struct front *at;
     const char *token;
     long run; /* tells our posts from others' */
-    atomic_bool stop, strict;
+    atomic_bool stop, strict, lag;
     atomic_uint served, refused, refused_502;
     struct load_client clients[LOAD_CLIENTS];
 };
@@ -161,6 +161,8 @@ static void read_back(struct load_client *c, const struct item *item)
     path_of(item, path, sizeof path);
     if (!ask_front(c, (struct http_call){.path = path}, &answer))
         return;
+    if (atomic_load(&c->load->lag))
+        return;
     if (item->presence == ABSENT && answer.status != 404)
         complain(c, "reading what was deleted", &answer);
     if (item->presence != PRESENT)
@@ -257,6 +259,11 @@ struct load *load_start(const struct front *at, const char *token)
         ck_assert_int_eq(pthread_create(&c->thread, NULL, work, c), 0);
     }
     return l;
+}
+
+void load_bear_lag(struct load *l, bool lag)
+{
+    atomic_store(&l->lag, lag);
 }
 
 void load_be_strict(struct load *l)

@@ -17,6 +17,9 @@ struct load_tally {
 /** Start them, with the token of the author of all posts. */
 struct load *load_start(const struct front *at, const char *token);
 
+/** Until it is taken back, reads may show what was a moment ago. */
+void load_bear_lag(struct load *l, bool lag);
+
 /** From here on nothing that is begun may be refused. */
 void load_be_strict(struct load *l);
 
