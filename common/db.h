@@ -54,8 +54,8 @@ struct db_arg db_uuid(struct uuid id);
  * `url` is `mysql://user:password@host:port/name?socket=/path` with percent-encoding (RFC
  * 3986); host and port may be left out when a socket is given; several hosts are separated
  * by commas (`a:3306,b:3306`) and tried in that order; one that is read-only only when no
- * other answers, and then for some seconds until the others are tried again. INTERNAL with the fault in
- * `cause`, never the password, for anything else. The parts are copied.
+ * other answers, and then for some seconds until the others are tried again. INTERNAL with the
+ * fault in `cause`, never the password, for anything else. The parts are copied.
  */
 struct problem *db_open(struct arena *a, const char *url, struct db **ret) MUST_USE;
 

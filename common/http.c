@@ -340,6 +340,8 @@ static void put_problem_headers(struct response *rs, const struct request *rq,
                         p->type->of_token && request_bearer(rq) ? ", error=\"invalid_token\"" : "");
     if (p->retry_after_s)
         response_header(rs, "Retry-After", "%u", p->retry_after_s);
+    /* It has two forms (RFC 9110 section 12.5.5). */
+    response_header(rs, "Vary", "Accept");
 }
 
 /* `1`, `0`, or either with up to three digits behind a point (RFC 9110 section 12.4.2), times

@@ -434,12 +434,12 @@ END_TEST
 START_TEST(who_is_not_known_gets_the_realm)
 {
     ask(.method = "GET", .path = "/closed");
-    ck_assert_str_eq(headers(), "WWW-Authenticate: Bearer realm=\"the realm\"\r\n");
+    ck_assert_str_eq(headers(), "WWW-Authenticate: Bearer realm=\"the realm\"\r\nVary: Accept\r\n");
 
     ask(.method = "GET", .path = "/closed", .token = "Bearer bad");
     ck_assert_str_eq(headers(),
                      "WWW-Authenticate: Bearer realm=\"the realm\", error=\"invalid_token\"\r\n"
-                     "Cache-Control: private, no-cache\r\n");
+                     "Vary: Accept\r\nCache-Control: private, no-cache\r\n");
 }
 END_TEST
 
@@ -815,7 +815,7 @@ START_TEST(a_failure_is_told_in_the_form_that_is_asked_for)
     assert_status(405);
     ck_assert_str_eq(rs.media_type, "application/problem+json");
     ck_assert_ptr_nonnull(strstr(body(), "\"type\":\"/docs#method_not_allowed\""));
-    ck_assert_str_eq(headers(), "Allow: GET, HEAD, OPTIONS\r\n");
+    ck_assert_str_eq(headers(), "Vary: Accept\r\nAllow: GET, HEAD, OPTIONS\r\n");
 }
 END_TEST
 
