@@ -2,6 +2,7 @@
  */
 #pragma once
 
+#include "common/address.h"
 #include "common/api.h"
 #include "common/buf.h"
 #include "common/db.h"
@@ -21,6 +22,7 @@ struct app {
     struct shared *shared;
     struct db *db;
     struct jwt_keys *keys;
+    struct address_list proxies; /* that are trusted */
     struct router router;
     struct buf openapi, page; /* made when first asked for, then kept */
     struct user caller;       /* the row behind rq->caller, while a request with a token runs */

@@ -12,7 +12,6 @@
 #include "refresh.h"
 #include "session_model.h"
 
-#define IP_MAX 45 /* an IPv6 address in its longest form */
 #define USER_AGENT_MAX 255
 
 static const struct problem_type problem_missing_credentials = {
@@ -74,7 +73,7 @@ static struct problem *start_session(struct app *app, struct request *rq, const 
         .created_at = rq->now,
         .last_used_at = rq->now,
         .expires_at = instant_plus_s(rq->now, app->settings->refresh_ttl_s),
-        .ip = short_or_null(rq->arena, rq->param[PARAM_REMOTE_ADDR], IP_MAX),
+        .ip = text_of(address_to_text(rq->arena, &rq->client)),
         .user_agent = short_or_null(rq->arena, rq->param[PARAM_USER_AGENT], USER_AGENT_MAX)};
     const struct refresh_token token = refresh_make(rq->arena, app->keys, session.id);
     struct problem *p = session_insert(app->db, rq->arena, &session, token.hash);

@@ -28,6 +28,7 @@ struct settings {
     struct text mail_command;
     struct text mail_from;
     struct text reset_url;
+    struct text trusted_proxies;
     bool log_requests;
     struct text state_file;
 };
