@@ -18,8 +18,8 @@
  * words, one cache line; when all eight are taken, the one that leaks out first makes room.
  */
 struct limiter {
-    _Atomic uint64_t secret[4];
     _Atomic uint64_t words[LIMITER_SETS][LIMITER_WAYS];
+    _Atomic uint64_t secret[4];
 };
 
 /* So often at once, and then again each time that an interval has passed. */

@@ -48,6 +48,7 @@ static void begin(struct shared *shared)
 {
     int64_t none = 0;
     atomic_compare_exchange_strong(&shared->began_us, &none, instant_now().us);
+    limiter_begin(&shared->limiter);
 }
 
 struct problem *app_share(struct arena *a, const struct settings *settings, int *fd,

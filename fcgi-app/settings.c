@@ -5,6 +5,7 @@
 #include "common/address.h"
 
 static const char *const env_words[] = {"production", "development", NULL};
+static const char *const login_limit_words[] = {"on", "off", NULL};
 
 static bool is_base_path(struct text t)
 {
@@ -76,6 +77,8 @@ static const struct field settings_fields[] = {
     FIELD(struct settings, trusted_proxies, .max = 4000, .preset = "",
           .format = &address_list_format, .example = "10.0.0.0/8 2001:db8::7",
           .doc = "Whose X-Forwarded-For is believed: addresses, blocks, unix: for unix sockets."),
+    FIELD(struct settings, login_limit, .choices = login_limit_words, .preset = "on",
+          .doc = "Refuse to try passwords where too many were wrong; off is for load tests."),
     FIELD(struct settings, log_requests, .preset = "true",
           .doc = "Write a line for every request to the log."),
     FIELD(struct settings, state_file, .max = 1000, .preset = "",
