@@ -494,7 +494,8 @@ read_settings()
     cors_origins=${CORS_ORIGINS-*}
     # The environment beats the file, and this run must not reach another's database.
     unset ENV DATABASE_URL{,_FILE} JWT_SECRET_KEY{,_FILE} LISTEN HASH_LISTEN WORKERS HASH_WORKERS \
-        SOCKET_GROUP MAX_BODY BASE_PATH CORS_ORIGINS LISTEN_FDS LISTEN_PID
+        SOCKET_GROUP MAX_BODY BASE_PATH CORS_ORIGINS LOGIN_LIMIT TRUSTED_PROXIES LISTEN_FDS \
+        LISTEN_PID
 }
 
 # A server as root would be a needless risk, and mariadbd refuses.
@@ -558,6 +559,7 @@ HASH_WORKERS = $hash_workers
 MAX_BODY = $max_body
 BASE_PATH = /api
 CORS_ORIGINS = $cors_origins
+LOGIN_LIMIT = $login_limit
 CONF
     ! is_root || printf 'SOCKET_GROUP = %s\n' "$(id -gn "$worker_user")" >>"$run/postern.conf"
 }

@@ -118,9 +118,16 @@ void request_from_params(struct request *rq, struct arena *a, char *const *param
     rq->method = method_from_word(rq->param[PARAM_METHOD]);
     rq->path = find_path(rq, base_path);
     rq->query = or_empty(rq->param[PARAM_QUERY]);
+    request_trust(rq, &(const struct address_list){0});
     rq->content_length = length_of(rq->param[PARAM_CONTENT_LENGTH]);
     rq->id = is_request_id(rq->param[PARAM_REQUEST_ID]) ? rq->param[PARAM_REQUEST_ID]
                                                         : make_request_id(a, now);
+}
+
+void request_trust(struct request *rq, const struct address_list *proxies)
+{
+    rq->client =
+        address_behind(proxies, rq->param[PARAM_REMOTE_ADDR], rq->param[PARAM_FORWARDED_FOR]);
 }
 
 const char *request_param(const struct request *rq, const char *name)

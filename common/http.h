@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "address.h"
 #include "arena.h"
 #include "buf.h"
 #include "field.h"
@@ -41,6 +42,7 @@ enum method {
     X(CONTENT_TYPE, "CONTENT_TYPE")                                                                \
     X(CONTENT_LENGTH, "CONTENT_LENGTH")                                                            \
     X(REMOTE_ADDR, "REMOTE_ADDR")                                                                  \
+    X(FORWARDED_FOR, "HTTP_X_FORWARDED_FOR")                                                       \
     X(AUTHORIZATION, "HTTP_AUTHORIZATION")                                                         \
     X(REDIRECTED_AUTHORIZATION, "REDIRECT_HTTP_AUTHORIZATION")                                     \
     X(ACCEPT, "HTTP_ACCEPT")                                                                       \
@@ -79,6 +81,7 @@ struct request {
     size_t content_length;          /* as announced, bytes */
     bool too_large;                 /* the body was larger than the bound and is not here */
     struct instant now;             /* when it began */
+    struct address client;          /* where it comes from: the peer, or who is behind it */
 
     /* What the dispatcher found out before it calls the handler. */
     const struct route *route;
@@ -117,6 +120,10 @@ struct problem_form {
  */
 void request_from_params(struct request *rq, struct arena *a, char *const *params,
                          const char *base_path, struct instant now);
+
+/** Let `proxies` tell whom they were asked by; see address_behind(). Until then, rq->client is the
+ *  server's peer. */
+void request_trust(struct request *rq, const struct address_list *proxies);
 
 /** Any CGI variable by its name, such as "HTTP_ACCEPT_LANGUAGE"; NULL when absent. */
 const char *request_param(const struct request *rq, const char *name);

@@ -43,6 +43,7 @@ struct route {
     /* Slow work, and ids of what is made, before the transaction; leaves rq->prepared. */
     struct problem *(*prepare)(struct app *app, struct request *rq);
     bool limited;     /* nginx lets an address call it only so often */
+    bool guessed;     /* takes a password that may be wrong, but not too often */
     bool idempotent;  /* takes an Idempotency-Key; wants a transaction */
     bool versioned;   /* has an ETag, and looks at If-None-Match or If-Match */
     bool hashes;      /* takes the time of a password hash; for the pool of its own */

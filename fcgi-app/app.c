@@ -48,6 +48,7 @@ static void begin(struct shared *shared)
 {
     int64_t none = 0;
     atomic_compare_exchange_strong(&shared->began_us, &none, instant_now().us);
+    limiter_begin(&shared->limiter);
 }
 
 struct problem *app_share(struct arena *a, const struct settings *settings, int *fd,
@@ -73,6 +74,8 @@ struct problem *app_open(struct arena *a, const struct settings *settings, struc
     begin(app->shared);
     buf_init(&app->openapi, DOCUMENT_MAX);
     buf_init(&app->page, DOCUMENT_MAX);
+    if (!address_list_parse(a, settings->trusted_proxies, &app->proxies))
+        return problem_because(a, &problem_internal, "TRUSTED_PROXIES is no list of addresses");
     if (!settings->database_url.len)
         return problem_because(a, &problem_internal, "DATABASE_URL is not set");
     if (!settings->jwt_secret_key.len)
@@ -112,6 +115,7 @@ void app_close(struct app *app)
 void app_handle(void *context, struct request *rq, struct response *rs)
 {
     struct app *app = context;
+    request_trust(rq, &app->proxies);
     router_handle(&app->router, rq, rs);
     if (rq->route && rq->route->idempotent && rs->status < 300 && rq->param[PARAM_IDEMPOTENCY_KEY])
         rs->after = app_purge;

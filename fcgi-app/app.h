@@ -2,25 +2,30 @@
  */
 #pragma once
 
+#include "common/address.h"
 #include "common/api.h"
 #include "common/buf.h"
 #include "common/db.h"
 #include "common/jwt.h"
+#include "common/limiter.h"
 #include "common/router.h"
 #include "settings.h"
 #include "user_model.h"
 
 /* What the workers of a pool count together, and those that replace them after a reload. */
 struct shared {
-    _Atomic int64_t began_us; /* when it was new, as in struct instant */
+    struct limiter limiter;           /* first, and so at the beginning of a cache line */
+    _Atomic uint64_t guesses_refused; /* with 429, see guess.h */
+    _Atomic int64_t began_us;         /* when it was new, as in struct instant */
 };
-#define SHARED_LAYOUT 1 /* another one whenever the struct means something else */
+#define SHARED_LAYOUT 2 /* another one whenever the struct means something else */
 
 struct app {
     const struct settings *settings;
     struct shared *shared;
     struct db *db;
     struct jwt_keys *keys;
+    struct address_list proxies; /* that are trusted */
     struct router router;
     struct buf openapi, page; /* made when first asked for, then kept */
     struct user caller;       /* the row behind rq->caller, while a request with a token runs */

@@ -1,6 +1,7 @@
 /* What one does with one's password: change it or the e-mail, leave, ask for a new one. */
 #include "account.h"
 #include "app.h"
+#include "guess.h"
 #include "routes.h"
 
 #include <string.h>
@@ -84,15 +85,19 @@ static struct problem *check_current(struct app *app, struct request *rq)
 {
     const struct change *in = rq->in;
     struct prepared *prepared = arena_alloc(rq->arena, sizeof *prepared);
+    struct guess guess;
     bool match = false, outdated;
-    struct problem *p = user_find_with_hash(app->db, rq->arena, rq->caller.id, &prepared->user);
+    struct problem *p = guess_with_token(app, rq, &guess);
+    if (p)
+        return p;
+    p = user_find_with_hash(app->db, rq->arena, rq->caller.id, &prepared->user);
     if (!p)
         p = password_verify(rq->arena, in->current_password, prepared->user.password_hash.data,
                             &match, &outdated);
-    if (!p && !match)
-        p = wrong_password(rq);
+    if (p || match)
+        guess_take_back(app, &guess);
     rq->prepared = prepared;
-    return p;
+    return p || match ? p : wrong_password(rq);
 }
 
 static struct problem *hash_new(struct request *rq)
@@ -279,16 +284,17 @@ static const struct problem_type *const forgot_problems[] = {&problem_invalid_em
 
 static const struct route routes[] = {
     {METHOD_DELETE, "/auth/profile", leave, AUTH_USER, .body = &leave_record,
-     .prepare = check_current, .limited = true, .hashes = true, .transaction = true,
-     .committed = has_left, .versioned = true, .status = 204, .problems = leave_problems,
-     .id = "deleteProfile", .summary = "Delete one's own account with its posts."},
+     .prepare = check_current, .limited = true, .guessed = true, .hashes = true,
+     .transaction = true, .committed = has_left, .versioned = true, .status = 204,
+     .problems = leave_problems, .id = "deleteProfile",
+     .summary = "Delete one's own account with its posts."},
     {METHOD_POST, "/auth/password", change_password, AUTH_USER, .body = &password_record,
-     .prepare = prepare_password, .limited = true, .hashes = true, .transaction = true,
-     .committed = is_changed, .status = 204, .id = "changePassword",
+     .prepare = prepare_password, .limited = true, .guessed = true, .hashes = true,
+     .transaction = true, .committed = is_changed, .status = 204, .id = "changePassword",
      .summary = "Change one's password, which ends all other sessions."},
     {METHOD_POST, "/auth/email", change_email, AUTH_USER, .body = &email_record,
-     .prepare = check_current, .limited = true, .hashes = true, .transaction = true,
-     .committed = router_run_again, .status = 200, .reply_key = "user",
+     .prepare = check_current, .limited = true, .guessed = true, .hashes = true,
+     .transaction = true, .committed = router_run_again, .status = 200, .reply_key = "user",
      .reply_record = &user_record, .problems = email_problems, .id = "changeEmail",
      .summary = "Change one's e-mail address."},
     {METHOD_POST, "/auth/password/forgot", forgot, AUTH_IGNORED, .body = &forgot_record,

@@ -2,7 +2,10 @@
 
 #include <string.h>
 
+#include "common/address.h"
+
 static const char *const env_words[] = {"production", "development", NULL};
+static const char *const login_limit_words[] = {"on", "off", NULL};
 
 static bool is_base_path(struct text t)
 {
@@ -13,6 +16,12 @@ static const struct format base_path_format = {
     .valid = is_base_path,
     .code = FAULT_FORMAT,
     .message = "Must begin with a slash and not end with one, or be empty.",
+};
+
+static const struct format address_list_format = {
+    .valid = address_list_is_valid,
+    .code = FAULT_FORMAT,
+    .message = "Must be addresses or blocks such as 10.0.0.0/8, or unix:, separated by spaces.",
 };
 
 static const struct field settings_fields[] = {
@@ -65,6 +74,11 @@ static const struct field settings_fields[] = {
     FIELD(struct settings, reset_url, .max = 1000, .preset = "",
           .example = "https://app.example.org/reset?token=",
           .doc = "What the token is appended to in a message about a forgotten password."),
+    FIELD(struct settings, trusted_proxies, .max = 4000, .preset = "",
+          .format = &address_list_format, .example = "10.0.0.0/8 2001:db8::7",
+          .doc = "Whose X-Forwarded-For is believed: addresses, blocks, unix: for unix sockets."),
+    FIELD(struct settings, login_limit, .choices = login_limit_words, .preset = "on",
+          .doc = "Refuse to try passwords where too many were wrong; off is for load tests."),
     FIELD(struct settings, log_requests, .preset = "true",
           .doc = "Write a line for every request to the log."),
     FIELD(struct settings, state_file, .max = 1000, .preset = "",

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "e2e_failures.h"
+#include "e2e_guesses.h"
 #include "e2e_http.h"
 #include "e2e_logs.h"
 #include "e2e_protocol.h"
@@ -1052,6 +1053,7 @@ int main(void)
     add_headers(s);
     suite_add_tcase(s, session_case());
     suite_add_tcase(s, protocol_case());
+    suite_add_tcase(s, guess_case());
     suite_add_tcase(s, failure_case());
     suite_add_tcase(s, log_case());
     curl_global_init(CURL_GLOBAL_DEFAULT);

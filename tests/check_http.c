@@ -138,6 +138,28 @@ START_TEST(a_request_without_variables_is_harmless)
 }
 END_TEST
 
+START_TEST(the_client_is_the_peer_unless_that_is_trusted)
+{
+    struct address_list proxies;
+    ck_assert(address_list_parse(a, TEXT("10.0.0.0/8"), &proxies));
+    request_of("/api", "REMOTE_ADDR=10.0.0.1", "HTTP_X_FORWARDED_FOR=203.0.113.9", NULL);
+    ck_assert_str_eq(address_to_text(a, &rq.client), "10.0.0.1");
+
+    request_trust(&rq, &proxies);
+
+    ck_assert_str_eq(address_to_text(a, &rq.client), "203.0.113.9");
+}
+END_TEST
+
+START_TEST(a_request_of_nobody_knows_no_client)
+{
+    request_of("/api", NULL, NULL, NULL);
+
+    ck_assert_int_eq(rq.client.kind, ADDRESS_UNKNOWN);
+    ck_assert_ptr_null(address_to_text(a, &rq.client));
+}
+END_TEST
+
 START_TEST(variables_are_borrowed_and_time_and_arena_kept)
 {
     char *params[] = {arena_strdup(a, "QUERY_STRING=a=b&c"), arena_strdup(a, "CONTENT_LENGTH=42"),
@@ -815,6 +837,8 @@ static Suite *suite(void)
     tcase_add_loop_test(t, the_path_may_come_as_script_name_and_path_info, 0, COUNT(split_paths));
     tcase_add_loop_test(t, methods_are_told_by_their_exact_word, 0, COUNT(methods));
     tcase_add_test(t, a_request_without_variables_is_harmless);
+    tcase_add_test(t, the_client_is_the_peer_unless_that_is_trusted);
+    tcase_add_test(t, a_request_of_nobody_knows_no_client);
     tcase_add_test(t, variables_are_borrowed_and_time_and_arena_kept);
     tcase_add_test(t, every_variable_that_is_read_gets_its_slot);
     tcase_add_test(t, a_length_that_is_no_number_counts_as_none);

@@ -135,6 +135,8 @@ static void set_call(struct client *c, const struct http_call *call, const char 
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, c);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, c);
+    if (call->from)
+        curl_easy_setopt(curl, CURLOPT_INTERFACE, call->from);
     if (call->gzip)
         curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "gzip");
     set_body(c, call);
