@@ -135,6 +135,8 @@ static void set_call(struct client *c, const struct http_call *call, const char 
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, c);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, c);
+    if (call->from)
+        curl_easy_setopt(curl, CURLOPT_INTERFACE, call->from);
     if (call->gzip)
         curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "gzip");
     set_body(c, call);
@@ -152,11 +154,13 @@ void client_ask(struct client *c, const struct http_call *call, struct http_answ
     long status = 0;
     if (!url)
         abort();
-    snprintf(url, url_size, "http://127.0.0.1:%d%s", at->port, call->path);
+    snprintf(url, url_size, "%s://%s:%d%s", at->ca ? "https" : "http",
+             at->host ? at->host : "127.0.0.1", at->port, call->path);
     buf_reset(&c->headers);
     buf_reset(&c->body);
     *c->error = '\0';
     set_call(c, call, url);
+    curl_easy_setopt(c->curl, CURLOPT_CAINFO, at->ca);
     struct curl_slist *headers = headers_of(call);
     curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, headers);
     CURLcode failed = curl_easy_perform(c->curl);

@@ -39,7 +39,7 @@ struct load {
     const char *token;
     long run; /* tells our posts from others' */
     atomic_bool stop, strict;
-    atomic_uint served, refused, refused_502;
+    atomic_uint served, refused, refused_502, refused_reads;
     struct load_client clients[LOAD_CLIENTS];
 };
 
@@ -108,6 +108,8 @@ static bool ask_front(struct load_client *c, struct http_call call, struct http_
         complain(c, "the answer to another request", ret);
     if (ret->status >= 502 && ret->status <= 504) {
         note_refusal(c, ret, id, strict);
+        if (!call.method && !call.body)
+            atomic_fetch_add(&c->load->refused_reads, 1);
         return false;
     }
     atomic_fetch_add(&c->load->served, 1);
@@ -267,7 +269,7 @@ void load_be_strict(struct load *l)
 struct load_tally load_tally(struct load *l)
 {
     return (struct load_tally){atomic_load(&l->served), atomic_load(&l->refused),
-                               atomic_load(&l->refused_502)};
+                               atomic_load(&l->refused_502), atomic_load(&l->refused_reads)};
 }
 
 void load_finish(struct load *l)

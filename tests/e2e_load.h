@@ -11,7 +11,7 @@ struct load;
 
 /* What happened so far. Refused is 502, 503 or 504 in the form of an error. */
 struct load_tally {
-    unsigned served, refused, refused_502;
+    unsigned served, refused, refused_502, refused_reads;
 };
 
 /** Start them, with the token of the author of all posts. */
