@@ -15,6 +15,7 @@
 #include "e2e_logs.h"
 #include "e2e_nginx.h"
 #include "e2e_protocol.h"
+#include "e2e_reload.h"
 #include "e2e_sessions.h"
 #include "e2e_world.h"
 
@@ -1054,6 +1055,7 @@ int main(void)
     suite_add_tcase(s, session_case());
     suite_add_tcase(s, protocol_case());
     suite_add_tcase(s, failure_case());
+    suite_add_tcase(s, reload_case());
     suite_add_tcase(s, tls_case());
     suite_add_tcase(s, limit_case());
     suite_add_tcase(s, cache_case());

@@ -17,6 +17,9 @@ struct load_tally {
 /** Start them, with the token of the author of all posts. */
 struct load *load_start(const struct front *at, const char *token);
 
+/** The same with so many requests a second, evenly, as far as the answers let them. */
+struct load *load_start_paced(const struct front *at, const char *token, unsigned per_second);
+
 /** From here on nothing that is begun may be refused. */
 void load_be_strict(struct load *l);
 
