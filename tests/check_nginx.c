@@ -368,6 +368,39 @@ static const char *const variants[] = {
     HOSTS "|" TLS,
 };
 
+static const char program_config[] = "# Comments and other settings are not ours.\n"
+                                     "DATABASE_URL = mysql://postern:secret@localhost/postern\n"
+                                     "LISTEN = /run/other/fast\n"
+                                     "  HASH_LISTEN=/run/other/hash  \n"
+                                     "MAX_BODY = 4096\n"
+                                     "#BASE_PATH = /comment\n"
+                                     "CORS_ORIGINS = https://a.example https://b.example\n"
+                                     "BASE_PATH = /v2"; /* without a newline */
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+START_TEST(what_the_program_is_told_need_not_be_said_again)
+{
+    const char *path = arena_printf(a, "%s/postern.conf", folder);
+    write_file(path, program_config);
+
+    render(arena_printf(a, "POSTERN_CONFIG=%s|MAX_BODY=8192", path));
+
+    const char *pools = text_of_file("conf/pools-http.conf");
+    ck_assert_ptr_nonnull(strstr(pools, arena_printf(a, "server unix:%s/fast;", folder)));
+    ck_assert_ptr_nonnull(strstr(pools, "server unix:/run/other/hash;"));
+    ck_assert_ptr_nonnull(strstr(text_of_file("conf/server.conf"), "client_max_body_size 8192;"));
+    ck_assert_ptr_nonnull(strstr(text_of_file("conf/server.conf"), "location /v2/ {"));
+    ck_assert_ptr_nonnull(value_in(map_of("postern_allow_origin"), "\"https://b.example\""));
+}
+END_TEST
+
 /* Every @ is our folder. */
 static const char *placed(const char *variant)
 {
@@ -452,10 +485,7 @@ START_TEST(the_site_stands_beside_others)
     const char *path = arena_printf(a, "%s/nginx.conf", folder);
     make_certificate();
     render(placed(arena_printf(a, "RUN_DIR=|ACCESS_LOG=@/site.log|%s", beside[_i])));
-    FILE *conf = fopen(path, "w");
-    ck_assert_ptr_nonnull(conf);
-    fputs(placed(debian), conf);
-    ck_assert_int_eq(fclose(conf), 0);
+    write_file(path, placed(debian));
 
     ck_nginx_accepts(path, beside[_i]);
     ck_assert_int_ne(access(arena_printf(a, "%s/conf/nginx.conf", folder), F_OK), 0);
@@ -494,6 +524,7 @@ static const char *const refused[] = {
     "LISTEN=|APP_HOSTS=10.0.0.1:8080;",
     "LISTEN=|APP_HOSTS=10.0.0.1:8080|LIST_CACHE=1s",
     "LISTEN=",
+    "POSTERN_CONFIG=/nowhere/postern.conf",
 };
 
 START_TEST(what_could_be_read_as_more_than_a_value_is_refused)
@@ -524,6 +555,7 @@ int main(void)
     tcase_add_test(t, each_header_that_is_read_may_be_sent);
     tcase_add_test(t, the_methods_are_those_of_the_routes);
     tcase_add_test(t, the_application_gets_what_it_reads_and_nothing_else);
+    tcase_add_test(t, what_the_program_is_told_need_not_be_said_again);
     tcase_add_loop_test(t, nginx_accepts_what_is_rendered, 0, COUNT(variants));
     tcase_add_loop_test(t, the_site_stands_beside_others, 0, COUNT(beside));
     tcase_add_loop_test(t, what_could_be_read_as_more_than_a_value_is_refused, 0, COUNT(refused));
