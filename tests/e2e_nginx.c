@@ -112,6 +112,10 @@ START_TEST(errors_over_tls_have_their_form)
     } rows[] = {
         {fetch(.path = "/"), 404, "Not Found", "not_found"},
         {fetch(.path = "/api/nothing"), 404, "Not Found", "not_found"},
+        {fetch(.path = "/api/posts", .body = say("\"%0600000d\"", 0)), 413, "Payload Too Large",
+         "too_large"},
+        {fetch(.path = "/api/posts", .body = say("\"%0600000d\"", 0), .chunked = true), 413,
+         "Payload Too Large", "too_large"},
         {fetch(.path = "/api/posts", .method = "TRACE"), 405, "Method Not Allowed",
          "method_not_allowed"},
         {fetch(.at = &secure_deserted, .path = "/api/posts", .headers = {"Origin: " ORIGIN}), 502,
@@ -121,7 +125,7 @@ START_TEST(errors_over_tls_have_their_form)
         ck_problem(rows[i].r, rows[i].status, rows[i].error, rows[i].code);
         ck_header(rows[i].r, "Strict-Transport-Security", HSTS);
     }
-    ck_header(rows[3].r, "Access-Control-Allow-Origin", ORIGIN);
+    ck_header(rows[ROWS(rows) - 1].r, "Access-Control-Allow-Origin", ORIGIN);
 }
 END_TEST
 
