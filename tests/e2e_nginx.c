@@ -430,6 +430,29 @@ START_TEST(a_kept_list_has_the_headers_of_its_request)
 }
 END_TEST
 
+#define AT_ONCE 8
+
+START_TEST(a_crowd_asks_the_pool_once)
+{
+    const char *list = fresh_list();
+    struct http_call calls[AT_ONCE];
+    struct flight *flights[AT_ONCE];
+    unsigned asked = 0;
+
+    for (unsigned i = 0; i < AT_ONCE; i++) {
+        calls[i] = (struct http_call){.path = list,
+                                      .headers = {say("X-Request-Id: crowd-%ld-%u", now_ms(), i)}};
+        flights[i] = http_send(&calls[i]);
+    }
+    for (unsigned i = 0; i < AT_ONCE; i++)
+        ck_status(http_land(flights[i]), 200);
+
+    for (unsigned i = 0; i < AT_ONCE; i++)
+        asked += backend_logged(&pool, strchr(calls[i].headers[0], ' ') + 1);
+    ck_assert_uint_eq(asked, 1);
+}
+END_TEST
+
 START_TEST(what_an_author_sees_is_kept_for_nobody)
 {
     const char *id, *token = new_user(&id);
@@ -495,6 +518,7 @@ TCase *cache_case(void)
     tcase_add_unchecked_fixture(t, start_cache, stop_cache);
     tcase_add_test(t, a_list_is_kept_for_those_without_a_token);
     tcase_add_test(t, a_kept_list_has_the_headers_of_its_request);
+    tcase_add_test(t, a_crowd_asks_the_pool_once);
     tcase_add_test(t, what_an_author_sees_is_kept_for_nobody);
     tcase_add_test(t, a_users_list_is_kept_and_the_user_is_not);
     tcase_add_test(t, errors_are_not_kept);
