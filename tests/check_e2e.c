@@ -14,7 +14,9 @@
 #include "e2e_guesses.h"
 #include "e2e_http.h"
 #include "e2e_logs.h"
+#include "e2e_nginx.h"
 #include "e2e_protocol.h"
+#include "e2e_reload.h"
 #include "e2e_sessions.h"
 #include "e2e_world.h"
 
@@ -1055,6 +1057,11 @@ int main(void)
     suite_add_tcase(s, protocol_case());
     suite_add_tcase(s, guess_case());
     suite_add_tcase(s, failure_case());
+    suite_add_tcase(s, reload_case());
+    suite_add_tcase(s, tls_case());
+    suite_add_tcase(s, limit_case());
+    suite_add_tcase(s, cache_case());
+    suite_add_tcase(s, hosts_case());
     suite_add_tcase(s, log_case());
     curl_global_init(CURL_GLOBAL_DEFAULT);
     bool open = world_open();

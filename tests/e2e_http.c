@@ -154,11 +154,13 @@ void client_ask(struct client *c, const struct http_call *call, struct http_answ
     long status = 0;
     if (!url)
         abort();
-    snprintf(url, url_size, "http://127.0.0.1:%d%s", at->port, call->path);
+    snprintf(url, url_size, "%s://%s:%d%s", at->ca ? "https" : "http",
+             at->host ? at->host : "127.0.0.1", at->port, call->path);
     buf_reset(&c->headers);
     buf_reset(&c->body);
     *c->error = '\0';
     set_call(c, call, url);
+    curl_easy_setopt(c->curl, CURLOPT_CAINFO, at->ca);
     struct curl_slist *headers = headers_of(call);
     curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, headers);
     CURLcode failed = curl_easy_perform(c->curl);
