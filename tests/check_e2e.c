@@ -15,6 +15,7 @@
 #include "e2e_logs.h"
 #include "e2e_protocol.h"
 #include "e2e_sessions.h"
+#include "e2e_starters.h"
 #include "e2e_world.h"
 
 #define LISTED "https://app.example.org"
@@ -1052,6 +1053,7 @@ int main(void)
     add_headers(s);
     suite_add_tcase(s, session_case());
     suite_add_tcase(s, protocol_case());
+    suite_add_tcase(s, starter_case());
     suite_add_tcase(s, failure_case());
     suite_add_tcase(s, log_case());
     curl_global_init(CURL_GLOBAL_DEFAULT);
