@@ -96,9 +96,13 @@ int pool_inherited_fd(const char *address)
 {
     const char *at = getenv(ENV_SOCKETS);
     size_t len = strlen(address);
-    for (; at && *at; at += strcspn(at, ",") + (at[strcspn(at, ",")] == ','))
-        if (strncmp(at, address, len) == 0 && at[len] == '=')
-            return (int)strtol(at + len + 1, NULL, 10);
+    for (; at && *at; at += strcspn(at, ",") + (at[strcspn(at, ",")] == ',')) {
+        if (strncmp(at, address, len) != 0 || at[len] != '=')
+            continue;
+        int fd = (int)strtol(at + len + 1, NULL, 10);
+        (void)fcntl(fd, F_SETFD, FD_CLOEXEC); /* as it was before */
+        return fd;
+    }
     return -1;
 }
 

@@ -54,6 +54,7 @@ static void stop_signals(sigset_t *set)
     (void)sigemptyset(set);
     (void)sigaddset(set, SIGTERM);
     (void)sigaddset(set, SIGINT);
+    (void)sigaddset(set, SIGUSR1);
 }
 
 static void watch_for_stop(int listen_fd)
@@ -67,6 +68,7 @@ static void watch_for_stop(int listen_fd)
     (void)sigprocmask(SIG_BLOCK, &signals, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
     (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGUSR1, &action, NULL); /* of FastCGI's managers, such as multiwatch */
     (void)signal(SIGPIPE, SIG_IGN);
 }
 

@@ -20,7 +20,7 @@ struct server {
 };
 
 /**
- * Serve one request after another until SIGTERM or SIGINT; the request that runs then is
+ * Serve one request after another until SIGTERM, SIGINT or SIGUSR1; the request that runs then is
  * finished first. Ends at once when the listening socket fails.
  *
  * A peer that stops half-way in a record loses its connection after 10 s. The request and

@@ -18,6 +18,7 @@
 #include "e2e_protocol.h"
 #include "e2e_reload.h"
 #include "e2e_sessions.h"
+#include "e2e_starters.h"
 #include "e2e_world.h"
 
 #define LISTED "https://app.example.org"
@@ -1056,6 +1057,7 @@ int main(void)
     suite_add_tcase(s, session_case());
     suite_add_tcase(s, protocol_case());
     suite_add_tcase(s, guess_case());
+    suite_add_tcase(s, starter_case());
     suite_add_tcase(s, failure_case());
     suite_add_tcase(s, reload_case());
     suite_add_tcase(s, tls_case());
