@@ -10,9 +10,9 @@ static const struct limit limits[GUESS_COUNTERS] = {
     /* An office or a carrier's gateway has many people behind it, of whom some mistype. */
     [GUESS_ADDRESS] = {.burst = 50, .interval_ms = 10 * 1000},
     /* A person who does not remember is out of ideas by then; a program has 288 guesses a day. */
-    [GUESS_PAIR] = {.burst = 5, .interval_ms = 5 * 60 * 1000},
+    [GUESS_PAIR] = {.burst = 10, .interval_ms = 5 * 60 * 1000},
     /* Two of the above, and then 1,440 a day, however many addresses they come from. */
-    [GUESS_ACCOUNT] = {.burst = 10, .interval_ms = 60 * 1000},
+    [GUESS_ACCOUNT] = {.burst = 20, .interval_ms = 60 * 1000},
     /* Past that: the owner may mistype once. */
     [GUESS_SPARE] = {.burst = 2, .interval_ms = 60 * 60 * 1000},
 };

@@ -14,9 +14,9 @@
 #define THERE "198.51.100.7"
 
 /* So many tries each counter has, and in how many seconds one comes back. */
-#define PAIR 5
+#define PAIR 10
 #define PAIR_S 300
-#define ACCOUNT 10
+#define ACCOUNT 20
 #define ACCOUNT_S 60
 #define SPARE 2
 #define ADDRESS 50

@@ -8,8 +8,8 @@
 #include "e2e_http.h"
 
 #define RIVALS 40
-#define PAIR 5     /* tries at an account from one address */
-#define ACCOUNT 10 /* and from everywhere */
+#define PAIR 10    /* tries at an account from one address */
+#define ACCOUNT 20 /* and from everywhere */
 #define SPARE 2    /* and past that, from each address */
 #define WORKERS 6  /* of both kinds */
 #define RELOAD_MS 10000

@@ -20,7 +20,6 @@ struct http_call {
     const char *headers[6]; /* more of them, `Name: value` */
     bool chunked;           /* the body goes without a length */
     bool gzip;              /* take it compressed, and undo that */
-    const char *from;       /* our own address; NULL: 127.0.0.1 */
 };
 
 /* What came back, until the next call of the same client. */
