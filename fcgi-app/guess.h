@@ -9,7 +9,8 @@
  * Each try is counted before its hash is computed, so that tries at the same time cannot slip
  * through, and taken back when the password was right or the try failed for another reason. What
  * is left are wrong passwords. A right one takes back no more than itself: whoever has an account
- * gets no fresh tries by logging in between.
+ * gets no fresh tries by logging in between. The price is that of right ones, too, no more than a
+ * counter has room for are tried at the same moment.
  *
  * Counted are, as guess.c has the figures: all tries from an address (of IPv6, its /64); those at
  * one account from one address; those at one account from everywhere. The account is the e-mail as
