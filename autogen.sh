@@ -568,9 +568,9 @@ write_nginx()
 {
     local user=''
     ! is_root || user=$worker_user
-    LISTEN=$run/socket/fast.sock HASH_LISTEN=$run/socket/hash.sock RUN_DIR=$run/nginx \
-        NGINX_LISTEN=127.0.0.1:$port NGINX_USER=$user \
-        CORS_ORIGINS=$cors_origins LOGIN_LIMIT=$login_limit MAX_BODY=$max_body \
+    # Nothing from our environment: an operator may have there what another nginx was rendered with.
+    env -i PATH="$PATH" POSTERN_CONFIG="$run/postern.conf" RUN_DIR="$run/nginx" \
+        NGINX_LISTEN="127.0.0.1:$port" NGINX_USER="$user" LOGIN_LIMIT="$login_limit" \
         nginx/render "$run/nginx/conf"
 }
 

@@ -70,7 +70,9 @@ static int try_render(const char *environment)
     const char *source = getenv("srcdir");
     const char *const words[] = {arena_printf(a, "%s/nginx/render", source ? source : "."),
                                  arena_printf(a, "%s/conf", folder), NULL};
-    return run(arena_printf(a, "LISTEN=%s/fast|RUN_DIR=%s|%s", folder, folder, environment), words);
+    return run(arena_printf(a, "POSTERN_CONFIG=|LISTEN=%s/fast|RUN_DIR=%s|%s", folder, folder,
+                            environment),
+               words);
 }
 
 static void render(const char *environment)

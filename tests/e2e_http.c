@@ -135,8 +135,11 @@ static void set_call(struct client *c, const struct http_call *call, const char 
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, c);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, c);
-    if (call->from)
+    if (call->from) { /* a connection of its own, that no call without an address takes up */
         curl_easy_setopt(curl, CURLOPT_INTERFACE, call->from);
+        curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 1L);
+        curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
+    }
     if (call->gzip)
         curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "gzip");
     set_body(c, call);
