@@ -2,6 +2,7 @@
 #include "commands.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -125,10 +126,20 @@ static int run_pool(struct cli *cli, struct plan *plan)
     return EX_OK;
 }
 
+/* From here on it is the log that tells; what stops the start was for the terminal. */
+static int open_log(struct cli *cli)
+{
+    const char *where = cli->settings.log_to.data;
+    int failed = log_open(where);
+    return failed ? complain(EX_CANTCREAT, "LOG_TO: %s: %s", where, strerror(failed)) : EX_OK;
+}
+
 int command_serve(struct cli *cli)
 {
     struct plan plan = {.settings = &cli->settings};
     int status = check_start(cli);
+    if (status == EX_OK)
+        status = open_log(cli);
     if (status != EX_OK || pool_is_trial())
         return status;
     struct problem *p = share(cli, &plan.shared);

@@ -15,6 +15,18 @@ static const struct format base_path_format = {
     .message = "Must begin with a slash and not end with one, or be empty.",
 };
 
+static bool is_log_destination(struct text t)
+{
+    return text_equal(t, TEXT("stderr")) || text_equal(t, TEXT("syslog")) ||
+           (t.len > 1 && t.data[0] == '/');
+}
+
+static const struct format log_to_format = {
+    .valid = is_log_destination,
+    .code = FAULT_FORMAT,
+    .message = "Must be stderr, syslog, or an absolute path.",
+};
+
 static const struct field settings_fields[] = {
     FIELD(struct settings, env, .choices = env_words, .preset = "production",
           .doc = "What the server is for; in production it refuses to run as root."),
@@ -67,6 +79,11 @@ static const struct field settings_fields[] = {
           .doc = "What the token is appended to in a message about a forgotten password."),
     FIELD(struct settings, log_requests, .preset = "true",
           .doc = "Write a line for every request to the log."),
+    FIELD(struct settings, log_to, .min = 1, .max = 1000, .preset = "stderr",
+          .format = &log_to_format,
+          .doc =
+              "Where the log goes: stderr, syslog, or a file by its absolute path, which a reload "
+              "opens anew."),
     FIELD(struct settings, state_file, .max = 1000, .preset = "",
           .doc = "A file for what workers count together, where no parent of theirs keeps it for "
                  "them: under spawn-fcgi, multiwatch and mod_fcgid."),

@@ -29,6 +29,7 @@ struct settings {
     struct text mail_from;
     struct text reset_url;
     bool log_requests;
+    struct text log_to;
     struct text state_file;
 };
 

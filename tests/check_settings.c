@@ -143,6 +143,12 @@ static const struct {
     {"MAX_BODY=512k", false},
     {"LOG_REQUESTS=false", true},
     {"LOG_REQUESTS=0", false},
+    {"LOG_TO=syslog", true},
+    {"LOG_TO=/var/log/postern/log", true},
+    {"LOG_TO=log/postern", false},
+    {"LOG_TO=/", false},
+    {"LOG_TO=", false},
+    {"LOG_TO=Stderr", false},
     {"LISTEN=run/postern.sock", true},
     {"CORS_ORIGINS=https://a.example https://b.example", true},
 };
