@@ -6,6 +6,8 @@
 #include "common/buf.h"
 #include "common/db.h"
 #include "common/jwt.h"
+#include "common/metrics.h"
+#include "common/pool.h"
 #include "common/router.h"
 #include "settings.h"
 #include "user_model.h"
@@ -13,12 +15,14 @@
 /* What the workers of a pool count together, and those that replace them after a reload. */
 struct shared {
     _Atomic int64_t began_us; /* when it was new, as in struct instant */
+    struct metrics metrics;
 };
-#define SHARED_LAYOUT 1 /* another one whenever the struct means something else */
+#define SHARED_LAYOUT 2 /* another one whenever the struct means something else */
 
 struct app {
     const struct settings *settings;
     struct shared *shared;
+    const struct pool_worker *worker; /* what we are in a pool; NULL: nothing is known of it */
     struct db *db;
     struct jwt_keys *keys;
     struct router router;

@@ -42,6 +42,7 @@ static void work(void *context, const struct pool_worker *worker)
         arena_close(a);
         return;
     }
+    app->worker = worker;
     warn_about_schema(app);
     server_run(&(struct server){.listen_fd = worker->listen_fd,
                                 .base_path = settings->base_path.data,
@@ -113,7 +114,8 @@ static int run_pool(struct cli *cli, struct plan *plan)
                               .hang_s = (unsigned)s->hang_s,
                               .argv = cli->program,
                               .work = work,
-                              .context = plan};
+                              .context = plan,
+                              .metrics = &plan->shared->metrics};
     struct problem *p = listen_on(cli, s->listen, s->backlog, &groups[0].listen_fd);
     if (!p && pool.count == 2)
         p = listen_on(cli, s->hash_listen, s->hash_backlog, &groups[1].listen_fd);
