@@ -205,6 +205,22 @@ static bool is_in(const struct address_block *block, const struct address *addre
     return rest == 0 || (block->base.bytes[whole] ^ address->bytes[whole]) >> (8 - rest) == 0;
 }
 
+bool address_is_local(const struct address *address)
+{
+    static const unsigned char loopback[16] = {[15] = 1};
+    switch (address->kind) {
+    case ADDRESS_UNIX:
+        return true;
+    case ADDRESS_IPV4:
+        return address->bytes[0] == 127;
+    case ADDRESS_IPV6:
+        return memcmp(address->bytes, loopback, sizeof loopback) == 0;
+    case ADDRESS_UNKNOWN:
+        break;
+    }
+    return false;
+}
+
 bool address_list_has(const struct address_list *list, const struct address *address)
 {
     for (size_t i = 0; i < list->count; i++)

@@ -51,6 +51,9 @@ bool address_list_parse(struct arena *a, struct text t, struct address_list *ret
 /** Would address_list_parse() take it? For a struct format. */
 bool address_list_is_valid(struct text t);
 
+/** Is it this machine itself: 127.0.0.0/8, ::1, or a unix socket? */
+bool address_is_local(const struct address *address);
+
 bool address_list_has(const struct address_list *list, const struct address *address);
 
 /**

@@ -9,7 +9,7 @@
 
 bool api_offers(const struct api *api, const struct route *route)
 {
-    return !route->offered || route->offered(api->app);
+    return !route->local && (!route->offered || route->offered(api->app));
 }
 
 /* ---- failures ---- */

@@ -92,7 +92,8 @@ struct db {
     size_t statement_count;
     uint64_t uses;
 
-    uint64_t waited_ns;
+    struct db_counts counts;
+    bool was_connected;
     uint64_t random;
 };
 
@@ -261,6 +262,7 @@ static struct problem *try_host(struct db *db, struct arena *a, size_t host, uin
     struct problem *p = connect_to(db, a, &db->url.hosts[host]);
     if (p) {
         db->failed_at[host] = began;
+        db->counts.failed_connects++;
         return p;
     }
     db->host = host;
@@ -297,7 +299,9 @@ static struct problem *connect_any(struct db *db, struct arena *a)
     }
     if (p)
         db->host = 0;
-    db->waited_ns += now_ns() - began;
+    db->counts.reconnects += !p && db->was_connected;
+    db->was_connected |= !p;
+    db->counts.waited_ns += now_ns() - began;
     return p;
 }
 
@@ -495,6 +499,7 @@ static bool shall_try_again(struct db *db, const struct problem *p, unsigned tri
 {
     if (!p || p->retry != RETRY_AGAIN || tries == TRIES)
         return false;
+    db->counts.retries++;
     if (db->mysql) /* a lost connection is replaced at once */
         pause_before_try(db, tries, PAUSE_US);
     return true;
@@ -517,11 +522,11 @@ bool db_is_lock_timeout(const struct problem *p)
     return p && p->cause && strncmp(p->cause, number, strlen(number)) == 0;
 }
 
-uint64_t db_take_time_ns(struct db *db)
+struct db_counts db_take_counts(struct db *db)
 {
-    uint64_t waited_ns = db->waited_ns;
-    db->waited_ns = 0;
-    return waited_ns;
+    struct db_counts counts = db->counts;
+    db->counts = (struct db_counts){0};
+    return counts;
 }
 
 /* ---- preparing statements, and binding their columns ---- */
@@ -624,7 +629,7 @@ static struct problem *prepare(struct db *db, struct arena *a, struct statement 
     s->handle = must(mysql_stmt_init(db->mysql));
     uint64_t began = now_ns();
     int rc = mysql_stmt_prepare(s->handle, s->text, s->len);
-    db->waited_ns += now_ns() - began;
+    db->counts.waited_ns += now_ns() - began;
     if (rc)
         return statement_failed(db, a, true, s);
     s->param_count = mysql_stmt_param_count(s->handle);
@@ -859,7 +864,7 @@ static struct problem *next_row(struct db *db, struct arena *a, struct statement
 {
     uint64_t began = now_ns();
     int rc = mysql_stmt_fetch(s->handle);
-    db->waited_ns += now_ns() - began;
+    db->counts.waited_ns += now_ns() - began;
     struct problem *p = NULL;
     *ret_more = rc == 0 || rc == MYSQL_DATA_TRUNCATED;
     if (rc == MYSQL_NO_DATA)
@@ -956,8 +961,9 @@ static struct problem *ask_once(struct db *db, struct arena *a, struct question 
     if (p)
         return p;
     uint64_t began = now_ns();
+    db->counts.statements++;
     int rc = mysql_stmt_execute(s->handle);
-    db->waited_ns += now_ns() - began;
+    db->counts.waited_ns += now_ns() - began;
     if (rc)
         return statement_failed(db, a, q->harmless, s);
     p = q->take(db, a, s, q);
@@ -1021,10 +1027,11 @@ static struct problem *run_once(struct db *db, struct arena *a, const char *text
     if (p)
         return p;
     uint64_t began = now_ns();
+    db->counts.statements++;
     int rc = mysql_real_query(db->mysql, text, strlen(text));
     if (!rc)
         mysql_free_result(mysql_store_result(db->mysql)); /* mostly NULL, which does nothing */
-    db->waited_ns += now_ns() - began;
+    db->counts.waited_ns += now_ns() - began;
     return rc ? failed(db, a, harmless, mysql_errno(db->mysql), mysql_error(db->mysql)) : NULL;
 }
 

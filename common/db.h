@@ -47,6 +47,15 @@ struct db_arg db_integer(int64_t n);
 struct db_arg db_time(struct instant t);
 struct db_arg db_uuid(struct uuid id);
 
+/* What it took to get answers. */
+struct db_counts {
+    uint64_t waited_ns;       /* for the server */
+    uint64_t statements;      /* sent; those that begin and commit transactions are some */
+    uint64_t retries;         /* of a statement, or of a whole transaction */
+    uint64_t reconnects;      /* a connection was opened in the place of an earlier one */
+    uint64_t failed_connects; /* a host did not let us in */
+};
+
 /**
  * Take note of where the database is; the connection is opened at the first use, and again
  * after it was lost.
@@ -121,5 +130,5 @@ bool db_is_missing_table(const struct problem *p);
 /** Did a statement wait too long for a lock of another transaction? */
 bool db_is_lock_timeout(const struct problem *p);
 
-/** Nanoseconds spent waiting for the server since the last call. */
-uint64_t db_take_time_ns(struct db *db);
+/** What came to pass since the last call. */
+struct db_counts db_take_counts(struct db *db);

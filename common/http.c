@@ -166,6 +166,14 @@ bool request_is_json(const struct request *rq)
     return false;
 }
 
+const char *method_name(enum method method)
+{
+    for (size_t i = 0; i < method_count; i++)
+        if (methods_known[i].method == method)
+            return methods_known[i].name;
+    return "other";
+}
+
 const char *method_list(struct arena *a, unsigned methods)
 {
     const char *list = "";

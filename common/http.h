@@ -134,6 +134,9 @@ const char *request_bearer(const struct request *rq);
 /** Is the body's media type one of the two that mean JSON? Parameters are not looked at. */
 bool request_is_json(const struct request *rq);
 
+/** "GET", "HEAD", …, or "other". */
+const char *method_name(enum method method);
+
 /** The words for the bits of `methods`, for Allow: "GET, HEAD, OPTIONS". */
 const char *method_list(struct arena *a, unsigned methods);
 

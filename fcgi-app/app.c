@@ -51,12 +51,18 @@ static void begin(struct shared *shared)
     limiter_begin(&shared->limiter);
 }
 
+/* Numbers of routes mean nothing to a program with other tables. */
+static uint32_t layout(void)
+{
+    return SHARED_LAYOUT ^ router_fingerprint(resources);
+}
+
 struct problem *app_share(struct arena *a, const struct settings *settings, int *fd,
                           struct shared **ret)
 {
     const char *path = settings->state_file.len ? settings->state_file.data : NULL;
     void *at;
-    struct problem *p = mapping_open(a, path, SHARED_LAYOUT, sizeof(struct shared), fd, &at);
+    struct problem *p = mapping_open(a, path, layout(), sizeof(struct shared), fd, &at);
     if (p)
         return p;
     begin(at);
@@ -97,7 +103,8 @@ struct problem *app_open(struct arena *a, const struct settings *settings, struc
                                   .keys = app->keys,
                                   .form = {.realm = "postern", .types = types},
                                   .no_store = "/auth/",
-                                  .quiet = !settings->log_requests};
+                                  .quiet = !settings->log_requests,
+                                  .metrics = &app->shared->metrics};
     *ret = app;
     return NULL;
 }

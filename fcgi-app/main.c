@@ -69,7 +69,8 @@ static void print_route(void *context, const struct resource *resource, const st
     struct cli *cli = context;
     (void)resource;
     printf("%-7s %-25s %-9s %-5s %s\n", method_list(cli->arena, route->method), route->path,
-           who[route->auth], route->hashes ? "hash" : "fast", route->summary);
+           route->local ? "local" : who[route->auth], route->hashes ? "hash" : "fast",
+           route->summary);
 }
 
 static int command_routes(struct cli *cli)

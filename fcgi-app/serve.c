@@ -43,6 +43,7 @@ static void work(void *context, const struct pool_worker *worker)
         arena_close(a);
         return;
     }
+    app->worker = worker;
     warn_about_schema(app);
     server_run(&(struct server){.listen_fd = worker->listen_fd,
                                 .base_path = settings->base_path.data,
@@ -157,7 +158,8 @@ static int run_pool(struct cli *cli, struct plan *plan, int fds[SOCKETS])
                               .hang_s = (unsigned)s->hang_s,
                               .argv = cli->program,
                               .work = work,
-                              .context = plan};
+                              .context = plan,
+                              .metrics = &plan->shared->metrics};
     LOG(LOG_LEVEL_INFO, log_event("started"), log_text("listen", where),
         log_number("workers", s->workers), log_number("hash_workers", s->hash_workers));
     pool_run(&pool);
@@ -165,10 +167,20 @@ static int run_pool(struct cli *cli, struct plan *plan, int fds[SOCKETS])
     return EX_OK;
 }
 
+/* From here on it is the log that tells; what stops the start was for the terminal. */
+static int open_log(struct cli *cli)
+{
+    const char *where = cli->settings.log_to.data;
+    int failed = log_open(where);
+    return failed ? complain(EX_CANTCREAT, "LOG_TO: %s: %s", where, strerror(failed)) : EX_OK;
+}
+
 int command_serve(struct cli *cli)
 {
     struct plan plan = {.settings = &cli->settings};
     int status = check_start(cli);
+    if (status == EX_OK)
+        status = open_log(cli);
     if (status != EX_OK || pool_is_trial())
         return status;
     int fds[SOCKETS];

@@ -24,6 +24,18 @@ static const struct format address_list_format = {
     .message = "Must be addresses or blocks such as 10.0.0.0/8, or unix:, separated by spaces.",
 };
 
+static bool is_log_destination(struct text t)
+{
+    return text_equal(t, TEXT("stderr")) || text_equal(t, TEXT("syslog")) ||
+           (t.len > 1 && t.data[0] == '/');
+}
+
+static const struct format log_to_format = {
+    .valid = is_log_destination,
+    .code = FAULT_FORMAT,
+    .message = "Must be stderr, syslog, or an absolute path.",
+};
+
 static const struct field settings_fields[] = {
     FIELD(struct settings, env, .choices = env_words, .preset = "production",
           .doc = "What the server is for; in production it refuses to run as root."),
@@ -83,6 +95,11 @@ static const struct field settings_fields[] = {
           .doc = "Refuse to try passwords where too many were wrong; off is for load tests."),
     FIELD(struct settings, log_requests, .preset = "true",
           .doc = "Write a line for every request to the log."),
+    FIELD(struct settings, log_to, .min = 1, .max = 1000, .preset = "stderr",
+          .format = &log_to_format,
+          .doc =
+              "Where the log goes: stderr, syslog, or a file by its absolute path, which a reload "
+              "opens anew."),
     FIELD(struct settings, state_file, .max = 1000, .preset = "",
           .doc = "A file for what workers count together, where no parent of theirs keeps it for "
                  "them: under spawn-fcgi, multiwatch and mod_fcgid."),

@@ -32,6 +32,7 @@ struct settings {
     struct text trusted_proxies;
     unsigned login_limit; /* enum login_limit */
     bool log_requests;
+    struct text log_to;
     struct text state_file;
 };
 

@@ -130,6 +130,28 @@ static struct address read_address(const char *text)
 }
 
 static const struct {
+    const char *text;
+    bool local;
+} places[] = {
+    {"127.0.0.1", true},  {"127.255.255.254", true},
+    {"::1", true},        {"::ffff:127.0.0.1", true},
+    {"unix:", true},      {"128.0.0.1", false},
+    {"126.0.0.1", false}, {"192.0.2.127", false},
+    {"::2", false},       {"::", false},
+    {"7f00::1", false},   {"::127.0.0.1", false},
+};
+
+START_TEST(this_machine_is_loopback_or_a_unix_socket)
+{
+    struct address address = {0};
+    ck_assert(!address_is_local(&address));
+
+    ck_assert(address_parse(text_of(places[_i].text), &address));
+    ck_assert_int_eq(address_is_local(&address), places[_i].local);
+}
+END_TEST
+
+static const struct {
     const char *text, *network;
 } networks[] = {
     {"192.0.2.1", "192.0.2.1"},
@@ -330,6 +352,7 @@ int main(void)
     tcase_add_loop_test(tc, an_address_is_read_and_shown_in_its_usual_form, 0, COUNT(addresses));
     tcase_add_loop_test(tc, anything_else_is_no_address, 0, COUNT(no_addresses));
     tcase_add_test(tc, a_nul_ends_no_address);
+    tcase_add_loop_test(tc, this_machine_is_loopback_or_a_unix_socket, 0, COUNT(places));
     tcase_add_loop_test(tc, a_client_is_an_ipv4_address_or_the_half_of_an_ipv6_one, 0,
                         COUNT(networks));
     tcase_add_loop_test(tc, a_list_has_the_addresses_of_its_blocks, 0, COUNT(members));

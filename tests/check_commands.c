@@ -515,6 +515,27 @@ START_TEST(root_does_not_serve_in_production)
 }
 END_TEST
 
+START_TEST(a_log_that_cannot_be_opened_ends_the_program)
+{
+    setenv("ENV", "development", 1);
+
+    struct run r = run("--log-to /nonexistent/folder/log serve");
+
+    ck_run(r, EX_CANTCREAT);
+    ck_assert_str_eq(r.err,
+                     "postern: LOG_TO: /nonexistent/folder/log: No such file or directory\n");
+}
+END_TEST
+
+START_TEST(commands_for_the_terminal_do_not_log)
+{
+    setenv("LOG_TO", "/nonexistent/folder/log", 1);
+
+    ck_run(run("migrate"), EX_OK);
+    ck_run(run("config"), EX_OK);
+}
+END_TEST
+
 START_TEST(an_address_that_cannot_be_taken_ends_the_program)
 {
     setenv("ENV", "development", 1);
@@ -567,6 +588,8 @@ static TCase *serving(void)
     tcase_add_test(tc, a_bad_database_url_is_refused_without_its_password);
     tcase_add_test(tc, serving_on_something_else_than_a_socket_is_refused);
     tcase_add_test(tc, root_does_not_serve_in_production);
+    tcase_add_test(tc, a_log_that_cannot_be_opened_ends_the_program);
+    tcase_add_test(tc, commands_for_the_terminal_do_not_log);
     tcase_add_test(tc, an_address_that_cannot_be_taken_ends_the_program);
     return tc;
 }

@@ -15,6 +15,7 @@
 #include "e2e_http.h"
 #include "e2e_logs.h"
 #include "e2e_nginx.h"
+#include "e2e_operations.h"
 #include "e2e_protocol.h"
 #include "e2e_reload.h"
 #include "e2e_sessions.h"
@@ -1064,6 +1065,7 @@ int main(void)
     suite_add_tcase(s, limit_case());
     suite_add_tcase(s, cache_case());
     suite_add_tcase(s, hosts_case());
+    suite_add_tcase(s, operations_case());
     suite_add_tcase(s, log_case());
     curl_global_init(CURL_GLOBAL_DEFAULT);
     bool open = world_open();

@@ -236,7 +236,13 @@ static bool begins(const char *text, const char *with)
     return strncmp(text, with, strlen(with)) == 0;
 }
 
-/* What `call` may be answered with: JSON, but for the one page, and who asks for RFC 9457. */
+/* The one that is for this machine only, and so in no document. */
+static bool is_of_metrics(const struct http_call *call)
+{
+    return begins(call->path, "/api/metrics");
+}
+
+/* What `call` may be answered with: JSON, but for two, and who asks for RFC 9457. */
 static void check_media_type(struct answer r, const struct http_call *call)
 {
     const char *type = answer_header(r, "Content-Type");
@@ -245,6 +251,8 @@ static void check_media_type(struct answer r, const struct http_call *call)
         ck_assert(call->headers[0] != NULL);
     else if (r.status < 400 && begins(call->path, "/api/docs"))
         ck_assert_str_eq(type, "text/html; charset=utf-8");
+    else if (r.status < 400 && is_of_metrics(call))
+        ck_assert_str_eq(type, "text/plain; version=0.0.4; charset=utf-8");
     else
         ck_assert_str_eq(type, "application/json");
 }
@@ -263,7 +271,7 @@ static void check_form(struct answer r, const struct http_call *call)
         ck_assert_str_eq(r.text, "");
     else if (r.status >= 400)
         check_error(r);
-    else if (!begins(call->path, "/api/docs"))
+    else if (!begins(call->path, "/api/docs") && !is_of_metrics(call))
         ck_assert_msg(r.body != NULL, "no JSON: %.200s", r.text);
     ck_assert_msg(header_count(r.headers, "Retry-After") == wants_retry, "%s", r.headers);
     ck_assert_msg(r.status != 405 || answer_header(r, "Allow"), "no Allow: %s", r.headers);
@@ -306,7 +314,7 @@ static void check_described(const struct http_call *call, const struct answer *a
 {
     static const char base[] = "/api";
     const char *method = call->method ? call->method : call->body ? "POST" : "GET";
-    if (strncmp(call->path, base, strlen(base)) != 0)
+    if (strncmp(call->path, base, strlen(base)) != 0 || is_of_metrics(call))
         return;
     char *path = curl_easy_unescape(NULL, call->path + strlen(base),
                                     (int)strcspn(call->path + strlen(base), "?"), NULL);
