@@ -75,6 +75,19 @@ START_TEST(one_more_is_tried_when_it_was_told_and_not_before)
 }
 END_TEST
 
+START_TEST(refusals_are_counted_for_a_monitor)
+{
+    guess_times(PAIR, HERE, ADA);
+    ck_limited(guess_from(HERE, ADA), PAIR_S);
+    ck_limited(guess_from(HERE, ADA), PAIR_S);
+
+    struct answer r = ask(.path = "/metrics", .from = "127.0.0.1");
+
+    ck_status(r, 200);
+    ck_assert_ptr_nonnull(strstr(r.text, "\npostern_password_tries_refused_total 2\n"));
+}
+END_TEST
+
 static const char *const accounts[] = {
     ADA,          "ADA@example.ORG", "nobody@example.org", "disabled@example.org",
     "no address", "\303\244@b.org"};
@@ -483,6 +496,7 @@ END_TEST
 static TCase *pair(void)
 {
     TCase *tc = tcase_create("pair");
+    tcase_add_test(tc, refusals_are_counted_for_a_monitor);
     tcase_add_test(tc, one_more_is_tried_when_it_was_told_and_not_before);
     tcase_add_loop_test(tc, whether_there_is_an_account_is_not_told, 0, COUNT(accounts));
     tcase_add_test(tc, letters_of_another_case_are_no_other_account);
