@@ -16,6 +16,7 @@ struct typed {
     const struct command *command; /* as far as it is known */
     size_t args;                   /* in front of `last` */
     bool only_words;               /* behind `--` */
+    bool lost;                     /* a word is no command */
 };
 
 static void offer(const struct typed *t, const char *word)
@@ -127,6 +128,7 @@ static void take_word(struct typed *t, const char *word)
         t->command = help_find(word, NULL);
         t->group = help_is_group(word) ? word : NULL;
     }
+    t->lost = t->lost || (!t->command && !t->group);
 }
 
 /* `help` is followed by the words of a command. */
@@ -142,6 +144,8 @@ static void complete(struct typed *t, char *const *words, const char *value_of)
 {
     const char *equals = strchr(t->last, '=');
     bool is_option = *t->last == '-' && !t->only_words;
+    if (t->lost)
+        return;
     if (value_of) {
         offer_value(t, value_of + 2);
     } else if (is_option && equals) {

@@ -1,6 +1,6 @@
 #include "terminal.h"
 
-#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -89,27 +89,48 @@ static bool read_line(char line[LINE_SIZE])
     return true;
 }
 
+/* Take the watched signals, but only while ppoll() waits: one that came before would be slept
+ * over. Returns through `ret_waiting` the mask for that. */
+static void hold_signals(struct sigaction before[WATCHED], sigset_t *ret_waiting)
+{
+    const struct sigaction note = {.sa_handler = note_signal};
+    sigset_t held;
+    caught = 0;
+    (void)sigemptyset(&held);
+    for (size_t i = 0; i < WATCHED; i++)
+        (void)sigaddset(&held, watched[i]);
+    (void)sigprocmask(SIG_BLOCK, &held, ret_waiting);
+    for (size_t i = 0; i < WATCHED; i++)
+        (void)sigaction(watched[i], &note, &before[i]);
+}
+
+static void let_signals_go(const struct sigaction before[WATCHED], const sigset_t *mask)
+{
+    for (size_t i = 0; i < WATCHED; i++)
+        (void)sigaction(watched[i], &before[i], NULL);
+    (void)sigprocmask(SIG_SETMASK, mask, NULL);
+    if (caught)
+        (void)raise(caught);
+}
+
 /* No signal may leave the terminal mute: each is held until it speaks again. */
 static bool read_unseen(const char *prompt, char line[LINE_SIZE])
 {
-    struct sigaction note = {.sa_handler = note_signal}, before[WATCHED];
+    struct sigaction before[WATCHED];
     struct termios loud, mute;
+    sigset_t waiting;
     if (tcgetattr(STDIN_FILENO, &loud) != 0)
         return false;
     mute = loud;
     mute.c_lflag &= ~(tcflag_t)ECHO;
     mute.c_lflag |= ECHONL;
-    caught = 0;
-    for (size_t i = 0; i < WATCHED; i++)
-        (void)sigaction(watched[i], &note, &before[i]);
+    hold_signals(before, &waiting);
+    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &mute); /* what was typed before is not meant */
     fprintf(stderr, "%s: ", prompt);
-    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &mute);
-    bool read = read_line(line);
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    bool read = ppoll(&input, 1, NULL, &waiting) == 1 && read_line(line);
     (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &loud);
-    for (size_t i = 0; i < WATCHED; i++)
-        (void)sigaction(watched[i], &before[i], NULL);
-    if (caught)
-        (void)raise(caught);
+    let_signals_go(before, &waiting);
     return read && !caught;
 }
 

@@ -105,6 +105,107 @@ START_TEST(a_full_disk_is_noticed)
 }
 END_TEST
 
+/* Run with what is no file for standard output; returns what waitpid() says. */
+static int run_into(FILE *out, const char *line, void (*prepare)(void))
+{
+    char **argv = program_words(line);
+    int status = 0;
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prepare();
+        program_become(argv, stdin, out, stderr);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void take_sigpipe(void)
+{
+    (void)signal(SIGPIPE, SIG_DFL);
+}
+
+static void ignore_sigpipe(void)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+START_TEST(a_pipe_that_nobody_reads_ends_the_program)
+{
+    int ends[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    close(ends[0]);
+    FILE *out = fdopen(ends[1], "w");
+
+    int usual = run_into(out, "openapi", take_sigpipe);
+    int ignored = run_into(out, "openapi", ignore_sigpipe);
+
+    fclose(out);
+    ck_assert(WIFSIGNALED(usual) && WTERMSIG(usual) == SIGPIPE);
+    ck_assert_int_eq(WEXITSTATUS(ignored), EX_IOERR);
+}
+END_TEST
+
+START_TEST(a_closed_output_does_not_go_to_the_database)
+{
+    char **argv = program_words("user list");
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(STDIN_FILENO), close(STDOUT_FILENO);
+        execv(PROGRAM, argv);
+        _exit(127);
+    }
+
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+
+    ck_assert_int_eq(WEXITSTATUS(status), EX_IOERR);
+    ck_run(run("user list"), EX_OK);
+}
+END_TEST
+
+static const char *const spellings[] = {
+    "--workers 7 config",
+    "--workers=7 config",
+    "config --workers 7",
+    "config --workers=7",
+    "config --workers 3 --workers 7",
+    "--workers 7 -- config",
+};
+
+START_TEST(an_option_may_stand_anywhere)
+{
+    struct run r = run(spellings[_i]);
+
+    ck_run(r, EX_OK);
+    ck_says(r.out, "WORKERS = 7  # flag\n");
+}
+END_TEST
+
+static const struct {
+    const char *line;
+    const char *parts[4];
+} helps[] = {
+    {"help user", {"user add EMAIL", "user list", "user delete"}},
+    {"user --help", {"user add EMAIL", "user list", "user delete"}},
+    {"help user list", {"usage: postern user list ", "--role user|admin", "--json\n"}},
+    {"user list --help", {"usage: postern user list ", "--role user|admin", "--json\n"}},
+    {"user list -h --nonsense", {"usage: postern user list "}},
+    {"migrate --help", {"migrate up", "migrate status"}},
+    {"help migrate up", {"usage: postern migrate up", "--dry-run"}},
+    {"help serve", {"usage: postern serve\n"}},
+};
+
+START_TEST(each_command_tells_what_it_takes)
+{
+    struct run r = run(helps[_i].line);
+
+    ck_run(r, EX_OK);
+    for (int i = 0; helps[_i].parts[i]; i++)
+        ck_says(r.out, helps[_i].parts[i]);
+}
+END_TEST
+
 /* ---- secret, routes, config ---- */
 
 START_TEST(a_secret_is_new_each_time_and_good_as_a_key)
@@ -130,6 +231,44 @@ START_TEST(routes_are_listed_with_who_may_call_them)
     ck_says(r.out, "PATCH   /posts/{id}               user      fast ");
     ck_says(r.out, "GET     /posts                    anyone    fast ");
     ck_says(r.out, "GET     /ready                    no-token  fast ");
+}
+END_TEST
+
+/* The lines of output, each a JSON object; its text at `key` is what comes back, one per line. */
+static const char *column(const char *out, const char *key)
+{
+    const char *all = "";
+    for (const char *line = out; *line; line = strchr(line, '\n') + 1) {
+        const struct json *object;
+        must(json_parse(the_arena, line, strcspn(line, "\n"), &object));
+        const char *text = json_as_text(json_get(object, key)).data;
+        all = say("%s%s\n", all, text ? text : "null");
+    }
+    return all;
+}
+
+START_TEST(routes_are_told_to_scripts)
+{
+    struct run r = run("routes --json");
+
+    ck_run(r, EX_OK);
+    ck_says(column(r.out, "path"), "/auth/login\n");
+    ck_says(column(r.out, "auth"), "no-token\nno-token\n");
+    ck_says(column(r.out, "id"), "listPosts\n");
+}
+END_TEST
+
+START_TEST(settings_are_told_to_scripts)
+{
+    unsetenv("LISTEN");
+
+    struct run r = run("config --json --workers 7");
+
+    ck_run(r, EX_OK);
+    ck_says(r.out, "{\"name\":\"WORKERS\",\"value\":\"7\",\"origin\":\"flag\"}\n");
+    ck_says(r.out, "{\"name\":\"LISTEN\",\"value\":null,\"origin\":null}\n");
+    ck_says(r.out, "{\"name\":\"JWT_SECRET_KEY\",\"value\":\"********\"");
+    ck_says(column(r.out, "name"), "MAX_BODY\n");
 }
 END_TEST
 
@@ -230,6 +369,40 @@ START_TEST(a_fresh_database_is_migrated_once)
     ck_says(after.out, "applied        0001_users.sql\n");
     ck_assert_ptr_null(strstr(after.out, "pending"));
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM user_counts"), 32);
+}
+END_TEST
+
+START_TEST(a_dry_run_tells_and_changes_nothing)
+{
+    run_sql("UPDATE schema_migrations SET complete = 0 WHERE number = 3");
+    run_sql("DELETE FROM schema_migrations WHERE number = 4");
+
+    struct run r = run("migrate --dry-run"), status = run("migrate status --json");
+
+    ck_run(r, EX_OK);
+    ck_assert_str_eq(r.out, "would apply 0003_posts.sql\nwould apply 0004_idempotency.sql\n");
+    ck_run(status, EX_OK);
+    ck_says(column(status.out, "state"), "applied\napplied\nhalf-way\npending\n");
+    ck_run(run("migrate up"), EX_OK);
+    ck_assert_str_eq(run("migrate up --dry-run").out, "");
+}
+END_TEST
+
+START_TEST(a_schema_from_the_future_is_left_alone)
+{
+    run_sql("INSERT INTO schema_migrations SELECT 99, name, checksum, statements_done, complete, "
+            "applied_at FROM schema_migrations WHERE number = 1");
+
+    static const char *const lines[] = {"migrate", "migrate --dry-run", "migrate status"};
+    struct run runs[COUNT(lines)];
+    for (int i = 0; i < COUNT(lines); i++)
+        runs[i] = run(lines[i]);
+    run_sql("DELETE FROM schema_migrations WHERE number = 99");
+
+    for (int i = 0; i < COUNT(lines); i++) {
+        ck_run(runs[i], EX_DATAERR);
+        ck_says(runs[i].err, "too old");
+    }
 }
 END_TEST
 
@@ -459,8 +632,14 @@ static TCase *command_line(void)
     tcase_add_loop_test(tc, help_names_every_command_and_setting, 0, COUNT(calls_for_help));
     tcase_add_test(tc, the_version_is_told);
     tcase_add_test(tc, a_full_disk_is_noticed);
+    tcase_add_test(tc, a_pipe_that_nobody_reads_ends_the_program);
+    tcase_add_test(tc, a_closed_output_does_not_go_to_the_database);
+    tcase_add_loop_test(tc, an_option_may_stand_anywhere, 0, COUNT(spellings));
+    tcase_add_loop_test(tc, each_command_tells_what_it_takes, 0, COUNT(helps));
     tcase_add_test(tc, a_secret_is_new_each_time_and_good_as_a_key);
     tcase_add_test(tc, routes_are_listed_with_who_may_call_them);
+    tcase_add_test(tc, routes_are_told_to_scripts);
+    tcase_add_test(tc, settings_are_told_to_scripts);
     tcase_add_test(tc, config_tells_values_and_where_they_come_from);
     tcase_add_test(tc, config_shows_no_secret);
     tcase_add_loop_test(tc, a_bad_config_file_is_told_by_its_line, 0, COUNT(bad_files));
@@ -472,6 +651,8 @@ static TCase *database(void)
 {
     TCase *tc = tcase_create("database");
     tcase_add_test(tc, a_fresh_database_is_migrated_once);
+    tcase_add_test(tc, a_dry_run_tells_and_changes_nothing);
+    tcase_add_test(tc, a_schema_from_the_future_is_left_alone);
     tcase_add_test(tc, a_changed_migration_is_refused);
     tcase_add_test(tc, a_database_that_does_not_answer_is_worth_another_try);
     tcase_add_test(tc, an_added_user_logs_in);

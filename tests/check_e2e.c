@@ -13,6 +13,7 @@
 #include "e2e_failures.h"
 #include "e2e_http.h"
 #include "e2e_logs.h"
+#include "e2e_operator.h"
 #include "e2e_protocol.h"
 #include "e2e_sessions.h"
 #include "e2e_world.h"
@@ -1053,6 +1054,7 @@ int main(void)
     suite_add_tcase(s, session_case());
     suite_add_tcase(s, protocol_case());
     suite_add_tcase(s, failure_case());
+    suite_add_tcase(s, operator_case());
     suite_add_tcase(s, log_case());
     curl_global_init(CURL_GLOBAL_DEFAULT);
     bool open = world_open();

@@ -3,7 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define OUTPUT_MAX ((size_t)256 * 1024)
+#define OUTPUT_MAX ((size_t)1024 * 1024)
 
 void program_expect(void)
 {
