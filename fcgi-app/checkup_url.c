@@ -17,6 +17,7 @@
 #define ANSWER_MAX ((size_t)256 * 1024)
 #define REQUEST_ID "doctor-0123456789"
 #define WORDS_MAX 32
+#define CODE_MAX 40
 
 /* What a client asks, and what only a program that got it whole would answer. */
 struct question {
@@ -120,43 +121,39 @@ static void take_reply(struct arena *a, const char *text, struct reply *ret)
     }
 }
 
+/* Without ~/.curlrc and without following a redirection: what this server says is what counts. */
+static char **curl_words(struct arena *a, const char *url, const struct question *q)
+{
+    static const char words[] =
+        "curl -q --silent --show-error --include --http1.1 --globoff --max-time 20 "
+        "--proto =http,https --header Expect: --request";
+    char **argv = arena_array(a, WORDS_MAX, sizeof *argv);
+    char *rest =
+        arena_printf(a, "%s %s%s", words, q->method, q->too_large ? " --data-binary @-" : "");
+    size_t count = 0;
+    while ((argv[count] = strtok_r(rest, " ", &rest)) != NULL)
+        count++;
+    if (q->header) {
+        argv[count++] = arena_strdup(a, "--header");
+        argv[count++] = arena_strdup(a, q->header);
+    }
+    argv[count] = arena_printf(a, "%s%s", url, q->path);
+    return argv;
+}
+
 /* False when there is no curl. */
 static bool ask(struct checkup *c, const char *url, const struct question *q, struct reply *ret)
 {
-    const char *words[WORDS_MAX] = {"curl",
-                                    "-q",
-                                    "--silent",
-                                    "--show-error",
-                                    "--include",
-                                    "--http1.1",
-                                    "--globoff",
-                                    "--proto",
-                                    "=http,https",
-                                    "--max-time",
-                                    "20",
-                                    "--request",
-                                    q->method,
-                                    "--header",
-                                    "Expect:",
-                                    "--header",
-                                    q->header ? q->header : "Accept: application/json"};
-    size_t count = 17;
-    int in = memfd_create("in", MFD_CLOEXEC);
-    int out = memfd_create("out", MFD_CLOEXEC), err = memfd_create("err", MFD_CLOEXEC);
-    *ret = (struct reply){.head = "", .body = ""};
-    if (q->too_large) {
+    int in = memfd_create("in", MFD_CLOEXEC), out = memfd_create("out", MFD_CLOEXEC);
+    int err = memfd_create("err", MFD_CLOEXEC);
+    *ret = (struct reply){.head = "", .body = "", .complaint = ""};
+    if (q->too_large)
         write_large(in, c->settings->max_body);
-        words[count++] = "--data-binary";
-        words[count++] = "@-";
-    }
-    words[count] = arena_printf(c->arena, "%s%s", url, q->path);
-    char **argv = arena_array(c->arena, WORDS_MAX, sizeof *argv);
-    for (size_t i = 0; words[i]; i++)
-        argv[i] = arena_strdup(c->arena, words[i]);
-    bool ran = in >= 0 && out >= 0 && err >= 0 && run_curl(argv, in, out, err);
+    bool ran = run_curl(curl_words(c->arena, url, q), in, out, err);
     if (ran) {
+        const char *said = read_back(c->arena, err);
         take_reply(c->arena, read_back(c->arena, out), ret);
-        ret->complaint = read_back(c->arena, err);
+        ret->complaint = arena_copy(c->arena, said, strcspn(said, "\n"));
     }
     (void)close(in);
     (void)close(out);
@@ -166,12 +163,13 @@ static bool ask(struct checkup *c, const char *url, const struct question *q, st
 
 /* ---- what is told ---- */
 
-/* The code of our own form of errors; NULL for anything else. */
+/* The code of our own form of errors, which is a short word; NULL for anything else. */
 static const char *code_of(struct checkup *c, const struct reply *reply)
 {
     const struct json *object;
     struct problem *p = json_parse(c->arena, reply->body, strlen(reply->body), &object);
-    return p ? NULL : json_as_text(json_get(object, "code")).data;
+    struct text code = p ? (struct text){0} : json_as_text(json_get(object, "code"));
+    return code.len <= CODE_MAX ? code.data : NULL;
 }
 
 static bool is_ok(struct checkup *c, const struct reply *reply)

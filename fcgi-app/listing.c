@@ -9,8 +9,8 @@
 #include "common/utf8.h"
 #include "terminal.h"
 
-#define PAGE_MAX ((size_t)16 * 1024 * 1024)
-#define ROW_MAX ((size_t)64 * 1024)
+#define PAGE_MAX ((size_t)128 * 1024 * 1024) /* names may be all escapes */
+#define ROW_MAX ((size_t)1024 * 1024)
 #define GAP 2 /* spaces between columns */
 
 static const char *cell_of(struct arena *a, const struct field *f, const void *row)

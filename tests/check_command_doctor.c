@@ -419,6 +419,7 @@ static const struct {
     {1, "503 X\r\n\r\n{\"code\":\"unavailable\"}", "are ready", "unavailable", "FAIL"},
     {2, "404 Not Found\r\n\r\n<html>", "unknown paths", "answers by itself", "FAIL"},
     {3, "401 X\r\n\r\n{\"code\":\"no_token\"}", "Authorization", "CGIPassAuth", "FAIL"},
+    {3, "401 X\r\n\r\n{\"code\":\"\\u001b[31mred\"}", "Authorization", "\\u001b[31mred", "FAIL"},
     {4, "405 X\r\n\r\n<html>", "PATCH", "holds PATCH back", "FAIL"},
     {5, "403 Forbidden\r\n\r\n<html>", "DELETE", "holds DELETE back", "FAIL"},
     {5, "405 X\r\n\r\n{\"code\":\"method_not_allowed\"}", "DELETE", "holds DELETE back", "FAIL"},
