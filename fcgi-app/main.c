@@ -1,6 +1,7 @@
 /* main.c -- from the command line and its settings to the command. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,9 +37,20 @@ static int start(struct cli *cli, int argc, char **argv)
     if (cli_parse(cli, argc, argv, &status))
         status =
             cli->command ? run(cli) : complain(EX_USAGE, "which command? (see postern --help)");
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return complain(EX_IOERR, "cannot write: %s", strerror(errno));
     return status;
+}
+
+/* Connector/C ignores SIGPIPE from its first use on. So where a reader has gone, such as head(1),
+ * and the signal was not ignored before us, we die of it now, without a word like any filter. */
+static int finish(int status, const struct sigaction *pipe_before)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    if (errno == EPIPE && pipe_before->sa_handler == SIG_DFL) {
+        (void)signal(SIGPIPE, SIG_DFL);
+        (void)raise(SIGPIPE);
+    }
+    return complain(EX_IOERR, "cannot write: %s", strerror(errno));
 }
 
 /* Else the database's socket could get the number of a closed standard output, and our words.
@@ -52,10 +64,12 @@ static void fill_standard_descriptors(void)
 
 int main(int argc, char **argv)
 {
+    struct sigaction pipe_before = {.sa_handler = SIG_IGN};
+    (void)sigaction(SIGPIPE, NULL, &pipe_before);
     fill_standard_descriptors();
     struct cli cli = {.arena = arena_open(ARENA_MAX), .program = argv};
     cli.origins = arena_array(cli.arena, settings_record.count, sizeof *cli.origins);
-    int status = start(&cli, argc, argv);
+    int status = finish(start(&cli, argc, argv), &pipe_before);
     arena_close(cli.arena);
     return status;
 }
