@@ -59,6 +59,13 @@ int cli_open_app(struct cli *cli, struct app **ret)
     return p ? complain(EX_CONFIG, "%s", p->cause) : EX_OK;
 }
 
+struct problem *cli_run_again(void *context, bool *ret_yes)
+{
+    (void)context;
+    *ret_yes = false;
+    return NULL;
+}
+
 /* ---- options ---- */
 
 /* What getopt_long() returns, beyond all characters. */
@@ -263,9 +270,9 @@ bool cli_parse(struct cli *cli, int argc, char **argv, int *ret_status)
         if (take(cli, got, &options[index], argv, ret_status))
             return false;
     }
-    for (; optind < argc; optind++) /* behind `--` */
-        if ((*ret_status = take_word(cli, argv[optind])) != EX_OK)
-            return false;
-    *ret_status = check_words(cli);
+    for (; optind < argc && *ret_status == EX_OK; optind++) /* behind `--` */
+        *ret_status = take_word(cli, argv[optind]);
+    if (*ret_status == EX_OK)
+        *ret_status = check_words(cli);
     return *ret_status == EX_OK;
 }

@@ -46,6 +46,10 @@ int complain_of(const struct problem *p);
 /** Open what handlers need, or complain. Returns one of sysexits.h. */
 int cli_open_app(struct cli *cli, struct app **ret);
 
+/** For db_transaction(): after a commit of which nobody knows, run once more what leaves the same
+ *  when it runs twice. */
+struct problem *cli_run_again(void *context, bool *ret_yes);
+
 /* A status that the program ends with. */
 struct exit_status {
     int number;

@@ -80,6 +80,13 @@ static void check_plain_file(struct checkup *c, const char *path)
         checkup_ok(c, "%s has no secret in it", path);
 }
 
+/* Is the origin "PATH:LINE"? */
+static bool is_line_of(const char *origin, const char *path)
+{
+    size_t len = path ? strlen(path) : 0;
+    return path && strncmp(origin, path, len) == 0 && origin[len] == ':';
+}
+
 /* Look at the file itself only once, and at those that it or the environment names. */
 static void check_files(struct checkup *c, const struct cli *cli)
 {
@@ -91,8 +98,7 @@ static void check_files(struct checkup *c, const struct cli *cli)
             continue;
         if (file)
             check_secret_file(c, file);
-        else if (cli->config_path &&
-                 strncmp(origin, cli->config_path, strlen(cli->config_path)) == 0)
+        else if (is_line_of(origin, cli->config_path))
             in_config = true;
     }
     if (!cli->config_path)

@@ -111,14 +111,6 @@ static struct problem *end_all(void *context)
     return session_delete_all(e->app->db, e->arena, e->id, (struct uuid){{0}});
 }
 
-/* Ended twice, they are over all the same. */
-static struct problem *run_again(void *context, bool *ret_yes)
-{
-    (void)context;
-    *ret_yes = false;
-    return NULL;
-}
-
 static int end_session(struct ending *e, const char *id)
 {
     if (!uuid_parse(id, strlen(id), &e->id))
@@ -136,7 +128,7 @@ static int end_sessions(struct cli *cli, struct ending *e, const char *who)
     if (status != EX_OK)
         return status;
     e->id = user.id;
-    struct problem *p = db_transaction(e->app->db, e->arena, end_all, run_again, e);
+    struct problem *p = db_transaction(e->app->db, e->arena, end_all, cli_run_again, e);
     return p ? complain_of(p) : EX_OK;
 }
 

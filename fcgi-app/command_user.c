@@ -308,14 +308,6 @@ static struct problem *change(void *context)
     return account_change(w->app, &w->rq, w->user.id, &w->in, w->given, &after);
 }
 
-/* After a commit of which nobody knows: it leaves the same when it runs twice. */
-static struct problem *run_again(void *context, bool *ret_yes)
-{
-    (void)context;
-    *ret_yes = false;
-    return NULL;
-}
-
 static int change_user(struct cli *cli, const struct user *in, field_set given)
 {
     struct work w;
@@ -324,7 +316,7 @@ static int change_user(struct cli *cli, const struct user *in, field_set given)
         return status;
     w.in = *in;
     w.given = given;
-    return close_work(&w, db_transaction(w.app->db, cli->arena, change, run_again, &w));
+    return close_work(&w, db_transaction(w.app->db, cli->arena, change, cli_run_again, &w));
 }
 
 int command_user_role(struct cli *cli)
