@@ -45,7 +45,7 @@ static void end_server(void)
 static void tear_down(void)
 {
     end_server();
-    (void)!system(say("rm -rf %s", folder));
+    (void)!system(say("/bin/rm -rf %s", folder));
     loopback_close();
 }
 
