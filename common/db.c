@@ -220,10 +220,15 @@ static void set_options(MYSQL *mysql, const struct db_host *host, bool by_socket
         mysql_options(mysql, MYSQL_OPT_PROTOCOL, &tcp);
 }
 
+static bool is_by_socket(const struct db *db, const struct db_host *host)
+{
+    return db->url.socket && strcmp(host->name, "localhost") == 0;
+}
+
 static struct problem *connect_to(struct db *db, struct arena *a, const struct db_host *host)
 {
     const char *session = db->pinned ? SESSION "0" : SESSION "10";
-    bool by_socket = db->url.socket && strcmp(host->name, "localhost") == 0;
+    bool by_socket = is_by_socket(db, host);
     unsigned port = host->port ? host->port : PORT_PRESET;
     MYSQL *mysql = must(mysql_init(NULL));
     set_options(mysql, host, by_socket, db->pinned);
@@ -238,6 +243,14 @@ static struct problem *connect_to(struct db *db, struct arena *a, const struct d
     db->mysql = mysql;
     db->owner = generation;
     return NULL;
+}
+
+const char *db_where(const struct db *db, struct arena *a)
+{
+    const struct db_host *host = &db->url.hosts[db->host];
+    if (is_by_socket(db, host))
+        return arena_printf(a, "%s, %s", host->name, db->url.socket);
+    return arena_printf(a, "%s:%u", host->name, host->port ? host->port : PORT_PRESET);
 }
 
 /* Does the server that we are connected to take writes? A replica does not, nor does a primary

@@ -85,6 +85,10 @@ struct problem *db_pin(struct db *db, struct arena *a) MUST_USE;
 /** Close the pinned connection, and with it what its session held. */
 void db_unpin(struct db *db);
 
+/** Which host it is connected to: "db1:3306", or "localhost" with the socket. Lives as long as `a`.
+ */
+const char *db_where(const struct db *db, struct arena *a);
+
 /** Make sure that the server answers. */
 struct problem *db_ping(struct db *db, struct arena *a) MUST_USE;
 

@@ -136,18 +136,10 @@ static struct problem *change_password(struct app *app, struct request *rq, stru
     return p ? p : session_delete_all(app->db, rq->arena, user->id, rq->caller.session);
 }
 
-/* Is the new hash there? Its salt is random, and so nobody else's change looks like ours. */
 static struct problem *is_changed(struct app *app, struct request *rq, bool *ret_yes)
 {
     const struct prepared *prepared = rq->prepared;
-    struct user user = {0};
-    bool there = false;
-    struct problem *p = user_is_there(app->db, rq->arena, prepared->user.id, &there); /* locks */
-    if (!p && there)
-        p = user_find_with_hash(app->db, rq->arena, prepared->user.id, &user);
-    if (!p)
-        *ret_yes = there && text_equal(user.password_hash, prepared->hash);
-    return p;
+    return account_has_hash(app, rq, prepared->user.id, prepared->hash, ret_yes);
 }
 
 static struct problem *change_email(struct app *app, struct request *rq, struct response *rs)
@@ -179,11 +171,7 @@ static struct problem *leave(struct app *app, struct request *rq, struct respons
 
 static struct problem *has_left(struct app *app, struct request *rq, bool *ret_yes)
 {
-    bool there;
-    struct problem *p = user_is_there(app->db, rq->arena, rq->caller.id, &there);
-    if (!p)
-        *ret_yes = !there;
-    return p;
+    return account_is_erased(app, rq, rq->caller.id, ret_yes);
 }
 
 /* ---- with a token from a mail ---- */
@@ -259,22 +247,12 @@ static struct problem *prepare_reset(struct app *app, struct request *rq)
 static struct problem *reset(struct app *app, struct request *rq, struct response *rs)
 {
     const struct prepared *prepared = rq->prepared;
-    struct user user = {0};
-    bool used, done;
+    bool used;
     (void)rs;
     struct problem *p = reset_use(app->db, rq->arena, prepared->token, rq->now, &used);
     if (!p && !used)
         return bad_token(rq);
-    if (!p) /* so that no login puts a hash of today's form in the old one's place meanwhile */
-        p = user_lock(app->db, rq->arena, prepared->user.id, &user);
-    if (!p)
-        p = user_find_with_hash(app->db, rq->arena, prepared->user.id, &user);
-    if (!p)
-        p = user_replace_hash(app->db, rq->arena, user.id, user.password_hash, prepared->hash,
-                              &done);
-    if (!p)
-        p = reset_delete_all(app->db, rq->arena, prepared->user.id);
-    return p ? p : session_delete_all(app->db, rq->arena, prepared->user.id, (struct uuid){{0}});
+    return p ? p : account_set_hash(app, rq, prepared->user.id, prepared->hash);
 }
 
 static const struct problem_type *const email_problems[] = {&problem_invalid_email,

@@ -16,6 +16,7 @@
 #include "e2e_logs.h"
 #include "e2e_nginx.h"
 #include "e2e_operations.h"
+#include "e2e_operator.h"
 #include "e2e_protocol.h"
 #include "e2e_reload.h"
 #include "e2e_sessions.h"
@@ -1066,6 +1067,7 @@ int main(void)
     suite_add_tcase(s, cache_case());
     suite_add_tcase(s, hosts_case());
     suite_add_tcase(s, operations_case());
+    suite_add_tcase(s, operator_case());
     suite_add_tcase(s, log_case());
     curl_global_init(CURL_GLOBAL_DEFAULT);
     bool open = world_open();
