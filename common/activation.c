@@ -63,6 +63,14 @@ static size_t place_by_name(const char *const *names, size_t count, char *list, 
     return known;
 }
 
+static const char *join(struct arena *a, const char *const *names, size_t count)
+{
+    const char *all = "";
+    for (size_t i = 0; i < count; i++)
+        all = arena_printf(a, "%s %s", all, names[i]);
+    return all;
+}
+
 static struct problem *place(struct arena *a, const char *const *names, size_t count,
                              const char *list, size_t passed, int *ret_fds)
 {
@@ -74,9 +82,9 @@ static struct problem *place(struct arena *a, const char *const *names, size_t c
         known = place_by_name(names, count, arena_strdup(a, list), fds);
     if (known > 0 && known != passed)
         return problem_because(a, &problem_internal,
-                               "LISTEN_FDNAMES is %s: %zu sockets of different names are known "
-                               "there, and %zu were passed",
-                               list, known, passed);
+                               "LISTEN_FDNAMES is %s, for %zu sockets: each of them must have "
+                               "another one of the names%s",
+                               list, passed, join(a, names, count));
     for (size_t i = 0; known == 0 && i < passed; i++)
         fds[i] = FIRST_FD + (int)i;
     memcpy(ret_fds, fds, count * sizeof *fds);
