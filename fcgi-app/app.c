@@ -86,13 +86,12 @@ struct problem *app_open(struct arena *a, const struct settings *settings, struc
         app_close(app);
         return p;
     }
-    const char *types = arena_printf(a, "%s/docs#", settings->base_path.data);
     app->router = (struct router){.resources = resources,
                                   .app = app,
                                   .db = app->db,
                                   .authenticate = authenticate,
                                   .keys = app->keys,
-                                  .form = {.realm = "postern", .types = types},
+                                  .form = {.realm = "postern", .types = "/docs#"},
                                   .no_store = "/auth/",
                                   .quiet = !settings->log_requests};
     *ret = app;
@@ -160,10 +159,10 @@ struct problem *app_check_self(const struct request *rq, const struct uuid *id)
     return problem(rq->arena, &problem_forbidden, NULL);
 }
 
-void app_location(const struct app *app, struct response *rs, const char *collection,
+void app_location(const struct request *rq, struct response *rs, const char *collection,
                   const struct uuid *id)
 {
     char text[UUID_TEXT_SIZE];
     uuid_format(id, text);
-    response_header(rs, "Location", "%s/%s/%s", app->settings->base_path.data, collection, text);
+    response_header(rs, "Location", "%s/%s/%s", rq->base, collection, text);
 }

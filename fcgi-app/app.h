@@ -22,8 +22,9 @@ struct app {
     struct db *db;
     struct jwt_keys *keys;
     struct router router;
-    struct buf openapi, page; /* made when first asked for, then kept */
-    struct user caller;       /* the row behind rq->caller, while a request with a token runs */
+    struct buf openapi, page;   /* made when first asked for, then kept */
+    char shown_base[BASE_SIZE]; /* by these two */
+    struct user caller;         /* the row behind rq->caller, while a request with a token runs */
 };
 
 extern const struct problem_type problem_user_inactive;
@@ -63,5 +64,5 @@ struct api app_describe(const struct app *app);
 struct problem *app_check_self(const struct request *rq, const struct uuid *id) MUST_USE;
 
 /** Add `Location: BASE/COLLECTION/ID` for what was just made. */
-void app_location(const struct app *app, struct response *rs, const char *collection,
+void app_location(const struct request *rq, struct response *rs, const char *collection,
                   const struct uuid *id);

@@ -814,7 +814,7 @@ START_TEST(a_failure_is_told_in_the_form_that_is_asked_for)
 
     assert_status(405);
     ck_assert_str_eq(rs.media_type, "application/problem+json");
-    ck_assert_ptr_nonnull(strstr(body(), "\"type\":\"/docs#method_not_allowed\""));
+    ck_assert_ptr_nonnull(strstr(body(), "\"type\":\"/api/docs#method_not_allowed\""));
     ck_assert_str_eq(headers(), "Allow: GET, HEAD, OPTIONS\r\n");
 }
 END_TEST
