@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "common/config_find.h"
 #include "common/idempotency.h"
 #include "common/log.h"
 #include "common/mapping.h"
@@ -41,6 +42,21 @@ static struct problem *authenticate(struct app *app, struct request *rq, const c
                                  .session = claims.session,
                                  .known = true,
                                  .admin = app->caller.role == ROLE_ADMIN};
+    return NULL;
+}
+
+/* Where the web server would hand the configuration out, should its own rules fail. It tells which
+ * folder that is only with a request. */
+static struct problem *check_place(struct app *app, struct request *rq)
+{
+    static const char *const names[] = {"DOCUMENT_ROOT", "CONTEXT_DOCUMENT_ROOT"};
+    for (size_t i = 0; app->config_path && i < sizeof names / sizeof *names; i++) {
+        const char *root = request_param(rq, names[i]);
+        if (root && *root && config_is_below(app->config_path, root))
+            return problem_because(rq->arena, &problem_unavailable,
+                                   "%s lies in the document root %s: move it above that folder",
+                                   app->config_path, root);
+    }
     return NULL;
 }
 
@@ -89,6 +105,7 @@ struct problem *app_open(struct arena *a, const struct settings *settings, struc
     app->router = (struct router){.resources = resources,
                                   .app = app,
                                   .db = app->db,
+                                  .admit = check_place,
                                   .authenticate = authenticate,
                                   .keys = app->keys,
                                   .form = {.realm = "postern", .types = "/docs#"},
@@ -115,6 +132,12 @@ void app_handle(void *context, struct request *rq, struct response *rs)
     if (rq->route && rq->route->idempotent && rs->status < 300 && rq->param[PARAM_IDEMPOTENCY_KEY])
         rs->after = app_purge;
     wipe(&app->caller, sizeof app->caller); /* its texts go with the request */
+}
+
+void app_rest(void *context)
+{
+    struct app *app = context;
+    db_disconnect(app->db);
 }
 
 void app_purge(void *context, struct request *rq)

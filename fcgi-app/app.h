@@ -19,6 +19,7 @@ struct shared {
 struct app {
     const struct settings *settings;
     struct shared *shared;
+    const char *config_path; /* no request is answered that could be for this file; or NULL */
     struct db *db;
     struct jwt_keys *keys;
     struct router router;
@@ -49,6 +50,9 @@ void app_close(struct app *app);
 
 /** Answer one request; the form that server.h wants. `context` is the app. */
 void app_handle(void *context, struct request *rq, struct response *rs);
+
+/** Let go of the database until it is needed again. `context` is the app. */
+void app_rest(void *context);
 
 /** Delete a few rows whose time is over. To be left in `after` of a response whose request
  *  made a row of that kind, so that they never pile up. */

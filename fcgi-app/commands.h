@@ -1,6 +1,7 @@
 /* commands.h -- what `postern COMMAND` can be. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/arena.h"
@@ -14,6 +15,7 @@ struct cli {
     struct settings settings;  /* filled where the command asks for it */
     const char **origins;      /* one per setting */
     char **program;            /* how it was called, from its own name on */
+    bool is_script;            /* called without a word, by a web server that wants answers */
     char **args;               /* behind the command, NULL at the end */
 };
 
@@ -29,6 +31,10 @@ struct command {
 int complain(int status, const char *format, ...) PRINTF_LIKE(2, 3);
 
 int command_serve(struct cli *cli);
+
+/** Is descriptor 0 a listening socket? So web servers start a program that shall serve. */
+bool serve_is_wanted(void);
+
 int command_migrate(struct cli *cli);
 int command_reindex(struct cli *cli);
 int command_user(struct cli *cli);

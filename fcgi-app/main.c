@@ -8,6 +8,7 @@
 
 #include "app.h"
 #include "commands.h"
+#include "common/config_find.h"
 #include "common/jwt.h"
 #include "common/openapi.h"
 #include "common/problem.h"
@@ -150,8 +151,13 @@ static int take_flags(struct cli *cli, char **args)
 static int run(struct cli *cli, const struct command *command)
 {
     if (command->needs_settings) {
-        struct problem *p = config_load(cli->arena, &settings_record, cli->flags, environ,
-                                        cli->config_path, &cli->settings, cli->origins);
+        struct problem *p = NULL;
+        if (!cli->config_path)
+            p = config_find(cli->arena, program_path(cli->arena), "postern.conf",
+                            &cli->config_path);
+        if (!p)
+            p = config_load(cli->arena, &settings_record, cli->flags, environ, cli->config_path,
+                            &cli->settings, cli->origins);
         if (p)
             return complain(EX_CONFIG, "%s", p->cause);
     }
@@ -179,6 +185,11 @@ static bool asks_for(const char *arg, const char *what)
 
 static int start(struct cli *cli, char **args)
 {
+    /* A web server passes words of the query to a CGI program as arguments (RFC 3875 section 4.4):
+     * anybody could run any command. */
+    if (getenv("GATEWAY_INTERFACE"))
+        return complain(EX_USAGE, "was started as a CGI program; it is one of FastCGI, for "
+                                  "mod_fcgid (SetHandler fcgid-script)");
     if (asks_for(args[0], "--help") || asks_for(args[0], "-h") || asks_for(args[0], "help")) {
         print_help(cli->arena);
         return EX_OK;
@@ -191,6 +202,9 @@ static int start(struct cli *cli, char **args)
     int taken = take_flags(cli, args);
     if (taken < 0)
         return EX_USAGE;
+    cli->is_script = !args[taken] && serve_is_wanted();
+    if (cli->is_script)
+        return find_and_run(cli, (char *[]){(char[]){"serve"}, NULL});
     if (!args[taken])
         return complain(EX_USAGE, "which command? (see postern --help)");
     return find_and_run(cli, args + taken);

@@ -8,6 +8,7 @@ enum env { ENV_PRODUCTION, ENV_DEVELOPMENT };
 struct settings {
     unsigned env; /* enum env */
     struct text database_url;
+    int64_t db_idle_s;
     struct text jwt_secret_key;
     struct text jwt_previous_keys;
     struct text jwt_issuer;
