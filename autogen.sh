@@ -27,7 +27,8 @@ readonly run_packages=(build-essential autoconf automake 'pkg-config|pkgconf' li
     libmariadb-dev libcjson-dev libssl-dev libargon2-dev libcrypt-dev mariadb-server nginx
     util-linux)
 readonly check_packages=(check libcurl4-openssl-dev clang 'libclang-rt-dev|libclang-rt-14-dev'
-    spawn-fcgi curl apache2-bin libapache2-mod-fcgid patchelf)
+    spawn-fcgi multiwatch systemd curl openssl man-db groff-base apache2-bin libapache2-mod-fcgid
+    patchelf)
 
 readonly plain='^/[A-Za-z0-9._+/-]+$' # no path that needs care in some file's syntax
 readonly run_path_max=80              # a socket's path has 107 bytes
@@ -494,7 +495,8 @@ read_settings()
     cors_origins=${CORS_ORIGINS-*}
     # The environment beats the file, and this run must not reach another's database.
     unset ENV DATABASE_URL{,_FILE} JWT_SECRET_KEY{,_FILE} LISTEN HASH_LISTEN WORKERS HASH_WORKERS \
-        SOCKET_GROUP MAX_BODY BASE_PATH CORS_ORIGINS LISTEN_FDS LISTEN_PID
+        SOCKET_GROUP MAX_BODY BASE_PATH CORS_ORIGINS LOGIN_LIMIT TRUSTED_PROXIES LISTEN_FDS \
+        LISTEN_PID
 }
 
 # A server as root would be a needless risk, and mariadbd refuses.
@@ -558,6 +560,7 @@ HASH_WORKERS = $hash_workers
 MAX_BODY = $max_body
 BASE_PATH = /api
 CORS_ORIGINS = $cors_origins
+LOGIN_LIMIT = $login_limit
 CONF
     ! is_root || printf 'SOCKET_GROUP = %s\n' "$(id -gn "$worker_user")" >>"$run/postern.conf"
 }
@@ -566,9 +569,9 @@ write_nginx()
 {
     local user=''
     ! is_root || user=$worker_user
-    LISTEN=$run/socket/fast.sock HASH_LISTEN=$run/socket/hash.sock RUN_DIR=$run/nginx \
-        NGINX_LISTEN=127.0.0.1:$port NGINX_USER=$user \
-        CORS_ORIGINS=$cors_origins LOGIN_LIMIT=$login_limit MAX_BODY=$max_body \
+    # Nothing from our environment: an operator may have there what another nginx was rendered with.
+    env -i PATH="$PATH" POSTERN_CONFIG="$run/postern.conf" RUN_DIR="$run/nginx" \
+        NGINX_LISTEN="127.0.0.1:$port" NGINX_USER="$user" LOGIN_LIMIT="$login_limit" \
         nginx/render "$run/nginx/conf"
 }
 

@@ -9,7 +9,7 @@
 
 bool api_offers(const struct api *api, const struct route *route)
 {
-    return !route->offered || route->offered(api->app);
+    return !route->local && (!route->offered || route->offered(api->app));
 }
 
 /* ---- failures ---- */
@@ -101,7 +101,7 @@ void api_answers(const struct api *api, const struct route *route, struct answer
     }
     if (route->body)
         add_of_body(ret, route);
-    if (route->limited)
+    if (route->limited || route->guessed)
         add(ret, &problem_rate_limited);
     if (route->idempotent) {
         add(ret, &problem_invalid); /* the key */
@@ -150,8 +150,7 @@ bool api_is_everywhere(const struct problem_type *type)
 bool api_is_of_front(const struct problem_type *type)
 {
     return type == &problem_bad_request || type == &problem_uri_too_long ||
-           type == &problem_rate_limited || type == &problem_bad_gateway ||
-           type == &problem_gateway_timeout;
+           type == &problem_bad_gateway || type == &problem_gateway_timeout;
 }
 
 /* ---- headers of requests ---- */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define FROM_FILE " < "              /* between an origin and the file that it names */
 #define FILE_MAX ((size_t)64 * 1024) /* bytes; more is not a configuration */
 
 struct loading {
@@ -92,7 +93,13 @@ static struct problem *set_from_file(struct loading *l, const struct field *f, c
         return wrong(l->arena, origin, config_name(l->arena, f), p->cause);
     while (value.len && (value.data[value.len - 1] == '\n' || value.data[value.len - 1] == '\r'))
         value.len--;
-    return set(l, f, value, origin);
+    return set(l, f, value, arena_printf(l->arena, "%s" FROM_FILE "%s", origin, path));
+}
+
+const char *config_origin_file(const char *origin)
+{
+    const char *from = strstr(origin, FROM_FILE);
+    return from ? from + strlen(FROM_FILE) : NULL;
 }
 
 /* The field that `name` means, and whether it is the name of a file with the value. */

@@ -25,12 +25,16 @@ struct config_flags {
  * line without `=` are errors that tell the line. For a FIELD_SECRET, NAME_FILE names a file
  * that holds the value, up to its last newline; a secret has no flag. `ret_origins`, with
  * one place per field, says where each came from: "flag", "environment", "PATH:LINE",
- * "preset", or NULL for what is set nowhere. Texts live as long as `a`. INTERNAL with the
+ * "preset", or NULL for what is set nowhere; " < PATH" behind it for a value from a NAME_FILE.
+ * Texts live as long as `a`. INTERNAL with the
  * fault in `cause`, never a secret.
  */
 struct problem *config_load(struct arena *a, const struct record *r, struct config_flags flags,
                             char *const *environment, const char *path, void *ret,
                             const char **ret_origins) MUST_USE;
+
+/** The file of its own that a value with this origin was read from; NULL for none. Borrowed. */
+const char *config_origin_file(const char *origin);
 
 /** The name of a setting in environment and file: upper case. */
 const char *config_name(struct arena *a, const struct field *f);

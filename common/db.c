@@ -21,8 +21,10 @@
 #define CONNECT_LIMIT_S 5
 #define READ_LIMIT_S 30 /* more than a statement may take, see SESSION */
 #define WRITE_LIMIT_S 30
-#define TRIES 4       /* of a statement or transaction, in all */
-#define PAUSE_US 4000 /* the longest before the second try; doubles */
+#define SHUN_NS UINT64_C(5000000000)   /* a host that did not answer is left alone for so long */
+#define LESSER_NS UINT64_C(5000000000) /* one without writes is kept for so long */
+#define TRIES 4                        /* of a statement or transaction, in all */
+#define PAUSE_US 4000                  /* the longest before the second try; doubles */
 #define PAUSE_UNKNOWN_US                                                                           \
     50000                    /* the same while asking how a commit ended: a restart takes as long */
 #define STATEMENTS_MAX 64    /* of one connection */
@@ -76,7 +78,9 @@ struct statement {
 
 struct db {
     struct db_url url;
-    size_t host; /* of url.hosts: the one to begin with, and then the one in use */
+    size_t host;         /* of url.hosts: the one to begin with, and then the one in use */
+    uint64_t *failed_at; /* for each: when it did not answer, by now_ns(); 0: never */
+    uint64_t leave_at;   /* when to look for a better host than the one in use; 0: it is good */
 
     MYSQL *mysql;   /* NULL: not connected */
     unsigned owner; /* `generation` when it was connected */
@@ -88,7 +92,8 @@ struct db {
     size_t statement_count;
     uint64_t uses;
 
-    uint64_t waited_ns;
+    struct db_counts counts;
+    bool was_connected;
     uint64_t random;
 };
 
@@ -142,6 +147,7 @@ struct problem *db_open(struct arena *a, const char *url, struct db **ret)
     watching = true;
     struct db *db = must(calloc(1, sizeof *db));
     db->url = parts;
+    db->failed_at = must(calloc(parts.host_count, sizeof *db->failed_at));
     *ret = db;
     return NULL;
 }
@@ -152,6 +158,7 @@ void db_close(struct db *db)
         return;
     db_disconnect(db);
     db_url_release(&db->url);
+    free(db->failed_at);
     free(db);
 }
 
@@ -213,10 +220,15 @@ static void set_options(MYSQL *mysql, const struct db_host *host, bool by_socket
         mysql_options(mysql, MYSQL_OPT_PROTOCOL, &tcp);
 }
 
+static bool is_by_socket(const struct db *db, const struct db_host *host)
+{
+    return db->url.socket && strcmp(host->name, "localhost") == 0;
+}
+
 static struct problem *connect_to(struct db *db, struct arena *a, const struct db_host *host)
 {
     const char *session = db->pinned ? SESSION "0" : SESSION "10";
-    bool by_socket = db->url.socket && strcmp(host->name, "localhost") == 0;
+    bool by_socket = is_by_socket(db, host);
     unsigned port = host->port ? host->port : PORT_PRESET;
     MYSQL *mysql = must(mysql_init(NULL));
     set_options(mysql, host, by_socket, db->pinned);
@@ -233,21 +245,76 @@ static struct problem *connect_to(struct db *db, struct arena *a, const struct d
     return NULL;
 }
 
-/* Try the hosts in order, beginning with `db->host`. */
+const char *db_where(const struct db *db, struct arena *a)
+{
+    const struct db_host *host = &db->url.hosts[db->host];
+    if (is_by_socket(db, host))
+        return arena_printf(a, "%s, %s", host->name, db->url.socket);
+    return arena_printf(a, "%s:%u", host->name, host->port ? host->port : PORT_PRESET);
+}
+
+/* Does the server that we are connected to take writes? A replica does not, nor does a primary
+ * of former days that came back as the manual of failovers wants it. */
+static bool takes_writes(struct db *db)
+{
+    static const char question[] = "SELECT @@global.read_only";
+    MYSQL_RES *answer = NULL;
+    if (mysql_real_query(db->mysql, question, strlen(question)) == 0)
+        answer = mysql_store_result(db->mysql);
+    MYSQL_ROW row = answer ? mysql_fetch_row(answer) : NULL;
+    bool yes = row && row[0] && strcmp(row[0], "0") == 0;
+    mysql_free_result(answer);
+    return yes;
+}
+
+/* Connect to a host and stay, unless it takes no writes while there are others: such a one is
+ * only noted, the first of them in `lesser`. */
+static struct problem *try_host(struct db *db, struct arena *a, size_t host, uint64_t began,
+                                size_t *lesser)
+{
+    struct problem *p = connect_to(db, a, &db->url.hosts[host]);
+    if (p) {
+        db->failed_at[host] = began;
+        db->counts.failed_connects++;
+        return p;
+    }
+    db->host = host;
+    if (db->url.host_count == 1 || takes_writes(db))
+        return NULL;
+    db_disconnect(db);
+    if (*lesser == db->url.host_count)
+        *lesser = host;
+    return NULL;
+}
+
+/* Did it fail to answer a moment ago? One that drops packets costs the whole time-out, so it is
+ * asked again only when nobody else answers. */
+static bool is_shunned(const struct db *db, size_t host, uint64_t now)
+{
+    return now != db->failed_at[host] && now - db->failed_at[host] < SHUN_NS;
+}
+
+/* Try the hosts in order, beginning with `db->host`, and in a second round those that are shunned.
+ * The first that takes writes is it, else the first that answers. */
 static struct problem *connect_any(struct db *db, struct arena *a)
 {
     struct problem *p = NULL;
-    size_t first = db->host;
+    size_t count = db->url.host_count, first = db->host, lesser = count;
     uint64_t began = now_ns();
-    for (size_t i = 0; i < db->url.host_count; i++) {
-        db->host = (first + i) % db->url.host_count;
-        p = connect_to(db, a, &db->url.hosts[db->host]);
-        if (!p)
-            break;
+    for (size_t i = 0; i < 2 * count && !db->mysql && (i < count || lesser == count); i++)
+        if (is_shunned(db, (first + i) % count, began) == (i >= count))
+            p = try_host(db, a, (first + i) % count, began, &lesser);
+    db->leave_at = 0;
+    if (!db->mysql && lesser < count) {
+        db->leave_at = began + LESSER_NS;
+        db->host = lesser;
+        p = connect_to(db, a, &db->url.hosts[lesser]);
     }
     if (p)
         db->host = 0;
-    db->waited_ns += now_ns() - began;
+    db->counts.reconnects += !p && db->was_connected;
+    db->was_connected |= !p;
+    db->counts.waited_ns += now_ns() - began;
     return p;
 }
 
@@ -259,6 +326,8 @@ static struct problem *ready(struct db *db, struct arena *a)
     if (db->doom)
         return db->doom;
     if (db->mysql && db->owner != generation)
+        db_disconnect(db);
+    if (db->leave_at && !db->in_transaction && !db->pinned && now_ns() > db->leave_at)
         db_disconnect(db);
     if (db->mysql)
         return NULL;
@@ -443,6 +512,7 @@ static bool shall_try_again(struct db *db, const struct problem *p, unsigned tri
 {
     if (!p || p->retry != RETRY_AGAIN || tries == TRIES)
         return false;
+    db->counts.retries++;
     if (db->mysql) /* a lost connection is replaced at once */
         pause_before_try(db, tries, PAUSE_US);
     return true;
@@ -465,11 +535,11 @@ bool db_is_lock_timeout(const struct problem *p)
     return p && p->cause && strncmp(p->cause, number, strlen(number)) == 0;
 }
 
-uint64_t db_take_time_ns(struct db *db)
+struct db_counts db_take_counts(struct db *db)
 {
-    uint64_t waited_ns = db->waited_ns;
-    db->waited_ns = 0;
-    return waited_ns;
+    struct db_counts counts = db->counts;
+    db->counts = (struct db_counts){0};
+    return counts;
 }
 
 /* ---- preparing statements, and binding their columns ---- */
@@ -572,7 +642,7 @@ static struct problem *prepare(struct db *db, struct arena *a, struct statement 
     s->handle = must(mysql_stmt_init(db->mysql));
     uint64_t began = now_ns();
     int rc = mysql_stmt_prepare(s->handle, s->text, s->len);
-    db->waited_ns += now_ns() - began;
+    db->counts.waited_ns += now_ns() - began;
     if (rc)
         return statement_failed(db, a, true, s);
     s->param_count = mysql_stmt_param_count(s->handle);
@@ -807,7 +877,7 @@ static struct problem *next_row(struct db *db, struct arena *a, struct statement
 {
     uint64_t began = now_ns();
     int rc = mysql_stmt_fetch(s->handle);
-    db->waited_ns += now_ns() - began;
+    db->counts.waited_ns += now_ns() - began;
     struct problem *p = NULL;
     *ret_more = rc == 0 || rc == MYSQL_DATA_TRUNCATED;
     if (rc == MYSQL_NO_DATA)
@@ -904,8 +974,9 @@ static struct problem *ask_once(struct db *db, struct arena *a, struct question 
     if (p)
         return p;
     uint64_t began = now_ns();
+    db->counts.statements++;
     int rc = mysql_stmt_execute(s->handle);
-    db->waited_ns += now_ns() - began;
+    db->counts.waited_ns += now_ns() - began;
     if (rc)
         return statement_failed(db, a, q->harmless, s);
     p = q->take(db, a, s, q);
@@ -969,10 +1040,11 @@ static struct problem *run_once(struct db *db, struct arena *a, const char *text
     if (p)
         return p;
     uint64_t began = now_ns();
+    db->counts.statements++;
     int rc = mysql_real_query(db->mysql, text, strlen(text));
     if (!rc)
         mysql_free_result(mysql_store_result(db->mysql)); /* mostly NULL, which does nothing */
-    db->waited_ns += now_ns() - began;
+    db->counts.waited_ns += now_ns() - began;
     return rc ? failed(db, a, harmless, mysql_errno(db->mysql), mysql_error(db->mysql)) : NULL;
 }
 

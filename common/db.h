@@ -47,14 +47,24 @@ struct db_arg db_integer(int64_t n);
 struct db_arg db_time(struct instant t);
 struct db_arg db_uuid(struct uuid id);
 
+/* What it took to get answers. */
+struct db_counts {
+    uint64_t waited_ns;       /* for the server */
+    uint64_t statements;      /* sent; those that begin and commit transactions are some */
+    uint64_t retries;         /* of a statement, or of a whole transaction */
+    uint64_t reconnects;      /* a connection was opened in the place of an earlier one */
+    uint64_t failed_connects; /* a host did not let us in */
+};
+
 /**
  * Take note of where the database is; the connection is opened at the first use, and again
  * after it was lost.
  *
  * `url` is `mysql://user:password@host:port/name?socket=/path` with percent-encoding (RFC
  * 3986); host and port may be left out when a socket is given; several hosts are separated
- * by commas (`a:3306,b:3306`) and tried in that order. INTERNAL with the fault in
- * `cause`, never the password, for anything else. The parts are copied.
+ * by commas (`a:3306,b:3306`) and tried in that order; one that is read-only only when no
+ * other answers, and then for some seconds until the others are tried again. INTERNAL with the
+ * fault in `cause`, never the password, for anything else. The parts are copied.
  */
 struct problem *db_open(struct arena *a, const char *url, struct db **ret) MUST_USE;
 
@@ -74,6 +84,10 @@ struct problem *db_pin(struct db *db, struct arena *a) MUST_USE;
 
 /** Close the pinned connection, and with it what its session held. */
 void db_unpin(struct db *db);
+
+/** Which host it is connected to: "db1:3306", or "localhost" with the socket. Lives as long as `a`.
+ */
+const char *db_where(const struct db *db, struct arena *a);
 
 /** Make sure that the server answers. */
 struct problem *db_ping(struct db *db, struct arena *a) MUST_USE;
@@ -120,5 +134,5 @@ bool db_is_missing_table(const struct problem *p);
 /** Did a statement wait too long for a lock of another transaction? */
 bool db_is_lock_timeout(const struct problem *p);
 
-/** Nanoseconds spent waiting for the server since the last call. */
-uint64_t db_take_time_ns(struct db *db);
+/** What came to pass since the last call. */
+struct db_counts db_take_counts(struct db *db);

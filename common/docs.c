@@ -455,8 +455,9 @@ static void put_who(struct docs *d, const struct route *route)
                                       [AUTH_ANYONE] =
                                           "For anyone; a token that is sent is checked.",
                                       [AUTH_IGNORED] = "For anyone."};
-    html(d->b, "<p class=who>%s%s\n", who[route->auth],
-         route->limited ? " Only so often from one address." : "");
+    html(d->b, "<p class=who>%s%s%s\n", who[route->auth],
+         route->limited ? " Only so often from one address." : "",
+         route->guessed ? " Only so many wrong passwords." : "");
 }
 
 static void put_operation(void *context, const struct resource *resource, const struct route *route)

@@ -119,9 +119,16 @@ void request_from_params(struct request *rq, struct arena *a, char *const *param
     rq->base = base_path;
     rq->path = find_path(rq, base_path);
     rq->query = or_empty(rq->param[PARAM_QUERY]);
+    request_trust(rq, &(const struct address_list){0});
     rq->content_length = length_of(rq->param[PARAM_CONTENT_LENGTH]);
     rq->id = is_request_id(rq->param[PARAM_REQUEST_ID]) ? rq->param[PARAM_REQUEST_ID]
                                                         : make_request_id(a, now);
+}
+
+void request_trust(struct request *rq, const struct address_list *proxies)
+{
+    rq->client =
+        address_behind(proxies, rq->param[PARAM_REMOTE_ADDR], rq->param[PARAM_FORWARDED_FOR]);
 }
 
 /* ---- the address of a script ---- */
@@ -235,6 +242,14 @@ bool request_is_json(const struct request *rq)
         if (len == strlen(types[i]) && strncasecmp(given, types[i], len) == 0)
             return true;
     return false;
+}
+
+const char *method_name(enum method method)
+{
+    for (size_t i = 0; i < method_count; i++)
+        if (methods_known[i].method == method)
+            return methods_known[i].name;
+    return "other";
 }
 
 const char *method_list(struct arena *a, unsigned methods)
@@ -418,6 +433,8 @@ static void put_problem_headers(struct response *rs, const struct request *rq,
                         p->type->of_token && request_bearer(rq) ? ", error=\"invalid_token\"" : "");
     if (p->retry_after_s)
         response_header(rs, "Retry-After", "%u", p->retry_after_s);
+    /* It has two forms (RFC 9110 section 12.5.5). */
+    response_header(rs, "Vary", "Accept");
 }
 
 /* `1`, `0`, or either with up to three digits behind a point (RFC 9110 section 12.4.2), times

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "address.h"
 #include "arena.h"
 #include "buf.h"
 #include "field.h"
@@ -44,6 +45,7 @@ enum method {
     X(CONTENT_TYPE, "CONTENT_TYPE")                                                                \
     X(CONTENT_LENGTH, "CONTENT_LENGTH")                                                            \
     X(REMOTE_ADDR, "REMOTE_ADDR")                                                                  \
+    X(FORWARDED_FOR, "HTTP_X_FORWARDED_FOR")                                                       \
     X(AUTHORIZATION, "HTTP_AUTHORIZATION")                                                         \
     X(REDIRECTED_AUTHORIZATION, "REDIRECT_HTTP_AUTHORIZATION")                                     \
     X(ACCEPT, "HTTP_ACCEPT")                                                                       \
@@ -83,6 +85,7 @@ struct request {
     size_t content_length;          /* as announced, bytes */
     bool too_large;                 /* the body was larger than the bound and is not here */
     struct instant now;             /* when it began */
+    struct address client;          /* where it comes from: the peer, or who is behind it */
 
     /* What the dispatcher found out before it calls the handler. */
     const struct route *route;
@@ -122,6 +125,10 @@ struct problem_form {
 void request_from_params(struct request *rq, struct arena *a, char *const *params,
                          const char *base_path, struct instant now);
 
+/** Let `proxies` tell whom they were asked by; see address_behind(). Until then, rq->client is the
+ *  server's peer. */
+void request_trust(struct request *rq, const struct address_list *proxies);
+
 /**
  * For a program that the web server runs as a script, wherever that lies: make PATH_INFO the path.
  *
@@ -140,6 +147,9 @@ const char *request_bearer(const struct request *rq);
 
 /** Is the body's media type one of the two that mean JSON? Parameters are not looked at. */
 bool request_is_json(const struct request *rq);
+
+/** "GET", "HEAD", …, or "other". */
+const char *method_name(enum method method);
 
 /** The words for the bits of `methods`, for Allow: "GET, HEAD, OPTIONS". */
 const char *method_list(struct arena *a, unsigned methods);

@@ -1,7 +1,11 @@
 #include "log.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "instant.h"
@@ -78,6 +82,59 @@ static void add_pair(struct line *l, const struct log_pair *pair)
     }
 }
 
+/* ---- where lines go ---- */
+
+static bool to_syslog;
+static int file = -1; /* -1: stderr */
+
+/* Without waiting, lest a pipe that nobody reads keeps the program from starting. */
+static int open_file(const char *path, int *ret_fd)
+{
+    struct stat s;
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+    if (fd < 0)
+        return errno;
+    if (fstat(fd, &s) != 0 || !(S_ISREG(s.st_mode) || S_ISCHR(s.st_mode))) {
+        (void)close(fd);
+        return EINVAL;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+int log_open(const char *where)
+{
+    int opened = -1;
+    bool is_syslog = strcmp(where, "syslog") == 0;
+    if (!is_syslog && strcmp(where, "stderr") != 0) {
+        int failed = open_file(where, &opened);
+        if (failed)
+            return failed;
+    }
+    if (is_syslog)
+        openlog("postern", LOG_PID, LOG_DAEMON);
+    if (file >= 0)
+        (void)close(file);
+    file = opened;
+    to_syslog = is_syslog;
+    return 0;
+}
+
+static void send_line(enum log_level level, const struct line *l)
+{
+    static const int priorities[] = {[LOG_LEVEL_ERROR] = LOG_ERR,
+                                     [LOG_LEVEL_WARNING] = LOG_WARNING,
+                                     [LOG_LEVEL_INFO] = LOG_INFO};
+    if (to_syslog) {
+        syslog(priorities[level], "%.*s", (int)l->len - 1, l->text); /* without the newline */
+        return;
+    }
+    if (file >= 0 && write(file, l->text, l->len) == (ssize_t)l->len)
+        return;
+    ssize_t written = write(STDERR_FILENO, l->text, l->len); /* also what a full disk refused */
+    (void)written;                                           /* there is nowhere left to tell it */
+}
+
 void log_write(enum log_level level, const struct log_pair *pairs)
 {
     static const char *const words[] = {
@@ -95,6 +152,5 @@ void log_write(enum log_level level, const struct log_pair *pairs)
         add_pair(&l, pairs);
     memcpy(l.text + l.len, "}\n", 2); /* TAIL_ROOM keeps this free */
     l.len += 2;
-    ssize_t written = write(STDERR_FILENO, l.text, l.len);
-    (void)written; /* there is nowhere left to tell it */
+    send_line(level, &l);
 }

@@ -654,8 +654,10 @@ static const char *describe_route(struct document *d, const struct route *route)
         [AUTH_ADMIN] = "Needs an admin's access token.",
         [AUTH_ANYONE] = "Anyone may call it; a token that is sent is checked.",
         [AUTH_IGNORED] = "Anyone may call it; Authorization is not looked at."};
-    return arena_printf(d->a, "%s%s", who[route->auth],
-                        route->limited ? " An address may call it only so often." : "");
+    return arena_printf(d->a, "%s%s%s", who[route->auth],
+                        route->limited ? " An address may call it only so often." : "",
+                        route->guessed ? " After too many wrong passwords it refuses to try more."
+                                       : "");
 }
 
 static const char *method_key(struct document *d, enum method method)

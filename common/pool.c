@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "metrics.h"
 #include "notify.h"
 
 #define MS 1000000LL           /* nanoseconds */
@@ -28,7 +29,7 @@
 #define KEPT_MAX 4
 #define ENV_TRIAL "POOL_TRIAL"
 #define ENV_SOCKETS "POOL_SOCKETS" /* address=fd,… */
-#define ENV_OLD "POOL_OLD"         /* pid,… of workers from before a reload */
+#define ENV_OLD "POOL_OLD"         /* pid,… of workers from before a reload; -pid: told to stop */
 
 struct slot {
     const struct pool_group *group;
@@ -96,9 +97,13 @@ int pool_inherited_fd(const char *address)
 {
     const char *at = getenv(ENV_SOCKETS);
     size_t len = strlen(address);
-    for (; at && *at; at += strcspn(at, ",") + (at[strcspn(at, ",")] == ','))
-        if (strncmp(at, address, len) == 0 && at[len] == '=')
-            return (int)strtol(at + len + 1, NULL, 10);
+    for (; at && *at; at += strcspn(at, ",") + (at[strcspn(at, ",")] == ',')) {
+        if (strncmp(at, address, len) != 0 || at[len] != '=')
+            continue;
+        int fd = (int)strtol(at + len + 1, NULL, 10);
+        (void)fcntl(fd, F_SETFD, FD_CLOEXEC); /* as it was before */
+        return fd;
+    }
     return -1;
 }
 
@@ -108,6 +113,17 @@ bool pool_is_trial(void)
 }
 
 /* ---- one worker ---- */
+
+unsigned pool_busy(const struct pool_worker *worker, size_t group)
+{
+    const _Atomic int64_t *at = worker->all;
+    unsigned busy = 0;
+    for (size_t i = 0; i < group; i++)
+        at += worker->pool->groups[i].workers;
+    for (unsigned i = 0; i < worker->pool->groups[group].workers; i++)
+        busy += atomic_load_explicit(&at[i], memory_order_relaxed) != 0;
+    return busy;
+}
 
 void pool_worker_is_ready(void)
 {
@@ -130,7 +146,8 @@ static void reset_signals(void)
 
 _Noreturn static void be_worker(const struct state *s, size_t slot, pid_t parent)
 {
-    const struct pool_worker worker = {s->slots[slot].group->listen_fd, &s->busy[slot]};
+    const struct pool_worker worker = {s->slots[slot].group->listen_fd, &s->busy[slot], s->pool,
+                                       s->busy};
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) /* it died before the line above */
         _exit(EX_OK);
@@ -168,28 +185,46 @@ static int64_t next_pause(const struct slot *slot, int64_t now)
     return slot->pause * 2 < PAUSE_MAX ? slot->pause * 2 : PAUSE_MAX;
 }
 
-static void note_death(struct slot *slot, int status, bool expected)
+static void tally(const struct pool *pool, enum metric what)
+{
+    if (pool->metrics)
+        metrics_add(pool->metrics, what, 1);
+}
+
+/* Nobody asked for it. `group` is NULL for one from before a reload. */
+static void tell_death(const struct pool *pool, const char *group, pid_t pid, int status,
+                       int64_t pause)
+{
+    tally(pool, METRIC_WORKER_RESTARTS);
+    LOG(LOG_LEVEL_WARNING, log_event("worker_died"), log_text("pool", group),
+        log_number("pid", pid),
+        WIFSIGNALED(status) ? log_number("signal", WTERMSIG(status))
+                            : log_number("exit", WEXITSTATUS(status)),
+        log_number("pause_ms", pause / MS));
+}
+
+static void note_death(const struct pool *pool, struct slot *slot, int status, bool expected)
 {
     int64_t now = now_ns();
     slot->pause = next_pause(slot, now);
     slot->start_at = now + slot->pause;
     if (!expected)
-        LOG(LOG_LEVEL_WARNING, log_event("worker_died"), log_text("pool", slot->group->name),
-            log_number("pid", slot->pid),
-            WIFSIGNALED(status) ? log_number("signal", WTERMSIG(status))
-                                : log_number("exit", WEXITSTATUS(status)),
-            log_number("pause_ms", slot->pause / MS));
+        tell_death(pool, slot->group->name, slot->pid, status, slot->pause);
     slot->pid = 0;
     slot->ready = false;
 }
 
 /* ---- all of them ---- */
 
-static void forget_old(struct state *s, pid_t pid)
+static void forget_old(struct state *s, pid_t pid, int status, bool expected)
 {
-    for (size_t i = 0; i < s->old_count; i++)
-        if (s->old[i].pid == pid)
-            s->old[i] = s->old[--s->old_count];
+    for (size_t i = 0; i < s->old_count; i++) {
+        if (s->old[i].pid != pid)
+            continue;
+        if (!expected && !s->old[i].told)
+            tell_death(s->pool, NULL, pid, status, 0);
+        s->old[i] = s->old[--s->old_count];
+    }
 }
 
 static void reap(struct state *s, bool expected)
@@ -197,10 +232,10 @@ static void reap(struct state *s, bool expected)
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        forget_old(s, pid);
+        forget_old(s, pid, status, expected);
         for (size_t i = 0; i < s->count; i++)
             if (s->slots[i].pid == pid)
-                note_death(&s->slots[i], status, expected);
+                note_death(s->pool, &s->slots[i], status, expected);
     }
 }
 
@@ -250,7 +285,9 @@ static void kill_hanging(const struct state *s, int64_t now)
             continue;
         LOG(LOG_LEVEL_ERROR, log_event("worker_hangs"), log_number("pid", s->slots[i].pid),
             log_number("busy_s", (now - since) / (1000 * MS)));
+        tally(s->pool, METRIC_WORKER_HANGS);
         (void)kill(s->slots[i].pid, SIGKILL);
+        atomic_store(&s->busy[i], 0); /* its end may take a while: told once is enough */
     }
 }
 
@@ -384,7 +421,7 @@ static void hand_over_workers(const struct state *s)
         if (s->slots[i].pid)
             fprintf(out, "%d,", (int)s->slots[i].pid);
     for (size_t i = 0; i < s->old_count; i++)
-        fprintf(out, "%d,", (int)s->old[i].pid);
+        fprintf(out, "%d,", s->old[i].told ? -(int)s->old[i].pid : (int)s->old[i].pid);
     (void)fclose(out);
     (void)setenv(ENV_OLD, must(list), 1);
     free(list);
@@ -402,10 +439,13 @@ void pool_become(char *const *argv)
 static void reload(struct state *s)
 {
     char state[80];
-    if (!pool_trial(s->pool->argv))
+    if (!pool_trial(s->pool->argv)) {
+        tally(s->pool, METRIC_REFUSED_RELOADS);
         return;
+    }
     (void)snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, now_ns() / 1000);
     notify(state);
+    tally(s->pool, METRIC_RELOADS);
     hand_over_workers(s);
     (void)close(s->signals);
     (void)close(s->ready[0]);
@@ -419,7 +459,8 @@ static void read_old(struct state *s)
     char *end;
     for (const char *at = list; at && *at; at = *end ? end + 1 : end) {
         s->old = must(realloc(s->old, (s->old_count + 1) * sizeof *s->old));
-        s->old[s->old_count++] = (struct old){.pid = (pid_t)strtol(at, &end, 10)};
+        long pid = strtol(at, &end, 10);
+        s->old[s->old_count++] = (struct old){.pid = (pid_t)labs(pid), .told = pid < 0};
     }
     (void)unsetenv(ENV_OLD);
     (void)unsetenv(ENV_SOCKETS);

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct metrics;
+
 /* So many workers on one socket. */
 struct pool_group {
     const char *name; /* one word, for the log */
@@ -13,10 +15,12 @@ struct pool_group {
     unsigned workers;
 };
 
-/* What a worker shares with its parent. */
+/* What a worker shares with its parent, and with its like. */
 struct pool_worker {
     int listen_fd;
     _Atomic int64_t *busy_since; /* the worker's to set: monotonic ns, 0 when it waits */
+    const struct pool *pool;     /* which it is of; NULL: none */
+    const _Atomic int64_t *all;  /* `busy_since` of all its workers, group after group */
 };
 
 struct pool {
@@ -27,6 +31,7 @@ struct pool {
     char **argv;      /* how the program was called, for SIGHUP */
     void (*work)(void *context, const struct pool_worker *worker); /* until SIGTERM */
     void *context;
+    struct metrics *metrics; /* counts deaths, hangs and reloads; or NULL */
 };
 
 /**
@@ -46,6 +51,9 @@ struct pool {
  * Tells a service manager READY, RELOADING, STOPPING and WATCHDOG (notify.h).
  */
 void pool_run(const struct pool *pool);
+
+/** How many workers of a group are busy just now; to be asked by any worker of the pool. */
+unsigned pool_busy(const struct pool_worker *worker, size_t group);
 
 /** To be called by a worker when it is about to accept. */
 void pool_worker_is_ready(void);

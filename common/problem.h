@@ -56,11 +56,11 @@ extern const struct problem_type problem_internal, problem_bad_json, problem_inv
     problem_missing_fields, problem_no_token, problem_invalid_token, problem_forbidden,
     problem_admin_required, problem_not_found, problem_method_not_allowed, problem_too_large,
     problem_not_json, problem_precondition_failed, problem_idempotency_mismatch,
-    problem_idempotency_busy, problem_unavailable;
+    problem_idempotency_busy, problem_rate_limited, problem_unavailable;
 
 /* What only the server in front answers, described here with the rest. */
-extern const struct problem_type problem_bad_request, problem_uri_too_long, problem_rate_limited,
-    problem_bad_gateway, problem_gateway_timeout;
+extern const struct problem_type problem_bad_request, problem_uri_too_long, problem_bad_gateway,
+    problem_gateway_timeout;
 
 /* The words of enum fault_code on the wire, NULL at the end. */
 extern const char *const fault_words[];

@@ -8,6 +8,7 @@
 #include "json.h"
 #include "jwt.h"
 #include "log.h"
+#include "metrics.h"
 #include "problem.h"
 
 struct
@@ -38,6 +39,19 @@ static bool path_matches(const char *pattern, const char *path, struct uuid *ids
     return !*pattern && !*path;
 }
 
+/* Does the caller sit on this machine? What came through a proxy does not, wherever that is. */
+static bool is_local(const struct request *rq)
+{
+    return address_is_local(&rq->client) && !request_param(rq, "HTTP_X_FORWARDED_FOR") &&
+           !request_param(rq, "HTTP_FORWARDED");
+}
+
+static bool is_there(const struct router *router, const struct request *rq,
+                     const struct route *route)
+{
+    return (!route->offered || route->offered(router->app)) && (!route->local || is_local(rq));
+}
+
 /* Find the route for path and method; `*ret_methods` are those that the path has at all. */
 static const struct route *match(const struct router *router, struct request *rq,
                                  unsigned *ret_methods)
@@ -49,8 +63,7 @@ static const struct route *match(const struct router *router, struct request *rq
         for (size_t i = 0; i < (*at)->count; i++) {
             const struct route *route = &(*at)->routes[i];
             struct uuid ids[PATH_IDS_MAX];
-            if (!path_matches(route->path, rq->path, ids) ||
-                (route->offered && !route->offered(router->app)))
+            if (!path_matches(route->path, rq->path, ids) || !is_there(router, rq, route))
                 continue;
             *ret_methods |= route->method;
             if (route->method == asked) {
@@ -249,21 +262,64 @@ static int64_t monotonic_us(void)
     return ts.tv_sec * 1000000LL + ts.tv_nsec / 1000;
 }
 
-static void log_request(const struct request *rq, const struct response *rs, int64_t started_us)
+/* Of the body, bytes. */
+static size_t length_sent(const struct request *rq, const struct response *rs)
+{
+    return status_has_content(rs->status) && rq->method != METHOD_HEAD ? rs->body.len : 0;
+}
+
+static void log_request(const struct request *rq, const struct response *rs, int64_t took_us)
 {
     char user[UUID_TEXT_SIZE];
     uuid_format(&rq->caller.id, user);
     LOG(LOG_LEVEL_INFO, log_event("request"), log_text("request_id", rq->id),
         log_text("method", rq->param[PARAM_METHOD]),
         log_text("route", rq->route ? rq->route->path : NULL), log_number("status", rs->status),
-        log_number("duration_us", monotonic_us() - started_us),
-        log_text("user", rq->caller.known ? user : NULL),
-        log_number("bytes", (int64_t)rs->body.len));
+        log_number("duration_us", took_us), log_text("user", rq->caller.known ? user : NULL),
+        log_number("bytes", (int64_t)length_sent(rq, rs)));
+}
+
+/* From 1 on, in the order of the tables; 0 for none. */
+static size_t number_of(const struct resource *const *resources, const struct route *route)
+{
+    size_t number = 0;
+    for (; route && *resources; resources++) {
+        for (size_t i = 0; i < (*resources)->count; i++) {
+            number++;
+            if (&(*resources)->routes[i] == route)
+                return number;
+        }
+    }
+    return 0;
+}
+
+/* What the database takes after the answer counts with the next one. */
+static void count_database(struct metrics *m, struct db *db)
+{
+    const struct db_counts counts = db_take_counts(db);
+    metrics_add(m, METRIC_DATABASE_NS, counts.waited_ns);
+    metrics_add(m, METRIC_DATABASE_STATEMENTS, counts.statements);
+    metrics_add(m, METRIC_DATABASE_RETRIES, counts.retries);
+    metrics_add(m, METRIC_DATABASE_RECONNECTS, counts.reconnects);
+    metrics_add(m, METRIC_DATABASE_FAILED_CONNECTS, counts.failed_connects);
+}
+
+static void count_request(const struct router *router, const struct request *rq,
+                          const struct response *rs, int64_t took_us)
+{
+    const struct metrics_request counted = {.route = number_of(router->resources, rq->route),
+                                            .method = rq->method,
+                                            .status = rs->status,
+                                            .bytes = length_sent(rq, rs),
+                                            .duration_us = (uint64_t)took_us};
+    metrics_count_request(router->metrics, &counted);
+    if (router->db)
+        count_database(router->metrics, router->db);
 }
 
 void router_handle(const struct router *router, struct request *rq, struct response *rs)
 {
-    int64_t started_us = router->quiet ? 0 : monotonic_us();
+    int64_t started_us = monotonic_us();
     unsigned methods = 0;
     response_reset(rs);
     struct problem *p = router->admit ? router->admit(router->app, rq) : NULL;
@@ -278,8 +334,52 @@ void router_handle(const struct router *router, struct request *rq, struct respo
     if (p && p->type == &problem_method_not_allowed)
         response_header(rs, "Allow", "%s", method_list(rq->arena, methods));
     add_cache_control(router, rq, rs);
+    int64_t took_us = monotonic_us() - started_us;
+    if (router->metrics)
+        count_request(router, rq, rs, took_us);
     if (!router->quiet)
-        log_request(rq, rs, started_us);
+        log_request(rq, rs, took_us);
+}
+
+struct names {
+    struct metrics_name list[METRICS_ROUTES];
+    size_t count;
+};
+
+static void note_name(void *context, const struct resource *resource, const struct route *route)
+{
+    struct names *names = context;
+    (void)resource;
+    if (names->count < METRICS_ROUTES)
+        names->list[names->count++] = (struct metrics_name){route->method, route->path};
+}
+
+void router_write_metrics(const struct router *router, struct buf *b)
+{
+    struct names names = {.count = 0};
+    router_each(router->resources, note_name, &names);
+    metrics_write(b, router->metrics, names.list, names.count);
+}
+
+/* FNV-1a, of 32 bits. */
+static void mix(uint32_t *hash, unsigned char byte)
+{
+    *hash = (*hash ^ byte) * 16777619U;
+}
+
+static void mix_route(void *context, const struct resource *resource, const struct route *route)
+{
+    (void)resource;
+    mix(context, (unsigned char)route->method);
+    for (const char *c = route->path; *c; c++)
+        mix(context, (unsigned char)*c);
+}
+
+uint32_t router_fingerprint(const struct resource *const *resources)
+{
+    uint32_t hash = 2166136261U;
+    router_each(resources, mix_route, &hash);
+    return hash;
 }
 
 struct problem *router_run_again(struct app *app, struct request *rq, bool *ret_yes)

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "field.h"
 #include "http.h"
@@ -10,6 +11,7 @@
 struct app; /* what the program's handlers share; the router only hands it on */
 struct db;
 struct jwt_keys;
+struct metrics;
 struct problem;
 struct problem_type;
 
@@ -43,6 +45,7 @@ struct route {
     /* Slow work, and ids of what is made, before the transaction; leaves rq->prepared. */
     struct problem *(*prepare)(struct app *app, struct request *rq);
     bool limited;     /* nginx lets an address call it only so often */
+    bool guessed;     /* takes a password that may be wrong, but not too often */
     bool idempotent;  /* takes an Idempotency-Key; wants a transaction */
     bool versioned;   /* has an ETag, and looks at If-None-Match or If-Match */
     bool hashes;      /* takes the time of a password hash; for the pool of its own */
@@ -55,6 +58,7 @@ struct route {
     const char *summary;
     /* Is it there at all with these settings? NULL: always. */
     bool (*offered)(const struct app *app);
+    bool local; /* there for callers on this machine only, and in no description of the API */
 };
 
 /* The routes of one controller. */
@@ -80,8 +84,9 @@ struct router {
     struct problem *(*authenticate)(struct app *app, struct request *rq, const char *token);
     const struct jwt_keys *keys; /* for fingerprints of bodies */
     struct problem_form form;
-    const char *no_store; /* paths that begin so are never cached; NULL: none */
-    bool quiet;           /* no line per request in the log */
+    const char *no_store;    /* paths that begin so are never cached; NULL: none */
+    bool quiet;              /* no line per request in the log */
+    struct metrics *metrics; /* counts requests and what the database took; or NULL */
 };
 
 /**
@@ -92,6 +97,12 @@ struct router {
  * their causes, and one line per request, go to the log.
  */
 void router_handle(const struct router *router, struct request *rq, struct response *rs);
+
+/** Write what the router has counted in `metrics` (metrics.h), with the routes' own paths. */
+void router_write_metrics(const struct router *router, struct buf *b);
+
+/** A number for these routes in this order; another table most likely has another one. */
+uint32_t router_fingerprint(const struct resource *const *resources);
 
 /** For the column `committed` of rows whose handler leaves the same when it runs twice. */
 struct problem *router_run_again(struct app *app, struct request *rq, bool *ret_yes);

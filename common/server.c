@@ -81,6 +81,7 @@ static void stop_signals(sigset_t *set)
     (void)sigemptyset(set);
     (void)sigaddset(set, SIGTERM);
     (void)sigaddset(set, SIGINT);
+    (void)sigaddset(set, SIGUSR1);
 }
 
 static void handle_signal(int signal, void (*handler)(int signal))
@@ -107,6 +108,7 @@ static void watch_signals(const struct server *server)
     stopping = asked_for_renewal = 0;
     handle_signal(SIGTERM, stop);
     handle_signal(SIGINT, stop);
+    handle_signal(SIGUSR1, stop); /* of FastCGI's managers, such as multiwatch */
     handle_signal(SIGALRM, give_up);
     if (server->renewal)
         handle_signal(SIGHUP, ask_for_renewal);

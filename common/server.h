@@ -28,7 +28,7 @@ struct server {
 };
 
 /**
- * Serve one request after another until SIGTERM or SIGINT; the request that runs then is
+ * Serve one request after another until SIGTERM, SIGINT or SIGUSR1; the request that runs then is
  * finished first, but when it takes longer than `grace_s` the process exits with 0 in the midst of
  * it. Ends at once when the listening socket fails.
  *

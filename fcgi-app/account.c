@@ -3,6 +3,8 @@
 #include "app.h"
 #include "common/password.h"
 #include "common/problem.h"
+#include "reset_model.h"
+#include "session_model.h"
 
 struct problem *account_prepare(struct request *rq, const struct user *user)
 {
@@ -32,6 +34,74 @@ struct problem *account_create(struct app *app, struct request *rq, struct respo
     return NULL;
 }
 
+/* Lock the user, and where `rank` may go also the other admins, who come first. */
+static struct problem *lock_user(struct app *app, struct request *rq, struct uuid id, bool rank,
+                                 struct user *ret, bool *ret_other_admins)
+{
+    struct problem *p =
+        rank ? user_lock_other_admins(app->db, rq->arena, id, ret_other_admins) : NULL;
+    return p ? p : user_lock(app->db, rq->arena, id, ret);
+}
+
+struct problem *account_change(struct app *app, struct request *rq, struct uuid id,
+                               const struct user *in, field_set given, struct user *ret)
+{
+    const field_set rank =
+        FIELD_AT(&user_record, struct user, role) | FIELD_AT(&user_record, struct user, is_active);
+    struct user before = {0}, after;
+    bool other_admins = true;
+    struct problem *p = lock_user(app, rq, id, given & rank, &before, &other_admins);
+    if (!p)
+        p = request_check_match(rq, before.version);
+    if (p)
+        return p;
+    after = before;
+    record_overlay(&user_record, given, in, &after);
+    if (user_is_active_admin(&before) && !user_is_active_admin(&after) && !other_admins)
+        return problem(rq->arena, &problem_last_admin, NULL);
+    if (given) {
+        after.updated_at = rq->now;
+        after.version++;
+        p = user_update(app->db, rq->arena, &before, &after);
+    }
+    if (!p && !text_equal(before.email, after.email))
+        p = reset_delete_all(app->db, rq->arena, after.id); /* mailed to the old address */
+    if (!p && before.is_active && !after.is_active)
+        p = session_delete_all(app->db, rq->arena, after.id, (struct uuid){{0}});
+    if (!p)
+        *ret = after;
+    return p;
+}
+
+struct problem *account_set_hash(struct app *app, struct request *rq, struct uuid id,
+                                 struct text hash)
+{
+    struct user user = {0};
+    bool done;
+    /* Locked, so that no login puts a hash of today's form in the old one's place meanwhile. */
+    struct problem *p = user_lock(app->db, rq->arena, id, &user);
+    if (!p)
+        p = user_find_with_hash(app->db, rq->arena, id, &user);
+    if (!p)
+        p = user_replace_hash(app->db, rq->arena, id, user.password_hash, hash, &done);
+    if (!p)
+        p = reset_delete_all(app->db, rq->arena, id);
+    return p ? p : session_delete_all(app->db, rq->arena, id, (struct uuid){{0}});
+}
+
+struct problem *account_has_hash(struct app *app, struct request *rq, struct uuid id,
+                                 struct text hash, bool *ret_yes)
+{
+    struct user user = {0};
+    bool there = false;
+    struct problem *p = user_is_there(app->db, rq->arena, id, &there); /* locks */
+    if (!p && there)
+        p = user_find_with_hash(app->db, rq->arena, id, &user);
+    if (!p)
+        *ret_yes = there && text_equal(user.password_hash, hash);
+    return p;
+}
+
 struct problem *account_erase(struct app *app, struct request *rq, struct uuid id)
 {
     struct user user = {0};
@@ -46,6 +116,16 @@ struct problem *account_erase(struct app *app, struct request *rq, struct uuid i
     if (user_is_active_admin(&user) && !other_admins)
         return problem(rq->arena, &problem_last_admin, NULL);
     return user_delete(app->db, rq->arena, &user);
+}
+
+struct problem *account_is_erased(struct app *app, struct request *rq, struct uuid id,
+                                  bool *ret_yes)
+{
+    bool there;
+    struct problem *p = user_is_there(app->db, rq->arena, id, &there);
+    if (!p)
+        *ret_yes = !there;
+    return p;
 }
 
 struct problem *account_is_there(struct app *app, struct request *rq, bool *ret_yes)

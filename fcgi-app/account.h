@@ -1,4 +1,4 @@
-/* account.h -- making an account, which several ways lead to. */
+/* account.h -- what becomes of an account, by API and by command line. */
 #pragma once
 
 #include "common/router.h"
@@ -12,10 +12,32 @@ struct problem *account_prepare(struct request *rq, const struct user *user) MUS
 struct problem *account_create(struct app *app, struct request *rq, struct response *rs);
 
 /**
+ * Set the `given` fields of a user to those of `in`: LAST_ADMIN when they would take the last
+ * active admin's rank away, PRECONDITION_FAILED when it is not the version that the request knows.
+ * Disabling ends all sessions. `*ret` is the user as it is then. In a transaction.
+ */
+struct problem *account_change(struct app *app, struct request *rq, struct uuid id,
+                               const struct user *in, field_set given, struct user *ret) MUST_USE;
+
+/** Put the hash of a new password in the old one's place, whatever that is; ends all sessions, and
+ *  what was mailed to reset it. In a transaction. */
+struct problem *account_set_hash(struct app *app, struct request *rq, struct uuid id,
+                                 struct text hash) MUST_USE;
+
+/** Is this the user's hash? Its salt is random, and so nobody else's change looks like ours. A
+ *  locking read. */
+struct problem *account_has_hash(struct app *app, struct request *rq, struct uuid id,
+                                 struct text hash, bool *ret_yes) MUST_USE;
+
+/**
  * Delete a user with posts and sessions: LAST_ADMIN when it is one, PRECONDITION_FAILED when it is
  * not the version that the request knows. In a transaction.
  */
 struct problem *account_erase(struct app *app, struct request *rq, struct uuid id) MUST_USE;
+
+/** Is the user gone? A locking read. */
+struct problem *account_is_erased(struct app *app, struct request *rq, struct uuid id,
+                                  bool *ret_yes) MUST_USE;
 
 /** For the column `committed`: is the prepared user stored? */
 struct problem *account_is_there(struct app *app, struct request *rq, bool *ret_yes) MUST_USE;

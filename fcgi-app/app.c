@@ -64,6 +64,13 @@ static void begin(struct shared *shared)
 {
     int64_t none = 0;
     atomic_compare_exchange_strong(&shared->began_us, &none, instant_now().us);
+    limiter_begin(&shared->limiter);
+}
+
+/* Numbers of routes mean nothing to a program with other tables. */
+static uint32_t layout(void)
+{
+    return SHARED_LAYOUT ^ router_fingerprint(resources);
 }
 
 struct problem *app_share(struct arena *a, const struct settings *settings, int *fd,
@@ -71,7 +78,7 @@ struct problem *app_share(struct arena *a, const struct settings *settings, int 
 {
     const char *path = settings->state_file.len ? settings->state_file.data : NULL;
     void *at;
-    struct problem *p = mapping_open(a, path, SHARED_LAYOUT, sizeof(struct shared), fd, &at);
+    struct problem *p = mapping_open(a, path, layout(), sizeof(struct shared), fd, &at);
     if (p)
         return p;
     begin(at);
@@ -89,6 +96,8 @@ struct problem *app_open(struct arena *a, const struct settings *settings, struc
     begin(app->shared);
     buf_init(&app->openapi, DOCUMENT_MAX);
     buf_init(&app->page, DOCUMENT_MAX);
+    if (!address_list_parse(a, settings->trusted_proxies, &app->proxies))
+        return problem_because(a, &problem_internal, "TRUSTED_PROXIES is no list of addresses");
     if (!settings->database_url.len)
         return problem_because(a, &problem_internal, "DATABASE_URL is not set");
     if (!settings->jwt_secret_key.len)
@@ -110,7 +119,8 @@ struct problem *app_open(struct arena *a, const struct settings *settings, struc
                                   .keys = app->keys,
                                   .form = {.realm = "postern", .types = "/docs#"},
                                   .no_store = "/auth/",
-                                  .quiet = !settings->log_requests};
+                                  .quiet = !settings->log_requests,
+                                  .metrics = &app->shared->metrics};
     *ret = app;
     return NULL;
 }
@@ -128,6 +138,7 @@ void app_close(struct app *app)
 void app_handle(void *context, struct request *rq, struct response *rs)
 {
     struct app *app = context;
+    request_trust(rq, &app->proxies);
     router_handle(&app->router, rq, rs);
     if (rq->route && rq->route->idempotent && rs->status < 300 && rq->param[PARAM_IDEMPOTENCY_KEY])
         rs->after = app_purge;

@@ -2,26 +2,35 @@
  */
 #pragma once
 
+#include "common/address.h"
 #include "common/api.h"
 #include "common/buf.h"
 #include "common/db.h"
 #include "common/jwt.h"
+#include "common/limiter.h"
+#include "common/metrics.h"
+#include "common/pool.h"
 #include "common/router.h"
 #include "settings.h"
 #include "user_model.h"
 
 /* What the workers of a pool count together, and those that replace them after a reload. */
 struct shared {
-    _Atomic int64_t began_us; /* when it was new, as in struct instant */
+    struct limiter limiter; /* first, and so at the beginning of a cache line */
+    struct metrics metrics;
+    _Atomic uint64_t guesses_refused; /* with 429, see guess.h */
+    _Atomic int64_t began_us;         /* when it was new, as in struct instant */
 };
-#define SHARED_LAYOUT 1 /* another one whenever the struct means something else */
+#define SHARED_LAYOUT 3 /* another one whenever the struct means something else */
 
 struct app {
     const struct settings *settings;
     struct shared *shared;
     const char *config_path; /* no request is answered that could be for this file; or NULL */
+    const struct pool_worker *worker; /* what we are in a pool; NULL: nothing is known of it */
     struct db *db;
     struct jwt_keys *keys;
+    struct address_list proxies; /* that are trusted */
     struct router router;
     struct buf openapi, page;   /* made when first asked for, then kept */
     char shown_base[BASE_SIZE]; /* by these two */

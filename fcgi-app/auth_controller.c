@@ -1,6 +1,7 @@
 /* Registering, logging in, and who one is. */
 #include "account.h"
 #include "app.h"
+#include "guess.h"
 #include "routes.h"
 #include "tokens.h"
 
@@ -12,7 +13,6 @@
 #include "refresh.h"
 #include "session_model.h"
 
-#define IP_MAX 45 /* an IPv6 address in its longest form */
 #define USER_AGENT_MAX 255
 
 static const struct problem_type problem_missing_credentials = {
@@ -34,7 +34,7 @@ static struct problem *prepare(struct app *app, struct request *rq)
 /* ---- logging in ---- */
 
 /* Unknown, wrong and inactive get one answer at the cost of one hash. */
-static struct problem *check_credentials(struct app *app, struct request *rq, struct user *ret)
+static struct problem *try_credentials(struct app *app, struct request *rq, struct user *ret)
 {
     const struct user *in = rq->in;
     struct arena *a = rq->arena;
@@ -53,6 +53,19 @@ static struct problem *check_credentials(struct app *app, struct request *rq, st
     p = password_hash(a, in->password, &hash);
     return p ? p
              : user_replace_hash(app->db, a, ret->id, ret->password_hash, text_of(hash), &match);
+}
+
+static struct problem *check_credentials(struct app *app, struct request *rq, struct user *ret)
+{
+    const struct user *in = rq->in;
+    struct guess guess;
+    struct problem *p = guess_at_login(app, rq, in->email, &guess);
+    if (p)
+        return p;
+    p = try_credentials(app, rq, ret);
+    if (!p || p->type != &problem_invalid_credentials)
+        guess_take_back(app, &guess);
+    return p;
 }
 
 static struct text short_or_null(struct arena *a, const char *s, size_t max)
@@ -74,7 +87,7 @@ static struct problem *start_session(struct app *app, struct request *rq, const 
         .created_at = rq->now,
         .last_used_at = rq->now,
         .expires_at = instant_plus_s(rq->now, app->settings->refresh_ttl_s),
-        .ip = short_or_null(rq->arena, rq->param[PARAM_REMOTE_ADDR], IP_MAX),
+        .ip = text_of(address_to_text(rq->arena, &rq->client)),
         .user_agent = short_or_null(rq->arena, rq->param[PARAM_USER_AGENT], USER_AGENT_MAX)};
     const struct refresh_token token = refresh_make(rq->arena, app->keys, session.id);
     struct problem *p = session_insert(app->db, rq->arena, &session, token.hash);
@@ -127,8 +140,8 @@ static const struct route routes[] = {
      .reply_record = &user_record, .problems = register_problems, .id = "register",
      .summary = "Make an account of one's own."},
     {METHOD_POST, "/auth/login", login, AUTH_IGNORED, .body = &credentials_record,
-     .missing = &problem_missing_credentials, .limited = true, .hashes = true, .status = 200,
-     .reply = &tokens_record, .reply_key = "user", .reply_record = &user_record,
+     .missing = &problem_missing_credentials, .limited = true, .guessed = true, .hashes = true,
+     .status = 200, .reply = &tokens_record, .reply_key = "user", .reply_record = &user_record,
      .problems = login_problems, .id = "login",
      .summary = "Get an access token for e-mail and password."},
     {METHOD_GET, "/auth/profile", profile, AUTH_USER, .versioned = true, .status = 200,

@@ -1,213 +1,87 @@
 #include "commands.h"
 
-#include <stdio.h>
-#include <string.h>
-#include <sysexits.h>
-
-#include "account.h"
-#include "app.h"
-#include "common/problem.h"
-#include "migrations.h"
-#include "post_model.h"
-
-/* What went wrong, for whoever sits at the terminal. */
-static int fail(const struct problem *p)
-{
-    int status = p->type->status == 503   ? EX_TEMPFAIL
-                 : p->type->status == 500 ? EX_SOFTWARE
-                                          : EX_DATAERR;
-    for (size_t i = 0; i < p->fault_count; i++)
-        complain(status, "%s: %s", p->faults[i].field, p->faults[i].message);
-    return p->fault_count ? status : complain(status, "%s", p->cause ? p->cause : p->message);
-}
-
-/* ---- migrate, reindex ---- */
-
-static int open_app(struct cli *cli, struct app **ret)
-{
-    struct problem *p = app_open(cli->arena, &cli->settings, NULL, ret);
-    return p ? complain(EX_CONFIG, "%s", p->cause) : EX_OK;
-}
-
-static void print_applied(void *context, const struct migration *m)
-{
-    (void)context;
-    printf("applied %s\n", m->name);
-}
-
-static struct problem *print_states(struct cli *cli, struct db *db)
-{
-    static const char *const words[] = {[MIGRATION_PENDING] = "pending",
-                                        [MIGRATION_PARTIAL] = "half-way",
-                                        [MIGRATION_APPLIED] = "applied",
-                                        [MIGRATION_CHANGED] = "changed since"};
-    enum migration_state *states = arena_array(cli->arena, migration_count, sizeof *states);
-    size_t unknown;
-    struct problem *p =
-        migrate_status(db, cli->arena, migrations, migration_count, states, &unknown);
-    for (size_t i = 0; !p && i < migration_count; i++)
-        printf("%-14s %s\n", words[states[i]], migrations[i].name);
-    if (!p && unknown)
-        printf("%zu later than this program\n", unknown);
-    return p;
-}
-
-int command_migrate(struct cli *cli)
-{
-    const char *what = cli->args[0] ? cli->args[0] : "up";
-    bool up = strcmp(what, "up") == 0;
-    if (!up && strcmp(what, "status") != 0)
-        return complain(EX_USAGE, "migrate what? up or status");
-    struct app *app;
-    int status = open_app(cli, &app);
-    if (status != EX_OK)
-        return status;
-    struct problem *p =
-        up ? migrate_up(app->db, cli->arena, migrations, migration_count, print_applied, NULL)
-           : print_states(cli, app->db);
-    app_close(app);
-    return p ? fail(p) : EX_OK;
-}
-
-struct reindexing {
-    struct app *app;
-    struct arena *arena;
-    struct uuid after;
-};
-
-static struct problem *index_some(void *context)
-{
-    struct reindexing *r = context;
-    struct uuid after = r->after; /* it may run again */
-    struct problem *p = user_index_some(r->app->db, r->arena, &after);
-    if (!p)
-        r->after = after;
-    return p;
-}
-
-static struct problem *recount(void *context)
-{
-    struct reindexing *r = context;
-    struct problem *p = user_recount(r->app->db, r->arena);
-    return p ? p : post_recount(r->app->db, r->arena);
-}
-
-int command_reindex(struct cli *cli)
-{
-    struct reindexing r = {.arena = arena_open((size_t)64 * 1024 * 1024)};
-    int status = open_app(cli, &r.app);
-    struct problem *p = NULL;
-    if (status == EX_OK) {
-        do {
-            arena_reset(r.arena);
-            p = db_transaction(r.app->db, r.arena, index_some, NULL, &r);
-        } while (!p && !uuid_is_nil(&r.after));
-        if (!p)
-            p = db_transaction(r.app->db, r.arena, recount, NULL, &r);
-        if (!p)
-            p = user_rebuild_search(r.app->db, r.arena);
-        app_close(r.app);
-        status = p ? fail(p) : EX_OK;
+#define JSON                                                                                       \
+    {                                                                                              \
+        "json", NULL, "Print one JSON object per line."                                            \
     }
-    arena_close(r.arena);
-    return status;
-}
-
-/* ---- user ---- */
-
-struct addition {
-    struct app *app;
-    struct request rq; /* what account_prepare() wants of one */
-};
-
-static struct problem *insert(void *context)
-{
-    struct addition *add = context;
-    return user_insert(add->app->db, add->rq.arena, add->rq.prepared);
-}
-
-static struct problem *is_there(void *context, bool *ret_yes)
-{
-    struct addition *add = context;
-    return account_is_there(add->app, &add->rq, ret_yes);
-}
-
-/* Set one member as the API would, with its rules. */
-static void take(struct arena *a, const char *name, const char *value, struct user *user,
-                 struct problem **p)
-{
-    const struct field *f = record_find(&user_record, name);
-    const char *message = NULL;
-    enum fault_code code = field_from_text(a, f, text_of(value), user, &message);
-    if (!code)
-        return;
-    if (!*p)
-        *p = problem(a, &problem_invalid, NULL);
-    problem_add_fault(a, *p, name, code, message);
-}
-
-static const char *read_password(struct arena *a)
-{
-    char line[1100];
-    if (!fgets(line, sizeof line, stdin))
-        return "";
-    line[strcspn(line, "\r\n")] = '\0';
-    const char *password = arena_strdup(a, line);
-    wipe(line, sizeof line);
-    return password;
-}
-
-/* Read the arguments behind `user add`; 0, or one of sysexits.h. */
-static int take_user(struct cli *cli, struct user *user, struct problem **p)
-{
-    bool password = false;
-    for (char **arg = cli->args + 2; *arg; arg++) {
-        bool first = strcmp(*arg, "--first-name") == 0;
-        if (strcmp(*arg, "--admin") == 0) {
-            user->role = ROLE_ADMIN;
-        } else if (strcmp(*arg, "--password-stdin") == 0) {
-            password = true;
-        } else if ((first || strcmp(*arg, "--last-name") == 0) && arg[1]) {
-            take(cli->arena, first ? "first_name" : "last_name", *++arg, user, p);
-        } else {
-            return complain(EX_USAGE, "user add: %s is not understood", *arg);
-        }
+#define END                                                                                        \
+    {                                                                                              \
+        NULL, NULL, NULL                                                                           \
     }
-    if (!password)
-        return complain(EX_USAGE, "user add: --password-stdin is needed; no password belongs "
-                                  "into a command line");
-    take(cli->arena, "password", read_password(cli->arena), user, p);
-    return EX_OK;
-}
+#define PASSWORD_STDIN                                                                             \
+    {                                                                                              \
+        "password-stdin", NULL, "Read the password from standard input, even from a terminal."     \
+    }
 
-static int add_user(struct cli *cli, const struct user *user)
-{
-    struct addition add = {.rq = {.arena = cli->arena, .now = instant_now()}};
-    int status = open_app(cli, &add.app);
-    if (status != EX_OK)
-        return status;
-    struct problem *p = account_prepare(&add.rq, user);
-    if (!p)
-        p = db_transaction(add.app->db, cli->arena, insert, is_there, &add);
-    app_close(add.app);
-    if (p)
-        return fail(p);
-    printf("%s\n", field_to_text(cli->arena, record_find(&user_record, "id"), add.rq.prepared));
-    return EX_OK;
-}
+static const struct command_option migrate_options[] = {
+    {"dry-run", NULL, "Tell what would be applied, and change nothing."}, END};
+static const struct command_option json_option[] = {JSON, END};
+static const struct command_option add_options[] = {{"admin", NULL, "Make an admin."},
+                                                    {"first-name", "NAME", "The given name."},
+                                                    {"last-name", "NAME", "The family name."},
+                                                    PASSWORD_STDIN,
+                                                    END};
+static const struct command_option list_options[] = {
+    {"role", "user|admin", "Only users of this role."},
+    {"q", "TEXT", "Only users with this in the e-mail or the first name, in any case."},
+    {"sort", "created_at|-created_at|email|-email", "The order; a leading minus reverses it."},
+    {"limit", "N", "No more than so many."},
+    JSON,
+    END};
+static const struct command_option password_options[] = {PASSWORD_STDIN, END};
+static const struct command_option delete_options[] = {
+    {"yes", NULL, "Do not ask; needed where there is no terminal to ask on."}, END};
+static const struct command_option end_options[] = {
+    {"user", "USER", "End all sessions of this user."}, END};
+static const struct command_option config_options[] = {
+    {"check", NULL, "Print no settings, but what `serve` would not start with."}, JSON, END};
+static const struct command_option doctor_options[] = {
+    {"url", "URL", "Ask the API there too, such as https://example.org/api; takes curl."},
+    JSON,
+    END};
 
-int command_user(struct cli *cli)
-{
-    struct user user = {.is_active = true};
-    struct problem *p = NULL;
-    if (!cli->args[0] || strcmp(cli->args[0], "add") != 0 || !cli->args[1])
-        return complain(EX_USAGE, "user what? user add EMAIL [--admin] --password-stdin");
-    take(cli->arena, "email", cli->args[1], &user, &p);
-    int status = take_user(cli, &user, &p);
-    if (status != EX_OK)
-        return status;
-    if (!p && user_record.rule->broken(&user))
-        p = problem_of_field(cli->arena, user_record.rule->field, user_record.rule->code,
-                             user_record.rule->message);
-    return p ? fail(p) : add_user(cli, &user);
-}
+/* A user is given by id or e-mail address everywhere. */
+const struct command commands[] = {
+    [COMMAND_SERVE] = {"serve", "", "Answer requests, on LISTEN or on descriptor 0.", command_serve,
+                       true},
+    {"migrate up", "", "Bring the database's schema up to date.", command_migrate, true,
+     migrate_options, .is_preset = true},
+    {"migrate status", "", "Tell which parts of the schema are applied.", command_migrate_status,
+     true, json_option},
+    {"reindex", "", "Make totals and search right after rows were brought in by other means.",
+     command_reindex, true},
+    {"user add", "EMAIL", "Make a user, and print the id.", command_user_add, true, add_options,
+     "The password is asked for on a terminal, else it is the first line of standard input."},
+    {"user list", "", "List and search users.", command_user_list, true, list_options},
+    {"user show", "USER", "Show a user, given by id or e-mail.", command_user_show, true,
+     json_option},
+    {"user passwd", "USER", "Set a user's password, which ends all sessions of the user.",
+     command_user_passwd, true, password_options,
+     "The password is asked for on a terminal, else it is the first line of standard input."},
+    {"user role", "USER user|admin", "Make a user an admin, or an admin a user.", command_user_role,
+     true},
+    {"user enable", "USER", "Let a user log in again.", command_user_enable, true},
+    {"user disable", "USER", "Keep a user from logging in, and end all sessions of the user.",
+     command_user_disable, true},
+    {"user delete", "USER", "Delete a user with all posts and sessions.", command_user_delete, true,
+     delete_options},
+    {"session list", "[USER]", "List the sessions that live, of all users or of one.",
+     command_session_list, true, json_option},
+    {"session end", "[ID]", "End one session, or all of a user.", command_session_end, true,
+     end_options},
+    {"config", "", "Show the settings that hold and where each comes from.", command_config, true,
+     config_options},
+    {"doctor", "", "Look for what is wrong with the installation, and tell how to mend it.",
+     command_doctor, true, doctor_options,
+     "A line begins with ok, warn or FAIL; the status is 0 unless there is a FAIL. Run it as the\n"
+     "user that the server runs as, with its settings."},
+    {"routes", "", "List what the API offers.", command_routes, false, json_option},
+    {"openapi", "", "Describe the API as an OpenAPI document.", command_openapi, true},
+    {"secret", "", "Make a random key for JWT_SECRET_KEY.", command_secret, false},
+    {"help", "[COMMAND] [WORD]", "Tell what a command does and takes.", command_help, false},
+    {"complete", "[WORD...]", "Print how the last word could end, for the shell's completion.",
+     command_complete, false, .is_hidden = true},
+    {"manual", "", "Fill the template of a manual page on standard input.", command_manual, false,
+     .is_hidden = true},
+    {NULL, NULL, NULL, NULL, false},
+};

@@ -1,34 +1,15 @@
-/* commands.h -- what `postern COMMAND` can be. */
+/* commands.h -- the functions behind the table of commands. */
 #pragma once
 
 #include <stdbool.h>
-#include <stddef.h>
+#include <sysexits.h>
 
-#include "common/arena.h"
-#include "settings.h"
+#include "cli.h"
 
-/* One call of the program. */
-struct cli {
-    struct arena *arena;
-    const char *config_path;   /* or NULL */
-    struct config_flags flags; /* settings from the command line */
-    struct settings settings;  /* filled where the command asks for it */
-    const char **origins;      /* one per setting */
-    char **program;            /* how it was called, from its own name on */
-    bool is_script;            /* called without a word, by a web server that wants answers */
-    char **args;               /* behind the command, NULL at the end */
-};
+struct user;
 
-struct command {
-    const char *name;
-    const char *usage; /* its arguments */
-    const char *doc;
-    int (*run)(struct cli *cli); /* returns one of sysexits.h */
-    bool needs_settings;
-};
-
-/** Say what is wrong on stderr; returns `status`. */
-int complain(int status, const char *format, ...) PRINTF_LIKE(2, 3);
+/** Find the user whom an argument names, by id or e-mail, or complain. One of sysexits.h. */
+int command_find_user(struct cli *cli, struct app *app, const char *who, struct user *ret);
 
 int command_serve(struct cli *cli);
 
@@ -36,5 +17,23 @@ int command_serve(struct cli *cli);
 bool serve_is_wanted(void);
 
 int command_migrate(struct cli *cli);
+int command_migrate_status(struct cli *cli);
 int command_reindex(struct cli *cli);
-int command_user(struct cli *cli);
+int command_user_add(struct cli *cli);
+int command_user_list(struct cli *cli);
+int command_user_show(struct cli *cli);
+int command_user_passwd(struct cli *cli);
+int command_user_role(struct cli *cli);
+int command_user_enable(struct cli *cli);
+int command_user_disable(struct cli *cli);
+int command_user_delete(struct cli *cli);
+int command_session_list(struct cli *cli);
+int command_session_end(struct cli *cli);
+int command_config(struct cli *cli);
+int command_doctor(struct cli *cli);
+int command_routes(struct cli *cli);
+int command_openapi(struct cli *cli);
+int command_secret(struct cli *cli);
+int command_help(struct cli *cli);
+int command_complete(struct cli *cli);
+int command_manual(struct cli *cli);

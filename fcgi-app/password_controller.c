@@ -1,6 +1,7 @@
 /* What one does with one's password: change it or the e-mail, leave, ask for a new one. */
 #include "account.h"
 #include "app.h"
+#include "guess.h"
 #include "routes.h"
 
 #include <string.h>
@@ -84,15 +85,19 @@ static struct problem *check_current(struct app *app, struct request *rq)
 {
     const struct change *in = rq->in;
     struct prepared *prepared = arena_alloc(rq->arena, sizeof *prepared);
+    struct guess guess;
     bool match = false, outdated;
-    struct problem *p = user_find_with_hash(app->db, rq->arena, rq->caller.id, &prepared->user);
+    struct problem *p = guess_with_token(app, rq, &guess);
+    if (p)
+        return p;
+    p = user_find_with_hash(app->db, rq->arena, rq->caller.id, &prepared->user);
     if (!p)
         p = password_verify(rq->arena, in->current_password, prepared->user.password_hash.data,
                             &match, &outdated);
-    if (!p && !match)
-        p = wrong_password(rq);
+    if (p || match)
+        guess_take_back(app, &guess);
     rq->prepared = prepared;
-    return p;
+    return p || match ? p : wrong_password(rq);
 }
 
 static struct problem *hash_new(struct request *rq)
@@ -131,18 +136,10 @@ static struct problem *change_password(struct app *app, struct request *rq, stru
     return p ? p : session_delete_all(app->db, rq->arena, user->id, rq->caller.session);
 }
 
-/* Is the new hash there? Its salt is random, and so nobody else's change looks like ours. */
 static struct problem *is_changed(struct app *app, struct request *rq, bool *ret_yes)
 {
     const struct prepared *prepared = rq->prepared;
-    struct user user = {0};
-    bool there = false;
-    struct problem *p = user_is_there(app->db, rq->arena, prepared->user.id, &there); /* locks */
-    if (!p && there)
-        p = user_find_with_hash(app->db, rq->arena, prepared->user.id, &user);
-    if (!p)
-        *ret_yes = there && text_equal(user.password_hash, prepared->hash);
-    return p;
+    return account_has_hash(app, rq, prepared->user.id, prepared->hash, ret_yes);
 }
 
 static struct problem *change_email(struct app *app, struct request *rq, struct response *rs)
@@ -174,11 +171,7 @@ static struct problem *leave(struct app *app, struct request *rq, struct respons
 
 static struct problem *has_left(struct app *app, struct request *rq, bool *ret_yes)
 {
-    bool there;
-    struct problem *p = user_is_there(app->db, rq->arena, rq->caller.id, &there);
-    if (!p)
-        *ret_yes = !there;
-    return p;
+    return account_is_erased(app, rq, rq->caller.id, ret_yes);
 }
 
 /* ---- with a token from a mail ---- */
@@ -254,22 +247,12 @@ static struct problem *prepare_reset(struct app *app, struct request *rq)
 static struct problem *reset(struct app *app, struct request *rq, struct response *rs)
 {
     const struct prepared *prepared = rq->prepared;
-    struct user user = {0};
-    bool used, done;
+    bool used;
     (void)rs;
     struct problem *p = reset_use(app->db, rq->arena, prepared->token, rq->now, &used);
     if (!p && !used)
         return bad_token(rq);
-    if (!p) /* so that no login puts a hash of today's form in the old one's place meanwhile */
-        p = user_lock(app->db, rq->arena, prepared->user.id, &user);
-    if (!p)
-        p = user_find_with_hash(app->db, rq->arena, prepared->user.id, &user);
-    if (!p)
-        p = user_replace_hash(app->db, rq->arena, user.id, user.password_hash, prepared->hash,
-                              &done);
-    if (!p)
-        p = reset_delete_all(app->db, rq->arena, prepared->user.id);
-    return p ? p : session_delete_all(app->db, rq->arena, prepared->user.id, (struct uuid){{0}});
+    return p ? p : account_set_hash(app, rq, prepared->user.id, prepared->hash);
 }
 
 static const struct problem_type *const email_problems[] = {&problem_invalid_email,
@@ -279,16 +262,17 @@ static const struct problem_type *const forgot_problems[] = {&problem_invalid_em
 
 static const struct route routes[] = {
     {METHOD_DELETE, "/auth/profile", leave, AUTH_USER, .body = &leave_record,
-     .prepare = check_current, .limited = true, .hashes = true, .transaction = true,
-     .committed = has_left, .versioned = true, .status = 204, .problems = leave_problems,
-     .id = "deleteProfile", .summary = "Delete one's own account with its posts."},
+     .prepare = check_current, .limited = true, .guessed = true, .hashes = true,
+     .transaction = true, .committed = has_left, .versioned = true, .status = 204,
+     .problems = leave_problems, .id = "deleteProfile",
+     .summary = "Delete one's own account with its posts."},
     {METHOD_POST, "/auth/password", change_password, AUTH_USER, .body = &password_record,
-     .prepare = prepare_password, .limited = true, .hashes = true, .transaction = true,
-     .committed = is_changed, .status = 204, .id = "changePassword",
+     .prepare = prepare_password, .limited = true, .guessed = true, .hashes = true,
+     .transaction = true, .committed = is_changed, .status = 204, .id = "changePassword",
      .summary = "Change one's password, which ends all other sessions."},
     {METHOD_POST, "/auth/email", change_email, AUTH_USER, .body = &email_record,
-     .prepare = check_current, .limited = true, .hashes = true, .transaction = true,
-     .committed = router_run_again, .status = 200, .reply_key = "user",
+     .prepare = check_current, .limited = true, .guessed = true, .hashes = true,
+     .transaction = true, .committed = router_run_again, .status = 200, .reply_key = "user",
      .reply_record = &user_record, .problems = email_problems, .id = "changeEmail",
      .summary = "Change one's e-mail address."},
     {METHOD_POST, "/auth/password/forgot", forgot, AUTH_IGNORED, .body = &forgot_record,

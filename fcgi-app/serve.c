@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "app.h"
+#include "common/activation.h"
 #include "common/config_find.h"
 #include "common/log.h"
 #include "common/pool.h"
@@ -52,6 +53,7 @@ static void work(void *context, const struct pool_worker *worker)
         return;
     }
     app->config_path = plan->config_path;
+    app->worker = worker;
     warn_about_schema(app);
     server_run(&(struct server){.listen_fd = worker->listen_fd,
                                 .base_path = settings->base_path.data,
@@ -95,6 +97,33 @@ static int check_start(struct cli *cli)
     return EX_OK;
 }
 
+enum { FAST, HASH, SOCKETS };
+
+/* Sockets that a service manager has passed, to us or before a reload; -1 where there is none. */
+static struct problem *take_passed(struct cli *cli, int ret_fds[SOCKETS])
+{
+    static const char *const names[SOCKETS] = {"fast", "hash"};
+    static const char *const kept[SOCKETS] = {"passed fast", "passed hash"};
+    int fds[SOCKETS];
+    struct problem *p = activation_take(cli->arena, names, SOCKETS, fds);
+    for (int i = 0; !p && i < SOCKETS; i++) {
+        if (fds[i] < 0)
+            fds[i] = pool_inherited_fd(kept[i]);
+        else if (!is_listening(fds[i]))
+            p = problem_because(cli->arena, &problem_internal,
+                                "descriptor %d was passed as the socket %s, but does not listen",
+                                fds[i], names[i]);
+        if (fds[i] >= 0)
+            pool_keep_fd(kept[i], fds[i]);
+    }
+    if (!p && fds[FAST] < 0 && fds[HASH] >= 0)
+        p = problem_because(cli->arena, &problem_internal,
+                            "of the sockets fast and hash only hash was passed");
+    if (!p)
+        memcpy(ret_fds, fds, sizeof fds);
+    return p;
+}
+
 /* A socket from before a reload stays: nobody who waits on it is refused. */
 static struct problem *listen_on(struct cli *cli, struct text address, int64_t backlog, int *ret)
 {
@@ -121,30 +150,50 @@ static struct problem *share(struct cli *cli, struct shared **ret)
     return p;
 }
 
-static int run_pool(struct cli *cli, struct plan *plan)
+/* On sockets that were passed or, where none was, on our own. */
+static struct problem *open_sockets(struct cli *cli, int fds[SOCKETS])
 {
     const struct settings *s = &cli->settings;
-    struct pool_group groups[] = {
-        {.name = "fast", .workers = (unsigned)s->workers},
-        {.name = "hash", .workers = (unsigned)s->hash_workers},
+    if (fds[FAST] >= 0)
+        return NULL;
+    struct problem *p = listen_on(cli, s->listen, s->backlog, &fds[FAST]);
+    if (!p && s->hash_listen.len)
+        p = listen_on(cli, s->hash_listen, s->hash_backlog, &fds[HASH]);
+    return p;
+}
+
+static int run_pool(struct cli *cli, struct plan *plan, int fds[SOCKETS])
+{
+    const struct settings *s = &cli->settings;
+    const char *where = fds[FAST] >= 0 ? "LISTEN_FDS" : s->listen.data;
+    struct problem *p = open_sockets(cli, fds);
+    if (p)
+        return complain(EX_UNAVAILABLE, "%s", p->cause);
+    const struct pool_group groups[] = {
+        {.name = "fast", .listen_fd = fds[FAST], .workers = (unsigned)s->workers},
+        {.name = "hash", .listen_fd = fds[HASH], .workers = (unsigned)s->hash_workers},
     };
     const struct pool pool = {.groups = groups,
-                              .count = s->hash_listen.len ? 2 : 1,
+                              .count = fds[HASH] >= 0 ? 2 : 1,
                               .drain_s = (unsigned)s->drain_s,
                               .hang_s = (unsigned)s->hang_s,
                               .argv = cli->program,
                               .work = work,
-                              .context = plan};
-    struct problem *p = listen_on(cli, s->listen, s->backlog, &groups[0].listen_fd);
-    if (!p && pool.count == 2)
-        p = listen_on(cli, s->hash_listen, s->hash_backlog, &groups[1].listen_fd);
-    if (p)
-        return complain(EX_UNAVAILABLE, "%s", p->cause);
-    LOG(LOG_LEVEL_INFO, log_event("started"), log_text("listen", s->listen.data),
+                              .context = plan,
+                              .metrics = &plan->shared->metrics};
+    LOG(LOG_LEVEL_INFO, log_event("started"), log_text("listen", where),
         log_number("workers", s->workers), log_number("hash_workers", s->hash_workers));
     pool_run(&pool);
     LOG(LOG_LEVEL_INFO, log_event("stopped"));
     return EX_OK;
+}
+
+/* From here on it is the log that tells; what stops the start was for the terminal. */
+static int open_log(struct cli *cli)
+{
+    const char *where = cli->settings.log_to.data;
+    int failed = log_open(where);
+    return failed ? complain(EX_CANTCREAT, "LOG_TO: %s: %s", where, strerror(failed)) : EX_OK;
 }
 
 /* How to start this program again: by its path, for a web server may not have told it. */
@@ -189,13 +238,19 @@ int command_serve(struct cli *cli)
 {
     struct plan plan = {.settings = &cli->settings};
     int status = check_start(cli);
+    if (status == EX_OK)
+        status = open_log(cli);
     if (status != EX_OK || pool_is_trial())
         return status;
-    struct problem *p = share(cli, &plan.shared);
+    int fds[SOCKETS];
+    struct problem *p = take_passed(cli, fds);
+    if (p)
+        return complain(EX_CONFIG, "%s", p->cause);
+    p = share(cli, &plan.shared);
     if (p)
         return complain(EX_UNAVAILABLE, "%s", p->cause);
-    if (cli->settings.listen.len && !cli->is_script)
-        return run_pool(cli, &plan);
+    if (!cli->is_script && (fds[FAST] >= 0 || cli->settings.listen.len))
+        return run_pool(cli, &plan, fds);
     if (!is_listening(STDIN_FILENO))
         return complain(EX_USAGE, "LISTEN is not set, and descriptor 0 is not a listening socket");
     run_alone(cli, &plan);

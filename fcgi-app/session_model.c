@@ -18,6 +18,7 @@ static const struct field session_fields[] = {
           .doc = "The address that logged in."),
     FIELD(struct session, user_agent, .use = FIELD_SHOWN | FIELD_NULLABLE, .example = "curl/7.88.1",
           .doc = "The program that logged in."),
+    FIELD(struct session, email, .doc = "The address of its user."),
     FIELD(struct session, current, .use = FIELD_SHOWN, .example = "true",
           .doc = "Whether it is the one that asks."),
 };
@@ -57,6 +58,20 @@ static const struct sql page_after = {
     "FORCE INDEX (ix_sessions_user) WHERE user_id = ? AND expires_at > ? "
     "AND created_at <= ? AND (created_at < ? OR id < ?) "
     "ORDER BY created_at DESC, id DESC LIMIT ?",
+    &session_record};
+#define WALK_COLUMNS                                                                               \
+    "sessions.id, sessions.user_id, users.email, sessions.created_at, sessions.last_used_at, "     \
+    "sessions.expires_at, sessions.ip, sessions.user_agent"
+static const struct sql walk_all = {"SELECT " WALK_COLUMNS
+                                    " FROM sessions FORCE INDEX (PRIMARY) STRAIGHT_JOIN users "
+                                    "ON users.id = sessions.user_id WHERE sessions.id > ? AND "
+                                    "sessions.expires_at > ? ORDER BY sessions.id LIMIT ?",
+                                    &session_record};
+static const struct sql walk_one = {
+    "SELECT " WALK_COLUMNS " FROM sessions FORCE INDEX (ix_sessions_user) STRAIGHT_JOIN users "
+    "ON users.id = sessions.user_id WHERE sessions.user_id = ? AND sessions.id > ? AND "
+    "sessions.expires_at > ? "
+    "ORDER BY sessions.id LIMIT ?",
     &session_record};
 static const struct sql purge = {
     "DELETE FROM sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT 5", NULL};
@@ -148,6 +163,16 @@ struct problem *session_page(struct db *db, struct arena *a, struct uuid user_id
     if (!p)
         *ret_total = total;
     return p;
+}
+
+struct problem *session_walk(struct db *db, struct arena *a, const struct uuid *user_id,
+                             struct instant now, struct uuid after, int64_t limit,
+                             void (*each)(void *context, const void *session), void *context)
+{
+    const struct db_arg from = db_uuid(after), time = db_time(now), rows = db_integer(limit);
+    if (!user_id)
+        return db_each(db, a, &walk_all, DB_ARGS(from, time, rows), each, context);
+    return db_each(db, a, &walk_one, DB_ARGS(db_uuid(*user_id), from, time, rows), each, context);
 }
 
 struct problem *session_purge(struct db *db, struct arena *a, struct instant now)

@@ -14,7 +14,8 @@ struct session {
     struct instant expires_at;
     struct text ip;
     struct text user_agent;
-    bool current; /* the caller's own; only in lists */
+    struct text email; /* of its user; only where it is asked for */
+    bool current;      /* the caller's own; only in lists */
 };
 
 extern const struct record session_record;
@@ -39,6 +40,13 @@ struct problem *session_rotate(struct db *db, struct arena *a, const struct sess
 struct problem *session_was_refreshed(struct db *db, struct arena *a, struct uuid id,
                                       const unsigned char hash[32], struct instant since,
                                       bool *ret_yes) MUST_USE;
+
+/** Call `each(context, session)` for up to `limit` sessions that live at `now`, of one user or with
+ *  NULL of all, in the order of their ids behind `after`; with their users' e-mails. */
+struct problem *session_walk(struct db *db, struct arena *a, const struct uuid *user_id,
+                             struct instant now, struct uuid after, int64_t limit,
+                             void (*each)(void *context, const void *session),
+                             void *context) MUST_USE;
 
 /** End one session of a user. SESSION_NOT_FOUND when there is none that lives at `now`. */
 struct problem *session_delete(struct db *db, struct arena *a, struct uuid user_id, struct uuid id,

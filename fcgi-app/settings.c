@@ -2,7 +2,10 @@
 
 #include <string.h>
 
+#include "common/address.h"
+
 static const char *const env_words[] = {"production", "development", NULL};
+static const char *const login_limit_words[] = {"on", "off", NULL};
 
 static bool is_base_path(struct text t)
 {
@@ -13,6 +16,24 @@ static const struct format base_path_format = {
     .valid = is_base_path,
     .code = FAULT_FORMAT,
     .message = "Must begin with a slash and not end with one, or be empty.",
+};
+
+static const struct format address_list_format = {
+    .valid = address_list_is_valid,
+    .code = FAULT_FORMAT,
+    .message = "Must be addresses or blocks such as 10.0.0.0/8, or unix:, separated by spaces.",
+};
+
+static bool is_log_destination(struct text t)
+{
+    return text_equal(t, TEXT("stderr")) || text_equal(t, TEXT("syslog")) ||
+           (t.len > 1 && t.data[0] == '/');
+}
+
+static const struct format log_to_format = {
+    .valid = is_log_destination,
+    .code = FAULT_FORMAT,
+    .message = "Must be stderr, syslog, or an absolute path.",
 };
 
 static const struct field settings_fields[] = {
@@ -35,7 +56,9 @@ static const struct field settings_fields[] = {
     FIELD(struct settings, refresh_ttl_s, .min = 60, .max = 31536000, .preset = "2592000",
           .doc = "How long a session lives without being used, in seconds."),
     FIELD(struct settings, listen, .max = 200,
-          .doc = "The socket of the workers, a path or host:port; without it, descriptor 0."),
+          .doc =
+              "The socket of the workers, a path or host:port; without it, descriptor 0. Sockets "
+              "that systemd passes come before both."),
     FIELD(struct settings, hash_listen, .max = 200,
           .doc = "The socket of the workers for requests that hash a password; optional."),
     FIELD(struct settings, socket_group, .max = 32,
@@ -68,8 +91,18 @@ static const struct field settings_fields[] = {
     FIELD(struct settings, reset_url, .max = 1000, .preset = "",
           .example = "https://app.example.org/reset?token=",
           .doc = "What the token is appended to in a message about a forgotten password."),
+    FIELD(struct settings, trusted_proxies, .max = 4000, .preset = "",
+          .format = &address_list_format, .example = "10.0.0.0/8 2001:db8::7",
+          .doc = "Whose X-Forwarded-For is believed: addresses, blocks, unix: for unix sockets."),
+    FIELD(struct settings, login_limit, .choices = login_limit_words, .preset = "on",
+          .doc = "Refuse to try passwords where too many were wrong; off is for load tests."),
     FIELD(struct settings, log_requests, .preset = "true",
           .doc = "Write a line for every request to the log."),
+    FIELD(struct settings, log_to, .min = 1, .max = 1000, .preset = "stderr",
+          .format = &log_to_format,
+          .doc =
+              "Where the log goes: stderr, syslog, or a file by its absolute path, which a reload "
+              "opens anew."),
     FIELD(struct settings, state_file, .max = 1000, .preset = "",
           .doc = "A file for what workers count together, where no parent of theirs keeps it for "
                  "them: under spawn-fcgi, multiwatch and mod_fcgid."),

@@ -4,6 +4,7 @@
 #include "common/config.h"
 
 enum env { ENV_PRODUCTION, ENV_DEVELOPMENT };
+enum login_limit { LOGIN_LIMIT_ON, LOGIN_LIMIT_OFF };
 
 struct settings {
     unsigned env; /* enum env */
@@ -29,7 +30,10 @@ struct settings {
     struct text mail_command;
     struct text mail_from;
     struct text reset_url;
+    struct text trusted_proxies;
+    unsigned login_limit; /* enum login_limit */
     bool log_requests;
+    struct text log_to;
     struct text state_file;
 };
 

@@ -6,6 +6,7 @@
 #include "docs_assets.h"
 #include "routes.h"
 
+#include "common/backlog.h"
 #include "common/openapi.h"
 #include "common/problem.h"
 
@@ -75,6 +76,74 @@ static struct problem *page(struct app *app, struct request *rq, struct response
     return send(&app->page, rq, rs);
 }
 
+/* ---- what a monitor asks for ---- */
+
+static struct pool_group group_of(const struct pool_worker *worker, size_t i)
+{
+    const struct pool_group alone = {.name = "single", .listen_fd = worker->listen_fd};
+    return worker->pool ? worker->pool->groups[i] : alone;
+}
+
+static bool read_workers(const struct pool_worker *worker, size_t i, unsigned *ret)
+{
+    *ret = group_of(worker, i).workers;
+    return worker->pool != NULL;
+}
+
+static bool read_busy(const struct pool_worker *worker, size_t i, unsigned *ret)
+{
+    if (worker->pool)
+        *ret = pool_busy(worker, i);
+    return worker->pool != NULL;
+}
+
+static bool read_queue(const struct pool_worker *worker, size_t i, unsigned *ret)
+{
+    return backlog_read(group_of(worker, i).listen_fd, ret);
+}
+
+/* What is told of each socket, where it is known. */
+static const struct {
+    const char *name, *help;
+    bool (*read)(const struct pool_worker *worker, size_t i, unsigned *ret);
+} gauges[] = {
+    {"postern_workers", "Workers that a pool keeps.", read_workers},
+    {"postern_workers_busy", "Workers that have a request in hand, this one too.", read_busy},
+    {"postern_queue_connections", "Connections that wait for a worker.", read_queue},
+};
+
+static void put_gauges(struct buf *b, struct arena *a, const struct pool_worker *worker)
+{
+    size_t groups = worker->pool ? worker->pool->count : 1;
+    unsigned value;
+    for (size_t kind = 0; kind < sizeof gauges / sizeof *gauges; kind++) {
+        metrics_put_head(b, gauges[kind].name, "gauge", gauges[kind].help);
+        for (size_t i = 0; i < groups; i++)
+            if (gauges[kind].read(worker, i, &value))
+                metrics_put(b, gauges[kind].name,
+                            arena_printf(a, "pool=\"%s\"", group_of(worker, i).name), value);
+    }
+}
+
+static struct problem *metrics(struct app *app, struct request *rq, struct response *rs)
+{
+    static const char began[] = "postern_start_time_seconds", info[] = "postern_build_info",
+                      refused[] = "postern_password_tries_refused_total";
+    rs->media_type = rq->route->media_type;
+    response_header(rs, "Cache-Control", "no-store");
+    router_write_metrics(&app->router, &rs->body);
+    if (app->worker)
+        put_gauges(&rs->body, rq->arena, app->worker);
+    metrics_put_head(&rs->body, refused, "counter",
+                     "Passwords that were not tried because too many had been wrong.");
+    metrics_put(&rs->body, refused, NULL, app->shared->guesses_refused);
+    metrics_put_head(&rs->body, began, "gauge", "When counting began, in seconds since 1970.");
+    metrics_put(&rs->body, began, NULL, (uint64_t)app->shared->began_us / 1000000);
+    metrics_put_head(&rs->body, info, "gauge", "The program; its value is always 1.");
+    metrics_put(&rs->body, info, "version=\"" PACKAGE_VERSION "\"", 1);
+    return NULL;
+}
+
 static const struct route routes[] = {
     {METHOD_GET, "/health", health, AUTH_IGNORED, .status = 200, .reply = &status_record,
      .id = "getHealth", .summary = "Tell that the program is alive."},
@@ -86,6 +155,8 @@ static const struct route routes[] = {
     {METHOD_GET, "/docs", page, AUTH_IGNORED, .status = 200,
      .media_type = "text/html; charset=utf-8", .id = "getDocs",
      .summary = "Describe the API for people."},
+    {METHOD_GET, "/metrics", metrics, AUTH_IGNORED, .status = 200, .media_type = METRICS_MEDIA_TYPE,
+     .local = true, .id = "getMetrics", .summary = "Tell Prometheus what was counted."},
 };
 
 const struct resource system_resource =

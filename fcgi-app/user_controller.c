@@ -5,8 +5,6 @@
 
 #include "common/page.h"
 #include "common/problem.h"
-#include "reset_model.h"
-#include "session_model.h"
 
 static struct problem *list(struct app *app, struct request *rq, struct response *rs)
 {
@@ -43,47 +41,12 @@ static struct problem *show(struct app *app, struct request *rq, struct response
     return p;
 }
 
-static bool given(const struct request *rq, field_set fields)
-{
-    return rq->in_given & fields;
-}
-
-/* Lock the user, and where `rank` may go also the other admins, who come first. */
-static struct problem *lock_user(struct app *app, struct request *rq, bool rank, struct user *ret,
-                                 bool *ret_other_admins)
-{
-    struct uuid id = rq->path_ids[0];
-    struct problem *p =
-        rank ? user_lock_other_admins(app->db, rq->arena, id, ret_other_admins) : NULL;
-    return p ? p : user_lock(app->db, rq->arena, id, ret);
-}
-
 static struct problem *change(struct app *app, struct request *rq, struct response *rs)
 {
-    const field_set rank =
-        FIELD_AT(&user_record, struct user, role) | FIELD_AT(&user_record, struct user, is_active);
-    struct user before = {0}, after;
-    bool other_admins = true;
+    struct user after;
     struct problem *p = app_check_self(rq, &rq->path_ids[0]);
     if (!p)
-        p = lock_user(app, rq, given(rq, rank), &before, &other_admins);
-    if (!p)
-        p = request_check_match(rq, before.version);
-    if (p)
-        return p;
-    after = before;
-    record_overlay(&user_record, rq->in_given, rq->in, &after);
-    if (user_is_active_admin(&before) && !user_is_active_admin(&after) && !other_admins)
-        return problem(rq->arena, &problem_last_admin, NULL);
-    if (rq->in_given) {
-        after.updated_at = rq->now;
-        after.version++;
-        p = user_update(app->db, rq->arena, &before, &after);
-    }
-    if (!p && !text_equal(before.email, after.email))
-        p = reset_delete_all(app->db, rq->arena, after.id); /* mailed to the old address */
-    if (!p && before.is_active && !after.is_active)
-        p = session_delete_all(app->db, rq->arena, after.id, (struct uuid){{0}});
+        p = account_change(app, rq, rq->path_ids[0], rq->in, rq->in_given, &after);
     if (!p)
         answer(rq, rs, &after);
     return p;
@@ -97,11 +60,7 @@ static struct problem *erase(struct app *app, struct request *rq, struct respons
 
 static struct problem *is_deleted(struct app *app, struct request *rq, bool *ret_yes)
 {
-    bool there;
-    struct problem *p = user_is_there(app->db, rq->arena, rq->path_ids[0], &there);
-    if (!p)
-        *ret_yes = !there;
-    return p;
+    return account_is_erased(app, rq, rq->path_ids[0], ret_yes);
 }
 
 static const struct problem_type *const make_problems[] = {&problem_invalid_email,

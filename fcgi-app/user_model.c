@@ -86,7 +86,7 @@ const struct rule new_password_rule = {
     .message = "Must not be the e-mail address.",
 };
 
-static const char *const role_words[] = {"user", "admin", NULL};
+const char *const user_role_words[] = {"user", "admin", NULL};
 
 /* These stand in more than one table, with another use in each. */
 #define EMAIL(use_)                                                                                \
@@ -111,7 +111,7 @@ static const struct field user_fields[] = {
     FIRST_NAME(FIELD_SHOWN | FIELD_REQUIRED | FIELD_CHANGE),
     LAST_NAME(FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE),
     FIELD(struct user, role, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_ADMIN_CHANGE,
-          .choices = role_words, .preset = "user", .example = "user",
+          .choices = user_role_words, .preset = "user", .example = "user",
           .doc = "What the user may do."),
     FIELD(struct user, is_active, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_ADMIN_CHANGE,
           .preset = "true", .example = "true", .doc = "Whether the user may log in."),
@@ -147,7 +147,7 @@ static const struct field user_query_fields[] = {
     PAGE_FIELDS(struct user_query),
     FIELD(struct user_query, q, .max = 200,
           .doc = "Only users with this in the e-mail or the first name, in any case."),
-    FIELD(struct user_query, role, .choices = role_words, .doc = "Only users of this role."),
+    FIELD(struct user_query, role, .choices = user_role_words, .doc = "Only users of this role."),
     FIELD(struct user_query, sort, .choices = user_sorts, .preset = "created_at",
           .doc = "The order; a leading minus reverses it."),
 };
@@ -221,7 +221,7 @@ static struct problem *count_user(struct db *db, struct arena *a, unsigned role,
 {
     return db_execute(
         db, a, &count,
-        DB_ARGS(db_integer(by), db_text(text_of(role_words[role])), db_integer(count_slot())),
+        DB_ARGS(db_integer(by), db_text(text_of(user_role_words[role])), db_integer(count_slot())),
         NULL);
 }
 
@@ -239,14 +239,14 @@ static const char *grams_of(struct arena *a, const struct user *user)
 
 struct problem *user_insert(struct db *db, struct arena *a, const struct user *user)
 {
-    struct problem *p =
-        db_execute(db, a, &insert,
-                   DB_ARGS(db_uuid(user->id), db_text(user->email), db_text(user->password_hash),
-                           db_text(user->first_name), db_text(user->last_name),
-                           db_text(text_of(role_words[user->role])), db_integer(user->is_active),
-                           db_time(user->created_at), db_time(user->updated_at),
-                           db_text(fold(a, user->first_name)), db_text(text_of(grams_of(a, user)))),
-                   NULL);
+    struct problem *p = db_execute(
+        db, a, &insert,
+        DB_ARGS(db_uuid(user->id), db_text(user->email), db_text(user->password_hash),
+                db_text(user->first_name), db_text(user->last_name),
+                db_text(text_of(user_role_words[user->role])), db_integer(user->is_active),
+                db_time(user->created_at), db_time(user->updated_at),
+                db_text(fold(a, user->first_name)), db_text(text_of(grams_of(a, user)))),
+        NULL);
     if (p)
         return or_email_exists(a, p);
     return count_user(db, a, user->role, 1);
@@ -320,7 +320,7 @@ struct problem *user_update(struct db *db, struct arena *a, const struct user *b
     struct problem *p =
         db_execute(db, a, &update,
                    DB_ARGS(db_text(user->email), db_text(user->first_name),
-                           db_text(user->last_name), db_text(text_of(role_words[user->role])),
+                           db_text(user->last_name), db_text(text_of(user_role_words[user->role])),
                            db_integer(user->is_active), db_time(user->updated_at),
                            db_integer(user->version), db_text(fold(a, user->first_name)),
                            db_text(text_of(grams_of(a, user))), db_uuid(user->id)),
@@ -451,8 +451,8 @@ static struct problem *count_all(struct db *db, struct arena *a, const struct us
 {
     if (!by_role)
         return count_read(db, a, &total_all, DB_NO_ARGS, &ret->count);
-    return count_read(db, a, &total_by_role, DB_ARGS(db_text(text_of(role_words[query->role]))),
-                      &ret->count);
+    return count_read(db, a, &total_by_role,
+                      DB_ARGS(db_text(text_of(user_role_words[query->role]))), &ret->count);
 }
 
 /* Only what comes behind a row, in the order of the list. The first of the two comparisons of
@@ -505,7 +505,7 @@ struct problem *user_page(struct db *db, struct arena *a, const struct user_quer
         return p;
     if (by_role) {
         s.where = and_where(a, s.where, "role = ?");
-        add_arg(&s, db_text(text_of(role_words[query->role])));
+        add_arg(&s, db_text(text_of(user_role_words[query->role])));
     }
     if (window->after)
         begin_after(a, &s, query->sort, window);

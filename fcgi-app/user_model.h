@@ -40,6 +40,8 @@ struct user_query {
     unsigned sort; /* enum user_sort */
 };
 
+extern const char *const user_role_words[]; /* of enum role, NULL at the end */
+
 #define EMAIL_MAX 254 /* characters */
 
 extern const struct format email_format, new_password_format;

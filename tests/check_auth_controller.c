@@ -501,6 +501,7 @@ static int64_t cost_of_login(const char *body)
 {
     int64_t least = INT64_MAX;
     for (int i = 0; i < 5; i++) {
+        the_time = instant_plus_s(the_time, 3600); /* so that it is not refused without a hash */
         int64_t start = cpu_us();
         ck_status(post(NULL, "/auth/login", body), 401);
         int64_t took = cpu_us() - start;

@@ -8,103 +8,18 @@
 #include <unistd.h>
 
 #include "loopback.h"
+#include "program.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
-#define PROGRAM "./postern"
-#define OUTPUT_MAX ((size_t)256 * 1024)
-#define LIMIT_S 60
-
-/* What a run of the program left. */
-struct run {
-    int status;
-    const char *out, *err;
-};
-
 static void set_up(void)
 {
     loopback_open();
-    ck_assert_msg(access(PROGRAM, X_OK) == 0, "run this in the build folder, beside " PROGRAM);
+    program_expect();
     setenv("JWT_SECRET_KEY", SECRET_KEY, 1);
     unsetenv("POSTERN_CONFIG");
     unsetenv("ENV");
     unsetenv("LISTEN");
 }
-
-static const char *slurp(FILE *file)
-{
-    char *text = arena_alloc(the_arena, OUTPUT_MAX);
-    rewind(file);
-    size_t len = fread(text, 1, OUTPUT_MAX - 1, file);
-    ck_assert_int_eq(ferror(file), 0);
-    text[len] = '\0';
-    fclose(file);
-    return text;
-}
-
-static FILE *file_with(const char *text)
-{
-    FILE *file = tmpfile();
-    ck_assert_ptr_nonnull(file);
-    fputs(text, file);
-    rewind(file);
-    return file;
-}
-
-static void become(char *const *argv, FILE *in, FILE *out, FILE *err)
-{
-    dup2(fileno(in), STDIN_FILENO);
-    dup2(fileno(out), STDOUT_FILENO);
-    dup2(fileno(err), STDERR_FILENO);
-    alarm(LIMIT_S); /* holds for the program too */
-    execv(PROGRAM, argv);
-    _exit(127);
-}
-
-/* Cut at spaces: no argument here has one. */
-static char **split(const char *line)
-{
-    char **argv = arena_array(the_arena, 32, sizeof *argv);
-    size_t n = 0;
-    argv[n++] = arena_strdup(the_arena, "postern");
-    for (const char *at = line; *at && n < 31;) {
-        size_t len = strcspn(at, " ");
-        argv[n++] = arena_copy(the_arena, at, len);
-        at += len + (at[len] == ' ');
-    }
-    return argv;
-}
-
-static struct run run_with_input(const char *input, const char *line)
-{
-    FILE *in = file_with(input), *out = file_with(""), *err = file_with("");
-    char **argv = split(line);
-    int status = 0;
-    fflush(NULL);
-    pid_t pid = fork();
-    if (pid == 0)
-        become(argv, in, out, err);
-    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    fclose(in);
-    struct run run = {.out = slurp(out), .err = slurp(err)};
-    ck_assert_msg(WIFEXITED(status), "%s ended by signal %d: %s", line, WTERMSIG(status), run.err);
-    run.status = WEXITSTATUS(status);
-    return run;
-}
-
-static struct run run(const char *line)
-{
-    return run_with_input("", line);
-}
-
-#define ck_run(run_, status_)                                                                      \
-    do {                                                                                           \
-        struct run seen_ = (run_);                                                                 \
-        ck_assert_msg(seen_.status == (status_), "status %d instead of %d: %s%s", seen_.status,    \
-                      (status_), seen_.out, seen_.err);                                            \
-    } while (0)
-
-#define ck_says(text_, part_)                                                                      \
-    ck_assert_msg(strstr((text_), (part_)) != NULL, "no \"%s\" in: %s", (part_), (text_))
 
 /* ---- the command line ---- */
 
@@ -118,11 +33,22 @@ static const struct {
     {"--config", "--config wants a value"},
     {"--jwt-secret-key x routes", "no option --jwt-secret-key"},
     {"--database-url x routes", "no option --database-url"},
-    {"migrate down", "up or status"},
-    {"user", "user what"},
-    {"user remove ada@example.org", "user what"},
-    {"user add", "user what"},
-    {"user add ada@example.org", "--password-stdin"},
+    {"routes --jobs", "no option --jobs"},
+    {"routes -j", "no option -j"},
+    {"routes --json=yes", "--json takes no value"},
+    {"routes users", "users is too much"},
+    {"--json routes", "no option --json"},
+    {"routes -- --json", "--json is too much"},
+    {"migrate down", "migrate what? up, status"},
+    {"migrate status --dry-run", "no option --dry-run"},
+    {"user", "user what? add, list, show"},
+    {"user remove ada@example.org", "user what?"},
+    {"user add", "EMAIL is missing"},
+    {"user role ada@example.org", "user|admin is missing"},
+    {"session", "session what? list, end"},
+    {"session end", "either the ID"},
+    {"help frobnicate", "no command frobnicate"},
+    {"help user frobnicate", "no command user frobnicate"},
     {"user add ada@example.org --owner --password-stdin", "--owner"},
     {"user add ada@example.org --password-stdin --first-name", "--first-name"},
 };
@@ -166,16 +92,130 @@ START_TEST(a_full_disk_is_noticed)
 {
     FILE *full = fopen("/dev/full", "w");
     ck_assert_ptr_nonnull(full);
-    char **argv = split("routes");
+    char **argv = program_words("routes");
     int status = 0;
     pid_t pid = fork();
     if (pid == 0)
-        become(argv, stdin, full, stderr);
+        program_become(argv, stdin, full, stderr);
 
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 
     fclose(full);
     ck_assert_int_eq(WEXITSTATUS(status), EX_IOERR);
+}
+END_TEST
+
+/* Run with what is no file for standard output; returns what waitpid() says. */
+static int run_into(FILE *out, const char *line, void (*prepare)(void))
+{
+    char **argv = program_words(line);
+    int status = 0;
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prepare();
+        program_become(argv, stdin, out, stderr);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void take_sigpipe(void)
+{
+    (void)signal(SIGPIPE, SIG_DFL);
+}
+
+static void ignore_sigpipe(void)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+static const char *const piped[] = {"openapi", "user list"}; /* without a database, and with one */
+
+START_TEST(a_pipe_that_nobody_reads_ends_the_program)
+{
+    int ends[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    close(ends[0]);
+    FILE *out = fdopen(ends[1], "w");
+
+    int usual = run_into(out, piped[_i], take_sigpipe);
+    int ignored = run_into(out, piped[_i], ignore_sigpipe);
+
+    fclose(out);
+    ck_assert(WIFSIGNALED(usual) && WTERMSIG(usual) == SIGPIPE);
+    ck_assert_int_eq(WEXITSTATUS(ignored), EX_IOERR);
+}
+END_TEST
+
+START_TEST(a_closed_output_does_not_go_to_the_database)
+{
+    /* More than is held back until the connection is closed. */
+    run_sql("INSERT INTO users (id, email, password_hash) SELECT UUID(), CONCAT(seq, '@x.test'), "
+            "'' FROM seq_1_to_1203");
+    ck_run(run("reindex"), EX_OK);
+    char **argv = program_words("user list");
+    FILE *err = tmpfile();
+    int status = 0;
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(fileno(err), STDERR_FILENO);
+        close(STDOUT_FILENO);
+        execv(PROGRAM, argv);
+        _exit(127);
+    }
+
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+
+    char said[256] = "";
+    rewind(err);
+    (void)!fread(said, 1, sizeof said - 1, err);
+    fclose(err);
+    ck_assert_int_eq(WEXITSTATUS(status), EX_IOERR);
+    ck_assert_str_eq(said, "postern: cannot write: Bad file descriptor\n");
+}
+END_TEST
+
+static const char *const spellings[] = {
+    "--workers 7 config",
+    "--workers=7 config",
+    "config --workers 7",
+    "config --workers=7",
+    "config --workers 3 --workers 7",
+    "--workers 7 -- config",
+};
+
+START_TEST(an_option_may_stand_anywhere)
+{
+    struct run r = run(spellings[_i]);
+
+    ck_run(r, EX_OK);
+    ck_says(r.out, "WORKERS = 7  # flag\n");
+}
+END_TEST
+
+static const struct {
+    const char *line;
+    const char *parts[4];
+} helps[] = {
+    {"help user", {"user add EMAIL", "user list", "user delete"}},
+    {"user --help", {"user add EMAIL", "user list", "user delete"}},
+    {"help user list", {"usage: postern user list ", "--role user|admin", "--json\n"}},
+    {"user list --help", {"usage: postern user list ", "--role user|admin", "--json\n"}},
+    {"user list -h --nonsense", {"usage: postern user list "}},
+    {"migrate --help", {"migrate up", "migrate status"}},
+    {"help migrate up", {"usage: postern migrate up", "--dry-run"}},
+    {"help serve", {"usage: postern serve\n"}},
+};
+
+START_TEST(each_command_tells_what_it_takes)
+{
+    struct run r = run(helps[_i].line);
+
+    ck_run(r, EX_OK);
+    for (int i = 0; helps[_i].parts[i]; i++)
+        ck_says(r.out, helps[_i].parts[i]);
 }
 END_TEST
 
@@ -204,6 +244,44 @@ START_TEST(routes_are_listed_with_who_may_call_them)
     ck_says(r.out, "PATCH   /posts/{id}               user      fast ");
     ck_says(r.out, "GET     /posts                    anyone    fast ");
     ck_says(r.out, "GET     /ready                    no-token  fast ");
+}
+END_TEST
+
+/* The lines of output, each a JSON object; its text at `key` is what comes back, one per line. */
+static const char *column(const char *out, const char *key)
+{
+    const char *all = "";
+    for (const char *line = out; *line; line = strchr(line, '\n') + 1) {
+        const struct json *object;
+        must(json_parse(the_arena, line, strcspn(line, "\n"), &object));
+        const char *text = json_as_text(json_get(object, key)).data;
+        all = say("%s%s\n", all, text ? text : "null");
+    }
+    return all;
+}
+
+START_TEST(routes_are_told_to_scripts)
+{
+    struct run r = run("routes --json");
+
+    ck_run(r, EX_OK);
+    ck_says(column(r.out, "path"), "/auth/login\n");
+    ck_says(column(r.out, "auth"), "no-token\nno-token\n");
+    ck_says(column(r.out, "id"), "listPosts\n");
+}
+END_TEST
+
+START_TEST(settings_are_told_to_scripts)
+{
+    unsetenv("LISTEN");
+
+    struct run r = run("config --json --workers 7");
+
+    ck_run(r, EX_OK);
+    ck_says(r.out, "{\"name\":\"WORKERS\",\"value\":\"7\",\"origin\":\"flag\"}\n");
+    ck_says(r.out, "{\"name\":\"LISTEN\",\"value\":null,\"origin\":null}\n");
+    ck_says(r.out, "{\"name\":\"JWT_SECRET_KEY\",\"value\":\"********\"");
+    ck_says(column(r.out, "name"), "MAX_BODY\n");
 }
 END_TEST
 
@@ -307,6 +385,40 @@ START_TEST(a_fresh_database_is_migrated_once)
 }
 END_TEST
 
+START_TEST(a_dry_run_tells_and_changes_nothing)
+{
+    run_sql("UPDATE schema_migrations SET complete = 0 WHERE number = 3");
+    run_sql("DELETE FROM schema_migrations WHERE number = 4");
+
+    struct run r = run("migrate --dry-run"), status = run("migrate status --json");
+
+    ck_run(r, EX_OK);
+    ck_assert_str_eq(r.out, "would apply 0003_posts.sql\nwould apply 0004_idempotency.sql\n");
+    ck_run(status, EX_OK);
+    ck_says(column(status.out, "state"), "applied\napplied\nhalf-way\npending\n");
+    ck_run(run("migrate up"), EX_OK);
+    ck_assert_str_eq(run("migrate up --dry-run").out, "");
+}
+END_TEST
+
+START_TEST(a_schema_from_the_future_is_left_alone)
+{
+    run_sql("INSERT INTO schema_migrations SELECT 99, name, checksum, statements_done, complete, "
+            "applied_at FROM schema_migrations WHERE number = 1");
+
+    static const char *const lines[] = {"migrate", "migrate --dry-run", "migrate status"};
+    struct run runs[COUNT(lines)];
+    for (int i = 0; i < COUNT(lines); i++)
+        runs[i] = run(lines[i]);
+    run_sql("DELETE FROM schema_migrations WHERE number = 99");
+
+    for (int i = 0; i < COUNT(lines); i++) {
+        ck_run(runs[i], EX_DATAERR);
+        ck_says(runs[i].err, "too old");
+    }
+}
+END_TEST
+
 START_TEST(a_changed_migration_is_refused)
 {
     run_sql("UPDATE schema_migrations SET checksum = REVERSE(checksum) WHERE number = 1");
@@ -315,7 +427,8 @@ START_TEST(a_changed_migration_is_refused)
     run_sql("UPDATE schema_migrations SET checksum = REVERSE(checksum) WHERE number = 1");
 
     ck_says(status.out, "changed since  0001_users.sql\n");
-    ck_run(up, EX_SOFTWARE);
+    ck_run(up, EX_DATAERR);
+    ck_run(status, EX_DATAERR);
     ck_says(up.err, "0001_users.sql");
 }
 END_TEST
@@ -385,7 +498,6 @@ static const struct {
     const char *complaints[3];
 } bad_users[] = {
     {"short\n", "user add a@b.org --password-stdin", {"password: "}},
-    {"", "user add a@b.org --password-stdin", {"password: "}},
     {"\n", "user add a@b.org --password-stdin", {"password: "}},
     {"password123\n", "user add a@b.org --password-stdin", {"password: "}},
     {"LONG@example.org\n", "user add long@example.org --password-stdin", {"password: "}},
@@ -515,6 +627,27 @@ START_TEST(root_does_not_serve_in_production)
 }
 END_TEST
 
+START_TEST(a_log_that_cannot_be_opened_ends_the_program)
+{
+    setenv("ENV", "development", 1);
+
+    struct run r = run("--log-to /nonexistent/folder/log serve");
+
+    ck_run(r, EX_CANTCREAT);
+    ck_assert_str_eq(r.err,
+                     "postern: LOG_TO: /nonexistent/folder/log: No such file or directory\n");
+}
+END_TEST
+
+START_TEST(commands_for_the_terminal_do_not_log)
+{
+    setenv("LOG_TO", "/nonexistent/folder/log", 1);
+
+    ck_run(run("migrate"), EX_OK);
+    ck_run(run("config"), EX_OK);
+}
+END_TEST
+
 START_TEST(an_address_that_cannot_be_taken_ends_the_program)
 {
     setenv("ENV", "development", 1);
@@ -533,8 +666,14 @@ static TCase *command_line(void)
     tcase_add_loop_test(tc, help_names_every_command_and_setting, 0, COUNT(calls_for_help));
     tcase_add_test(tc, the_version_is_told);
     tcase_add_test(tc, a_full_disk_is_noticed);
+    tcase_add_loop_test(tc, a_pipe_that_nobody_reads_ends_the_program, 0, COUNT(piped));
+    tcase_add_test(tc, a_closed_output_does_not_go_to_the_database);
+    tcase_add_loop_test(tc, an_option_may_stand_anywhere, 0, COUNT(spellings));
+    tcase_add_loop_test(tc, each_command_tells_what_it_takes, 0, COUNT(helps));
     tcase_add_test(tc, a_secret_is_new_each_time_and_good_as_a_key);
     tcase_add_test(tc, routes_are_listed_with_who_may_call_them);
+    tcase_add_test(tc, routes_are_told_to_scripts);
+    tcase_add_test(tc, settings_are_told_to_scripts);
     tcase_add_test(tc, config_tells_values_and_where_they_come_from);
     tcase_add_test(tc, config_shows_no_secret);
     tcase_add_loop_test(tc, a_bad_config_file_is_told_by_its_line, 0, COUNT(bad_files));
@@ -546,6 +685,8 @@ static TCase *database(void)
 {
     TCase *tc = tcase_create("database");
     tcase_add_test(tc, a_fresh_database_is_migrated_once);
+    tcase_add_test(tc, a_dry_run_tells_and_changes_nothing);
+    tcase_add_test(tc, a_schema_from_the_future_is_left_alone);
     tcase_add_test(tc, a_changed_migration_is_refused);
     tcase_add_test(tc, a_database_that_does_not_answer_is_worth_another_try);
     tcase_add_test(tc, an_added_user_logs_in);
@@ -567,6 +708,8 @@ static TCase *serving(void)
     tcase_add_test(tc, a_bad_database_url_is_refused_without_its_password);
     tcase_add_test(tc, serving_on_something_else_than_a_socket_is_refused);
     tcase_add_test(tc, root_does_not_serve_in_production);
+    tcase_add_test(tc, a_log_that_cannot_be_opened_ends_the_program);
+    tcase_add_test(tc, commands_for_the_terminal_do_not_log);
     tcase_add_test(tc, an_address_that_cannot_be_taken_ends_the_program);
     return tc;
 }
@@ -574,7 +717,7 @@ static TCase *serving(void)
 static void add(Suite *suite, TCase *tc)
 {
     tcase_add_checked_fixture(tc, set_up, loopback_close);
-    tcase_set_timeout(tc, 2 * LIMIT_S);
+    tcase_set_timeout(tc, 2 * PROGRAM_LIMIT_S);
     suite_add_tcase(suite, tc);
 }
 

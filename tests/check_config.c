@@ -355,7 +355,8 @@ START_TEST(a_secret_may_stand_in_a_file_of_its_own_named_in_the_environment)
     assert_fine(load_environment(arena_printf(a, "KEY_FILE=%s", path), NULL));
 
     ck_assert_str_eq(sample.key.data, secret_files[_i].secret);
-    ck_assert_str_eq(origins[KEY], "environment");
+    ck_assert_str_eq(origins[KEY], arena_printf(a, "environment < %s", path));
+    ck_assert_str_eq(config_origin_file(origins[KEY]), path);
 }
 END_TEST
 
@@ -366,7 +367,8 @@ START_TEST(a_secret_may_stand_in_a_file_of_its_own_named_in_the_file)
     assert_fine(load_file(arena_printf(a, "KEY_FILE = %s\n", path)));
 
     ck_assert_str_eq(sample.key.data, SECRET);
-    ck_assert_str_eq(origins[KEY], arena_printf(a, "%s/conf:1", folder));
+    ck_assert_str_eq(origins[KEY], arena_printf(a, "%s/conf:1 < %s", folder, path));
+    ck_assert_ptr_null(config_origin_file(origins[NAME]));
 }
 END_TEST
 

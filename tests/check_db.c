@@ -1171,11 +1171,62 @@ START_TEST(time_spent_waiting_is_told_once)
     static const struct sql nap = {"SELECT SLEEP(0.05) AS n", &number_record};
     (void)number_of(db, &nap, DB_NO_ARGS);
 
-    uint64_t waited_ns = db_take_time_ns(db);
+    uint64_t waited_ns = db_take_counts(db).waited_ns;
 
     ck_assert_uint_ge(waited_ns, 50000000);
     ck_assert_uint_lt(waited_ns, 5000000000);
-    ck_assert_uint_eq(db_take_time_ns(db), 0);
+    ck_assert_uint_eq(db_take_counts(db).waited_ns, 0);
+}
+END_TEST
+
+static struct problem *count_one(void *context)
+{
+    (void)context;
+    return db_execute(db, a, &count_counter, DB_ARGS(db_integer(1)), NULL);
+}
+
+START_TEST(statements_are_counted_and_those_around_a_transaction)
+{
+    must_work(db_ping(db, a));
+    (void)db_take_counts(db);
+
+    must_work(count_one(NULL));
+    must_work(db_transaction(db, a, count_one, NULL, NULL));
+
+    struct db_counts counts = db_take_counts(db);
+    ck_assert_uint_eq(counts.statements, 1 + 3);
+    ck_assert_uint_eq(counts.retries, 0);
+    ck_assert_uint_eq(counts.reconnects, 0);
+}
+END_TEST
+
+START_TEST(a_lost_connection_counts_as_a_retry_and_a_reconnect)
+{
+    int64_t mine = number_of(db, &connection_id, DB_NO_ARGS);
+    (void)db_take_counts(db);
+    kill_connection(mine);
+
+    ck_assert_int_ne(number_of(db, &connection_id, DB_NO_ARGS), mine);
+
+    struct db_counts counts = db_take_counts(db);
+    ck_assert_uint_eq(counts.retries, 1);
+    ck_assert_uint_eq(counts.reconnects, 1);
+    ck_assert_uint_eq(counts.failed_connects, 0);
+}
+END_TEST
+
+START_TEST(every_host_that_lets_nobody_in_is_counted)
+{
+    struct db *nowhere;
+    must_work(db_open(a, "mysql://u:p@127.0.0.1:1,127.0.0.1:2/n", &nowhere));
+
+    ck_assert_ptr_nonnull(db_ping(nowhere, a));
+
+    struct db_counts counts = db_take_counts(nowhere);
+    ck_assert_uint_eq(counts.failed_connects, 2);
+    ck_assert_uint_eq(counts.reconnects, 0);
+    ck_assert_uint_eq(counts.statements, 0);
+    db_close(nowhere);
 }
 END_TEST
 
@@ -1372,6 +1423,9 @@ static void add_connections(Suite *s)
     tcase_add_loop_test(t, a_child_leaves_the_connection_of_its_parent_alone, 0, 2);
     tcase_add_test(t, a_pinned_connection_is_not_replaced);
     tcase_add_test(t, time_spent_waiting_is_told_once);
+    tcase_add_test(t, statements_are_counted_and_those_around_a_transaction);
+    tcase_add_test(t, a_lost_connection_counts_as_a_retry_and_a_reconnect);
+    tcase_add_test(t, every_host_that_lets_nobody_in_is_counted);
     tcase_add_loop_test(t, a_bad_url_is_refused_without_telling_the_password, 0, COUNT(bad_urls));
     tcase_add_loop_test(t, a_good_url_is_taken_without_connecting, 0, COUNT(good_urls));
     tcase_add_test(t, user_password_and_socket_are_percent_decoded);

@@ -38,6 +38,8 @@ static const struct route routes[] = {
      .id = "getPlant", .summary = "Show."},
     {METHOD_GET, "/weeds", NULL, AUTH_ANYONE, .status = 200, .reply = &plant_record,
      .id = "listWeeds", .summary = "Show.", .offered = is_never},
+    {METHOD_GET, "/roots", NULL, AUTH_ANYONE, .status = 200, .reply = &plant_record,
+     .id = "listRoots", .summary = "Show.", .local = true},
 };
 
 static const struct resource plants = RESOURCE("plants", EVIL, routes);
@@ -79,6 +81,8 @@ START_TEST(every_route_that_is_offered_has_its_place)
     ck_assert(has("<a href=\"#op-getPlant\">"));
     ck_assert(!has("listWeeds"));
     ck_assert(!has("/weeds"));
+    ck_assert(!has("listRoots"));
+    ck_assert(!has("/roots"));
 }
 END_TEST
 

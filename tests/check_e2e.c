@@ -12,11 +12,17 @@
 #include <unistd.h>
 
 #include "e2e_failures.h"
+#include "e2e_guesses.h"
 #include "e2e_hosting.h"
 #include "e2e_http.h"
 #include "e2e_logs.h"
+#include "e2e_nginx.h"
+#include "e2e_operations.h"
+#include "e2e_operator.h"
 #include "e2e_protocol.h"
+#include "e2e_reload.h"
 #include "e2e_sessions.h"
+#include "e2e_starters.h"
 #include "e2e_world.h"
 
 #define LISTED "https://app.example.org"
@@ -1091,7 +1097,16 @@ static void add_cases(Suite *s)
     add_errors_of_nginx(nginx);
     add_headers_of_nginx(nginx);
     suite_add_tcase(s, nginx);
+    suite_add_tcase(s, guess_case());
+    suite_add_tcase(s, starter_case());
     suite_add_tcase(s, failure_case());
+    suite_add_tcase(s, reload_case());
+    suite_add_tcase(s, tls_case());
+    suite_add_tcase(s, limit_case());
+    suite_add_tcase(s, cache_case());
+    suite_add_tcase(s, hosts_case());
+    suite_add_tcase(s, operations_case());
+    suite_add_tcase(s, operator_case());
     suite_add_tcase(s, log_case());
 }
 

@@ -8,6 +8,9 @@
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 
+/* What every problem has. */
+#define VARY "Vary: Accept\r\n"
+
 static struct arena *a;
 static struct request rq;
 static struct response rs;
@@ -217,6 +220,28 @@ START_TEST(a_request_without_variables_is_harmless)
     ck_assert_ptr_null(rq.route);
     ck_assert_ptr_null(request_bearer(&rq));
     ck_assert(!request_is_json(&rq));
+}
+END_TEST
+
+START_TEST(the_client_is_the_peer_unless_that_is_trusted)
+{
+    struct address_list proxies;
+    ck_assert(address_list_parse(a, TEXT("10.0.0.0/8"), &proxies));
+    request_of("/api", "REMOTE_ADDR=10.0.0.1", "HTTP_X_FORWARDED_FOR=203.0.113.9", NULL);
+    ck_assert_str_eq(address_to_text(a, &rq.client), "10.0.0.1");
+
+    request_trust(&rq, &proxies);
+
+    ck_assert_str_eq(address_to_text(a, &rq.client), "203.0.113.9");
+}
+END_TEST
+
+START_TEST(a_request_of_nobody_knows_no_client)
+{
+    request_of("/api", NULL, NULL, NULL);
+
+    ck_assert_int_eq(rq.client.kind, ADDRESS_UNKNOWN);
+    ck_assert_ptr_null(address_to_text(a, &rq.client));
 }
 END_TEST
 
@@ -510,7 +535,7 @@ START_TEST(a_problem_has_its_four_members)
     ck_assert_str_eq(body(), "{\"error\":\"Unauthorized\",\"code\":\"forbidden\","
                              "\"message\":\"Only its author \\\"may\\\".\","
                              "\"request_id\":\"request-1\"}");
-    ck_assert_uint_eq(rs.headers.len, 0);
+    ck_assert_str_eq(headers(), VARY);
 }
 END_TEST
 
@@ -560,7 +585,7 @@ START_TEST(what_was_written_before_a_problem_is_gone)
 
     ck_assert_int_eq(rs.status, 404);
     ck_assert_str_eq(rs.media_type, "application/json");
-    ck_assert_uint_eq(rs.headers.len, 0);
+    ck_assert_str_eq(headers(), VARY);
     ck_assert_mem_eq(rs.body.data, "{\"error\"", 8);
 }
 END_TEST
@@ -573,7 +598,7 @@ START_TEST(a_cause_never_reaches_the_caller)
                      form);
 
     ck_assert_ptr_null(strstr(body(), "users"));
-    ck_assert_uint_eq(rs.headers.len, 0);
+    ck_assert_str_eq(headers(), VARY);
 }
 END_TEST
 
@@ -599,7 +624,7 @@ START_TEST(who_is_not_known_is_asked_for_a_token)
     response_problem(&rs, &rq, problem(a, challenges[_i].type, NULL),
                      (struct problem_form){.realm = "the realm", .types = ""});
 
-    ck_assert_str_eq(headers(), challenges[_i].headers);
+    ck_assert_str_eq(headers(), arena_printf(a, "%s" VARY, challenges[_i].headers));
 }
 END_TEST
 
@@ -611,7 +636,7 @@ START_TEST(who_shall_come_back_is_told_when)
 
     response_problem(&rs, &rq, p, form);
 
-    ck_assert_str_eq(headers(), "Retry-After: 17\r\n");
+    ck_assert_str_eq(headers(), "Retry-After: 17\r\n" VARY);
 }
 END_TEST
 
@@ -689,10 +714,10 @@ START_TEST(rfc_9457s_form_has_the_same_headers)
     request_of("/api", "HTTP_ACCEPT=application/problem+json", NULL, NULL);
 
     response_problem(&rs, &rq, problem(a, &problem_no_token, NULL), form);
-    ck_assert_str_eq(headers(), "WWW-Authenticate: Bearer realm=\"r\"\r\n");
+    ck_assert_str_eq(headers(), "WWW-Authenticate: Bearer realm=\"r\"\r\n" VARY);
 
     response_problem(&rs, &rq, problem(a, &problem_unavailable, NULL), form);
-    ck_assert_str_eq(headers(), "Retry-After: 1\r\n");
+    ck_assert_str_eq(headers(), "Retry-After: 1\r\n" VARY);
 }
 END_TEST
 
@@ -900,6 +925,8 @@ static Suite *suite(void)
     tcase_add_loop_test(t, the_path_may_come_as_script_name_and_path_info, 0, COUNT(split_paths));
     tcase_add_loop_test(t, methods_are_told_by_their_exact_word, 0, COUNT(methods));
     tcase_add_test(t, a_request_without_variables_is_harmless);
+    tcase_add_test(t, the_client_is_the_peer_unless_that_is_trusted);
+    tcase_add_test(t, a_request_of_nobody_knows_no_client);
     tcase_add_test(t, variables_are_borrowed_and_time_and_arena_kept);
     tcase_add_test(t, every_variable_that_is_read_gets_its_slot);
     tcase_add_test(t, a_length_that_is_no_number_counts_as_none);

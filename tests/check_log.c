@@ -1,17 +1,30 @@
 #include "common/log.h"
 
 #include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/instant.h"
 #include "common/json.h"
 
 #define LINE_MAX_BYTES 8192
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+#define CANNOT 77 /* ends with this what the kernel does not let us try */
 
 static struct arena *a;
 static int stderr_before, captured[2];
+static char folder[] = "/tmp/check-log-XXXXXX";
 
 /* From here on stderr is a pipe. */
 static void set_up(void)
@@ -21,38 +34,67 @@ static void set_up(void)
     stderr_before = dup(STDERR_FILENO);
     ck_assert_int_eq(dup2(captured[1], STDERR_FILENO), STDERR_FILENO);
     (void)close(captured[1]);
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    (void)umask(022);
+}
+
+static int remove_one(const char *path, const struct stat *s, int type, struct FTW *where)
+{
+    (void)s, (void)type, (void)where;
+    return remove(path);
 }
 
 static void tear_down(void)
 {
+    (void)nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     (void)dup2(stderr_before, STDERR_FILENO);
     (void)close(stderr_before);
     (void)close(captured[0]);
     arena_close(a);
 }
 
-/* All that was written, which must be one line. */
-static struct text written_line(void)
+static struct text read_all(int fd)
 {
     static char text[65536];
-    (void)dup2(stderr_before, STDERR_FILENO);
     size_t len = 0;
     ssize_t got;
-    while ((got = read(captured[0], text + len, sizeof text - len)) > 0)
+    while ((got = read(fd, text + len, sizeof text - len)) > 0)
         len += (size_t)got;
-    ck_assert_uint_gt(len, 1);
-    ck_assert_int_eq(text[len - 1], '\n');
-    ck_assert_ptr_eq(memchr(text, '\n', len), text + len - 1);
     return (struct text){text, len};
+}
+
+static struct text one_line(struct text text)
+{
+    ck_assert_uint_gt(text.len, 1);
+    ck_assert_int_eq(text.data[text.len - 1], '\n');
+    ck_assert_ptr_eq(memchr(text.data, '\n', text.len), text.data + text.len - 1);
+    return text;
+}
+
+/* All that went to stderr, which ends here. */
+static struct text captured_text(void)
+{
+    (void)dup2(stderr_before, STDERR_FILENO);
+    return read_all(captured[0]);
+}
+
+/* The same, which must be one line. */
+static struct text written_line(void)
+{
+    return one_line(captured_text());
+}
+
+static const struct json *parsed(struct text text)
+{
+    const struct json *line = NULL;
+    struct problem *p = json_parse(a, text.data, text.len, &line);
+    ck_assert_msg(!p, "no JSON: %.*s", (int)text.len, text.data);
+    return line;
 }
 
 static const struct json *written(void)
 {
-    const struct json *line = NULL;
-    struct text text = written_line();
-    struct problem *p = json_parse(a, text.data, text.len, &line);
-    ck_assert_msg(!p, "no JSON: %.*s", (int)text.len, text.data);
-    return line;
+    return parsed(written_line());
 }
 
 static const char *text_at(const struct json *line, const char *key)
@@ -137,18 +179,30 @@ static const char *const hostile[] = {
     "\"",
     "\\u0022,\\u0022",
     "\xC3\xA9\xFF\x80\xED\xA0\x80",
+    "%s%n%1000000d",
 };
 
-START_TEST(no_text_forges_a_line_or_a_member)
+static void log_hostile(int i)
 {
-    LOG(LOG_LEVEL_INFO, log_event("x"), log_text("input", hostile[_i]), log_number("n", 7));
+    LOG(LOG_LEVEL_INFO, log_event("x"), log_text("input", hostile[i]), log_number("n", 7));
+}
 
-    const struct json *line = written();
+/* Is the line what log_hostile() wanted to say, and no byte more? */
+static void ck_unforged(struct text text)
+{
+    const struct json *line = parsed(text);
     int64_t n;
     ck_assert_str_eq(text_at(line, "level"), "info");
     ck_assert_str_eq(text_at(line, "event"), "x");
     ck_assert(json_as_integer(json_get(line, "n"), &n));
     ck_assert_int_eq(n, 7);
+}
+
+START_TEST(no_text_forges_a_line_or_a_member)
+{
+    log_hostile(_i);
+
+    ck_unforged(written_line());
 }
 END_TEST
 
@@ -280,6 +334,266 @@ START_TEST(a_closed_stderr_is_no_danger)
 }
 END_TEST
 
+/* ---- a file ---- */
+
+static const char *in_folder(const char *name)
+{
+    return arena_printf(a, "%s/%s", folder, name);
+}
+
+static struct text content_of(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ck_assert_msg(fd >= 0, "%s: %s", path, strerror(errno));
+    struct text text = read_all(fd);
+    (void)close(fd);
+    return text;
+}
+
+static size_t count_lines(struct text text)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < text.len; i++)
+        n += text.data[i] == '\n';
+    return n;
+}
+
+START_TEST(a_file_takes_the_lines_and_stderr_none)
+{
+    const char *path = in_folder("log");
+    struct stat s;
+
+    ck_assert_int_eq(log_open(path), 0);
+    LOG(LOG_LEVEL_INFO, log_event("first"));
+
+    ck_assert_str_eq(text_at(parsed(one_line(content_of(path))), "event"), "first");
+    ck_assert_int_eq(stat(path, &s), 0);
+    ck_assert_int_eq(s.st_mode & 07777, 0640);
+    ck_assert_uint_eq(captured_text().len, 0);
+}
+END_TEST
+
+START_TEST(a_file_keeps_what_it_had)
+{
+    const char *path = in_folder("log");
+    ck_assert_int_eq(log_open(path), 0);
+    LOG(LOG_LEVEL_INFO, log_event("first"));
+
+    ck_assert_int_eq(log_open(path), 0);
+    LOG(LOG_LEVEL_INFO, log_event("second"));
+
+    ck_assert_uint_eq(count_lines(content_of(path)), 2);
+}
+END_TEST
+
+START_TEST(a_file_that_was_moved_is_written_to_until_it_is_opened_anew)
+{
+    const char *path = in_folder("log"), *moved = in_folder("log.1");
+    ck_assert_int_eq(log_open(path), 0);
+    LOG(LOG_LEVEL_INFO, log_event("before"));
+    ck_assert_int_eq(rename(path, moved), 0);
+
+    LOG(LOG_LEVEL_INFO, log_event("meanwhile"));
+    ck_assert_int_eq(log_open(path), 0);
+    LOG(LOG_LEVEL_INFO, log_event("after"));
+
+    ck_assert_uint_eq(count_lines(content_of(moved)), 2);
+    ck_assert_str_eq(text_at(parsed(one_line(content_of(path))), "event"), "after");
+}
+END_TEST
+
+START_TEST(no_text_forges_a_line_in_a_file)
+{
+    ck_assert_int_eq(log_open(in_folder("log")), 0);
+
+    log_hostile(_i);
+
+    ck_unforged(one_line(content_of(in_folder("log"))));
+}
+END_TEST
+
+START_TEST(lines_of_many_processes_do_not_mix_in_a_file)
+{
+    enum { PROCESSES = 4, LINES = 100 };
+    const char *path = in_folder("log"), *payload = repeated('p', 60);
+    int status;
+    ck_assert_int_eq(log_open(path), 0);
+    for (int i = 0; i < PROCESSES; i++) {
+        if (fork() != 0)
+            continue;
+        if (i % 2 && log_open(path) != 0) /* some by the descriptor that came along */
+            _exit(EXIT_FAILURE);
+        for (int n = 0; n < LINES; n++)
+            LOG(LOG_LEVEL_INFO, log_event("x"), log_text("input", payload));
+        _exit(EXIT_SUCCESS);
+    }
+    while (wait(&status) > 0)
+        ck_assert_int_eq(status, 0);
+
+    struct text text = content_of(path);
+
+    ck_assert_uint_eq(count_lines(text), PROCESSES * LINES);
+    for (const char *at = text.data; at < text.data + text.len; at = strchr(at, '\n') + 1)
+        ck_assert_str_eq(text_at(parsed((struct text){at, strcspn(at, "\n")}), "input"), payload);
+}
+END_TEST
+
+static const struct {
+    const char *name;
+    int error;
+} no_files[] = {
+    {"none/log", ENOENT}, {"plain/log", ENOTDIR}, {".", EISDIR}, {"pipe", ENXIO}, {"read", EINVAL},
+};
+
+START_TEST(what_is_no_file_is_refused_and_changes_nothing)
+{
+    (void)close(open(in_folder("plain"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    ck_assert_int_eq(mkfifo(in_folder("pipe"), 0600), 0); /* which nobody reads */
+    ck_assert_int_eq(mkfifo(in_folder("read"), 0600), 0);
+    int reader = open(in_folder("read"), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    ck_assert_int_eq(log_open(in_folder("log")), 0);
+
+    ck_assert_int_eq(log_open(in_folder(no_files[_i].name)), no_files[_i].error);
+
+    LOG(LOG_LEVEL_INFO, log_event("still here"));
+    ck_assert_uint_eq(count_lines(content_of(in_folder("log"))), 1);
+    (void)close(reader);
+}
+END_TEST
+
+START_TEST(what_a_full_disk_refuses_goes_to_stderr)
+{
+    ck_assert_int_eq(log_open("/dev/full"), 0);
+
+    LOG(LOG_LEVEL_ERROR, log_event("x"));
+
+    ck_assert_str_eq(text_at(written(), "event"), "x");
+}
+END_TEST
+
+START_TEST(it_can_be_stderr_again)
+{
+    ck_assert_int_eq(log_open(in_folder("log")), 0);
+
+    ck_assert_int_eq(log_open("stderr"), 0);
+    LOG(LOG_LEVEL_INFO, log_event("x"));
+
+    ck_assert_str_eq(text_at(written(), "event"), "x");
+    ck_assert_uint_eq(content_of(in_folder("log")).len, 0);
+}
+END_TEST
+
+/* ---- syslog ---- */
+
+/* What stands in for the daemon: a datagram socket at dev/log below our folder. */
+static int open_daemon(void)
+{
+    const struct timeval patience = {.tv_sec = 20};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(mkdir(in_folder("dev"), 0755), 0);
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s/dev/log", folder);
+    ck_assert_int_eq(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    return fd;
+}
+
+/* Make our folder the root, so that /dev/log is that socket: as root at once, and as anybody where
+ * the kernel gives every user a namespace of their own. */
+static bool enter_folder(void)
+{
+    return (chroot(folder) == 0 || (unshare(CLONE_NEWUSER) == 0 && chroot(folder) == 0)) &&
+           chdir("/") == 0;
+}
+
+/* Let `say(i)` log from within; false, with a word to whoever runs the tests, where that cannot be
+ * tried. */
+static bool log_within(void (*say)(int i), int i)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (!enter_folder())
+            _exit(CANNOT);
+        int failed = log_open("syslog");
+        say(i);
+        _exit(failed ? EXIT_FAILURE : EXIT_SUCCESS);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFEXITED(status));
+    if (WEXITSTATUS(status) == CANNOT)
+        puts("log: syslog is not tried, for this user can neither chroot nor unshare");
+    else
+        ck_assert_int_eq(WEXITSTATUS(status), EXIT_SUCCESS);
+    return WEXITSTATUS(status) != CANNOT;
+}
+
+/* One message as `<PRIORITY>DATE postern[PID]: TEXT`; its text. */
+static struct text next_message(int daemon, int *ret_priority)
+{
+    static char message[65536];
+    static const char ident[] = " postern[";
+    ssize_t len = recv(daemon, message, sizeof message - 1, 0);
+    ck_assert_int_gt(len, 0);
+    message[len] = '\0';
+    ck_assert_uint_eq(strlen(message), (size_t)len);
+    ck_assert_int_eq(sscanf(message, "<%d>", ret_priority), 1);
+    char *name = strstr(message, ident), *text = strstr(message, "]: ");
+    ck_assert_msg(name && text && name < text, "%s", message);
+    return text_of(text + 3);
+}
+
+static void log_level(int level)
+{
+    LOG((enum log_level)level, log_event("x"));
+}
+
+START_TEST(syslog_gets_each_line_as_a_message_of_its_priority)
+{
+    static const int daemon_facility = 3 << 3, priorities[] = {3, 4, 6}; /* RFC 5424 6.2.1 */
+    int daemon = open_daemon(), priority;
+    if (!log_within(log_level, _i))
+        return;
+
+    struct text text = next_message(daemon, &priority);
+
+    ck_assert_int_eq(priority, daemon_facility | priorities[_i]);
+    ck_assert_ptr_null(strchr(text.data, '\n'));
+    ck_assert_str_eq(text_at(parsed(text), "level"), level_words[_i]);
+    ck_assert_uint_eq(captured_text().len, 0);
+}
+END_TEST
+
+START_TEST(no_text_forges_a_message_to_syslog)
+{
+    int daemon = open_daemon(), priority;
+    if (!log_within(log_hostile, _i))
+        return;
+
+    ck_unforged(next_message(daemon, &priority));
+
+    ck_assert_int_eq(recv(daemon, &priority, sizeof priority, MSG_DONTWAIT), -1);
+}
+END_TEST
+
+static void log_longest(int i)
+{
+    (void)i;
+    LOG(LOG_LEVEL_INFO, log_event("x"), log_text("input", repeated('a', LINE_MAX_BYTES)));
+}
+
+START_TEST(the_longest_line_is_one_message)
+{
+    int daemon = open_daemon(), priority;
+    if (!log_within(log_longest, 0))
+        return;
+
+    struct text text = next_message(daemon, &priority);
+
+    ck_assert_uint_gt(strlen(text_at(parsed(text), "input")), LINE_MAX_BYTES - 200);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("log");
@@ -291,8 +605,7 @@ static Suite *suite(void)
     tcase_add_test(t, the_time_is_now);
     tcase_add_test(t, numbers_are_written_whole);
     tcase_add_test(t, null_text_is_left_out_and_empty_text_is_not);
-    tcase_add_loop_test(t, no_text_forges_a_line_or_a_member, 0,
-                        (int)(sizeof hostile / sizeof *hostile));
+    tcase_add_loop_test(t, no_text_forges_a_line_or_a_member, 0, COUNT(hostile));
     tcase_add_test(t, ascii_comes_back_as_it_was);
     tcase_add_test(t, a_terminal_gets_nothing_but_printable_ascii);
     tcase_add_loop_test(t, a_long_text_is_cut_and_the_line_stays_json, 0, 260);
@@ -300,6 +613,17 @@ static Suite *suite(void)
     tcase_add_test(t, many_pairs_are_no_danger);
     tcase_add_test(t, lines_of_many_processes_do_not_mix);
     tcase_add_test(t, a_closed_stderr_is_no_danger);
+    tcase_add_test(t, a_file_takes_the_lines_and_stderr_none);
+    tcase_add_test(t, a_file_keeps_what_it_had);
+    tcase_add_test(t, a_file_that_was_moved_is_written_to_until_it_is_opened_anew);
+    tcase_add_loop_test(t, no_text_forges_a_line_in_a_file, 0, COUNT(hostile));
+    tcase_add_test(t, lines_of_many_processes_do_not_mix_in_a_file);
+    tcase_add_loop_test(t, what_is_no_file_is_refused_and_changes_nothing, 0, COUNT(no_files));
+    tcase_add_test(t, what_a_full_disk_refuses_goes_to_stderr);
+    tcase_add_test(t, it_can_be_stderr_again);
+    tcase_add_loop_test(t, syslog_gets_each_line_as_a_message_of_its_priority, 0, 3);
+    tcase_add_loop_test(t, no_text_forges_a_message_to_syslog, 0, COUNT(hostile));
+    tcase_add_test(t, the_longest_line_is_one_message);
     suite_add_tcase(s, t);
     return s;
 }

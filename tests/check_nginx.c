@@ -70,7 +70,9 @@ static int try_render(const char *environment)
     const char *source = getenv("srcdir");
     const char *const words[] = {arena_printf(a, "%s/nginx/render", source ? source : "."),
                                  arena_printf(a, "%s/conf", folder), NULL};
-    return run(arena_printf(a, "LISTEN=%s/fast|RUN_DIR=%s|%s", folder, folder, environment), words);
+    return run(arena_printf(a, "POSTERN_CONFIG=|LISTEN=%s/fast|RUN_DIR=%s|%s", folder, folder,
+                            environment),
+               words);
 }
 
 static void render(const char *environment)
@@ -212,7 +214,7 @@ START_TEST(errors_of_nginx_are_these_and_no_others)
     ck_assert_ptr_nonnull(
         strstr(text_of_file("conf/server.conf"), "error_page 502 /postern-error;"));
     ck_assert_ptr_nonnull(
-        strstr(text_of_file("conf/server.conf"),
+        strstr(text_of_file("conf/error-page.conf"),
                "return 500 '{$postern_error,\"request_id\":\"$postern_request_id\"}';"));
 }
 END_TEST
@@ -233,8 +235,8 @@ START_TEST(what_nginx_says_by_itself_is_kept_by_no_cache)
     const char *preflight = strstr(conf, "\n        add_header Cache-Control no-store;");
     ck_assert_ptr_nonnull(preflight);
     ck_assert_ptr_nonnull(strstr(preflight, "\n        return 204;"));
-    ck_assert_ptr_nonnull(strstr(conf, "\n    add_header Cache-Control no-store always;\n"
-                                       "    return 500 "));
+    ck_assert_ptr_nonnull(strstr(text_of_file("conf/error-page.conf"),
+                                 "\nadd_header Cache-Control no-store always;\nreturn 500 "));
 }
 END_TEST
 
@@ -282,11 +284,14 @@ START_TEST(each_header_that_is_read_may_be_sent)
     /* These a browser sends by itself, and a script may set without asking (the Fetch
      * standard's safelist). */
     static const char by_itself[] = "Accept, User-Agent";
+    static const char by_proxies[] = "X-Forwarded-For";
     for (int i = 0; i < COUNT(variables); i++) {
         if (strncmp(variables[i], "HTTP_", 5) != 0)
             continue;
         const char *header = header_of(variables[i]);
-        ck_assert_msg(lists(ALLOWED, header) || lists(by_itself, header), "%s", header);
+        ck_assert_msg(lists(ALLOWED, header) || lists(by_itself, header) ||
+                          lists(by_proxies, header),
+                      "%s", header);
     }
 }
 END_TEST
@@ -312,10 +317,12 @@ END_TEST
 
 /* ---- what the application gets ---- */
 
-/* These are of other servers, which have no DOCUMENT_URI or hide Authorization. */
+/* These are of other servers, which have no DOCUMENT_URI, hide Authorization, or do not know whom
+ * a proxy was asked by. */
 static bool is_of_other_servers(const char *variable)
 {
-    static const char others[] = "SCRIPT_NAME, PATH_INFO, REDIRECT_HTTP_AUTHORIZATION";
+    static const char others[] = "SCRIPT_NAME, PATH_INFO, REDIRECT_HTTP_AUTHORIZATION, "
+                                 "HTTP_X_FORWARDED_FOR";
     return lists(others, variable);
 }
 
@@ -338,6 +345,9 @@ END_TEST
 
 /* ---- nginx itself ---- */
 
+#define TLS "TLS_CERT=@/crt|TLS_KEY=@/key|SERVER_NAME=api.example.org|PLAIN_LISTEN=127.0.0.1:8081"
+#define HOSTS "LISTEN=|APP_HOSTS=127.0.0.1:9001 [::1]:9002"
+
 static const char *const variants[] = {
     "",
     "CORS_ORIGINS=*",
@@ -351,24 +361,141 @@ static const char *const variants[] = {
     "MAX_BODY=9999999999",
     "NGINX_LISTEN=[::1]:8081",
     "NGINX_LISTEN=*:8082",
+    "NGINX_LISTEN=127.0.0.1:8083 [::1]:8083|SERVER_NAME=api.example.org www.example.org",
+    "BASE_PATH=/a-path-longer-than-what-nginx-has-room-for-in-its-maps/api",
+    "CORS_ORIGINS=https://an-origin-longer-than-what-nginx-has-room-for-in-its-maps.example.org",
+    "LIST_CACHE=1s",
+    "LIST_CACHE=10s|BASE_PATH=/v1.0/api",
+    "TRUSTED_PROXIES=10.0.0.1 192.168.0.0/16 fd00::/8 ::1",
+    TLS,
+    TLS "|HSTS_S=0|CORS_ORIGINS=*|LIST_CACHE=5s|TRUSTED_PROXIES=10.0.0.1",
+    TLS "|NGINX_LISTEN=127.0.0.1:8443 [::1]:8443|PLAIN_LISTEN=127.0.0.1:8080 [::1]:8080",
+    HOSTS,
+    HOSTS "|LOGIN_LIMIT=off|TRUSTED_PROXIES=10.0.0.1|CORS_ORIGINS=https://app.example.org",
+    HOSTS "|" TLS,
 };
 
-START_TEST(nginx_accepts_what_is_rendered)
+static const char program_config[] = "# Comments and other settings are not ours.\n"
+                                     "DATABASE_URL = mysql://postern:secret@localhost/postern\n"
+                                     "LISTEN = /run/other/fast\n"
+                                     "  HASH_LISTEN=/run/other/hash  \n"
+                                     "MAX_BODY = 4096\n"
+                                     "#BASE_PATH = /comment\n"
+                                     "CORS_ORIGINS = https://a.example https://b.example\n"
+                                     "BASE_PATH = /v2"; /* without a newline */
+
+static void write_file(const char *path, const char *text)
 {
-    render(variants[_i]);
-    const char *const words[] = {"nginx",
-                                 "-t",
-                                 "-q",
-                                 "-e",
-                                 arena_printf(a, "%s/log", folder),
-                                 "-c",
-                                 arena_printf(a, "%s/conf/nginx.conf", folder),
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+START_TEST(what_the_program_is_told_need_not_be_said_again)
+{
+    const char *path = arena_printf(a, "%s/postern.conf", folder);
+    write_file(path, program_config);
+
+    render(arena_printf(a, "POSTERN_CONFIG=%s|MAX_BODY=8192", path));
+
+    const char *pools = text_of_file("conf/pools-http.conf");
+    ck_assert_ptr_nonnull(strstr(pools, arena_printf(a, "server unix:%s/fast;", folder)));
+    ck_assert_ptr_nonnull(strstr(pools, "server unix:/run/other/hash;"));
+    ck_assert_ptr_nonnull(strstr(text_of_file("conf/server.conf"), "client_max_body_size 8192;"));
+    ck_assert_ptr_nonnull(strstr(text_of_file("conf/server.conf"), "location /v2/ {"));
+    ck_assert_ptr_nonnull(value_in(map_of("postern_allow_origin"), "\"https://b.example\""));
+}
+END_TEST
+
+/* Every @ is our folder. */
+static const char *placed(const char *variant)
+{
+    const char *text = "";
+    for (const char *at; (at = strchr(variant, '@')); variant = at + 1)
+        text = arena_printf(a, "%s%.*s%s", text, (int)(at - variant), variant, folder);
+    return arena_printf(a, "%s%s", text, variant);
+}
+
+static void make_certificate(void)
+{
+    const char *const words[] = {"openssl",
+                                 "req",
+                                 "-x509",
+                                 "-newkey",
+                                 "ec",
+                                 "-pkeyopt",
+                                 "ec_paramgen_curve:P-256",
+                                 "-nodes",
+                                 "-days",
+                                 "2",
+                                 "-subj",
+                                 "/CN=api.example.org",
+                                 "-keyout",
+                                 arena_printf(a, "%s/key", folder),
+                                 "-out",
+                                 arena_printf(a, "%s/crt", folder),
                                  NULL};
+    ck_assert_int_eq(run("", words), 0);
+}
+
+/* Without a word of warning. */
+static void ck_nginx_accepts(const char *conf, const char *what)
+{
+    const char *log = arena_printf(a, "%s/log", folder);
+    const char *const words[] = {"nginx", "-t", "-q", "-e", log, "-c", conf, NULL};
 
     int status = run("", words);
 
-    ck_assert_msg(status == 0, "%s: status %d: %s", variants[_i], status, text_of_file("output"));
-    ck_assert_ptr_null(strstr(text_of_file("output"), "[warn]"));
+    ck_assert_msg(status == 0, "%s: status %d: %s", what, status, text_of_file("output"));
+    ck_assert_str_eq(text_of_file("output"), "");
+}
+
+START_TEST(nginx_accepts_what_is_rendered)
+{
+    const char *variant = placed(variants[_i]);
+    if (strstr(variant, "TLS_CERT"))
+        make_certificate();
+    render(variant);
+
+    ck_nginx_accepts(arena_printf(a, "%s/conf/nginx.conf", folder), variant);
+}
+END_TEST
+
+/* nginx.conf as Debian has it, another site that comes first, and ours by its two files. */
+static const char debian[] =
+    "pid @/pid;\n"
+    "events {}\n"
+    "http {\n"
+    "    access_log @/access.log;\n"
+    "    client_body_temp_path @/body; fastcgi_temp_path @/fastcgi; proxy_temp_path @/proxy;\n"
+    "    scgi_temp_path @/scgi; uwsgi_temp_path @/uwsgi;\n"
+    "    ssl_protocols TLSv1.2 TLSv1.3;\n"
+    "    ssl_prefer_server_ciphers on;\n"
+    "    gzip on;\n"
+    "    map $uri $of_another { default 1; }\n"
+    "    include @/conf/http.conf;\n"
+    "    server { listen 127.0.0.1:8081 default_server; location / { return 404; } }\n"
+    "    server { listen 127.0.0.1:8082 ssl http2; server_name another.example.org;\n"
+    "             ssl_certificate @/crt; ssl_certificate_key @/key; }\n"
+    "    include @/conf/site.conf;\n"
+    "}\n";
+
+static const char *const beside[] = {
+    "NGINX_LISTEN=127.0.0.1:8081|SERVER_NAME=api.example.org|LIST_CACHE=5s|LIST_CACHE_DIR=@/lists",
+    TLS "|NGINX_LISTEN=127.0.0.1:8082",
+    HOSTS "|" TLS "|NGINX_LISTEN=127.0.0.1:8082",
+};
+
+START_TEST(the_site_stands_beside_others)
+{
+    const char *path = arena_printf(a, "%s/nginx.conf", folder);
+    make_certificate();
+    render(placed(arena_printf(a, "RUN_DIR=|ACCESS_LOG=@/site.log|%s", beside[_i])));
+    write_file(path, placed(debian));
+
+    ck_nginx_accepts(path, beside[_i]);
+    ck_assert_int_ne(access(arena_printf(a, "%s/conf/nginx.conf", folder), F_OK), 0);
 }
 END_TEST
 
@@ -386,6 +513,25 @@ static const char *const refused[] = {
     "CORS_ORIGINS=* https://example.org",
     "CORS_ORIGINS=https://a.example\";x",
     "LOGIN_LIMIT=perhaps",
+    "LIST_CACHE=0s",
+    "LIST_CACHE=11s",
+    "LIST_CACHE=1s|LIST_CACHE_DIR=/with space",
+    "TLS_CERT=/etc/crt",
+    "TLS_CERT=/etc/crt|SERVER_NAME=_",
+    "TLS_CERT=crt|SERVER_NAME=api.example.org",
+    "TLS_KEY=/etc/key|SERVER_NAME=api.example.org",
+    "SERVER_NAME=api.example.org;",
+    "HSTS_S=two years",
+    "NGINX_LISTEN=80; listen 81",
+    "PLAIN_LISTEN=80;|TLS_CERT=/etc/crt|SERVER_NAME=api.example.org",
+    "TRUSTED_PROXIES=everybody",
+    "TRUSTED_PROXIES=10.0.0.1;",
+    "APP_HOSTS=10.0.0.1:8080", /* with LISTEN */
+    "LISTEN=|APP_HOSTS=10.0.0.1",
+    "LISTEN=|APP_HOSTS=10.0.0.1:8080;",
+    "LISTEN=|APP_HOSTS=10.0.0.1:8080|LIST_CACHE=1s",
+    "LISTEN=",
+    "POSTERN_CONFIG=/nowhere/postern.conf",
 };
 
 START_TEST(what_could_be_read_as_more_than_a_value_is_refused)
@@ -416,7 +562,9 @@ int main(void)
     tcase_add_test(t, each_header_that_is_read_may_be_sent);
     tcase_add_test(t, the_methods_are_those_of_the_routes);
     tcase_add_test(t, the_application_gets_what_it_reads_and_nothing_else);
+    tcase_add_test(t, what_the_program_is_told_need_not_be_said_again);
     tcase_add_loop_test(t, nginx_accepts_what_is_rendered, 0, COUNT(variants));
+    tcase_add_loop_test(t, the_site_stands_beside_others, 0, COUNT(beside));
     tcase_add_loop_test(t, what_could_be_read_as_more_than_a_value_is_refused, 0, COUNT(refused));
     suite_add_tcase(suite, t);
     SRunner *runner = srunner_create(suite);

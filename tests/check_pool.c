@@ -9,11 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "common/metrics.h"
 
 #define PATIENCE_MS 20000 /* for what should happen at once, on a machine that is busy */
 #define POOL_RETURNED 42
@@ -28,6 +31,7 @@ struct note {
 };
 
 static int notes[2];
+static struct metrics *counted; /* by the pool of this test */
 
 static void tell(char what, int listen_fd)
 {
@@ -52,6 +56,9 @@ static void sleep_ms(long ms)
 static void set_up(void)
 {
     ck_assert_int_eq(pipe2(notes, O_CLOEXEC), 0);
+    counted =
+        mmap(NULL, sizeof *counted, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(counted, MAP_FAILED);
     (void)signal(SIGTERM, SIG_DFL); /* Check's own would pass a worker's end on to the test */
     (void)signal(SIGINT, SIG_DFL);
 }
@@ -82,6 +89,21 @@ static struct note expect(char what)
 /* What a pool starts on SIGHUP. */
 static char *program[] = {NULL, NULL};
 
+/* In the pool's process: have a worker as from before a reload, which dies after a while. */
+static const char *old_form; /* how it is handed over; NULL: there is none */
+
+static void make_old(void)
+{
+    char list[32];
+    pid_t pid = fork();
+    if (pid == 0) {
+        sleep_ms(100);
+        (void)raise(SIGKILL);
+    }
+    (void)snprintf(list, sizeof list, "%s%d,", old_form, (int)pid);
+    (void)setenv("POOL_OLD", list, 1);
+}
+
 /* Only the pool and its workers keep the writing end, so that its end shows theirs. */
 static pid_t start_pool(const struct pool_group *groups, size_t count, unsigned drain_s,
                         void (*work)(void *context, const struct pool_worker *worker))
@@ -92,13 +114,16 @@ static pid_t start_pool(const struct pool_group *groups, size_t count, unsigned 
         int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
         (void)dup2(null, STDERR_FILENO); /* the deaths that it logs are meant */
         (void)close(notes[0]);
+        if (old_form)
+            make_old();
         pool_run(&(const struct pool){.groups = groups,
                                       .count = count,
                                       .drain_s = drain_s,
                                       .hang_s = 1,
                                       .argv = program,
                                       .work = work,
-                                      .context = notes});
+                                      .context = notes,
+                                      .metrics = counted});
         _exit(POOL_RETURNED);
     }
     (void)close(notes[1]);
@@ -195,7 +220,38 @@ static void say_ready(void *context, const struct pool_worker *worker)
         (void)pause();
 }
 
+/* Says that it is busy if its socket is 200, and how many are, in the place of the socket. */
+static void tell_busy(void *context, const struct pool_worker *worker)
+{
+    (void)context;
+    *worker->busy_since = worker->listen_fd == 200 ? now_ms() * 1000000 : 0;
+    (void)signal(SIGUSR1, note_signal);
+    tell('s', worker->listen_fd);
+    while (!asked_to_end)
+        sleep_ms(5);
+    tell('b', (int)(10 * pool_busy(worker, 0) + pool_busy(worker, 1)));
+    for (;;)
+        (void)pause();
+}
+
 /* ---- keeping workers alive ---- */
+
+START_TEST(every_worker_knows_how_many_are_busy)
+{
+    const struct pool_group groups[] = {{"idle", 100, 3}, {"busy", 200, 2}};
+    pid_t pids[5];
+    pid_t pool = start_pool(groups, 2, 5, tell_busy);
+    for (int i = 0; i < 5; i++)
+        pids[i] = expect('s').pid;
+
+    for (int i = 0; i < 5; i++) {
+        (void)kill(pids[i], SIGUSR1);
+        ck_assert_int_eq(expect('b').listen_fd, 2);
+    }
+
+    stop(pool);
+}
+END_TEST
 
 START_TEST(a_worker_that_hangs_is_replaced)
 {
@@ -206,6 +262,9 @@ START_TEST(a_worker_that_hangs_is_replaced)
 
     ck_assert_int_ne(first, second);
     ck_assert_int_ne(kill(first, 0), 0);
+    ck_assert_uint_ge(counted->counters[METRIC_WORKER_HANGS], 1);
+    ck_assert_uint_eq(counted->counters[METRIC_WORKER_HANGS],
+                      counted->counters[METRIC_WORKER_RESTARTS]);
     stop(pool);
 }
 END_TEST
@@ -221,6 +280,8 @@ START_TEST(a_program_that_would_not_start_replaces_nothing)
 
     ck_assert_int_eq(next_note(500).what, '\0');
     ck_assert_int_eq(kill(worker, 0), 0);
+    ck_assert_uint_eq(counted->counters[METRIC_REFUSED_RELOADS], 1);
+    ck_assert_uint_eq(counted->counters[METRIC_RELOADS], 0);
     stop(pool);
 }
 END_TEST
@@ -235,6 +296,7 @@ START_TEST(a_reload_is_the_program_in_the_same_process)
     ck_assert_int_eq(kill(pool, SIGHUP), 0);
 
     ck_assert_int_eq(end_of(pool), 0);
+    ck_assert_uint_eq(counted->counters[METRIC_RELOADS], 1);
 }
 END_TEST
 
@@ -334,6 +396,34 @@ START_TEST(all_workers_may_die_together)
         (void)expect('s');
 
     stop(pool);
+    ck_assert_uint_eq(counted->counters[METRIC_WORKER_RESTARTS], 3 * 4); /* the end is no restart */
+}
+END_TEST
+
+START_TEST(one_from_before_a_reload_that_dies_untold_is_a_restart_too)
+{
+    old_form = "";
+    pid_t pool = start_workers(1, 5, wait_for_signal); /* never ready, and so relieves nobody */
+    (void)expect('s');
+
+    for (int64_t end = now_ms() + PATIENCE_MS; now_ms() < end; sleep_ms(5))
+        if (counted->counters[METRIC_WORKER_RESTARTS])
+            break;
+
+    stop(pool);
+    ck_assert_uint_eq(counted->counters[METRIC_WORKER_RESTARTS], 1);
+}
+END_TEST
+
+START_TEST(one_that_was_told_to_stop_before_the_reload_is_none)
+{
+    old_form = "-";
+    pid_t pool = start_workers(1, 5, wait_for_signal);
+    (void)expect('s');
+    sleep_ms(300);
+
+    stop(pool);
+    ck_assert_uint_eq(counted->counters[METRIC_WORKER_RESTARTS], 0);
 }
 END_TEST
 
@@ -524,12 +614,15 @@ static Suite *suite(void)
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, set_up, NULL);
     tcase_add_test(t, every_group_has_its_workers_on_its_socket);
+    tcase_add_test(t, every_worker_knows_how_many_are_busy);
     tcase_add_test(t, a_worker_that_hangs_is_replaced);
     tcase_add_test(t, a_program_that_would_not_start_replaces_nothing);
     tcase_add_test(t, a_reload_is_the_program_in_the_same_process);
     tcase_add_test(t, a_service_manager_is_told);
     tcase_add_test(t, a_killed_worker_is_replaced_on_the_same_socket);
     tcase_add_test(t, all_workers_may_die_together);
+    tcase_add_test(t, one_from_before_a_reload_that_dies_untold_is_a_restart_too);
+    tcase_add_test(t, one_that_was_told_to_stop_before_the_reload_is_none);
     tcase_add_test(t, a_crash_loop_is_slowed_down);
     tcase_add_test(t, the_pause_has_an_upper_bound);
     tcase_add_test(t, who_lived_long_enough_is_replaced_without_a_pause);

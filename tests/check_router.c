@@ -7,6 +7,7 @@
 
 #include "common/json.h"
 #include "common/jwt.h"
+#include "common/metrics.h"
 #include "common/problem.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
@@ -159,6 +160,7 @@ static const struct route other_routes[] = {
      .offered = is_offered},
     {METHOD_POST, "/keyed", handle, .auth = AUTH_ANYONE, .body = &input_record, .idempotent = true,
      .status = 201},
+    {METHOD_GET, "/local", handle, .auth = AUTH_IGNORED, .status = 200, .local = true},
 };
 
 static const struct resource main_resource = RESOURCE("main", "The things.", main_routes);
@@ -183,6 +185,7 @@ struct call {
     size_t announced; /* 0: the body's own length */
     bool too_large;
     const char *param; /* one more variable */
+    const char *address;
 };
 
 static struct arena *a;
@@ -231,6 +234,8 @@ static void prepare_request(const struct call *call)
         params[n++] = arena_printf(a, "CONTENT_TYPE=%s", call->type);
     if (call->param)
         params[n++] = arena_strdup(a, call->param);
+    if (call->address)
+        params[n++] = arena_printf(a, "REMOTE_ADDR=%s", call->address);
     request_from_params(&rq, a, params, "/api", (struct instant){1});
     rq.body = text_of(call->body);
     rq.too_large = call->too_large;
@@ -434,12 +439,12 @@ END_TEST
 START_TEST(who_is_not_known_gets_the_realm)
 {
     ask(.method = "GET", .path = "/closed");
-    ck_assert_str_eq(headers(), "WWW-Authenticate: Bearer realm=\"the realm\"\r\n");
+    ck_assert_str_eq(headers(), "WWW-Authenticate: Bearer realm=\"the realm\"\r\nVary: Accept\r\n");
 
     ask(.method = "GET", .path = "/closed", .token = "Bearer bad");
     ck_assert_str_eq(headers(),
                      "WWW-Authenticate: Bearer realm=\"the realm\", error=\"invalid_token\"\r\n"
-                     "Cache-Control: private, no-cache\r\n");
+                     "Vary: Accept\r\nCache-Control: private, no-cache\r\n");
 }
 END_TEST
 
@@ -674,6 +679,136 @@ START_TEST(allow_lists_only_what_is_offered)
 }
 END_TEST
 
+/* ---- routes for this machine only ---- */
+
+static const char *const local_addresses[] = {"127.0.0.1", "127.255.255.254",  "::1",
+                                              "unix:",     "::ffff:127.0.0.1", "::FFFF:7F00:2"};
+
+START_TEST(a_caller_on_this_machine_sees_what_is_local)
+{
+    ask(.method = "GET", .path = "/local", .address = local_addresses[_i]);
+    assert_status(200);
+
+    ask(.method = "POST", .path = "/local", .address = local_addresses[_i]);
+    assert_status(405);
+}
+END_TEST
+
+static const struct {
+    const char *address, *param;
+} remotes[] = {
+    {NULL, NULL},
+    {"", NULL},
+    {"192.0.2.1", NULL},
+    {"128.0.0.1", NULL},
+    {"10.127.0.1", NULL},
+    {"127.0.0.1.example.org", NULL},
+    {"127.1", NULL},
+    {"localhost", NULL},
+    {"2001:db8::1", NULL},
+    {"::2", NULL},
+    {"::", NULL},
+    {"::127.0.0.1", NULL},
+    {"::ffff:192.0.2.1", NULL},
+    {"::ffff:8.0.0.127", NULL},
+    {"unix:/run/x", NULL},
+    {"127.0.0.1", "HTTP_X_FORWARDED_FOR=192.0.2.1"},
+    {"127.0.0.1", "HTTP_X_FORWARDED_FOR=127.0.0.1"},
+    {"127.0.0.1", "HTTP_X_FORWARDED_FOR="},
+    {"::1", "HTTP_FORWARDED=for=192.0.2.1"},
+    {"unix:", "HTTP_X_FORWARDED_FOR=192.0.2.1"},
+};
+
+START_TEST(to_all_others_it_is_an_unknown_path_for_any_method)
+{
+    static const char *const methods[] = {"GET", "HEAD", "OPTIONS", "POST", "BREW"};
+    for (int i = 0; i < COUNT(methods); i++) {
+        ask(.method = methods[i], .path = "/local", .address = remotes[_i].address,
+            .param = remotes[_i].param);
+
+        assert_status(404);
+        assert_code("not_found");
+        ck_assert_ptr_null(app.ran);
+        ck_assert_ptr_null(strstr(headers(), "Allow"));
+    }
+}
+END_TEST
+
+/* ---- counting ---- */
+
+static struct metrics counted;
+
+static void ask_counted(const char *method, const char *path)
+{
+    router.metrics = &counted;
+    ask(.method = method, .path = path);
+    router.metrics = NULL;
+}
+
+static const char *told(void)
+{
+    struct buf b;
+    buf_init(&b, (size_t)1024 * 1024);
+    router.metrics = &counted;
+    router_write_metrics(&router, &b);
+    router.metrics = NULL;
+    const char *text = arena_copy(a, b.data, b.len);
+    buf_release(&b);
+    return text;
+}
+
+static const struct {
+    const char *method, *path, *labels;
+} counts[] = {
+    {"GET", "/", "route=\"/\",method=\"GET\",status=\"200\""},
+    {"GET", "/things/" ID, "route=\"/things/{id}\",method=\"GET\",status=\"200\""},
+    {"HEAD", "/things/" ID, "route=\"/things/{id}\",method=\"HEAD\",status=\"200\""},
+    {"PATCH", "/things/" ID, "route=\"/things/{id}\",method=\"PATCH\",status=\"401\""},
+    {"GET", "/things/7", "route=\"other\",method=\"GET\",status=\"404\""},
+    {"GET", "/\",evil=\"\n", "route=\"other\",method=\"GET\",status=\"404\""},
+    {"PUT", "/things", "route=\"/things\",method=\"PUT\",status=\"200\""},
+    {"DELETE", "/things", "route=\"other\",method=\"DELETE\",status=\"405\""},
+    {"OPTIONS", "/things", "route=\"other\",method=\"OPTIONS\",status=\"204\""},
+    {"BREW\"}", "/none", "route=\"other\",method=\"other\",status=\"404\""},
+    {"GET", "/broken", "route=\"/broken\",method=\"GET\",status=\"500\""},
+    {"GET", "/local", "route=\"other\",method=\"GET\",status=\"404\""},
+};
+
+START_TEST(each_request_is_counted_under_its_route)
+{
+    ask_counted(counts[_i].method, counts[_i].path);
+    ask_counted(counts[_i].method, counts[_i].path);
+
+    const char *line = arena_printf(a, "\npostern_http_requests_total{%s} 2\n", counts[_i].labels);
+    ck_assert_msg(strstr(told(), line) != NULL, "no %s: %s", line, told());
+}
+END_TEST
+
+START_TEST(bytes_are_those_that_are_sent)
+{
+    static const char series[] =
+        "\npostern_http_response_bytes_total{route=\"/failing\",method=\"GET\"} ";
+    ask_counted("HEAD", "/failing");
+    ck_assert_ptr_nonnull(strstr(told(), arena_printf(a, "%s0\n", series)));
+
+    ask_counted("GET", "/failing");
+    ck_assert_ptr_nonnull(strstr(told(), arena_printf(a, "%s%zu\n", series, rs.body.len)));
+}
+END_TEST
+
+START_TEST(other_tables_have_another_fingerprint)
+{
+    static const struct resource *const turned[] = {&other_resource, &main_resource, NULL};
+    static const struct resource *const less[] = {&main_resource, NULL};
+
+    uint32_t print = router_fingerprint(resources);
+
+    ck_assert_uint_eq(print, router_fingerprint(resources));
+    ck_assert_uint_ne(print, router_fingerprint(turned));
+    ck_assert_uint_ne(print, router_fingerprint(less));
+}
+END_TEST
+
 /* ---- refusals, and what comes after ---- */
 
 START_TEST(a_refusal_is_answered_as_a_problem)
@@ -815,7 +950,7 @@ START_TEST(a_failure_is_told_in_the_form_that_is_asked_for)
     assert_status(405);
     ck_assert_str_eq(rs.media_type, "application/problem+json");
     ck_assert_ptr_nonnull(strstr(body(), "\"type\":\"/api/docs#method_not_allowed\""));
-    ck_assert_str_eq(headers(), "Allow: GET, HEAD, OPTIONS\r\n");
+    ck_assert_str_eq(headers(), "Vary: Accept\r\nAllow: GET, HEAD, OPTIONS\r\n");
 }
 END_TEST
 
@@ -970,7 +1105,7 @@ START_TEST(all_routes_are_walked_in_the_order_of_the_tables)
                            " other:/endless other:/prepared other:/unprepared other:/things"
                            " other:/optional other:/refusing other:/going-on other:/known"
                            " other:/offered other:/half-offered other:/half-offered"
-                           " other:/keyed");
+                           " other:/keyed other:/local");
 }
 END_TEST
 
@@ -1030,6 +1165,11 @@ static TCase *before_the_handler(void)
                         COUNT(offered_methods));
     tcase_add_loop_test(t, what_is_offered_is_there, 0, COUNT(offered_methods));
     tcase_add_test(t, allow_lists_only_what_is_offered);
+    tcase_add_loop_test(t, a_caller_on_this_machine_sees_what_is_local, 0, COUNT(local_addresses));
+    tcase_add_loop_test(t, to_all_others_it_is_an_unknown_path_for_any_method, 0, COUNT(remotes));
+    tcase_add_loop_test(t, each_request_is_counted_under_its_route, 0, COUNT(counts));
+    tcase_add_test(t, bytes_are_those_that_are_sent);
+    tcase_add_test(t, other_tables_have_another_fingerprint);
     tcase_add_loop_test(t, a_key_of_another_form_is_refused, 0, COUNT(bad_keys));
     tcase_add_test(t, where_no_key_is_taken_none_is_looked_at);
     tcase_add_test(t, a_body_is_checked_before_the_key);

@@ -52,6 +52,7 @@ static void set_up(void)
     (void)unlink(path);
     (void)signal(SIGTERM, SIG_DFL); /* Check's own would pass a server's end on to the test */
     (void)signal(SIGINT, SIG_DFL);
+    (void)signal(SIGUSR1, SIG_DFL);
 }
 
 static void tear_down(void)
@@ -724,7 +725,7 @@ END_TEST
 
 /* ---- ending ---- */
 
-static const int end_signals[] = {SIGTERM, SIGINT};
+static const int end_signals[] = {SIGTERM, SIGINT, SIGUSR1};
 
 START_TEST(an_idle_worker_ends_at_once)
 {

@@ -47,6 +47,8 @@ START_TEST(presets_are_valid_and_alone_enough)
     ck_assert_int_ge(settings.hash_workers, 1);
     ck_assert_int_gt(settings.backlog, settings.hash_backlog);
     ck_assert(settings.log_requests);
+    ck_assert_str_eq(settings.trusted_proxies.data, "");
+    ck_assert_uint_eq(settings.login_limit, LOGIN_LIMIT_ON);
 }
 END_TEST
 
@@ -143,8 +145,22 @@ static const struct {
     {"MAX_BODY=512k", false},
     {"LOG_REQUESTS=false", true},
     {"LOG_REQUESTS=0", false},
+    {"LOG_TO=syslog", true},
+    {"LOG_TO=/var/log/postern/log", true},
+    {"LOG_TO=log/postern", false},
+    {"LOG_TO=/", false},
+    {"LOG_TO=", false},
+    {"LOG_TO=Stderr", false},
     {"LISTEN=run/postern.sock", true},
     {"CORS_ORIGINS=https://a.example https://b.example", true},
+    {"TRUSTED_PROXIES=", true},
+    {"TRUSTED_PROXIES=10.0.0.0/8 2001:db8::/32 192.0.2.1 unix:", true},
+    {"TRUSTED_PROXIES=10.0.0.0/33", false},
+    {"TRUSTED_PROXIES=10.0.0.1, 10.0.0.2", false},
+    {"TRUSTED_PROXIES=proxy.example.org", false},
+    {"LOGIN_LIMIT=on", true},
+    {"LOGIN_LIMIT=off", true},
+    {"LOGIN_LIMIT=perhaps", false},
 };
 
 START_TEST(values_are_held_to_their_bounds)

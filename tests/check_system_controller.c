@@ -3,6 +3,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "exposition.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 
@@ -142,6 +147,125 @@ START_TEST(a_strange_request_id_is_replaced)
 }
 END_TEST
 
+/* ---- metrics ---- */
+
+#define LOCAL "REMOTE_ADDR=127.0.0.1"
+
+static const char *scrape(void)
+{
+    struct answer answer = ask(.path = "/metrics", .param = LOCAL);
+    ck_status(answer, 200);
+    const char *wrong = exposition_fault(the_arena, answer.text);
+    ck_assert_msg(!wrong, "%s", wrong);
+    return answer.text;
+}
+
+static double requests(const char *text, const char *route, const char *method, int status)
+{
+    return exposition_value(
+        text, say("postern_http_requests_total{route=\"%s\",method=\"%s\",status=\"%d\"}", route,
+                  method, status));
+}
+
+START_TEST(metrics_are_text_that_nobody_keeps)
+{
+    struct answer answer = ask(.path = "/metrics", .param = LOCAL);
+    struct answer head = ask(.method = "HEAD", .path = "/metrics", .param = LOCAL);
+
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer_header(answer, "Content-Type"),
+                     "text/plain; version=0.0.4; charset=utf-8");
+    ck_assert_str_eq(answer_header(answer, "Cache-Control"), "no-store");
+    ck_status(head, 200);
+    ck_assert_str_eq(answer_header(head, "Content-Type"), answer_header(answer, "Content-Type"));
+}
+END_TEST
+
+START_TEST(metrics_have_no_path_for_others)
+{
+    static const char *const methods[] = {"GET", "HEAD", "OPTIONS", "POST", "DELETE"};
+    const char *admin = (make_user("admin@example.org", ROLE_ADMIN), log_in("admin@example.org"));
+    for (int i = 0; i < COUNT(methods); i++) {
+        struct answer answer = ask(.method = methods[i], .path = "/metrics", .token = admin);
+
+        ck_problem(answer, 404, "Not Found", "not_found");
+        ck_assert_str_eq(answer_text(answer, "message"), "Resource does not exist");
+    }
+}
+END_TEST
+
+START_TEST(metrics_tell_what_was_asked)
+{
+    for (int i = 0; i < 3; i++)
+        ck_status(get(NULL, "/health"), 200);
+    ck_status(ask(.method = "HEAD", .path = "/health"), 200);
+    ck_status(get(NULL, "/posts/none"), 404);
+    ck_status(get(NULL, "/users"), 401);
+    ck_status(get(NULL, "/metrics"), 404);
+
+    const char *text = scrape();
+
+    ck_assert(requests(text, "/health", "GET", 200) == 3);
+    ck_assert(requests(text, "/health", "HEAD", 200) == 1);
+    ck_assert(requests(text, "other", "GET", 404) == 2);
+    ck_assert(requests(text, "/users", "GET", 401) == 1);
+    ck_assert(exposition_sum(text, "postern_http_requests_total", "") == 7);
+    ck_assert(exposition_sum(text, "postern_http_request_duration_seconds_count", "") == 7);
+    ck_assert(exposition_value(text, "postern_http_response_bytes_total{route=\"/health\",method="
+                                     "\"GET\"}") == 3 * (double)strlen("{\"status\":\"ok\"}"));
+    ck_assert(requests(scrape(), "/metrics", "GET", 200) == 1); /* that was the scrape before */
+}
+END_TEST
+
+/* How much `name` grows by one request to `path`. */
+static double growth(const char *name, const char *path)
+{
+    (void)scrape(); /* what was done before counts with this one */
+    double before = exposition_value(scrape(), name);
+    (void)get(NULL, "%s", path);
+    return exposition_value(scrape(), name) - before;
+}
+
+START_TEST(metrics_tell_what_the_database_took)
+{
+    ck_assert(growth("postern_database_statements_total", "/health") == 0);
+    ck_assert(growth("postern_database_statements_total", "/posts") >= 1);
+    ck_assert(growth("postern_database_wait_seconds_total", "/posts") > 0);
+    ck_assert(growth("postern_database_reconnects_total", "/posts") == 0);
+    db_disconnect(the_app->db);
+    ck_assert(growth("postern_database_reconnects_total", "/posts") == 1);
+    lose_database();
+    ck_assert(growth("postern_database_failed_connects_total", "/posts") >= 1);
+}
+END_TEST
+
+START_TEST(metrics_tell_version_and_beginning)
+{
+    const char *text = scrape();
+
+    ck_assert(exposition_value(text, "postern_build_info{version=\"" PACKAGE_VERSION "\"}") == 1);
+    ck_assert(exposition_value(text, "postern_start_time_seconds") ==
+              (double)(the_app->shared->began_us / 1000000));
+    ck_assert_ptr_null(strstr(text, "{pool=")); /* there is none here */
+}
+END_TEST
+
+START_TEST(without_a_pool_there_is_one_queue)
+{
+    const struct pool_worker worker = {.listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    const struct sockaddr_un unnamed = {.sun_family = AF_UNIX};
+    ck_assert_int_eq(bind(worker.listen_fd, (const void *)&unnamed, sizeof(sa_family_t)), 0);
+    ck_assert_int_eq(listen(worker.listen_fd, 5), 0);
+    the_app->worker = &worker;
+
+    const char *text = scrape();
+
+    ck_assert(exposition_value(text, "postern_workers{pool=\"single\"}") == -1);
+    ck_assert(exposition_value(text, "postern_queue_connections{pool=\"single\"}") <= 0);
+    (void)close(worker.listen_fd);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("system_controller");
@@ -156,6 +280,12 @@ int main(void)
     tcase_add_loop_test(tc, an_unknown_path_does_not_exist, 0, COUNT(no_paths));
     tcase_add_test(tc, a_request_id_of_the_client_is_kept);
     tcase_add_loop_test(tc, a_strange_request_id_is_replaced, 0, COUNT(bad_request_ids));
+    tcase_add_test(tc, metrics_are_text_that_nobody_keeps);
+    tcase_add_test(tc, metrics_have_no_path_for_others);
+    tcase_add_test(tc, metrics_tell_what_was_asked);
+    tcase_add_test(tc, metrics_tell_what_the_database_took);
+    tcase_add_test(tc, metrics_tell_version_and_beginning);
+    tcase_add_test(tc, without_a_pool_there_is_one_queue);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

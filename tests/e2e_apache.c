@@ -204,6 +204,7 @@ static void make_folder_in(const struct front *f, const char *name)
 void apache_start(struct front *f, const struct backend *b, const char *const *names)
 {
     set_origins(b, value_of(names, "CORS_ORIGINS"));
+    f->host = f->ca = NULL;
     for (int tries = 0; tries < 5; tries++) {
         world_make_folder("apache", f->folder);
         make_folder_in(f, "fcgid");

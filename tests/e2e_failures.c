@@ -1,11 +1,7 @@
 #include "e2e_failures.h"
 
-#include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 
 #include "e2e_http.h"
 #include "e2e_load.h"
@@ -252,7 +248,7 @@ START_TEST(a_storm_of_logins_starves_nobody)
                                                    "\",\"password\":\"wrong\"}"};
     struct flight *flights[STORM];
     unsigned tried = 0, busy = 0;
-    start_own(LIST("WORKERS=2", "HASH_WORKERS=1", "HASH_BACKLOG=2"));
+    start_own(LIST("WORKERS=2", "HASH_WORKERS=1", "HASH_BACKLOG=2", "LOGIN_LIMIT=off"));
 
     for (int round = 0; round < 4; round++) {
         for (size_t i = 0; i < STORM; i++)
@@ -273,88 +269,6 @@ START_TEST(a_storm_of_logins_starves_nobody)
 }
 END_TEST
 
-/* ---- spawn-fcgi ---- */
-
-static void make_spawned(struct backend *b)
-{
-    backend_make(b);
-    snprintf(b->hash, sizeof b->hash, "%s", b->fast); /* one socket alone must work too */
-}
-
-/* spawn-fcgi has a word of its own to say, or sends all output nowhere: not so to the log. */
-#define SERVE "--", "/bin/sh", "-c", "exec ../bin/postern serve 2>>pool.log"
-
-static pid_t spawn(const char *const *words)
-{
-    return world_start(words, NULL, own.folder, say("%s/spawn.log", own.folder));
-}
-
-static void await_answer(void)
-{
-    for (long end = now_ms() + RECOVERY_MS; fetch(.path = "/api/health").status != 200;
-         pause_ms(10))
-        ck_assert_msg(now_ms() < end, "spawn-fcgi's program does not answer");
-}
-
-START_TEST(spawn_fcgi_can_start_one_worker)
-{
-    make_spawned(&own);
-    own.pid = spawn(LIST("spawn-fcgi", "-s", own.fast, "-M", "0660", "-n", SERVE));
-    front_start(&own_front, &own, LIST("LOGIN_LIMIT=off"));
-    the_front = &own_front;
-    await_answer();
-
-    const char *token = new_user(NULL);
-    const char *post = new_post(token, "Spawned", true);
-
-    ck_status(fetch(.path = say("/api/posts/%s", post)), 200);
-    ck_assert(backend_logged(&own, "/auth/register"));
-    stop_own();
-}
-END_TEST
-
-static size_t read_pids(const char *path, pid_t *ret_pids)
-{
-    size_t count = 0;
-    int pid;
-    FILE *file = fopen(path, "re");
-    ck_assert_msg(file != NULL, "%s: %s", path, strerror(errno));
-    while (count < WORKERS_MAX && fscanf(file, "%d", &pid) == 1)
-        ret_pids[count++] = pid;
-    (void)fclose(file);
-    return count;
-}
-
-START_TEST(spawn_fcgi_can_start_several)
-{
-    pid_t pids[WORKERS_MAX];
-    int status;
-    /* Its children are left to whoever adopts them: here, us. */
-    ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-    make_spawned(&own);
-    const char *pid_file = say("%s/pids", own.folder);
-    pid_t starter =
-        spawn(LIST("spawn-fcgi", "-s", own.fast, "-M", "0660", "-F", "2", "-P", pid_file, SERVE));
-    ck_assert_int_eq(waitpid(starter, &status, 0), starter);
-    ck_assert_int_eq(status, 0);
-    front_start(&own_front, &own, LIST("LOGIN_LIMIT=off"));
-    the_front = &own_front;
-    await_answer();
-    const char *token = new_user(NULL);
-
-    ck_assert_uint_eq(read_pids(pid_file, pids), 2);
-    int first = world_end(pids[0], SIGTERM);
-    for (int i = 0; i < 10; i++)
-        ck_status(fetch(.path = "/api/auth/profile", .token = token), 200);
-    int second = world_end(pids[1], SIGTERM);
-
-    ck_assert(WIFEXITED(first) && WEXITSTATUS(first) == 0);
-    ck_assert(WIFEXITED(second) && WEXITSTATUS(second) == 0);
-    ck_problem(fetch(.path = "/api/health"), 502, "Service Unavailable", "unavailable");
-    front_stop(&own_front);
-}
-END_TEST
-
 TCase *failure_case(void)
 {
     TCase *t = http_case("failures");
@@ -367,7 +281,5 @@ TCase *failure_case(void)
     tcase_add_loop_test(t, a_database_that_goes_and_comes_back_loses_nothing, 0, ROWS(ways_to_go));
     tcase_add_test(t, a_pool_can_be_started_before_its_database);
     tcase_add_test(t, a_storm_of_logins_starves_nobody);
-    tcase_add_test(t, spawn_fcgi_can_start_one_worker);
-    tcase_add_test(t, spawn_fcgi_can_start_several);
     return t;
 }

@@ -37,9 +37,12 @@ struct load_client {
 struct load {
     const struct front *at;
     const char *token;
-    long run; /* tells our posts from others' */
-    atomic_bool stop, strict;
-    atomic_uint served, refused, refused_502;
+    long run;            /* tells our posts from others' */
+    unsigned per_second; /* 0: without pause */
+    long began;          /* ms */
+    atomic_uint asked;
+    atomic_bool stop, strict, lag;
+    atomic_uint served, refused, refused_502, refused_reads;
     struct load_client clients[LOAD_CLIENTS];
 };
 
@@ -89,6 +92,17 @@ static void note_refusal(struct load_client *c, const struct http_answer *answer
     pause_ms(2); /* as a client would, and for the sake of the machine */
 }
 
+/* Each request has a time of its own, however long others took. */
+static void await_turn(struct load *l)
+{
+    if (l->per_second == 0)
+        return;
+    long due = l->began + atomic_fetch_add(&l->asked, 1) * 1000L / l->per_second;
+    long wait = due - now_ms();
+    if (wait > 0)
+        pause_ms(wait);
+}
+
 /* True when it was served; what else than serving and refusing happens is wrong. */
 static bool ask_front(struct load_client *c, struct http_call call, struct http_answer *ret)
 {
@@ -99,6 +113,7 @@ static bool ask_front(struct load_client *c, struct http_call call, struct http_
     call.at = c->load->at;
     call.token = c->load->token;
     call.headers[0] = header;
+    await_turn(c->load);
     client_ask(c->http, &call, ret);
     if (ret->status == 0) {
         complain(c, "no answer", ret);
@@ -108,6 +123,8 @@ static bool ask_front(struct load_client *c, struct http_call call, struct http_
         complain(c, "the answer to another request", ret);
     if (ret->status >= 502 && ret->status <= 504) {
         note_refusal(c, ret, id, strict);
+        if (!call.method && !call.body)
+            atomic_fetch_add(&c->load->refused_reads, 1);
         return false;
     }
     atomic_fetch_add(&c->load->served, 1);
@@ -160,6 +177,8 @@ static void read_back(struct load_client *c, const struct item *item)
     struct http_answer answer;
     path_of(item, path, sizeof path);
     if (!ask_front(c, (struct http_call){.path = path}, &answer))
+        return;
+    if (atomic_load(&c->load->lag))
         return;
     if (item->presence == ABSENT && answer.status != 404)
         complain(c, "reading what was deleted", &answer);
@@ -241,11 +260,17 @@ static void *work(void *client)
 
 struct load *load_start(const struct front *at, const char *token)
 {
+    return load_start_paced(at, token, 0);
+}
+
+struct load *load_start_paced(const struct front *at, const char *token, unsigned per_second)
+{
     struct load *l = calloc(1, sizeof *l);
     ck_assert_ptr_nonnull(l);
     l->at = at;
     l->token = token;
-    l->run = now_ms();
+    l->run = l->began = now_ms();
+    l->per_second = per_second;
     for (unsigned i = 0; i < LOAD_CLIENTS; i++) {
         struct load_client *c = &l->clients[i];
         c->load = l;
@@ -259,6 +284,11 @@ struct load *load_start(const struct front *at, const char *token)
     return l;
 }
 
+void load_bear_lag(struct load *l, bool lag)
+{
+    atomic_store(&l->lag, lag);
+}
+
 void load_be_strict(struct load *l)
 {
     atomic_store(&l->strict, true);
@@ -267,7 +297,7 @@ void load_be_strict(struct load *l)
 struct load_tally load_tally(struct load *l)
 {
     return (struct load_tally){atomic_load(&l->served), atomic_load(&l->refused),
-                               atomic_load(&l->refused_502)};
+                               atomic_load(&l->refused_502), atomic_load(&l->refused_reads)};
 }
 
 void load_finish(struct load *l)

@@ -11,11 +11,17 @@ struct load;
 
 /* What happened so far. Refused is 502, 503 or 504 in the form of an error. */
 struct load_tally {
-    unsigned served, refused, refused_502;
+    unsigned served, refused, refused_502, refused_reads;
 };
 
 /** Start them, with the token of the author of all posts. */
 struct load *load_start(const struct front *at, const char *token);
+
+/** The same with so many requests a second, evenly, as far as the answers let them. */
+struct load *load_start_paced(const struct front *at, const char *token, unsigned per_second);
+
+/** Until it is taken back, reads may show what was a moment ago. */
+void load_bear_lag(struct load *l, bool lag);
 
 /** From here on nothing that is begun may be refused. */
 void load_be_strict(struct load *l);

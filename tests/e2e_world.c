@@ -483,12 +483,13 @@ void backend_stop(struct backend *b)
                   (unsigned)status, b->log);
 }
 
-size_t backend_workers(const struct backend *b, pid_t *ret_pids)
+/* The processes that have `parent`; returns how many. */
+static size_t children_of(pid_t parent, pid_t *ret_pids)
 {
     char path[64];
     size_t count = 0;
     int pid;
-    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)b->pid, (int)b->pid);
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)parent);
     FILE *children = fopen(path, "re");
     ck_assert_msg(children != NULL, "%s: %s", path, strerror(errno));
     while (count < WORKERS_MAX && fscanf(children, "%d", &pid) == 1)
@@ -497,16 +498,26 @@ size_t backend_workers(const struct backend *b, pid_t *ret_pids)
     return count;
 }
 
+static bool is_among(pid_t pid, const pid_t *pids, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (pids[i] == pid)
+            return true;
+    return false;
+}
+
+size_t backend_workers(const struct backend *b, pid_t *ret_pids)
+{
+    return children_of(b->pid, ret_pids);
+}
+
 void backend_await_workers(const struct backend *b, size_t count, pid_t without)
 {
     pid_t pids[WORKERS_MAX];
     size_t seen = 0;
     for (long end = now_ms() + START_LIMIT_MS; now_ms() < end; pause_ms(5)) {
         seen = backend_workers(b, pids);
-        bool there = false;
-        for (size_t i = 0; i < seen; i++)
-            there |= pids[i] == without;
-        if (seen == count && !there)
+        if (seen == count && !is_among(without, pids, seen))
             return;
     }
     ck_abort_msg("%zu workers instead of %zu, see %s", seen, count, b->log);
@@ -536,16 +547,27 @@ int world_free_port(void)
     return ntohs(address.sin_port);
 }
 
+/* Where the certificate is among the names, or NULL. */
+static const char *certificate_in(const char *const *names)
+{
+    static const char name[] = "TLS_CERT=";
+    for (; names && *names; names++)
+        if (strncmp(*names, name, strlen(name)) == 0)
+            return *names + strlen(name);
+    return NULL;
+}
+
 static void render(const struct front *f, const struct backend *b, const char *const *names)
 {
     char listen[WORLD_PATH + 16], hash[WORLD_PATH + 16], run_dir[WORLD_PATH + 16];
-    char address[40], user[48], script[1024], folder[WORLD_PATH + 8];
-    const char *all[NAMES_MAX] = {listen, hash, run_dir, address, user};
-    size_t n = 5;
-    snprintf(listen, sizeof listen, "LISTEN=%s", b->fast);
-    snprintf(hash, sizeof hash, "HASH_LISTEN=%s", b->hash);
+    char address[40], plain[40], user[48], script[1024], folder[WORLD_PATH + 8];
+    const char *all[NAMES_MAX] = {listen, hash, run_dir, address, plain, user};
+    size_t n = 6;
+    snprintf(listen, sizeof listen, "LISTEN=%s", b ? b->fast : "");
+    snprintf(hash, sizeof hash, "HASH_LISTEN=%s", b ? b->hash : "");
     snprintf(run_dir, sizeof run_dir, "RUN_DIR=%s", f->folder);
     snprintf(address, sizeof address, "NGINX_LISTEN=127.0.0.1:%d", f->port);
+    snprintf(plain, sizeof plain, "PLAIN_LISTEN=127.0.0.2:%d", f->port);
     snprintf(user, sizeof user, "NGINX_USER=%s", worker.other ? worker.name : "");
     for (; names && *names && n + 1 < NAMES_MAX; names++)
         all[n++] = *names;
@@ -604,6 +626,8 @@ static void start_front(struct front *f, const struct backend *b, const char *co
     for (int tries = 0; tries < 5; tries++) {
         world_make_folder("nginx", f->folder);
         f->port = world_free_port();
+        f->host = NULL;
+        f->ca = certificate_in(names);
         render(f, b, names);
         set_read_timeout(f, timeout_s);
         if (start_nginx(f))
@@ -631,6 +655,25 @@ void front_stop(struct front *f)
     if (f->pid)
         (void)world_end(f->pid, world_at_apache() ? SIGTERM : SIGQUIT);
     f->pid = 0;
+}
+
+static bool all_gone(const pid_t *pids, size_t count, const pid_t *now, size_t now_count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (is_among(pids[i], now, now_count))
+            return false;
+    return now_count > 0;
+}
+
+void front_reload(struct front *f)
+{
+    pid_t before[WORKERS_MAX], now[WORKERS_MAX];
+    size_t count = children_of(f->pid, before);
+    ck_assert_int_eq(kill(f->pid, SIGHUP), 0);
+    for (long end = now_ms() + START_LIMIT_MS; now_ms() < end; pause_ms(5))
+        if (all_gone(before, count, now, children_of(f->pid, now)))
+            return;
+    ck_abort_msg("nginx keeps its workers, see %s", f->folder);
 }
 
 /* ---- the database ---- */

@@ -28,8 +28,10 @@ struct backend {
 /* An nginx in front of a backend. */
 struct front {
     char folder[WORLD_PATH];
-    int port; /* on 127.0.0.1 */
+    int port;
     pid_t pid;
+    const char *host; /* NULL: 127.0.0.1 */
+    const char *ca;   /* who speaks for it over TLS, a file; NULL: plain HTTP */
 };
 
 /**
@@ -104,12 +106,17 @@ void backend_await_workers(const struct backend *b, size_t count, pid_t without)
 /** Is `text` in what the backend has written to its log? */
 bool backend_logged(const struct backend *b, const char *text);
 
-/** An nginx on a free port, rendered with these names besides those that it needs. */
+/** An nginx on a free port, rendered with these names besides those that it needs. TLS_CERT among
+ *  them is kept by `f`; plain HTTP is then on the same port of 127.0.0.2. Without a backend it has
+ *  others' hosts behind it, by APP_HOSTS. */
 void front_start(struct front *f, const struct backend *b, const char *const *names);
 
 /** The same without names, where the pool is waited for no longer than `seconds`. */
 void front_start_impatient(struct front *f, const struct backend *b, unsigned seconds);
 void front_stop(struct front *f);
+
+/** Have nginx take its configuration anew; returns when the workers from before are gone. */
+void front_reload(struct front *f);
 
 /** Do one of the things that $DATABASE_CONTROL knows. */
 void database(const char *verb);

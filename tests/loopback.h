@@ -27,6 +27,7 @@ struct call {
     const char *body;
     const char *type;  /* of the body; NULL: application/json where there is a body */
     const char *param; /* one more CGI variable, NAME=value */
+    const char *from;  /* REMOTE_ADDR; NULL: 192.0.2.1 */
 };
 
 /** Migrate the database of $DATABASE_URL and empty its tables; open an app on it. To be used

@@ -1,0 +1,24 @@
+/* activation.h -- sockets passed by a service manager (sd_listen_fds(3)'s protocol, without its
+ * library). */
+#pragma once
+
+#include <stddef.h>
+
+#include "arena.h"
+
+struct problem;
+
+/**
+ * Take the descriptors that were passed to this process, by the names that the program knows.
+ *
+ * `ret_fds` gets for each of `names` its descriptor, -1 for one that was not passed. A descriptor
+ * is known by its name in LISTEN_FDNAMES (FileDescriptorName= of a socket unit); where none of
+ * those that were passed has a name that we know, the first is for the first name, and so on. They
+ * are made blocking and close-on-exec, and LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES leave the
+ * environment, so that nobody takes them twice. What they are is for the caller to look at.
+ *
+ * INTERNAL with the reason in `cause`: more descriptors than names, only some with a name that we
+ * know, the same name twice, variables that are no numbers.
+ */
+struct problem *activation_take(struct arena *a, const char *const *names, size_t count,
+                                int *ret_fds) MUST_USE;

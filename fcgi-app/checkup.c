@@ -1,0 +1,149 @@
+#include "checkup.h"
+
+#include <grp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/db_url.h"
+#include "common/jwt.h"
+#include "common/problem.h"
+
+void checkup_ok(struct checkup *c, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    c->tell(c, VERDICT_OK, arena_vprintf(c->arena, format, args), "");
+    va_end(args);
+}
+
+void checkup_tell(struct checkup *c, enum verdict verdict, const char *what, const char *mend, ...)
+{
+    va_list args;
+    va_start(args, mend);
+    c->failed = c->failed || verdict == VERDICT_FAIL;
+    c->tell(c, verdict, what, arena_vprintf(c->arena, mend, args));
+    va_end(args);
+}
+
+/* ---- keys and database ---- */
+
+static void check_keys(struct checkup *c)
+{
+    const struct settings *s = c->settings;
+    struct jwt_keys *keys;
+    if (!s->jwt_secret_key.len) {
+        checkup_tell(c, VERDICT_FAIL, "JWT_SECRET_KEY", "is not set; `postern secret` makes one");
+        return;
+    }
+    struct problem *p = jwt_open(c->arena, s->jwt_secret_key.data, s->jwt_previous_keys.data,
+                                 s->jwt_issuer.data, &keys);
+    if (p) {
+        checkup_tell(c, VERDICT_FAIL, "JWT_SECRET_KEY", "%s; `postern secret` makes a good one",
+                     p->cause);
+        return;
+    }
+    checkup_ok(c, "JWT_SECRET_KEY is strong enough; keys that verify: %zu", jwt_key_count(keys));
+    jwt_close(keys);
+}
+
+static void check_database_url(struct checkup *c)
+{
+    struct db_url url;
+    if (!c->settings->database_url.len) {
+        checkup_tell(c, VERDICT_FAIL, "DATABASE_URL",
+                     "is not set; it is mysql://user:password@host:port/name?socket=path");
+        return;
+    }
+    struct problem *p = db_url_read(c->arena, c->settings->database_url.data, &url);
+    if (p) {
+        checkup_tell(c, VERDICT_FAIL, "DATABASE_URL", "%s", p->cause);
+        return;
+    }
+    checkup_ok(c, "DATABASE_URL is well-formed; hosts: %zu", url.host_count);
+    db_url_release(&url);
+}
+
+static void check_times(struct checkup *c)
+{
+    if (c->settings->refresh_ttl_s < c->settings->access_ttl_s)
+        checkup_tell(c, VERDICT_WARN, "REFRESH_TTL_S",
+                     "is below ACCESS_TTL_S, so sessions end before their access tokens");
+}
+
+/* ---- sockets, as far as they are named ---- */
+
+static void check_address(struct checkup *c, const char *name, struct text address)
+{
+    const size_t path_max = sizeof((struct sockaddr_un *)0)->sun_path - 1;
+    if (!address.len)
+        return;
+    if (strchr(address.data, ','))
+        checkup_tell(c, VERDICT_FAIL, name, "must not have a comma");
+    else if (!strchr(address.data, '/') && !strchr(address.data, ':'))
+        checkup_tell(c, VERDICT_FAIL, name, "must be a path with a slash in it, or host:port");
+    else if (strchr(address.data, '/') && address.len > path_max)
+        checkup_tell(c, VERDICT_FAIL, name, "is longer than the %zu bytes that a socket's path has",
+                     path_max);
+    else
+        checkup_ok(c, "%s is %s", name, address.data);
+}
+
+static void check_addresses(struct checkup *c)
+{
+    const struct settings *s = c->settings;
+    check_address(c, "LISTEN", s->listen);
+    check_address(c, "HASH_LISTEN", s->hash_listen);
+    if (s->listen.len && text_equal(s->listen, s->hash_listen))
+        checkup_tell(c, VERDICT_FAIL, "HASH_LISTEN",
+                     "is the same as LISTEN; leave it out, or give "
+                     "it a socket of its own");
+    if (s->hash_listen.len && !s->listen.len)
+        checkup_tell(c, VERDICT_WARN, "HASH_LISTEN", "is of no use without LISTEN");
+}
+
+static void check_group(struct checkup *c)
+{
+    const char *group = c->settings->socket_group.data;
+    if (!group || !*group)
+        return;
+    if (getgrnam(group))
+        checkup_ok(c, "SOCKET_GROUP %s is a group", group);
+    else
+        checkup_tell(c, VERDICT_FAIL, "SOCKET_GROUP", "there is no group %s; name the web server's",
+                     group);
+}
+
+/* ---- mail ---- */
+
+static void check_mail(struct checkup *c)
+{
+    const struct settings *s = c->settings;
+    if (!s->mail_command.len)
+        return;
+    const char *words = s->mail_command.data + strspn(s->mail_command.data, " \t");
+    const char *program = arena_copy(c->arena, words, strcspn(words, " \t"));
+    if (*program != '/')
+        checkup_tell(c, VERDICT_FAIL, "MAIL_COMMAND", "must begin with the program's whole path");
+    else if (access(program, X_OK) != 0)
+        checkup_tell(c, VERDICT_FAIL, "MAIL_COMMAND",
+                     "%s cannot be run; install it, or let this "
+                     "user run it",
+                     program);
+    else
+        checkup_ok(c, "MAIL_COMMAND can be run");
+    if (!s->reset_url.len)
+        checkup_tell(c, VERDICT_WARN, "RESET_URL",
+                     "is not set, so a message has a bare token and no link");
+}
+
+void checkup_settings(struct checkup *c)
+{
+    check_database_url(c);
+    check_keys(c);
+    check_times(c);
+    check_addresses(c);
+    check_group(c);
+    check_mail(c);
+}

@@ -1,0 +1,239 @@
+/* Doctor's look through the web server: which requests arrive, and are the answers ours? */
+#include "checkup.h"
+
+#include <errno.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/json.h"
+#include "common/problem.h"
+
+#define ANSWER_MAX ((size_t)256 * 1024)
+#define REQUEST_ID "doctor-0123456789"
+#define WORDS_MAX 32
+#define CODE_MAX 40
+
+/* What a client asks, and what only a program that got it whole would answer. */
+struct question {
+    const char *what;
+    const char *method, *path;
+    const char *header; /* of the request, or NULL */
+    bool too_large;     /* with a body above MAX_BODY */
+    int status;
+    const char *code;   /* of our errors; NULL: it is none */
+    const char *answer; /* a header line that must be in the answer, or its begin; or NULL */
+    enum verdict verdict;
+    const char *mend;
+};
+
+static const struct question questions[] = {
+    {"the API is there", "GET", "/health", NULL, false, 200, NULL, NULL, VERDICT_FAIL,
+     "this URL does not lead to the program; look at its base path, and how the web server hands "
+     "requests on"},
+    {"database and schema are ready", "GET", "/ready", NULL, false, 200, NULL, NULL, VERDICT_FAIL,
+     "the server does not reach its database, or its schema is another; look into its log"},
+    {"unknown paths reach the program", "GET", "/doctor/no-such-path", NULL, false, 404,
+     "not_found", NULL, VERDICT_FAIL,
+     "the web server answers by itself; let all paths below the base path reach the program"},
+    {"Authorization reaches the program", "GET", "/auth/profile",
+     "Authorization: Bearer no.real.token", false, 401, "invalid_token", NULL, VERDICT_FAIL,
+     "the header does not arrive; in Apache: CGIPassAuth On, or RewriteRule ^ - "
+     "[E=HTTP_AUTHORIZATION:%{HTTP:Authorization}]"},
+    {"PATCH reaches the program", "PATCH", "/health", NULL, false, 405, "method_not_allowed",
+     "Allow: ", VERDICT_FAIL,
+     "the web server, or a firewall before it, holds PATCH back; allow it"},
+    {"DELETE reaches the program", "DELETE", "/health", NULL, false, 405, "method_not_allowed",
+     "Allow: ", VERDICT_FAIL,
+     "the web server, or a firewall before it, holds DELETE back; allow it"},
+    {"X-Request-Id reaches the program", "GET", "/health", "X-Request-Id: " REQUEST_ID, false, 200,
+     NULL, "X-Request-Id: " REQUEST_ID, VERDICT_WARN,
+     "requests get another id here than in front; let the header pass"},
+    {"a body above MAX_BODY is refused with JSON", "POST", "/auth/refresh",
+     "Content-Type: application/json", true, 413, "too_large", NULL, VERDICT_FAIL,
+     "set MAX_BODY below the web server's own bound (FcgidMaxRequestLen), or mend its error page"},
+};
+
+/* ---- curl ---- */
+
+struct reply {
+    int status; /* 0: there was no answer */
+    const char *head, *body;
+    const char *complaint; /* curl's own */
+};
+
+static const char *read_back(struct arena *a, int fd)
+{
+    char *text = arena_alloc(a, ANSWER_MAX);
+    ssize_t got = pread(fd, text, ANSWER_MAX - 1, 0);
+    text[got > 0 ? got : 0] = '\0';
+    return text;
+}
+
+/* A JSON object one byte above MAX_BODY. */
+static void write_large(int fd, int64_t max)
+{
+    char some[65536];
+    memset(some, 'x', sizeof some);
+    int64_t left = max + 1 - (int64_t)strlen("{\"refresh_token\":\"\"}");
+    (void)!write(fd, "{\"refresh_token\":\"", 18);
+    for (; left > 0; left -= (int64_t)sizeof some)
+        (void)!write(fd, some, left < (int64_t)sizeof some ? (size_t)left : sizeof some);
+    (void)!write(fd, "\"}", 2);
+    (void)lseek(fd, 0, SEEK_SET);
+}
+
+static bool run_curl(char **words, int in, int out, int err)
+{
+    posix_spawn_file_actions_t actions;
+    pid_t pid;
+    int status;
+    if (posix_spawn_file_actions_init(&actions) != 0)
+        return false;
+    (void)posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
+    (void)posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+    (void)posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
+    bool started = posix_spawnp(&pid, "curl", &actions, NULL, words, environ) == 0;
+    (void)posix_spawn_file_actions_destroy(&actions);
+    if (!started)
+        return false;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return true;
+}
+
+/* The last head of the answer, for an interim one (100) may come before it. */
+static void take_reply(struct arena *a, const char *text, struct reply *ret)
+{
+    while (sscanf(text, "HTTP/%*s %d", &ret->status) == 1) {
+        const char *end = strstr(text, "\r\n\r\n");
+        if (!end)
+            return;
+        ret->head = arena_copy(a, text, (size_t)(end - text));
+        ret->body = text = end + 4;
+        if (ret->status >= 200)
+            return;
+    }
+}
+
+/* Without ~/.curlrc and without following a redirection: what this server says is what counts. */
+static char **curl_words(struct arena *a, const char *url, const struct question *q)
+{
+    static const char words[] =
+        "curl -q --silent --show-error --include --http1.1 --globoff --max-time 20 "
+        "--proto =http,https --header Expect: --request";
+    char **argv = arena_array(a, WORDS_MAX, sizeof *argv);
+    char *rest =
+        arena_printf(a, "%s %s%s", words, q->method, q->too_large ? " --data-binary @-" : "");
+    size_t count = 0;
+    while ((argv[count] = strtok_r(rest, " ", &rest)) != NULL)
+        count++;
+    if (q->header) {
+        argv[count++] = arena_strdup(a, "--header");
+        argv[count++] = arena_strdup(a, q->header);
+    }
+    argv[count] = arena_printf(a, "%s%s", url, q->path);
+    return argv;
+}
+
+/* False when there is no curl. */
+static bool ask(struct checkup *c, const char *url, const struct question *q, struct reply *ret)
+{
+    int in = memfd_create("in", MFD_CLOEXEC), out = memfd_create("out", MFD_CLOEXEC);
+    int err = memfd_create("err", MFD_CLOEXEC);
+    *ret = (struct reply){.head = "", .body = "", .complaint = ""};
+    if (q->too_large)
+        write_large(in, c->settings->max_body);
+    bool ran = run_curl(curl_words(c->arena, url, q), in, out, err);
+    if (ran) {
+        const char *said = read_back(c->arena, err);
+        take_reply(c->arena, read_back(c->arena, out), ret);
+        ret->complaint = arena_copy(c->arena, said, strcspn(said, "\n"));
+    }
+    (void)close(in);
+    (void)close(out);
+    (void)close(err);
+    return ran;
+}
+
+/* ---- what is told ---- */
+
+/* The code of our own form of errors, which is a short word; NULL for anything else. */
+static const char *code_of(struct checkup *c, const struct reply *reply)
+{
+    const struct json *object;
+    struct problem *p = json_parse(c->arena, reply->body, strlen(reply->body), &object);
+    struct text code = p ? (struct text){0} : json_as_text(json_get(object, "code"));
+    return code.len <= CODE_MAX ? code.data : NULL;
+}
+
+static bool is_ok(struct checkup *c, const struct reply *reply)
+{
+    const struct json *object;
+    struct problem *p = json_parse(c->arena, reply->body, strlen(reply->body), &object);
+    return !p && text_equal(json_as_text(json_get(object, "status")), TEXT("ok"));
+}
+
+static bool has_line(const char *head, const char *line)
+{
+    for (const char *at = strchr(head, '\n'); at; at = strchr(at + 1, '\n'))
+        if (strncasecmp(at + 1, line, strlen(line)) == 0)
+            return true;
+    return false;
+}
+
+static bool is_as_expected(struct checkup *c, const struct question *q, const struct reply *reply)
+{
+    const char *code = code_of(c, reply);
+    if (reply->status != q->status || (q->answer && !has_line(reply->head, q->answer)))
+        return false;
+    return q->code ? code && strcmp(code, q->code) == 0 : is_ok(c, reply);
+}
+
+static void tell(struct checkup *c, const struct question *q, const struct reply *reply)
+{
+    const char *code = code_of(c, reply);
+    if (is_as_expected(c, q, reply))
+        checkup_ok(c, "%s", q->what);
+    else
+        checkup_tell(c, q->verdict, arena_printf(c->arena, "not so: %s", q->what),
+                     "%s (status %d, %s)", q->mend, reply->status,
+                     code ? code : "no error of ours");
+}
+
+/* In curl's words a control character could be, and a scheme that is not ours would be refused. */
+static bool is_url(const char *url)
+{
+    for (const char *c = url; *c; c++)
+        if ((unsigned char)*c <= ' ' || *c == 0x7f)
+            return false;
+    return strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0;
+}
+
+void checkup_url(struct checkup *c, const char *url)
+{
+    struct reply reply;
+    char *base = arena_strdup(c->arena, url);
+    if (!is_url(url)) {
+        checkup_tell(c, VERDICT_FAIL, "--url", "must be like https://example.org/api");
+        return;
+    }
+    while (*base && base[strlen(base) - 1] == '/')
+        base[strlen(base) - 1] = '\0';
+    for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
+        if (!ask(c, base, &questions[i], &reply)) {
+            checkup_tell(c, VERDICT_FAIL, "--url", "takes the program curl; install it");
+            return;
+        }
+        if (!reply.status) {
+            checkup_tell(c, VERDICT_FAIL, base, "no answer: %s", reply.complaint);
+            return;
+        }
+        tell(c, &questions[i], &reply);
+    }
+}

@@ -1,0 +1,164 @@
+/* `postern migrate …` and `postern reindex`: the schema, and what is derived from rows. */
+#include "commands.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "app.h"
+#include "common/problem.h"
+#include "listing.h"
+#include "migrations.h"
+#include "post_model.h"
+
+/* ---- migrate ---- */
+
+struct part {
+    struct text name;
+    unsigned state; /* enum migration_state */
+};
+
+static const char *const states[] = {[MIGRATION_PENDING] = "pending",
+                                     [MIGRATION_PARTIAL] = "half-way",
+                                     [MIGRATION_APPLIED] = "applied",
+                                     [MIGRATION_CHANGED] = "changed since",
+                                     NULL};
+static const struct field part_fields[] = {
+    FIELD(struct part, name, .use = FIELD_SHOWN, .doc = "The migration's file."),
+    FIELD(struct part, state, .use = FIELD_SHOWN, .choices = states, .doc = "What became of it."),
+};
+static const struct record part_record = RECORD("Migration", struct part, part_fields, 0);
+
+/* What the database has of the migrations that the program knows. */
+struct survey {
+    enum migration_state *states;
+    size_t unknown; /* later than the program */
+};
+
+static struct problem *look(struct cli *cli, struct app *app, struct survey *ret)
+{
+    ret->states = arena_array(cli->arena, migration_count, sizeof *ret->states);
+    return migrate_status(app->db, cli->arena, migrations, migration_count, ret->states,
+                          &ret->unknown);
+}
+
+/* A schema that this program must not touch. */
+static int judge(const struct survey *s)
+{
+    int status = EX_OK;
+    if (s->unknown)
+        status = complain(EX_DATAERR,
+                          "the schema has %zu migrations that this program is too old "
+                          "to know",
+                          s->unknown);
+    for (size_t i = 0; i < migration_count; i++)
+        if (s->states[i] == MIGRATION_CHANGED)
+            status =
+                complain(EX_DATAERR, "%s was changed after it was applied", migrations[i].name);
+    return status;
+}
+
+static void print_part(struct cli *cli, size_t i, enum migration_state state)
+{
+    const struct part part = {.name = text_of(migrations[i].name), .state = state};
+    if (cli_option(cli, "json"))
+        print_record(cli->arena, &part_record, &part, true);
+    else
+        printf("%-14s %s\n", states[state], migrations[i].name);
+}
+
+static void print_applied(void *context, const struct migration *m)
+{
+    (void)context;
+    printf("applied %s\n", m->name);
+    fflush(stdout); /* the next may take a while */
+}
+
+static int bring_up(struct cli *cli, struct app *app, const struct survey *s)
+{
+    if (!cli_option(cli, "dry-run")) {
+        struct problem *p =
+            migrate_up(app->db, cli->arena, migrations, migration_count, print_applied, NULL);
+        return p ? complain_of(p) : EX_OK;
+    }
+    for (size_t i = 0; i < migration_count; i++)
+        if (s->states[i] != MIGRATION_APPLIED)
+            printf("would apply %s\n", migrations[i].name);
+    return EX_OK;
+}
+
+int command_migrate(struct cli *cli)
+{
+    struct app *app;
+    struct survey s;
+    int status = cli_open_app(cli, &app);
+    if (status != EX_OK)
+        return status;
+    struct problem *p = look(cli, app, &s);
+    status = p ? complain_of(p) : judge(&s);
+    if (status == EX_OK)
+        status = bring_up(cli, app, &s);
+    app_close(app);
+    return status;
+}
+
+int command_migrate_status(struct cli *cli)
+{
+    struct app *app;
+    struct survey s;
+    int status = cli_open_app(cli, &app);
+    if (status != EX_OK)
+        return status;
+    struct problem *p = look(cli, app, &s);
+    app_close(app);
+    if (p)
+        return complain_of(p);
+    for (size_t i = 0; i < migration_count; i++)
+        print_part(cli, i, s.states[i]);
+    return judge(&s);
+}
+
+/* ---- reindex ---- */
+
+struct reindexing {
+    struct app *app;
+    struct arena *arena;
+    struct uuid after;
+};
+
+static struct problem *index_some(void *context)
+{
+    struct reindexing *r = context;
+    struct uuid after = r->after; /* it may run again */
+    struct problem *p = user_index_some(r->app->db, r->arena, &after);
+    if (!p)
+        r->after = after;
+    return p;
+}
+
+static struct problem *recount(void *context)
+{
+    struct reindexing *r = context;
+    struct problem *p = user_recount(r->app->db, r->arena);
+    return p ? p : post_recount(r->app->db, r->arena);
+}
+
+int command_reindex(struct cli *cli)
+{
+    struct reindexing r = {.arena = arena_open((size_t)64 * 1024 * 1024)};
+    int status = cli_open_app(cli, &r.app);
+    struct problem *p = NULL;
+    if (status == EX_OK) {
+        do {
+            arena_reset(r.arena);
+            p = db_transaction(r.app->db, r.arena, index_some, NULL, &r);
+        } while (!p && !uuid_is_nil(&r.after));
+        if (!p)
+            p = db_transaction(r.app->db, r.arena, recount, NULL, &r);
+        if (!p)
+            p = user_rebuild_search(r.app->db, r.arena);
+        app_close(r.app);
+        status = p ? complain_of(p) : EX_OK;
+    }
+    arena_close(r.arena);
+    return status;
+}

@@ -1,0 +1,374 @@
+/* `postern user …`: what an operator does with accounts, by the rules of the API. */
+#include "commands.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "account.h"
+#include "app.h"
+#include "common/password.h"
+#include "common/problem.h"
+#include "listing.h"
+
+#define PAGE_MEMORY ((size_t)64 * 1024 * 1024)
+
+/* One command at work; what handlers want of a request is in `rq`. */
+struct work {
+    struct cli *cli;
+    struct app *app;
+    struct request rq;
+    struct user user; /* the one that is meant, as it was */
+    struct user in;   /* what shall become of it */
+    field_set given;
+    struct text hash; /* of a new password */
+};
+
+/* Short ones in front, so that a table is easy to read. */
+static const struct field column_fields[] = {
+    FIELD(struct user, id, .use = FIELD_SHOWN),
+    FIELD(struct user, role, .use = FIELD_SHOWN, .choices = user_role_words),
+    FIELD(struct user, is_active, .use = FIELD_SHOWN),
+    FIELD(struct user, created_at, .use = FIELD_SHOWN),
+    FIELD(struct user, updated_at, .use = FIELD_SHOWN),
+    FIELD(struct user, email, .use = FIELD_SHOWN),
+    FIELD(struct user, first_name, .use = FIELD_SHOWN | FIELD_NULLABLE),
+    FIELD(struct user, last_name, .use = FIELD_SHOWN | FIELD_NULLABLE),
+};
+static const struct record column_record = RECORD("User", struct user, column_fields, 0);
+
+/* ---- who is meant ---- */
+
+static struct problem *find_by_email(struct app *app, struct arena *a, const char *email,
+                                     struct user *ret)
+{
+    bool found;
+    struct problem *p = user_find_by_email(app->db, a, text_of(email), ret, &found);
+    return p || found ? p : problem(a, &problem_user_not_found, NULL);
+}
+
+int command_find_user(struct cli *cli, struct app *app, const char *who, struct user *ret)
+{
+    struct uuid id;
+    struct problem *p = uuid_parse(who, strlen(who), &id)
+                            ? user_find(app->db, cli->arena, id, ret)
+                            : find_by_email(app, cli->arena, who, ret);
+    if (p && p->type == &problem_user_not_found)
+        return complain(EX_NOUSER, "there is no user %s", who);
+    return p ? complain_of(p) : EX_OK;
+}
+
+static int open_work(struct cli *cli, struct work *w)
+{
+    *w = (struct work){.cli = cli, .rq = {.arena = cli->arena, .now = instant_now()}};
+    int status = cli_open_app(cli, &w->app);
+    if (status != EX_OK || !cli->args[0])
+        return status;
+    status = command_find_user(cli, w->app, cli->args[0], &w->user);
+    if (status != EX_OK)
+        app_close(w->app);
+    return status;
+}
+
+static int close_work(struct work *w, struct problem *p)
+{
+    app_close(w->app);
+    return p ? complain_of(p) : EX_OK;
+}
+
+/* ---- list, show ---- */
+
+/* What a page leaves for the next. */
+struct walk {
+    struct listing listing;
+    struct user_query query;
+    field_set given;
+    struct page_window window;
+    char email[EMAIL_MAX * 4 + 1]; /* of the last row; characters of up to four bytes */
+    int64_t left, seen;            /* rows: to be shown yet, on this page */
+};
+
+static void show_row(void *context, const void *row)
+{
+    struct walk *w = context;
+    const struct user *user = row;
+    listing_add(&w->listing, row);
+    w->seen++;
+    w->window.id = user->id;
+    w->window.time = user->created_at;
+    (void)snprintf(w->email, sizeof w->email, "%s", user->email.data);
+}
+
+/* Options with the name of a query's field mean the same, and are held to the same bounds. */
+static struct problem *take_query(struct cli *cli, struct walk *w)
+{
+    static const char *const names[] = {"role", "q", "sort", NULL};
+    struct problem *p = NULL;
+    for (size_t i = 0; names[i]; i++) {
+        const struct field *f = record_find(&user_query_record, names[i]);
+        const char *value = cli_option(cli, names[i]), *message = NULL;
+        if (!value)
+            continue;
+        w->given |= record_field_at(&user_query_record, f->offset);
+        enum fault_code code = field_from_text(cli->arena, f, text_of(value), &w->query, &message);
+        if (code && !p)
+            p = problem(cli->arena, &problem_invalid, NULL);
+        if (code)
+            problem_add_fault(cli->arena, p, names[i], code, message);
+    }
+    return p;
+}
+
+static bool take_limit(struct cli *cli, int64_t *ret)
+{
+    const char *text = cli_option(cli, "limit");
+    char behind;
+    *ret = INT64_MAX;
+    return !text || (sscanf(text, "%18" SCNd64 "%c", ret, &behind) == 1 && *ret > 0);
+}
+
+/* One page, behind the last row of the one before. */
+static struct problem *show_page(struct app *app, struct arena *a, struct walk *w)
+{
+    struct page_total total;
+    w->window.limit = w->left < LISTING_ROWS ? w->left : LISTING_ROWS;
+    w->window.text = text_of(w->email);
+    w->seen = 0;
+    struct problem *p = user_page(app->db, a, &w->query, w->given, &w->window, show_row, w, &total);
+    w->window.after = true;
+    w->left -= w->seen;
+    arena_reset(a);
+    return p;
+}
+
+int command_user_list(struct cli *cli)
+{
+    struct work work;
+    struct walk *w = arena_alloc(cli->arena, sizeof *w);
+    struct problem *p = take_query(cli, w);
+    if (p)
+        return complain_of(p);
+    if (!take_limit(cli, &w->left))
+        return complain(EX_DATAERR, "limit: Must be a whole number above 0.");
+    int status = open_work(cli, &work);
+    if (status != EX_OK)
+        return status;
+    struct arena *page = arena_open(PAGE_MEMORY);
+    listing_open(&w->listing, &column_record, cli_option(cli, "json") != NULL);
+    do {
+        p = show_page(work.app, page, w);
+        listing_print(&w->listing);
+    } while (!p && w->seen == w->window.limit && w->left > 0 && !ferror(stdout));
+    listing_close(&w->listing);
+    status = close_work(&work, p);
+    arena_close(page);
+    return status;
+}
+
+int command_user_show(struct cli *cli)
+{
+    struct work w;
+    int status = open_work(cli, &w);
+    if (status != EX_OK)
+        return status;
+    print_record(cli->arena, &column_record, &w.user, cli_option(cli, "json") != NULL);
+    return close_work(&w, NULL);
+}
+
+/* ---- passwords ---- */
+
+/* Set one member as the API would, with its rules. */
+static void take(struct arena *a, const char *name, const char *value, struct user *user,
+                 struct problem **p)
+{
+    const struct field *f = record_find(&user_record, name);
+    const char *message = NULL;
+    enum fault_code code = field_from_text(a, f, text_of(value), user, &message);
+    if (!code)
+        return;
+    if (!*p)
+        *p = problem(a, &problem_invalid, NULL);
+    problem_add_fault(a, *p, name, code, message);
+}
+
+static struct problem *check_rule(struct arena *a, const struct user *user)
+{
+    const struct rule *rule = user_record.rule;
+    if (!rule->broken(user))
+        return NULL;
+    return problem_of_field(a, rule->field, rule->code, rule->message);
+}
+
+static const char *new_password(struct cli *cli)
+{
+    return ask_password(cli->arena, cli_option(cli, "password-stdin") != NULL);
+}
+
+/* ---- add ---- */
+
+static struct problem *insert(void *context)
+{
+    struct work *w = context;
+    return user_insert(w->app->db, w->rq.arena, w->rq.prepared);
+}
+
+static struct problem *is_there(void *context, bool *ret_yes)
+{
+    struct work *w = context;
+    return account_is_there(w->app, &w->rq, ret_yes);
+}
+
+static int add(struct cli *cli, const struct user *user)
+{
+    struct work w = {.rq = {.arena = cli->arena, .now = instant_now()}};
+    int status = cli_open_app(cli, &w.app);
+    if (status != EX_OK)
+        return status;
+    struct problem *p = account_prepare(&w.rq, user);
+    if (!p)
+        p = db_transaction(w.app->db, cli->arena, insert, is_there, &w);
+    if (!p)
+        puts(field_to_text(cli->arena, record_find(&user_record, "id"), w.rq.prepared));
+    return close_work(&w, p);
+}
+
+int command_user_add(struct cli *cli)
+{
+    struct user user = {.is_active = true};
+    struct problem *p = NULL;
+    const char *first = cli_option(cli, "first-name"), *last = cli_option(cli, "last-name");
+    const char *password = new_password(cli);
+    if (!password)
+        return EX_NOINPUT;
+    user.role = cli_option(cli, "admin") ? ROLE_ADMIN : ROLE_USER;
+    take(cli->arena, "email", cli->args[0], &user, &p);
+    if (first)
+        take(cli->arena, "first_name", first, &user, &p);
+    if (last)
+        take(cli->arena, "last_name", last, &user, &p);
+    take(cli->arena, "password", password, &user, &p);
+    if (!p)
+        p = check_rule(cli->arena, &user);
+    return p ? complain_of(p) : add(cli, &user);
+}
+
+/* ---- passwd ---- */
+
+static struct problem *set_hash(void *context)
+{
+    struct work *w = context;
+    return account_set_hash(w->app, &w->rq, w->user.id, w->hash);
+}
+
+static struct problem *has_hash(void *context, bool *ret_yes)
+{
+    struct work *w = context;
+    return account_has_hash(w->app, &w->rq, w->user.id, w->hash, ret_yes);
+}
+
+/* The hash of a new password that is good for this user. */
+static struct problem *hash_password(struct work *w, const char *password)
+{
+    struct user user = {.email = w->user.email};
+    struct problem *p = NULL;
+    const char *hash;
+    take(w->rq.arena, "password", password, &user, &p);
+    if (!p)
+        p = check_rule(w->rq.arena, &user);
+    if (!p)
+        p = password_hash(w->rq.arena, user.password, &hash);
+    if (!p)
+        w->hash = text_of(hash);
+    return p;
+}
+
+int command_user_passwd(struct cli *cli)
+{
+    struct work w;
+    int status = open_work(cli, &w);
+    if (status != EX_OK)
+        return status;
+    const char *password = new_password(cli);
+    if (!password) {
+        app_close(w.app);
+        return EX_NOINPUT;
+    }
+    struct problem *p = hash_password(&w, password);
+    if (!p)
+        p = db_transaction(w.app->db, cli->arena, set_hash, has_hash, &w);
+    return close_work(&w, p);
+}
+
+/* ---- role, enable, disable ---- */
+
+static struct problem *change(void *context)
+{
+    struct work *w = context;
+    struct user after;
+    return account_change(w->app, &w->rq, w->user.id, &w->in, w->given, &after);
+}
+
+static int change_user(struct cli *cli, const struct user *in, field_set given)
+{
+    struct work w;
+    int status = open_work(cli, &w);
+    if (status != EX_OK)
+        return status;
+    w.in = *in;
+    w.given = given;
+    return close_work(&w, db_transaction(w.app->db, cli->arena, change, cli_run_again, &w));
+}
+
+int command_user_role(struct cli *cli)
+{
+    struct user in = {0};
+    struct problem *p = NULL;
+    take(cli->arena, "role", cli->args[1], &in, &p);
+    return p ? complain_of(p) : change_user(cli, &in, FIELD_AT(&user_record, struct user, role));
+}
+
+int command_user_enable(struct cli *cli)
+{
+    return change_user(cli, &(struct user){.is_active = true},
+                       FIELD_AT(&user_record, struct user, is_active));
+}
+
+int command_user_disable(struct cli *cli)
+{
+    return change_user(cli, &(struct user){.is_active = false},
+                       FIELD_AT(&user_record, struct user, is_active));
+}
+
+/* ---- delete ---- */
+
+static struct problem *erase(void *context)
+{
+    struct work *w = context;
+    return account_erase(w->app, &w->rq, w->user.id);
+}
+
+static struct problem *is_erased(void *context, bool *ret_yes)
+{
+    struct work *w = context;
+    return account_is_erased(w->app, &w->rq, w->user.id, ret_yes);
+}
+
+/* Unless --yes says it already. */
+static bool is_meant(struct cli *cli, const struct user *user)
+{
+    const char *email = shown_text(cli->arena, user->email);
+    return cli_option(cli, "yes") ||
+           ask_yes(arena_printf(cli->arena, "Delete %s with all posts and sessions?", email));
+}
+
+int command_user_delete(struct cli *cli)
+{
+    struct work w;
+    int status = open_work(cli, &w);
+    if (status != EX_OK)
+        return status;
+    if (is_meant(cli, &w.user))
+        return close_work(&w, db_transaction(w.app->db, cli->arena, erase, is_erased, &w));
+    app_close(w.app);
+    return complain(EX_USAGE, "nothing was deleted; --yes does it without a question");
+}

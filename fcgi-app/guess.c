@@ -1,0 +1,139 @@
+#include "guess.h"
+
+#include <inttypes.h>
+
+#include "common/log.h"
+#include "common/problem.h"
+#include "fold.h"
+
+static const struct limit limits[GUESS_COUNTERS] = {
+    /* An office or a carrier's gateway has many people behind it, of whom some mistype. */
+    [GUESS_ADDRESS] = {.burst = 50, .interval_ms = 10 * 1000},
+    /* A person who does not remember is out of ideas by then; a program has 288 guesses a day. */
+    [GUESS_PAIR] = {.burst = 10, .interval_ms = 5 * 60 * 1000},
+    /* Two of the above, and then 1,440 a day, however many addresses they come from. */
+    [GUESS_ACCOUNT] = {.burst = 20, .interval_ms = 60 * 1000},
+    /* Past that: the owner may mistype once. */
+    [GUESS_SPARE] = {.burst = 2, .interval_ms = 60 * 60 * 1000},
+};
+
+/* Who guesses at what. */
+struct target {
+    const char *what; /* "login" or "token": they do not share counters */
+    struct text account;
+    const char *place; /* where the guess comes from, as far as the account is concerned */
+};
+
+static const char *network_of(struct arena *a, const struct request *rq)
+{
+    const struct address network = address_network(&rq->client);
+    const char *text = address_to_text(a, &network);
+    return text ? text : "unknown"; /* all who are hidden from us are one */
+}
+
+static void make_keys(const struct limiter *l, const struct request *rq,
+                      const struct target *target, struct guess *ret)
+{
+    struct arena *a = rq->arena;
+    uint64_t account = limiter_key(l, target->what, target->account);
+    struct text pair = text_of(arena_printf(a, "%" PRIx64 " %s", account, target->place));
+    *ret =
+        (struct guess){.keys = {
+                           [GUESS_ADDRESS] = limiter_key(l, "address", text_of(network_of(a, rq))),
+                           [GUESS_PAIR] = limiter_key(l, "pair", pair),
+                           [GUESS_ACCOUNT] = account,
+                           [GUESS_SPARE] = limiter_key(l, "spare", pair),
+                       }};
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static int64_t wait_of(const struct limiter *l, const struct guess *guess, int which,
+                       struct instant now)
+{
+    return limiter_wait_ms(l, guess->keys[which], &limits[which], now);
+}
+
+/* How long until the address and the pair let it through, and either the account or what the pair
+ * may have beyond that. */
+static int64_t wait_for_all(const struct limiter *l, const struct guess *guess, struct instant now)
+{
+    int64_t account = wait_of(l, guess, GUESS_ACCOUNT, now);
+    int64_t spare = wait_of(l, guess, GUESS_SPARE, now);
+    int64_t own = larger(wait_of(l, guess, GUESS_ADDRESS, now), wait_of(l, guess, GUESS_PAIR, now));
+    return larger(own, account < spare ? account : spare);
+}
+
+static int64_t take(struct limiter *l, struct guess *guess, int which, struct instant now)
+{
+    int64_t wait = limiter_take_ms(l, guess->keys[which], &limits[which], now);
+    guess->taken[which] = wait == 0;
+    return wait;
+}
+
+/* A try that is refused has counted nowhere, or an address could fill an account by it. */
+static int64_t count(struct app *app, struct guess *guess, struct instant now)
+{
+    struct limiter *l = &app->shared->limiter;
+    int64_t wait = wait_for_all(l, guess, now);
+    if (wait)
+        return wait;
+    wait = take(l, guess, GUESS_ADDRESS, now);
+    if (!wait)
+        wait = take(l, guess, GUESS_PAIR, now);
+    if (!wait && take(l, guess, GUESS_ACCOUNT, now))
+        wait = take(l, guess, GUESS_SPARE, now);
+    if (wait) /* others were faster just now */
+        guess_take_back(app, guess);
+    return wait;
+}
+
+static struct problem *refuse(struct app *app, const struct request *rq, int64_t wait_ms)
+{
+    struct problem *p = problem(rq->arena, &problem_rate_limited, NULL);
+    p->retry_after_s = (unsigned)((wait_ms + 999) / 1000);
+    atomic_fetch_add(&app->shared->guesses_refused, 1);
+    LOG(LOG_LEVEL_WARNING, log_event("login_limited"), log_text("request_id", rq->id),
+        log_text("route", rq->route->path), log_text("ip", address_to_text(rq->arena, &rq->client)),
+        log_number("retry_after_s", p->retry_after_s));
+    return p;
+}
+
+static struct problem *guess_at(struct app *app, const struct request *rq,
+                                const struct target *target, struct guess *ret)
+{
+    struct guess guess = {0};
+    if (app->settings->login_limit == LOGIN_LIMIT_ON) {
+        make_keys(&app->shared->limiter, rq, target, &guess);
+        int64_t wait_ms = count(app, &guess, rq->now);
+        if (wait_ms)
+            return refuse(app, rq, wait_ms);
+    }
+    *ret = guess;
+    return NULL;
+}
+
+struct problem *guess_at_login(struct app *app, const struct request *rq, struct text email,
+                               struct guess *ret)
+{
+    const struct target target = {"login", fold(rq->arena, email), network_of(rq->arena, rq)};
+    return guess_at(app, rq, &target, ret);
+}
+
+struct problem *guess_with_token(struct app *app, const struct request *rq, struct guess *ret)
+{
+    char account[UUID_TEXT_SIZE], session[UUID_TEXT_SIZE];
+    uuid_format(&rq->caller.id, account);
+    uuid_format(&rq->caller.session, session);
+    return guess_at(app, rq, &(const struct target){"token", text_of(account), session}, ret);
+}
+
+void guess_take_back(struct app *app, const struct guess *guess)
+{
+    for (int which = 0; which < GUESS_COUNTERS; which++)
+        if (guess->taken[which])
+            limiter_give_back(&app->shared->limiter, guess->keys[which], &limits[which]);
+}

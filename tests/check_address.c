@@ -1,0 +1,370 @@
+#include "common/address.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+
+static struct arena *a;
+
+static void set_up(void)
+{
+    a = arena_open((size_t)4 * 1024 * 1024);
+}
+
+static void tear_down(void)
+{
+    arena_close(a);
+}
+
+/* As it is shown; "unix:" and "unknown" for what has no text. */
+static const char *shown(const struct address *address)
+{
+    const char *text = address_to_text(a, address);
+    return text ? text : address->kind == ADDRESS_UNIX ? "unix:" : "unknown";
+}
+
+/* ---- one address ---- */
+
+static const struct {
+    const char *text, *shown;
+} addresses[] = {
+    {"192.0.2.1", "192.0.2.1"},
+    {"0.0.0.0", "0.0.0.0"},
+    {"255.255.255.255", "255.255.255.255"},
+    {"192.0.2.1:80", "192.0.2.1"},
+    {"192.0.2.1:65535", "192.0.2.1"},
+    {"2001:db8::1", "2001:db8::1"},
+    {"2001:0DB8:0:0:0:0:0:1", "2001:db8::1"},
+    {"::1", "::1"},
+    {"::", "::"},
+    {"[2001:db8::1]", "2001:db8::1"},
+    {"[2001:db8::1]:443", "2001:db8::1"},
+    {"fe80::1%eth0", "fe80::1"},
+    {"[fe80::1%eth0]:443", "fe80::1"},
+    {"::ffff:192.0.2.1", "192.0.2.1"}, /* RFC 4291 section 2.5.5.2 */
+    {"::FFFF:c000:201", "192.0.2.1"},
+    {"[::ffff:192.0.2.1]:80", "192.0.2.1"},
+    {"::192.0.2.1", "::192.0.2.1"}, /* compatible, not mapped */
+    {"unix:", "unix:"},
+    {"1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8"},
+    /* RFC 5952 section 4.2 */
+    {"2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"},
+};
+
+START_TEST(an_address_is_read_and_shown_in_its_usual_form)
+{
+    struct address address;
+
+    ck_assert(address_parse(text_of(addresses[_i].text), &address));
+
+    ck_assert_str_eq(shown(&address), addresses[_i].shown);
+}
+END_TEST
+
+static const char *const no_addresses[] = {
+    "",
+    " ",
+    "unknown", /* RFC 7239 section 6.2 */
+    "_hidden",
+    "localhost",
+    "192.0.2",
+    "192.0.2.256",
+    "192.0.2.1.1",
+    "192.0.2.01",
+    "0x7f.0.0.1",
+    " 192.0.2.1",
+    "192.0.2.1 ",
+    "192.0.2.1:",
+    "192.0.2.1:http",
+    "192.0.2.1:123456",
+    "192.0.2.1/32",
+    "192.0.2.1%eth0",
+    "[192.0.2.1]",
+    "[2001:db8::1",
+    "2001:db8::1]",
+    "[2001:db8::1]443",
+    "[2001:db8::1]:",
+    "[]",
+    "[",
+    ":",
+    ":80",
+    "2001:db8:::1",
+    "2001:db8::g",
+    "%eth0",
+    "1:2:3:4:5:6:7:8:9",
+    "unix",
+    "unix:/run/x",
+    "UNIX:",
+    "\"192.0.2.1\"",
+    "192.0.2.1,192.0.2.2",
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+};
+
+START_TEST(anything_else_is_no_address)
+{
+    struct address address = {.kind = ADDRESS_UNIX, .bytes = {7}};
+
+    ck_assert(!address_parse(text_of(no_addresses[_i]), &address));
+
+    ck_assert_int_eq(address.kind, ADDRESS_UNIX); /* untouched */
+    ck_assert_int_eq(address.bytes[0], 7);
+}
+END_TEST
+
+START_TEST(a_nul_ends_no_address)
+{
+    struct address address;
+
+    ck_assert(!address_parse((struct text){"192.0.2.1\0", 10}, &address));
+    ck_assert(!address_parse((struct text){NULL, 0}, &address));
+}
+END_TEST
+
+static struct address read_address(const char *text)
+{
+    struct address address;
+    ck_assert_msg(address_parse(text_of(text), &address), "%s", text);
+    return address;
+}
+
+static const struct {
+    const char *text;
+    bool local;
+} places[] = {
+    {"127.0.0.1", true},  {"127.255.255.254", true},
+    {"::1", true},        {"::ffff:127.0.0.1", true},
+    {"unix:", true},      {"128.0.0.1", false},
+    {"126.0.0.1", false}, {"192.0.2.127", false},
+    {"::2", false},       {"::", false},
+    {"7f00::1", false},   {"::127.0.0.1", false},
+};
+
+START_TEST(this_machine_is_loopback_or_a_unix_socket)
+{
+    struct address address = {0};
+    ck_assert(!address_is_local(&address));
+
+    ck_assert(address_parse(text_of(places[_i].text), &address));
+    ck_assert_int_eq(address_is_local(&address), places[_i].local);
+}
+END_TEST
+
+static const struct {
+    const char *text, *network;
+} networks[] = {
+    {"192.0.2.1", "192.0.2.1"},
+    {"2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"},
+    {"2001:db8:1:2::", "2001:db8:1:2::"},
+    {"::ffff:192.0.2.1", "192.0.2.1"},
+    {"unix:", "unix:"},
+};
+
+START_TEST(a_client_is_an_ipv4_address_or_the_half_of_an_ipv6_one)
+{
+    const struct address address = read_address(networks[_i].text);
+
+    const struct address network = address_network(&address);
+
+    ck_assert_str_eq(shown(&network), networks[_i].network);
+}
+END_TEST
+
+/* ---- lists ---- */
+
+static struct address_list list_of(const char *text)
+{
+    struct address_list list;
+    ck_assert_msg(address_list_parse(a, text_of(text), &list), "%s", text);
+    return list;
+}
+
+static const struct {
+    const char *list, *address;
+    bool has;
+} members[] = {
+    {"192.0.2.1", "192.0.2.1", true},
+    {"192.0.2.1", "192.0.2.2", false},
+    {"", "192.0.2.1", false},
+    {"10.0.0.0/8 192.0.2.0/24", "192.0.2.255", true},
+    {"10.0.0.0/8 192.0.2.0/24", "192.0.3.0", false},
+    {"  10.0.0.0/8   192.0.2.0/24  ", "10.255.255.255", true},
+    {"10.9.8.7/8", "10.0.0.1", true},
+    {"192.0.2.128/25", "192.0.2.127", false},
+    {"192.0.2.128/25", "192.0.2.128", true},
+    {"192.0.2.6/31", "192.0.2.7", true},
+    {"192.0.2.6/31", "192.0.2.5", false},
+    {"192.0.2.7/32", "192.0.2.7", true},
+    {"192.0.2.7/32", "192.0.2.6", false},
+    {"0.0.0.0/0", "203.0.113.9", true},
+    {"0.0.0.0/0", "2001:db8::1", false},
+    {"::/0", "2001:db8::1", true},
+    {"::/0", "192.0.2.1", false},
+    {"2001:db8::/32", "2001:db8:ffff::1", true},
+    {"2001:db8::/32", "2001:db9::1", false},
+    {"2001:db8::/33", "2001:db8:8000::", false},
+    {"2001:db8::/127", "2001:db8::1", true},
+    {"2001:db8::/127", "2001:db8::2", false},
+    {"2001:db8::7", "2001:db8::7", true},
+    {"2001:db8::7", "2001:db8::6", false},
+    {"::ffff:10.0.0.0/104", "10.1.2.3", true},
+    {"::ffff:10.0.0.0/104", "11.1.2.3", false},
+    {"192.0.2.1", "::ffff:192.0.2.1", true},
+    {"unix:", "unix:", true},
+    {"unix:", "0.0.0.0", false},
+    {"0.0.0.0/0 ::/0", "unix:", false},
+};
+
+START_TEST(a_list_has_the_addresses_of_its_blocks)
+{
+    struct address_list list = list_of(members[_i].list);
+    const struct address address = read_address(members[_i].address);
+
+    ck_assert(address_list_is_valid(text_of(members[_i].list)));
+    ck_assert_int_eq(address_list_has(&list, &address), members[_i].has);
+}
+END_TEST
+
+static const char *const no_lists[] = {
+    "10.0.0.0/33",
+    "10.0.0.0/",
+    "10.0.0.0/-1",
+    "10.0.0.0/8/8",
+    "10.0.0.0/0008",
+    "10.0.0.0/8x",
+    "10.0.0.0/4294967304", /* 8, when it overflows */
+    "/8",
+    "10.0.0/8",
+    "2001:db8::/129",
+    "::ffff:10.0.0.0/95",
+    "10.0.0.1:80",
+    "[2001:db8::1]",
+    "fe80::1%eth0",
+    "192.0.2.1,192.0.2.2",
+    "192.0.2.1 proxy.example.org",
+    "*",
+    "unix:/8",
+};
+
+START_TEST(a_malformed_list_is_refused_as_a_whole)
+{
+    struct address_list list = {NULL, 99};
+
+    ck_assert(!address_list_is_valid(text_of(no_lists[_i])));
+    ck_assert(!address_list_parse(a, text_of(no_lists[_i]), &list));
+
+    ck_assert_uint_eq(list.count, 99);
+}
+END_TEST
+
+START_TEST(no_list_is_an_empty_list)
+{
+    struct address_list list = {NULL, 99};
+
+    ck_assert(address_list_parse(a, (struct text){NULL, 0}, &list));
+
+    ck_assert_uint_eq(list.count, 0);
+}
+END_TEST
+
+/* ---- behind proxies ---- */
+
+static const struct {
+    const char *trusted, *remote, *forwarded, *client;
+} walks[] = {
+    /* Nobody is trusted. */
+    {"", "192.0.2.1", NULL, "192.0.2.1"},
+    {"", "192.0.2.1", "203.0.113.9", "192.0.2.1"},
+    {"", "::ffff:192.0.2.1", NULL, "192.0.2.1"},
+    {"10.0.0.0/8", "192.0.2.1", "203.0.113.9", "192.0.2.1"},
+    {"10.0.0.0/8", "192.0.2.1", "10.0.0.1", "192.0.2.1"},
+    /* One proxy, two, and what a client made up on the left. */
+    {"10.0.0.0/8", "10.0.0.1", "203.0.113.9", "203.0.113.9"},
+    {"10.0.0.0/8", "10.0.0.1", "198.51.100.1, 203.0.113.9", "203.0.113.9"},
+    {"10.0.0.0/8", "10.0.0.1", "203.0.113.9, 10.0.0.2", "203.0.113.9"},
+    {"10.0.0.0/8", "10.0.0.1", "10.9.9.9, 203.0.113.9,10.0.0.2", "203.0.113.9"},
+    {"10.0.0.1", "10.0.0.1", "203.0.113.9, 10.0.0.2", "10.0.0.2"},
+    {"10.0.0.0/8", "10.0.0.1", "\t203.0.113.9 \t,\t 10.0.0.2 ", "203.0.113.9"},
+    /* Forms that some proxies write. */
+    {"10.0.0.0/8", "10.0.0.1", "203.0.113.9:51234", "203.0.113.9"},
+    {"10.0.0.0/8", "10.0.0.1", "[2001:db8::9]:51234, 10.0.0.2:80", "2001:db8::9"},
+    {"10.0.0.0/8", "10.0.0.1", "2001:db8::9", "2001:db8::9"},
+    {"10.0.0.0/8", "10.0.0.1", "::ffff:203.0.113.9", "203.0.113.9"},
+    {"10.0.0.0/8", "::ffff:10.0.0.1", "203.0.113.9", "203.0.113.9"},
+    {"2001:db8::/32", "2001:db8::1", "203.0.113.9", "203.0.113.9"},
+    /* A proxy asks on its own behalf. */
+    {"10.0.0.0/8", "10.0.0.1", NULL, "10.0.0.1"},
+    {"10.0.0.0/8", "10.0.0.1", "", "10.0.0.1"},
+    {"10.0.0.0/8", "10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"},
+    /* Rubbish ends the walk. */
+    {"10.0.0.0/8", "10.0.0.1", "unknown", "10.0.0.1"},
+    {"10.0.0.0/8", "10.0.0.1", "203.0.113.9, unknown, 10.0.0.2", "10.0.0.2"},
+    {"10.0.0.0/8", "10.0.0.1", "203.0.113.9,", "10.0.0.1"},
+    {"10.0.0.0/8", "10.0.0.1", "203.0.113.9, , 10.0.0.2", "10.0.0.2"},
+    {"10.0.0.0/8", "10.0.0.1", ",", "10.0.0.1"},
+    {"10.0.0.0/8", "10.0.0.1", "203.0.113.9 10.0.0.2", "10.0.0.1"},
+    {"10.0.0.0/8", "10.0.0.1", "203.0.113.9; 10.0.0.2", "10.0.0.1"},
+    {"10.0.0.0/8", "10.0.0.1", "for=203.0.113.9", "10.0.0.1"},
+    /* nginx that listens on a unix socket. */
+    {"unix:", "unix:", "203.0.113.9", "203.0.113.9"},
+    {"unix: 10.0.0.0/8", "unix:", "203.0.113.9, 10.0.0.2", "203.0.113.9"},
+    {"unix: 10.0.0.0/8", "10.0.0.1", "203.0.113.9, unix:", "203.0.113.9"},
+    {"10.0.0.0/8", "unix:", "203.0.113.9", "unix:"},
+    {"unix:", "unix:", NULL, "unix:"},
+    /* Without a peer there is nobody to trust. */
+    {"unix: 0.0.0.0/0 ::/0", NULL, "203.0.113.9", "unknown"},
+    {"unix: 0.0.0.0/0 ::/0", "", "203.0.113.9", "unknown"},
+    {"unix: 0.0.0.0/0 ::/0", "proxy", "203.0.113.9", "unknown"},
+};
+
+START_TEST(the_client_is_the_first_that_is_not_trusted_from_the_right)
+{
+    const struct address_list trusted = list_of(walks[_i].trusted);
+
+    const struct address client = address_behind(&trusted, walks[_i].remote, walks[_i].forwarded);
+
+    ck_assert_str_eq(shown(&client), walks[_i].client);
+}
+END_TEST
+
+/* A header may be as long as the server lets it. */
+START_TEST(a_long_way_is_walked_to_its_end)
+{
+    const size_t hops = 100000;
+    char *header = arena_alloc(a, 20 + hops * 10);
+    const struct address_list trusted = list_of("10.0.0.0/8");
+    strcpy(header, "203.0.113.9");
+    for (size_t i = 0; i < hops; i++)
+        memcpy(header + 11 + i * 10, ", 10.0.0.2", 11);
+
+    const struct address client = address_behind(&trusted, "10.0.0.1", header);
+
+    ck_assert_str_eq(shown(&client), "203.0.113.9");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("address");
+    TCase *tc = tcase_create("address");
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_loop_test(tc, an_address_is_read_and_shown_in_its_usual_form, 0, COUNT(addresses));
+    tcase_add_loop_test(tc, anything_else_is_no_address, 0, COUNT(no_addresses));
+    tcase_add_test(tc, a_nul_ends_no_address);
+    tcase_add_loop_test(tc, this_machine_is_loopback_or_a_unix_socket, 0, COUNT(places));
+    tcase_add_loop_test(tc, a_client_is_an_ipv4_address_or_the_half_of_an_ipv6_one, 0,
+                        COUNT(networks));
+    tcase_add_loop_test(tc, a_list_has_the_addresses_of_its_blocks, 0, COUNT(members));
+    tcase_add_loop_test(tc, a_malformed_list_is_refused_as_a_whole, 0, COUNT(no_lists));
+    tcase_add_test(tc, no_list_is_an_empty_list);
+    tcase_add_loop_test(tc, the_client_is_the_first_that_is_not_trusted_from_the_right, 0,
+                        COUNT(walks));
+    tcase_add_test(tc, a_long_way_is_walked_to_its_end);
+    suite_add_tcase(s, tc);
+    SRunner *runner = srunner_create(s);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,556 @@
+/* `postern doctor` and `config --check`: each fault is told with its mend, and nothing else is. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "program.h"
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+
+static char folder[] = "./check-doctor-XXXXXX";
+static pid_t server; /* 0: none runs */
+static int end_signal = SIGKILL;
+
+static const char *in_folder(const char *name)
+{
+    return say("%s/%s", folder, name);
+}
+
+static void set_up(void)
+{
+    loopback_open();
+    program_expect();
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    setenv("JWT_SECRET_KEY", SECRET_KEY, 1);
+    setenv("ENV", "development", 1);
+    unsetenv("POSTERN_CONFIG");
+}
+
+static void end_server(void)
+{
+    if (!server)
+        return;
+    kill(server, end_signal);
+    waitpid(server, NULL, 0);
+    server = 0;
+}
+
+static void tear_down(void)
+{
+    end_server();
+    (void)!system(say("/bin/rm -rf %s", folder));
+    loopback_close();
+}
+
+/* How the line begins that tells of `what`; fails the test when there is none. */
+static const char *line_about(const struct run *r, const char *what)
+{
+    const char *at = strstr(r->out, what);
+    ck_assert_msg(at != NULL, "nothing about %s in:\n%s%s", what, r->out, r->err);
+    while (at > r->out && at[-1] != '\n')
+        at--;
+    return arena_copy(the_arena, at, strcspn(at, "\n"));
+}
+
+#define ck_verdict(run_, what_, verdict_)                                                          \
+    do {                                                                                           \
+        const char *line_ = line_about((run_), (what_));                                           \
+        ck_assert_msg(strncmp(line_, verdict_ " ", strlen(verdict_) + 1) == 0, "%s", line_);       \
+    } while (0)
+
+/* ---- where all is well ---- */
+
+static void await_socket(const char *path)
+{
+    for (int i = 0; i < 1000 && access(path, F_OK) != 0; i++)
+        usleep(10000);
+    ck_assert_int_eq(access(path, F_OK), 0);
+}
+
+static void start_server(void)
+{
+    setenv("LISTEN", in_folder("fast"), 1);
+    setenv("HASH_LISTEN", in_folder("hash"), 1);
+    setenv("WORKERS", "1", 1);
+    setenv("HASH_WORKERS", "1", 1);
+    char **argv = program_words("serve");
+    FILE *log = fopen(in_folder("log"), "w");
+    fflush(NULL);
+    end_signal = SIGTERM;
+    server = fork();
+    if (server == 0)
+        program_become(argv, stdin, log, log);
+    fclose(log);
+    await_socket(in_folder("hash"));
+}
+
+START_TEST(a_running_installation_is_well)
+{
+    start_server();
+
+    struct run r = run("doctor");
+
+    ck_run(r, EX_OK);
+    ck_assert_ptr_null(strstr(r.out, "FAIL"));
+    ck_verdict(&r, "JWT_SECRET_KEY", "ok");
+    ck_verdict(&r, "clocks", "ok");
+    ck_verdict(&r, "database answers at localhost, /", "ok");
+    ck_verdict(&r, "database is 1", "ok");
+    ck_verdict(&r, "database has room", "ok");
+    ck_verdict(&r, "schema is", "ok");
+    ck_verdict(&r, " LISTEN: mode 0660", "ok");
+    ck_verdict(&r, "HASH_LISTEN: mode 0660", "ok");
+    ck_verdict(&r, " LISTEN: a worker answers", "ok");
+    ck_verdict(&r, "HASH_LISTEN: a worker answers", "ok");
+    ck_verdict(&r, "open files", "ok");
+}
+END_TEST
+
+START_TEST(no_secret_is_shown)
+{
+    const char *url = getenv("DATABASE_URL"), *password = strchr(strchr(url, ':') + 1, ':') + 1;
+    password = say("%.*s", (int)strcspn(password, "@"), password);
+
+    struct run well = run("doctor"), json = run("doctor --json");
+    setenv("DATABASE_URL", say("mysql://postern:%s@localhost/x?socket=/nonexistent", password), 1);
+    struct run away = run("doctor");
+
+    const char *all = say("%s%s%s%s", well.out, json.out, away.out, away.err);
+    ck_run(away, EX_UNAVAILABLE);
+    ck_assert_ptr_null(strstr(all, SECRET_KEY));
+    ck_assert_ptr_null(strstr(all, password));
+}
+END_TEST
+
+START_TEST(json_has_a_line_for_each_finding)
+{
+    struct run r = run("doctor --json");
+
+    ck_run(r, EX_OK);
+    for (const char *line = r.out; *line; line = strchr(line, '\n') + 1) {
+        const struct json *finding;
+        must(json_parse(the_arena, line, strcspn(line, "\n"), &finding));
+        ck_assert_ptr_nonnull(json_as_text(json_get(finding, "verdict")).data);
+        ck_assert_uint_gt(json_as_text(json_get(finding, "what")).len, 0);
+    }
+}
+END_TEST
+
+/* ---- settings ---- */
+
+#define LONG_PATH                                                                                  \
+    "./"                                                                                           \
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
+    "aaa"                                                                                          \
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+static const struct {
+    const char *name, *value;
+    const char *what, *mend;
+    const char *verdict;
+} settings[] = {
+    {"JWT_SECRET_KEY", "short", "JWT_SECRET_KEY", "postern secret", "FAIL"},
+    {"JWT_SECRET_KEY", NULL, "JWT_SECRET_KEY", "is not set", "FAIL"},
+    {"DATABASE_URL", NULL, "DATABASE_URL", "is not set", "FAIL"},
+    {"DATABASE_URL", "postgres://u:hunter2@h/d", "DATABASE_URL", "", "FAIL"},
+    {"HASH_LISTEN", "./same", "HASH_LISTEN", "is the same as LISTEN", "FAIL"},
+    {"LISTEN", LONG_PATH, "LISTEN", "107 bytes", "FAIL"},
+    {"LISTEN", "socket", "LISTEN", "path with a slash", "FAIL"},
+    {"LISTEN", "./a,b", "LISTEN", "comma", "FAIL"},
+    {"SOCKET_GROUP", "no-such-group", "SOCKET_GROUP", "no group no-such-group", "FAIL"},
+    {"MAIL_COMMAND", "/nonexistent/sendmail -t", "MAIL_COMMAND", "cannot be run", "FAIL"},
+    {"MAIL_COMMAND", "sendmail -t", "MAIL_COMMAND", "whole path", "FAIL"},
+    {"MAIL_COMMAND", "/bin/true", "RESET_URL", "bare token", "warn"},
+    {"REFRESH_TTL_S", "60", "REFRESH_TTL_S", "ACCESS_TTL_S", "warn"},
+};
+
+static void set(int i)
+{
+    if (strcmp(settings[i].name, "HASH_LISTEN") == 0)
+        setenv("LISTEN", "./same", 1);
+    if (settings[i].value)
+        setenv(settings[i].name, settings[i].value, 1);
+    else
+        unsetenv(settings[i].name);
+}
+
+START_TEST(a_bad_setting_is_told_with_its_mend)
+{
+    bool bad = strcmp(settings[_i].verdict, "FAIL") == 0;
+    set(_i);
+
+    struct run r = run("doctor");
+
+    ck_run(r, bad ? EX_UNAVAILABLE : EX_OK);
+    ck_says(r.out, say("%s %s: ", settings[_i].verdict, settings[_i].what));
+    ck_says(r.out, settings[_i].mend);
+    ck_assert_ptr_null(strstr(r.out, "hunter2"));
+}
+END_TEST
+
+START_TEST(config_check_finds_the_same)
+{
+    bool bad = strcmp(settings[_i].verdict, "FAIL") == 0;
+    set(_i);
+
+    struct run r = run("config --check");
+
+    ck_run(r, bad ? EX_CONFIG : EX_OK);
+    ck_assert_str_eq(r.out, bad ? "" : "ok\n");
+    ck_says(r.err, say("%s: ", settings[_i].what));
+    ck_says(r.err, settings[_i].mend);
+}
+END_TEST
+
+START_TEST(good_settings_pass)
+{
+    struct run r = run("config --check");
+
+    ck_run(r, EX_OK);
+    ck_assert_str_eq(r.out, "ok\n");
+    ck_assert_str_eq(r.err, "");
+}
+END_TEST
+
+/* ---- files ---- */
+
+static void write_file(const char *path, const char *text, mode_t mode)
+{
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    ck_assert_int_eq(fclose(file), 0);
+    ck_assert_int_eq(chmod(path, mode), 0);
+}
+
+static const struct {
+    mode_t mode;
+    const char *verdict, *mend;
+    int status;
+} modes[] = {
+    {0644, "FAIL", "chmod 640", EX_UNAVAILABLE},
+    {0660, "warn", "chmod g-w", EX_OK},
+    {0640, "ok", "", EX_OK},
+    {0600, "ok", "", EX_OK},
+};
+
+START_TEST(a_config_file_with_a_secret_is_not_for_all)
+{
+    const char *path = in_folder("postern.conf");
+    unsetenv("JWT_SECRET_KEY");
+    write_file(path, "JWT_SECRET_KEY = " SECRET_KEY "\n", modes[_i].mode);
+
+    struct run r = run(say("--config %s doctor", path));
+
+    ck_run(r, modes[_i].status);
+    ck_says(line_about(&r, path), say("%-4s %s", modes[_i].verdict, path));
+    ck_says(line_about(&r, path), modes[_i].mend);
+}
+END_TEST
+
+START_TEST(a_secret_file_is_not_for_all)
+{
+    const char *path = in_folder("key"), *config = in_folder("postern.conf");
+    unsetenv("JWT_SECRET_KEY");
+    write_file(path, SECRET_KEY, modes[_i].mode);
+    write_file(config, say("JWT_SECRET_KEY_FILE = %s\n", path), 0644);
+
+    struct run r = run(say("doctor --config %s", config));
+
+    ck_run(r, modes[_i].status);
+    ck_says(line_about(&r, path), say("%-4s %s", modes[_i].verdict, path));
+    ck_says(line_about(&r, path), modes[_i].mend);
+    ck_verdict(&r, config, "ok");
+}
+END_TEST
+
+/* ---- sockets ---- */
+
+/* A child that takes connections at `path` and hangs up. */
+static void start_rude(const char *path, mode_t mode)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    ck_assert_int_eq(listen(fd, 5), 0);
+    ck_assert_int_eq(chmod(path, mode), 0);
+    server = fork();
+    while (server == 0)
+        close(accept(fd, NULL, NULL));
+    close(fd);
+}
+
+START_TEST(a_socket_that_nobody_listens_on_is_told)
+{
+    setenv("LISTEN", in_folder("gone"), 1);
+    struct run r = run("doctor");
+    ck_run(r, EX_UNAVAILABLE);
+    ck_says(r.out, "start the server");
+
+    setenv("LISTEN", in_folder("no/such/socket"), 1);
+    ck_says(run("doctor").out, "make the folder");
+
+    setenv("LISTEN", in_folder("file"), 1);
+    write_file(in_folder("file"), "", 0660);
+    ck_says(run("doctor").out, "is no socket");
+
+    setenv("LISTEN", "127.0.0.1:1", 1);
+    ck_says(run("doctor").out, "FAIL LISTEN: Connection refused");
+}
+END_TEST
+
+START_TEST(a_dead_socket_is_told)
+{
+    setenv("LISTEN", in_folder("dead"), 1);
+    start_rude(in_folder("dead"), 0660);
+    end_server();
+
+    struct run r = run("doctor");
+
+    ck_run(r, EX_UNAVAILABLE);
+    ck_says(r.out, "FAIL LISTEN: Connection refused; start the server");
+}
+END_TEST
+
+START_TEST(a_socket_for_everybody_is_told_and_one_without_answers)
+{
+    setenv("LISTEN", in_folder("open"), 1);
+    start_rude(in_folder("open"), 0666);
+
+    struct run r = run("doctor");
+
+    ck_run(r, EX_UNAVAILABLE);
+    ck_says(r.out, "FAIL LISTEN: everybody may connect; chmod 660");
+    ck_says(r.out, "FAIL LISTEN: no worker answers");
+}
+END_TEST
+
+START_TEST(a_folder_that_everybody_writes_to_is_told)
+{
+    start_server();
+    ck_assert_int_eq(chmod(folder, 0777), 0);
+    struct run open = run("doctor");
+    ck_assert_int_eq(chmod(folder, 01777), 0);
+    struct run sticky = run("doctor");
+
+    ck_run(open, EX_UNAVAILABLE);
+    ck_says(open.out, "FAIL LISTEN: everybody may write");
+    ck_run(sticky, EX_OK);
+}
+END_TEST
+
+/* ---- the database ---- */
+
+static void as_root(const char *sql)
+{
+    FILE *control = popen(say("%s sql", getenv("DATABASE_CONTROL")), "w");
+    ck_assert_ptr_nonnull(control);
+    fputs(sql, control);
+    ck_assert_int_eq(pclose(control), 0);
+}
+
+static const struct {
+    const char *sql, *what, *verdict, *mend, *undo;
+} databases[] = {
+    {"SET GLOBAL init_connect = 'SET timestamp = UNIX_TIMESTAMP() - 100'", "clock: ", "FAIL",
+     "behind ours; run NTP", "SET GLOBAL init_connect = ''"},
+    {"SET GLOBAL init_connect = 'SET timestamp = UNIX_TIMESTAMP() + 3'", "clock: ", "warn",
+     "ahead of ours", "SET GLOBAL init_connect = ''"},
+    {"SET GLOBAL read_only = 1", "read_only", "FAIL", "promote it", "SET GLOBAL read_only = 0"},
+    {"UPDATE postern.schema_migrations SET number = 99 WHERE number = 1", "schema: ", "FAIL", "",
+     "UPDATE postern.schema_migrations SET number = 1 WHERE number = 99"},
+    {"UPDATE postern.schema_migrations SET complete = 0 WHERE number = 1", "schema: ", "FAIL",
+     "run `postern migrate`", "UPDATE postern.schema_migrations SET complete = 1 WHERE number = 1"},
+};
+
+START_TEST(a_database_that_will_not_do_is_told)
+{
+    as_root(databases[_i].sql);
+    struct run r = run("doctor");
+    as_root(databases[_i].undo);
+
+    ck_run(r, strcmp(databases[_i].verdict, "FAIL") == 0 ? EX_UNAVAILABLE : EX_OK);
+    ck_assert_int_eq(strncmp(line_about(&r, databases[_i].what), databases[_i].verdict, 4), 0);
+    ck_says(line_about(&r, databases[_i].what), databases[_i].mend);
+}
+END_TEST
+
+START_TEST(a_database_that_is_away_is_told)
+{
+    setenv("DATABASE_URL", "mysql://u:p@localhost/x?socket=/nonexistent/socket", 1);
+
+    struct run r = run("doctor");
+
+    ck_run(r, EX_UNAVAILABLE);
+    ck_says(r.out, "FAIL database: ");
+    ck_says(r.out, "/nonexistent/socket");
+}
+END_TEST
+
+/* ---- the web server ---- */
+
+/* What a good one answers to each question, in their order. */
+static const char *const good[] = {
+    "200 OK\r\n\r\n{\"status\":\"ok\"}",
+    "200 OK\r\n\r\n{\"status\":\"ok\"}",
+    "404 Not Found\r\n\r\n{\"code\":\"not_found\"}",
+    "401 Unauthorized\r\n\r\n{\"code\":\"invalid_token\"}",
+    "405 Method Not Allowed\r\nAllow: GET\r\n\r\n{\"code\":\"method_not_allowed\"}",
+    "405 Method Not Allowed\r\nALLOW: GET\r\n\r\n{\"code\":\"method_not_allowed\"}",
+    "200 OK\r\nx-request-id: doctor-0123456789\r\n\r\n{\"status\":\"ok\"}",
+    "413 Payload Too Large\r\n\r\n{\"code\":\"too_large\"}",
+};
+
+/* What others were seen to answer in its place. */
+static const struct {
+    int question;
+    const char *answer, *what, *mend, *verdict;
+} faults[] = {
+    {0, "200 OK\r\n\r\n<html>It works!", "the API is there", "does not lead", "FAIL"},
+    {0, "301 Moved\r\nLocation: https://x/\r\n\r\n", "the API is there", "status 301", "FAIL"},
+    {1, "503 X\r\n\r\n{\"code\":\"unavailable\"}", "are ready", "unavailable", "FAIL"},
+    {2, "404 Not Found\r\n\r\n<html>", "unknown paths", "answers by itself", "FAIL"},
+    {3, "401 X\r\n\r\n{\"code\":\"no_token\"}", "Authorization", "CGIPassAuth", "FAIL"},
+    {3, "401 X\r\n\r\n{\"code\":\"\\u001b[31mred\"}", "Authorization", "\\u001b[31mred", "FAIL"},
+    {4, "405 X\r\n\r\n<html>", "PATCH", "holds PATCH back", "FAIL"},
+    {5, "403 Forbidden\r\n\r\n<html>", "DELETE", "holds DELETE back", "FAIL"},
+    {5, "405 X\r\n\r\n{\"code\":\"method_not_allowed\"}", "DELETE", "holds DELETE back", "FAIL"},
+    {6, "200 OK\r\nX-Request-Id: other\r\n\r\n{\"status\":\"ok\"}", "X-Request-Id", "", "warn"},
+    {7, "500 Internal Server Error\r\n\r\n<html>", "MAX_BODY", "FcgidMaxRequestLen", "FAIL"},
+};
+
+/* Read a request to its end, for a body that is not read takes the answer along. */
+static void swallow(int fd)
+{
+    char part[65536] = "";
+    ssize_t got = recv(fd, part, sizeof part - 1, 0);
+    const char *length = strstr(part, "Content-Length: "), *end = strstr(part, "\r\n\r\n");
+    if (!length || !end)
+        return;
+    long left = atol(length + 16) - (got - (end + 4 - part));
+    for (; left > 0; left -= got)
+        if ((got = recv(fd, part, sizeof part, 0)) <= 0)
+            return;
+}
+
+/* A web server in a child, that answers one question after the other; returns its URL. */
+static const char *start_web(const char *const *answers)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, len), 0);
+    ck_assert_int_eq(listen(fd, 5), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    server = fork();
+    if (server == 0) {
+        for (int i = 0; i < COUNT(good); i++) {
+            int peer = accept(fd, NULL, NULL);
+            swallow(peer);
+            dprintf(peer, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 %s", answers[i]);
+            close(peer);
+        }
+        _exit(0);
+    }
+    close(fd);
+    return say("http://127.0.0.1:%d/api/", ntohs(address.sin_port));
+}
+
+START_TEST(a_web_server_that_lets_all_through_is_well)
+{
+    struct run r = run(say("doctor --url %s", start_web(good)));
+
+    ck_run(r, EX_OK);
+    ck_verdict(&r, "the API is there", "ok");
+    ck_verdict(&r, "Authorization reaches", "ok");
+    ck_verdict(&r, "a body above MAX_BODY", "ok");
+}
+END_TEST
+
+START_TEST(what_a_web_server_holds_back_is_told)
+{
+    const char *answers[COUNT(good)];
+    memcpy(answers, good, sizeof good);
+    answers[faults[_i].question] = faults[_i].answer;
+
+    struct run r = run(say("doctor --url=%s", start_web(answers)));
+
+    bool bad = strcmp(faults[_i].verdict, "FAIL") == 0;
+    ck_run(r, bad ? EX_UNAVAILABLE : EX_OK);
+    ck_assert_int_eq(strncmp(line_about(&r, faults[_i].what), faults[_i].verdict, 4), 0);
+    ck_says(line_about(&r, faults[_i].what), faults[_i].mend);
+    size_t told = 0;
+    for (const char *at = r.out; (at = strstr(at, "not so: ")) != NULL; at++)
+        told++;
+    ck_assert_uint_eq(told, 1);
+}
+END_TEST
+
+START_TEST(an_url_that_will_not_do_is_told)
+{
+    ck_says(run("doctor --url ftp://example.org/api").out, "FAIL --url: must be like");
+    ck_says(run("doctor --url -o/etc/passwd").out, "FAIL --url: must be like");
+    ck_says(run("doctor --url http://127.0.0.1:1/api").out, "no answer: ");
+    ck_run(run("doctor --url http://127.0.0.1:1/api"), EX_UNAVAILABLE);
+    setenv("PATH", "/nonexistent", 1);
+    ck_says(run("doctor --url http://127.0.0.1:1/api").out, "FAIL --url: takes the program curl");
+}
+END_TEST
+
+/* ---- all of it ---- */
+
+static void add(Suite *suite, TCase *tc)
+{
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_set_timeout(tc, 2 * PROGRAM_LIMIT_S);
+    suite_add_tcase(suite, tc);
+}
+
+static TCase *machine(void)
+{
+    TCase *tc = tcase_create("machine");
+    tcase_add_test(tc, a_running_installation_is_well);
+    tcase_add_test(tc, no_secret_is_shown);
+    tcase_add_test(tc, json_has_a_line_for_each_finding);
+    tcase_add_loop_test(tc, a_bad_setting_is_told_with_its_mend, 0, COUNT(settings));
+    tcase_add_loop_test(tc, config_check_finds_the_same, 0, COUNT(settings));
+    tcase_add_test(tc, good_settings_pass);
+    tcase_add_loop_test(tc, a_config_file_with_a_secret_is_not_for_all, 0, COUNT(modes));
+    tcase_add_loop_test(tc, a_secret_file_is_not_for_all, 0, COUNT(modes));
+    tcase_add_test(tc, a_socket_that_nobody_listens_on_is_told);
+    tcase_add_test(tc, a_dead_socket_is_told);
+    tcase_add_test(tc, a_socket_for_everybody_is_told_and_one_without_answers);
+    tcase_add_test(tc, a_folder_that_everybody_writes_to_is_told);
+    tcase_add_loop_test(tc, a_database_that_will_not_do_is_told, 0, COUNT(databases));
+    tcase_add_test(tc, a_database_that_is_away_is_told);
+    return tc;
+}
+
+static TCase *web(void)
+{
+    TCase *tc = tcase_create("web server");
+    tcase_add_test(tc, a_web_server_that_lets_all_through_is_well);
+    tcase_add_loop_test(tc, what_a_web_server_holds_back_is_told, 0, COUNT(faults));
+    tcase_add_test(tc, an_url_that_will_not_do_is_told);
+    return tc;
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("doctor");
+    add(suite, machine());
+    add(suite, web());
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

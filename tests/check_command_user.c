@@ -1,0 +1,514 @@
+/* `postern user …` and `postern session …` beside the API, which they must agree with. */
+#include <pty.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "program.h"
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+#define OTHER_PASSWORD "another long enough one"
+
+static void set_up(void)
+{
+    loopback_open();
+    program_expect();
+    setenv("JWT_SECRET_KEY", SECRET_KEY, 1);
+    unsetenv("POSTERN_CONFIG");
+}
+
+static const char *quiet(const char *line)
+{
+    struct run r = run(line);
+    ck_run(r, EX_OK);
+    ck_assert_str_eq(r.err, "");
+    return r.out;
+}
+
+/* ---- list, show ---- */
+
+START_TEST(a_list_has_a_head_and_a_line_for_each)
+{
+    make_user("ada@example.org", ROLE_ADMIN);
+    make_user("bob@example.org", ROLE_USER);
+
+    const char *all = quiet("user list"), *admins = quiet("user list --role=admin");
+
+    ck_assert_int_eq(strncmp(all, "ID  ", 4), 0);
+    ck_assert(strstr(all, "ada@example.org") < strstr(all, "bob@example.org"));
+    ck_says(admins, "ada@example.org");
+    ck_assert_ptr_null(strstr(admins, "bob@example.org"));
+}
+END_TEST
+
+START_TEST(columns_stand_below_their_heads)
+{
+    make_user("ada@example.org", ROLE_ADMIN);
+    run_sql("UPDATE users SET first_name = 'Å', last_name = 'Ö'");
+
+    char *head = arena_strdup(the_arena, quiet("user list")), *line = strchr(head, '\n') + 1;
+
+    ck_assert_ptr_eq(strstr(line, "ada@") - line + head, strstr(head, "EMAIL"));
+    /* `Å` has two bytes and one place. */
+    ck_assert_ptr_eq(strstr(line, "Ö") - 1 - line + head, strstr(head, "LAST_NAME"));
+}
+END_TEST
+
+/* Lines of output, the head among them. */
+static size_t lines_of(const char *text)
+{
+    size_t n = 0;
+    for (; *text; text++)
+        n += *text == '\n';
+    return n;
+}
+
+static const char *const sorts[] = {"created_at", "-created_at", "email", "-email"};
+
+START_TEST(a_list_of_many_pages_has_each_user_once)
+{
+    run_sql("INSERT INTO users (id, email, password_hash, created_at) SELECT UUID(), "
+            "CONCAT('u', seq, '@x.test'), '', FROM_UNIXTIME(1700000000 + seq DIV 700) "
+            "FROM seq_1_to_1203");
+    quiet("reindex");
+
+    const char *seen = quiet(say("user list --json --sort %s", sorts[_i]));
+
+    ck_assert_uint_eq(lines_of(seen), 1203);
+    for (int i = 1; i <= 1203; i++) {
+        const char *email = say("\"u%d@x.test\"", i), *first = strstr(seen, email);
+        ck_assert_msg(first && !strstr(first + 1, email), "%s", email);
+    }
+    ck_assert_uint_eq(lines_of(quiet("user list --json --limit 501")), 501);
+    ck_assert_uint_eq(lines_of(quiet("user list --json --limit=3")), 3);
+}
+END_TEST
+
+START_TEST(a_search_is_the_one_of_the_api)
+{
+    make_user("ada@example.org", ROLE_USER);
+    make_user("bob@example.org", ROLE_USER);
+
+    ck_assert_uint_eq(lines_of(quiet("user list --json --q ADA@")), 1);
+    ck_assert_uint_eq(lines_of(quiet("user list --json --q nobody")), 0);
+    ck_assert_uint_eq(lines_of(quiet("user list --json --q %")), 0);
+}
+END_TEST
+
+START_TEST(json_has_the_members_of_the_api)
+{
+    const char *id = make_user("ada@example.org", ROLE_USER);
+    struct answer api = get(log_in("ada@example.org"), "/auth/profile");
+
+    const char *line = quiet("user show ada@example.org --json");
+    const struct json *user;
+    must(json_parse(the_arena, line, strlen(line), &user));
+
+    static const char *const names[] = {"id", "email", "role", "created_at", "updated_at"};
+    for (int i = 0; i < COUNT(names); i++)
+        ck_assert_str_eq(json_as_text(json_get(user, names[i])).data,
+                         answer_text(api, say("user.%s", names[i])));
+    ck_assert(json_as_boolean(json_get(user, "is_active")));
+    ck_assert_int_eq(json_type(json_get(user, "last_name")), JSON_NULL);
+    ck_assert_ptr_null(strstr(line, "password"));
+    ck_says(quiet(say("user show %s", id)), "email       ada@example.org\n");
+}
+END_TEST
+
+START_TEST(hostile_names_do_not_reach_the_terminal)
+{
+    make_user("ada@example.org", ROLE_USER);
+    /* Red, a line that looks like another user's, C1's CSI, and text from right to left. */
+    run_sql("UPDATE users SET first_name = CONCAT('\x1b[31m', CHAR(10), 'x'), "
+            "last_name = CONCAT(_utf8mb4 x'c29b', _utf8mb4 x'e280ae', 'y')");
+
+    const char *table = quiet("user list"), *json = quiet("user list --json");
+
+    ck_says(table, "\\u001b[31m\\u000ax");
+    ck_says(table, "\\u009b\\u202ey");
+    ck_assert_uint_eq(lines_of(table), 2);
+    ck_says(json, "\"last_name\":\"\\u009b\\u202ey\"");
+    ck_assert_ptr_null(strchr(json, '\x1b'));
+}
+END_TEST
+
+static const struct {
+    const char *line, *complaint;
+    int status;
+} misuses[] = {
+    {"user list --role owner", "role: ", EX_DATAERR},
+    {"user list --sort id", "sort: ", EX_DATAERR},
+    {"user list --limit 0", "limit: ", EX_DATAERR},
+    {"user list --limit 1x", "limit: ", EX_DATAERR},
+    {"user list --limit -1", "limit: ", EX_DATAERR},
+    {"user show nobody@example.org", "no user nobody@example.org", EX_NOUSER},
+    {"user show " NOBODY_ID, "no user", EX_NOUSER},
+    {"user role " NOBODY_ID " admin", "no user", EX_NOUSER},
+    {"user role ada@example.org owner", "role: ", EX_DATAERR},
+    {"user delete " NOBODY_ID " --yes", "no user", EX_NOUSER},
+    {"user passwd nobody@example.org", "no user", EX_NOUSER},
+    {"session list nobody@example.org", "no user", EX_NOUSER},
+    {"session end nonsense", "nonsense is not the id", EX_DATAERR},
+    {"session end " NOBODY_ID, "no session", EX_NOUSER},
+    {"session end --user nobody@example.org", "no user", EX_NOUSER},
+    {"session end " NOBODY_ID " --user ada@example.org", "either the ID", EX_USAGE},
+};
+
+START_TEST(what_makes_no_sense_is_told_and_changes_nothing)
+{
+    make_user("ada@example.org", ROLE_USER);
+
+    struct run r = run_with_input(OTHER_PASSWORD "\n", misuses[_i].line);
+
+    ck_run(r, misuses[_i].status);
+    ck_says(r.err, misuses[_i].complaint);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users WHERE version = 1"), 1);
+}
+END_TEST
+
+/* ---- role, enable, disable, delete ---- */
+
+START_TEST(a_role_takes_hold_at_once)
+{
+    make_user("root@example.org", ROLE_ADMIN);
+    const char *id = make_user("ada@example.org", ROLE_USER), *token = log_in("ada@example.org");
+
+    quiet("user role ADA@example.org admin");
+    ck_status(drop(token, "/users/%s", NOBODY_ID), 404);
+    ck_assert_int_eq(answer_integer(get(token, "/users?role=admin"), "pagination.total"), 2);
+
+    quiet(say("user role %s user", id));
+    ck_status(drop(token, "/users/%s", NOBODY_ID), 403);
+    ck_assert_int_eq(answer_integer(get(token, "/users?role=admin"), "pagination.total"), 1);
+    ck_assert_int_eq(answer_integer(get(token, "/users?role=user"), "pagination.total"), 1);
+}
+END_TEST
+
+START_TEST(a_disabled_user_is_out_until_enabled)
+{
+    make_user("ada@example.org", ROLE_USER);
+    const char *token = log_in("ada@example.org");
+
+    quiet("user disable ada@example.org");
+    ck_status(get(token, "/auth/profile"), 401);
+    ck_status(try_login("ada@example.org", PASSWORD), 401);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 0);
+
+    quiet("user enable ada@example.org");
+    ck_status(get(token, "/auth/profile"), 401);
+    log_in("ada@example.org");
+}
+END_TEST
+
+static const char *const falls[] = {
+    "user role root@example.org user",
+    "user disable root@example.org",
+    "user delete root@example.org --yes",
+};
+
+START_TEST(the_last_active_admin_stays)
+{
+    make_user("root@example.org", ROLE_ADMIN);
+    make_user("idle@example.org", ROLE_ADMIN);
+    quiet("user disable idle@example.org");
+
+    struct run r = run(falls[_i]);
+
+    ck_run(r, EX_NOPERM);
+    ck_says(r.err, "one active admin");
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users WHERE role = 'admin' "
+                                "AND is_active AND version = 1"),
+                     1);
+    quiet("user enable idle@example.org");
+    quiet(falls[_i]);
+}
+END_TEST
+
+START_TEST(a_deleted_user_goes_with_everything)
+{
+    make_user("root@example.org", ROLE_ADMIN);
+    make_user("ada@example.org", ROLE_USER);
+    write_post(log_in("ada@example.org"), "T", "C", true);
+
+    quiet("user delete ada@example.org --yes");
+
+    struct answer users = get(log_in("root@example.org"), "/users");
+    ck_assert_int_eq(answer_integer(users, "pagination.total"), 1);
+    ck_assert_int_eq(answer_integer(get(NULL, "/posts"), "pagination.total"), 0);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM posts"), 0);
+}
+END_TEST
+
+START_TEST(without_a_terminal_deletion_wants_yes)
+{
+    make_user("ada@example.org", ROLE_USER);
+
+    ck_run(run_with_input("y\n", "user delete ada@example.org"), EX_USAGE);
+
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 1);
+}
+END_TEST
+
+/* ---- passwords ---- */
+
+START_TEST(a_new_password_ends_all_sessions)
+{
+    make_user("ada@example.org", ROLE_USER);
+    const char *token = log_in("ada@example.org");
+    run_sql("INSERT INTO password_resets (token_hash, user_id, expires_at) "
+            "SELECT UNHEX(SHA2('x', 256)), id, '2100-01-01' FROM users");
+
+    ck_run(run_with_input(OTHER_PASSWORD "\nmore\n", "user passwd ada@example.org"), EX_OK);
+
+    ck_status(get(token, "/auth/profile"), 401);
+    ck_status(try_login("ada@example.org", PASSWORD), 401);
+    ck_status(try_login("ada@example.org", OTHER_PASSWORD), 200);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM password_resets"), 0);
+}
+END_TEST
+
+static const struct {
+    const char *input;
+    int status;
+} bad_passwords[] = {
+    {"", EX_NOINPUT},
+    {"\n", EX_DATAERR},
+    {"short\n", EX_DATAERR},
+    {"password123\n", EX_DATAERR},
+    {"ADA.lovelace@example.org\n", EX_DATAERR},
+};
+
+START_TEST(a_bad_password_changes_nothing)
+{
+    make_user("ada.lovelace@example.org", ROLE_USER);
+    const char *token = log_in("ada.lovelace@example.org");
+
+    ck_run(run_with_input(bad_passwords[_i].input, "user passwd ada.lovelace@example.org"),
+           bad_passwords[_i].status);
+
+    ck_status(get(token, "/auth/profile"), 200);
+    ck_status(try_login("ada.lovelace@example.org", PASSWORD), 200);
+}
+END_TEST
+
+/* A run of the program on a terminal of its own; what shows there is added to `ret_seen`. */
+static int run_on_terminal(const char *line, const char *const *typed, const char **ret_seen)
+{
+    char **argv = program_words(line), *seen = arena_alloc(the_arena, 65536);
+    size_t len = 0;
+    ssize_t got;
+    int terminal, status;
+    pid_t pid = forkpty(&terminal, NULL, NULL, NULL);
+    if (pid == 0) {
+        alarm(PROGRAM_LIMIT_S);
+        execv(PROGRAM, argv);
+        _exit(127);
+    }
+    ck_assert_int_gt(pid, 0);
+    while ((got = read(terminal, seen + len, 65535 - len)) > 0) {
+        len += (size_t)got;
+        /* Each prompt ends so; before it, what is typed would be thrown away. */
+        if (*typed && (seen[len - 1] == ' ')) {
+            ck_assert_int_eq(write(terminal, *typed, strlen(*typed)), (ssize_t)strlen(*typed));
+            typed++;
+        }
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    close(terminal);
+    *ret_seen = seen;
+    return status;
+}
+
+#define TYPED(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+START_TEST(a_terminal_is_asked_twice_and_shows_nothing)
+{
+    const char *seen;
+    make_user("ada@example.org", ROLE_USER);
+
+    int status = run_on_terminal("user passwd ada@example.org",
+                                 TYPED(OTHER_PASSWORD "\n", OTHER_PASSWORD "\n"), &seen);
+
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == EX_OK, "%s", seen);
+    ck_says(seen, "New password: ");
+    ck_says(seen, "Once more: ");
+    ck_assert_ptr_null(strstr(seen, OTHER_PASSWORD));
+    ck_status(try_login("ada@example.org", OTHER_PASSWORD), 200);
+}
+END_TEST
+
+START_TEST(two_that_differ_are_refused)
+{
+    const char *seen;
+
+    int status =
+        run_on_terminal("user add ada@example.org", TYPED(PASSWORD "\n", "other\n"), &seen);
+
+    ck_assert_int_eq(WEXITSTATUS(status), EX_NOINPUT);
+    ck_says(seen, "not the same");
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 0);
+}
+END_TEST
+
+START_TEST(an_interrupt_leaves_all_as_it_was)
+{
+    const char *seen;
+    make_user("ada@example.org", ROLE_USER);
+
+    int status = run_on_terminal("user passwd ada@example.org", TYPED("\x03"), &seen);
+
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
+    ck_status(try_login("ada@example.org", PASSWORD), 200);
+}
+END_TEST
+
+START_TEST(deletion_is_asked_about_on_a_terminal)
+{
+    const char *seen;
+    make_user("ada@example.org", ROLE_USER);
+
+    ck_assert_int_eq(
+        WEXITSTATUS(run_on_terminal("user delete ada@example.org", TYPED("n\n"), &seen)), EX_USAGE);
+    ck_says(seen, "Delete ada@example.org with all posts and sessions? [y/N] ");
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 1);
+    ck_assert_int_eq(run_on_terminal("user delete ada@example.org", TYPED("y\n"), &seen), 0);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 0);
+}
+END_TEST
+
+/* ---- sessions ---- */
+
+static const char *session_id(const char *token)
+{
+    return answer_text(get(token, "/auth/sessions"), "data.0.id");
+}
+
+START_TEST(sessions_are_listed_with_their_users)
+{
+    make_user("ada@example.org", ROLE_USER);
+    make_user("bob@example.org", ROLE_USER);
+    const char *ada = session_id(log_in("ada@example.org"));
+    const char *bob = session_id(log_in("bob@example.org"));
+    run_sql("INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, "
+            "expires_at) SELECT UUID(), id, '', '2020-01-01', '2020-01-01', '2020-01-02' "
+            "FROM users"); /* which are over */
+
+    const char *all = quiet("session list --json"), *one = quiet("session list bob@example.org");
+
+    ck_assert_uint_eq(lines_of(all), 2);
+    ck_says(all, say("\"id\":\"%s\"", ada));
+    ck_says(all, "\"email\":\"ada@example.org\"");
+    ck_assert_ptr_null(strstr(all, "refresh"));
+    ck_assert_uint_eq(lines_of(one), 2);
+    ck_says(one, bob);
+}
+END_TEST
+
+START_TEST(a_list_of_many_sessions_has_each_once)
+{
+    make_user("ada@example.org", ROLE_USER);
+    run_sql("INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, "
+            "expires_at) SELECT UUID(), users.id, '', NOW(), NOW(), '2100-01-01' "
+            "FROM users, seq_1_to_1203");
+
+    const char *all = quiet("session list --json");
+
+    ck_assert_uint_eq(lines_of(all), 1203);
+    for (const char *line = all; *line; line = strchr(line, '\n') + 1)
+        ck_assert_ptr_null(strstr(line + 1, arena_copy(the_arena, line, 44)));
+    ck_assert_uint_eq(lines_of(quiet("session list --json ada@example.org")), 1203);
+}
+END_TEST
+
+START_TEST(one_session_ends_at_once_and_others_stay)
+{
+    make_user("ada@example.org", ROLE_USER);
+    const char *first = log_in("ada@example.org"), *id = session_id(first);
+    const char *second = log_in("ada@example.org");
+
+    quiet(say("session end %s", id));
+
+    ck_status(get(first, "/auth/profile"), 401);
+    ck_status(get(second, "/auth/profile"), 200);
+    ck_run(run(say("session end %s", id)), EX_NOUSER);
+}
+END_TEST
+
+START_TEST(all_sessions_of_a_user_end)
+{
+    make_user("ada@example.org", ROLE_USER);
+    make_user("bob@example.org", ROLE_USER);
+    const char *first = log_in("ada@example.org"), *second = log_in("ada@example.org");
+    const char *other = log_in("bob@example.org");
+
+    quiet("session end --user ada@example.org");
+
+    ck_status(get(first, "/auth/profile"), 401);
+    ck_status(get(second, "/auth/profile"), 401);
+    ck_status(get(other, "/auth/profile"), 200);
+    quiet("session end --user ada@example.org");
+}
+END_TEST
+
+/* ---- all of it ---- */
+
+static TCase *users(void)
+{
+    TCase *tc = tcase_create("users");
+    tcase_add_test(tc, a_list_has_a_head_and_a_line_for_each);
+    tcase_add_test(tc, columns_stand_below_their_heads);
+    tcase_add_loop_test(tc, a_list_of_many_pages_has_each_user_once, 0, COUNT(sorts));
+    tcase_add_test(tc, a_search_is_the_one_of_the_api);
+    tcase_add_test(tc, json_has_the_members_of_the_api);
+    tcase_add_test(tc, hostile_names_do_not_reach_the_terminal);
+    tcase_add_loop_test(tc, what_makes_no_sense_is_told_and_changes_nothing, 0, COUNT(misuses));
+    tcase_add_test(tc, a_role_takes_hold_at_once);
+    tcase_add_test(tc, a_disabled_user_is_out_until_enabled);
+    tcase_add_loop_test(tc, the_last_active_admin_stays, 0, COUNT(falls));
+    tcase_add_test(tc, a_deleted_user_goes_with_everything);
+    tcase_add_test(tc, without_a_terminal_deletion_wants_yes);
+    return tc;
+}
+
+static TCase *passwords(void)
+{
+    TCase *tc = tcase_create("passwords");
+    tcase_add_test(tc, a_new_password_ends_all_sessions);
+    tcase_add_loop_test(tc, a_bad_password_changes_nothing, 0, COUNT(bad_passwords));
+    tcase_add_test(tc, a_terminal_is_asked_twice_and_shows_nothing);
+    tcase_add_test(tc, two_that_differ_are_refused);
+    tcase_add_test(tc, an_interrupt_leaves_all_as_it_was);
+    tcase_add_test(tc, deletion_is_asked_about_on_a_terminal);
+    return tc;
+}
+
+static TCase *sessions(void)
+{
+    TCase *tc = tcase_create("sessions");
+    tcase_add_test(tc, sessions_are_listed_with_their_users);
+    tcase_add_test(tc, a_list_of_many_sessions_has_each_once);
+    tcase_add_test(tc, one_session_ends_at_once_and_others_stay);
+    tcase_add_test(tc, all_sessions_of_a_user_end);
+    return tc;
+}
+
+static void add(Suite *suite, TCase *tc)
+{
+    tcase_add_checked_fixture(tc, set_up, loopback_close);
+    tcase_set_timeout(tc, 2 * PROGRAM_LIMIT_S);
+    suite_add_tcase(suite, tc);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("users and sessions");
+    add(suite, users());
+    add(suite, passwords());
+    add(suite, sessions());
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

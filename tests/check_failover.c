@@ -1,0 +1,201 @@
+/* A list of database hosts: a primary that dies, a replica that is promoted by hand. */
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "e2e_http.h"
+#include "e2e_load.h"
+#include "e2e_world.h"
+
+#define RECOVERY_MS 10000 /* generous: half of it is how long a worker stays with a replica */
+
+static struct backend pool;
+static struct front nginx;
+static const char *primary_control, *replica_control;
+
+/* Run SQL as root; `DATABASE_CONTROL` decides at which of the two the world looks. */
+static void sql_at(const char *control, const char *sql)
+{
+    ck_assert_msg(world_run(LIST(control, "sql"), NULL, sql, NULL) == 0, "%s fails", sql);
+}
+
+static void look_at(const char *control)
+{
+    ck_assert_int_eq(setenv("DATABASE_CONTROL", control, 1), 0);
+}
+
+/* With `option` besides those that its port needs. */
+static void start_primary(const char *option)
+{
+    const char *options = say("MARIADBD_OPTIONS=--skip-networking=0 --bind-address=127.0.0.1"
+                              " --port=%s --server-id=1 --log-bin=bin %s",
+                              getenv("PRIMARY_PORT"), option);
+    ck_assert_int_eq(world_run(LIST(primary_control, "start"), LIST(options), NULL, NULL), 0);
+}
+
+static void start_all(void)
+{
+    backend_start(&pool, LIST("WORKERS=4", "HASH_WORKERS=1"));
+    front_start(&nginx, &pool, LIST("LOGIN_LIMIT=off"));
+    the_front = &nginx;
+}
+
+static void stop_all(void)
+{
+    front_stop(&nginx);
+    backend_stop(&pool);
+}
+
+static struct answer write_one(const char *token, const char *title)
+{
+    return fetch(.path = "/api/posts", .token = token,
+                 .body = say("{\"title\":\"%s\",\"content\":\"x\",\"published\":true}", title));
+}
+
+static void await_status(const struct http_call *call, int status)
+{
+    int last = 0;
+    for (long end = now_ms() + RECOVERY_MS; now_ms() < end; pause_ms(20)) {
+        last = http_fetch(call).status;
+        if (last == status)
+            return;
+    }
+    ck_abort_msg("%s answers %d and not %d", call->path, last, status);
+}
+
+/* Until all workers have come to the same conclusion. */
+static void await_writes(const char *token)
+{
+    const struct http_call call = {
+        .path = "/api/posts", .token = token, .body = "{\"title\":\"probe\",\"content\":\"x\"}"};
+    for (int i = 0; i < 12; i++)
+        await_status(&call, 201);
+}
+
+START_TEST(without_its_primary_reads_go_on_and_writes_wait)
+{
+    start_all();
+    const char *token = new_user(NULL);
+    const char *path = say("/api/posts/%s", new_post(token, "still there", true));
+    const struct http_call read = {.path = path, .token = token};
+    database("kill");
+
+    await_status(&read, 200); /* the replica may have to catch up */
+    for (int i = 0; i < 12; i++) {
+        ck_status(http_fetch(&read), 200);
+        ck_problem(write_one(token, "refused"), 503, "Service Unavailable", "unavailable");
+    }
+
+    start_primary("");
+    await_writes(token);
+    ck_assert_int_eq(database_number("SELECT COUNT(*) FROM posts WHERE title = 'refused'"), 0);
+    stop_all();
+}
+END_TEST
+
+START_TEST(who_only_reads_goes_back_to_the_primary_too)
+{
+    start_all();
+    const char *id = new_post(new_user(NULL), "old", true);
+    const struct http_call read = {.path = say("/api/posts/%s", id)};
+    database("kill");
+    await_status(&read, 200);
+
+    sql_at(replica_control, "STOP SLAVE;");
+    start_primary("");
+    sql_at(primary_control, say("UPDATE postern.posts SET title = 'new' WHERE id = '%s'", id));
+
+    unsigned in_a_row = 0;
+    for (long end = now_ms() + RECOVERY_MS; in_a_row < 40 && now_ms() < end; pause_ms(20))
+        in_a_row =
+            strcmp(answer_text(http_fetch(&read), "post.title"), "new") == 0 ? in_a_row + 1 : 0;
+    ck_assert_uint_eq(in_a_row, 40);
+    sql_at(replica_control, "START SLAVE;");
+    stop_all();
+}
+END_TEST
+
+/* By hand, and in this order: what the replica has received is carried out before it forgets
+ * where it was a replica of. */
+static void promote(void)
+{
+    sql_at(replica_control, "STOP SLAVE IO_THREAD;");
+    look_at(replica_control);
+    long end = now_ms() + RECOVERY_MS;
+    while (database_number("SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE "
+                           "'Slave has read all relay log%'") == 0) {
+        ck_assert_msg(now_ms() < end, "the replica does not catch up");
+        pause_ms(20);
+    }
+    sql_at(replica_control, "STOP SLAVE; RESET SLAVE ALL; SET GLOBAL read_only = 0;");
+}
+
+static void await_replica(void)
+{
+    sql_at(primary_control, "SET GLOBAL rpl_semi_sync_master_enabled = 1;");
+    for (long end = now_ms() + RECOVERY_MS; now_ms() < end; pause_ms(20))
+        if (database_number("SELECT variable_value FROM information_schema.global_status WHERE "
+                            "variable_name = 'Rpl_semi_sync_master_clients'") == 1)
+            return;
+    ck_abort_msg("the replica does not come back");
+}
+
+START_TEST(a_promoted_replica_has_every_acknowledged_write)
+{
+    start_all();
+    await_replica();
+    const char *token = new_user(NULL);
+    struct load *load = load_start(&nginx, token);
+    pause_ms(500);
+
+    load_bear_lag(load, true);
+    database("kill");
+    pause_ms(300);
+    promote();
+    await_writes(token);
+    load_bear_lag(load, false);
+    load_be_strict(load);
+    unsigned before = load_tally(load).served;
+    pause_ms(500);
+    load_finish(load);
+
+    ck_assert_uint_gt(load_tally(load).served, before + 100);
+    load_verify(load, true);
+    load_free(load);
+
+    /* What was the primary comes back, read-only as its operator has to see to. It knows nothing
+     * of later writes, and new workers find it at the head of their list. */
+    const struct http_call read = {.path = say("/api/posts/%s", new_post(token, "late", true))};
+    start_primary("--read-only");
+    stop_all();
+    start_all();
+    for (int i = 0; i < 40; i++)
+        ck_status(http_fetch(&read), 200);
+    await_writes(token);
+    stop_all();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("failover");
+    SRunner *runner = srunner_create(s);
+    TCase *t = http_case("two hosts");
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, without_its_primary_reads_go_on_and_writes_wait);
+    tcase_add_test(t, who_only_reads_goes_back_to_the_primary_too);
+    tcase_add_test(t, a_promoted_replica_has_every_acknowledged_write);
+    suite_add_tcase(s, t);
+    primary_control = getenv("DATABASE_CONTROL");
+    replica_control = getenv("REPLICA_CONTROL");
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    bool open = replica_control && world_open();
+    if (open)
+        srunner_run_all(runner, CK_NORMAL);
+    world_close();
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    curl_global_cleanup();
+    return open && failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,568 @@
+/* check_guess.c -- how often passwords may be tried, as clients see it. */
+#include "loopback.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+#define ADA "ada@example.org"
+#define HERE "192.0.2.1"
+#define THERE "198.51.100.7"
+
+/* So many tries each counter has, and in how many seconds one comes back. */
+#define PAIR 10
+#define PAIR_S 300
+#define ACCOUNT 20
+#define ACCOUNT_S 60
+#define SPARE 2
+#define ADDRESS 50
+#define ADDRESS_S 10
+
+static struct answer try_from(const char *address, const char *email, const char *password)
+{
+    return ask(.method = "POST", .path = "/auth/login", .from = address,
+               .body = object("{'email':'%s','password':'%s'}", email, password));
+}
+
+static struct answer guess_from(const char *address, const char *email)
+{
+    return try_from(address, email, "wrong " PASSWORD);
+}
+
+static void guess_times(int times, const char *address, const char *email)
+{
+    for (int i = 0; i < times; i++)
+        ck_problem(guess_from(address, email), 401, "Invalid credentials", "invalid_credentials");
+}
+
+static void ck_limited(struct answer answer, int seconds)
+{
+    ck_problem(answer, 429, "Too Many Requests", "rate_limited");
+    ck_assert_ptr_nonnull(answer_header(answer, "Retry-After"));
+    ck_assert_str_eq(answer_header(answer, "Retry-After"), say("%d", seconds));
+    ck_assert_str_eq(answer_header(answer, "Cache-Control"), "no-store");
+}
+
+static void let_pass(int64_t seconds)
+{
+    the_time = instant_plus_s(the_time, seconds);
+}
+
+static void open_with_ada(void)
+{
+    loopback_open();
+    make_user(ADA, ROLE_USER);
+    make_user("disabled@example.org", ROLE_USER);
+    run_sql("UPDATE users SET is_active = 0 WHERE email = 'disabled@example.org'");
+}
+
+/* ---- one address, one account ---- */
+
+START_TEST(one_more_is_tried_when_it_was_told_and_not_before)
+{
+    guess_times(PAIR, HERE, ADA);
+
+    ck_limited(guess_from(HERE, ADA), PAIR_S);
+    let_pass(PAIR_S - 1);
+    ck_limited(guess_from(HERE, ADA), 1);
+    let_pass(1);
+    guess_times(1, HERE, ADA);
+    ck_limited(guess_from(HERE, ADA), PAIR_S);
+}
+END_TEST
+
+START_TEST(refusals_are_counted_for_a_monitor)
+{
+    guess_times(PAIR, HERE, ADA);
+    ck_limited(guess_from(HERE, ADA), PAIR_S);
+    ck_limited(guess_from(HERE, ADA), PAIR_S);
+
+    struct answer r = ask(.path = "/metrics", .from = "127.0.0.1");
+
+    ck_status(r, 200);
+    ck_assert_ptr_nonnull(strstr(r.text, "\npostern_password_tries_refused_total 2\n"));
+}
+END_TEST
+
+static const char *const accounts[] = {
+    ADA,          "ADA@example.ORG", "nobody@example.org", "disabled@example.org",
+    "no address", "\303\244@b.org"};
+
+START_TEST(whether_there_is_an_account_is_not_told)
+{
+    const char *email = accounts[_i];
+
+    guess_times(PAIR, HERE, email);
+    ck_limited(guess_from(HERE, email), PAIR_S);
+    guess_times(PAIR, THERE, email);
+    ck_limited(guess_from(THERE, email), PAIR_S);
+    guess_times(SPARE, "203.0.113.1", email);
+    ck_limited(guess_from("203.0.113.1", email), ACCOUNT_S);
+}
+END_TEST
+
+START_TEST(letters_of_another_case_are_no_other_account)
+{
+    guess_times(PAIR, HERE, ADA);
+
+    ck_limited(guess_from(HERE, "Ada@Example.Org"), PAIR_S);
+}
+END_TEST
+
+START_TEST(the_right_password_is_refused_here_but_not_elsewhere)
+{
+    guess_times(PAIR, HERE, ADA);
+
+    ck_limited(try_from(HERE, ADA, PASSWORD), PAIR_S);
+    ck_status(try_from(THERE, ADA, PASSWORD), 200);
+    ck_status(try_from(HERE, "disabled@example.org", PASSWORD), 401); /* nor is another account */
+}
+END_TEST
+
+START_TEST(right_passwords_do_not_count)
+{
+    for (int i = 0; i < ACCOUNT + 1; i++)
+        ck_status(try_from(HERE, ADA, PASSWORD), 200);
+
+    guess_times(PAIR, HERE, ADA);
+    ck_limited(guess_from(HERE, ADA), PAIR_S);
+}
+END_TEST
+
+START_TEST(a_right_password_gives_no_fresh_tries)
+{
+    guess_times(PAIR - 1, HERE, ADA);
+
+    ck_status(try_from(HERE, ADA, PASSWORD), 200);
+
+    guess_times(1, HERE, ADA);
+    ck_limited(guess_from(HERE, ADA), PAIR_S);
+}
+END_TEST
+
+START_TEST(what_fails_for_another_reason_does_not_count)
+{
+    int unavailable = 0;
+    run_sql("RENAME TABLE users TO users_away");
+    for (int i = 0; i < ACCOUNT; i++)
+        unavailable += guess_from(HERE, ADA).status == 503;
+    run_sql("RENAME TABLE users_away TO users"); /* before anything can end the test */
+
+    ck_assert_int_eq(unavailable, ACCOUNT);
+    guess_times(PAIR, HERE, ADA);
+}
+END_TEST
+
+START_TEST(a_body_that_is_not_valid_does_not_count)
+{
+    for (int i = 0; i < ACCOUNT; i++)
+        ck_status(post(NULL, "/auth/login", object("{'email':'" ADA "'}")), 400);
+
+    guess_times(PAIR, HERE, ADA);
+}
+END_TEST
+
+static int64_t cpu_us(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+    return ts.tv_sec * 1000000LL + ts.tv_nsec / 1000;
+}
+
+START_TEST(who_is_refused_costs_no_hash)
+{
+    guess_times(PAIR, HERE, ADA);
+    int64_t start = cpu_us();
+
+    ck_limited(guess_from(HERE, ADA), PAIR_S);
+
+    ck_assert_int_lt(cpu_us() - start, 5000);
+}
+END_TEST
+
+START_TEST(a_refusal_has_the_form_that_was_asked_for)
+{
+    guess_times(PAIR, HERE, ADA);
+
+    struct answer answer = ask(.method = "POST", .path = "/auth/login",
+                               .param = "HTTP_ACCEPT=application/problem+json",
+                               .body = object("{'email':'" ADA "','password':'x'}"));
+
+    ck_status(answer, 429);
+    ck_assert_str_eq(answer_header(answer, "Content-Type"), "application/problem+json");
+    ck_assert_str_eq(answer_text(answer, "code"), "rate_limited");
+}
+END_TEST
+
+/* ---- one account, many addresses ---- */
+
+static void attack_from_two(void)
+{
+    guess_times(PAIR, "203.0.113.1", ADA);
+    guess_times(PAIR, "203.0.113.2", ADA);
+}
+
+START_TEST(an_account_under_attack_leaves_each_address_two_tries)
+{
+    attack_from_two();
+
+    for (int i = 3; i < 8; i++) {
+        const char *address = say("203.0.113.%d", i);
+        guess_times(SPARE, address, ADA);
+        ck_limited(guess_from(address, ADA), ACCOUNT_S);
+        ck_limited(try_from(address, ADA, PASSWORD), ACCOUNT_S);
+    }
+}
+END_TEST
+
+START_TEST(the_owner_of_an_account_under_attack_gets_in)
+{
+    attack_from_two();
+
+    for (int i = 0; i < SPARE + 1; i++)
+        ck_status(try_from(THERE, ADA, PASSWORD), 200);
+    guess_times(1, THERE, ADA); /* who mistypes once, too */
+    ck_status(try_from(THERE, ADA, PASSWORD), 200);
+}
+END_TEST
+
+START_TEST(an_account_recovers_by_the_minute)
+{
+    attack_from_two();
+    guess_times(SPARE, THERE, ADA);
+    ck_limited(guess_from(THERE, ADA), ACCOUNT_S);
+
+    let_pass(ACCOUNT_S);
+
+    guess_times(1, THERE, ADA);
+    ck_limited(guess_from(THERE, ADA), ACCOUNT_S);
+}
+END_TEST
+
+START_TEST(refusals_do_not_add_up)
+{
+    attack_from_two();
+    for (int i = 0; i < 3 * ADDRESS; i++)
+        ck_limited(guess_from("203.0.113.1", ADA), PAIR_S);
+
+    let_pass(PAIR_S);
+
+    guess_times(1, "203.0.113.1", ADA);
+}
+END_TEST
+
+/* ---- one address, many accounts ---- */
+
+static void spray(const char *address)
+{
+    for (int i = 0; i < ADDRESS; i++)
+        guess_times(1, address, say("user-%d@example.org", i));
+}
+
+START_TEST(an_address_that_tries_many_accounts_is_refused_for_all)
+{
+    spray(HERE);
+
+    ck_limited(guess_from(HERE, "one-more@example.org"), ADDRESS_S);
+    ck_limited(try_from(HERE, ADA, PASSWORD), ADDRESS_S);
+    ck_status(try_from(THERE, ADA, PASSWORD), 200);
+    let_pass(ADDRESS_S);
+    ck_status(try_from(HERE, ADA, PASSWORD), 200);
+}
+END_TEST
+
+START_TEST(the_longest_of_all_waits_is_told)
+{
+    guess_times(PAIR, HERE, ADA);
+    for (int i = 0; i < ADDRESS - PAIR; i++)
+        guess_times(1, HERE, say("user-%d@example.org", i));
+
+    ck_limited(guess_from(HERE, ADA), PAIR_S);
+    let_pass(PAIR_S);
+    guess_times(1, HERE, ADA);
+}
+END_TEST
+
+START_TEST(of_ipv6_a_whole_64_is_one_client)
+{
+    for (int i = 0; i < PAIR; i++)
+        guess_times(1, say("2001:db8:0:1::%x", i), ADA);
+
+    ck_limited(guess_from("2001:db8:0:1:ffff::1", ADA), PAIR_S);
+    guess_times(1, "2001:db8:0:2::1", ADA);
+}
+END_TEST
+
+START_TEST(an_ipv4_address_is_the_same_in_ipv6_s_clothes)
+{
+    guess_times(PAIR, HERE, ADA);
+
+    ck_limited(guess_from("::ffff:" HERE, ADA), PAIR_S);
+}
+END_TEST
+
+/* ---- behind proxies ---- */
+
+static struct answer try_behind(const char *proxy, const char *header, const char *password)
+{
+    return ask(.method = "POST", .path = "/auth/login", .from = proxy,
+               .param = say("HTTP_X_FORWARDED_FOR=%s", header),
+               .body = object("{'email':'" ADA "','password':'%s'}", password));
+}
+
+START_TEST(clients_of_a_trusted_proxy_are_told_apart)
+{
+    loopback_set("TRUSTED_PROXIES=10.0.0.0/8 unix:");
+    for (int i = 0; i < PAIR; i++)
+        ck_status(try_behind("10.0.0.1", "1.2.3.4, 203.0.113.9, 10.0.0.2", "x"), 401);
+
+    ck_limited(try_behind("10.0.0.1", "203.0.113.9", PASSWORD), PAIR_S);
+    ck_limited(try_behind("unix:", "5.6.7.8, 203.0.113.9", PASSWORD), PAIR_S);
+
+    struct answer answer = try_behind("10.0.0.1", "203.0.113.10", PASSWORD);
+    ck_status(answer, 200);
+    struct answer sessions = get(answer_text(answer, "access_token"), "/auth/sessions");
+    ck_assert_str_eq(answer_text(sessions, "data.0.ip"), "203.0.113.10");
+}
+END_TEST
+
+START_TEST(who_is_not_trusted_cannot_pretend_to_be_many)
+{
+    loopback_set("TRUSTED_PROXIES=10.0.0.0/8");
+    for (int i = 0; i < PAIR; i++)
+        ck_status(try_behind(HERE, say("203.0.113.%d", i), "x"), 401);
+
+    ck_limited(try_behind(HERE, "203.0.113.99", PASSWORD), PAIR_S);
+    ck_status(try_behind("10.0.0.1", "203.0.113.99", PASSWORD), 200);
+}
+END_TEST
+
+START_TEST(a_session_without_an_address_shows_null)
+{
+    struct answer answer = try_from("unix:", ADA, PASSWORD);
+
+    ck_status(answer, 200);
+    ck_assert(
+        answer_is_null(get(answer_text(answer, "access_token"), "/auth/sessions"), "data.0.ip"));
+}
+END_TEST
+
+/* ---- with a token ---- */
+
+static const struct {
+    const char *method, *path, *body;
+    int status; /* of success */
+} checks[] = {
+    {"POST", "/auth/password", "{'current_password':'%s','new_password':'a brand new one'}", 204},
+    {"POST", "/auth/email", "{'current_password':'%s','email':'lovelace@example.org'}", 200},
+    {"DELETE", "/auth/profile", "{'current_password':'%s'}", 204},
+};
+
+static struct answer check(int which, const char *token, const char *password)
+{
+    const char *body = checks[which].body, *mark = strstr(body, "%s");
+    return ask(.method = checks[which].method, .path = checks[which].path, .token = token,
+               .body = object("%.*s%s%s", (int)(mark - body), body, password, mark + 2));
+}
+
+static void guess_with(const char *token, int which, int times)
+{
+    for (int i = 0; i < times; i++) {
+        struct answer answer = check(which, token, "wrong");
+        ck_status(answer, 400);
+        ck_assert_str_eq(answer_faults(answer), "current_password format");
+    }
+}
+
+START_TEST(a_stolen_token_does_not_guess_the_password)
+{
+    const char *stolen = log_in(ADA);
+    guess_with(stolen, _i, PAIR);
+
+    ck_limited(check(_i, stolen, "wrong"), PAIR_S);
+    ck_limited(check(_i, stolen, PASSWORD), PAIR_S);
+    for (int other = 0; other < COUNT(checks); other++)
+        ck_limited(check(other, stolen, PASSWORD), PAIR_S);
+    ck_status(get(stolen, "/auth/profile"), 200);
+}
+END_TEST
+
+START_TEST(a_stolen_token_does_not_lock_the_owner_out)
+{
+    const char *stolen = log_in(ADA), *too = log_in(ADA), *owner = log_in(ADA);
+    guess_with(stolen, 0, PAIR);
+    guess_with(too, 0, PAIR);
+    guess_with(owner, 0, 1);
+
+    ck_status(check(_i, owner, PASSWORD), checks[_i].status);
+}
+END_TEST
+
+START_TEST(sessions_together_guess_no_more_than_an_account_has)
+{
+    guess_with(log_in(ADA), 0, PAIR);
+    guess_with(log_in(ADA), 0, PAIR);
+    for (int i = 0; i < 3; i++) {
+        const char *token = log_in(ADA);
+        guess_with(token, 0, SPARE);
+        ck_limited(check(0, token, PASSWORD), ACCOUNT_S);
+    }
+}
+END_TEST
+
+START_TEST(tries_with_a_token_and_logins_do_not_share_an_account)
+{
+    const char *token = log_in(ADA);
+    attack_from_two();
+    guess_times(PAIR - 1, HERE, "somebody@example.org");
+
+    guess_with(token, 0, PAIR);
+
+    guess_times(SPARE, HERE, ADA);
+    ck_limited(guess_from(HERE, ADA), ACCOUNT_S);
+}
+END_TEST
+
+START_TEST(right_passwords_with_a_token_do_not_count)
+{
+    const char *token = log_in(ADA);
+    for (int i = 0; i < ACCOUNT + 1; i++)
+        ck_status(post(token, "/auth/email",
+                       object("{'current_password':'" PASSWORD "','email':'a%d@b.org'}", i)),
+                  200);
+
+    guess_with(token, 0, PAIR);
+}
+END_TEST
+
+/* ---- the operator ---- */
+
+START_TEST(limits_can_be_off)
+{
+    loopback_set("LOGIN_LIMIT=off");
+    const char *token = log_in(ADA);
+
+    guess_times(ACCOUNT + 1, HERE, ADA);
+    guess_with(token, 0, ACCOUNT + 1);
+
+    ck_status(try_from(HERE, ADA, PASSWORD), 200);
+    ck_assert_uint_eq(the_app->shared->guesses_refused, 0);
+}
+END_TEST
+
+/* Run `body` and return what it writes to stderr. */
+static const char *logged_by(void (*body)(void))
+{
+    char path[] = "/tmp/guess.XXXXXX", text[4096];
+    int file = mkstemp(path), kept = dup(STDERR_FILENO);
+    ck_assert_int_ge(file, 0);
+    ck_assert_int_ge(dup2(file, STDERR_FILENO), 0);
+    body();
+    ck_assert_int_ge(dup2(kept, STDERR_FILENO), 0);
+    ssize_t len = pread(file, text, sizeof text, 0);
+    ck_assert_int_ge(len, 0);
+    (void)unlink(path), (void)close(file), (void)close(kept);
+    return arena_copy(the_arena, text, (size_t)len);
+}
+
+static void guess_too_often(void)
+{
+    guess_times(PAIR, THERE, ADA);
+    ck_limited(guess_from(THERE, ADA), PAIR_S);
+    ck_limited(guess_from(THERE, ADA), PAIR_S);
+}
+
+START_TEST(refusals_are_logged_and_counted_without_names_and_passwords)
+{
+    const char *log = logged_by(guess_too_often);
+
+    const char *first = strstr(log, "\"event\":\"login_limited\"");
+    ck_assert_msg(first != NULL, "%s", log);
+    ck_assert_ptr_nonnull(strstr(first, "\"ip\":\"" THERE "\""));
+    ck_assert_ptr_nonnull(strstr(first, "\"retry_after_s\":300"));
+    const char *second = strstr(first + 1, "\"event\":\"login_limited\"");
+    ck_assert_ptr_nonnull(second);
+    ck_assert_ptr_null(strstr(second + strlen("\"event\":\"login_limited\""), "login_limited"));
+    ck_assert_ptr_null(strstr(log, "ada"));
+    ck_assert_ptr_null(strstr(log, "wrong"));
+    ck_assert_uint_eq(the_app->shared->guesses_refused, 2);
+}
+END_TEST
+
+static TCase *pair(void)
+{
+    TCase *tc = tcase_create("pair");
+    tcase_add_test(tc, refusals_are_counted_for_a_monitor);
+    tcase_add_test(tc, one_more_is_tried_when_it_was_told_and_not_before);
+    tcase_add_loop_test(tc, whether_there_is_an_account_is_not_told, 0, COUNT(accounts));
+    tcase_add_test(tc, letters_of_another_case_are_no_other_account);
+    tcase_add_test(tc, the_right_password_is_refused_here_but_not_elsewhere);
+    tcase_add_test(tc, right_passwords_do_not_count);
+    tcase_add_test(tc, a_right_password_gives_no_fresh_tries);
+    tcase_add_test(tc, what_fails_for_another_reason_does_not_count);
+    tcase_add_test(tc, a_body_that_is_not_valid_does_not_count);
+    tcase_add_test(tc, who_is_refused_costs_no_hash);
+    tcase_add_test(tc, a_refusal_has_the_form_that_was_asked_for);
+    return tc;
+}
+
+static TCase *many(void)
+{
+    TCase *tc = tcase_create("many");
+    tcase_add_test(tc, an_account_under_attack_leaves_each_address_two_tries);
+    tcase_add_test(tc, the_owner_of_an_account_under_attack_gets_in);
+    tcase_add_test(tc, an_account_recovers_by_the_minute);
+    tcase_add_test(tc, refusals_do_not_add_up);
+    tcase_add_test(tc, an_address_that_tries_many_accounts_is_refused_for_all);
+    tcase_add_test(tc, the_longest_of_all_waits_is_told);
+    tcase_add_test(tc, of_ipv6_a_whole_64_is_one_client);
+    tcase_add_test(tc, an_ipv4_address_is_the_same_in_ipv6_s_clothes);
+    tcase_add_test(tc, clients_of_a_trusted_proxy_are_told_apart);
+    tcase_add_test(tc, who_is_not_trusted_cannot_pretend_to_be_many);
+    tcase_add_test(tc, a_session_without_an_address_shows_null);
+    return tc;
+}
+
+static TCase *token(void)
+{
+    TCase *tc = tcase_create("token");
+    tcase_add_loop_test(tc, a_stolen_token_does_not_guess_the_password, 0, COUNT(checks));
+    tcase_add_loop_test(tc, a_stolen_token_does_not_lock_the_owner_out, 0, COUNT(checks));
+    tcase_add_test(tc, sessions_together_guess_no_more_than_an_account_has);
+    tcase_add_test(tc, tries_with_a_token_and_logins_do_not_share_an_account);
+    tcase_add_test(tc, right_passwords_with_a_token_do_not_count);
+    return tc;
+}
+
+static TCase *operator(void)
+{
+    TCase *tc = tcase_create("operator");
+    tcase_add_test(tc, limits_can_be_off);
+    tcase_add_test(tc, refusals_are_logged_and_counted_without_names_and_passwords);
+    return tc;
+}
+
+static void add(Suite *suite, TCase *tc)
+{
+    tcase_add_checked_fixture(tc, open_with_ada, loopback_close);
+    tcase_set_timeout(tc, 60);
+    suite_add_tcase(suite, tc);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("guess");
+    add(suite, pair());
+    add(suite, many());
+    add(suite, token());
+    add(suite, operator());
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,728 @@
+#include "e2e_nginx.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "e2e_http.h"
+#include "e2e_load.h"
+
+#define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))
+#define ORIGIN "https://app.example.org"
+#define NAME "api.example.org"
+#define HSTS "max-age=63072000"
+
+static struct backend pool, nothing;
+
+/* An answer that need not have the form of all answers. */
+static struct http_answer ask_freely(const struct http_call *call)
+{
+    struct http_answer answer, kept;
+    struct client *c = client_open();
+    client_ask(c, call, &answer);
+    kept = answer;
+    kept.headers = arena_strdup(the_arena, answer.headers);
+    kept.body = arena_strdup(the_arena, answer.body);
+    client_close(c);
+    return kept;
+}
+
+/* ---- TLS ---- */
+
+static struct front secure, secure_deserted;
+static struct front plain; /* the secure one's other port */
+
+/* Made here, for nobody else would sign for 127.0.0.1. */
+static void make_certificate(const char *certificate, const char *key)
+{
+    const char *const *make_key = LIST("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt",
+                                       "ec_paramgen_curve:P-256", "-out", key);
+    const char *const *sign =
+        LIST("openssl", "req", "-x509", "-new", "-key", key, "-days", "2", "-subj", "/CN=" NAME,
+             "-addext", "subjectAltName=IP:127.0.0.1,DNS:" NAME, "-out", certificate);
+    ck_assert_int_eq(world_run(make_key, NULL, NULL, NULL), 0);
+    ck_assert_int_eq(world_run(sign, NULL, NULL, NULL), 0);
+}
+
+/* What others may have said for all sites of an nginx; the first line is Debian's. */
+static void set_for_all_sites(struct front *f)
+{
+    static const char edit[] = "s/^http {/&\\n"
+                               "gzip on; ssl_prefer_server_ciphers on;\\n"
+                               "gzip_types *; gzip_min_length 1; fastcgi_intercept_errors on;\\n"
+                               "ssl_protocols TLSv1 TLSv1.1 TLSv1.2; server_tokens on;\\n"
+                               "add_header X-Other 1 always; error_page 401 404 \\/other;/";
+    char path[WORLD_PATH + 24];
+    snprintf(path, sizeof path, "%s/conf/nginx.conf", f->folder);
+    ck_assert_int_eq(world_run(LIST("sed", "-i", edit, path), NULL, NULL, NULL), 0);
+    front_reload(f);
+}
+
+static void start_tls(void)
+{
+    static char certificate[WORLD_PATH + 32]; /* the front keeps it */
+    char key[WORLD_PATH + 32];
+    snprintf(certificate, sizeof certificate, "TLS_CERT=%s/tls.crt", world_folder());
+    snprintf(key, sizeof key, "TLS_KEY=%s/tls.key", world_folder());
+    make_certificate(strchr(certificate, '/'), strchr(key, '/'));
+    const char *const *names = LIST(certificate, key, "SERVER_NAME=" NAME " www." NAME,
+                                    "LOGIN_LIMIT=off", "CORS_ORIGINS=" ORIGIN);
+    backend_start(&pool, LIST("WORKERS=2", "HASH_WORKERS=1"));
+    backend_make(&nothing);
+    front_start(&secure, &pool, names);
+    set_for_all_sites(&secure);
+    front_start(&secure_deserted, &nothing, names);
+    plain = secure;
+    plain.host = "127.0.0.2";
+    plain.ca = NULL;
+    the_front = &secure;
+}
+
+static void stop_tls(void)
+{
+    front_stop(&secure);
+    front_stop(&secure_deserted);
+    backend_stop(&pool);
+}
+
+START_TEST(https_is_http_2_and_wants_to_be_asked_again)
+{
+    const char *token = new_user(NULL);
+    struct answer r = fetch(.path = "/api/auth/profile", .token = token);
+
+    ck_status(r, 200);
+    ck_assert_msg(strncmp(r.headers, "HTTP/2 ", 7) == 0, "%s", r.headers);
+    ck_assert_uint_eq(header_count(r.headers, "Strict-Transport-Security"), 1);
+    ck_header(r, "Strict-Transport-Security", HSTS);
+    ck_no_header(r, "Alt-Svc");
+}
+END_TEST
+
+START_TEST(errors_over_tls_have_their_form)
+{
+    const struct {
+        struct answer r;
+        int status;
+        const char *error, *code;
+    } rows[] = {
+        {fetch(.path = "/"), 404, "Not Found", "not_found"},
+        {fetch(.path = "/api/nothing"), 404, "Not Found", "not_found"},
+        {fetch(.path = "/api/posts", .body = say("\"%0600000d\"", 0)), 413, "Payload Too Large",
+         "too_large"},
+        {fetch(.path = "/api/posts", .body = say("\"%0600000d\"", 0), .chunked = true), 413,
+         "Payload Too Large", "too_large"},
+        {fetch(.path = "/api/posts", .method = "TRACE"), 405, "Method Not Allowed",
+         "method_not_allowed"},
+        {fetch(.at = &secure_deserted, .path = "/api/posts", .headers = {"Origin: " ORIGIN}), 502,
+         "Service Unavailable", "unavailable"},
+    };
+    for (int i = 0; i < ROWS(rows); i++) {
+        ck_problem(rows[i].r, rows[i].status, rows[i].error, rows[i].code);
+        ck_header(rows[i].r, "Strict-Transport-Security", HSTS);
+    }
+    ck_header(rows[ROWS(rows) - 1].r, "Access-Control-Allow-Origin", ORIGIN);
+}
+END_TEST
+
+START_TEST(what_is_said_for_all_sites_changes_nothing)
+{
+    const char *token = new_user(NULL);
+    struct answer made = fetch(.path = "/api/posts", .token = token, .gzip = true,
+                               .body = say("{\"title\":\"Long\",\"content\":\"%02000d\"}", 0));
+
+    struct answer one =
+        fetch(.path = answer_header(made, "Location"), .token = token, .gzip = true);
+    struct answer none =
+        fetch(.path = "/api/posts/00000000-0000-7000-8000-000000000000", .token = token);
+
+    ck_no_header(made, "Content-Encoding");
+    ck_no_header(one, "Content-Encoding");
+    ck_assert_int_eq(*answer_header(one, "ETag"), '"');
+    ck_header(one, "Server", "nginx");
+    ck_no_header(one, "X-Other");
+    ck_problem(none, 404, "Post not found", "post_not_found");
+}
+END_TEST
+
+/* What a client of OpenSSL's, restricted by these words, is told. */
+static const struct {
+    const char *words, *told;
+} handshakes[] = {
+    {"-tls1_3", "New, TLSv1.3, Cipher is TLS_"},
+    {"-tls1_2", "New, TLSv1.2, Cipher is ECDHE-ECDSA-"},
+    {"-tls1_2 -cipher ECDHE-ECDSA-CHACHA20-POLY1305", "Cipher is ECDHE-ECDSA-CHACHA20-POLY1305"},
+    {"-tls1_1 -cipher ALL@SECLEVEL=0", "alert protocol version"},
+    {"-tls1 -cipher ALL@SECLEVEL=0", "alert protocol version"},
+    {"-tls1_2 -cipher ECDHE-ECDSA-AES128-SHA", "alert handshake failure"},
+    {"-tls1_2 -cipher ECDHE-ECDSA-AES128-SHA256", "alert handshake failure"},
+    {"-tls1_2 -cipher AES128-GCM-SHA256", "alert handshake failure"},
+};
+
+START_TEST(handshakes_are_those_of_the_profile)
+{
+    struct buf said;
+    buf_init(&said, (size_t)1024 * 1024);
+    const char *command = say("openssl s_client -connect 127.0.0.1:%d %s </dev/null 2>&1",
+                              secure.port, handshakes[_i].words);
+
+    (void)world_run(LIST("sh", "-c", command), NULL, NULL, &said);
+    buf_add(&said, "", 1);
+
+    ck_assert_msg(strstr(said.data, handshakes[_i].told) != NULL, "%s: %s", handshakes[_i].words,
+                  said.data);
+    buf_release(&said);
+}
+END_TEST
+
+static const char *const browsed[] = {"/", "/api/docs", "/api/posts?q=a%20b&limit=1"};
+
+START_TEST(a_browser_is_led_from_plain_http_to_tls)
+{
+    struct http_answer r = ask_freely(&(const struct http_call){.at = &plain, .path = browsed[_i]});
+
+    ck_assert_int_eq(r.status, 308);
+    const char *line = say("\r\nLocation: https://" NAME ":%d%s\r\n", plain.port, browsed[_i]);
+    ck_assert_msg(strstr(r.headers, line) != NULL, "%s", r.headers);
+    ck_assert_uint_eq(header_count(r.headers, "Strict-Transport-Security"), 0);
+    ck_assert_uint_eq(header_count(r.headers, "X-Request-Id"), 1);
+}
+END_TEST
+
+static const struct http_call said_aloud[] = {
+    {.path = "/api/auth/profile", .token = "abc"},
+    {.path = "/api/auth/login", .body = "{\"email\":\"a@example.org\",\"password\":\"x\"}"},
+    {.path = "/api/posts", .method = "DELETE"},
+    {.path = "/", .token = "abc"},
+};
+
+START_TEST(a_client_that_sends_secrets_over_plain_http_is_told)
+{
+    struct http_call call = said_aloud[_i];
+    call.at = &plain;
+    struct http_answer r = ask_freely(&call);
+
+    ck_assert_int_eq(r.status, 400);
+    ck_assert_ptr_nonnull(strstr(r.body, "\"code\":\"bad_request\""));
+    ck_assert_ptr_nonnull(strstr(r.body, "speaks HTTPS only"));
+    ck_assert_uint_eq(header_count(r.headers, "Location"), 0);
+    ck_assert_uint_eq(header_count(r.headers, "Strict-Transport-Security"), 0);
+}
+END_TEST
+
+START_TEST(plain_http_on_the_port_for_tls_is_told_too)
+{
+    static const char request[] = "GET /api/posts HTTP/1.1\r\nHost: " NAME "\r\n\r\n";
+
+    struct answer r = http_raw(&secure, request, strlen(request));
+
+    ck_problem(r, 400, "Bad Request", "bad_request");
+    ck_assert_ptr_nonnull(strstr(r.text, "speaks HTTPS only"));
+}
+END_TEST
+
+START_TEST(what_is_not_http_on_the_plain_port_is_400)
+{
+    const struct http_call call = {.at = &plain, .path = "/", .headers = {"Transfer-Encoding: x"}};
+
+    struct http_answer r = ask_freely(&call);
+
+    ck_assert_int_eq(r.status, 400);
+    ck_assert_ptr_nonnull(strstr(r.body, "not a well-formed HTTP request"));
+}
+END_TEST
+
+TCase *tls_case(void)
+{
+    TCase *t = http_case("tls");
+    tcase_add_unchecked_fixture(t, start_tls, stop_tls);
+    tcase_add_test(t, https_is_http_2_and_wants_to_be_asked_again);
+    tcase_add_test(t, errors_over_tls_have_their_form);
+    tcase_add_test(t, what_is_said_for_all_sites_changes_nothing);
+    tcase_add_loop_test(t, handshakes_are_those_of_the_profile, 0, ROWS(handshakes));
+    tcase_add_loop_test(t, a_browser_is_led_from_plain_http_to_tls, 0, ROWS(browsed));
+    tcase_add_loop_test(t, a_client_that_sends_secrets_over_plain_http_is_told, 0,
+                        ROWS(said_aloud));
+    tcase_add_test(t, plain_http_on_the_port_for_tls_is_told_too);
+    tcase_add_test(t, what_is_not_http_on_the_plain_port_is_400);
+    return t;
+}
+
+/* ---- limits, and what is for this machine alone ---- */
+
+static struct front limited, deserted, before_deserted;
+
+static void start_limited(void)
+{
+    backend_start(&pool, LIST("WORKERS=2", "HASH_WORKERS=1"));
+    backend_make(&nothing);
+    front_start(&limited, &pool, LIST("LOGIN_LIMIT=on"));
+    front_start(&deserted, &nothing, LIST("TRUSTED_PROXIES=127.0.0.1"));
+    char hosts[40];
+    snprintf(hosts, sizeof hosts, "APP_HOSTS=127.0.0.1:%d", deserted.port);
+    front_start(&before_deserted, NULL, LIST(hosts));
+    the_front = &limited;
+}
+
+static void stop_limited(void)
+{
+    front_stop(&before_deserted);
+    front_stop(&deserted);
+    front_stop(&limited);
+    backend_stop(&pool);
+}
+
+#define OPEN_MAX_LOGINS 8
+
+static struct sockaddr_in address_of(const char *host, int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    ck_assert_int_eq(inet_pton(AF_INET, host, &address.sin_addr), 1);
+    return address;
+}
+
+/* A request whose body never comes; nginx waits for it when it says that it may come. */
+static int begin(const char *path, const char *from)
+{
+    const struct sockaddr_in ours = address_of(from, 0),
+                             its = address_of("127.0.0.1", limited.port);
+    const char *head = say("POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                           "Content-Length: 100\r\nExpect: 100-continue\r\n\r\n",
+                           path);
+    char said[13];
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(bind(fd, (const struct sockaddr *)&ours, sizeof ours), 0);
+    ck_assert_int_eq(connect(fd, (const struct sockaddr *)&its, sizeof its), 0);
+    ck_assert_int_eq(send(fd, head, strlen(head), MSG_NOSIGNAL), (ssize_t)strlen(head));
+    ck_assert_int_eq(recv(fd, said, sizeof said, MSG_WAITALL), (ssize_t)sizeof said);
+    ck_assert_mem_eq(said, "HTTP/1.1 100 ", sizeof said);
+    return fd;
+}
+
+/* As long as it takes, but not so often that limit_req would have its say. */
+static struct answer fetch_until_served(const struct http_call *call)
+{
+    struct answer r = http_fetch(call);
+    for (int tries = 0; tries < 10 && r.status == 429; tries++) {
+        pause_ms(200);
+        r = http_fetch(call);
+    }
+    return r;
+}
+
+/* Each of an address of its own. */
+static const struct http_call begun[] = {
+    {.path = "/api/auth/login", .body = "{}", .from = "127.0.0.21"},
+    {.path = "/api/auth/register/", .body = "{}", .from = "127.0.0.22"},
+};
+
+START_TEST(one_address_has_only_a_few_logins_under_way)
+{
+    const struct http_call *call = &begun[_i];
+    int fds[OPEN_MAX_LOGINS];
+    for (size_t i = 0; i < OPEN_MAX_LOGINS; i++)
+        fds[i] = begin(call->path, call->from);
+
+    struct answer refused = http_fetch(call);
+    struct answer other = fetch(.path = call->path, .body = call->body);
+    struct answer read = fetch(.path = "/api/posts", .from = call->from);
+    for (size_t i = 0; i < OPEN_MAX_LOGINS; i++)
+        (void)close(fds[i]);
+    struct answer later = fetch_until_served(call);
+
+    ck_problem(refused, 429, "Too Many Requests", "rate_limited");
+    ck_status(other, 400);
+    ck_status(read, 200);
+    ck_status(later, 400);
+}
+END_TEST
+
+/* Behind this one is nothing: what gets through is 502. */
+static const struct {
+    struct http_call call;
+    const struct front *at;
+    int status;
+} metrics[] = {
+    {{.path = "/api/metrics"}, &deserted, 502},
+    {{.path = "/api/metrics/"}, &deserted, 502},
+    {{.path = "/api/metrics", .from = "127.0.0.9"}, &deserted, 404},
+    {{.path = "/api/metrics/", .from = "127.0.0.9"}, &deserted, 404},
+    {{.path = "/api/%6detrics", .from = "127.0.0.9"}, &deserted, 404},
+    {{.path = "/api//x/../metrics", .from = "127.0.0.9"}, &deserted, 404},
+    {{.path = "/api/metrics?x", .method = "POST", .from = "127.0.0.9"}, &deserted, 404},
+    {{.path = "/api/metrics", .headers = {"X-Forwarded-For: 127.0.0.1"}}, &deserted, 404},
+    {{.path = "/api/metrics", .from = "127.0.0.9", .headers = {"X-Forwarded-For: 127.0.0.1"}},
+     &deserted,
+     404},
+    {{.path = "/api/metrics", .headers = {"Forwarded: for=127.0.0.1"}}, &deserted, 404},
+    {{.path = "/api/metrics", .headers = {"Via: 1.1 proxy"}}, &deserted, 404},
+    {{.path = "/api/metrics"}, &before_deserted, 404},
+    {{.path = "/api/metrics/"}, &before_deserted, 404},
+    {{.path = "/api/metricsandmore"}, &before_deserted, 502},
+};
+
+START_TEST(numbers_are_for_this_machine_alone)
+{
+    struct http_call call = metrics[_i].call;
+    call.at = metrics[_i].at;
+    struct http_answer r = ask_freely(&call);
+
+    ck_assert_msg(r.status == metrics[_i].status, "row %d: status %d: %s", _i, r.status, r.body);
+    ck_assert_uint_eq(header_count(r.headers, "X-Request-Id"), 1);
+    ck_assert_ptr_nonnull(strstr(r.body, r.status == 404 ? "\"not_found\"" : "\"unavailable\""));
+}
+END_TEST
+
+TCase *limit_case(void)
+{
+    TCase *t = http_case("limits");
+    tcase_add_unchecked_fixture(t, start_limited, stop_limited);
+    tcase_add_loop_test(t, one_address_has_only_a_few_logins_under_way, 0, ROWS(begun));
+    tcase_add_loop_test(t, numbers_are_for_this_machine_alone, 0, ROWS(metrics));
+    return t;
+}
+
+/* ---- the cache ---- */
+
+static struct front caching, forgetful;
+
+static void start_cache(void)
+{
+    backend_start(&pool, LIST("WORKERS=2", "HASH_WORKERS=1"));
+    front_start(&caching, &pool, LIST("LOGIN_LIMIT=off", "LIST_CACHE=10s", "CORS_ORIGINS=" ORIGIN));
+    front_start(&forgetful, &pool, LIST("LOGIN_LIMIT=off", "LIST_CACHE=1s"));
+    the_front = &caching;
+}
+
+static void stop_cache(void)
+{
+    front_stop(&caching);
+    front_stop(&forgetful);
+    backend_stop(&pool);
+}
+
+/* A list that no other test has asked for. */
+static const char *fresh_list(void)
+{
+    return say("/api/posts?limit=100&of=%ld", now_ms());
+}
+
+START_TEST(a_list_is_kept_for_those_without_a_token)
+{
+    const char *token = new_user(NULL), *list = fresh_list();
+    struct answer first = fetch(.path = list);
+    const char *id = new_post(token, "Newer than the cache", true);
+
+    struct answer again = fetch(.path = list),
+                  slash = fetch(.path = say("/api/posts/?%s", strchr(list, '?') + 1));
+    struct answer with_token = fetch(.path = list, .token = token);
+    struct answer another = fetch(.path = fresh_list());
+
+    ck_assert_str_eq(again.text, first.text);
+    ck_assert_str_eq(slash.text, first.text);
+    ck_assert_ptr_null(strstr(again.text, id));
+    ck_assert_str_ne(answer_header(again, "X-Request-Id"), answer_header(first, "X-Request-Id"));
+    ck_assert_ptr_nonnull(strstr(with_token.text, id));
+    ck_assert_ptr_nonnull(strstr(another.text, id));
+    ck_header(with_token, "Cache-Control", "private, no-cache");
+}
+END_TEST
+
+START_TEST(a_kept_list_has_the_headers_of_its_request)
+{
+    const char *list = fresh_list();
+    struct answer plain_one = fetch(.path = list, .headers = {"X-Request-Id: first-of-two"});
+    struct answer r = fetch(.path = list, .gzip = true,
+                            .headers = {"Origin: " ORIGIN, "X-Request-Id: second-of-two"});
+    struct answer head = fetch(.path = list, .method = "HEAD");
+
+    ck_assert_str_eq(r.text, plain_one.text);
+    ck_assert(backend_logged(&pool, "first-of-two"));
+    ck_assert(!backend_logged(&pool, "second-of-two"));
+    ck_header(r, "X-Request-Id", "second-of-two");
+    ck_header(r, "Access-Control-Allow-Origin", ORIGIN);
+    ck_assert(header_lists(r.headers, "Vary", "Origin"));
+    ck_assert(header_lists(plain_one.headers, "Vary", "Origin"));
+    ck_assert_uint_eq(header_count(r.headers, "Link"), header_count(plain_one.headers, "Link"));
+    ck_no_header(plain_one, "Access-Control-Allow-Origin");
+    ck_status(head, 200);
+}
+END_TEST
+
+#define AT_ONCE 8
+
+START_TEST(a_crowd_asks_the_pool_once)
+{
+    const char *list = fresh_list();
+    struct http_call calls[AT_ONCE];
+    struct flight *flights[AT_ONCE];
+    unsigned asked = 0;
+
+    for (unsigned i = 0; i < AT_ONCE; i++) {
+        calls[i] = (struct http_call){.path = list,
+                                      .headers = {say("X-Request-Id: crowd-%ld-%u", now_ms(), i)}};
+        flights[i] = http_send(&calls[i]);
+    }
+    for (unsigned i = 0; i < AT_ONCE; i++)
+        ck_status(http_land(flights[i]), 200);
+
+    for (unsigned i = 0; i < AT_ONCE; i++)
+        asked += backend_logged(&pool, strchr(calls[i].headers[0], ' ') + 1);
+    ck_assert_uint_eq(asked, 1);
+}
+END_TEST
+
+START_TEST(what_an_author_sees_is_kept_for_nobody)
+{
+    const char *id, *token = new_user(&id);
+    const char *list = say("/api/users/%s/posts", id);
+    const char *draft = new_post(token, "Not yet", false);
+
+    struct answer own = fetch(.path = list, .token = token), others = fetch(.path = list);
+    const char *later = new_post(token, "Nor this", false);
+    struct answer own_later = fetch(.path = list, .token = token);
+
+    ck_assert_ptr_nonnull(strstr(own.text, draft));
+    ck_assert_ptr_null(strstr(others.text, draft));
+    ck_assert_ptr_nonnull(strstr(own_later.text, later));
+}
+END_TEST
+
+START_TEST(a_users_list_is_kept_and_the_user_is_not)
+{
+    const char *id, *token = new_user(&id);
+    const char *list = say("/api/users/%s/posts", id);
+
+    struct answer first = fetch(.path = list);
+    const char *post = new_post(token, "Newer than the cache", true);
+    struct answer again = fetch(.path = list);
+    struct answer single = fetch(.path = say("/api/posts/%s", post));
+    struct answer changed = fetch(.path = say("/api/posts/%s", post), .method = "PATCH",
+                                  .token = token, .body = "{\"title\":\"Other\"}");
+    struct answer single_later = fetch(.path = say("/api/posts/%s", post));
+
+    ck_assert_str_eq(again.text, first.text);
+    ck_assert_str_eq(answer_text(single, "post.title"), "Newer than the cache");
+    ck_status(changed, 200);
+    ck_assert_str_eq(answer_text(single_later, "post.title"), "Other");
+}
+END_TEST
+
+START_TEST(errors_are_not_kept)
+{
+    /* Each has its own id in its body, which fetch() looks at. */
+    ck_status(fetch(.path = "/api/posts?limit=0"), 400);
+    ck_status(fetch(.path = "/api/posts?limit=0"), 400);
+    ck_status(fetch(.path = "/api/posts", .token = "bad"), 401);
+    ck_status(fetch(.path = "/api/posts", .token = "bad"), 401);
+}
+END_TEST
+
+START_TEST(a_list_is_kept_no_longer_than_told)
+{
+    const char *token = new_user(NULL), *list = fresh_list();
+    ck_status(fetch(.at = &forgetful, .path = list), 200);
+    const char *id = new_post(token, "Newer than the cache", true);
+
+    pause_ms(2100); /* nginx counts whole seconds */
+    struct answer later = fetch(.at = &forgetful, .path = list);
+
+    ck_assert_ptr_nonnull(strstr(later.text, id));
+}
+END_TEST
+
+TCase *cache_case(void)
+{
+    TCase *t = http_case("cache");
+    tcase_add_unchecked_fixture(t, start_cache, stop_cache);
+    tcase_add_test(t, a_list_is_kept_for_those_without_a_token);
+    tcase_add_test(t, a_kept_list_has_the_headers_of_its_request);
+    tcase_add_test(t, a_crowd_asks_the_pool_once);
+    tcase_add_test(t, what_an_author_sees_is_kept_for_nobody);
+    tcase_add_test(t, a_users_list_is_kept_and_the_user_is_not);
+    tcase_add_test(t, errors_are_not_kept);
+    tcase_add_test(t, a_list_is_kept_no_longer_than_told);
+    return t;
+}
+
+/* ---- several hosts ---- */
+
+#define HOSTS 2
+
+static struct backend pools[HOSTS];
+static struct front hosts[HOSTS], balancer;
+
+/* The hosts speak of CORS as well, as if a client could come to them directly. */
+static void start_hosts(void)
+{
+    char list[80];
+    for (size_t i = 0; i < HOSTS; i++) {
+        backend_start(&pools[i], LIST("WORKERS=2", "HASH_WORKERS=1"));
+        front_start(&hosts[i], &pools[i], LIST("TRUSTED_PROXIES=127.0.0.1 ::1", "CORS_ORIGINS=*"));
+    }
+    snprintf(list, sizeof list, "APP_HOSTS=127.0.0.1:%d 127.0.0.1:%d", hosts[0].port,
+             hosts[1].port);
+    front_start(&balancer, NULL, LIST(list, "LOGIN_LIMIT=off", "CORS_ORIGINS=" ORIGIN));
+    the_front = &balancer;
+}
+
+static void stop_hosts(void)
+{
+    front_stop(&balancer);
+    for (size_t i = 0; i < HOSTS; i++) {
+        front_stop(&hosts[i]);
+        backend_stop(&pools[i]);
+    }
+}
+
+START_TEST(all_hosts_are_asked_and_know_the_request)
+{
+    unsigned seen[HOSTS] = {0};
+    for (unsigned n = 0; n < 8; n++) {
+        const char *id = say("shared-out-%u", n), *header = say("X-Request-Id: %s", id);
+        ck_header(fetch(.path = "/api/health", .headers = {header}), "X-Request-Id", id);
+        for (size_t i = 0; i < HOSTS; i++)
+            seen[i] += backend_logged(&pools[i], id);
+    }
+
+    ck_assert_uint_eq(seen[0] + seen[1], 8);
+    ck_assert_uint_gt(seen[0], 0);
+    ck_assert_uint_gt(seen[1], 0);
+}
+END_TEST
+
+START_TEST(what_two_nginx_say_is_said_once)
+{
+    static const char *const once[] = {"Access-Control-Allow-Origin",
+                                       "Access-Control-Allow-Credentials",
+                                       "Access-Control-Expose-Headers",
+                                       "X-Request-Id",
+                                       "X-Content-Type-Options",
+                                       "Server",
+                                       "Content-Type"};
+    const struct answer rows[] = {
+        fetch(.path = "/api/posts", .headers = {"Origin: " ORIGIN}),
+        fetch(.path = "/api/posts", .gzip = true, .headers = {"Origin: " ORIGIN}),
+        fetch(.path = "/api/nothing", .headers = {"Origin: " ORIGIN}),
+        fetch(.path = "/api/auth/profile", .headers = {"Origin: " ORIGIN}),
+        fetch(.path = "/", .headers = {"Origin: " ORIGIN}),
+    };
+    for (int i = 0; i < ROWS(rows); i++) {
+        for (int k = 0; k < ROWS(once); k++)
+            ck_assert_msg(header_count(rows[i].headers, once[k]) == 1, "row %d, %s: %s", i, once[k],
+                          rows[i].headers);
+        ck_header(rows[i], "Access-Control-Allow-Origin", ORIGIN);
+        ck_assert(header_lists(rows[i].headers, "Vary", "Origin"));
+    }
+    ck_no_header(fetch(.path = "/api/posts", .headers = {"Origin: https://evil.example"}),
+                 "Access-Control-Allow-Origin");
+}
+END_TEST
+
+static const char *ip_of_session(const struct front *at, const char *from)
+{
+    const struct http_call call = {
+        .at = at,
+        .path = "/api/auth/login",
+        .body = say("{\"email\":\"%s\",\"password\":\"%s\"}", ADMIN_EMAIL, PASSWORD),
+        .from = from,
+        .headers = {"X-Forwarded-For: 192.0.2.1", "X-Real-IP: 192.0.2.1",
+                    "Forwarded: for=192.0.2.1"}};
+    struct answer login = http_fetch(&call);
+    ck_status(login, 200);
+    http_keep_secret(answer_text(login, "access_token"));
+    http_keep_secret(answer_text(login, "refresh_token"));
+    struct answer r =
+        fetch(.path = "/api/auth/sessions?limit=1", .token = answer_text(login, "access_token"));
+    ck_status(r, 200);
+    return answer_text(r, "data.0.ip");
+}
+
+START_TEST(a_client_has_its_own_address_behind_two_nginx)
+{
+    ck_assert_str_eq(ip_of_session(&balancer, "127.0.0.5"), "127.0.0.5");
+    ck_assert_str_eq(ip_of_session(&hosts[0], "127.0.0.6"), "127.0.0.6"); /* no proxy of ours */
+}
+END_TEST
+
+START_TEST(a_host_limits_clients_and_not_the_balancer)
+{
+    const struct http_call storm = {.path = "/api/auth/login", .body = "{}", .from = "127.0.0.11"},
+                           other = {.path = "/api/auth/login", .body = "{}", .from = "127.0.0.12"};
+    bool refused = false;
+    for (unsigned i = 0; i < 500 && !refused; i++)
+        refused = http_fetch(&storm).status == 429;
+
+    ck_assert(refused);
+    for (unsigned i = 0; i < 4; i++)
+        ck_status(http_fetch(&other), 400);
+}
+END_TEST
+
+START_TEST(a_pool_that_is_gone_is_not_read_from)
+{
+    struct backend dead;
+    struct front front, before;
+    backend_make(&dead);
+    front_start(&front, &dead, LIST("TRUSTED_PROXIES=127.0.0.1"));
+    front_start(&before, NULL,
+                LIST(say("APP_HOSTS=127.0.0.1:%d 127.0.0.1:%d", front.port, hosts[0].port)));
+
+    for (unsigned i = 0; i < 10; i++)
+        ck_status(fetch(.at = &before, .path = "/api/posts"), 200);
+    front_stop(&before);
+    front_stop(&front);
+}
+END_TEST
+
+static const int ways_to_go[] = {SIGQUIT, SIGKILL};
+
+/* A host that goes orderly takes nothing along; from under one that is killed, nginx cannot know
+ * what became of a write, and asks nobody else to do it. */
+START_TEST(a_host_that_goes_takes_no_read_along_and_no_write_twice)
+{
+    char list[80];
+    struct front host, before;
+    front_start(&host, &pools[1], LIST("TRUSTED_PROXIES=127.0.0.1"));
+    snprintf(list, sizeof list, "APP_HOSTS=127.0.0.1:%d 127.0.0.1:%d", hosts[0].port, host.port);
+    front_start(&before, NULL, LIST(list));
+    struct load *load = load_start(&before, new_user(NULL));
+    pause_ms(500);
+
+    pid_t pids[WORKERS_MAX];
+    size_t count = backend_workers(&(const struct backend){.pid = host.pid}, pids);
+    (void)kill(host.pid, ways_to_go[_i]);
+    for (size_t i = 0; ways_to_go[_i] == SIGKILL && i < count; i++)
+        (void)kill(pids[i], SIGKILL);
+    (void)waitpid(host.pid, NULL, 0);
+    unsigned served = load_tally(load).served;
+    pause_ms(500);
+    load_finish(load);
+
+    struct load_tally tally = load_tally(load);
+    ck_assert_uint_gt(tally.served, served);
+    ck_assert_uint_eq(tally.refused_reads, 0);
+    ck_assert_uint_le(tally.refused, ways_to_go[_i] == SIGKILL ? LOAD_CLIENTS : 0);
+    load_verify(load, true);
+    load_free(load);
+    front_stop(&before);
+}
+END_TEST
+
+TCase *hosts_case(void)
+{
+    TCase *t = http_case("hosts");
+    tcase_add_unchecked_fixture(t, start_hosts, stop_hosts);
+    tcase_add_test(t, all_hosts_are_asked_and_know_the_request);
+    tcase_add_test(t, what_two_nginx_say_is_said_once);
+    tcase_add_test(t, a_client_has_its_own_address_behind_two_nginx);
+    tcase_add_test(t, a_host_limits_clients_and_not_the_balancer);
+    tcase_add_test(t, a_pool_that_is_gone_is_not_read_from);
+    tcase_add_loop_test(t, a_host_that_goes_takes_no_read_along_and_no_write_twice, 0,
+                        ROWS(ways_to_go));
+    return t;
+}

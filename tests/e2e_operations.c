@@ -1,0 +1,369 @@
+#include "e2e_operations.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "e2e_http.h"
+#include "exposition.h"
+
+#define LIMIT_MS 10000
+#define CLIENTS 8
+#define CALLS 25 /* of each client */
+
+static struct backend own;
+static struct front own_front;
+
+static void start_front(void)
+{
+    front_start(&own_front, &own, LIST("LOGIN_LIMIT=off"));
+    the_front = &own_front;
+}
+
+static void start_own(const char *const *names)
+{
+    backend_start(&own, names);
+    start_front();
+}
+
+static void stop_own(void)
+{
+    front_stop(&own_front);
+    backend_stop(&own);
+}
+
+static bool is_in(const char *path, const char *text)
+{
+    struct buf b;
+    buf_init(&b, (size_t)16 * 1024 * 1024);
+    bool found = read_file(path, &b) && b.len && memmem(b.data, b.len, text, strlen(text)) != NULL;
+    buf_release(&b);
+    return found;
+}
+
+/* ---- metrics ---- */
+
+static const char *scrape(void)
+{
+    struct answer r = fetch(.path = "/api/metrics");
+    ck_status(r, 200);
+    const char *wrong = exposition_fault(the_arena, r.text);
+    ck_assert_msg(!wrong, "%s", wrong);
+    return r.text;
+}
+
+static double requests(const char *text, const char *route, const char *method, int status)
+{
+    return exposition_value(
+        text, say("postern_http_requests_total{route=\"%s\",method=\"%s\",status=\"%d\"}", route,
+                  method, status));
+}
+
+#define ck_value(text, series, value)                                                              \
+    do {                                                                                           \
+        double got_ = exposition_value(text, series);                                              \
+        ck_assert_msg(got_ == (value), "%s is %g", series, got_);                                  \
+    } while (0)
+
+/* Is everything that is counted in `before` still there in `after`, and not less? */
+static void ck_nothing_goes_back(const char *before, const char *after)
+{
+    for (const char *line = before; *line; line = strchr(line, '\n') + 1) {
+        size_t len = strcspn(line, "\n");
+        const char *series = arena_copy(the_arena, line, len), *value = strrchr(series, ' ');
+        series = say("%.*s", (int)(value - series), series);
+        if (*line == '#' || !memmem(line, len, "_total", 6))
+            continue;
+        ck_assert_msg(exposition_value(after, series) >= exposition_value(before, series),
+                      "%s goes back", series);
+    }
+}
+
+/* CLIENTS at a time, until each has called CALLS times. */
+static void call_much(const struct http_call *call)
+{
+    struct flight *flights[CLIENTS];
+    for (int round = 0; round < CALLS; round++) {
+        for (int i = 0; i < CLIENTS; i++)
+            flights[i] = http_send(call);
+        for (int i = 0; i < CLIENTS; i++)
+            ck_status(http_land(flights[i]), 200);
+    }
+}
+
+START_TEST(requests_are_counted_whichever_worker_answers)
+{
+    static const struct http_call health = {.path = "/api/health"};
+    struct flight *flights[3];
+    const char *id;
+    start_own(LIST("WORKERS=4", "HASH_WORKERS=2"));
+    const char *token = new_user(&id);
+    const struct http_call patch = {.method = "PATCH",
+                                    .token = token,
+                                    .path = say("/api/users/%s", id),
+                                    .body = "{\"last_name\":\"Changed\"}"};
+
+    call_much(&health);
+    struct db *hold = database_hold("users", id); /* so that three workers are busy at once */
+    for (int i = 0; i < 3; i++)
+        flights[i] = http_send(&patch);
+    database_await_waiting(3);
+    const char *meanwhile = scrape();
+    database_let_go(hold);
+    for (int i = 0; i < 3; i++)
+        ck_status(http_land(flights[i]), 200);
+    const char *text = scrape();
+
+    ck_assert(requests(text, "/health", "GET", 200) == CLIENTS * CALLS);
+    ck_assert(requests(text, "/users/{id}", "PATCH", 200) == 3);
+    ck_assert(requests(text, "/auth/register", "POST", 201) == 1); /* by the other pool */
+    ck_assert(requests(text, "/auth/login", "POST", 200) == 1);
+    ck_assert(requests(text, "/metrics", "GET", 200) == 1);
+    ck_assert(exposition_sum(text, "postern_http_requests_total", "") == CLIENTS * CALLS + 6);
+    ck_assert(exposition_sum(text, "postern_http_request_duration_seconds_count", "") ==
+              CLIENTS * CALLS + 6);
+    ck_value(meanwhile, "postern_workers_busy{pool=\"fast\"}", 4);
+    ck_value(meanwhile, "postern_workers_busy{pool=\"hash\"}", 0);
+    ck_value(meanwhile, "postern_workers{pool=\"fast\"}", 4);
+    ck_value(meanwhile, "postern_workers{pool=\"hash\"}", 2);
+    stop_own();
+}
+END_TEST
+
+START_TEST(a_killed_worker_is_a_restart_and_takes_no_count_along)
+{
+    static const struct http_call posts = {.path = "/api/posts"};
+    pid_t pids[WORKERS_MAX];
+    start_own(LIST("WORKERS=3", "HASH_WORKERS=1"));
+    call_much(&posts);
+    const char *before = scrape();
+
+    ck_assert_uint_eq(backend_workers(&own, pids), 4);
+    ck_assert_int_eq(kill(pids[1], SIGKILL), 0);
+    backend_await_workers(&own, 4, pids[1]);
+    call_much(&posts);
+    const char *after = scrape();
+
+    ck_value(before, "postern_worker_restarts_total", 0);
+    ck_value(after, "postern_worker_restarts_total", 1);
+    ck_assert(requests(after, "/posts", "GET", 200) == 2 * CLIENTS * CALLS);
+    ck_nothing_goes_back(before, after);
+    stop_own();
+}
+END_TEST
+
+START_TEST(counts_go_on_after_a_reload)
+{
+    static const struct http_call posts = {.path = "/api/posts"};
+    pid_t pids[WORKERS_MAX];
+    start_own(LIST("WORKERS=2", "HASH_WORKERS=1"));
+    call_much(&posts);
+    const char *before = scrape();
+
+    ck_assert_uint_eq(backend_workers(&own, pids), 3);
+    ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
+    for (int i = 0; i < 3; i++)
+        backend_await_workers(&own, 3, pids[i]);
+    call_much(&posts);
+    const char *after = scrape();
+
+    ck_value(after, "postern_reloads_total", 1);
+    ck_value(after, "postern_worker_restarts_total", 0);
+    ck_value(after, "postern_start_time_seconds",
+             exposition_value(before, "postern_start_time_seconds"));
+    ck_assert(requests(after, "/posts", "GET", 200) == 2 * CLIENTS * CALLS);
+    ck_nothing_goes_back(before, after);
+    stop_own();
+}
+END_TEST
+
+/* Wait until so many connections wait for a worker of the hash pool. */
+static void await_hash_queue(double length)
+{
+    double seen = -1;
+    for (long end = now_ms() + LIMIT_MS; now_ms() < end; pause_ms(10)) {
+        seen = exposition_value(scrape(), "postern_queue_connections{pool=\"hash\"}");
+        if (seen == length)
+            return;
+    }
+    ck_abort_msg("%g connections wait, and not %g", seen, length);
+}
+
+/* A process that waits in accept(2) may still take a connection before it heeds the signal. */
+static void stop_process(pid_t pid)
+{
+    const char *path = say("/proc/%d/stat", (int)pid);
+    ck_assert_int_eq(kill(pid, SIGSTOP), 0);
+    for (long end = now_ms() + LIMIT_MS; !is_in(path, ") T "); pause_ms(5))
+        ck_assert_msg(now_ms() < end, "%d does not stop", (int)pid);
+}
+
+START_TEST(those_who_wait_for_a_hash_are_counted)
+{
+    static const struct http_call login = {.path = "/api/auth/login",
+                                           .body = "{\"email\":\"" ADMIN_EMAIL
+                                                   "\",\"password\":\"wrong\"}"};
+    struct flight *flights[3];
+    pid_t pids[WORKERS_MAX];
+    start_own(LIST("WORKERS=1", "HASH_WORKERS=1"));
+    await_hash_queue(0);
+    ck_assert_uint_eq(backend_workers(&own, pids), 2);
+
+    stop_process(pids[1]); /* so that it accepts nobody */
+    for (int i = 0; i < 3; i++)
+        flights[i] = http_send(&login);
+    await_hash_queue(3);
+    ck_assert_int_eq(kill(pids[1], SIGCONT), 0);
+
+    for (int i = 0; i < 3; i++)
+        ck_status(http_land(flights[i]), 401);
+    await_hash_queue(0);
+    stop_own();
+}
+END_TEST
+
+/* ---- without a parent of our own ---- */
+
+/* Where a program says what is for the terminal. */
+static const char *terminal(void)
+{
+    return say("%s/stderr.log", own.folder);
+}
+
+static void spawn(void)
+{
+    own.pid = world_start(
+        LIST("spawn-fcgi", "-s", own.fast, "-M", "0660", "-n", "--", "../bin/postern", "serve"),
+        LIST(say("STATE_FILE=%s/state", own.folder), say("LOG_TO=%s", own.log)), own.folder,
+        terminal());
+}
+
+static void await_ready(void)
+{
+    for (long end = now_ms() + LIMIT_MS; fetch(.path = "/api/ready").status != 200; pause_ms(10))
+        ck_assert_msg(now_ms() < end, "spawn-fcgi's program does not answer");
+}
+
+START_TEST(a_state_file_outlives_the_workers_that_count_in_it)
+{
+    backend_make(&own);
+    memcpy(own.hash, own.fast, sizeof own.hash);
+    spawn();
+    start_front();
+    await_ready();
+    for (int i = 0; i < 20; i++)
+        ck_status(fetch(.path = "/api/health"), 200);
+    const char *before = scrape();
+
+    backend_stop(&own);
+    spawn();
+    await_ready();
+    ck_status(fetch(.path = "/api/health"), 200);
+    const char *after = scrape();
+
+    ck_assert(requests(before, "/health", "GET", 200) == 20);
+    ck_assert(requests(after, "/health", "GET", 200) == 21);
+    ck_nothing_goes_back(before, after);
+    ck_value(after, "postern_queue_connections{pool=\"single\"}", 0);
+    ck_value(after, "postern_workers{pool=\"single\"}", -1); /* nobody knows */
+    ck_assert(backend_logged(&own, "\"/health\""));
+    stop_own();
+}
+END_TEST
+
+/* ---- a log in a file ---- */
+
+static void await_in(const char *path, const char *text)
+{
+    for (long end = now_ms() + LIMIT_MS; now_ms() < end; pause_ms(10))
+        if (is_in(path, text))
+            return;
+    ck_abort_msg("no %s in %s", text, path);
+}
+
+/* Like start_own(), with the log in a file of another folder, which is that of `logs`. */
+static void start_with_log_file(struct backend *logs)
+{
+    backend_make(&own);
+    backend_make(logs);
+    memcpy(own.log, logs->log, sizeof own.log);
+    own.pid = world_start(LIST("../bin/postern", "serve"),
+                          LIST(say("LISTEN=%s", own.fast), say("HASH_LISTEN=%s", own.hash),
+                               say("LOG_TO=%s", own.log), "WORKERS=2", "HASH_WORKERS=1"),
+                          own.folder, terminal());
+    await_in(own.log, "\"started\"");
+    start_front();
+}
+
+static void call_named(const char *id)
+{
+    ck_status(fetch(.path = "/api/health", .headers = {say("X-Request-Id: %s", id)}), 200);
+}
+
+static void reload(size_t workers)
+{
+    pid_t pids[WORKERS_MAX];
+    ck_assert_uint_eq(backend_workers(&own, pids), workers);
+    ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
+    for (size_t i = 0; i < workers; i++)
+        backend_await_workers(&own, workers, pids[i]);
+}
+
+START_TEST(a_log_is_rotated_by_moving_it_and_a_reload)
+{
+    struct backend logs;
+    start_with_log_file(&logs);
+    const char *moved = say("%s.1", own.log);
+    call_named("request-before");
+
+    ck_assert_int_eq(rename(own.log, moved), 0);
+    call_named("request-meanwhile");
+    reload(3);
+    call_named("request-after");
+
+    await_in(moved, "\"request-before\"");
+    await_in(moved, "\"request-meanwhile\"");
+    await_in(own.log, "\"request-after\"");
+    ck_assert(!is_in(moved, "\"request-after\""));
+    ck_assert(!is_in(own.log, "\"request-meanwhile\""));
+    stop_own();
+    await_in(own.log, "\"stopped\"");
+    struct stat s;
+    ck_assert_int_eq(stat(terminal(), &s), 0);
+    ck_assert_int_eq(s.st_size, 0);
+}
+END_TEST
+
+START_TEST(a_reload_whose_log_cannot_be_opened_is_refused)
+{
+    pid_t before[WORKERS_MAX], after[WORKERS_MAX];
+    struct backend logs;
+    start_with_log_file(&logs);
+    const char *away = say("%s.away", logs.folder), *log = say("%s/pool.log", away);
+    ck_assert_uint_eq(backend_workers(&own, before), 3);
+    ck_assert_int_eq(rename(logs.folder, away), 0);
+
+    ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
+    await_in(log, "\"reload_refused\"");
+
+    ck_assert(is_in(terminal(), say("LOG_TO: %s: No such file or directory", own.log)));
+    ck_assert_uint_eq(backend_workers(&own, after), 3);
+    ck_assert_mem_eq(before, after, 3 * sizeof *before);
+    ck_value(scrape(), "postern_refused_reloads_total", 1);
+    stop_own();
+}
+END_TEST
+
+TCase *operations_case(void)
+{
+    TCase *t = http_case("operations");
+    tcase_add_test(t, requests_are_counted_whichever_worker_answers);
+    tcase_add_test(t, a_killed_worker_is_a_restart_and_takes_no_count_along);
+    tcase_add_test(t, counts_go_on_after_a_reload);
+    tcase_add_test(t, those_who_wait_for_a_hash_are_counted);
+    tcase_add_test(t, a_state_file_outlives_the_workers_that_count_in_it);
+    tcase_add_test(t, a_log_is_rotated_by_moving_it_and_a_reload);
+    tcase_add_test(t, a_reload_whose_log_cannot_be_opened_is_refused);
+    return t;
+}

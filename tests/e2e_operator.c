@@ -1,0 +1,84 @@
+#include "e2e_operator.h"
+
+#include <string.h>
+#include <sysexits.h>
+
+#include "e2e_http.h"
+
+static struct backend pool;
+static struct front front;
+
+static void start_all(void)
+{
+    backend_make(&pool);
+    backend_start(&pool, LIST("MAX_BODY=4096"));
+}
+
+static void stop_all(void)
+{
+    front_stop(&front);
+    backend_stop(&pool);
+}
+
+/* Run doctor with the pool's settings against the front; returns what it printed. */
+static const char *consult(int status)
+{
+    struct buf output;
+    buf_init(&output, (size_t)64 * 1024);
+    const char *const names[] = {
+        "ENV=development",
+        say("JWT_SECRET_KEY=%s", world_key()),
+        say("LISTEN=%s", pool.fast),
+        say("HASH_LISTEN=%s", pool.hash),
+        "MAX_BODY=4096",
+        NULL,
+    };
+    int got =
+        world_run(LIST("./postern", "doctor", "--url", say("http://127.0.0.1:%d/api", front.port)),
+                  names, NULL, &output);
+    const char *text = arena_copy(the_arena, output.data, output.len);
+    buf_release(&output);
+    ck_assert_msg(got == status, "status %d instead of %d:\n%s", got, status, text);
+    return text;
+}
+
+/* nginx's own bound may be the one of the program, or a larger one. */
+static const char *const bounds[] = {"MAX_BODY=4096", "MAX_BODY=65536"};
+
+START_TEST(doctor_finds_nothing_wrong_behind_nginx)
+{
+    front_start(&front, &pool, LIST("LOGIN_LIMIT=off", bounds[_i]));
+
+    const char *told = consult(EX_OK);
+
+    ck_assert_ptr_null(strstr(told, "FAIL"));
+    ck_assert_ptr_nonnull(strstr(told, "ok   database and schema are ready\n"));
+    ck_assert_ptr_nonnull(strstr(told, "ok   Authorization reaches the program\n"));
+    ck_assert_ptr_nonnull(strstr(told, "ok   PATCH reaches the program\n"));
+    ck_assert_ptr_nonnull(strstr(told, "ok   X-Request-Id reaches the program\n"));
+    ck_assert_ptr_nonnull(strstr(told, "ok   a body above MAX_BODY is refused with JSON\n"));
+}
+END_TEST
+
+START_TEST(doctor_sees_that_the_pool_is_away)
+{
+    front_start(&front, &pool, LIST("LOGIN_LIMIT=off", "MAX_BODY=4096"));
+    backend_stop(&pool);
+
+    const char *told = consult(EX_UNAVAILABLE);
+
+    ck_assert_ptr_nonnull(strstr(told, "FAIL LISTEN: "));
+    ck_assert_ptr_nonnull(strstr(told, "FAIL not so: the API is there: "));
+    ck_assert_ptr_nonnull(strstr(told, "status 502, unavailable"));
+}
+END_TEST
+
+TCase *operator_case(void)
+{
+    TCase *t = http_case("operator");
+    tcase_add_checked_fixture(t, start_all, stop_all);
+    tcase_add_loop_test(t, doctor_finds_nothing_wrong_behind_nginx, 0,
+                        (int)(sizeof bounds / sizeof *bounds));
+    tcase_add_test(t, doctor_sees_that_the_pool_is_away);
+    return t;
+}

@@ -1,0 +1,204 @@
+#include "e2e_reload.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "e2e_http.h"
+#include "e2e_load.h"
+
+#define WAIT_MS 10000 /* far more than anything here takes */
+#define RATE 200      /* requests a second */
+#define REPLACED_MS 200
+
+static struct backend own;
+static struct front own_front;
+
+static void start_front(void)
+{
+    front_start(&own_front, &own, LIST("LOGIN_LIMIT=off"));
+    the_front = &own_front;
+}
+
+static void stop_own(void)
+{
+    front_stop(&own_front);
+    backend_stop(&own);
+}
+
+/* Until no worker is one of these. */
+static void await_others(const pid_t *before, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        backend_await_workers(&own, count, before[i]);
+}
+
+START_TEST(ten_reloads_of_nginx_and_five_of_the_pool_lose_nothing)
+{
+    pid_t before[WORKERS_MAX];
+    backend_start(&own, LIST("WORKERS=4", "HASH_WORKERS=1"));
+    start_front();
+    struct load *load = load_start_paced(&own_front, new_user(NULL), RATE);
+    load_be_strict(load);
+
+    for (unsigned i = 0; i < 10; i++) {
+        pause_ms(150);
+        ck_assert_uint_eq(backend_workers(&own, before), 5);
+        if (i % 2 == 0)
+            ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
+        front_reload(&own_front);
+        if (i % 2 == 0)
+            await_others(before, 5);
+    }
+    while (load_tally(load).served < 2 * RATE)
+        pause_ms(10);
+    load_finish(load);
+
+    ck_assert_uint_eq(load_tally(load).refused, 0);
+    load_verify(load, false);
+    ck_assert(!backend_logged(&own, "\"worker_died\""));
+    load_free(load);
+    stop_own();
+}
+END_TEST
+
+/* On a busy machine it may live on until it has taken what comes next along. */
+static void kill_wholly(pid_t pid)
+{
+    ck_assert_int_eq(kill(pid, SIGKILL), 0);
+    for (long end = now_ms() + WAIT_MS; kill(pid, 0) == 0; pause_ms(1))
+        ck_assert_msg(now_ms() < end, "process %d does not die", (int)pid);
+}
+
+/* From the death of the only worker of each kind to an answer of its successor. A busy machine may
+ * take longer now and then, but not each time. */
+START_TEST(a_dead_worker_is_soon_replaced)
+{
+    long took_ms = WAIT_MS;
+    backend_start(&own, LIST("WORKERS=1", "HASH_WORKERS=1"));
+    start_front();
+
+    for (int tries = 0; tries < 5 && took_ms > REPLACED_MS; tries++) {
+        pid_t pids[WORKERS_MAX];
+        pause_ms(tries ? 1100 : 0); /* who dies young waits longer the next time */
+        ck_assert_uint_eq(backend_workers(&own, pids), 2);
+        long died = now_ms();
+        kill_wholly(pids[0]);
+        kill_wholly(pids[1]);
+        ck_status(fetch(.path = "/api/health"), 200); /* waits in the socket's queue */
+        ck_status(fetch(.path = "/api/auth/login", .body = "{}"), 400);
+        took_ms = now_ms() - died;
+        await_others(pids, 2);
+    }
+
+    ck_assert_int_le(took_ms, REPLACED_MS);
+    stop_own();
+}
+END_TEST
+
+/* ---- a program of its own, that can be replaced ---- */
+
+static char program[WORLD_PATH + 16];
+
+static void start_copy(void)
+{
+    backend_make(&own);
+    snprintf(program, sizeof program, "%s/postern", own.folder);
+    ck_assert_int_eq(world_run(LIST("cp", "./postern", program), NULL, NULL, NULL), 0);
+    own.pid = world_start(LIST(program, "serve"),
+                          LIST("WORKERS=3", "HASH_WORKERS=1", say("LISTEN=%s", own.fast),
+                               say("HASH_LISTEN=%s", own.hash)),
+                          own.folder, own.log);
+    start_front();
+    for (long end = now_ms() + WAIT_MS; !backend_logged(&own, "\"started\""); pause_ms(5))
+        ck_assert_msg(now_ms() < end, "the pool does not start, see %s", own.log);
+    backend_await_workers(&own, 4, 0);
+}
+
+/* Put what `make` writes in the place of the program, all at once. */
+static void replace_program(const char *make)
+{
+    const char *command = say("cd %s && %s && chmod 755 new && mv new postern", own.folder, make);
+    ck_assert_int_eq(world_run(LIST("sh", "-c", command), NULL, NULL, NULL), 0);
+}
+
+static bool runs_the_file(pid_t pid)
+{
+    struct stat file, running;
+    ck_assert_int_eq(stat(program, &file), 0);
+    ck_assert_int_eq(stat(say("/proc/%d/exe", (int)pid), &running), 0);
+    return file.st_dev == running.st_dev && file.st_ino == running.st_ino;
+}
+
+static unsigned workers_that_run_the_file(void)
+{
+    pid_t pids[WORKERS_MAX];
+    unsigned n = 0;
+    size_t count = backend_workers(&own, pids);
+    for (size_t i = 0; i < count; i++)
+        n += runs_the_file(pids[i]);
+    return n;
+}
+
+START_TEST(a_new_program_takes_over_and_loses_nothing)
+{
+    pid_t before[WORKERS_MAX];
+    start_copy();
+    struct load *load = load_start_paced(&own_front, new_user(NULL), RATE);
+    load_be_strict(load);
+    pause_ms(200);
+    ck_assert_uint_eq(backend_workers(&own, before), 4);
+    ck_assert_uint_eq(workers_that_run_the_file(), 4);
+
+    replace_program("{ cat postern; echo; } >new");
+    ck_assert_uint_eq(workers_that_run_the_file(), 0);
+    ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
+    await_others(before, 4);
+    unsigned served = load_tally(load).served;
+    while (load_tally(load).served < served + RATE / 2)
+        pause_ms(10);
+    load_finish(load);
+
+    ck_assert(runs_the_file(own.pid));
+    ck_assert_uint_eq(workers_that_run_the_file(), 4);
+    ck_assert_uint_eq(load_tally(load).refused, 0);
+    load_verify(load, false);
+    load_free(load);
+    stop_own();
+}
+END_TEST
+
+static const char *const bad_programs[] = {
+    "head -c 5000 postern >new",           /* cut short on its way */
+    "printf '#!/bin/sh\\nexit 1\\n' >new", /* refuses to start */
+};
+
+START_TEST(a_program_that_does_not_start_replaces_nothing)
+{
+    pid_t before[WORKERS_MAX], after[WORKERS_MAX];
+    start_copy();
+    ck_assert_uint_eq(backend_workers(&own, before), 4);
+
+    replace_program(bad_programs[_i]);
+    ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
+    for (long end = now_ms() + WAIT_MS; !backend_logged(&own, "\"reload_refused\""); pause_ms(5))
+        ck_assert_msg(now_ms() < end, "no word of it, see %s", own.log);
+
+    ck_assert_uint_eq(backend_workers(&own, after), 4);
+    ck_assert_mem_eq(after, before, 4 * sizeof *before);
+    ck_status(fetch(.path = "/api/ready"), 200);
+    stop_own();
+}
+END_TEST
+
+TCase *reload_case(void)
+{
+    TCase *t = http_case("reloads");
+    tcase_add_test(t, ten_reloads_of_nginx_and_five_of_the_pool_lose_nothing);
+    tcase_add_test(t, a_dead_worker_is_soon_replaced);
+    tcase_add_test(t, a_new_program_takes_over_and_loses_nothing);
+    tcase_add_loop_test(t, a_program_that_does_not_start_replaces_nothing, 0,
+                        (int)(sizeof bad_programs / sizeof *bad_programs));
+    return t;
+}
