@@ -116,6 +116,7 @@ void request_from_params(struct request *rq, struct arena *a, char *const *param
     for (char *const *at = params; *at; at++)
         take_param(rq, *at);
     rq->method = method_from_word(rq->param[PARAM_METHOD]);
+    rq->base = base_path;
     rq->path = find_path(rq, base_path);
     rq->query = or_empty(rq->param[PARAM_QUERY]);
     request_trust(rq, &(const struct address_list){0});
@@ -128,6 +129,83 @@ void request_trust(struct request *rq, const struct address_list *proxies)
 {
     rq->client =
         address_behind(proxies, rq->param[PARAM_REMOTE_ADDR], rq->param[PARAM_FORWARDED_FOR]);
+}
+
+/* ---- the address of a script ---- */
+
+/* The path of an address as it came, decoded; NULL where that is none, or has a NUL. */
+static const char *decode_path(struct arena *a, const char *uri)
+{
+    size_t len = strcspn(uri, "?#");
+    char *path = arena_copy(a, uri, len), *to = path;
+    for (const char *at = path; *at; at++) {
+        char hex[3] = {0};
+        if (*at != '%') {
+            *to++ = *at;
+            continue;
+        }
+        memcpy(hex, at + 1, strnlen(at + 1, 2));
+        if (!isxdigit((unsigned char)hex[0]) || !isxdigit((unsigned char)hex[1]))
+            return NULL;
+        *to = (char)strtol(hex, NULL, 16);
+        if (*to++ == '\0')
+            return NULL;
+        at += 2;
+    }
+    *to = '\0';
+    return path;
+}
+
+/* What comes before PATH_INFO in REQUEST_URI, decoded; NULL where it does not end so. */
+static const char *base_of_uri(const struct request *rq)
+{
+    const char *uri = rq->param[PARAM_REQUEST_URI], *info = rq->param[PARAM_PATH_INFO];
+    const char *path = uri ? decode_path(rq->arena, uri) : NULL;
+    size_t len = path ? strlen(path) : 0, tail = strlen(info);
+    if (!path || len < tail || strcmp(path + len - tail, info) != 0)
+        return NULL;
+    return arena_copy(rq->arena, path, len - tail);
+}
+
+/* A base may be repeated in headers and on the page: then it must mean the same place there, and
+ * neither another host (`//host`) nor another folder. */
+static bool is_steady(const char *base)
+{
+    if (!base || strlen(base) * 3 >= BASE_SIZE)
+        return false;
+    while (*base == '/') {
+        size_t len = strcspn(++base, "/");
+        if (len == 0 || strncmp(base, ".", len) == 0 || strncmp(base, "..", len) == 0)
+            return false;
+        base += len;
+    }
+    return !*base;
+}
+
+static const char *encode_path(struct arena *a, const char *path)
+{
+    char *text = arena_alloc(a, strlen(path) * 3 + 1), *to = text;
+    for (; *path; path++) {
+        bool plain = isalnum((unsigned char)*path) || strchr("/-._~", *path);
+        to += sprintf(to, plain ? "%c" : "%%%02X", (unsigned char)*path);
+    }
+    return text;
+}
+
+void request_follow_script(struct request *rq, bool find_base)
+{
+    const char *script = or_empty(rq->param[PARAM_SCRIPT_NAME]);
+    const char *info = or_empty(rq->param[PARAM_PATH_INFO]);
+    if (!*script || *info != '/')
+        return;
+    rq->path = path_below(rq->arena, info, "");
+    if (!find_base)
+        return;
+    const char *base = base_of_uri(rq);
+    if (!is_steady(base))
+        base = script;
+    if (is_steady(base))
+        rq->base = encode_path(rq->arena, base);
 }
 
 const char *request_param(const struct request *rq, const char *name)
@@ -444,12 +522,13 @@ void response_problem(struct response *rs, const struct request *rq, const struc
                       struct problem_form form)
 {
     bool rfc9457 = wants_rfc9457(rq);
+    const char *types = rfc9457 ? arena_printf(rq->arena, "%s%s", rq->base, form.types) : NULL;
     response_reset(rs);
     rs->status = p->type->status;
     if (rfc9457)
         rs->media_type = PROBLEM_MEDIA_TYPE;
     put_problem_headers(rs, rq, p, form.realm);
-    problem_to_json(rq->arena, &rs->body, p, rq->id, rfc9457 ? form.types : NULL);
+    problem_to_json(rq->arena, &rs->body, p, rq->id, types);
 }
 
 /* ---- versions ---- */

@@ -20,6 +20,8 @@ struct route;
 #define PROBLEM_MEDIA_TYPE "application/problem+json"
 #define HEADER_VALUE_MAX ((size_t)12 * 1024) /* bytes; four links that repeat a long search */
 
+#define BASE_SIZE 601 /* bytes of the longest base, with its NUL */
+
 /* One bit each, so that a set of them is a number. */
 enum method {
     METHOD_GET = 1 << 0,
@@ -38,6 +40,7 @@ enum method {
     X(DOCUMENT_URI, "DOCUMENT_URI")                                                                \
     X(SCRIPT_NAME, "SCRIPT_NAME")                                                                  \
     X(PATH_INFO, "PATH_INFO")                                                                      \
+    X(REQUEST_URI, "REQUEST_URI")                                                                  \
     X(QUERY, "QUERY_STRING")                                                                       \
     X(CONTENT_TYPE, "CONTENT_TYPE")                                                                \
     X(CONTENT_LENGTH, "CONTENT_LENGTH")                                                            \
@@ -74,6 +77,7 @@ struct request {
     const char *param[PARAM_COUNT]; /* NULL when absent */
     char *const *params;            /* all of them as `NAME=value`, NULL at the end */
     enum method method;             /* HEAD shows as such here */
+    const char *base;               /* what clients write before the path, percent-encoded */
     const char *path;               /* behind the base path, "/" first; NULL outside it */
     const char *query;              /* never NULL */
     const char *id;                 /* X-Request-Id */
@@ -108,15 +112,15 @@ struct response {
 /* How problems are told apart from the server that they come from. */
 struct problem_form {
     const char *realm; /* of WWW-Authenticate */
-    const char *types; /* what comes before a code in the `type` of RFC 9457 */
+    const char *types; /* what comes before a code in the `type` of RFC 9457, below the base */
 };
 
 /**
  * Fill `rq` from CGI variables (`NAME=value`, NULL at the end), which it borrows.
  *
- * The path is DOCUMENT_URI, or SCRIPT_NAME and PATH_INFO in one, less `base_path`; one
- * trailing slash is dropped. `now` becomes rq->now; the request id is the client's if it
- * has 8 to 64 characters of [A-Za-z0-9._-], else a new one.
+ * The path is DOCUMENT_URI, or SCRIPT_NAME and PATH_INFO in one, less `base_path`, which is
+ * borrowed; one trailing slash is dropped. `now` becomes rq->now; the request id is the client's if
+ * it has 8 to 64 characters of [A-Za-z0-9._-], else a new one.
  */
 void request_from_params(struct request *rq, struct arena *a, char *const *params,
                          const char *base_path, struct instant now);
@@ -124,6 +128,16 @@ void request_from_params(struct request *rq, struct arena *a, char *const *param
 /** Let `proxies` tell whom they were asked by; see address_behind(). Until then, rq->client is the
  *  server's peer. */
 void request_trust(struct request *rq, const struct address_list *proxies);
+
+/**
+ * For a program that the web server runs as a script, wherever that lies: make PATH_INFO the path.
+ *
+ * With `find_base`, the base is what the client wrote before it: REQUEST_URI less PATH_INFO, so
+ * that a rewrite does not show; or SCRIPT_NAME, where these two do not fit or a `//`, a `.` or a
+ * `..` in them could lead a client elsewhere. Nothing changes unless both SCRIPT_NAME and PATH_INFO
+ * are there.
+ */
+void request_follow_script(struct request *rq, bool find_base);
 
 /** Any CGI variable by its name, such as "HTTP_ACCEPT_LANGUAGE"; NULL when absent. */
 const char *request_param(const struct request *rq, const char *name);

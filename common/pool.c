@@ -380,8 +380,7 @@ static void drain(struct state *s)
 
 /* ---- a new program in our place ---- */
 
-/* Run the program as it would start now; true when it would. */
-static bool trial_succeeds(const struct state *s)
+bool pool_trial(char *const *argv)
 {
     int status = 0;
     pid_t pid = fork();
@@ -389,56 +388,69 @@ static bool trial_succeeds(const struct state *s)
         (void)alarm(TRIAL_MAX_S);
         reset_signals();
         (void)setenv(ENV_TRIAL, "1", 1);
-        execvp(s->pool->argv[0], s->pool->argv);
+        execvp(argv[0], argv);
         _exit(EX_UNAVAILABLE);
     }
-    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
-           WEXITSTATUS(status) == 0;
+    if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return true;
+    LOG(LOG_LEVEL_ERROR, log_event("reload_refused"),
+        log_text("cause", "the program would not start with what is there now"));
+    return false;
 }
 
-static void hand_over(const struct state *s)
+static void hand_over_fds(void)
 {
-    char *sockets, *old;
+    char *list;
     size_t size;
-    FILE *list = must(open_memstream(&sockets, &size));
+    FILE *out = must(open_memstream(&list, &size));
     for (size_t i = 0; i < kept_count; i++) {
-        fprintf(list, "%s=%d,", kept[i].address, kept[i].fd);
+        fprintf(out, "%s=%d,", kept[i].address, kept[i].fd);
         (void)fcntl(kept[i].fd, F_SETFD, 0); /* stays open over exec */
     }
-    (void)fclose(list);
-    list = must(open_memstream(&old, &size));
+    (void)fclose(out);
+    (void)setenv(ENV_SOCKETS, must(list), 1);
+    free(list);
+}
+
+static void hand_over_workers(const struct state *s)
+{
+    char *list;
+    size_t size;
+    FILE *out = must(open_memstream(&list, &size));
     for (size_t i = 0; i < s->count; i++)
         if (s->slots[i].pid)
-            fprintf(list, "%d,", (int)s->slots[i].pid);
+            fprintf(out, "%d,", (int)s->slots[i].pid);
     for (size_t i = 0; i < s->old_count; i++)
-        fprintf(list, "%d,", s->old[i].told ? -(int)s->old[i].pid : (int)s->old[i].pid);
-    (void)fclose(list);
-    (void)setenv(ENV_SOCKETS, must(sockets), 1);
-    (void)setenv(ENV_OLD, must(old), 1);
-    free(sockets);
-    free(old);
+        fprintf(out, "%d,", s->old[i].told ? -(int)s->old[i].pid : (int)s->old[i].pid);
+    (void)fclose(out);
+    (void)setenv(ENV_OLD, must(list), 1);
+    free(list);
+}
+
+void pool_become(char *const *argv)
+{
+    LOG(LOG_LEVEL_INFO, log_event("reloading"));
+    hand_over_fds();
+    execvp(argv[0], argv);
+    LOG(LOG_LEVEL_ERROR, log_event("reload_failed"), log_text("cause", strerror(errno)));
+    exit(EX_OSERR); /* the trial worked a moment ago: let whoever runs us start anew */
 }
 
 static void reload(struct state *s)
 {
     char state[80];
-    if (!trial_succeeds(s)) {
+    if (!pool_trial(s->pool->argv)) {
         tally(s->pool, METRIC_REFUSED_RELOADS);
-        LOG(LOG_LEVEL_ERROR, log_event("reload_refused"),
-            log_text("cause", "the program would not start with what is there now"));
         return;
     }
     (void)snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, now_ns() / 1000);
     notify(state);
     tally(s->pool, METRIC_RELOADS);
-    LOG(LOG_LEVEL_INFO, log_event("reloading"));
-    hand_over(s);
+    hand_over_workers(s);
     (void)close(s->signals);
     (void)close(s->ready[0]);
     (void)close(s->ready[1]);
-    execvp(s->pool->argv[0], s->pool->argv);
-    LOG(LOG_LEVEL_ERROR, log_event("reload_failed"), log_text("cause", strerror(errno)));
-    exit(EX_OSERR); /* the trial worked a moment ago: let whoever runs us start anew */
+    pool_become(s->pool->argv);
 }
 
 static void read_old(struct state *s)

@@ -61,6 +61,13 @@ void pool_worker_is_ready(void);
 /** Is this the trial before a reload? Then check what can be checked, and exit. */
 bool pool_is_trial(void);
 
+/** The first half of a reload: would the program, called so, start with what is there now? If not,
+ *  the log tells. For a program without a pool (renew.h). */
+bool pool_trial(char *const *argv);
+
+/** The second: start it in our place, with the descriptors that were kept. */
+_Noreturn void pool_become(char *const *argv);
+
 /** The descriptor that the program had before a reload for `address`, or -1. */
 int pool_inherited_fd(const char *address);
 

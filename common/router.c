@@ -320,9 +320,11 @@ static void count_request(const struct router *router, const struct request *rq,
 void router_handle(const struct router *router, struct request *rq, struct response *rs)
 {
     int64_t started_us = monotonic_us();
-    unsigned methods;
+    unsigned methods = 0;
     response_reset(rs);
-    struct problem *p = find_route(router, rq, rs, &methods);
+    struct problem *p = router->admit ? router->admit(router->app, rq) : NULL;
+    if (!p)
+        p = find_route(router, rq, rs, &methods);
     if (!p && rq->route)
         p = dispatch(router, rq, rs);
     if (p) {

@@ -78,6 +78,8 @@ struct router {
     const struct resource *const *resources; /* NULL at the end */
     struct app *app;
     struct db *db; /* for routes with a transaction */
+    /* May a request be answered at all? Asked before everything else; NULL: all may. */
+    struct problem *(*admit)(struct app *app, struct request *rq);
     /* Fill rq->caller from a token, or say why not. */
     struct problem *(*authenticate)(struct app *app, struct request *rq, const char *token);
     const struct jwt_keys *keys; /* for fingerprints of bodies */

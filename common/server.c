@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,8 +20,10 @@
 
 #include "log.h"
 #include "problem.h"
+#include "renew.h"
 
 #define PEER_TIMEOUT_S 10
+#define LOOK_EVERY_S 1 /* at the files of a renewal */
 #define ARENA_MAX ((size_t)256 * 1024 * 1024)
 #define RECORD_MAX 65528 /* content of one record: below 64 KiB, a multiple of eight */
 #define DRAIN_MAX ((size_t)16 * 1024 * 1024) /* of a body that is too large anyway */
@@ -31,22 +34,46 @@ struct worker {
     struct arena *arena;
     struct response rs;
     struct buf body, head, out;
+    time_t idle_since; /* monotonic; 0: it has rested since */
 };
+
+static time_t monotonic_s(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec;
+}
 
 /* ---- ending ---- */
 
-static volatile sig_atomic_t stopping;
+static volatile sig_atomic_t stopping, asked_for_renewal;
 static int stop_listen_fd, stop_null_fd;
+static unsigned stop_grace_s;
 
 /* The signal may come just before accept(2) blocks. So it is not enough to set a flag: the
- * listening descriptor becomes one on which accept fails at once. dup2 is async-signal-safe. */
+ * listening descriptor becomes one on which accept fails at once. dup2 and alarm are
+ * async-signal-safe. */
 static void stop(int signal)
 {
     (void)signal;
     int saved = errno;
     stopping = 1;
     (void)dup2(stop_null_fd, stop_listen_fd);
+    (void)alarm(stop_grace_s);
     errno = saved;
+}
+
+/* What the request has left undone in the database is rolled back there when we are gone. */
+_Noreturn static void give_up(int signal)
+{
+    (void)signal;
+    _exit(EX_OK);
+}
+
+static void ask_for_renewal(int signal)
+{
+    (void)signal;
+    asked_for_renewal = 1;
 }
 
 static void stop_signals(sigset_t *set)
@@ -57,31 +84,102 @@ static void stop_signals(sigset_t *set)
     (void)sigaddset(set, SIGUSR1);
 }
 
-static void watch_for_stop(int listen_fd)
+static void handle_signal(int signal, void (*handler)(int signal))
 {
-    struct sigaction action = {.sa_handler = stop}; /* no SA_RESTART: accept shall return */
-    sigset_t signals;
-    stop_listen_fd = listen_fd;
-    stop_null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    stopping = 0;
-    stop_signals(&signals);
-    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGUSR1, &action, NULL); /* of FastCGI's managers, such as multiwatch */
-    (void)signal(SIGPIPE, SIG_IGN);
+    /* SA_RESTART, for what a signal interrupts shall go on: accept, which shall not, has lost its
+     * socket by then, or has a time-out. */
+    const struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+    (void)sigaction(signal, &action, NULL);
 }
 
-/* Signals come in only here, so that nothing of a request is cut by EINTR. */
-static int accept_peer(int listen_fd)
+/* In a pool signals come in only while we wait: so nothing of a request is cut. Alone they must
+ * come in always, to set the alarm; then a request that is only half-way in may be lost. */
+static bool is_alone(const struct server *server)
+{
+    return server->grace_s || server->renewal;
+}
+
+static void watch_signals(const struct server *server)
+{
+    sigset_t signals;
+    stop_listen_fd = server->listen_fd;
+    stop_null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    stop_grace_s = server->grace_s;
+    stopping = asked_for_renewal = 0;
+    handle_signal(SIGTERM, stop);
+    handle_signal(SIGINT, stop);
+    handle_signal(SIGUSR1, stop); /* of FastCGI's managers, such as multiwatch */
+    handle_signal(SIGALRM, give_up);
+    if (server->renewal)
+        handle_signal(SIGHUP, ask_for_renewal);
+    (void)signal(SIGPIPE, SIG_IGN);
+    stop_signals(&signals);
+    (void)sigprocmask(is_alone(server) ? SIG_UNBLOCK : SIG_BLOCK, &signals, NULL);
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGHUP); /* held back since before a renewal */
+    (void)sigprocmask(SIG_UNBLOCK, &signals, NULL);
+}
+
+/* ---- waiting ---- */
+
+/* A time-out of the socket itself: of those who wait in accept(2) the kernel wakes one for each
+ * connection, of those who poll it wakes all. */
+static void set_wait(const struct server *server)
+{
+    const struct timeval wait = {.tv_sec = server->renewal ? LOOK_EVERY_S
+                                           : server->idle  ? (time_t)server->idle_s
+                                                           : 0};
+    (void)setsockopt(server->listen_fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+}
+
+/* Nobody for a while? Let go of what others could use. */
+static void rest(struct worker *w)
+{
+    const struct server *server = w->server;
+    if (!server->idle || !server->idle_s || !w->idle_since ||
+        monotonic_s() - w->idle_since < (time_t)server->idle_s)
+        return;
+    server->idle(server->context);
+    w->idle_since = 0;
+}
+
+static void renew_if_due(struct worker *w)
+{
+    const struct server *server = w->server;
+    bool due = renewal_is_due(server->renewal);
+    if (!due && !asked_for_renewal)
+        return;
+    asked_for_renewal = 0;
+    if (server->idle)
+        server->idle(server->context);
+    renewal_try(server->renewal);
+}
+
+/* Before a connection is taken from the queue, so that it waits there for the new program. */
+static bool look_before_accept(struct worker *w)
+{
+    const struct server *server = w->server;
+    struct pollfd wait = {.fd = server->listen_fd, .events = POLLIN};
+    bool is_there = true;
+    if (!server->renewal)
+        return true;
+    if (renewal_watches(server->renewal))
+        is_there = poll(&wait, 1, LOOK_EVERY_S * 1000) == 1;
+    if (!stopping)
+        renew_if_due(w);
+    return is_there && !stopping;
+}
+
+static int accept_peer(const struct server *server)
 {
     const struct timeval timeout = {.tv_sec = PEER_TIMEOUT_S};
     sigset_t signals;
     stop_signals(&signals);
     (void)sigprocmask(SIG_UNBLOCK, &signals, NULL);
-    int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
     int saved = errno;
-    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+    if (!is_alone(server))
+        (void)sigprocmask(SIG_BLOCK, &signals, NULL);
     if (fd >= 0)
         (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
     errno = saved;
@@ -150,7 +248,11 @@ static void put_end(struct buf *out, int id)
 static bool wait_for_room(int fd)
 {
     struct pollfd wait = {.fd = fd, .events = POLLOUT};
-    return poll(&wait, 1, PEER_TIMEOUT_S * 1000) == 1 && !(wait.revents & (POLLERR | POLLHUP));
+    int ready;
+    do
+        ready = poll(&wait, 1, PEER_TIMEOUT_S * 1000);
+    while (ready < 0 && errno == EINTR);
+    return ready == 1 && !(wait.revents & (POLLERR | POLLHUP));
 }
 
 static void send_all(int fd, const char *data, size_t len)
@@ -196,6 +298,8 @@ static void serve(struct worker *w, int fd)
     if (FCGX_Accept_r(&peer) != 0)
         return; /* and has closed it */
     request_from_params(&rq, w->arena, peer.envp, w->server->base_path, instant_now());
+    if (w->server->is_script)
+        request_follow_script(&rq, w->server->finds_base);
     if (read_body(w, &peer, &rq)) {
         w->server->handle(w->server->context, &rq, &w->rs);
         answer(w, &peer, &rq);
@@ -227,6 +331,7 @@ static void worker_open(struct worker *w, const struct server *server)
 {
     w->server = server;
     w->arena = arena_open(ARENA_MAX);
+    w->idle_since = monotonic_s();
     response_init(&w->rs);
     buf_init(&w->body, server->body_max);
     buf_init(&w->head, (size_t)32 * 1024);
@@ -248,29 +353,43 @@ static bool passes_by(int error)
            error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
+/* One request, if somebody comes in time; false when the socket fails. */
+static bool serve_next(struct worker *w)
+{
+    int fd = -1, failed = EAGAIN;
+    if (look_before_accept(w)) {
+        fd = accept_peer(w->server);
+        failed = errno;
+    }
+    if (fd >= 0) {
+        note_busy(w->server, true);
+        serve(w, fd);
+        note_busy(w->server, false);
+        w->idle_since = monotonic_s();
+        return true;
+    }
+    rest(w);
+    if (stopping || passes_by(failed))
+        return true;
+    LOG(LOG_LEVEL_ERROR, log_event("accept_failed"), log_text("cause", strerror(failed)));
+    return false;
+}
+
 void server_run(const struct server *server)
 {
     struct worker w;
-    watch_for_stop(server->listen_fd); /* first, for FCGX_Init brings a handler of its own */
+    watch_signals(server); /* first, for FCGX_Init brings a handler of its own */
     int failed = FCGX_Init();
     if (failed) {
         LOG(LOG_LEVEL_ERROR, log_event("fastcgi_init_failed"), log_number("code", failed));
         return;
     }
     worker_open(&w, server);
+    set_wait(server);
     if (server->ready)
         server->ready();
-    while (!stopping) {
-        int fd = accept_peer(server->listen_fd);
-        if (fd >= 0) {
-            note_busy(server, true);
-            serve(&w, fd);
-            note_busy(server, false);
-        } else if (!stopping && !passes_by(errno)) {
-            LOG(LOG_LEVEL_ERROR, log_event("accept_failed"), log_text("cause", strerror(errno)));
-            break;
-        }
-    }
+    while (!stopping && serve_next(&w))
+        continue;
     worker_close(&w);
     (void)close(stop_null_fd);
 }

@@ -2,26 +2,39 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "http.h"
 
 struct problem;
+struct renewal;
 
 struct server {
     int listen_fd;         /* a listening stream socket; closed by nobody here */
     const char *base_path; /* "/api" */
+    bool is_script;        /* the web server runs us as one; see request_follow_script() */
+    bool finds_base;       /* which then may find a base better than `base_path` */
     size_t body_max;       /* bytes */
     void (*handle)(void *context, struct request *rq, struct response *rs);
     void *context;
     void (*ready)(void);         /* called before the first accept; or NULL */
     _Atomic int64_t *busy_since; /* set while a request runs, monotonic ns; or NULL */
+    unsigned idle_s;             /* after so long without a request ... */
+    void (*idle)(void *context); /* ... this is called; 0 or NULL: never. Also before a renewal */
+    unsigned grace_s;            /* what a request gets from SIGTERM on; 0: what it needs */
+    struct renewal *renewal;     /* for SIGHUP and changed files; NULL: a parent sees to that */
 };
 
 /**
  * Serve one request after another until SIGTERM, SIGINT or SIGUSR1; the request that runs then is
- * finished first. Ends at once when the listening socket fails.
+ * finished first, but when it takes longer than `grace_s` the process exits with 0 in the midst of
+ * it. Ends at once when the listening socket fails.
+ *
+ * With a `renewal`, its files are looked at each second and before a request is taken from the
+ * socket; a change of them, and SIGHUP, lead to renewal_try(). Only a request that already runs
+ * is finished by the old program.
  *
  * A peer that stops half-way in a record loses its connection after 10 s. The request and
  * everything in its arena are gone when `handle` has returned and the answer is written.

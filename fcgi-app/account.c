@@ -28,7 +28,7 @@ struct problem *account_create(struct app *app, struct request *rq, struct respo
     struct problem *p = user_insert(app->db, rq->arena, user);
     if (p)
         return p;
-    app_location(app, rs, "users", &user->id);
+    app_location(rq, rs, "users", &user->id);
     (void)response_is_known(rs, rq, user->version); /* for its ETag; it is a POST */
     response_record(rs, "user", &user_record, user);
     return NULL;

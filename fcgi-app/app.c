@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "common/config_find.h"
 #include "common/idempotency.h"
 #include "common/log.h"
 #include "common/mapping.h"
@@ -41,6 +42,21 @@ static struct problem *authenticate(struct app *app, struct request *rq, const c
                                  .session = claims.session,
                                  .known = true,
                                  .admin = app->caller.role == ROLE_ADMIN};
+    return NULL;
+}
+
+/* Where the web server would hand the configuration out, should its own rules fail. It tells which
+ * folder that is only with a request. */
+static struct problem *check_place(struct app *app, struct request *rq)
+{
+    static const char *const names[] = {"DOCUMENT_ROOT", "CONTEXT_DOCUMENT_ROOT"};
+    for (size_t i = 0; app->config_path && i < sizeof names / sizeof *names; i++) {
+        const char *root = request_param(rq, names[i]);
+        if (root && *root && config_is_below(app->config_path, root))
+            return problem_because(rq->arena, &problem_unavailable,
+                                   "%s lies in the document root %s: move it above that folder",
+                                   app->config_path, root);
+    }
     return NULL;
 }
 
@@ -95,13 +111,13 @@ struct problem *app_open(struct arena *a, const struct settings *settings, struc
         app_close(app);
         return p;
     }
-    const char *types = arena_printf(a, "%s/docs#", settings->base_path.data);
     app->router = (struct router){.resources = resources,
                                   .app = app,
                                   .db = app->db,
+                                  .admit = check_place,
                                   .authenticate = authenticate,
                                   .keys = app->keys,
-                                  .form = {.realm = "postern", .types = types},
+                                  .form = {.realm = "postern", .types = "/docs#"},
                                   .no_store = "/auth/",
                                   .quiet = !settings->log_requests,
                                   .metrics = &app->shared->metrics};
@@ -127,6 +143,12 @@ void app_handle(void *context, struct request *rq, struct response *rs)
     if (rq->route && rq->route->idempotent && rs->status < 300 && rq->param[PARAM_IDEMPOTENCY_KEY])
         rs->after = app_purge;
     wipe(&app->caller, sizeof app->caller); /* its texts go with the request */
+}
+
+void app_rest(void *context)
+{
+    struct app *app = context;
+    db_disconnect(app->db);
 }
 
 void app_purge(void *context, struct request *rq)
@@ -171,10 +193,10 @@ struct problem *app_check_self(const struct request *rq, const struct uuid *id)
     return problem(rq->arena, &problem_forbidden, NULL);
 }
 
-void app_location(const struct app *app, struct response *rs, const char *collection,
+void app_location(const struct request *rq, struct response *rs, const char *collection,
                   const struct uuid *id)
 {
     char text[UUID_TEXT_SIZE];
     uuid_format(id, text);
-    response_header(rs, "Location", "%s/%s/%s", app->settings->base_path.data, collection, text);
+    response_header(rs, "Location", "%s/%s/%s", rq->base, collection, text);
 }

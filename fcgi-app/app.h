@@ -16,7 +16,7 @@
 
 /* What the workers of a pool count together, and those that replace them after a reload. */
 struct shared {
-    struct limiter limiter;           /* first, and so at the beginning of a cache line */
+    struct limiter limiter; /* first, and so at the beginning of a cache line */
     struct metrics metrics;
     _Atomic uint64_t guesses_refused; /* with 429, see guess.h */
     _Atomic int64_t began_us;         /* when it was new, as in struct instant */
@@ -26,13 +26,15 @@ struct shared {
 struct app {
     const struct settings *settings;
     struct shared *shared;
+    const char *config_path; /* no request is answered that could be for this file; or NULL */
     const struct pool_worker *worker; /* what we are in a pool; NULL: nothing is known of it */
     struct db *db;
     struct jwt_keys *keys;
     struct address_list proxies; /* that are trusted */
     struct router router;
-    struct buf openapi, page; /* made when first asked for, then kept */
-    struct user caller;       /* the row behind rq->caller, while a request with a token runs */
+    struct buf openapi, page;   /* made when first asked for, then kept */
+    char shown_base[BASE_SIZE]; /* by these two */
+    struct user caller;         /* the row behind rq->caller, while a request with a token runs */
 };
 
 extern const struct problem_type problem_user_inactive;
@@ -58,6 +60,9 @@ void app_close(struct app *app);
 /** Answer one request; the form that server.h wants. `context` is the app. */
 void app_handle(void *context, struct request *rq, struct response *rs);
 
+/** Let go of the database until it is needed again. `context` is the app. */
+void app_rest(void *context);
+
 /** Delete a few rows whose time is over. To be left in `after` of a response whose request
  *  made a row of that kind, so that they never pile up. */
 void app_purge(void *app, struct request *rq);
@@ -72,5 +77,5 @@ struct api app_describe(const struct app *app);
 struct problem *app_check_self(const struct request *rq, const struct uuid *id) MUST_USE;
 
 /** Add `Location: BASE/COLLECTION/ID` for what was just made. */
-void app_location(const struct app *app, struct response *rs, const char *collection,
+void app_location(const struct request *rq, struct response *rs, const char *collection,
                   const struct uuid *id);

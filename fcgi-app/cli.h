@@ -20,6 +20,7 @@ struct cli {
     struct settings settings;  /* filled where the command asks for it */
     const char **origins;      /* one per setting */
     char **program;            /* how it was called, from its own name on */
+    bool is_script;            /* called without a word, by a web server that wants answers */
     const char *group;         /* the first word, while the second is missing; else NULL */
     const struct command *command;
     const char **values; /* of the command's options, in its order; NULL: not given */

@@ -28,3 +28,4 @@ struct command {
 };
 
 extern const struct command commands[]; /* without a name at the end */
+#define COMMAND_SERVE 0                 /* where `serve` is among them */

@@ -42,7 +42,8 @@ static const struct command_option doctor_options[] = {
 
 /* A user is given by id or e-mail address everywhere. */
 const struct command commands[] = {
-    {"serve", "", "Answer requests, on LISTEN or on descriptor 0.", command_serve, true},
+    [COMMAND_SERVE] = {"serve", "", "Answer requests, on LISTEN or on descriptor 0.", command_serve,
+                       true},
     {"migrate up", "", "Bring the database's schema up to date.", command_migrate, true,
      migrate_options, .is_preset = true},
     {"migrate status", "", "Tell which parts of the schema are applied.", command_migrate_status,

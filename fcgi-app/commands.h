@@ -1,6 +1,7 @@
 /* commands.h -- the functions behind the table of commands. */
 #pragma once
 
+#include <stdbool.h>
 #include <sysexits.h>
 
 #include "cli.h"
@@ -11,6 +12,10 @@ struct user;
 int command_find_user(struct cli *cli, struct app *app, const char *who, struct user *ret);
 
 int command_serve(struct cli *cli);
+
+/** Is descriptor 0 a listening socket? So web servers start a program that shall serve. */
+bool serve_is_wanted(void);
+
 int command_migrate(struct cli *cli);
 int command_migrate_status(struct cli *cli);
 int command_reindex(struct cli *cli);

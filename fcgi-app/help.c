@@ -112,7 +112,7 @@ static void print_all(struct arena *a)
             print_summary(a, c);
     puts("\nOptions of every command:\n"
          "  --config FILE\n      Read settings from FILE; else from the one that POSTERN_CONFIG "
-         "names.\n"
+         "names, else postern.conf\n      beside the program or above it.\n"
          "  --help, --version\n"
          "  --SETTING VALUE\n      As --max-body 65536 for MAX_BODY.\n\n"
          "Settings, from options, the environment, or lines NAME = value in FILE; a secret has no\n"

@@ -9,22 +9,30 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "commands.h"
+#include "common/config_find.h"
 #include "common/problem.h"
 
 #define ARENA_MAX ((size_t)64 * 1024 * 1024)
 
-/* Where the settings are: as the command line says, else the environment. NULL: no file. */
-static const char *find_config(const struct cli *cli)
+/* Where the settings are: as the command line says, else the environment, else what lies beside
+ * the program or above it. NULL: no file. */
+static struct problem *find_config(struct cli *cli)
 {
-    return cli->config_path ? cli->config_path : getenv("POSTERN_CONFIG");
+    if (!cli->config_path)
+        cli->config_path = getenv("POSTERN_CONFIG");
+    if (cli->config_path)
+        return NULL;
+    return config_find(cli->arena, program_path(cli->arena), "postern.conf", &cli->config_path);
 }
 
 static int run(struct cli *cli)
 {
-    cli->config_path = find_config(cli);
     if (cli->command->needs_settings) {
-        struct problem *p = config_load(cli->arena, &settings_record, cli->flags, environ,
-                                        cli->config_path, &cli->settings, cli->origins);
+        struct problem *p = find_config(cli);
+        if (!p)
+            p = config_load(cli->arena, &settings_record, cli->flags, environ, cli->config_path,
+                            &cli->settings, cli->origins);
         if (p)
             return complain(EX_CONFIG, "%s", p->cause);
     }
@@ -34,10 +42,18 @@ static int run(struct cli *cli)
 static int start(struct cli *cli, int argc, char **argv)
 {
     int status;
-    if (cli_parse(cli, argc, argv, &status))
-        status =
-            cli->command ? run(cli) : complain(EX_USAGE, "which command? (see postern --help)");
-    return status;
+    /* A web server passes words of the query to a CGI program as arguments (RFC 3875 section 4.4):
+     * anybody could run any command. */
+    if (getenv("GATEWAY_INTERFACE"))
+        return complain(EX_USAGE, "was started as a CGI program; it is one of FastCGI, for "
+                                  "mod_fcgid (SetHandler fcgid-script)");
+    if (!cli_parse(cli, argc, argv, &status))
+        return status;
+    if (!cli->command && serve_is_wanted()) {
+        cli->is_script = true;
+        cli->command = &commands[COMMAND_SERVE];
+    }
+    return cli->command ? run(cli) : complain(EX_USAGE, "which command? (see postern --help)");
 }
 
 /* Connector/C ignores SIGPIPE from its first use on. So where a reader has gone, such as head(1),

@@ -24,7 +24,7 @@ static struct problem *write_page(struct app *app, struct request *rq, struct re
         p = post_page(app->db, rq->arena, rq->asked, filter, &ret_page->window, page_add, ret_page,
                       ret_total);
     if (!p)
-        page_close(ret_page, app->settings->base_path.data, *ret_total);
+        page_close(ret_page, rq->base, *ret_total);
     return p;
 }
 
@@ -104,7 +104,7 @@ static struct problem *create(struct app *app, struct request *rq, struct respon
         return problem(rq->arena, &problem_user_inactive, NULL); /* deleted just now */
     if (p)
         return p;
-    app_location(app, rs, "posts", &post->id);
+    app_location(rq, rs, "posts", &post->id);
     answer(rq, rs, post);
     return NULL;
 }

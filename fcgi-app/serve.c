@@ -9,10 +9,14 @@
 
 #include "app.h"
 #include "common/activation.h"
+#include "common/config_find.h"
 #include "common/log.h"
 #include "common/pool.h"
 #include "common/problem.h"
+#include "common/renew.h"
 #include "common/server.h"
+
+#define SCRIPT_GRACE_S 2 /* mod_fcgid kills three seconds after SIGTERM */
 
 static void warn_about_schema(struct app *app)
 {
@@ -28,6 +32,11 @@ static void warn_about_schema(struct app *app)
 struct plan {
     const struct settings *settings;
     struct shared *shared;
+    /* The rest is for a worker without a parent. */
+    struct renewal *renewal;
+    unsigned grace_s;
+    bool is_script, finds_base;
+    const char *config_path; /* of a script; see app.h */
 };
 
 /* One worker, from its birth to its end. `context` is the plan. */
@@ -43,15 +52,22 @@ static void work(void *context, const struct pool_worker *worker)
         arena_close(a);
         return;
     }
+    app->config_path = plan->config_path;
     app->worker = worker;
     warn_about_schema(app);
     server_run(&(struct server){.listen_fd = worker->listen_fd,
                                 .base_path = settings->base_path.data,
+                                .is_script = plan->is_script,
+                                .finds_base = plan->finds_base,
                                 .body_max = (size_t)settings->max_body,
                                 .handle = app_handle,
                                 .context = app,
                                 .ready = pool_worker_is_ready,
-                                .busy_since = worker->busy_since});
+                                .busy_since = worker->busy_since,
+                                .idle_s = (unsigned)settings->db_idle_s,
+                                .idle = app_rest,
+                                .grace_s = plan->grace_s,
+                                .renewal = plan->renewal});
     app_close(app);
     arena_close(a);
 }
@@ -61,6 +77,11 @@ static bool is_listening(int fd)
     int on = 0;
     socklen_t len = sizeof on;
     return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) == 0 && on;
+}
+
+bool serve_is_wanted(void)
+{
+    return is_listening(STDIN_FILENO);
 }
 
 /* A key or an URL that is no good shall stop the program, not its workers one after another. */
@@ -175,6 +196,44 @@ static int open_log(struct cli *cli)
     return failed ? complain(EX_CANTCREAT, "LOG_TO: %s: %s", where, strerror(failed)) : EX_OK;
 }
 
+/* How to start this program again: by its path, for a web server may not have told it. */
+static char **arguments(const struct cli *cli, const char *program)
+{
+    size_t count = 0;
+    while (cli->program[count])
+        count++;
+    char **list = arena_array(cli->arena, count + 1, sizeof *list);
+    memcpy(list, cli->program, count * sizeof *list);
+    if (program && count)
+        list[0] = arena_strdup(cli->arena, program);
+    return list;
+}
+
+static bool is_preset(const struct cli *cli, const char *name)
+{
+    const struct field *f = record_find(&settings_record, name);
+    return strcmp(cli->origins[f - settings_record.fields], "preset") == 0;
+}
+
+/* One worker on descriptor 0. A web server that runs us as its script has no way to tell us of a
+ * new program or configuration, and little patience at the end. */
+static void run_alone(struct cli *cli, struct plan *plan)
+{
+    const char *program = program_path(cli->arena);
+    struct renewal renewal;
+    renewal_init(&renewal, arguments(cli, program), cli->is_script ? program : NULL,
+                 cli->is_script ? cli->config_path : NULL);
+    plan->renewal = &renewal;
+    plan->grace_s = (unsigned)cli->settings.drain_s;
+    if (cli->is_script) {
+        plan->is_script = true;
+        plan->finds_base = is_preset(cli, "base_path");
+        plan->config_path = cli->config_path;
+        plan->grace_s = plan->grace_s < SCRIPT_GRACE_S ? plan->grace_s : SCRIPT_GRACE_S;
+    }
+    work(plan, &(const struct pool_worker){.listen_fd = STDIN_FILENO});
+}
+
 int command_serve(struct cli *cli)
 {
     struct plan plan = {.settings = &cli->settings};
@@ -190,10 +249,10 @@ int command_serve(struct cli *cli)
     p = share(cli, &plan.shared);
     if (p)
         return complain(EX_UNAVAILABLE, "%s", p->cause);
-    if (fds[FAST] >= 0 || cli->settings.listen.len)
+    if (!cli->is_script && (fds[FAST] >= 0 || cli->settings.listen.len))
         return run_pool(cli, &plan, fds);
     if (!is_listening(STDIN_FILENO))
         return complain(EX_USAGE, "LISTEN is not set, and descriptor 0 is not a listening socket");
-    work(&plan, &(const struct pool_worker){.listen_fd = STDIN_FILENO});
+    run_alone(cli, &plan);
     return EX_OK;
 }

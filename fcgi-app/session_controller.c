@@ -209,7 +209,7 @@ static struct problem *list(struct app *app, struct request *rq, struct response
         p = session_page(app->db, rq->arena, rq->caller.id, rq->caller.session, rq->now,
                          &page.window, page_add, &page, &total);
     if (!p)
-        page_close(&page, app->settings->base_path.data, total);
+        page_close(&page, rq->base, total);
     return p;
 }
 

@@ -42,6 +42,9 @@ static const struct field settings_fields[] = {
     FIELD(struct settings, database_url, .use = FIELD_SECRET,
           .example = "mysql://postern:password@localhost/postern?socket=/run/mysqld/mysqld.sock",
           .doc = "Where the database is: mysql://user:password@host:port/name?socket=path."),
+    FIELD(struct settings, db_idle_s, .min = 0, .max = 86400, .preset = "0",
+          .doc = "A connection to the database is closed when no request needed it for so long, in "
+                 "seconds; 0: never."),
     FIELD(struct settings, jwt_secret_key, .use = FIELD_SECRET,
           .doc = "Signs access tokens; at least 32 bytes, as `postern secret` makes them."),
     FIELD(struct settings, jwt_previous_keys, .use = FIELD_SECRET,

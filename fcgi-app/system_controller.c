@@ -1,4 +1,7 @@
 /* Is the program alive, and able to serve? What does it offer? */
+#include <stdio.h>
+#include <string.h>
+
 #include "app.h"
 #include "docs_assets.h"
 #include "routes.h"
@@ -33,7 +36,20 @@ static struct problem *ready(struct app *app, struct request *rq, struct respons
 
 /* ---- what the API says of itself ---- */
 
-/* The tables do not change while the program runs, so each is written once. */
+/* The tables do not change while the program runs, so each is written once; but again when the API
+ * is called by another address, where that is found from the request. */
+static struct api describe(struct app *app, const struct request *rq)
+{
+    struct api api = app_describe(app);
+    api.base_path = rq->base;
+    if (strcmp(app->shown_base, rq->base) != 0) {
+        buf_reset(&app->openapi);
+        buf_reset(&app->page);
+        (void)snprintf(app->shown_base, sizeof app->shown_base, "%s", rq->base);
+    }
+    return api;
+}
+
 static struct problem *send(const struct buf *document, struct request *rq, struct response *rs)
 {
     if (document->full)
@@ -45,7 +61,7 @@ static struct problem *send(const struct buf *document, struct request *rq, stru
 
 static struct problem *openapi(struct app *app, struct request *rq, struct response *rs)
 {
-    const struct api api = app_describe(app);
+    const struct api api = describe(app, rq);
     if (!app->openapi.len)
         openapi_write(&app->openapi, &api);
     return send(&app->openapi, rq, rs);
@@ -53,7 +69,7 @@ static struct problem *openapi(struct app *app, struct request *rq, struct respo
 
 static struct problem *page(struct app *app, struct request *rq, struct response *rs)
 {
-    const struct api api = app_describe(app);
+    const struct api api = describe(app, rq);
     if (!app->page.len)
         docs_write(&app->page, &api, &docs_assets);
     response_header(rs, "Content-Security-Policy", "%s", docs_policy(rq->arena, &docs_assets));

@@ -15,7 +15,7 @@ static struct problem *list(struct app *app, struct request *rq, struct response
         p = user_page(app->db, rq->arena, rq->asked, rq->asked_given, &page.window, page_add, &page,
                       &total);
     if (!p)
-        page_close(&page, app->settings->base_path.data, total);
+        page_close(&page, rq->base, total);
     return p;
 }
 

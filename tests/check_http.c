@@ -100,6 +100,91 @@ START_TEST(the_path_may_come_as_script_name_and_path_info)
 }
 END_TEST
 
+/* ---- the address of a script ---- */
+
+static const struct {
+    const char *script, *info, *uri, *base, *path;
+} scripts[] = {
+    /* behind a rewrite, and without one */
+    {"/api.fcgi", "/posts", "/api/posts", "/api", "/posts"},
+    {"/api.fcgi", "/posts", "/api.fcgi/posts", "/api.fcgi", "/posts"},
+    {"/~user/sub/api.fcgi", "/auth/login", "/~user/sub/api/auth/login", "/~user/sub/api",
+     "/auth/login"},
+    {"/api/api.fcgi", "/posts/", "/api/posts/?page=2#x", "/api", "/posts"},
+    {"/api.fcgi", "/", "/api/", "/api", "/"},
+    {"/api.fcgi", "/posts", "/posts", "", "/posts"},
+    /* percent-encoded, which PATH_INFO is not */
+    {"/api.fcgi", "/posts", "/%61pi/p%6Fsts", "/api", "/posts"},
+    {"/api.fcgi", "/a b", "/x%20y/a%20b", "/x%20y", "/a b"},
+    {"/api.fcgi", "/posts", "/caf\xC3\xA9/posts", "/caf%C3%A9", "/posts"},
+    {"/a\"><b>/api.fcgi", "/posts", "/other", "/a%22%3E%3Cb%3E/api.fcgi", "/posts"},
+    /* what does not fit, or would lead elsewhere */
+    {"/api.fcgi", "/posts", NULL, "/api.fcgi", "/posts"},
+    {"/api.fcgi", "/posts", "/api/users", "/api.fcgi", "/posts"},
+    {"/api.fcgi", "/posts", "//evil.example/posts", "/api.fcgi", "/posts"},
+    {"/api.fcgi", "/posts", "http://evil.example/posts", "/api.fcgi", "/posts"},
+    {"/api.fcgi", "/posts", "/x/../api/posts", "/api.fcgi", "/posts"},
+    {"/api.fcgi", "/posts", "/./posts", "/api.fcgi", "/posts"},
+    {"/api.fcgi", "/posts", "/x/%2e%2e/posts", "/api.fcgi", "/posts"},
+    {"/api.fcgi", "/posts", "/api//posts", "/api.fcgi", "/posts"},
+    {"/api.fcgi", "/posts", "/api%00/posts", "/api.fcgi", "/posts"},
+    {"/api.fcgi", "/posts", "/api%/posts", "/api.fcgi", "/posts"},
+    {"/api.fcgi", "/posts", "/api%2/posts", "/api.fcgi", "/posts"},
+    {"/api.fcgi", "/sts", "/po%0d%0aX: y/sts", "/po%0D%0AX%3A%20y", "/sts"},
+    {"api.fcgi", "/posts", "/x", "/set", "/posts"},
+    {"//evil.example", "/posts", "/x", "/set", "/posts"},
+    /* nobody's script */
+    {"", "/set/posts", "/set/posts", "/set", "/posts"},
+    {"/set/posts", NULL, "/set/posts", "/set", "/posts"},
+    {"/set/posts", "", "/set/posts", "/set", "/posts"},
+};
+
+static void request_of_script(int row)
+{
+    const char *info = scripts[row].info, *uri = scripts[row].uri;
+    request_of("/set", arena_printf(a, "SCRIPT_NAME=%s", scripts[row].script),
+               info ? arena_printf(a, "PATH_INFO=%s", info) : NULL,
+               uri ? arena_printf(a, "REQUEST_URI=%s", uri) : NULL);
+}
+
+START_TEST(a_script_finds_its_base_in_the_address)
+{
+    request_of_script(_i);
+
+    request_follow_script(&rq, true);
+
+    ck_assert_str_eq(rq.base, scripts[_i].base);
+    ck_assert_pstr_eq(rq.path, scripts[_i].path);
+}
+END_TEST
+
+START_TEST(a_base_that_was_set_stays)
+{
+    request_of_script(_i);
+
+    request_follow_script(&rq, false);
+
+    ck_assert_str_eq(rq.base, "/set");
+    ck_assert_pstr_eq(rq.path, scripts[_i].path);
+}
+END_TEST
+
+START_TEST(a_base_of_any_length_is_within_its_bound)
+{
+    for (size_t len = 1; len < 1000; len += 7) {
+        char *name = arena_alloc(a, len + 1);
+        memset(name, '"', len);
+        request_of("/set", "SCRIPT_NAME=/api.fcgi", "PATH_INFO=/posts",
+                   arena_printf(a, "REQUEST_URI=/%s/posts", name));
+
+        request_follow_script(&rq, true);
+
+        ck_assert_uint_lt(strlen(rq.base), BASE_SIZE);
+        ck_assert(strchr(rq.base, '"') == NULL);
+    }
+}
+END_TEST
+
 /* ---- the rest of the request ---- */
 
 static const struct {
@@ -616,7 +701,7 @@ START_TEST(rfc_9457s_form_tells_the_same)
     response_problem(&rs, &rq, p, form);
 
     ck_assert_str_eq(body(),
-                     "{\"type\":\"/docs#missing_fields\",\"title\":\"Missing required fields\","
+                     "{\"type\":\"/api/docs#missing_fields\",\"title\":\"Missing required fields\","
                      "\"status\":400,\"detail\":\"The \\\"title\\\" is missing.\","
                      "\"code\":\"missing_fields\",\"request_id\":\"request-1\","
                      "\"missing_fields\":[\"title\"],\"details\":[{\"field\":\"title\","
@@ -834,6 +919,9 @@ static Suite *suite(void)
     TCase *t = tcase_create("http");
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_loop_test(t, the_path_is_what_follows_the_base, 0, COUNT(paths));
+    tcase_add_loop_test(t, a_script_finds_its_base_in_the_address, 0, COUNT(scripts));
+    tcase_add_loop_test(t, a_base_that_was_set_stays, 0, COUNT(scripts));
+    tcase_add_test(t, a_base_of_any_length_is_within_its_bound);
     tcase_add_loop_test(t, the_path_may_come_as_script_name_and_path_info, 0, COUNT(split_paths));
     tcase_add_loop_test(t, methods_are_told_by_their_exact_word, 0, COUNT(methods));
     tcase_add_test(t, a_request_without_variables_is_harmless);

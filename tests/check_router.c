@@ -949,7 +949,7 @@ START_TEST(a_failure_is_told_in_the_form_that_is_asked_for)
 
     assert_status(405);
     ck_assert_str_eq(rs.media_type, "application/problem+json");
-    ck_assert_ptr_nonnull(strstr(body(), "\"type\":\"/docs#method_not_allowed\""));
+    ck_assert_ptr_nonnull(strstr(body(), "\"type\":\"/api/docs#method_not_allowed\""));
     ck_assert_str_eq(headers(), "Vary: Accept\r\nAllow: GET, HEAD, OPTIONS\r\n");
 }
 END_TEST
@@ -1119,9 +1119,28 @@ START_TEST(rows_that_may_run_twice_say_that_nothing_stands)
 }
 END_TEST
 
+static struct problem *admit_nobody(struct app *of, struct request *asked)
+{
+    ck_assert_ptr_eq(of, &app);
+    return problem_because(asked->arena, &problem_unavailable, "%s", "not here");
+}
+
+START_TEST(who_is_not_admitted_gets_no_answer_but_that)
+{
+    router.admit = admit_nobody;
+
+    answer(&(const struct call){.method = "GET", .path = "/nothing"});
+
+    router.admit = NULL;
+    ck_assert_int_eq(rs.status, 503);
+    ck_assert_ptr_nonnull(strstr(body(), "\"unavailable\""));
+}
+END_TEST
+
 static TCase *before_the_handler(void)
 {
     TCase *t = tcase_create("before the handler");
+    tcase_add_test(t, who_is_not_admitted_gets_no_answer_but_that);
     tcase_add_loop_test(t, a_path_leads_to_its_route_and_no_other, 0, COUNT(matches));
     tcase_add_test(t, the_ids_of_the_path_are_read_in_order);
     tcase_add_loop_test(t, options_answers_204_with_the_methods_and_needs_no_token, 0,

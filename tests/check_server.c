@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/problem.h"
+#include "common/renew.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define BODY_MAX 100000
@@ -89,6 +90,13 @@ static void answer_slowly(struct response *rs)
     buf_puts(&rs->body, "slow");
 }
 
+static void answer_never(void)
+{
+    ck_assert_int_eq(write(begun[1], "b", 1), 1);
+    for (;;)
+        sleep_us(1000000);
+}
+
 static void describe(const struct request *rq, struct response *rs)
 {
     static int count;
@@ -116,6 +124,8 @@ static void handle(void *context, struct request *rq, struct response *rs)
         answer_long(rs);
     else if (strcmp(rq->path, "/slow") == 0)
         answer_slowly(rs);
+    else if (strcmp(rq->path, "/forever") == 0)
+        answer_never();
     else if (strcmp(rq->path, "/empty") == 0)
         rs->status = 204;
     else
@@ -132,13 +142,17 @@ static int listen_at(const char *address)
     return fd;
 }
 
+/* What a test wants of the server besides. */
+static struct server wanted;
+
 static pid_t start_on(int listen_fd)
 {
-    const struct server server = {.listen_fd = listen_fd,
-                                  .base_path = "/api",
-                                  .body_max = BODY_MAX,
-                                  .handle = handle,
-                                  .context = (char[]){"context"}};
+    struct server server = wanted;
+    server.listen_fd = listen_fd;
+    server.base_path = "/api";
+    server.body_max = BODY_MAX;
+    server.handle = handle;
+    server.context = (char[]){"context"};
     pid_t pid = fork();
     ck_assert_int_ge(pid, 0);
     if (pid == 0) {
@@ -778,6 +792,110 @@ START_TEST(a_socket_that_fails_ends_the_worker_at_once)
 }
 END_TEST
 
+/* ---- without a parent ---- */
+
+static void note_rest(void *context)
+{
+    (void)context;
+    ck_assert_int_eq(write(begun[1], "i", 1), 1);
+}
+
+/* What the worker has told within so many milliseconds. */
+static size_t told_within(int ms)
+{
+    char bytes[64];
+    struct pollfd ready = {.fd = begun[0], .events = POLLIN};
+    sleep_us(ms * 1000L);
+    return poll(&ready, 1, 0) == 1 ? (size_t)read(begun[0], bytes, sizeof bytes) : 0;
+}
+
+START_TEST(who_waits_long_rests_once)
+{
+    wanted = (struct server){.idle_s = 1, .idle = note_rest};
+    pid_t pid = start();
+    assert_alive();
+
+    ck_assert_uint_eq(told_within(3500), 1);
+
+    assert_alive();
+    ck_assert_uint_eq(told_within(2500), 1);
+    stop(pid);
+}
+END_TEST
+
+START_TEST(a_request_that_outlives_its_grace_ends_with_the_process)
+{
+    char byte;
+    wanted = (struct server){.grace_s = 1};
+    pid_t pid = start();
+    int fd = begin_call(path, &(const struct call){.method = "GET", .uri = "/api/forever"});
+    ck_assert_int_eq(read(begun[0], &byte, 1), 1);
+    int64_t began = now_ms();
+
+    ck_assert_int_eq(kill(pid, end_signals[_i]), 0);
+
+    ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
+    ck_assert_int_ge(now_ms() - began, 900);
+    ck_assert(!reply_on(fd).ended);
+}
+END_TEST
+
+START_TEST(a_request_within_its_grace_is_finished)
+{
+    char byte;
+    wanted = (struct server){.grace_s = 5};
+    pid_t pid = start();
+    int fd = begin_call(path, &(const struct call){.method = "GET", .uri = "/api/slow"});
+    ck_assert_int_eq(read(begun[0], &byte, 1), 1);
+
+    ck_assert_int_eq(kill(pid, end_signals[_i]), 0);
+
+    struct reply reply = reply_on(fd);
+    ck_assert(reply.ended);
+    ck_assert_str_eq(content(reply), "slow");
+    ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
+}
+END_TEST
+
+/* The program that comes after says so by how it exits. */
+START_TEST(a_changed_file_or_sighup_leads_to_a_trial_and_a_new_program)
+{
+    char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"},
+                    (char[]){"test \"$POOL_TRIAL\" && exit $REFUSE; exit 7"}, NULL};
+    const char *file = arena_printf(a, "%s.conf", path), *aside = arena_printf(a, "%s.old", path);
+    struct renewal renewal;
+    int made = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    renewal_init(&renewal, argv, file, NULL);
+    wanted = (struct server){.renewal = &renewal};
+
+    ck_assert_int_eq(setenv("REFUSE", "1", 1), 0);
+    pid_t pid = start();
+    assert_alive();
+    ck_assert_int_eq(write(made, "x", 1), 1);
+    assert_alive(); /* the trial is over by now, and was refused */
+    ck_assert_int_eq(rename(file, aside), 0);
+    sleep_us(1500000);
+    assert_alive(); /* no file is no change */
+    ck_assert_int_eq(rename(aside, file), 0);
+    ck_assert_int_eq(kill(pid, SIGHUP), 0);
+    sleep_us(1500000);
+    assert_alive();
+    stop(pid);
+
+    ck_assert_int_eq(setenv("REFUSE", "0", 1), 0);
+    renewal_init(&renewal, argv, file, NULL);
+    pid = start();
+    assert_alive();
+    if (_i == 0)
+        ck_assert_int_eq(write(made, "x", 1), 1);
+    else
+        ck_assert_int_eq(kill(pid, SIGHUP), 0);
+    ck_assert_int_eq(end_of(pid), 7);
+    (void)close(made);
+    (void)unlink(file);
+}
+END_TEST
+
 /* ---- listening ---- */
 
 static void assert_refused(const char *address, const char *group, const char *cause)
@@ -958,6 +1076,11 @@ static Suite *suite(void)
     tcase_add_test(t, no_moment_is_wrong_for_an_end);
     tcase_add_test(t, an_end_before_the_beginning_is_an_end);
     tcase_add_test(t, a_socket_that_fails_ends_the_worker_at_once);
+    tcase_add_test(t, who_waits_long_rests_once);
+    tcase_add_loop_test(t, a_request_that_outlives_its_grace_ends_with_the_process, 0,
+                        COUNT(end_signals));
+    tcase_add_loop_test(t, a_request_within_its_grace_is_finished, 0, COUNT(end_signals));
+    tcase_add_loop_test(t, a_changed_file_or_sighup_leads_to_a_trial_and_a_new_program, 0, 2);
     tcase_add_test(t, a_socket_file_is_for_owner_and_group);
     tcase_add_test(t, a_socket_may_be_given_to_a_group);
     tcase_add_test(t, an_unknown_group_is_refused);

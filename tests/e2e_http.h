@@ -18,6 +18,7 @@ struct http_call {
     const char *type;       /* of the body; NULL: application/json, "": none */
     const char *from;       /* our own address; NULL: 127.0.0.1 */
     const char *headers[6]; /* more of them, `Name: value` */
+    bool astray;            /* the path is none of the document's, though we are answered as if */
     bool chunked;           /* the body goes without a length */
     bool gzip;              /* take it compressed, and undo that */
 };

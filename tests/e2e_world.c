@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "e2e_apache.h"
 #include "loopback.h"
 
 #define START_LIMIT_MS 15000
@@ -201,6 +202,12 @@ int world_run(const char *const *words, const char *const *names, const char *in
     return run(words, names, false, input, output);
 }
 
+int world_run_as_worker(const char *const *words, const char *const *names, const char *input,
+                        struct buf *output)
+{
+    return run(words, names, true, input, output);
+}
+
 static pid_t start_logged(struct launch *l, const char *log)
 {
     int out = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
@@ -221,10 +228,22 @@ pid_t world_start(const char *const *words, const char *const *names, const char
         &(struct launch){.words = words, .names = names, .folder = folder, .as_worker = true}, log);
 }
 
+pid_t world_start_as_us(const char *const *words, const char *const *names, const char *folder,
+                        const char *log)
+{
+    return start_logged(&(struct launch){.words = words, .names = names, .folder = folder}, log);
+}
+
 /* True, with the status, when the process has ended. */
 static bool has_ended(pid_t pid, int *ret_status)
 {
     return waitpid(pid, ret_status, WNOHANG) == pid;
+}
+
+bool world_has_ended(pid_t pid)
+{
+    int status;
+    return has_ended(pid, &status);
 }
 
 int world_end(pid_t pid, int signal)
@@ -241,7 +260,7 @@ int world_end(pid_t pid, int signal)
 
 /* ---- the folder, and who takes it away ---- */
 
-/* End what runs our copy of the program; true when there was something. */
+/* End what runs a copy of the program in our folder; true when there was something. */
 static bool end_copies(void)
 {
     bool any = false;
@@ -253,7 +272,7 @@ static bool end_copies(void)
         if (len < 0)
             continue;
         target[len] = '\0';
-        if (strcmp(target, program) == 0)
+        if (strncmp(target, place, strlen(place)) == 0 && target[strlen(place)] == '/')
             any |= kill((pid_t)strtol(e->d_name, NULL, 10), SIGKILL) == 0;
     }
     if (processes)
@@ -369,6 +388,23 @@ void world_close(void)
         (void)exit_status(guard_pid);
 }
 
+bool world_at_apache(void)
+{
+    const char *front = getenv("E2E_FRONT");
+    return front && strcmp(front, "apache") == 0;
+}
+
+const char *world_worker(void)
+{
+    return worker.other ? worker.name : NULL;
+}
+
+void world_give_to_worker(const char *path)
+{
+    if (worker.other)
+        ck_assert_int_eq(chown(path, worker.uid, worker.gid), 0);
+}
+
 const char *world_folder(void)
 {
     return place;
@@ -380,20 +416,19 @@ const char *world_key(void)
 }
 
 /* A folder below ours that the workers may write to. */
-static void make_folder(const char *kind, char *ret)
+void world_make_folder(const char *kind, char *ret)
 {
     snprintf(ret, WORLD_PATH, "%.90s/%s.XXXXXX", place, kind);
     ck_assert_msg(mkdtemp(ret) != NULL, "%s: %s", ret, strerror(errno));
     ck_assert_int_eq(chmod(ret, 0755), 0);
-    if (worker.other)
-        ck_assert_int_eq(chown(ret, worker.uid, worker.gid), 0);
+    world_give_to_worker(ret);
 }
 
 /* ---- the pool ---- */
 
 void backend_make(struct backend *b)
 {
-    make_folder("pool", b->folder);
+    world_make_folder("pool", b->folder);
     snprintf(b->fast, sizeof b->fast, "%.110s/fast", b->folder);
     snprintf(b->hash, sizeof b->hash, "%.110s/hash", b->folder);
     snprintf(b->log, sizeof b->log, "%.110s/pool.log", b->folder);
@@ -425,6 +460,10 @@ void backend_start(struct backend *b, const char *const *names)
     char listen[WORLD_PATH + 16], hash_listen[WORLD_PATH + 16];
     const char *all[NAMES_MAX] = {listen, hash_listen};
     size_t n = 2;
+    if (world_at_apache()) {
+        apache_make_home(b, names);
+        return;
+    }
     backend_make(b);
     snprintf(listen, sizeof listen, "LISTEN=%s", b->fast);
     snprintf(hash_listen, sizeof hash_listen, "HASH_LISTEN=%s", b->hash);
@@ -496,7 +535,7 @@ bool backend_logged(const struct backend *b, const char *text)
 
 /* ---- nginx ---- */
 
-static int free_port(void)
+int world_free_port(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
@@ -585,8 +624,8 @@ static void start_front(struct front *f, const struct backend *b, const char *co
                         unsigned timeout_s)
 {
     for (int tries = 0; tries < 5; tries++) {
-        make_folder("nginx", f->folder);
-        f->port = free_port();
+        world_make_folder("nginx", f->folder);
+        f->port = world_free_port();
         f->host = NULL;
         f->ca = certificate_in(names);
         render(f, b, names);
@@ -600,7 +639,10 @@ static void start_front(struct front *f, const struct backend *b, const char *co
 
 void front_start(struct front *f, const struct backend *b, const char *const *names)
 {
-    start_front(f, b, names, 0);
+    if (world_at_apache())
+        apache_start(f, b, names);
+    else
+        start_front(f, b, names, 0);
 }
 
 void front_start_impatient(struct front *f, const struct backend *b, unsigned seconds)
@@ -611,7 +653,7 @@ void front_start_impatient(struct front *f, const struct backend *b, unsigned se
 void front_stop(struct front *f)
 {
     if (f->pid)
-        (void)world_end(f->pid, SIGQUIT);
+        (void)world_end(f->pid, world_at_apache() ? SIGTERM : SIGQUIT);
     f->pid = 0;
 }
 

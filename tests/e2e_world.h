@@ -1,4 +1,4 @@
-/* e2e_world.h -- the real program behind the real nginx, in a folder of their own. */
+/* e2e_world.h -- the real program behind the real nginx or Apache, in a folder of their own. */
 #pragma once
 
 #include <stdbool.h>
@@ -44,6 +44,13 @@ struct front {
 bool world_open(void);
 void world_close(void);
 
+/**
+ * Does E2E_FRONT=apache ask for Apache with mod_fcgid as it is on a shared host (e2e_apache.h)?
+ * Then backend_start() makes a home there, front_start() shows it, and tests of what is nginx's own
+ * are not added.
+ */
+bool world_at_apache(void);
+
 /** The folder that holds those of all backends and fronts. */
 const char *world_folder(void);
 
@@ -59,6 +66,23 @@ int world_run(const char *const *words, const char *const *names, const char *in
  *  goes to `log`. */
 pid_t world_start(const char *const *words, const char *const *names, const char *folder,
                   const char *log);
+
+/** The same as whoever runs the tests, maybe root. */
+pid_t world_start_as_us(const char *const *words, const char *const *names, const char *folder,
+                        const char *log);
+
+/** As world_run, but as the user that pools run as. */
+int world_run_as_worker(const char *const *words, const char *const *names, const char *input,
+                        struct buf *output);
+
+/** The name of that user; NULL when we are it. A file or a new folder for it; a free port. */
+const char *world_worker(void);
+void world_give_to_worker(const char *path);
+void world_make_folder(const char *kind, char *ret);
+int world_free_port(void);
+
+/** True when a process of ours is gone. */
+bool world_has_ended(pid_t pid);
 
 /** Ask a process with `signal` to end, and wait; after ten seconds it is killed, and the test
  *  fails. Returns what waitpid says. */

@@ -1,0 +1,74 @@
+#include "renew.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "pool.h"
+
+/* The file as it is now; false when there is none. */
+static bool look_at(const char *path, struct renewal_file *ret)
+{
+    struct stat s;
+    if (!path || stat(path, &s) != 0)
+        return false;
+    *ret = (struct renewal_file){path, s.st_dev, s.st_ino, s.st_size, s.st_mtim};
+    return true;
+}
+
+static bool is_same(const struct renewal_file *a, const struct renewal_file *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+void renewal_init(struct renewal *r, char **argv, const char *program, const char *config)
+{
+    const char *const paths[RENEWAL_FILES] = {program, config};
+    *r = (struct renewal){.argv = argv};
+    for (size_t i = 0; i < RENEWAL_FILES; i++) {
+        r->files[i].path = paths[i];
+        (void)look_at(paths[i], &r->files[i]); /* one that comes later is a change */
+    }
+}
+
+bool renewal_watches(const struct renewal *r)
+{
+    for (size_t i = 0; i < RENEWAL_FILES; i++)
+        if (r->files[i].path)
+            return true;
+    return false;
+}
+
+bool renewal_is_due(struct renewal *r)
+{
+    bool due = false;
+    for (size_t i = 0; i < RENEWAL_FILES; i++) {
+        struct renewal_file now;
+        if (!look_at(r->files[i].path, &now) || is_same(&now, &r->files[i]))
+            continue;
+        r->files[i] = now;
+        due = true;
+    }
+    return due;
+}
+
+/* A signal that comes while the new program is not ready for it would kill: it shall wait, and the
+ * server lets it in. */
+static void hold_signals_back(void)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGHUP);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+void renewal_try(const struct renewal *r)
+{
+    if (!pool_trial(r->argv))
+        return;
+    hold_signals_back();
+    pool_become(r->argv);
+}

@@ -1,0 +1,44 @@
+/* renew.h -- a program that serves alone takes new versions of itself and of its configuration. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <time.h>
+
+#define RENEWAL_FILES 2
+
+/* What tells one state of a file from the next. */
+struct renewal_file {
+    const char *path; /* NULL: none */
+    dev_t device;
+    ino_t inode;
+    off_t size;
+    struct timespec changed; /* by its content, or by touch(1) */
+};
+
+struct renewal {
+    char **argv; /* how the program is started; the first is a path with a slash in it */
+    struct renewal_file files[RENEWAL_FILES];
+};
+
+/** Is there a file whose change asks for a renewal? */
+bool renewal_watches(const struct renewal *r);
+
+/** Take note of how the files are now. Paths are borrowed; NULL is no file. */
+void renewal_init(struct renewal *r, char **argv, const char *program, const char *config);
+
+/**
+ * Is a file another one than when this was last asked? One that is gone just now is not: whoever
+ * writes a file by a rename, or uploads it, is still at it.
+ */
+bool renewal_is_due(struct renewal *r);
+
+/**
+ * Become what the program and its configuration are now, in the same process, with the descriptors
+ * that pool_keep_fd() knows and 0, 1 and 2; so nobody who waits on the socket is refused.
+ *
+ * First comes a trial (pool.h); where it fails, the log tells so, this returns, and all stays as it
+ * is.
+ */
+void renewal_try(const struct renewal *r);

@@ -1,0 +1,681 @@
+#include "e2e_hosting.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "e2e_apache.h"
+#include "e2e_http.h"
+
+#define LISTED "https://app.example.org"
+#define BODY_LIMIT ((size_t)131072)
+#define HOLD_LIMIT_MS 6000 /* for what takes hold within a second, on a busy machine */
+#define END_LIMIT_MS 3000  /* what mod_fcgid grants after SIGTERM */
+#define SCRIPT "public_html/api/api.fcgi"
+#define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))
+
+/* One for all tests of a case, or each its own. */
+static struct backend home;
+static struct front apache;
+
+static void start_host(void)
+{
+    backend_start(&home, LIST("DB_IDLE_S = 1", "LISTEN = /nowhere/socket"));
+    apache_in_home(&home,
+                   "cd \"$0/home/public_html\"; mkdir v+1; cp -a api v+1/deep; cd api;"
+                   "echo secret | tee notes.txt postern.state postern.conf.bak >api.fcgi.bak",
+                   NULL);
+    front_start(&apache, &home, LIST("CORS_ORIGINS=" LISTED));
+    the_front = &apache;
+}
+
+static void stop_host(void)
+{
+    front_stop(&apache);
+    ck_assert_msg(!backend_logged(&home, "Sanitizer"), "see %s", home.log);
+}
+
+/* How often a text is in the log. */
+static int logged(const struct backend *b, const char *text)
+{
+    struct buf log;
+    int count = 0;
+    buf_init(&log, (size_t)64 * 1024 * 1024);
+    ck_assert(read_file(b->log, &log));
+    buf_add(&log, "", 1);
+    for (const char *at = log.data; (at = strstr(at, text)) != NULL; at++)
+        count++;
+    buf_release(&log);
+    return count;
+}
+
+static void await_logged(const struct backend *b, const char *text, int count)
+{
+    for (long end = now_ms() + HOLD_LIMIT_MS; now_ms() < end; pause_ms(20))
+        if (logged(b, text) >= count)
+            return;
+    ck_abort_msg("%d and not %d times %s in %s", logged(b, text), count, text, b->log);
+}
+
+/* The one process that answers just now. */
+static pid_t the_script(const struct backend *b)
+{
+    pid_t pids[WORKERS_MAX];
+    ck_status(fetch(.path = "/api/health"), 200);
+    ck_assert_uint_eq(apache_scripts(b, pids), 1);
+    return pids[0];
+}
+
+/* Of one file below /proc/PID. */
+static const char *proc_file(pid_t pid, const char *name)
+{
+    struct buf b;
+    buf_init(&b, (size_t)1024 * 1024);
+    ck_assert(read_file(say("/proc/%d/%s", (int)pid, name), &b));
+    buf_add(&b, "", 1);
+    const char *text = arena_copy(the_arena, b.data, b.len);
+    buf_release(&b);
+    return text;
+}
+
+/* ---- the tar ---- */
+
+START_TEST(the_libraries_are_those_of_the_tar)
+{
+    static const char *const of_the_host[] = {"/libc.so.6", "/libm.so.6", "/ld-linux"};
+    const char *maps = proc_file(the_script(&home), "maps");
+    const char *lib = say("%s/home/public_html/api/lib/", home.folder);
+    int own = 0;
+
+    for (const char *line = maps; *line; line += strcspn(line, "\n") + 1) {
+        const char *text = say("%.*s", (int)strcspn(line, "\n"), line);
+        if (!strstr(text, ".so"))
+            continue;
+        bool is_hosts = false;
+        for (int i = 0; i < ROWS(of_the_host); i++)
+            is_hosts |= strstr(text, of_the_host[i]) != NULL;
+        own += strstr(text, lib) != NULL;
+        ck_assert_msg(is_hosts || strstr(text, lib) != NULL, "%s", text);
+    }
+
+    ck_assert_int_gt(own, 0);
+}
+END_TEST
+
+START_TEST(there_is_no_environment_to_speak_of)
+{
+    const char *environment = proc_file(the_script(&home), "environ");
+
+    ck_assert_msg(!strstr(environment, "LD_LIBRARY_PATH"), "%s", environment);
+    ck_assert_msg(!strstr(environment, "DATABASE_URL"), "%s", environment);
+    ck_assert_msg(!strstr(environment, "JWT_SECRET_KEY"), "%s", environment);
+}
+END_TEST
+
+START_TEST(the_command_line_finds_the_same_configuration)
+{
+    struct buf out;
+    buf_init(&out, 65536);
+
+    int status = world_run_as_worker(
+        LIST("env", "-i", say("%s/home/" SCRIPT, home.folder), "config"), NULL, NULL, &out);
+
+    buf_add(&out, "", 1);
+    ck_assert_int_eq(status, 0);
+    ck_assert_msg(strstr(out.data, say("DATABASE_URL = ********  # %s/home/postern.conf:1\n",
+                                       home.folder)) != NULL,
+                  "%s", out.data);
+    buf_release(&out);
+}
+END_TEST
+
+/* Where the host takes it for a CGI program, words of the query come as arguments. */
+START_TEST(a_query_runs_no_command)
+{
+    struct buf out;
+    buf_init(&out, 65536);
+
+    int status = world_run_as_worker(LIST("env", "-i", "GATEWAY_INTERFACE=CGI/1.1",
+                                          say("%s/home/" SCRIPT, home.folder), "secret"),
+                                     NULL, NULL, &out);
+
+    ck_assert_int_ne(status, 0);
+    ck_assert_uint_eq(out.len, 0);
+    buf_release(&out);
+}
+END_TEST
+
+/* ---- the address ---- */
+
+static const struct {
+    const char *asked, *base;
+} addresses[] = {
+    {"/api", "/api"},
+    {"/api/api.fcgi", "/api/api.fcgi"},
+    {"/%61p%69", "/api"},
+    {"/v+1/deep", "/v%2B1/deep"},
+    /* What cannot be repeated as it came is replaced by the script's own address. */
+    {"/api/", "/api/api.fcgi"},
+    {"//api", "/api/api.fcgi"},
+    {"/x/..//api", "/api/api.fcgi"},
+    {"/api/./.", "/api/api.fcgi"},
+};
+
+START_TEST(the_base_path_is_that_of_the_address)
+{
+    const char *asked = addresses[_i].asked, *base = addresses[_i].base;
+    const char *token = new_user(NULL);
+
+    struct answer made = fetch(.astray = true, .path = say("%s/posts", asked), .token = token,
+                               .body = "{\"title\":\"Where\",\"content\":\"Here.\"}");
+    struct answer list = fetch(.astray = true, .path = say("%s/posts?limit=1", asked));
+    struct answer wrong = fetch(.astray = true, .path = say("%s/posts?limit=0", asked),
+                                .headers = {"Accept: application/problem+json"});
+    struct answer document = fetch(.astray = true, .path = say("%s/openapi.json", asked));
+    struct answer page = fetch(.astray = true, .path = say("%s/docs?x=\"><script>", asked));
+
+    ck_status(made, 201);
+    ck_header(made, "Location", say("%s/posts/%s", base, answer_text(made, "post.id")));
+    ck_status(list, 200);
+    const char *link = say("<%s/posts?page=1&limit=1>; rel=\"first\"", base);
+    ck_assert_msg(strncmp(answer_header(list, "Link"), link, strlen(link)) == 0, "%s",
+                  list.headers);
+    ck_status(wrong, 400);
+    ck_assert_str_eq(answer_text(wrong, "type"), say("%s/docs#invalid", base));
+    ck_assert_str_eq(answer_text(document, "servers.0.url"), base);
+    ck_assert_msg(strstr(page.text, say("\"%s\"", base)) != NULL, "no %s in the page", base);
+    ck_assert(!strstr(page.text, "x=\"><script>"));
+}
+END_TEST
+
+START_TEST(a_base_path_that_is_set_stays)
+{
+    struct backend other;
+    struct front behind;
+    backend_start(&other, LIST("BASE_PATH = /public"));
+    front_start(&behind, &other, NULL);
+    const char *token = new_user(NULL);
+
+    struct answer list = fetch(.at = &behind, .path = "/api/posts?limit=1", .token = token);
+
+    ck_status(list, 200);
+    ck_assert_msg(strstr(list.headers, "Link: </public/posts?page=1") != NULL, "%s", list.headers);
+    front_stop(&behind);
+}
+END_TEST
+
+/* The host has a cache for all sites, and an answer with an ETag and nothing else may be kept. */
+START_TEST(a_cache_of_the_host_shows_nothing_old)
+{
+    const char *token = new_user(NULL);
+    const char *path = say("/api/posts/%s", new_post(token, "Old", true));
+
+    ck_assert_str_eq(answer_text(fetch(.path = path), "post.title"), "Old");
+    ck_assert_str_eq(answer_text(fetch(.path = path), "post.title"), "Old");
+    ck_status(fetch(.method = "PATCH", .path = path, .token = token, .body = "{\"title\":\"New\"}"),
+              200);
+
+    ck_assert_str_eq(answer_text(fetch(.path = path), "post.title"), "New");
+}
+END_TEST
+
+START_TEST(an_address_with_another_host_in_it_is_not_repeated)
+{
+    static const char *const lines[] = {
+        "GET http://evil.example/api/posts?limit=1 HTTP/1.1\r\n",
+        "GET //evil.example/..//api/posts?limit=1 HTTP/1.1\r\n",
+        "GET /evil.example%0d%0aX:y/../api/posts?limit=1 HTTP/1.1\r\n",
+    };
+    for (int i = 0; i < ROWS(lines); i++) {
+        const char *request = say("%sHost: localhost\r\nConnection: close\r\n\r\n", lines[i]);
+
+        struct answer r = http_raw(&apache, request, strlen(request));
+
+        ck_status(r, 200);
+        ck_assert_msg(!strstr(r.headers, "evil"), "%s", r.headers);
+        ck_assert_msg(strstr(r.headers, "Link: </api/api.fcgi/posts?") != NULL, "%s", r.headers);
+    }
+}
+END_TEST
+
+START_TEST(authorization_arrives_either_way)
+{
+    const char *token = new_user(NULL);
+
+    ck_status(fetch(.path = "/api/auth/profile", .token = token), 200);
+    ck_status(fetch(.astray = true, .path = "/api/api.fcgi/auth/profile", .token = token), 200);
+}
+END_TEST
+
+START_TEST(the_folder_without_a_slash_is_no_redirection)
+{
+    ck_problem(fetch(.path = "/api"), 404, "Not Found", "not_found");
+    ck_problem(fetch(.path = "/api/"), 404, "Not Found", "not_found");
+    ck_problem(fetch(.path = "/api/lib"), 404, "Not Found", "not_found");
+}
+END_TEST
+
+/* ---- what Apache answers by itself ---- */
+
+static const char *const secrets[] = {
+    "/api/.htaccess", "/api/api.fcgi",          "/api/api.fcgi.bak",     "/api/lib/libfcgi.so.0",
+    "/api/lib/",      "/api/postern.conf",      "/api/postern.conf.bak", "/api/postern.state",
+    "/api/notes.txt", "/api/%2ehtaccess",       "/api/lib/../.htaccess", "/api//postern.conf",
+    "/api/metrics",   "/api/api.fcgi/metrics/",
+};
+
+START_TEST(files_beside_the_program_are_not_shown)
+{
+    struct answer r = fetch(.astray = true, .path = secrets[_i]);
+
+    ck_assert_msg(r.status == 403 || r.status == 404, "%d", r.status);
+    ck_assert_str_eq(answer_text(r, "code"), r.status == 403 ? "forbidden" : "not_found");
+}
+END_TEST
+
+/* A post whose body has `len` bytes, most of them in a member that nobody knows. */
+static const char *padded_post(size_t len)
+{
+    static const char head[] = "{\"title\":\"Long\",\"content\":\"body\",\"padding\":\"";
+    return say("%s%s\"}", head, repeat("a", len - strlen(head) - 2));
+}
+
+START_TEST(a_body_up_to_the_limit_is_taken_and_a_larger_one_is_413)
+{
+    const char *token = new_user(NULL), *origin = "Origin: " LISTED;
+    const char *fits = padded_post(BODY_LIMIT), *larger = padded_post(BODY_LIMIT + 1);
+
+    ck_status(fetch(.path = "/api/posts", .token = token, .body = fits), 201);
+    ck_status(fetch(.path = "/api/posts", .token = token, .body = fits, .chunked = true), 201);
+    struct answer r =
+        fetch(.path = "/api/posts", .token = token, .body = larger, .headers = {origin});
+
+    ck_problem(r, 413, "Payload Too Large", "too_large");
+    ck_header(r, "Cache-Control", "no-store");
+    ck_header(r, "Access-Control-Allow-Origin", LISTED);
+}
+END_TEST
+
+/* mod_fcgid's own limit, for which it has no better word. */
+START_TEST(a_larger_body_without_a_length_is_500)
+{
+    struct answer r = fetch(.path = "/api/posts", .token = new_user(NULL), .chunked = true,
+                            .body = padded_post(BODY_LIMIT + 1));
+
+    ck_problem(r, 500, "Internal Server Error", "internal");
+}
+END_TEST
+
+START_TEST(a_clients_own_id_is_in_errors_of_apache)
+{
+    struct answer own =
+        fetch(.astray = true, .path = "/api/.htaccess", .headers = {"X-Request-Id: abc-01234"});
+    struct answer bad = fetch(.path = "/api/posts", .body = padded_post(BODY_LIMIT + 1),
+                              .headers = {"X-Request-Id: a\"b,c:d012"});
+
+    ck_header(own, "X-Request-Id", "abc-01234");
+    ck_assert_str_ne(answer_header(bad, "X-Request-Id"), "a\"b,c:d012");
+}
+END_TEST
+
+START_TEST(head_has_the_headers_of_get)
+{
+    static const char *const names[] = {"Content-Type", "Content-Length", "X-Request-Id",
+                                        "Cache-Control"};
+    const char *const ours = "X-Request-Id: head-or-get", *token = new_user(NULL);
+
+    struct answer with = fetch(.path = "/api/auth/profile", .token = token, .headers = {ours});
+    struct answer without =
+        fetch(.method = "HEAD", .path = "/api/auth/profile", .token = token, .headers = {ours});
+
+    for (int i = 0; i < ROWS(names); i++)
+        ck_assert_str_eq(answer_header(without, names[i]), answer_header(with, names[i]));
+}
+END_TEST
+
+START_TEST(a_star_allows_all_without_credentials)
+{
+    struct backend other;
+    struct front star;
+    backend_start(&other, NULL);
+    front_start(&star, &other, LIST("CORS_ORIGINS=*"));
+    const char *origin = "Origin: https://any.example";
+
+    struct answer r = fetch(.at = &star, .path = "/api/posts", .headers = {origin});
+    struct answer preflight = fetch(.at = &star, .method = "OPTIONS", .path = "/api/auth/login",
+                                    .headers = {origin, "Access-Control-Request-Method: POST"});
+
+    ck_header(r, "Access-Control-Allow-Origin", "*");
+    ck_no_header(r, "Access-Control-Allow-Credentials");
+    ck_status(preflight, 204);
+    ck_header(preflight, "Access-Control-Allow-Origin", "*");
+    ck_header(preflight, "Cache-Control", "no-store");
+    ck_no_header(preflight, "Access-Control-Allow-Credentials");
+    front_stop(&star);
+}
+END_TEST
+
+/* ---- hosts that lack a module ---- */
+
+START_TEST(without_mod_rewrite_the_program_answers_below_its_name)
+{
+    struct backend other;
+    struct front poor;
+    backend_start(&other, NULL);
+    front_start(&poor, &other, LIST("WITHOUT=rewrite"));
+    apache_write(&other, "public_html/api/notes.conf", "SECRET = 1\n", "644");
+
+    struct answer r = fetch(.at = &poor, .astray = true, .path = "/api/api.fcgi/health");
+    struct answer profile = fetch(.at = &poor, .astray = true, .path = "/api/api.fcgi/auth/profile",
+                                  .token = new_user(NULL));
+
+    ck_status(r, 200);
+    ck_status(profile, 200);
+    static const char *const hidden[] = {"/api/.htaccess", "/api/notes.conf",
+                                         "/api/lib/libfcgi.so.0"};
+    for (int i = 0; i < ROWS(hidden); i++)
+        ck_assert_int_eq(world_run(LIST("curl", "-sf", "-o", "/dev/null",
+                                        say("http://127.0.0.1:%d%s", poor.port, hidden[i])),
+                                   NULL, NULL, NULL),
+                         22); /* curl(1): an answer of 400 or above */
+    front_stop(&poor);
+}
+END_TEST
+
+START_TEST(without_mod_headers_the_api_works)
+{
+    struct backend other;
+    struct front poor;
+    backend_start(&other, NULL);
+    front_start(&poor, &other, LIST("WITHOUT=headers"));
+
+    ck_status(fetch(.at = &poor, .path = "/api/health"), 200);
+    ck_problem(fetch(.at = &poor, .path = "/api/nothing"), 404, "Not Found", "not_found");
+    front_stop(&poor);
+}
+END_TEST
+
+/* ---- the configuration ---- */
+
+/* The answer of a host whose postern.conf is no good: Apache's, or the program's. */
+static struct answer answer_of(const struct backend *b)
+{
+    struct front front;
+    front_start(&front, b, NULL);
+    struct answer r = fetch(.at = &front, .path = "/api/health");
+    front_stop(&front);
+    return r;
+}
+
+static const struct {
+    const char *make, *why;
+    bool by_root;
+} bad_places[] = {
+    {"chmod 604 postern.conf", "chmod 600 ", false},
+    {"chmod 602 postern.conf", "chmod 600 ", false},
+    {"chmod 640 postern.conf", "chmod 600 ", false},
+    {"mv postern.conf public_html/", " lies in the document root ", false},
+    {"mv postern.conf public_html/api/", " lies in the document root ", false},
+    {"mv postern.conf public_html/api/real; ln -s public_html/api/real postern.conf",
+     " lies in the document root ", false},
+    {"rm postern.conf", "DATABASE_URL is not set", false},
+    {"mkdir postern.conf.d; mv postern.conf postern.conf.d; mkfifo -m 600 postern.conf",
+     "is not a file", false},
+    {"chown 0 postern.conf", " belongs to user 0", true},
+};
+
+START_TEST(a_configuration_in_a_bad_place_is_refused)
+{
+    struct backend other;
+    const char *make = say("cd \"$0/home\"; %s", bad_places[_i].make);
+    backend_start(&other, NULL);
+    if (!bad_places[_i].by_root)
+        apache_in_home(&other, make, NULL);
+    else if (world_worker())
+        ck_assert_int_eq(world_run(LIST("sh", "-euc", make, other.folder), NULL, NULL, NULL), 0);
+    else
+        return; /* only root gives a file away */
+
+    struct answer r = answer_of(&other);
+
+    ck_assert_msg(r.status == 500 || r.status == 503, "%d", r.status);
+    ck_assert_msg(logged(&other, bad_places[_i].why) > 0, "no word of it in %s", other.log);
+}
+END_TEST
+
+/* ---- new versions ---- */
+
+static const char *conf_with(const char *line)
+{
+    return say("DATABASE_URL = %s\nJWT_SECRET_KEY = %s\n%s\n", getenv("DATABASE_URL"), world_key(),
+               line);
+}
+
+static void await_status(const struct http_call *call, int status)
+{
+    struct answer r;
+    for (long end = now_ms() + HOLD_LIMIT_MS; now_ms() < end; pause_ms(50))
+        if ((r = http_fetch(call)).status == status)
+            return;
+    ck_abort_msg("%d, and not %d: %s", r.status, status, r.text);
+}
+
+START_TEST(a_new_configuration_takes_hold_at_the_next_request)
+{
+    const struct http_call call = {.path = "/api/auth/login", .body = padded_post(2000)};
+    pid_t before = the_script(&home);
+    int without = http_fetch(&call).status;
+
+    apache_write(&home, "postern.conf", conf_with("MAX_BODY = 1024"), "600");
+    int with = http_fetch(&call).status;
+
+    ck_assert_int_eq(without, 400);
+    ck_assert_int_eq(with, 413);
+    ck_assert_int_eq(the_script(&home), before);
+}
+END_TEST
+
+START_TEST(a_touch_of_the_program_loses_no_request)
+{
+    struct flight *flights[8];
+    const struct http_call call = {.path = "/api/ready"};
+    the_script(&home);
+    int before = logged(&home, "\"reloading\"");
+
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < ROWS(flights); i++)
+            flights[i] = http_send(&call);
+        apache_in_home(&home, "touch \"$0/home/" SCRIPT "\"", NULL);
+        for (int i = 0; i < ROWS(flights); i++)
+            ck_status(http_land(flights[i]), 200);
+        await_logged(&home, "\"reloading\"", before + round + 1);
+    }
+}
+END_TEST
+
+START_TEST(a_new_program_takes_the_place_of_the_old)
+{
+    pid_t pid = the_script(&home);
+    const char *line = "cd \"$0/home/public_html/api\"; cp api.fcgi new; mv new api.fcgi";
+
+    apache_in_home(&home, line, NULL);
+    ck_status(fetch(.path = "/api/ready"), 200);
+    await_logged(&home, "\"reloading\"", 1);
+
+    char target[WORLD_PATH + 64];
+    ssize_t len = readlink(say("/proc/%d/exe", (int)pid), target, sizeof target);
+    ck_assert_str_eq(say("%.*s", (int)len, target), say("%s/home/" SCRIPT, home.folder));
+}
+END_TEST
+
+START_TEST(a_broken_configuration_changes_nothing_and_is_told_once)
+{
+    pid_t pid = the_script(&home);
+
+    apache_write(&home, "postern.conf", conf_with("NONSENSE = 1"), "600");
+    await_logged(&home, "\"reload_refused\"", 1);
+    for (int i = 0; i < 10; i++)
+        ck_status(fetch(.path = "/api/ready"), 200);
+    pause_ms(2500);
+    ck_assert_int_eq(the_script(&home), pid);
+    ck_assert_int_eq(logged(&home, "\"reload_refused\""), 1);
+    ck_assert_int_eq(logged(&home, "NONSENSE: there is no such setting"), 1);
+    apache_write(&home, "postern.conf", conf_with("MAX_BODY = 1024"), "600");
+    await_status(&(const struct http_call){.path = "/api/auth/login", .body = padded_post(2000)},
+                 413);
+}
+END_TEST
+
+START_TEST(sighup_renews_too)
+{
+    pid_t pid = the_script(&home);
+    int before = logged(&home, "\"reloading\"");
+
+    ck_assert_int_eq(kill(pid, SIGHUP), 0);
+
+    await_logged(&home, "\"reloading\"", before + 1);
+    ck_assert_int_eq(the_script(&home), pid);
+}
+END_TEST
+
+/* ---- the end, and rest ---- */
+
+/* mod_fcgid collects its children only every few seconds; until then they are zombies, whose
+ * program is gone. */
+static bool is_gone(pid_t pid)
+{
+    char target[8];
+    return readlink(say("/proc/%d/exe", (int)pid), target, sizeof target) < 0;
+}
+
+static long wait_gone(pid_t pid)
+{
+    long start = now_ms();
+    while (!is_gone(pid) && now_ms() - start < 2 * END_LIMIT_MS)
+        pause_ms(10);
+    return now_ms() - start;
+}
+
+START_TEST(a_script_that_hangs_in_the_database_ends_in_time)
+{
+    const char *token = new_user(NULL), *post = new_post(token, "Before", true);
+    const struct http_call change = {.method = "PATCH",
+                                     .path = say("/api/posts/%s", post),
+                                     .token = token,
+                                     .body = "{\"title\":\"After\"}",
+                                     .headers = {"Origin: " LISTED}};
+    pid_t pid = the_script(&home);
+    struct db *hold = database_hold("posts", post);
+    struct flight *flight = http_send(&change);
+    database_await_waiting(1);
+
+    (void)kill(pid, SIGTERM);
+    long took = wait_gone(pid);
+    struct answer cut = http_land(flight);
+    database_let_go(hold);
+
+    ck_assert_int_le(took, END_LIMIT_MS);
+    ck_assert_int_ge(took, 1000);
+    ck_assert_msg(cut.status == 500 || cut.status == 503, "%d", cut.status);
+    ck_header(cut, "Access-Control-Allow-Origin", LISTED);
+    ck_assert_str_eq(answer_text(fetch(.path = change.path), "post.title"), "Before");
+}
+END_TEST
+
+START_TEST(a_running_request_is_finished_after_sigterm)
+{
+    const char *token = new_user(NULL), *post = new_post(token, "Before", true);
+    const struct http_call change = {.method = "PATCH",
+                                     .path = say("/api/posts/%s", post),
+                                     .token = token,
+                                     .body = "{\"title\":\"After\"}"};
+    pid_t pid = the_script(&home);
+    struct db *hold = database_hold("posts", post);
+    struct flight *flight = http_send(&change);
+    database_await_waiting(1);
+
+    (void)kill(pid, SIGTERM);
+    pause_ms(300);
+    database_let_go(hold);
+
+    ck_status(http_land(flight), 200);
+    ck_assert_int_le(wait_gone(pid), END_LIMIT_MS);
+}
+END_TEST
+
+static void await_connections(long count)
+{
+    long seen = -1;
+    for (long end = now_ms() + HOLD_LIMIT_MS; now_ms() < end; pause_ms(50))
+        if ((seen = database_number("SELECT COUNT(*) FROM information_schema.processlist"
+                                    " WHERE user = 'postern'")) == count)
+            return;
+    ck_abort_msg("%ld connections, and not %ld", seen, count);
+}
+
+START_TEST(an_idle_script_has_no_connection_and_a_busy_one_has_one)
+{
+    pid_t pid = the_script(&home);
+
+    await_connections(0);
+    ck_status(fetch(.path = "/api/ready"), 200);
+    await_connections(1);
+    await_connections(0);
+
+    ck_assert_int_eq(the_script(&home), pid);
+}
+END_TEST
+
+/* ---- all of it ---- */
+
+static void add_contract(Suite *s)
+{
+    TCase *t = http_case("hosting");
+    tcase_add_unchecked_fixture(t, start_host, stop_host);
+    tcase_add_test(t, the_command_line_finds_the_same_configuration);
+    tcase_add_test(t, a_query_runs_no_command);
+    tcase_add_loop_test(t, the_base_path_is_that_of_the_address, 0, ROWS(addresses));
+    tcase_add_test(t, a_base_path_that_is_set_stays);
+    tcase_add_test(t, a_cache_of_the_host_shows_nothing_old);
+    tcase_add_test(t, an_address_with_another_host_in_it_is_not_repeated);
+    tcase_add_test(t, authorization_arrives_either_way);
+    tcase_add_test(t, the_folder_without_a_slash_is_no_redirection);
+    tcase_add_loop_test(t, files_beside_the_program_are_not_shown, 0, ROWS(secrets));
+    tcase_add_test(t, a_body_up_to_the_limit_is_taken_and_a_larger_one_is_413);
+    tcase_add_test(t, a_larger_body_without_a_length_is_500);
+    tcase_add_test(t, a_clients_own_id_is_in_errors_of_apache);
+    tcase_add_test(t, head_has_the_headers_of_get);
+    tcase_add_test(t, a_star_allows_all_without_credentials);
+    tcase_add_test(t, without_mod_rewrite_the_program_answers_below_its_name);
+    tcase_add_test(t, without_mod_headers_the_api_works);
+    tcase_add_loop_test(t, a_configuration_in_a_bad_place_is_refused, 0, ROWS(bad_places));
+    suite_add_tcase(s, t);
+}
+
+/* Each test has a host of its own, whose one process it can name. */
+static void add_life(Suite *s)
+{
+    TCase *t = http_case("script");
+    tcase_add_checked_fixture(t, start_host, stop_host);
+    if (getenv("E2E_PORTABLE"))
+        tcase_add_test(t, the_libraries_are_those_of_the_tar);
+    tcase_add_test(t, there_is_no_environment_to_speak_of);
+    tcase_add_test(t, a_new_configuration_takes_hold_at_the_next_request);
+    tcase_add_test(t, a_touch_of_the_program_loses_no_request);
+    tcase_add_test(t, a_new_program_takes_the_place_of_the_old);
+    tcase_add_test(t, a_broken_configuration_changes_nothing_and_is_told_once);
+    tcase_add_test(t, sighup_renews_too);
+    tcase_add_test(t, a_script_that_hangs_in_the_database_ends_in_time);
+    tcase_add_test(t, a_running_request_is_finished_after_sigterm);
+    tcase_add_test(t, an_idle_script_has_no_connection_and_a_busy_one_has_one);
+    suite_add_tcase(s, t);
+}
+
+void hosting_cases(Suite *s)
+{
+    add_contract(s);
+    add_life(s);
+}
