@@ -1,5 +1,5 @@
 /* `postern serve`: from settings to sockets, workers, and the parent that keeps them. */
-#include "commands.h"
+#include "cli/commands.h"
 
 #include <errno.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 
 #include "common/arena.h"
-#include "settings.h"
+#include "fcgi-app/settings.h"
 
 enum verdict { VERDICT_OK, VERDICT_WARN, VERDICT_FAIL };
 

@@ -6,7 +6,7 @@
 
 #include "command.h"
 #include "common/arena.h"
-#include "settings.h"
+#include "fcgi-app/settings.h"
 #include "terminal.h"
 
 struct app;

@@ -12,9 +12,9 @@
 #include "checkup.h"
 #include "common/field.h"
 #include "common/problem.h"
-#include "database_model.h"
+#include "fcgi-app/database_model.h"
 #include "listing.h"
-#include "migrations.h"
+#include "fcgi-app/migrations.h"
 
 #define SKEW_WARN_US 1000000
 #define SKEW_FAIL_US 5000000 /* what tokens of another host are forgiven */

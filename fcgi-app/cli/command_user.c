@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "account.h"
-#include "app.h"
+#include "fcgi-app/account.h"
+#include "fcgi-app/app.h"
 #include "common/password.h"
 #include "common/problem.h"
 #include "listing.h"

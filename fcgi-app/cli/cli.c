@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "app.h"
+#include "fcgi-app/app.h"
 #include "common/problem.h"
 #include "help.h"
 

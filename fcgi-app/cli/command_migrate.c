@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app.h"
+#include "fcgi-app/app.h"
 #include "common/problem.h"
 #include "listing.h"
-#include "migrations.h"
-#include "post_model.h"
+#include "fcgi-app/migrations.h"
+#include "fcgi-app/post_model.h"
 
 /* ---- migrate ---- */
 

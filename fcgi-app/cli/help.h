@@ -2,7 +2,7 @@
 #pragma once
 
 #include "command.h"
-#include "settings.h"
+#include "fcgi-app/settings.h"
 
 /** Is `word` the first of some command's two? */
 bool help_is_group(const char *word);
