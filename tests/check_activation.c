@@ -9,6 +9,7 @@
 
 #include "common/activation.h"
 #include "common/problem.h"
+#include "suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define MANY 4 /* descriptors that are passed at most in these tests */
@@ -183,9 +184,5 @@ int main(void)
     tcase_add_test(t, nobody_takes_them_twice);
     tcase_add_test(t, programs_that_we_start_do_not_get_them_and_accept_waits);
     suite_add_tcase(s, t);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -1,8 +1,9 @@
 #include "common/address.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 
@@ -362,9 +363,5 @@ int main(void)
                         COUNT(walks));
     tcase_add_test(tc, a_long_way_is_walked_to_its_end);
     suite_add_tcase(s, tc);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

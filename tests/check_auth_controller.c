@@ -1,11 +1,11 @@
 /* Registering, logging in, and who one is, as clients see it. */
 #include "loopback.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "common/jwt.h"
+#include "suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define BARE_CHALLENGE "Bearer realm=\"postern\""
@@ -838,9 +838,5 @@ int main(void)
     add(suite, bodies());
     add(suite, logging_in());
     add(suite, tokens());
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

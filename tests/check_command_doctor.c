@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "program.h"
+#include "suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 
@@ -548,9 +549,5 @@ int main(void)
     Suite *suite = suite_create("doctor");
     add(suite, machine());
     add(suite, web());
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

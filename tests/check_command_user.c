@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "program.h"
+#include "suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define OTHER_PASSWORD "another long enough one"
@@ -506,9 +507,5 @@ int main(void)
     add(suite, users());
     add(suite, passwords());
     add(suite, sessions());
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

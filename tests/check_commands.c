@@ -9,6 +9,7 @@
 
 #include "loopback.h"
 #include "program.h"
+#include "suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 static void set_up(void)
@@ -727,9 +728,5 @@ int main(void)
     add(suite, command_line());
     add(suite, database());
     add(suite, serving());
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

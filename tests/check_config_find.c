@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/problem.h"
+#include "suite.h"
 
 #define COUNT(list) ((int)(sizeof(list) / sizeof *(list)))
 
@@ -216,9 +217,5 @@ int main(void)
     tcase_add_test(t, what_is_no_file_is_refused);
     tcase_add_loop_test(t, a_file_is_below_a_folder_whatever_the_links, 0, COUNT(places));
     suite_add_tcase(s, t);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

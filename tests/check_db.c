@@ -17,6 +17,7 @@
 #include "common/field.h"
 #include "common/problem.h"
 #include "common/uuid.h"
+#include "suite.h"
 
 static struct arena *a;
 static struct db *db, *other;
@@ -1442,9 +1443,5 @@ int main(void)
     add_transactions(s);
     add_losses(s);
     add_connections(s);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -2,11 +2,11 @@
 #include "described.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/openapi.h"
 #include "common/problem.h"
+#include "suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define ID "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -252,9 +252,5 @@ int main(void)
     tcase_add_test(tc, a_document_that_is_no_json_is_none);
     tcase_add_test(tc, a_keyword_that_nobody_knows_is_a_fault);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

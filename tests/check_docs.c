@@ -1,12 +1,12 @@
 #include "common/docs.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/buf.h"
 #include "common/jwt.h"
 #include "fcgi-app/docs_assets.h"
+#include "suite.h"
 
 #define EVIL "<img src=x onerror=\"alert('1')\">&"
 #define EVIL_ESCAPED "&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt;&amp;"
@@ -176,9 +176,5 @@ int main(void)
     tcase_add_test(tc, the_policy_lets_in_what_is_in_the_page_and_nothing_else);
     tcase_add_test(tc, nothing_is_fetched_from_elsewhere);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

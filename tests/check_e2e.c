@@ -1,7 +1,6 @@
 /* check_e2e.c -- the real program behind the real nginx: what a client sees over a socket. With
  * E2E_FRONT=apache in the environment: behind Apache, as on a shared host. */
 #include <check.h>
-#include <curl/curl.h>
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -1113,15 +1112,6 @@ static void add_cases(Suite *s)
 int main(void)
 {
     Suite *s = suite_create("end to end");
-    SRunner *runner = srunner_create(s);
     add_cases(s);
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-    bool open = world_open();
-    if (open)
-        srunner_run_all(runner, CK_NORMAL);
-    world_close();
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    curl_global_cleanup();
-    return open && failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return http_suite_run(s);
 }

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "suite.h"
+
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define ADA "ada@example.org"
 #define HERE "192.0.2.1"
@@ -560,9 +562,5 @@ int main(void)
     add(suite, many());
     add(suite, token());
     add(suite, operator());
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

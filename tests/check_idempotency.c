@@ -8,6 +8,7 @@
 
 #include "common/problem.h"
 #include "loopback.h"
+#include "suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define KEY "0b8f2c7e-first"
@@ -646,9 +647,5 @@ int main(void)
     add(suite, replies());
     add(suite, storage());
     add(suite, rivals_case());
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/problem.h"
+#include "suite.h"
 
 static struct arena *a;
 
@@ -552,9 +553,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite());
 }

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "suite.h"
+
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define MINUTE_MS (60 * 1000)
 #define DAY_S 86400
@@ -406,9 +408,5 @@ int main(void)
     tcase_add_test(tc, what_comes_and_goes_at_the_same_time_leaves_nothing);
     tcase_add_test(tc, a_process_that_is_killed_leaves_at_most_one);
     suite_add_tcase(s, tc);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

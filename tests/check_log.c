@@ -17,6 +17,7 @@
 
 #include "common/instant.h"
 #include "common/json.h"
+#include "suite.h"
 
 #define LINE_MAX_BYTES 8192
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
@@ -630,9 +631,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite());
 }

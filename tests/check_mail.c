@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/problem.h"
+#include "suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define PATIENCE_S 30
@@ -438,9 +439,5 @@ int main(void)
     add(suite, messages());
     add(suite, commands_case());
     add(suite, processes());
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -10,6 +10,7 @@
 
 #include "common/mapping.h"
 #include "common/problem.h"
+#include "suite.h"
 
 #define LAYOUT 7
 #define SIZE 4096
@@ -214,9 +215,5 @@ int main(void)
     tcase_add_test(t, a_link_is_not_followed);
     tcase_add_test(t, a_folder_that_is_not_there_is_told);
     suite_add_tcase(suite, t);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -12,6 +12,7 @@
 #include "common/field.h"
 #include "common/migrate.h"
 #include "common/problem.h"
+#include "suite.h"
 
 static struct arena *a;
 static struct db *db;
@@ -368,9 +369,5 @@ int main(void)
     tcase_add_test(t, two_runs_at_a_time_apply_once);
     tcase_add_test(t, a_run_without_its_lock_stops);
     tcase_add_test_raise_signal(t, a_gap_in_the_list_aborts, SIGABRT);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

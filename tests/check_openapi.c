@@ -9,6 +9,7 @@
 
 #include "common/openapi.h"
 #include "common/problem.h"
+#include "suite.h"
 
 static cJSON *served;
 
@@ -251,9 +252,5 @@ int main(void)
     tcase_add_test(tc, the_command_prints_what_is_served);
     tcase_add_test(tc, it_is_written_once_and_stays_the_same);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

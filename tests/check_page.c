@@ -1,12 +1,12 @@
 /* Lists in pages, by number and by cursor. */
 #include "common/page.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/router.h"
 #include "fcgi-app/post_model.h"
 #include "loopback.h"
+#include "suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define OTHER_KEY "Zt7Bq2Wn5Xc8Vm1Lk4Jh6Gf9Ds3Ap0Qr"
@@ -944,9 +944,5 @@ int main(void)
     add(suite, numbers(), set_up, tear_down);
     add(suite, cursors(), set_up, tear_down);
     add(suite, whole_lists(), fill, loopback_close);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

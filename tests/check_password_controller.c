@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/jwt.h"
+#include "suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define NEW_WORD "weaver of patterns"
@@ -1160,9 +1161,5 @@ int main(void)
     add(suite, leaving(), set_up, loopback_close);
     add(suite, forgetting(), set_up_mail, tear_down_mail);
     add(suite, resetting(), set_up_mail, tear_down_mail);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/metrics.h"
+#include "suite.h"
 
 #define PATIENCE_MS 20000 /* for what should happen at once, on a machine that is busy */
 #define POOL_RETURNED 42
@@ -640,9 +641,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite());
 }

@@ -1,8 +1,9 @@
 /* Posts: list, write, read, change, delete, as clients see it. */
 #include "loopback.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define GRIN "\360\237\230\200" /* U+1F600, four bytes */
@@ -772,9 +773,5 @@ int main(void)
     add(suite, reading_and_changing());
     add(suite, lists());
     add(suite, searching());
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "loopback.h"
+#include "suite.h"
 
 #define WRITERS 4
 #define STEPS 300
@@ -357,9 +358,5 @@ int main(void)
     Suite *suite = suite_create("post_model");
     add(suite, totals());
     add(suite, finding());
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

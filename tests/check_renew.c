@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "suite.h"
+
 /* renewal_try() is looked at with a server around it, in check_server.c. */
 
 static char folder[64], program[80], config[80];
@@ -122,9 +124,5 @@ int main(void)
     tcase_add_test(t, a_file_that_is_gone_is_no_change_until_it_is_back);
     tcase_add_test(t, without_files_there_is_nothing_to_watch);
     suite_add_tcase(s, t);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -1,11 +1,11 @@
 /* Tokens for who forgot a password, in the database. */
 #include "loopback.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/problem.h"
 #include "fcgi-app/reset_model.h"
+#include "suite.h"
 
 #define HOUR_S 3600
 
@@ -188,9 +188,5 @@ int main(void)
 {
     Suite *suite = suite_create("reset_model");
     suite_add_tcase(suite, tests());
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

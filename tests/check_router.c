@@ -1,7 +1,6 @@
 #include "common/router.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 #include "common/jwt.h"
 #include "common/metrics.h"
 #include "common/problem.h"
+#include "suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define ID "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -1211,9 +1211,5 @@ int main(void)
     Suite *suite = suite_create("router");
     add(suite, before_the_handler());
     add(suite, behind_the_handler());
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

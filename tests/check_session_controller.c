@@ -8,6 +8,7 @@
 
 #include "common/jwt.h"
 #include "fcgi-app/refresh.h"
+#include "suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define OTHER_KEY "Xe7Rb2Ku9Wf4Gy1Zt6Mq3Vd8Sn5Ph0Lc"
@@ -1192,9 +1193,5 @@ int main(void)
     add(suite, logging_out());
     add(suite, listing());
     add(suite, ending());
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

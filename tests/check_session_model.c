@@ -1,11 +1,11 @@
 /* Logins in the database. */
 #include "fcgi-app/session_model.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/problem.h"
 #include "loopback.h"
+#include "suite.h"
 
 static struct session session;
 static const unsigned char refresh_hash[32] = "thirty-two bytes of some digest";
@@ -303,9 +303,5 @@ int main(void)
     tcase_add_test(tc, sessions_are_listed_the_newest_first);
     tcase_add_test(tc, only_what_is_over_is_purged);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

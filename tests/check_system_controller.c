@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "exposition.h"
+#include "suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 
@@ -287,9 +288,5 @@ int main(void)
     tcase_add_test(tc, metrics_tell_version_and_beginning);
     tcase_add_test(tc, without_a_pool_there_is_one_queue);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,9 +1,10 @@
 /* Users: list, make, read, change, delete, as clients see it. */
 #include "loopback.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 
@@ -862,9 +863,5 @@ int main(void)
     add(suite, changing());
     add(suite, last_admin());
     add(suite, lists());
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,11 +1,11 @@
 /* Users in the database: search at size, totals, locks. */
 #include "fcgi-app/user_model.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "loopback.h"
+#include "suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 
@@ -402,9 +402,5 @@ int main(void)
     add(suite, finding());
     add(suite, searching());
     add(suite, totals_and_locks());
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

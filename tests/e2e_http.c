@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "described.h"
+#include "suite.h"
 
 #define CALL_LIMIT_S 40L /* more than nginx waits for the pool */
 #define ANSWER_MAX ((size_t)64 * 1024 * 1024)
@@ -339,6 +340,17 @@ static void close_client(void)
 {
     client_close(the_client);
     arena_close(the_arena);
+}
+
+int http_suite_run(Suite *suite)
+{
+    int status = EXIT_FAILURE;
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    if (world_open())
+        status = suite_run(suite);
+    world_close();
+    curl_global_cleanup();
+    return status;
 }
 
 TCase *http_case(const char *name)
