@@ -32,7 +32,7 @@ readonly check_packages=(check libcurl4-openssl-dev clang 'libclang-rt-dev|libcl
 
 readonly plain='^/[A-Za-z0-9._+/-]+$' # no path that needs care in some file's syntax
 readonly run_path_max=80              # a socket's path has 107 bytes
-readonly build_jobs=2
+readonly jobs=2 # to build, and to test: each test has servers and folders of its own
 
 readonly origin=$PWD # the checkout
 top=$origin     # where we work on it; see plain_checkout
@@ -227,7 +227,7 @@ build()
     # A checkout that was moved has to be told where it is.
     grep -qsxF "abs_top_srcdir = $top" build/Makefile || configure build
     say "Building"
-    make_in build -j"$build_jobs" || fail "It does not build."
+    make_in build -j"$jobs" || fail "It does not build."
 }
 
 # make_in FOLDER [ARGUMENT...]. Left alone, make takes CURDIR without regard to plain_checkout's
@@ -726,9 +726,9 @@ check_build()
     configure "$@"
     rm -f "$folder"/tests/*.trs
     say "Building $folder and its tests"
-    if make_in "$folder" -j"$build_jobs" && make_in "$folder" -j"$build_jobs" check TESTS=; then
+    if make_in "$folder" -j"$jobs" && make_in "$folder" -j"$jobs" check TESTS=; then
         say "Testing $folder"
-        make_in "$folder" check || status=$?
+        make_in "$folder" -j"$jobs" check || status=$?
     else
         status=1
     fi
