@@ -318,12 +318,13 @@ END_TEST
 
 /* ---- what the application gets ---- */
 
-/* These are of other servers, which have no DOCUMENT_URI, hide Authorization, or do not know whom
- * a proxy was asked by. */
+/* These are of other servers, which run us as a script, hide Authorization, or do not know whom a
+ * proxy was asked by. */
 static bool is_of_other_servers(const char *variable)
 {
-    static const char others[] = "SCRIPT_NAME, PATH_INFO, REDIRECT_HTTP_AUTHORIZATION, "
-                                 "HTTP_X_FORWARDED_FOR";
+    static const char others[] =
+        "SCRIPT_NAME, PATH_INFO, REQUEST_URI, REDIRECT_HTTP_AUTHORIZATION, "
+        "HTTP_X_FORWARDED_FOR";
     return lists(others, variable);
 }
 

@@ -260,10 +260,12 @@ END_TEST
 
 /* ---- search at size ---- */
 
+/* With few words of three letters or more: when many come at once, InnoDB moves them from memory to
+ * its index in the background, and a search of that moment finds neither. */
 static void import_posts(const char *content, const char *numbers)
 {
     run_sql(say("INSERT INTO posts (id, author_id, title, content, published, created_at) "
-                "SELECT UUID(), id, CONCAT('number', seq), '%s', 1, "
+                "SELECT UUID(), id, CONCAT_WS('-', 'number', seq DIV 100, seq MOD 100), '%s', 1, "
                 "'2020-01-01' + INTERVAL seq SECOND FROM users JOIN %s",
                 content, numbers));
     must(db_transaction(the_app->db, the_arena, count_anew, NULL, NULL));
@@ -282,15 +284,16 @@ START_TEST(a_search_counts_to_10000_and_a_list_to_the_end)
     import_posts("a common text", "seq_1_to_10000");
     ck_total(get(NULL, "/posts?q=common&limit=100"), 10000, 100, false);
 
-    import_posts("another common text", "seq_10001_to_10050");
+    import_posts("another common text", "seq_10001_to_10049");
+    import_posts("another solitary common text", "seq_10050_to_10050");
 
     struct answer capped = get(NULL, "/posts?q=COMMON&limit=100");
     ck_total(capped, 10000, 100, true);
     ck_assert(answer_boolean(capped, "pagination.total_capped"));
-    ck_assert_str_eq(answer_text(capped, "data.0.title"), "number10050");
+    ck_assert_str_eq(answer_text(capped, "data.0.title"), "number-100-50");
     ck_assert_uint_eq(answer_count(get(NULL, "/posts?q=common&limit=100&page=100")), 100);
     ck_total(get(NULL, "/posts?q=common+another"), 50, 3, false);
-    ck_total(get(NULL, "/posts?q=number4711"), 1, 1, false);
+    ck_total(get(NULL, "/posts?q=solitary"), 1, 1, false);
     ck_total(get(NULL, "/posts?limit=100"), 10050, 101, false);
     ck_assert_uint_eq(answer_count(get(NULL, "/posts?limit=100&page=101")), 50);
 }
