@@ -107,6 +107,28 @@ int pool_inherited_fd(const char *address)
     return -1;
 }
 
+static bool is_kept(int fd)
+{
+    for (size_t i = 0; i < kept_count; i++)
+        if (kept[i].fd == fd)
+            return true;
+    return false;
+}
+
+/* What was ours before a reload and is no more. A socket that stayed open would take connections,
+ * and nobody would ever answer. */
+static void close_the_rest(void)
+{
+    const char *list = getenv(ENV_SOCKETS);
+    for (const char *at = list; at && (at = strchr(at, '=')); at++) {
+        char *end;
+        long fd = strtol(at + 1, &end, 10);
+        if (*end == ',' && fd > STDERR_FILENO && !is_kept((int)fd))
+            (void)close((int)fd);
+    }
+    (void)unsetenv(ENV_SOCKETS);
+}
+
 bool pool_is_trial(void)
 {
     return getenv(ENV_TRIAL) != NULL;
@@ -463,7 +485,6 @@ static void read_old(struct state *s)
         s->old[s->old_count++] = (struct old){.pid = (pid_t)labs(pid), .told = pid < 0};
     }
     (void)unsetenv(ENV_OLD);
-    (void)unsetenv(ENV_SOCKETS);
 }
 
 /* ---- the beginning ---- */
@@ -521,6 +542,7 @@ void pool_run(const struct pool *pool)
     struct state s = {.pool = pool};
     make_slots(&s);
     read_old(&s);
+    close_the_rest();
     watch_signals(&s);
     for (;;) {
         int signal = wait_until(&s, by_clock(&s));

@@ -46,7 +46,8 @@ struct pool {
  * SIGHUP starts the program anew in the same process, with the sockets open and the old
  * workers at work; each new worker that is ready relieves an old one. So it takes a new
  * configuration and a new binary, and no request is refused. First a trial: the program is
- * run with POOL_TRIAL set, and unless it ends with 0 all stays as it is.
+ * run with POOL_TRIAL set, and unless it ends with 0 all stays as it is. A
+ * descriptor of the old program that the new one has not kept is closed.
  *
  * Tells a service manager READY, RELOADING, STOPPING and WATCHDOG (notify.h).
  */
