@@ -402,24 +402,6 @@ static void drain(struct state *s)
 
 /* ---- a new program in our place ---- */
 
-bool pool_trial(char *const *argv)
-{
-    int status = 0;
-    pid_t pid = fork();
-    if (pid == 0) {
-        (void)alarm(TRIAL_MAX_S);
-        reset_signals();
-        (void)setenv(ENV_TRIAL, "1", 1);
-        execvp(argv[0], argv);
-        _exit(EX_UNAVAILABLE);
-    }
-    if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return true;
-    LOG(LOG_LEVEL_ERROR, log_event("reload_refused"),
-        log_text("cause", "the program would not start with what is there now"));
-    return false;
-}
-
 static void hand_over_fds(void)
 {
     char *list;
@@ -432,6 +414,25 @@ static void hand_over_fds(void)
     (void)fclose(out);
     (void)setenv(ENV_SOCKETS, must(list), 1);
     free(list);
+}
+
+bool pool_trial(char *const *argv)
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)alarm(TRIAL_MAX_S);
+        reset_signals();
+        hand_over_fds(); /* as to the program itself, so that it can try the rest */
+        (void)setenv(ENV_TRIAL, "1", 1);
+        execvp(argv[0], argv);
+        _exit(EX_UNAVAILABLE);
+    }
+    if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return true;
+    LOG(LOG_LEVEL_ERROR, log_event("reload_refused"),
+        log_text("cause", "the program would not start with what is there now"));
+    return false;
 }
 
 static void hand_over_workers(const struct state *s)
