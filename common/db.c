@@ -21,7 +21,8 @@
 #define CONNECT_LIMIT_S 5
 #define READ_LIMIT_S 30 /* more than a statement may take, see SESSION */
 #define WRITE_LIMIT_S 30
-#define SHUN_NS UINT64_C(5000000000)   /* a host that did not answer is left alone for so long */
+#define SHUN_NS UINT64_C(5000000000)   /* a host that did not answer is left alone for so long, */
+#define SHUN_TIMES 5                   /* and so many times as long as it kept us waiting */
 #define LESSER_NS UINT64_C(5000000000) /* one without writes is kept for so long */
 #define TRIES 4                        /* of a statement or transaction, in all */
 #define PAUSE_US 4000                  /* the longest before the second try; doubles */
@@ -76,11 +77,16 @@ struct statement {
     void *row;  /* one struct of `record` */
 };
 
+/* A host that did not answer, by now_ns(); all zero for one that did not fail yet. */
+struct shunned {
+    uint64_t since, until;
+};
+
 struct db {
     struct db_url url;
-    size_t host;         /* of url.hosts: the one to begin with, and then the one in use */
-    uint64_t *failed_at; /* for each: when it did not answer, by now_ns(); 0: never */
-    uint64_t leave_at;   /* when to look for a better host than the one in use; 0: it is good */
+    size_t host;             /* of url.hosts: the one to begin with, and then the one in use */
+    struct shunned *shunned; /* for each */
+    uint64_t leave_at;       /* when to look for a better host than the one in use; 0: it is good */
 
     MYSQL *mysql;   /* NULL: not connected */
     unsigned owner; /* `generation` when it was connected */
@@ -147,7 +153,7 @@ struct problem *db_open(struct arena *a, const char *url, struct db **ret)
     watching = true;
     struct db *db = must(calloc(1, sizeof *db));
     db->url = parts;
-    db->failed_at = must(calloc(parts.host_count, sizeof *db->failed_at));
+    db->shunned = must(calloc(parts.host_count, sizeof *db->shunned));
     *ret = db;
     return NULL;
 }
@@ -158,7 +164,7 @@ void db_close(struct db *db)
         return;
     db_disconnect(db);
     db_url_release(&db->url);
-    free(db->failed_at);
+    free(db->shunned);
     free(db);
 }
 
@@ -257,24 +263,26 @@ const char *db_where(const struct db *db, struct arena *a)
  * of former days that came back as the manual of failovers wants it. */
 static bool takes_writes(struct db *db)
 {
-    static const char question[] = "SELECT @@global.read_only";
+    /* It became a word in later versions. */
+    static const char question[] = "SELECT @@global.read_only IN ('0', 'OFF')";
     MYSQL_RES *answer = NULL;
     if (mysql_real_query(db->mysql, question, strlen(question)) == 0)
         answer = mysql_store_result(db->mysql);
     MYSQL_ROW row = answer ? mysql_fetch_row(answer) : NULL;
-    bool yes = row && row[0] && strcmp(row[0], "0") == 0;
+    bool yes = row && row[0] && strcmp(row[0], "1") == 0;
     mysql_free_result(answer);
     return yes;
 }
 
 /* Connect to a host and stay, unless it takes no writes while there are others: such a one is
  * only noted, the first of them in `lesser`. */
-static struct problem *try_host(struct db *db, struct arena *a, size_t host, uint64_t began,
-                                size_t *lesser)
+static struct problem *try_host(struct db *db, struct arena *a, size_t host, size_t *lesser)
 {
+    uint64_t began = now_ns();
     struct problem *p = connect_to(db, a, &db->url.hosts[host]);
     if (p) {
-        db->failed_at[host] = began;
+        uint64_t now = now_ns();
+        db->shunned[host] = (struct shunned){now, now + SHUN_NS + SHUN_TIMES * (now - began)};
         db->counts.failed_connects++;
         return p;
     }
@@ -287,11 +295,11 @@ static struct problem *try_host(struct db *db, struct arena *a, size_t host, uin
     return NULL;
 }
 
-/* Did it fail to answer a moment ago? One that drops packets costs the whole time-out, so it is
- * asked again only when nobody else answers. */
-static bool is_shunned(const struct db *db, size_t host, uint64_t now)
+/* Did it fail to answer a moment ago, before this search `began`? One that drops packets costs the
+ * whole time-out, so it is asked again only when nobody else answers. */
+static bool is_shunned(const struct db *db, size_t host, uint64_t began)
 {
-    return now != db->failed_at[host] && now - db->failed_at[host] < SHUN_NS;
+    return db->shunned[host].since < began && began < db->shunned[host].until;
 }
 
 /* Try the hosts in order, beginning with `db->host`, and in a second round those that are shunned.
@@ -303,10 +311,10 @@ static struct problem *connect_any(struct db *db, struct arena *a)
     uint64_t began = now_ns();
     for (size_t i = 0; i < 2 * count && !db->mysql && (i < count || lesser == count); i++)
         if (is_shunned(db, (first + i) % count, began) == (i >= count))
-            p = try_host(db, a, (first + i) % count, began, &lesser);
+            p = try_host(db, a, (first + i) % count, &lesser);
     db->leave_at = 0;
     if (!db->mysql && lesser < count) {
-        db->leave_at = began + LESSER_NS;
+        db->leave_at = now_ns() + LESSER_NS;
         db->host = lesser;
         p = connect_to(db, a, &db->url.hosts[lesser]);
     }

@@ -86,6 +86,7 @@ static void add_pair(struct line *l, const struct log_pair *pair)
 
 static bool to_syslog;
 static int file = -1; /* -1: stderr */
+static bool torn;     /* the file ends in the midst of a line */
 
 /* Without waiting, lest a pipe that nobody reads keeps the program from starting. */
 static int open_file(const char *path, int *ret_fd)
@@ -116,8 +117,19 @@ int log_open(const char *where)
     if (file >= 0)
         (void)close(file);
     file = opened;
+    torn = false;
     to_syslog = is_syslog;
     return 0;
+}
+
+/* A disk may take a part of a line and be full then. That is not to spoil the next line, too. */
+static bool put_in_file(const struct line *l)
+{
+    if (torn)
+        torn = write(file, "\n", 1) != 1;
+    ssize_t written = torn ? -1 : write(file, l->text, l->len);
+    torn = torn || (written > 0 && written < (ssize_t)l->len);
+    return written == (ssize_t)l->len;
 }
 
 static void send_line(enum log_level level, const struct line *l)
@@ -129,7 +141,7 @@ static void send_line(enum log_level level, const struct line *l)
         syslog(priorities[level], "%.*s", (int)l->len - 1, l->text); /* without the newline */
         return;
     }
-    if (file >= 0 && write(file, l->text, l->len) == (ssize_t)l->len)
+    if (file >= 0 && put_in_file(l))
         return;
     ssize_t written = write(STDERR_FILENO, l->text, l->len); /* also what a full disk refused */
     (void)written;                                           /* there is nowhere left to tell it */

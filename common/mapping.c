@@ -75,11 +75,13 @@ static struct problem *open_nameless(struct arena *a, const struct wanted *wante
 /* ---- a file ---- */
 
 /* A new one beside it, and then in its place: to cut the old one short would kill whoever has
- * it mapped. */
+ * it mapped. Who holds the lock is alone here, and what is there was left by one that was killed.
+ */
 static struct problem *replace(struct arena *a, const char *path, const struct wanted *wanted,
                                int *ret_fd)
 {
-    const char *made = arena_printf(a, "%s.%d", path, (int)getpid());
+    const char *made = arena_printf(a, "%s.new", path);
+    (void)unlink(made);
     int fd = open(made, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd >= 0 && prepare(fd, wanted) && rename(made, path) == 0) {
         *ret_fd = fd;
@@ -104,36 +106,49 @@ static struct problem *check_owner(struct arena *a, const char *path, int fd)
     return NULL;
 }
 
-static struct problem *open_under_lock(struct arena *a, const char *path,
-                                       const struct wanted *wanted, int *ret_fd)
+/* Is the file of that name still the one that we have? */
+static bool is_at(const char *path, int fd)
 {
-    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return errno == ENOENT ? replace(a, path, wanted, ret_fd) : failed(a, "cannot open", path);
-    struct problem *p = check_owner(a, path, fd);
-    if (!p && fits(fd, wanted)) {
-        *ret_fd = fd;
-        return NULL;
-    }
-    (void)close(fd);
-    return p ? p : replace(a, path, wanted, ret_fd);
+    struct stat ours, there;
+    return fstat(fd, &ours) == 0 && lstat(path, &there) == 0 && ours.st_dev == there.st_dev &&
+           ours.st_ino == there.st_ino;
 }
 
-/* One after another, lest two make one each; the folder is locked, since the file may change. */
+/* The file, locked, so that of two processes not each makes one of its own. The lock is on the file
+ * itself, which nobody else may open: on its folder any user of the machine could hold one. */
+static struct problem *open_locked(struct arena *a, const char *path, int *ret_fd)
+{
+    for (;;) {
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+        if (fd < 0)
+            return failed(a, "cannot open", path);
+        struct problem *p = check_owner(a, path, fd);
+        if (!p && flock(fd, LOCK_EX) != 0)
+            p = failed(a, "cannot lock", path);
+        if (!p && is_at(path, fd)) {
+            *ret_fd = fd;
+            return NULL;
+        }
+        (void)close(fd);
+        if (p)
+            return p;
+    }
+}
+
 static struct problem *open_file(struct arena *a, const char *path, const struct wanted *wanted,
                                  int *ret_fd)
 {
-    const char *slash = strrchr(path, '/');
-    const char *folder = slash ? arena_copy(a, path, (size_t)(slash - path) + 1) : ".";
-    int lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (lock < 0 || flock(lock, LOCK_EX) != 0) {
-        struct problem *p = failed(a, "cannot open the folder of", path);
-        if (lock >= 0)
-            (void)close(lock);
+    int fd = -1;
+    struct problem *p = open_locked(a, path, &fd);
+    if (p)
         return p;
+    if (fits(fd, wanted)) {
+        (void)flock(fd, LOCK_UN);
+        *ret_fd = fd;
+        return NULL;
     }
-    struct problem *p = open_under_lock(a, path, wanted, ret_fd);
-    (void)close(lock);
+    p = replace(a, path, wanted, ret_fd);
+    (void)close(fd);
     return p;
 }
 

@@ -107,6 +107,28 @@ int pool_inherited_fd(const char *address)
     return -1;
 }
 
+static bool is_kept(int fd)
+{
+    for (size_t i = 0; i < kept_count; i++)
+        if (kept[i].fd == fd)
+            return true;
+    return false;
+}
+
+/* What was ours before a reload and is no more. A socket that stayed open would take connections,
+ * and nobody would ever answer. */
+static void close_the_rest(void)
+{
+    const char *list = getenv(ENV_SOCKETS);
+    for (const char *at = list; at && (at = strchr(at, '=')); at++) {
+        char *end;
+        long fd = strtol(at + 1, &end, 10);
+        if (*end == ',' && fd > STDERR_FILENO && !is_kept((int)fd))
+            (void)close((int)fd);
+    }
+    (void)unsetenv(ENV_SOCKETS);
+}
+
 bool pool_is_trial(void)
 {
     return getenv(ENV_TRIAL) != NULL;
@@ -380,24 +402,6 @@ static void drain(struct state *s)
 
 /* ---- a new program in our place ---- */
 
-bool pool_trial(char *const *argv)
-{
-    int status = 0;
-    pid_t pid = fork();
-    if (pid == 0) {
-        (void)alarm(TRIAL_MAX_S);
-        reset_signals();
-        (void)setenv(ENV_TRIAL, "1", 1);
-        execvp(argv[0], argv);
-        _exit(EX_UNAVAILABLE);
-    }
-    if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return true;
-    LOG(LOG_LEVEL_ERROR, log_event("reload_refused"),
-        log_text("cause", "the program would not start with what is there now"));
-    return false;
-}
-
 static void hand_over_fds(void)
 {
     char *list;
@@ -410,6 +414,25 @@ static void hand_over_fds(void)
     (void)fclose(out);
     (void)setenv(ENV_SOCKETS, must(list), 1);
     free(list);
+}
+
+bool pool_trial(char *const *argv)
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)alarm(TRIAL_MAX_S);
+        reset_signals();
+        hand_over_fds(); /* as to the program itself, so that it can try the rest */
+        (void)setenv(ENV_TRIAL, "1", 1);
+        execvp(argv[0], argv);
+        _exit(EX_UNAVAILABLE);
+    }
+    if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return true;
+    LOG(LOG_LEVEL_ERROR, log_event("reload_refused"),
+        log_text("cause", "the program would not start with what is there now"));
+    return false;
 }
 
 static void hand_over_workers(const struct state *s)
@@ -463,7 +486,6 @@ static void read_old(struct state *s)
         s->old[s->old_count++] = (struct old){.pid = (pid_t)labs(pid), .told = pid < 0};
     }
     (void)unsetenv(ENV_OLD);
-    (void)unsetenv(ENV_SOCKETS);
 }
 
 /* ---- the beginning ---- */
@@ -521,6 +543,7 @@ void pool_run(const struct pool *pool)
     struct state s = {.pool = pool};
     make_slots(&s);
     read_old(&s);
+    close_the_rest();
     watch_signals(&s);
     for (;;) {
         int signal = wait_until(&s, by_clock(&s));

@@ -46,7 +46,8 @@ struct pool {
  * SIGHUP starts the program anew in the same process, with the sockets open and the old
  * workers at work; each new worker that is ready relieves an old one. So it takes a new
  * configuration and a new binary, and no request is refused. First a trial: the program is
- * run with POOL_TRIAL set, and unless it ends with 0 all stays as it is.
+ * run with POOL_TRIAL set, and unless it ends with 0 all stays as it is. A
+ * descriptor of the old program that the new one has not kept is closed.
  *
  * Tells a service manager READY, RELOADING, STOPPING and WATCHDOG (notify.h).
  */
@@ -58,7 +59,8 @@ unsigned pool_busy(const struct pool_worker *worker, size_t group);
 /** To be called by a worker when it is about to accept. */
 void pool_worker_is_ready(void);
 
-/** Is this the trial before a reload? Then check what can be checked, and exit. */
+/** Is this the trial before a reload? Then do all that a start takes, but serve nobody, and exit.
+ */
 bool pool_is_trial(void);
 
 /** The first half of a reload: would the program, called so, start with what is there now? If not,

@@ -65,10 +65,15 @@ static void hold_signals_back(void)
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
-void renewal_try(const struct renewal *r)
+bool renewal_try(const struct renewal *r)
 {
     if (!pool_trial(r->argv))
-        return;
+        return false;
     hold_signals_back();
+    return true;
+}
+
+void renewal_become(const struct renewal *r)
+{
     pool_become(r->argv);
 }

@@ -6,6 +6,8 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "arena.h"
+
 #define RENEWAL_FILES 2
 
 /* What tells one state of a file from the next. */
@@ -35,10 +37,16 @@ void renewal_init(struct renewal *r, char **argv, const char *program, const cha
 bool renewal_is_due(struct renewal *r);
 
 /**
- * Become what the program and its configuration are now, in the same process, with the descriptors
- * that pool_keep_fd() knows and 0, 1 and 2; so nobody who waits on the socket is refused.
+ * The first half of a renewal, a trial (pool.h): would what the program and its configuration are
+ * now start? False where not; then the log tells so, and all stays as it is.
  *
- * First comes a trial (pool.h); where it fails, the log tells so, this returns, and all stays as it
- * is.
+ * When it returns true, SIGHUP, SIGINT and SIGTERM are held back for the new program. One that came
+ * during the trial was the caller's, who may have to end instead.
  */
-void renewal_try(const struct renewal *r);
+bool renewal_try(const struct renewal *r) MUST_USE;
+
+/**
+ * The second: become that in the same process, with the descriptors that pool_keep_fd() knows and
+ * 0, 1 and 2; so nobody who waits on the socket is refused.
+ */
+_Noreturn void renewal_become(const struct renewal *r);

@@ -43,7 +43,7 @@ static bool path_matches(const char *pattern, const char *path, struct uuid *ids
 static bool is_local(const struct request *rq)
 {
     return address_is_local(&rq->client) && !request_param(rq, "HTTP_X_FORWARDED_FOR") &&
-           !request_param(rq, "HTTP_FORWARDED");
+           !request_param(rq, "HTTP_FORWARDED") && !request_param(rq, "HTTP_VIA");
 }
 
 static bool is_there(const struct router *router, const struct request *rq,

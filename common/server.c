@@ -92,11 +92,22 @@ static void handle_signal(int signal, void (*handler)(int signal))
     (void)sigaction(signal, &action, NULL);
 }
 
-/* In a pool signals come in only while we wait: so nothing of a request is cut. Alone they must
- * come in always, to set the alarm; then a request that is only half-way in may be lost. */
 static bool is_alone(const struct server *server)
 {
     return server->grace_s || server->renewal;
+}
+
+/* Signals that come in only while we wait: so nothing of a request is cut. Alone those that end us
+ * must come in always, to set the alarm; then a request that is only half-way in may be lost. */
+static void let_in(const struct server *server, int how)
+{
+    sigset_t signals;
+    (void)sigemptyset(&signals);
+    if (!is_alone(server))
+        stop_signals(&signals);
+    if (server->renewal)
+        (void)sigaddset(&signals, SIGHUP);
+    (void)sigprocmask(how, &signals, NULL);
 }
 
 static void watch_signals(const struct server *server)
@@ -113,11 +124,10 @@ static void watch_signals(const struct server *server)
     if (server->renewal)
         handle_signal(SIGHUP, ask_for_renewal);
     (void)signal(SIGPIPE, SIG_IGN);
-    stop_signals(&signals);
-    (void)sigprocmask(is_alone(server) ? SIG_UNBLOCK : SIG_BLOCK, &signals, NULL);
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGHUP); /* held back since before a renewal */
-    (void)sigprocmask(SIG_UNBLOCK, &signals, NULL);
+    let_in(server, SIG_BLOCK);
+    stop_signals(&signals); /* held back since before a renewal */
+    if (is_alone(server))
+        (void)sigprocmask(SIG_UNBLOCK, &signals, NULL);
 }
 
 /* ---- waiting ---- */
@@ -152,7 +162,8 @@ static void renew_if_due(struct worker *w)
     asked_for_renewal = 0;
     if (server->idle)
         server->idle(server->context);
-    renewal_try(server->renewal);
+    if (renewal_try(server->renewal) && !stopping)
+        renewal_become(server->renewal);
 }
 
 /* Before a connection is taken from the queue, so that it waits there for the new program. */
@@ -173,16 +184,9 @@ static bool look_before_accept(struct worker *w)
 static int accept_peer(const struct server *server)
 {
     const struct timeval timeout = {.tv_sec = PEER_TIMEOUT_S};
-    sigset_t signals;
-    stop_signals(&signals);
-    (void)sigprocmask(SIG_UNBLOCK, &signals, NULL);
     int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-    int saved = errno;
-    if (!is_alone(server))
-        (void)sigprocmask(SIG_BLOCK, &signals, NULL);
     if (fd >= 0)
         (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-    errno = saved;
     return fd;
 }
 
@@ -357,10 +361,12 @@ static bool passes_by(int error)
 static bool serve_next(struct worker *w)
 {
     int fd = -1, failed = EAGAIN;
+    let_in(w->server, SIG_UNBLOCK);
     if (look_before_accept(w)) {
         fd = accept_peer(w->server);
         failed = errno;
     }
+    let_in(w->server, SIG_BLOCK);
     if (fd >= 0) {
         note_busy(w->server, true);
         serve(w, fd);

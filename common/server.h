@@ -33,8 +33,8 @@ struct server {
  * it. Ends at once when the listening socket fails.
  *
  * With a `renewal`, its files are looked at each second and before a request is taken from the
- * socket; a change of them, and SIGHUP, lead to renewal_try(). Only a request that already runs
- * is finished by the old program.
+ * socket; a change of them, and SIGHUP, lead to a trial and a new program (renew.h). Only a request
+ * that has begun is finished by the old one.
  *
  * A peer that stops half-way in a record loses its connection after 10 s. The request and
  * everything in its arena are gone when `handle` has returned and the answer is written.

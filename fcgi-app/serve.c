@@ -169,6 +169,8 @@ static int run_pool(struct cli *cli, struct plan *plan, int fds[SOCKETS])
     struct problem *p = open_sockets(cli, fds);
     if (p)
         return complain(EX_UNAVAILABLE, "%s", p->cause);
+    if (pool_is_trial())
+        return EX_OK;
     const struct pool_group groups[] = {
         {.name = "fast", .listen_fd = fds[FAST], .workers = (unsigned)s->workers},
         {.name = "hash", .listen_fd = fds[HASH], .workers = (unsigned)s->hash_workers},
@@ -240,7 +242,7 @@ int command_serve(struct cli *cli)
     int status = check_start(cli);
     if (status == EX_OK)
         status = open_log(cli);
-    if (status != EX_OK || pool_is_trial())
+    if (status != EX_OK)
         return status;
     int fds[SOCKETS];
     struct problem *p = take_passed(cli, fds);
@@ -253,6 +255,7 @@ int command_serve(struct cli *cli)
         return run_pool(cli, &plan, fds);
     if (!is_listening(STDIN_FILENO))
         return complain(EX_USAGE, "LISTEN is not set, and descriptor 0 is not a listening socket");
-    run_alone(cli, &plan);
+    if (!pool_is_trial())
+        run_alone(cli, &plan);
     return EX_OK;
 }

@@ -134,6 +134,19 @@ START_TEST(hostile_names_do_not_reach_the_terminal)
 }
 END_TEST
 
+static const char *const lists[] = {"user list", "user list --json", "session list"};
+
+START_TEST(a_list_without_its_database_says_so)
+{
+    setenv("DATABASE_URL", "mysql://u:p@localhost/x?socket=/nonexistent/socket", 1);
+
+    struct run r = run(lists[_i]);
+
+    ck_run(r, EX_TEMPFAIL);
+    ck_says(r.err, "/nonexistent/socket");
+}
+END_TEST
+
 static const struct {
     const char *line, *complaint;
     int status;
@@ -463,6 +476,7 @@ static TCase *users(void)
     tcase_add_test(tc, a_search_is_the_one_of_the_api);
     tcase_add_test(tc, json_has_the_members_of_the_api);
     tcase_add_test(tc, hostile_names_do_not_reach_the_terminal);
+    tcase_add_loop_test(tc, a_list_without_its_database_says_so, 0, COUNT(lists));
     tcase_add_loop_test(tc, what_makes_no_sense_is_told_and_changes_nothing, 0, COUNT(misuses));
     tcase_add_test(tc, a_role_takes_hold_at_once);
     tcase_add_test(tc, a_disabled_user_is_out_until_enabled);

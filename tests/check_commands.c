@@ -660,6 +660,26 @@ START_TEST(an_address_that_cannot_be_taken_ends_the_program)
 }
 END_TEST
 
+static const struct {
+    const char *line;
+    int status;
+} trials[] = {
+    {"--listen /nonexistent/folder/socket serve", EX_UNAVAILABLE},
+    {"--state-file /nonexistent/folder/state --listen 127.0.0.1:0 serve", EX_UNAVAILABLE},
+    {"serve", EX_USAGE}, /* LISTEN is gone */
+    {"--listen 127.0.0.1:0 serve", EX_OK},
+};
+
+/* Or a reload would end what runs, and what comes in its place cannot start. */
+START_TEST(a_trial_finds_what_would_stop_the_start)
+{
+    setenv("ENV", "development", 1);
+    setenv("POOL_TRIAL", "1", 1);
+
+    ck_run(run(trials[_i].line), trials[_i].status);
+}
+END_TEST
+
 static TCase *command_line(void)
 {
     TCase *tc = tcase_create("command line");
@@ -712,6 +732,7 @@ static TCase *serving(void)
     tcase_add_test(tc, a_log_that_cannot_be_opened_ends_the_program);
     tcase_add_test(tc, commands_for_the_terminal_do_not_log);
     tcase_add_test(tc, an_address_that_cannot_be_taken_ends_the_program);
+    tcase_add_loop_test(tc, a_trial_finds_what_would_stop_the_start, 0, COUNT(trials));
     return tc;
 }
 

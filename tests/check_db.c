@@ -1,5 +1,6 @@
 /* Runs as `with-mariadb check_db`: everything here talks to a real server. */
 #include <check.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -1323,6 +1324,42 @@ START_TEST(the_next_host_is_tried_when_one_does_not_answer)
 }
 END_TEST
 
+/* On a port of its own, which takes connections and never says a word. */
+static int listen_in_silence(unsigned *ret_port)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(bind(fd, (const struct sockaddr *)&at, sizeof at), 0);
+    ck_assert_int_eq(listen(fd, 5), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    *ret_port = ntohs(at.sin_port);
+    return fd;
+}
+
+START_TEST(a_host_that_costs_a_time_out_is_not_asked_for_each_statement)
+{
+    const char *at = strstr(database_url(), "@localhost");
+    unsigned port;
+    int silent = listen_in_silence(&port);
+    struct db *several = NULL;
+    must_work(db_open(a,
+                      arena_printf(a, "%.*s@127.0.0.1:%u,%s", (int)(at - database_url()),
+                                   database_url(), port, at + 1),
+                      &several));
+    control_sql("SET GLOBAL read_only = 1;"); /* so that the other host is not what we look for */
+    must_work(db_ping(several, a));
+    ck_assert_uint_eq(db_take_counts(several).failed_connects, 1);
+
+    must_work(db_ping(several, a));
+
+    ck_assert_uint_eq(db_take_counts(several).failed_connects, 0);
+    control_sql("SET GLOBAL read_only = 0;");
+    db_close(several);
+    (void)close(silent);
+}
+END_TEST
+
 START_TEST(a_wrong_password_is_unavailable_and_not_told)
 {
     struct db *wrong = NULL;
@@ -1431,6 +1468,7 @@ static void add_connections(Suite *s)
     tcase_add_loop_test(t, a_good_url_is_taken_without_connecting, 0, COUNT(good_urls));
     tcase_add_test(t, user_password_and_socket_are_percent_decoded);
     tcase_add_test(t, the_next_host_is_tried_when_one_does_not_answer);
+    tcase_add_test(t, a_host_that_costs_a_time_out_is_not_asked_for_each_statement);
     tcase_add_test(t, a_wrong_password_is_unavailable_and_not_told);
     tcase_add_test(t, closing_nothing_does_nothing);
 }

@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -472,6 +474,31 @@ START_TEST(what_a_full_disk_refuses_goes_to_stderr)
 }
 END_TEST
 
+/* As a disk does that gets full, and then has room again. */
+START_TEST(a_line_that_was_cut_does_not_spoil_the_next)
+{
+    const char *path = in_folder("log");
+    struct rlimit before, small;
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = (struct rlimit){10, before.rlim_max};
+    (void)signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(log_open(path), 0);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+    LOG(LOG_LEVEL_INFO, log_event("cut"));
+    LOG(LOG_LEVEL_INFO, log_event("refused"));
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+
+    LOG(LOG_LEVEL_INFO, log_event("whole"));
+
+    struct text all = content_of(path);
+    const char *end = memchr(all.data, '\n', all.len);
+    ck_assert_ptr_eq(end, all.data + 10);
+    const struct text rest = {end + 1, all.len - 11};
+    ck_assert_str_eq(text_at(parsed(one_line(rest)), "event"), "whole");
+    ck_assert_uint_eq(count_lines(captured_text()), 2);
+}
+END_TEST
+
 START_TEST(it_can_be_stderr_again)
 {
     ck_assert_int_eq(log_open(in_folder("log")), 0);
@@ -621,6 +648,7 @@ static Suite *suite(void)
     tcase_add_test(t, lines_of_many_processes_do_not_mix_in_a_file);
     tcase_add_loop_test(t, what_is_no_file_is_refused_and_changes_nothing, 0, COUNT(no_files));
     tcase_add_test(t, what_a_full_disk_refuses_goes_to_stderr);
+    tcase_add_test(t, a_line_that_was_cut_does_not_spoil_the_next);
     tcase_add_test(t, it_can_be_stderr_again);
     tcase_add_loop_test(t, syslog_gets_each_line_as_a_message_of_its_priority, 0, 3);
     tcase_add_loop_test(t, no_text_forges_a_message_to_syslog, 0, COUNT(hostile));

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -157,6 +158,31 @@ static void write_text(const char *at, mode_t mode)
     (void)close(fd);
 }
 
+START_TEST(what_a_killed_process_left_behind_is_in_nobodys_way)
+{
+    int none = -1;
+    write_text(arena_printf(a, "%s.%d", path, (int)getpid()), 0600);
+    write_text(arena_printf(a, "%s.new", path), 0600);
+    write_text(path, 0600);
+
+    ck_assert_uint_eq(map(path, LAYOUT, SIZE, &none)[0], 0);
+
+    (void)unlink(arena_printf(a, "%s.%d", path, (int)getpid()));
+}
+END_TEST
+
+/* Anybody who may read a folder may lock it. */
+START_TEST(a_neighbour_cannot_hold_it_up)
+{
+    int none = -1, lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ck_assert_int_eq(flock(lock, LOCK_EX), 0);
+
+    ck_assert_uint_eq(map(path, LAYOUT, SIZE, &none)[0], 0);
+
+    (void)close(lock);
+}
+END_TEST
+
 static const char *refusal(const char *at)
 {
     int none = -1;
@@ -211,6 +237,8 @@ int main(void)
     tcase_add_test(t, a_file_is_private_and_shared_by_its_name);
     tcase_add_test(t, a_file_of_another_layout_is_replaced_while_others_go_on_with_it);
     tcase_add_test(t, many_at_once_make_one_file);
+    tcase_add_test(t, what_a_killed_process_left_behind_is_in_nobodys_way);
+    tcase_add_test(t, a_neighbour_cannot_hold_it_up);
     tcase_add_test(t, a_file_that_others_may_read_is_refused_and_kept);
     tcase_add_test(t, a_link_is_not_followed);
     tcase_add_test(t, a_folder_that_is_not_there_is_told);

@@ -301,6 +301,33 @@ START_TEST(a_reload_is_the_program_in_the_same_process)
 }
 END_TEST
 
+/* In a worker of a pool that kept nothing but 100 of what there was before. */
+static void tell_open(void *context, const struct pool_worker *worker)
+{
+    (void)context;
+    (void)worker;
+    tell(fcntl(100, F_GETFD) >= 0 ? 'o' : 'c', 100);
+    tell(fcntl(101, F_GETFD) >= 0 ? 'o' : 'c', 101);
+    for (;;)
+        (void)pause();
+}
+
+START_TEST(a_socket_that_is_no_more_configured_is_closed_by_a_reload)
+{
+    ck_assert_int_eq(dup2(STDIN_FILENO, 100), 100);
+    ck_assert_int_eq(dup2(STDIN_FILENO, 101), 101);
+    ck_assert_int_eq(setenv("POOL_SOCKETS", "/run/kept.sock=100,/run/old.sock=101,", 1), 0);
+    ck_assert_int_eq(pool_inherited_fd("/run/kept.sock"), 100);
+    pool_keep_fd("/run/kept.sock", 100);
+
+    pid_t pool = start_workers(1, 5, tell_open);
+
+    ck_assert_int_eq(expect('o').listen_fd, 100);
+    ck_assert_int_eq(expect('c').listen_fd, 101);
+    stop(pool);
+}
+END_TEST
+
 /* The next message to a socket in the place of the service manager's. */
 static const char *next_message(int manager)
 {
@@ -619,6 +646,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_worker_that_hangs_is_replaced);
     tcase_add_test(t, a_program_that_would_not_start_replaces_nothing);
     tcase_add_test(t, a_reload_is_the_program_in_the_same_process);
+    tcase_add_test(t, a_socket_that_is_no_more_configured_is_closed_by_a_reload);
     tcase_add_test(t, a_service_manager_is_told);
     tcase_add_test(t, a_killed_worker_is_replaced_on_the_same_socket);
     tcase_add_test(t, all_workers_may_die_together);

@@ -716,6 +716,7 @@ static const struct {
     {"127.0.0.1", "HTTP_X_FORWARDED_FOR=127.0.0.1"},
     {"127.0.0.1", "HTTP_X_FORWARDED_FOR="},
     {"::1", "HTTP_FORWARDED=for=192.0.2.1"},
+    {"::1", "HTTP_VIA=1.1 proxy"},
     {"unix:", "HTTP_X_FORWARDED_FOR=192.0.2.1"},
 };
 

@@ -897,6 +897,60 @@ START_TEST(a_changed_file_or_sighup_leads_to_a_trial_and_a_new_program)
 }
 END_TEST
 
+/* Until a program that was started has made the file. */
+static void await_file(const char *file)
+{
+    for (int64_t end = now_ms() + PATIENCE_MS; access(file, F_OK) != 0; sleep_us(1000))
+        ck_assert_msg(now_ms() < end, "%s is not made", file);
+}
+
+START_TEST(an_end_during_the_trial_is_an_end)
+{
+    const char *file = arena_printf(a, "%s.trial", path);
+    char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"},
+                    arena_printf(a, "test \"$POOL_TRIAL\" && >%s && sleep 1 && exit; exit 7", file),
+                    NULL};
+    struct renewal renewal;
+    renewal_init(&renewal, argv, NULL, NULL);
+    wanted = (struct server){.renewal = &renewal};
+    pid_t pid = start();
+    assert_alive();
+    ck_assert_int_eq(kill(pid, SIGHUP), 0);
+    await_file(file);
+
+    ck_assert_int_eq(kill(pid, end_signals[_i]), 0);
+
+    ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
+    (void)unlink(file);
+}
+END_TEST
+
+START_TEST(a_renewal_cuts_no_request_that_is_half_way_in)
+{
+    char *argv[] = {(char[]){"/bin/false"}, NULL};
+    const struct call call = {.method = "GET", .uri = "/api/alive"};
+    struct renewal renewal;
+    struct buf out;
+    renewal_init(&renewal, argv, NULL, NULL);
+    wanted = (struct server){.renewal = &renewal};
+    pid_t pid = start();
+    assert_alive();
+    buf_init(&out, 4096);
+    put_call(&out, &call);
+    int fd = connect_to(path);
+    send_bytes(fd, out.data, out.len / 2);
+    sleep_us(200000); /* so that it waits for the other half */
+
+    ck_assert_int_eq(kill(pid, SIGHUP), 0);
+    sleep_us(200000);
+    send_bytes(fd, out.data + out.len / 2, out.len - out.len / 2);
+
+    ck_assert(reply_on(fd).ended);
+    buf_release(&out);
+    stop(pid);
+}
+END_TEST
+
 /* ---- listening ---- */
 
 static void assert_refused(const char *address, const char *group, const char *cause)
@@ -1082,6 +1136,8 @@ static Suite *suite(void)
                         COUNT(end_signals));
     tcase_add_loop_test(t, a_request_within_its_grace_is_finished, 0, COUNT(end_signals));
     tcase_add_loop_test(t, a_changed_file_or_sighup_leads_to_a_trial_and_a_new_program, 0, 2);
+    tcase_add_loop_test(t, an_end_during_the_trial_is_an_end, 0, COUNT(end_signals));
+    tcase_add_test(t, a_renewal_cuts_no_request_that_is_half_way_in);
     tcase_add_test(t, a_socket_file_is_for_owner_and_group);
     tcase_add_test(t, a_socket_may_be_given_to_a_group);
     tcase_add_test(t, an_unknown_group_is_refused);
