@@ -495,8 +495,8 @@ read_settings()
     cors_origins=${CORS_ORIGINS-*}
     # The environment beats the file, and this run must not reach another's database.
     unset ENV DATABASE_URL{,_FILE} JWT_SECRET_KEY{,_FILE} LISTEN HASH_LISTEN WORKERS HASH_WORKERS \
-        SOCKET_GROUP MAX_BODY BASE_PATH CORS_ORIGINS LOGIN_LIMIT TRUSTED_PROXIES LISTEN_FDS \
-        LISTEN_PID
+        SOCKET_GROUP MAX_BODY BASE_PATH CORS_ORIGINS LOGIN_LIMIT TRUSTED_PROXIES LOG_TO STATE_FILE \
+        DB_IDLE_S LISTEN_FDS LISTEN_PID
 }
 
 # A server as root would be a needless risk, and mariadbd refuses.

@@ -56,9 +56,8 @@ static const struct field settings_fields[] = {
     FIELD(struct settings, refresh_ttl_s, .min = 60, .max = 31536000, .preset = "2592000",
           .doc = "How long a session lives without being used, in seconds."),
     FIELD(struct settings, listen, .max = 200,
-          .doc =
-              "The socket of the workers, a path or host:port; without it, descriptor 0. Sockets "
-              "that systemd passes come before both."),
+          .doc = "The socket of the workers, a path, or a host:port that only the web server can "
+                 "reach; without it, descriptor 0. Sockets that systemd passes come before both."),
     FIELD(struct settings, hash_listen, .max = 200,
           .doc = "The socket of the workers for requests that hash a password; optional."),
     FIELD(struct settings, socket_group, .max = 32,
