@@ -127,17 +127,17 @@ static bool take_limit(struct cli *cli, int64_t *ret)
     return !text || (sscanf(text, "%18" SCNd64 "%c", ret, &behind) == 1 && *ret > 0);
 }
 
-/* One page, behind the last row of the one before. */
+/* One page, behind the last row of the one before. A problem lives in `a` until the next. */
 static struct problem *show_page(struct app *app, struct arena *a, struct walk *w)
 {
     struct page_total total;
+    arena_reset(a);
     w->window.limit = w->left < LISTING_ROWS ? w->left : LISTING_ROWS;
     w->window.text = text_of(w->email);
     w->seen = 0;
     struct problem *p = user_page(app->db, a, &w->query, w->given, &w->window, show_row, w, &total);
     w->window.after = true;
     w->left -= w->seen;
-    arena_reset(a);
     return p;
 }
 
