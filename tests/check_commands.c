@@ -500,6 +500,16 @@ START_TEST(only_the_first_line_is_the_password)
 }
 END_TEST
 
+START_TEST(a_password_is_not_cut_at_a_byte_that_is_no_text)
+{
+    static const char line[] = "engine of numbers\0and more\n";
+
+    ck_run(run_with_bytes(line, sizeof line - 1, "user add a@b.org"), EX_NOINPUT);
+    ck_run(run_with_bytes(line, 18, "user add a@b.org"), EX_NOINPUT);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 0);
+}
+END_TEST
+
 START_TEST(an_address_is_added_once)
 {
     make_user("ada@example.org", ROLE_USER);
@@ -712,6 +722,7 @@ static TCase *database(void)
     tcase_add_test(tc, an_added_user_logs_in);
     tcase_add_test(tc, an_admin_is_added_without_a_newline_behind_the_password);
     tcase_add_test(tc, only_the_first_line_is_the_password);
+    tcase_add_test(tc, a_password_is_not_cut_at_a_byte_that_is_no_text);
     tcase_add_test(tc, an_address_is_added_once);
     tcase_add_loop_test(tc, a_bad_user_is_not_added, 0, COUNT(bad_users));
     tcase_add_test(tc, a_long_password_line_is_refused);
