@@ -318,11 +318,11 @@ END_TEST
 
 /* ---- what the application gets ---- */
 
-/* These are of other servers, which have no DOCUMENT_URI, hide Authorization, or do not know whom
- * a proxy was asked by. */
+/* These are of other servers, which have no DOCUMENT_URI, tell a script's base path by them, hide
+ * Authorization, or do not know whom a proxy was asked by. */
 static bool is_of_other_servers(const char *variable)
 {
-    static const char others[] = "SCRIPT_NAME, PATH_INFO, REDIRECT_HTTP_AUTHORIZATION, "
+    static const char others[] = "SCRIPT_NAME, PATH_INFO, REQUEST_URI, REDIRECT_HTTP_AUTHORIZATION, "
                                  "HTTP_X_FORWARDED_FOR";
     return lists(others, variable);
 }
