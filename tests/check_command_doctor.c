@@ -293,6 +293,28 @@ static void start_rude(const char *path, mode_t mode)
     close(fd);
 }
 
+static const struct {
+    const char *url;
+    bool is_secret;
+} urls[] = {
+    {"mysql://u@localhost/d?socket=/nonexistent", false},
+    {"mysql://u:@localhost/d?socket=/nonexistent", false},
+    {"mysql://u:hunter2@localhost/d?socket=/nonexistent", true},
+    {"postgres://u:hunter2@localhost/d", true},
+};
+
+START_TEST(a_database_url_without_a_password_is_no_secret)
+{
+    const char *config = in_folder("postern.conf");
+    unsetenv("DATABASE_URL");
+    write_file(config, say("DATABASE_URL = %s\n", urls[_i].url), 0644);
+
+    struct run r = run(say("doctor --config %s", config));
+
+    ck_says(line_about(&r, config), urls[_i].is_secret ? "FAIL" : "has no secret in it");
+}
+END_TEST
+
 START_TEST(files_that_can_be_written_are_well)
 {
     char *here = getcwd(NULL, 0);
@@ -559,6 +581,7 @@ static TCase *machine(void)
     tcase_add_test(tc, good_settings_pass);
     tcase_add_loop_test(tc, a_config_file_with_a_secret_is_not_for_all, 0, COUNT(modes));
     tcase_add_loop_test(tc, a_secret_file_is_not_for_all, 0, COUNT(modes));
+    tcase_add_loop_test(tc, a_database_url_without_a_password_is_no_secret, 0, COUNT(urls));
     tcase_add_test(tc, files_that_can_be_written_are_well);
     tcase_add_test(tc, a_state_file_is_for_the_server_alone);
     tcase_add_test(tc, a_socket_that_nobody_listens_on_is_told);
