@@ -184,7 +184,8 @@ static int run_pool(struct cli *cli, struct plan *plan, int fds[SOCKETS])
                               .context = plan,
                               .metrics = &plan->shared->metrics};
     LOG(LOG_LEVEL_INFO, log_event("started"), log_text("listen", where),
-        log_number("workers", s->workers), log_number("hash_workers", s->hash_workers));
+        log_number("workers", s->workers),
+        log_number("hash_workers", fds[HASH] >= 0 ? s->hash_workers : 0));
     pool_run(&pool);
     LOG(LOG_LEVEL_INFO, log_event("stopped"));
     return EX_OK;

@@ -157,7 +157,7 @@ static const struct {
     const char *what, *mend;
     const char *verdict;
 } settings[] = {
-    {"JWT_SECRET_KEY", "short", "JWT_SECRET_KEY", "postern secret", "FAIL"},
+    {"JWT_SECRET_KEY", "short", "JWT_SECRET_KEY", "more. `postern secret` makes", "FAIL"},
     {"JWT_SECRET_KEY", NULL, "JWT_SECRET_KEY", "is not set", "FAIL"},
     {"DATABASE_URL", NULL, "DATABASE_URL", "is not set", "FAIL"},
     {"DATABASE_URL", "postgres://u:hunter2@h/d", "DATABASE_URL", "", "FAIL"},
@@ -169,6 +169,10 @@ static const struct {
     {"MAIL_COMMAND", "/nonexistent/sendmail -t", "MAIL_COMMAND", "cannot be run", "FAIL"},
     {"MAIL_COMMAND", "sendmail -t", "MAIL_COMMAND", "whole path", "FAIL"},
     {"MAIL_COMMAND", "/bin/true", "RESET_URL", "bare token", "warn"},
+    {"LOG_TO", "/tmp", "LOG_TO", "/tmp is no file", "FAIL"},
+    {"LOG_TO", "/nonexistent/log", "LOG_TO", "no folder /nonexistent", "FAIL"},
+    {"STATE_FILE", "/nonexistent/state", "STATE_FILE", "no folder /nonexistent", "FAIL"},
+    {"STATE_FILE", "/dev/null", "STATE_FILE", "/dev/null is no file", "FAIL"},
     {"REFRESH_TTL_S", "60", "REFRESH_TTL_S", "ACCESS_TTL_S", "warn"},
 };
 
@@ -288,6 +292,57 @@ static void start_rude(const char *path, mode_t mode)
         close(accept(fd, NULL, NULL));
     close(fd);
 }
+
+static const struct {
+    const char *url;
+    bool is_secret;
+} urls[] = {
+    {"mysql://u@localhost/d?socket=/nonexistent", false},
+    {"mysql://u:@localhost/d?socket=/nonexistent", false},
+    {"mysql://u:hunter2@localhost/d?socket=/nonexistent", true},
+    {"postgres://u:hunter2@localhost/d", true},
+};
+
+START_TEST(a_database_url_without_a_password_is_no_secret)
+{
+    const char *config = in_folder("postern.conf");
+    unsetenv("DATABASE_URL");
+    write_file(config, say("DATABASE_URL = %s\n", urls[_i].url), 0644);
+
+    struct run r = run(say("doctor --config %s", config));
+
+    ck_says(line_about(&r, config), urls[_i].is_secret ? "FAIL" : "has no secret in it");
+}
+END_TEST
+
+START_TEST(files_that_can_be_written_are_well)
+{
+    char *here = getcwd(NULL, 0);
+    const char *state = in_folder("state");
+    write_file(in_folder("log"), "", 0640);
+    setenv("LOG_TO", say("%s/%s", here, in_folder("log")), 1);
+    setenv("STATE_FILE", state, 1);
+
+    struct run r = run("doctor");
+
+    ck_verdict(&r, "/log can be written", "ok");
+    ck_verdict(&r, say("STATE_FILE %s can be made", state), "ok");
+    ck_assert_int_ne(access(state, F_OK), 0);
+    free(here);
+}
+END_TEST
+
+START_TEST(a_state_file_is_for_the_server_alone)
+{
+    const char *state = in_folder("state");
+    write_file(state, "", 0640);
+    setenv("STATE_FILE", state, 1);
+
+    ck_says(run("doctor").out, say("FAIL STATE_FILE: %s is not", state));
+    ck_assert_int_eq(chmod(state, 0600), 0);
+    ck_says(run("doctor").out, say("STATE_FILE %s can be written", state));
+}
+END_TEST
 
 START_TEST(a_socket_that_nobody_listens_on_is_told)
 {
@@ -526,6 +581,9 @@ static TCase *machine(void)
     tcase_add_test(tc, good_settings_pass);
     tcase_add_loop_test(tc, a_config_file_with_a_secret_is_not_for_all, 0, COUNT(modes));
     tcase_add_loop_test(tc, a_secret_file_is_not_for_all, 0, COUNT(modes));
+    tcase_add_loop_test(tc, a_database_url_without_a_password_is_no_secret, 0, COUNT(urls));
+    tcase_add_test(tc, files_that_can_be_written_are_well);
+    tcase_add_test(tc, a_state_file_is_for_the_server_alone);
     tcase_add_test(tc, a_socket_that_nobody_listens_on_is_told);
     tcase_add_test(tc, a_dead_socket_is_told);
     tcase_add_test(tc, a_socket_for_everybody_is_told_and_one_without_answers);

@@ -434,11 +434,29 @@ START_TEST(a_changed_migration_is_refused)
 }
 END_TEST
 
+static const char *const commands_that_ask[] = {
+    "migrate",
+    "migrate status",
+    "reindex",
+    "user add a@b.org",
+    "user list",
+    "user list --json",
+    "user show a@b.org",
+    "user passwd a@b.org",
+    "user role a@b.org admin",
+    "user enable a@b.org",
+    "user disable a@b.org",
+    "user delete a@b.org --yes",
+    "session list",
+    "session list a@b.org",
+    "session end --user a@b.org",
+};
+
 START_TEST(a_database_that_does_not_answer_is_worth_another_try)
 {
     setenv("DATABASE_URL", "mysql://u:p@localhost/x?socket=/nonexistent/socket", 1);
 
-    struct run r = run("migrate");
+    struct run r = run_with_input(PASSWORD "\n", commands_that_ask[_i]);
 
     ck_run(r, EX_TEMPFAIL);
     ck_says(r.err, "/nonexistent/socket");
@@ -479,6 +497,16 @@ START_TEST(only_the_first_line_is_the_password)
     ck_run(run_with_input(PASSWORD "\r\nmore\n", "user add a@b.org --password-stdin"), EX_OK);
 
     log_in("a@b.org");
+}
+END_TEST
+
+START_TEST(a_password_is_not_cut_at_a_byte_that_is_no_text)
+{
+    static const char line[] = "engine of numbers\0and more\n";
+
+    ck_run(run_with_bytes(line, sizeof line - 1, "user add a@b.org"), EX_NOINPUT);
+    ck_run(run_with_bytes(line, 18, "user add a@b.org"), EX_NOINPUT);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 0);
 }
 END_TEST
 
@@ -709,10 +737,12 @@ static TCase *database(void)
     tcase_add_test(tc, a_dry_run_tells_and_changes_nothing);
     tcase_add_test(tc, a_schema_from_the_future_is_left_alone);
     tcase_add_test(tc, a_changed_migration_is_refused);
-    tcase_add_test(tc, a_database_that_does_not_answer_is_worth_another_try);
+    tcase_add_loop_test(tc, a_database_that_does_not_answer_is_worth_another_try, 0,
+                        COUNT(commands_that_ask));
     tcase_add_test(tc, an_added_user_logs_in);
     tcase_add_test(tc, an_admin_is_added_without_a_newline_behind_the_password);
     tcase_add_test(tc, only_the_first_line_is_the_password);
+    tcase_add_test(tc, a_password_is_not_cut_at_a_byte_that_is_no_text);
     tcase_add_test(tc, an_address_is_added_once);
     tcase_add_loop_test(tc, a_bad_user_is_not_added, 0, COUNT(bad_users));
     tcase_add_test(tc, a_long_password_line_is_refused);

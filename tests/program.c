@@ -21,11 +21,11 @@ static const char *slurp(FILE *file)
     return text;
 }
 
-static FILE *file_with(const char *text)
+static FILE *file_with(const void *bytes, size_t len)
 {
     FILE *file = tmpfile();
     ck_assert_ptr_nonnull(file);
-    fputs(text, file);
+    fwrite(bytes, 1, len, file);
     rewind(file);
     return file;
 }
@@ -54,9 +54,9 @@ char **program_words(const char *line)
     return argv;
 }
 
-struct run run_with_input(const char *input, const char *line)
+struct run run_with_bytes(const void *input, size_t len, const char *line)
 {
-    FILE *in = file_with(input), *out = file_with(""), *err = file_with("");
+    FILE *in = file_with(input, len), *out = file_with("", 0), *err = file_with("", 0);
     char **argv = program_words(line);
     int status = 0;
     fflush(NULL);
@@ -69,6 +69,11 @@ struct run run_with_input(const char *input, const char *line)
     ck_assert_msg(WIFEXITED(status), "%s ended by signal %d: %s", line, WTERMSIG(status), run.err);
     run.status = WEXITSTATUS(status);
     return run;
+}
+
+struct run run_with_input(const char *input, const char *line)
+{
+    return run_with_bytes(input, strlen(input), line);
 }
 
 struct run run(const char *line)

@@ -1,8 +1,10 @@
 #include "checkup.h"
 
+#include <errno.h>
 #include <grp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -40,7 +42,7 @@ static void check_keys(struct checkup *c)
     struct problem *p = jwt_open(c->arena, s->jwt_secret_key.data, s->jwt_previous_keys.data,
                                  s->jwt_issuer.data, &keys);
     if (p) {
-        checkup_tell(c, VERDICT_FAIL, "JWT_SECRET_KEY", "%s; `postern secret` makes a good one",
+        checkup_tell(c, VERDICT_FAIL, "JWT_SECRET_KEY", "%s `postern secret` makes a good one.",
                      p->cause);
         return;
     }
@@ -138,6 +140,56 @@ static void check_mail(struct checkup *c)
                      "is not set, so a message has a bare token and no link");
 }
 
+/* ---- files that it writes ---- */
+
+const char *checkup_folder(struct arena *a, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return ".";
+    return slash == path ? "/" : arena_copy(a, path, (size_t)(slash - path));
+}
+
+/* One that is not there yet is made. */
+static void check_new_file(struct checkup *c, const char *name, const char *path)
+{
+    const char *folder = checkup_folder(c->arena, path);
+    if (access(folder, W_OK | X_OK) == 0)
+        checkup_ok(c, "%s %s can be made", name, path);
+    else if (errno == ENOENT)
+        checkup_tell(c, VERDICT_FAIL, name, "there is no folder %s; make it, for the server's user",
+                     folder);
+    else
+        checkup_tell(c, VERDICT_FAIL, name, "%s: %s; let the server's user make files there",
+                     folder, strerror(errno));
+}
+
+static void check_file(struct checkup *c, const char *name, const char *path, bool is_private)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        check_new_file(c, name, path);
+    else if (!S_ISREG(st.st_mode) && (is_private || !S_ISCHR(st.st_mode)))
+        checkup_tell(c, VERDICT_FAIL, name, "%s is no file; name one", path);
+    else if (access(path, W_OK) != 0)
+        checkup_tell(c, VERDICT_FAIL, name, "%s: %s; let the server's user write to it", path,
+                     strerror(errno));
+    else if (is_private && (st.st_mode & 0077))
+        checkup_tell(c, VERDICT_FAIL, name, "%s is not the server's user's alone; chmod 600 %s",
+                     path, path);
+    else
+        checkup_ok(c, "%s %s can be written", name, path);
+}
+
+static void check_files(struct checkup *c)
+{
+    const struct settings *s = c->settings;
+    if (s->log_to.len && s->log_to.data[0] == '/')
+        check_file(c, "LOG_TO", s->log_to.data, false);
+    if (s->state_file.len)
+        check_file(c, "STATE_FILE", s->state_file.data, true);
+}
+
 void checkup_settings(struct checkup *c)
 {
     check_database_url(c);
@@ -146,4 +198,5 @@ void checkup_settings(struct checkup *c)
     check_addresses(c);
     check_group(c);
     check_mail(c);
+    check_files(c);
 }

@@ -25,6 +25,9 @@ void checkup_ok(struct checkup *c, const char *format, ...) PRINTF_LIKE(2, 3);
 void checkup_tell(struct checkup *c, enum verdict verdict, const char *what, const char *mend, ...)
     PRINTF_LIKE(4, 5);
 
+/** The folder that `path` is in; "." without a slash. Borrows from `a`. */
+const char *checkup_folder(struct arena *a, const char *path);
+
 /** Look at the settings themselves, and what they name on this machine: all that can be seen
  * without asking the database or a running server. */
 void checkup_settings(struct checkup *c);

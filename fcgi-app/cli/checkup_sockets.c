@@ -115,12 +115,6 @@ static bool answers(int fd, const char *path)
 
 /* ---- files ---- */
 
-static const char *folder_of(struct arena *a, const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash == path ? "/" : arena_copy(a, path, (size_t)(slash - path));
-}
-
 static const char *group_name(struct arena *a, gid_t gid)
 {
     const struct group *group = getgrgid(gid);
@@ -131,7 +125,7 @@ static const char *group_name(struct arena *a, gid_t gid)
 static void check_folder(struct checkup *c, const char *name, const char *path)
 {
     struct stat st;
-    const char *folder = folder_of(c->arena, path);
+    const char *folder = checkup_folder(c->arena, path);
     if (stat(folder, &st) != 0)
         checkup_tell(c, VERDICT_FAIL, name, "%s: %s; make the folder, for the server's user",
                      folder, strerror(errno));

@@ -231,7 +231,9 @@ void checkup_url(struct checkup *c, const char *url)
             return;
         }
         if (!reply.status) {
-            checkup_tell(c, VERDICT_FAIL, base, "no answer: %s", reply.complaint);
+            checkup_tell(c, VERDICT_FAIL, base,
+                         "no answer: %s; start the web server, or correct the URL",
+                         reply.complaint);
             return;
         }
         tell(c, &questions[i], &reply);

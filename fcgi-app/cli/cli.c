@@ -20,6 +20,7 @@ const struct exit_status exit_statuses[] = {
     {EX_NOUSER, "EX_NOUSER", "There is no such user or session."},
     {EX_UNAVAILABLE, "EX_UNAVAILABLE", "A socket cannot be had, or doctor found a fault."},
     {EX_SOFTWARE, "EX_SOFTWARE", "An error inside."},
+    {EX_CANTCREAT, "EX_CANTCREAT", "LOG_TO names a file that cannot be opened."},
     {EX_IOERR, "EX_IOERR", "The output cannot be written."},
     {EX_TEMPFAIL, "EX_TEMPFAIL", "The database does not answer; later it may."},
     {EX_NOPERM, "EX_NOPERM", "Refused: the last active admin, or to serve as root."},

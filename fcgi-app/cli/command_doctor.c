@@ -2,6 +2,7 @@
 #include "commands.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "checkup.h"
+#include "common/db_url.h"
 #include "common/field.h"
 #include "common/problem.h"
 #include "fcgi-app/database_model.h"
@@ -87,6 +89,20 @@ static bool is_line_of(const char *origin, const char *path)
     return path && strncmp(origin, path, len) == 0 && origin[len] == ':';
 }
 
+/* A DATABASE_URL without a password is none: MariaDB may know its users by their sockets. */
+static bool is_secret(struct checkup *c, const struct field *f)
+{
+    struct db_url url;
+    if (!(f->use & FIELD_SECRET))
+        return false;
+    if (f->offset != offsetof(struct settings, database_url) ||
+        db_url_read(c->arena, c->settings->database_url.data, &url))
+        return true;
+    bool has_password = url.password && *url.password;
+    db_url_release(&url);
+    return has_password;
+}
+
 /* Look at the file itself only once, and at those that it or the environment names. */
 static void check_files(struct checkup *c, const struct cli *cli)
 {
@@ -94,7 +110,7 @@ static void check_files(struct checkup *c, const struct cli *cli)
     for (size_t i = 0; i < settings_record.count; i++) {
         const char *origin = cli->origins[i];
         const char *file = origin ? config_origin_file(origin) : NULL;
-        if (!(settings_record.fields[i].use & FIELD_SECRET) || !origin)
+        if (!origin || !is_secret(c, &settings_record.fields[i]))
             continue;
         if (file)
             check_secret_file(c, file);

@@ -80,13 +80,18 @@ static void note_signal(int number)
 static const int watched[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
 #define WATCHED (sizeof watched / sizeof *watched)
 
-/* A line of standard input without its end. False at the end of input, or after a signal. */
+/* A line of standard input without its end. False at the end of input, after a signal, and when it
+ * is no text: cut at its NUL it would be another password. */
 static bool read_line(char line[LINE_SIZE])
 {
-    if (!fgets(line, LINE_SIZE, stdin))
-        return false;
-    line[strcspn(line, "\r\n")] = '\0';
-    return true;
+    size_t len = 0;
+    int c;
+    while ((c = getc(stdin)) != EOF && c != '\n' && c != '\0' && len < LINE_SIZE - 1)
+        line[len++] = (char)c;
+    if (len && line[len - 1] == '\r')
+        len--;
+    line[len] = '\0';
+    return c == '\n' || (c != '\0' && len > 0);
 }
 
 /* Take the watched signals, but only while ppoll() waits: one that came before would be slept
@@ -155,7 +160,7 @@ const char *ask_password(struct arena *a, bool plain)
     if (!plain && isatty(STDIN_FILENO))
         return ask_twice(a);
     if (!read_line(line)) {
-        complain(EX_NOINPUT, "no password on standard input");
+        complain(EX_NOINPUT, "no password on standard input, as a line of text");
         return NULL;
     }
     const char *password = arena_strdup(a, line);
