@@ -417,8 +417,8 @@ static const struct {
 } faults[] = {
     {0, "200 OK\r\n\r\n<html>It works!", "the API is there", "does not lead", "FAIL"},
     {0, "404 Not Found\r\n\r\n<html>", "the API is there", ".htaccess", "FAIL"},
-    {0, "500 X\r\n\r\n<html>", "the API is there", "error log", "FAIL"},
-    {0, "503 X\r\n\r\n{\"code\":\"unavailable\"}", "the API is there", "does not serve", "FAIL"},
+    {0, "500 X\r\n\r\n<html>", "the API is there", "cannot hand", "FAIL"},
+    {0, "503 X\r\n\r\n{\"code\":\"unavailable\"}", "the API is there", "their logs", "FAIL"},
     {0, "301 Moved\r\nLocation: https://x/\r\n\r\n", "the API is there", "status 301", "FAIL"},
     {1, "503 X\r\n\r\n{\"code\":\"unavailable\"}", "are ready", "unavailable", "FAIL"},
     {2, "404 Not Found\r\n\r\n<html>", "unknown paths", "answers by itself", "FAIL"},

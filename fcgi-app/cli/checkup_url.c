@@ -200,8 +200,8 @@ static const char *mend_of(const struct question *q, const struct reply *reply)
 {
     if (q != questions || reply->status < 500)
         return q->mend;
-    return "the way to the program is there, but it does not serve; the web server's error log "
-           "and the program's say why";
+    return "the web server cannot hand requests on, or the program cannot serve; their logs say "
+           "why";
 }
 
 /* Returns whether it is so. */
