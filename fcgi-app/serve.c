@@ -240,15 +240,17 @@ int command_serve(struct cli *cli)
     int status = check_start(cli);
     if (status == EX_OK)
         status = open_log(cli);
-    if (status != EX_OK || pool_is_trial())
+    if (status != EX_OK)
         return status;
-    int fds[SOCKETS];
-    struct problem *p = take_passed(cli, fds);
-    if (p)
-        return complain(EX_CONFIG, "%s", p->cause);
-    p = share(cli, &plan.shared);
+    struct problem *p = share(cli, &plan.shared);
     if (p)
         return complain(EX_UNAVAILABLE, "%s", p->cause);
+    if (pool_is_trial())
+        return EX_OK;
+    int fds[SOCKETS];
+    p = take_passed(cli, fds);
+    if (p)
+        return complain(EX_CONFIG, "%s", p->cause);
     if (!cli->is_script && (fds[FAST] >= 0 || cli->settings.listen.len))
         return run_pool(cli, &plan, fds);
     if (!is_listening(STDIN_FILENO))
