@@ -93,6 +93,20 @@ void pool_keep_fd(const char *address, int fd)
     kept[kept_count++].fd = fd;
 }
 
+static void hand_over_fds(void)
+{
+    char *list;
+    size_t size;
+    FILE *out = must(open_memstream(&list, &size));
+    for (size_t i = 0; i < kept_count; i++) {
+        fprintf(out, "%s=%d,", kept[i].address, kept[i].fd);
+        (void)fcntl(kept[i].fd, F_SETFD, 0); /* stays open over exec */
+    }
+    (void)fclose(out);
+    (void)setenv(ENV_SOCKETS, must(list), 1);
+    free(list);
+}
+
 int pool_inherited_fd(const char *address)
 {
     const char *at = getenv(ENV_SOCKETS);
@@ -388,6 +402,7 @@ bool pool_trial(char *const *argv)
         (void)alarm(TRIAL_MAX_S);
         reset_signals();
         (void)setenv(ENV_TRIAL, "1", 1);
+        hand_over_fds(); /* else it would find the sockets that we have taken */
         execvp(argv[0], argv);
         _exit(EX_UNAVAILABLE);
     }
@@ -396,20 +411,6 @@ bool pool_trial(char *const *argv)
     LOG(LOG_LEVEL_ERROR, log_event("reload_refused"),
         log_text("cause", "the program would not start with what is there now"));
     return false;
-}
-
-static void hand_over_fds(void)
-{
-    char *list;
-    size_t size;
-    FILE *out = must(open_memstream(&list, &size));
-    for (size_t i = 0; i < kept_count; i++) {
-        fprintf(out, "%s=%d,", kept[i].address, kept[i].fd);
-        (void)fcntl(kept[i].fd, F_SETFD, 0); /* stays open over exec */
-    }
-    (void)fclose(out);
-    (void)setenv(ENV_SOCKETS, must(list), 1);
-    free(list);
 }
 
 static void hand_over_workers(const struct state *s)

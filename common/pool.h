@@ -58,7 +58,7 @@ unsigned pool_busy(const struct pool_worker *worker, size_t group);
 /** To be called by a worker when it is about to accept. */
 void pool_worker_is_ready(void);
 
-/** Is this the trial before a reload? Then check what can be checked, and exit. */
+/** Is this the trial before a reload? Then do all up to the first worker, and exit. */
 bool pool_is_trial(void);
 
 /** The first half of a reload: would the program, called so, start with what is there now? If not,

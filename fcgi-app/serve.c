@@ -169,6 +169,8 @@ static int run_pool(struct cli *cli, struct plan *plan, int fds[SOCKETS])
     struct problem *p = open_sockets(cli, fds);
     if (p)
         return complain(EX_UNAVAILABLE, "%s", p->cause);
+    if (pool_is_trial())
+        return EX_OK;
     const struct pool_group groups[] = {
         {.name = "fast", .listen_fd = fds[FAST], .workers = (unsigned)s->workers},
         {.name = "hash", .listen_fd = fds[HASH], .workers = (unsigned)s->hash_workers},
@@ -245,8 +247,6 @@ int command_serve(struct cli *cli)
     struct problem *p = share(cli, &plan.shared);
     if (p)
         return complain(EX_UNAVAILABLE, "%s", p->cause);
-    if (pool_is_trial())
-        return EX_OK;
     int fds[SOCKETS];
     p = take_passed(cli, fds);
     if (p)
@@ -255,6 +255,7 @@ int command_serve(struct cli *cli)
         return run_pool(cli, &plan, fds);
     if (!is_listening(STDIN_FILENO))
         return complain(EX_USAGE, "LISTEN is not set, and descriptor 0 is not a listening socket");
-    run_alone(cli, &plan);
+    if (!pool_is_trial())
+        run_alone(cli, &plan);
     return EX_OK;
 }
