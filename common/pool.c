@@ -93,6 +93,20 @@ void pool_keep_fd(const char *address, int fd)
     kept[kept_count++].fd = fd;
 }
 
+static void hand_over_fds(void)
+{
+    char *list;
+    size_t size;
+    FILE *out = must(open_memstream(&list, &size));
+    for (size_t i = 0; i < kept_count; i++) {
+        fprintf(out, "%s=%d,", kept[i].address, kept[i].fd);
+        (void)fcntl(kept[i].fd, F_SETFD, 0); /* stays open over exec */
+    }
+    (void)fclose(out);
+    (void)setenv(ENV_SOCKETS, must(list), 1);
+    free(list);
+}
+
 int pool_inherited_fd(const char *address)
 {
     const char *at = getenv(ENV_SOCKETS);
@@ -401,20 +415,6 @@ static void drain(struct state *s)
 }
 
 /* ---- a new program in our place ---- */
-
-static void hand_over_fds(void)
-{
-    char *list;
-    size_t size;
-    FILE *out = must(open_memstream(&list, &size));
-    for (size_t i = 0; i < kept_count; i++) {
-        fprintf(out, "%s=%d,", kept[i].address, kept[i].fd);
-        (void)fcntl(kept[i].fd, F_SETFD, 0); /* stays open over exec */
-    }
-    (void)fclose(out);
-    (void)setenv(ENV_SOCKETS, must(list), 1);
-    free(list);
-}
 
 bool pool_trial(char *const *argv)
 {

@@ -12,14 +12,15 @@ static bool look_at(const char *path, struct renewal_file *ret)
     struct stat s;
     if (!path || stat(path, &s) != 0)
         return false;
-    *ret = (struct renewal_file){path, s.st_dev, s.st_ino, s.st_size, s.st_mtim};
+    *ret = (struct renewal_file){path, s.st_dev, s.st_ino, s.st_size, s.st_mode, s.st_mtim};
     return true;
 }
 
 static bool is_same(const struct renewal_file *a, const struct renewal_file *b)
 {
     return a->device == b->device && a->inode == b->inode && a->size == b->size &&
-           a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
+           a->mode == b->mode && a->changed.tv_sec == b->changed.tv_sec &&
+           a->changed.tv_nsec == b->changed.tv_nsec;
 }
 
 void renewal_init(struct renewal *r, char **argv, const char *program, const char *config)

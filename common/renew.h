@@ -16,6 +16,7 @@ struct renewal_file {
     dev_t device;
     ino_t inode;
     off_t size;
+    mode_t mode;             /* others who can read it now are a reason to say so */
     struct timespec changed; /* by its content, or by touch(1) */
 };
 

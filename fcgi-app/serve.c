@@ -245,13 +245,13 @@ int command_serve(struct cli *cli)
         status = open_log(cli);
     if (status != EX_OK)
         return status;
-    int fds[SOCKETS];
-    struct problem *p = take_passed(cli, fds);
-    if (p)
-        return complain(EX_CONFIG, "%s", p->cause);
-    p = share(cli, &plan.shared);
+    struct problem *p = share(cli, &plan.shared);
     if (p)
         return complain(EX_UNAVAILABLE, "%s", p->cause);
+    int fds[SOCKETS];
+    p = take_passed(cli, fds);
+    if (p)
+        return complain(EX_CONFIG, "%s", p->cause);
     if (!cli->is_script && (fds[FAST] >= 0 || cli->settings.listen.len))
         return run_pool(cli, &plan, fds);
     if (!is_listening(STDIN_FILENO))

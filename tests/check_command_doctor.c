@@ -471,6 +471,9 @@ static const struct {
     const char *answer, *what, *mend, *verdict;
 } faults[] = {
     {0, "200 OK\r\n\r\n<html>It works!", "the API is there", "does not lead", "FAIL"},
+    {0, "404 Not Found\r\n\r\n<html>", "the API is there", ".htaccess", "FAIL"},
+    {0, "500 X\r\n\r\n<html>", "the API is there", "cannot hand", "FAIL"},
+    {0, "503 X\r\n\r\n{\"code\":\"unavailable\"}", "the API is there", "their logs", "FAIL"},
     {0, "301 Moved\r\nLocation: https://x/\r\n\r\n", "the API is there", "status 301", "FAIL"},
     {1, "503 X\r\n\r\n{\"code\":\"unavailable\"}", "are ready", "unavailable", "FAIL"},
     {2, "404 Not Found\r\n\r\n<html>", "unknown paths", "answers by itself", "FAIL"},
@@ -550,6 +553,20 @@ START_TEST(what_a_web_server_holds_back_is_told)
 }
 END_TEST
 
+START_TEST(where_nothing_answers_well_one_line_tells_it)
+{
+    const char *answers[COUNT(good)];
+    for (int i = 0; i < COUNT(good); i++)
+        answers[i] = "500 Internal Server Error\r\n\r\n<html>";
+
+    struct run r = run(say("doctor --url %s", start_web(answers)));
+
+    ck_run(r, EX_UNAVAILABLE);
+    ck_verdict(&r, "the API is there", "FAIL");
+    ck_assert_ptr_null(strstr(r.out, "Authorization"));
+}
+END_TEST
+
 START_TEST(an_url_that_will_not_do_is_told)
 {
     ck_says(run("doctor --url ftp://example.org/api").out, "FAIL --url: must be like");
@@ -598,6 +615,7 @@ static TCase *web(void)
     TCase *tc = tcase_create("web server");
     tcase_add_test(tc, a_web_server_that_lets_all_through_is_well);
     tcase_add_loop_test(tc, what_a_web_server_holds_back_is_told, 0, COUNT(faults));
+    tcase_add_test(tc, where_nothing_answers_well_one_line_tells_it);
     tcase_add_test(tc, an_url_that_will_not_do_is_told);
     return tc;
 }

@@ -70,6 +70,11 @@ static void lengthen(void)
     set_time(config, 1000, 0);
 }
 
+static void open_to_others(void)
+{
+    ck_assert_int_eq(chmod(config, 0604), 0);
+}
+
 static void replace(void)
 {
     char other[90];
@@ -79,8 +84,8 @@ static void replace(void)
     ck_assert_int_eq(rename(other, config), 0);
 }
 
-static void (*const changes[])(void) = {touch_program, touch_config, turn_clock_back, lengthen,
-                                        replace};
+static void (*const changes[])(void) = {touch_program, touch_config,   turn_clock_back,
+                                        lengthen,      open_to_others, replace};
 
 START_TEST(a_change_is_seen_once)
 {

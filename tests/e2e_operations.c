@@ -355,6 +355,60 @@ START_TEST(a_reload_whose_log_cannot_be_opened_is_refused)
 }
 END_TEST
 
+START_TEST(a_reload_whose_state_file_is_no_good_is_refused)
+{
+    pid_t before[WORKERS_MAX], after[WORKERS_MAX];
+    struct backend other;
+    backend_make(&other);
+    const char *state = say("%s/state", other.folder);
+    start_own(LIST("WORKERS=2", "HASH_WORKERS=1", say("STATE_FILE=%s", state)));
+    ck_assert_uint_eq(backend_workers(&own, before), 3);
+    ck_assert_int_eq(chmod(state, 0644), 0);
+
+    ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
+    await_in(own.log, "\"reload_refused\"");
+
+    ck_assert(is_in(own.log, say("%s is not a file that only this user can", state)));
+    ck_assert_uint_eq(backend_workers(&own, after), 3);
+    ck_assert_mem_eq(before, after, 3 * sizeof *before);
+    stop_own();
+}
+END_TEST
+
+static void write_listen(const char *conf, const char *where)
+{
+    FILE *out = fopen(conf, "we");
+    ck_assert_ptr_nonnull(out);
+    fprintf(out, "LISTEN = %s\nHASH_LISTEN = %s\n", where, own.hash);
+    ck_assert_int_eq(fclose(out), 0);
+    ck_assert_int_eq(chmod(conf, 0644), 0);
+}
+
+START_TEST(a_reload_that_cannot_have_its_socket_is_refused)
+{
+    pid_t before[WORKERS_MAX], after[WORKERS_MAX];
+    backend_make(&own);
+    const char *conf = say("%s/conf", own.folder);
+    write_listen(conf, own.fast);
+    own.pid = world_start(LIST("../bin/postern", "--config", conf, "serve"),
+                          LIST(say("LOG_TO=%s", own.log), "WORKERS=2", "HASH_WORKERS=1"),
+                          own.folder, terminal());
+    await_in(own.log, "\"started\"");
+    start_front();
+    ck_assert_uint_eq(backend_workers(&own, before), 3);
+    write_listen(conf, "/nonexistent/socket");
+
+    ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
+    await_in(own.log, "\"reload_refused\"");
+
+    ck_assert(is_in(terminal(), "cannot bind /nonexistent/socket: No such file or directory"));
+    ck_assert_uint_eq(backend_workers(&own, after), 3);
+    ck_assert_mem_eq(before, after, 3 * sizeof *before);
+    ck_status(fetch(.path = "/api/ready"), 200);
+    stop_own();
+}
+END_TEST
+
 TCase *operations_case(void)
 {
     TCase *t = http_case("operations");
@@ -365,5 +419,7 @@ TCase *operations_case(void)
     tcase_add_test(t, a_state_file_outlives_the_workers_that_count_in_it);
     tcase_add_test(t, a_log_is_rotated_by_moving_it_and_a_reload);
     tcase_add_test(t, a_reload_whose_log_cannot_be_opened_is_refused);
+    tcase_add_test(t, a_reload_whose_state_file_is_no_good_is_refused);
+    tcase_add_test(t, a_reload_that_cannot_have_its_socket_is_refused);
     return t;
 }

@@ -34,8 +34,8 @@ struct question {
 
 static const struct question questions[] = {
     {"the API is there", "GET", "/health", NULL, false, 200, NULL, NULL, VERDICT_FAIL,
-     "this URL does not lead to the program; look at its base path, and how the web server hands "
-     "requests on"},
+     "this URL does not lead to the program; look at its base path, how the web server hands "
+     "requests on, and in Apache whether it takes .htaccess"},
     {"database and schema are ready", "GET", "/ready", NULL, false, 200, NULL, NULL, VERDICT_FAIL,
      "the server does not reach its database, or its schema is another; look into its log"},
     {"unknown paths reach the program", "GET", "/doctor/no-such-path", NULL, false, 404,
@@ -195,15 +195,27 @@ static bool is_as_expected(struct checkup *c, const struct question *q, const st
     return q->code ? code && strcmp(code, q->code) == 0 : is_ok(c, reply);
 }
 
-static void tell(struct checkup *c, const struct question *q, const struct reply *reply)
+/* Something that fails on whatever it is asked has written down why. */
+static const char *mend_of(const struct question *q, const struct reply *reply)
+{
+    if (q != questions || reply->status < 500)
+        return q->mend;
+    return "the web server cannot hand requests on, or the program cannot serve; their logs say "
+           "why";
+}
+
+/* Returns whether it is so. */
+static bool tell(struct checkup *c, const struct question *q, const struct reply *reply)
 {
     const char *code = code_of(c, reply);
-    if (is_as_expected(c, q, reply))
+    bool is_so = is_as_expected(c, q, reply);
+    if (is_so)
         checkup_ok(c, "%s", q->what);
     else
         checkup_tell(c, q->verdict, arena_printf(c->arena, "not so: %s", q->what),
-                     "%s (status %d, %s)", q->mend, reply->status,
+                     "%s (status %d, %s)", mend_of(q, reply), reply->status,
                      code ? code : "no error of ours");
+    return is_so;
 }
 
 /* In curl's words a control character could be, and a scheme that is not ours would be refused. */
@@ -236,6 +248,8 @@ void checkup_url(struct checkup *c, const char *url)
                          reply.complaint);
             return;
         }
-        tell(c, &questions[i], &reply);
+        /* What is not there lacks all the rest too, for no other reason. */
+        if (!tell(c, &questions[i], &reply) && i == 0)
+            return;
     }
 }
