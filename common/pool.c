@@ -416,23 +416,60 @@ static void drain(struct state *s)
 
 /* ---- a new program in our place ---- */
 
+_Noreturn static void be_trial(char *const *argv, int says)
+{
+    (void)alarm(TRIAL_MAX_S);
+    reset_signals();
+    hand_over_fds(); /* as to the program itself, so that it can try the rest */
+    (void)setenv(ENV_TRIAL, "1", 1);
+    (void)dup2(says, STDERR_FILENO);
+    execvp(argv[0], argv);
+    _exit(EX_UNAVAILABLE);
+}
+
+/* Read to the end, and keep the last line, as far as it has room: a program that does not start
+ * says there why. */
+static void read_last_line(int fd, char *ret, size_t size)
+{
+    size_t len = 0;
+    ssize_t got;
+    while ((got = read(fd, ret + len, size - 1 - len)) > 0) {
+        len += (size_t)got;
+        ret[len] = '\0';
+        char *newline = memrchr(ret, '\n', len > 0 ? len - 1 : 0);
+        if (newline) {
+            len -= (size_t)(newline + 1 - ret);
+            memmove(ret, newline + 1, len);
+        } else if (len == size - 1) {
+            len = 0;
+        }
+    }
+    ret[len] = '\0';
+    ret[strcspn(ret, "\n")] = '\0';
+}
+
+static bool refuse_reload(const char *why)
+{
+    LOG(LOG_LEVEL_ERROR, log_event("reload_refused"), log_text("cause", why));
+    return false;
+}
+
 bool pool_trial(char *const *argv)
 {
-    int status = 0;
+    char why[1000] = "";
+    int status = 0, says[2];
+    if (pipe2(says, O_CLOEXEC) != 0)
+        return refuse_reload(strerror(errno));
     pid_t pid = fork();
-    if (pid == 0) {
-        (void)alarm(TRIAL_MAX_S);
-        reset_signals();
-        hand_over_fds(); /* as to the program itself, so that it can try the rest */
-        (void)setenv(ENV_TRIAL, "1", 1);
-        execvp(argv[0], argv);
-        _exit(EX_UNAVAILABLE);
-    }
+    if (pid == 0)
+        be_trial(argv, says[1]);
+    (void)close(says[1]);
+    if (pid > 0)
+        read_last_line(says[0], why, sizeof why);
+    (void)close(says[0]);
     if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return true;
-    LOG(LOG_LEVEL_ERROR, log_event("reload_refused"),
-        log_text("cause", "the program would not start with what is there now"));
-    return false;
+    return refuse_reload(*why ? why : "the program would not start with what is there now");
 }
 
 static void hand_over_workers(const struct state *s)

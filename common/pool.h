@@ -64,7 +64,7 @@ void pool_worker_is_ready(void);
 bool pool_is_trial(void);
 
 /** The first half of a reload: would the program, called so, start with what is there now? If not,
- *  the log tells. For a program without a pool (renew.h). */
+ *  the log tells, with the last line that it has said. For a program without a pool (renew.h). */
 bool pool_trial(char *const *argv);
 
 /** The second: start it in our place, with the descriptors that were kept. */

@@ -347,7 +347,7 @@ START_TEST(a_reload_whose_log_cannot_be_opened_is_refused)
     ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
     await_in(log, "\"reload_refused\"");
 
-    ck_assert(is_in(terminal(), say("LOG_TO: %s: No such file or directory", own.log)));
+    ck_assert(is_in(log, say("LOG_TO: %s: No such file or directory", own.log)));
     ck_assert_uint_eq(backend_workers(&own, after), 3);
     ck_assert_mem_eq(before, after, 3 * sizeof *before);
     ck_value(scrape(), "postern_refused_reloads_total", 1);
@@ -401,7 +401,7 @@ START_TEST(a_reload_that_cannot_have_its_socket_is_refused)
     ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
     await_in(own.log, "\"reload_refused\"");
 
-    ck_assert(is_in(terminal(), "cannot bind /nonexistent/socket: No such file or directory"));
+    ck_assert(is_in(own.log, "cannot bind /nonexistent/socket: No such file or directory"));
     ck_assert_uint_eq(backend_workers(&own, after), 3);
     ck_assert_mem_eq(before, after, 3 * sizeof *before);
     ck_status(fetch(.path = "/api/ready"), 200);
