@@ -225,7 +225,7 @@ in_folder()
 build()
 {
     # A checkout that was moved has to be told where it is.
-    grep -qsxF "abs_top_srcdir = $top" build/Makefile || configure build
+    grep -qsxF "abs_top_builddir = $top/build" build/Makefile || configure build
     say "Building"
     make_in build -j"$jobs" || fail "It does not build."
 }
@@ -779,6 +779,10 @@ usage()
 
 main()
 {
+    if [[ $# -gt 1 ]]; then
+        usage >&2
+        exit 2
+    fi
     catch_signals
     plain_checkout
     case ${1-} in
