@@ -224,10 +224,20 @@ in_folder()
 
 build()
 {
-    # A checkout that was moved has to be told where it is.
-    grep -qsxF "abs_top_builddir = $top/build" build/Makefile || configure build
+    # A checkout that was moved has to be told where it is, and what was compiled names its sources by
+    # where they were.
+    if ! grep -qsxF "abs_top_builddir = $top/build" build/Makefile; then
+        forget_objects
+        configure build
+    fi
     say "Building"
     make_in build -j"$jobs" || fail "It does not build."
+}
+
+forget_objects()
+{
+    [[ -d build ]] || return 0
+    find build -path build/run -prune -o \( -name '*.o' -o -name '*.Po' \) -exec rm {} +
 }
 
 # make_in FOLDER [ARGUMENT...]. Left alone, make takes CURDIR without regard to plain_checkout's
