@@ -7,9 +7,8 @@
 
 #include "http.h"
 
-#define METRICS_ROUTES                                                                             \
-    128                    /* numbers of routes; those beyond share a place with no route at all   \
-                            */
+/* How many routes have a number; those beyond share a place with no route at all. */
+#define METRICS_ROUTES 128
 #define METRICS_ANSWERS 48 /* pairs of method and status that one route answers */
 #define METRICS_BUCKETS 15 /* of a histogram, the one without an upper bound among them */
 
