@@ -21,11 +21,11 @@
 #define CONNECT_LIMIT_S 5
 #define READ_LIMIT_S 30 /* more than a statement may take, see SESSION */
 #define WRITE_LIMIT_S 30
-#define SHUN_NS UINT64_C(5000000000)   /* a host that did not answer is left alone for so long, */
-#define SHUN_TIMES 5                   /* and so many times as long as it kept us waiting */
-#define LESSER_NS UINT64_C(5000000000) /* one without writes is kept for so long */
-#define TRIES 4                        /* of a statement or transaction, in all */
-#define PAUSE_US 4000                  /* the longest before the second try; doubles */
+#define SHUN_NS INT64_C(5000000000)   /* a host that did not answer is left alone for so long, */
+#define SHUN_TIMES 5                  /* and so many times as long as it kept us waiting */
+#define LESSER_NS INT64_C(5000000000) /* one without writes is kept for so long */
+#define TRIES 4                       /* of a statement or transaction, in all */
+#define PAUSE_US 4000                 /* the longest before the second try; doubles */
 #define PAUSE_UNKNOWN_US                                                                           \
     50000                    /* the same while asking how a commit ended: a restart takes as long */
 #define STATEMENTS_MAX 64    /* of one connection */
@@ -77,16 +77,16 @@ struct statement {
     void *row;  /* one struct of `record` */
 };
 
-/* A host that did not answer, by now_ns(); all zero for one that did not fail yet. */
+/* A host that did not answer, by monotonic_ns(); all zero for one that did not fail yet. */
 struct shunned {
-    uint64_t since, until;
+    int64_t since, until;
 };
 
 struct db {
     struct db_url url;
     size_t host;             /* of url.hosts: the one to begin with, and then the one in use */
     struct shunned *shunned; /* for each */
-    uint64_t leave_at;       /* when to look for a better host than the one in use; 0: it is good */
+    int64_t leave_at;        /* when to look for a better host than the one in use; 0: it is good */
 
     MYSQL *mysql;   /* NULL: not connected */
     unsigned owner; /* `generation` when it was connected */
@@ -132,13 +132,6 @@ static void *must(void *p)
         exit(EX_SOFTWARE);
     }
     return p;
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 struct problem *db_open(struct arena *a, const char *url, struct db **ret)
@@ -278,10 +271,10 @@ static bool takes_writes(struct db *db)
  * only noted, the first of them in `lesser`. */
 static struct problem *try_host(struct db *db, struct arena *a, size_t host, size_t *lesser)
 {
-    uint64_t began = now_ns();
+    int64_t began = monotonic_ns();
     struct problem *p = connect_to(db, a, &db->url.hosts[host]);
     if (p) {
-        uint64_t now = now_ns();
+        int64_t now = monotonic_ns();
         db->shunned[host] = (struct shunned){now, now + SHUN_NS + SHUN_TIMES * (now - began)};
         db->counts.failed_connects++;
         return p;
@@ -297,7 +290,7 @@ static struct problem *try_host(struct db *db, struct arena *a, size_t host, siz
 
 /* Did it fail to answer a moment ago, before this search `began`? One that drops packets costs the
  * whole time-out, so it is asked again only when nobody else answers. */
-static bool is_shunned(const struct db *db, size_t host, uint64_t began)
+static bool is_shunned(const struct db *db, size_t host, int64_t began)
 {
     return db->shunned[host].since < began && began < db->shunned[host].until;
 }
@@ -308,13 +301,13 @@ static struct problem *connect_any(struct db *db, struct arena *a)
 {
     struct problem *p = NULL;
     size_t count = db->url.host_count, first = db->host, lesser = count;
-    uint64_t began = now_ns();
+    int64_t began = monotonic_ns();
     for (size_t i = 0; i < 2 * count && !db->mysql && (i < count || lesser == count); i++)
         if (is_shunned(db, (first + i) % count, began) == (i >= count))
             p = try_host(db, a, (first + i) % count, &lesser);
     db->leave_at = 0;
     if (!db->mysql && lesser < count) {
-        db->leave_at = now_ns() + LESSER_NS;
+        db->leave_at = monotonic_ns() + LESSER_NS;
         db->host = lesser;
         p = connect_to(db, a, &db->url.hosts[lesser]);
     }
@@ -322,7 +315,7 @@ static struct problem *connect_any(struct db *db, struct arena *a)
         db->host = 0;
     db->counts.reconnects += !p && db->was_connected;
     db->was_connected |= !p;
-    db->counts.waited_ns += now_ns() - began;
+    db->counts.waited_ns += monotonic_ns() - began;
     return p;
 }
 
@@ -335,7 +328,7 @@ static struct problem *ready(struct db *db, struct arena *a)
         return db->doom;
     if (db->mysql && db->owner != generation)
         db_disconnect(db);
-    if (db->leave_at && !db->in_transaction && !db->pinned && now_ns() > db->leave_at)
+    if (db->leave_at && !db->in_transaction && !db->pinned && monotonic_ns() > db->leave_at)
         db_disconnect(db);
     if (db->mysql)
         return NULL;
@@ -506,8 +499,8 @@ static struct problem *statement_failed(struct db *db, struct arena *a, bool har
 static void pause_before_try(struct db *db, unsigned tries, unsigned longest_us)
 {
     if (!db->random)
-        db->random = now_ns() | 1;  /* not zero, which would stay so */
-    db->random ^= db->random << 13; /* Marsaglia's xorshift64 */
+        db->random = monotonic_ns() | 1; /* not zero, which would stay so */
+    db->random ^= db->random << 13;      /* Marsaglia's xorshift64 */
     db->random ^= db->random >> 7;
     db->random ^= db->random << 17;
     unsigned us = (unsigned)(db->random >> 32) % (longest_us << (tries - 1));
@@ -648,9 +641,9 @@ static struct problem *bind_columns(struct arena *a, struct statement *s)
 static struct problem *prepare(struct db *db, struct arena *a, struct statement *s)
 {
     s->handle = must(mysql_stmt_init(db->mysql));
-    uint64_t began = now_ns();
+    int64_t began = monotonic_ns();
     int rc = mysql_stmt_prepare(s->handle, s->text, s->len);
-    db->counts.waited_ns += now_ns() - began;
+    db->counts.waited_ns += monotonic_ns() - began;
     if (rc)
         return statement_failed(db, a, true, s);
     s->param_count = mysql_stmt_param_count(s->handle);
@@ -883,9 +876,9 @@ static struct problem *fetch_rest(struct arena *a, struct statement *s)
 static struct problem *next_row(struct db *db, struct arena *a, struct statement *s, bool harmless,
                                 bool *ret_more)
 {
-    uint64_t began = now_ns();
+    int64_t began = monotonic_ns();
     int rc = mysql_stmt_fetch(s->handle);
-    db->counts.waited_ns += now_ns() - began;
+    db->counts.waited_ns += monotonic_ns() - began;
     struct problem *p = NULL;
     *ret_more = rc == 0 || rc == MYSQL_DATA_TRUNCATED;
     if (rc == MYSQL_NO_DATA)
@@ -981,10 +974,10 @@ static struct problem *ask_once(struct db *db, struct arena *a, struct question 
         p = bind_args(a, s, q->args);
     if (p)
         return p;
-    uint64_t began = now_ns();
+    int64_t began = monotonic_ns();
     db->counts.statements++;
     int rc = mysql_stmt_execute(s->handle);
-    db->counts.waited_ns += now_ns() - began;
+    db->counts.waited_ns += monotonic_ns() - began;
     if (rc)
         return statement_failed(db, a, q->harmless, s);
     p = q->take(db, a, s, q);
@@ -1047,12 +1040,12 @@ static struct problem *run_once(struct db *db, struct arena *a, const char *text
     struct problem *p = ready(db, a);
     if (p)
         return p;
-    uint64_t began = now_ns();
+    int64_t began = monotonic_ns();
     db->counts.statements++;
     int rc = mysql_real_query(db->mysql, text, strlen(text));
     if (!rc)
         mysql_free_result(mysql_store_result(db->mysql)); /* mostly NULL, which does nothing */
-    db->counts.waited_ns += now_ns() - began;
+    db->counts.waited_ns += monotonic_ns() - began;
     return rc ? failed(db, a, harmless, mysql_errno(db->mysql), mysql_error(db->mysql)) : NULL;
 }
 

@@ -13,6 +13,13 @@ struct instant instant_now(void)
     return (struct instant){ts.tv_sec * SECOND + ts.tv_nsec / 1000};
 }
 
+int64_t monotonic_ns(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts); /* fails for no clock that is there */
+    return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
 struct instant instant_plus_s(struct instant t, int64_t seconds)
 {
     return (struct instant){t.us + seconds * SECOND};

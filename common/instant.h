@@ -1,4 +1,4 @@
-/* instant.h -- points in time: UTC, microseconds, RFC 3339 on the wire. */
+/* instant.h -- points in time: UTC, microseconds, RFC 3339 on the wire; and how much passes. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,6 +19,9 @@ struct instant instant_now(void);
 struct instant instant_plus_s(struct instant t, int64_t seconds);
 struct civil instant_to_civil(struct instant t);
 struct instant instant_from_civil(struct civil c);
+
+/** Nanoseconds on a clock that nobody sets; only their differences mean something. */
+int64_t monotonic_ns(void);
 
 /** Write RFC 3339 with six digits and `Z`; years 0 to 9999. */
 void instant_format(struct instant t, char ret_text[INSTANT_TEXT_SIZE]);

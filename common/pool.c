@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "instant.h"
 #include "log.h"
 #include "metrics.h"
 #include "notify.h"
@@ -66,13 +67,6 @@ static struct {
 static size_t kept_count;
 
 static int ready_fd = -1; /* in a worker: the pipe's end */
-
-static int64_t now_ns(void)
-{
-    struct timespec ts;
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * 1000 * MS + ts.tv_nsec;
-}
 
 static void *must(void *p)
 {
@@ -202,7 +196,7 @@ static void start(struct state *s, size_t slot)
     pid_t parent = getpid(), pid = fork();
     if (pid == 0)
         be_worker(s, slot, parent);
-    at->started = now_ns();
+    at->started = monotonic_ns();
     at->ready = false;
     if (pid > 0) {
         at->pid = pid;
@@ -241,7 +235,7 @@ static void tell_death(const struct pool *pool, const char *group, pid_t pid, in
 
 static void note_death(const struct pool *pool, struct slot *slot, int status, bool expected)
 {
-    int64_t now = now_ns();
+    int64_t now = monotonic_ns();
     slot->pause = next_pause(slot, now);
     slot->start_at = now + slot->pause;
     if (!expected)
@@ -366,7 +360,7 @@ static void note_ready(struct state *s, pid_t pid)
     if (!all_ready(s))
         return;
     relieve(s, s->old_count);
-    s->kill_old_at = now_ns() + s->pool->drain_s * 1000 * MS;
+    s->kill_old_at = monotonic_ns() + s->pool->drain_s * 1000 * MS;
     if (!s->told_ready)
         notify("READY=1\nSTATUS=Serving.");
     s->told_ready = true;
@@ -385,7 +379,7 @@ static int wait_until(struct state *s, int64_t due)
     struct pollfd fds[] = {{.fd = s->signals, .events = POLLIN},
                            {.fd = s->ready[0], .events = POLLIN}};
     struct signalfd_siginfo info;
-    int64_t wait = due - now_ns();
+    int64_t wait = due - monotonic_ns();
     const struct timespec timeout = {wait > 0 ? wait / (1000 * MS) : 0,
                                      wait > 0 ? wait % (1000 * MS) : 0};
     (void)ppoll(fds, 2, &timeout, NULL);
@@ -400,16 +394,16 @@ static int wait_until(struct state *s, int64_t due)
 
 static void drain(struct state *s)
 {
-    int64_t end = now_ns() + s->pool->drain_s * 1000 * MS;
+    int64_t end = monotonic_ns() + s->pool->drain_s * 1000 * MS;
     notify("STOPPING=1");
     signal_all(s, SIGTERM);
-    for (int64_t now = now_ns(); any_runs(s) && now < end; now = now_ns()) {
+    for (int64_t now = monotonic_ns(); any_runs(s) && now < end; now = monotonic_ns()) {
         (void)wait_until(s, end);
         reap(s, true);
     }
     signal_all(s, SIGKILL);
     while (any_runs(s)) {
-        (void)wait_until(s, now_ns() + 100 * MS);
+        (void)wait_until(s, monotonic_ns() + 100 * MS);
         reap(s, true);
     }
 }
@@ -503,7 +497,8 @@ static void reload(struct state *s)
         tally(s->pool, METRIC_REFUSED_RELOADS);
         return;
     }
-    (void)snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, now_ns() / 1000);
+    (void)snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
+                   monotonic_ns() / 1000);
     notify(state);
     tally(s->pool, METRIC_RELOADS);
     hand_over_workers(s);
@@ -560,7 +555,7 @@ static void make_slots(struct state *s)
 /* What is to be done by the clock. Returns when the next is due. */
 static int64_t by_clock(struct state *s)
 {
-    int64_t now = now_ns(), due = start_due(s, now), interval = notify_interval_ns();
+    int64_t now = monotonic_ns(), due = start_due(s, now), interval = notify_interval_ns();
     kill_hanging(s, now);
     if (s->pool->hang_s)
         due = earlier(due, now + LOOK_EVERY);

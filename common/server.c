@@ -12,12 +12,12 @@
 #include <sys/time.h>
 #include <sys/un.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <fastcgi.h>
 #include <fcgiapp.h>
 
+#include "instant.h"
 #include "log.h"
 #include "problem.h"
 #include "renew.h"
@@ -34,15 +34,8 @@ struct worker {
     struct arena *arena;
     struct response rs;
     struct buf body, head, out;
-    time_t idle_since; /* monotonic; 0: it has rested since */
+    int64_t idle_since; /* monotonic, ns; 0: it has rested since, or never does */
 };
-
-static time_t monotonic_s(void)
-{
-    struct timespec ts;
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec;
-}
 
 /* ---- ending ---- */
 
@@ -142,12 +135,17 @@ static void set_wait(const struct server *server)
     (void)setsockopt(server->listen_fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
 }
 
+static void note_idle(struct worker *w)
+{
+    if (w->server->idle && w->server->idle_s)
+        w->idle_since = monotonic_ns();
+}
+
 /* Nobody for a while? Let go of what others could use. */
 static void rest(struct worker *w)
 {
     const struct server *server = w->server;
-    if (!server->idle || !server->idle_s || !w->idle_since ||
-        monotonic_s() - w->idle_since < (time_t)server->idle_s)
+    if (!w->idle_since || monotonic_ns() - w->idle_since < server->idle_s * INT64_C(1000000000))
         return;
     server->idle(server->context);
     w->idle_since = 0;
@@ -322,20 +320,16 @@ static void serve(struct worker *w, int fd)
 /* Let the parent see for how long we have been at it. */
 static void note_busy(const struct server *server, bool busy)
 {
-    struct timespec ts = {0};
-    if (!server->busy_since)
-        return;
-    if (busy)
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    atomic_store_explicit(server->busy_since, ts.tv_sec * 1000000000LL + ts.tv_nsec,
-                          memory_order_relaxed);
+    if (server->busy_since)
+        atomic_store_explicit(server->busy_since, busy ? monotonic_ns() : 0, memory_order_relaxed);
 }
 
 static void worker_open(struct worker *w, const struct server *server)
 {
     w->server = server;
     w->arena = arena_open(ARENA_MAX);
-    w->idle_since = monotonic_s();
+    w->idle_since = 0;
+    note_idle(w);
     response_init(&w->rs);
     buf_init(&w->body, server->body_max);
     buf_init(&w->head, (size_t)32 * 1024);
@@ -371,7 +365,7 @@ static bool serve_next(struct worker *w)
         note_busy(w->server, true);
         serve(w, fd);
         note_busy(w->server, false);
-        w->idle_since = monotonic_s();
+        note_idle(w);
         return true;
     }
     rest(w);

@@ -270,6 +270,15 @@ START_TEST(random_times_come_back)
 }
 END_TEST
 
+START_TEST(the_clock_that_nobody_sets_goes_on_by_the_nanosecond)
+{
+    const struct timespec pause = {.tv_nsec = 2000000};
+    int64_t before = monotonic_ns();
+    ck_assert_int_eq(nanosleep(&pause, NULL), 0);
+    ck_assert_int_ge(monotonic_ns() - before, pause.tv_nsec);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("instant");
@@ -286,6 +295,7 @@ static Suite *suite(void)
     tcase_add_test(t, microseconds_before_1970_count_up_too);
     tcase_add_test(t, the_local_time_zone_does_not_matter);
     tcase_add_test(t, now_is_the_clock);
+    tcase_add_test(t, the_clock_that_nobody_sets_goes_on_by_the_nanosecond);
     tcase_add_test(t, random_times_come_back);
     suite_add_tcase(s, t);
     return s;
