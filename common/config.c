@@ -23,10 +23,7 @@ static struct problem *wrong(struct arena *a, const char *origin, const char *na
 
 const char *config_name(struct arena *a, const struct field *f)
 {
-    char *name = arena_strdup(a, f->name);
-    for (char *c = name; *c; c++)
-        *c = (char)toupper((unsigned char)*c);
-    return name;
+    return field_heading(a, f);
 }
 
 const struct field *config_flag_field(const struct record *r, const char *flag)

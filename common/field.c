@@ -1,5 +1,6 @@
 #include "field.h"
 
+#include <ctype.h>
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -187,6 +188,14 @@ const char *field_to_text(struct arena *a, const struct field *f, const void *ro
         return text;
     }
     abort();
+}
+
+const char *field_heading(struct arena *a, const struct field *f)
+{
+    char *name = arena_strdup(a, f->name);
+    for (char *c = name; *c; c++)
+        *c = (char)toupper((unsigned char)*c);
+    return name;
 }
 
 /* ---- from JSON ---- */

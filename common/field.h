@@ -134,6 +134,9 @@ bool field_may_be_null(const struct field *f, enum record_mode mode);
 /** The value as text, for logs and listings; never call it for a secret. */
 const char *field_to_text(struct arena *a, const struct field *f, const void *row);
 
+/** Its name in upper case: how settings are called, and columns of a table headed. */
+const char *field_heading(struct arena *a, const struct field *f);
+
 /** Write the shown fields of `row` as an object. */
 void record_to_json(struct buf *b, const struct record *r, const void *row);
 

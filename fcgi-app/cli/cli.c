@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "fcgi-app/app.h"
 #include "common/problem.h"
+#include "fcgi-app/app.h"
 #include "help.h"
 
 #define FLAGS_MAX 64

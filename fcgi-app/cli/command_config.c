@@ -3,13 +3,13 @@
 
 #include <stdio.h>
 
-#include "fcgi-app/app.h"
 #include "checkup.h"
 #include "common/jwt.h"
 #include "common/openapi.h"
 #include "common/problem.h"
-#include "listing.h"
+#include "fcgi-app/app.h"
 #include "fcgi-app/routes.h"
+#include "listing.h"
 
 #define DOCUMENT_MAX ((size_t)64 * 1024 * 1024)
 #define SECRET_BYTES 48

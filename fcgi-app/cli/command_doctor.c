@@ -15,8 +15,8 @@
 #include "common/field.h"
 #include "common/problem.h"
 #include "fcgi-app/database_model.h"
-#include "listing.h"
 #include "fcgi-app/migrations.h"
+#include "listing.h"
 
 #define SKEW_WARN_US 1000000
 #define SKEW_FAIL_US 5000000 /* what tokens of another host are forgiven */

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fcgi-app/app.h"
 #include "common/problem.h"
-#include "listing.h"
+#include "fcgi-app/app.h"
 #include "fcgi-app/migrations.h"
 #include "fcgi-app/post_model.h"
+#include "listing.h"
 
 /* ---- migrate ---- */
 
@@ -34,11 +34,19 @@ struct survey {
     size_t unknown; /* later than the program */
 };
 
-static struct problem *look(struct cli *cli, struct app *app, struct survey *ret)
+/* Ask the database, or complain; `*ret_app` is to be closed only after EX_OK. */
+static int open_survey(struct cli *cli, struct app **ret_app, struct survey *ret)
 {
+    int status = cli_open_app(cli, ret_app);
+    if (status != EX_OK)
+        return status;
     ret->states = arena_array(cli->arena, migration_count, sizeof *ret->states);
-    return migrate_status(app->db, cli->arena, migrations, migration_count, ret->states,
-                          &ret->unknown);
+    struct problem *p = migrate_status((*ret_app)->db, cli->arena, migrations, migration_count,
+                                       ret->states, &ret->unknown);
+    if (!p)
+        return EX_OK;
+    app_close(*ret_app);
+    return complain_of(p);
 }
 
 /* A schema that this program must not touch. */
@@ -90,11 +98,10 @@ int command_migrate(struct cli *cli)
 {
     struct app *app;
     struct survey s;
-    int status = cli_open_app(cli, &app);
+    int status = open_survey(cli, &app, &s);
     if (status != EX_OK)
         return status;
-    struct problem *p = look(cli, app, &s);
-    status = p ? complain_of(p) : judge(&s);
+    status = judge(&s);
     if (status == EX_OK)
         status = bring_up(cli, app, &s);
     app_close(app);
@@ -105,13 +112,10 @@ int command_migrate_status(struct cli *cli)
 {
     struct app *app;
     struct survey s;
-    int status = cli_open_app(cli, &app);
+    int status = open_survey(cli, &app, &s);
     if (status != EX_OK)
         return status;
-    struct problem *p = look(cli, app, &s);
     app_close(app);
-    if (p)
-        return complain_of(p);
     for (size_t i = 0; i < migration_count; i++)
         print_part(cli, i, s.states[i]);
     return judge(&s);

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fcgi-app/app.h"
 #include "common/problem.h"
-#include "listing.h"
+#include "fcgi-app/app.h"
 #include "fcgi-app/session_model.h"
+#include "listing.h"
 
 #define PAGE_MEMORY ((size_t)64 * 1024 * 1024)
 

@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fcgi-app/account.h"
-#include "fcgi-app/app.h"
 #include "common/password.h"
 #include "common/problem.h"
+#include "fcgi-app/account.h"
+#include "fcgi-app/app.h"
 #include "listing.h"
 
 #define PAGE_MEMORY ((size_t)64 * 1024 * 1024)
@@ -76,6 +76,27 @@ static int close_work(struct work *w, struct problem *p)
     return p ? complain_of(p) : EX_OK;
 }
 
+/* ---- what is given ---- */
+
+/* Set one member as the API would, with its rules. */
+static void take(struct arena *a, const struct record *r, const char *name, const char *value,
+                 void *into, struct problem **p)
+{
+    const char *message = NULL;
+    enum fault_code code = field_from_text(a, record_find(r, name), text_of(value), into, &message);
+    if (!code)
+        return;
+    if (!*p)
+        *p = problem(a, &problem_invalid, NULL);
+    problem_add_fault(a, *p, name, code, message);
+}
+
+static void take_member(struct arena *a, const char *name, const char *value, struct user *user,
+                        struct problem **p)
+{
+    take(a, &user_record, name, value, user, p);
+}
+
 /* ---- list, show ---- */
 
 /* What a page leaves for the next. */
@@ -106,15 +127,11 @@ static struct problem *take_query(struct cli *cli, struct walk *w)
     struct problem *p = NULL;
     for (size_t i = 0; names[i]; i++) {
         const struct field *f = record_find(&user_query_record, names[i]);
-        const char *value = cli_option(cli, names[i]), *message = NULL;
+        const char *value = cli_option(cli, names[i]);
         if (!value)
             continue;
         w->given |= record_field_at(&user_query_record, f->offset);
-        enum fault_code code = field_from_text(cli->arena, f, text_of(value), &w->query, &message);
-        if (code && !p)
-            p = problem(cli->arena, &problem_invalid, NULL);
-        if (code)
-            problem_add_fault(cli->arena, p, names[i], code, message);
+        take(cli->arena, &user_query_record, names[i], value, &w->query, &p);
     }
     return p;
 }
@@ -177,20 +194,6 @@ int command_user_show(struct cli *cli)
 
 /* ---- passwords ---- */
 
-/* Set one member as the API would, with its rules. */
-static void take(struct arena *a, const char *name, const char *value, struct user *user,
-                 struct problem **p)
-{
-    const struct field *f = record_find(&user_record, name);
-    const char *message = NULL;
-    enum fault_code code = field_from_text(a, f, text_of(value), user, &message);
-    if (!code)
-        return;
-    if (!*p)
-        *p = problem(a, &problem_invalid, NULL);
-    problem_add_fault(a, *p, name, code, message);
-}
-
 static struct problem *check_rule(struct arena *a, const struct user *user)
 {
     const struct rule *rule = user_record.rule;
@@ -241,12 +244,12 @@ int command_user_add(struct cli *cli)
     if (!password)
         return EX_NOINPUT;
     user.role = cli_option(cli, "admin") ? ROLE_ADMIN : ROLE_USER;
-    take(cli->arena, "email", cli->args[0], &user, &p);
+    take_member(cli->arena, "email", cli->args[0], &user, &p);
     if (first)
-        take(cli->arena, "first_name", first, &user, &p);
+        take_member(cli->arena, "first_name", first, &user, &p);
     if (last)
-        take(cli->arena, "last_name", last, &user, &p);
-    take(cli->arena, "password", password, &user, &p);
+        take_member(cli->arena, "last_name", last, &user, &p);
+    take_member(cli->arena, "password", password, &user, &p);
     if (!p)
         p = check_rule(cli->arena, &user);
     return p ? complain_of(p) : add(cli, &user);
@@ -272,7 +275,7 @@ static struct problem *hash_password(struct work *w, const char *password)
     struct user user = {.email = w->user.email};
     struct problem *p = NULL;
     const char *hash;
-    take(w->rq.arena, "password", password, &user, &p);
+    take_member(w->rq.arena, "password", password, &user, &p);
     if (!p)
         p = check_rule(w->rq.arena, &user);
     if (!p)
@@ -323,7 +326,7 @@ int command_user_role(struct cli *cli)
 {
     struct user in = {0};
     struct problem *p = NULL;
-    take(cli->arena, "role", cli->args[1], &in, &p);
+    take_member(cli->arena, "role", cli->args[1], &in, &p);
     return p ? complain_of(p) : change_user(cli, &in, FIELD_AT(&user_record, struct user, role));
 }
 

@@ -1,6 +1,5 @@
 #include "listing.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,14 +35,6 @@ static const char *json_line(struct arena *a, const struct record *r, const void
     return line;
 }
 
-static const char *upper(struct arena *a, const char *name)
-{
-    char *text = arena_strdup(a, name);
-    for (char *c = text; *c; c++)
-        *c = (char)toupper((unsigned char)*c);
-    return text;
-}
-
 static void print_line(const struct listing *l, const char *const *cells)
 {
     for (size_t i = 0; i + 1 < l->columns; i++)
@@ -65,7 +56,7 @@ static void print_heads(struct listing *l)
     for (size_t i = 0; i < l->r->count; i++) {
         if (!(l->r->fields[i].use & FIELD_SHOWN))
             continue;
-        heads[column] = upper(l->page, l->r->fields[i].name);
+        heads[column] = field_heading(l->page, &l->r->fields[i]);
         take_width(l, column, heads[column]);
         column++;
     }
