@@ -741,19 +741,25 @@ START_TEST(an_idle_worker_ends_at_once)
 }
 END_TEST
 
-START_TEST(the_request_that_runs_is_finished_first)
+/* A request begins, the signal comes, and the request is answered before the end. */
+static void ck_finishes_what_runs(int signal)
 {
     char byte;
     pid_t pid = start();
     int fd = begin_call(path, &(const struct call){.method = "GET", .uri = "/api/slow"});
     ck_assert_int_eq(read(begun[0], &byte, 1), 1);
 
-    ck_assert_int_eq(kill(pid, end_signals[_i]), 0);
+    ck_assert_int_eq(kill(pid, signal), 0);
 
     struct reply reply = reply_on(fd);
     ck_assert(reply.ended);
     ck_assert_str_eq(content(reply), "slow");
     ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
+}
+
+START_TEST(the_request_that_runs_is_finished_first)
+{
+    ck_finishes_what_runs(end_signals[_i]);
 }
 END_TEST
 
@@ -843,18 +849,8 @@ END_TEST
 
 START_TEST(a_request_within_its_grace_is_finished)
 {
-    char byte;
     wanted = (struct server){.grace_s = 5};
-    pid_t pid = start();
-    int fd = begin_call(path, &(const struct call){.method = "GET", .uri = "/api/slow"});
-    ck_assert_int_eq(read(begun[0], &byte, 1), 1);
-
-    ck_assert_int_eq(kill(pid, end_signals[_i]), 0);
-
-    struct reply reply = reply_on(fd);
-    ck_assert(reply.ended);
-    ck_assert_str_eq(content(reply), "slow");
-    ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
+    ck_finishes_what_runs(end_signals[_i]);
 }
 END_TEST
 
