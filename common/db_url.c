@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hex.h"
+#include "percent.h"
 #include "problem.h"
 
 /* End `s` at the first `c` and return what follows; NULL when there is none. */
@@ -17,26 +17,6 @@ static char *cut(char *s, char c)
     return at;
 }
 
-/* Undo percent-encoding (RFC 3986 section 2.1) in place; false when it is not well-formed. */
-static bool decode(char *s)
-{
-    char *to = s;
-    for (; *s; s++) {
-        if (*s != '%') {
-            *to++ = *s;
-            continue;
-        }
-        int high = hex_digit(s[1]);
-        int low = high < 0 ? -1 : hex_digit(s[2]);
-        if (low < 0 || high + low == 0)
-            return false;
-        *to++ = (char)(high << 4 | low);
-        s += 2;
-    }
-    *to = '\0';
-    return true;
-}
-
 static const char *parse_query(struct db_url *url, char *query)
 {
     for (char *next; query; query = next) {
@@ -44,7 +24,7 @@ static const char *parse_query(struct db_url *url, char *query)
         char *value = cut(query, '=');
         if (strcmp(query, "socket") != 0)
             return "the only parameter it may have is socket";
-        if (!value || !*value || !decode(value))
+        if (!value || !*value || !percent_decode(value))
             return "socket is not a path";
         url->socket = value;
     }
@@ -63,7 +43,7 @@ static const char *parse_host(struct db_url *url, char *s)
     } else {
         port = cut(s, ':');
     }
-    if (!decode(s))
+    if (!percent_decode(s))
         return "a host is malformed";
     if (!*s && !url->socket)
         return "the host is missing";
@@ -106,9 +86,9 @@ static const char *parse(struct db_url *url, char *text)
         return "the user is missing";
     *hosts++ = '\0';
     char *password = cut(user, ':');
-    if (!*user || !decode(user) || (password && !decode(password)))
+    if (!*user || !percent_decode(user) || (password && !percent_decode(password)))
         return "the user or the password is malformed";
-    if (!name || !*name || !decode(name))
+    if (!name || !*name || !percent_decode(name))
         return "the name of the database is missing or malformed";
     url->user = user;
     url->password = password;

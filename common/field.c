@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "buf.h"
-#include "hex.h"
 #include "json.h"
+#include "percent.h"
 #include "utf8.h"
 
 static void *member(const struct field *f, void *row)
@@ -336,14 +336,6 @@ struct problem *record_from_json(struct arena *a, const struct record *r, const 
 }
 
 /* ---- from a query string ---- */
-
-/* The byte that `%xx` at `at` spells, or -1; `room` bytes may be looked at. */
-static int percent_byte(const char *at, size_t room)
-{
-    if (room < 3 || at[0] != '%' || hex_digit(at[1]) < 0 || hex_digit(at[2]) < 0)
-        return -1;
-    return hex_digit(at[1]) * 16 + hex_digit(at[2]);
-}
 
 /* Decode one part as the URL standard does: a `%` that no two digits follow stays as it is. */
 static struct text decode(struct arena *a, const char *part, size_t len)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "percent.h"
 #include "problem.h"
 
 #define HEADERS_MAX ((size_t)16 * 1024)
@@ -136,24 +137,8 @@ void request_trust(struct request *rq, const struct address_list *proxies)
 /* The path of an address as it came, decoded; NULL where that is none, or has a NUL. */
 static const char *decode_path(struct arena *a, const char *uri)
 {
-    size_t len = strcspn(uri, "?#");
-    char *path = arena_copy(a, uri, len), *to = path;
-    for (const char *at = path; *at; at++) {
-        char hex[3] = {0};
-        if (*at != '%') {
-            *to++ = *at;
-            continue;
-        }
-        memcpy(hex, at + 1, strnlen(at + 1, 2));
-        if (!isxdigit((unsigned char)hex[0]) || !isxdigit((unsigned char)hex[1]))
-            return NULL;
-        *to = (char)strtol(hex, NULL, 16);
-        if (*to++ == '\0')
-            return NULL;
-        at += 2;
-    }
-    *to = '\0';
-    return path;
+    char *path = arena_copy(a, uri, strcspn(uri, "?#"));
+    return percent_decode(path) ? path : NULL;
 }
 
 /* What comes before PATH_INFO in REQUEST_URI, decoded; NULL where it does not end so. */
