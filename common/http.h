@@ -66,8 +66,11 @@ enum request_param {
 struct caller {
     struct uuid id;
     struct uuid session;
-    bool known;
+    bool named; /* by a good token; whether they are still there is another question */
+    bool known; /* they were looked up, and are there */
     bool admin;
+    /* How a caller who is no admin is refused, once being one has counted; else NULL. */
+    const struct problem_type *unless_admin;
 };
 
 #define PATH_IDS_MAX 4
@@ -96,6 +99,10 @@ struct request {
     const void *asked; /* the struct of route->query */
     field_set asked_given;
     void *prepared; /* what route->prepare left for the handler */
+
+    bool confirmed; /* the caller is locked as they were judged, until the transaction ends */
+    /* Set with a problem: what `prepare` found out has changed since, so begin again. */
+    bool stale;
 };
 
 struct response {

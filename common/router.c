@@ -11,6 +11,8 @@
 #include "metrics.h"
 #include "problem.h"
 
+#define STALE_TRIES 4 /* of a request of which what was found out first has changed meanwhile */
+
 struct
 try {
     const struct router *router;
@@ -79,7 +81,7 @@ static const struct route *match(const struct router *router, struct request *rq
 
 /* ---- the checks before the handler ---- */
 
-static struct problem *check_caller(const struct router *router, struct request *rq)
+static struct problem *check_token(const struct router *router, struct request *rq)
 {
     enum auth auth = rq->route->auth;
     if (auth == AUTH_IGNORED)
@@ -88,11 +90,35 @@ static struct problem *check_caller(const struct router *router, struct request 
     if (!token)
         return auth == AUTH_ANYONE ? NULL : problem(rq->arena, &problem_no_token, NULL);
     struct problem *p = router->authenticate(router->app, rq, token);
+    if (!p)
+        rq->caller.named = true;
+    return p;
+}
+
+/* Without a transaction there is nothing to hold a lock: then the door stays closed as usual. */
+static bool is_found_later(const struct route *route)
+{
+    return route->locks_caller && route->transaction;
+}
+
+static struct problem *find_caller(const struct router *router, struct request *rq, bool lock)
+{
+    if (!rq->caller.named)
+        return NULL;
+    struct problem *p = router->find_caller ? router->find_caller(router->app, rq, lock) : NULL;
     if (p)
         return p;
-    if (auth == AUTH_ADMIN && !rq->caller.admin)
-        return problem(rq->arena, &problem_admin_required, NULL);
+    if (rq->route->auth == AUTH_ADMIN)
+        rq->caller.unless_admin = &problem_admin_required;
+    if (rq->caller.unless_admin && !rq->caller.admin)
+        return problem(rq->arena, rq->caller.unless_admin, NULL);
+    rq->confirmed = lock;
     return NULL;
+}
+
+struct problem *router_confirm(const struct router *router, struct request *rq)
+{
+    return rq->confirmed ? NULL : find_caller(router, rq, true);
 }
 
 static struct problem *read_query(struct request *rq)
@@ -103,6 +129,16 @@ static struct problem *read_query(struct request *rq)
     void *asked = arena_alloc(rq->arena, r->size);
     rq->asked = asked;
     return record_from_query(rq->arena, r, rq->query, asked, &rq->asked_given);
+}
+
+/* Has the body set what only admins may? Then the caller must be one to the end. */
+static void note_rank(struct request *rq)
+{
+    const struct record *r = rq->route->body;
+    for (size_t i = 0; i < r->count; i++)
+        if ((rq->in_given & ((field_set)1 << i)) &&
+            !field_lets_in(&r->fields[i], rq->route->mode, false))
+            rq->caller.unless_admin = &problem_admin_required;
 }
 
 static struct problem *read_body(struct request *rq)
@@ -125,8 +161,10 @@ static struct problem *read_body(struct request *rq)
     struct problem *p = json_parse(a, rq->body.data ? rq->body.data : "", rq->body.len, &document);
     if (p)
         return p;
-    return record_from_json(a, route->body, document, route->mode, rq->caller.admin, route->missing,
-                            in, &rq->in_given);
+    p = record_from_json(a, route->body, document, route->mode, rq->caller.admin, route->missing,
+                         in, &rq->in_given);
+    note_rank(rq);
+    return p;
 }
 
 /* ---- the handler ---- */
@@ -165,20 +203,40 @@ static struct problem *run_handler(void *context)
 {
     struct try *t = context;
     struct request *rq = t->rq;
-    bool replayed = false;
-    struct problem *p = NULL;
-    response_reset(t->rs);
-    if (t->key)
-        p = idempotency_begin(t->router->db, rq->arena, t->key, rq->now, t->rs, &replayed);
-    if (p || replayed)
-        return p;
-    p = rq->route->handle(t->router->app, rq, t->rs);
+    struct problem *p = rq->route->handle(t->router->app, rq, t->rs);
     if (!p && t->rs->status == 0)
         t->rs->status = rq->route->status;
-    if (!p && t->key)
-        p = t->rs->refusal ? idempotency_drop(t->router->db, rq->arena, t->key)
-                           : idempotency_finish(t->router->db, rq->arena, t->key, t->rs);
     return p;
+}
+
+/* A stored answer is handed out instead, if there is one. */
+static struct problem *run_once_per_key(struct try *t)
+{
+    struct db *db = t->router->db;
+    struct arena *a = t->rq->arena;
+    bool replayed = false;
+    struct problem *p = idempotency_begin(db, a, t->key, t->rq->now, t->rs, &replayed);
+    if (p || replayed)
+        return p;
+    p = run_handler(t);
+    if (p)
+        return p;
+    return t->rs->refusal ? idempotency_drop(db, a, t->key)
+                          : idempotency_finish(db, a, t->key, t->rs);
+}
+
+/* Whatever it has done, or is going to tell of an earlier time, is for the caller of this moment.
+ */
+static struct problem *run_transaction(void *context)
+{
+    struct try *t = context;
+    struct request *rq = t->rq;
+    response_reset(t->rs);
+    rq->confirmed = rq->stale = false;
+    struct problem *p = is_found_later(rq->route) ? find_caller(t->router, rq, true) : NULL;
+    if (!p)
+        p = t->key ? run_once_per_key(t) : run_handler(t);
+    return p ? p : router_confirm(t->router, rq);
 }
 
 static struct problem *ask_committed(void *context, bool *ret_yes)
@@ -187,18 +245,14 @@ static struct problem *ask_committed(void *context, bool *ret_yes)
     return t->rq->route->committed(t->router->app, t->rq, ret_yes);
 }
 
-static struct problem *call(const struct router *router, struct request *rq, struct response *rs)
+static struct problem *call(struct try *t)
 {
-    struct try t = {router, rq, rs, NULL};
-    struct problem *p = read_key(router, rq, &t.key);
-    if (!p && rq->route->prepare)
-        p = rq->route->prepare(router->app, rq);
-    if (p)
-        return p;
-    p = rq->route->transaction ? db_transaction(router->db, rq->arena, run_handler,
-                                                rq->route->committed ? ask_committed : NULL, &t)
-                               : run_handler(&t);
-    return p ? p : rs->refusal;
+    const struct route *route = t->rq->route;
+    struct problem *p = route->transaction
+                            ? db_transaction(t->router->db, t->rq->arena, run_transaction,
+                                             route->committed ? ask_committed : NULL, t)
+                            : run_handler(t);
+    return p ? p : t->rs->refusal;
 }
 
 /* Path and method. Without a problem, `rq->route` stays NULL where OPTIONS was answered. */
@@ -219,16 +273,50 @@ static struct problem *find_route(const struct router *router, struct request *r
     return NULL;
 }
 
-static struct problem *dispatch(const struct router *router, struct request *rq,
-                                struct response *rs)
+/* All that is asked for, and the work that comes before a transaction. */
+static struct problem *read_request(struct try *t)
 {
-    struct problem *p = check_caller(router, rq);
-    if (!p)
-        p = read_query(rq);
+    struct request *rq = t->rq;
+    struct problem *p = read_query(rq);
     if (!p)
         p = read_body(rq);
     if (!p)
-        p = call(router, rq, rs);
+        p = read_key(t->router, rq, &t->key);
+    if (!p && rq->route->prepare)
+        p = rq->route->prepare(t->router->app, rq);
+    return p;
+}
+
+static struct problem *dispatch_once(const struct router *router, struct request *rq,
+                                     struct response *rs)
+{
+    struct try t = {router, rq, rs, NULL};
+    bool later = is_found_later(rq->route);
+    struct problem *p = check_token(router, rq);
+    if (!p && !later)
+        p = find_caller(router, rq, false);
+    if (p)
+        return p;
+    p = read_request(&t);
+    if (p && later) { /* what is wrong with a request is told to those who may make it */
+        struct problem *refused = find_caller(router, rq, false);
+        return refused ? refused : p;
+    }
+    return p ? p : call(&t);
+}
+
+static struct problem *dispatch(const struct router *router, struct request *rq,
+                                struct response *rs)
+{
+    struct problem *p;
+    for (unsigned tries = 1;; tries++) {
+        p = dispatch_once(router, rq, rs);
+        if (!p || !rq->stale || tries == STALE_TRIES)
+            break;
+        rq->caller = (struct caller){0};
+        rq->in_given = rq->asked_given = 0;
+        rq->stale = false;
+    }
     if (!p && (rs->body.full || rs->headers.full))
         p = problem_because(rq->arena, &problem_internal, "the answer is larger than its buffer");
     return p;

@@ -42,7 +42,8 @@ struct route {
     const struct record *reply_record;
     bool pages;
     const char *media_type; /* of a reply that is no JSON object of records */
-    /* Slow work, and ids of what is made, before the transaction; leaves rq->prepared. */
+    /* Slow work, and ids of what is made, before the transaction; leaves rq->prepared. What it
+     * found out the handler must compare again under a lock, and may set rq->stale. */
     struct problem *(*prepare)(struct app *app, struct request *rq);
     bool limited;     /* nginx lets an address call it only so often */
     bool guessed;     /* takes a password that may be wrong, but not too often */
@@ -50,6 +51,10 @@ struct route {
     bool versioned;   /* has an ETag, and looks at If-None-Match or If-Match */
     bool hashes;      /* takes the time of a password hash; for the pool of its own */
     bool transaction; /* the handler runs in one, and again when the database asks for it */
+    /* The caller is looked up within the transaction, with a lock, and so only once. For handlers
+     * that do not write the caller's own row. Until the handler runs, rq->caller has the ids alone,
+     * and a body is read as from one who is no admin. */
+    bool locks_caller;
     /* Did the write of an earlier try take hold? For transaction rows that cannot simply run
      * twice; must read with a lock. NULL: the caller is told that it is not known. */
     struct problem *(*committed)(struct app *app, struct request *rq, bool *ret_yes);
@@ -80,8 +85,12 @@ struct router {
     struct db *db; /* for routes with a transaction */
     /* May a request be answered at all? Asked before everything else; NULL: all may. */
     struct problem *(*admit)(struct app *app, struct request *rq);
-    /* Fill rq->caller from a token, or say why not. */
+    /* Fill rq->caller from what a token says by itself, or say why not. */
     struct problem *(*authenticate)(struct app *app, struct request *rq, const char *token);
+    /* Look up whom the token names, and see whether they may still call: fills the rest of
+     * rq->caller. With `lock`, so that it stays so until the transaction ends. NULL: what
+     * `authenticate` says is all there is to know. */
+    struct problem *(*find_caller)(struct app *app, struct request *rq, bool lock);
     const struct jwt_keys *keys; /* for fingerprints of bodies */
     struct problem_form form;
     const char *no_store;    /* paths that begin so are never cached; NULL: none */
@@ -97,6 +106,18 @@ struct router {
  * their causes, and one line per request, go to the log.
  */
 void router_handle(const struct router *router, struct request *rq, struct response *rs);
+
+/**
+ * Within a write's transaction: may the caller still do what was judged before it?
+ *
+ * Caller and session are read again and stay locked, shared, until the transaction ends; 401 or 403
+ * when they are gone, have ended, or are no admin any more where being one has counted. The router
+ * asks after each handler; a handler asks itself, once and earlier, where it is going to end the
+ * caller's own session, rank or account, or where rows must be locked in another order: admins,
+ * then the caller, then other users, then sessions, then all else, and counters last. Nothing is
+ * done for a request without a caller.
+ */
+struct problem *router_confirm(const struct router *router, struct request *rq) MUST_USE;
 
 /** Write what the router has counted in `metrics` (metrics.h), with the routes' own paths. */
 void router_write_metrics(const struct router *router, struct buf *b);

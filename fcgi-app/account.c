@@ -25,7 +25,9 @@ struct problem *account_prepare(struct request *rq, const struct user *user)
 struct problem *account_create(struct app *app, struct request *rq, struct response *rs)
 {
     const struct user *user = rq->prepared;
-    struct problem *p = user_insert(app->db, rq->arena, user);
+    struct problem *p = app_confirm(app, rq); /* counters are locked last */
+    if (!p)
+        p = user_insert(app->db, rq->arena, user);
     if (p)
         return p;
     app_location(rq, rs, "users", &user->id);
@@ -34,13 +36,26 @@ struct problem *account_create(struct app *app, struct request *rq, struct respo
     return NULL;
 }
 
+struct problem *account_lock(struct app *app, struct request *rq, struct uuid id, struct user *ret)
+{
+    bool self = rq->caller.known && uuid_equal(&rq->caller.id, &id);
+    struct problem *refused = self ? NULL : app_confirm(app, rq);
+    if (refused)
+        return refused;
+    struct problem *p = user_lock(app->db, rq->arena, id, ret);
+    /* Oneself is locked for writing first: two who share a lock would wait for each other. */
+    if (self && (!p || p->type == &problem_user_not_found))
+        refused = app_confirm(app, rq);
+    return refused ? refused : p;
+}
+
 /* Lock the user, and where `rank` may go also the other admins, who come first. */
 static struct problem *lock_user(struct app *app, struct request *rq, struct uuid id, bool rank,
                                  struct user *ret, bool *ret_other_admins)
 {
     struct problem *p =
         rank ? user_lock_other_admins(app->db, rq->arena, id, ret_other_admins) : NULL;
-    return p ? p : user_lock(app->db, rq->arena, id, ret);
+    return p ? p : account_lock(app, rq, id, ret);
 }
 
 struct problem *account_change(struct app *app, struct request *rq, struct uuid id,
@@ -71,6 +86,19 @@ struct problem *account_change(struct app *app, struct request *rq, struct uuid 
     if (!p)
         *ret = after;
     return p;
+}
+
+struct problem *account_is_changed(struct app *app, struct request *rq, const struct user *after,
+                                   bool *ret_yes)
+{
+    struct user now = {0};
+    struct problem *p = user_lock(app->db, rq->arena, after->id, &now);
+    bool gone = p && p->type == &problem_user_not_found;
+    if (p && !gone)
+        return p;
+    /* The version alone could be a rival's. */
+    *ret_yes = !gone && now.version == after->version && now.updated_at.us == after->updated_at.us;
+    return NULL;
 }
 
 struct problem *account_set_hash(struct app *app, struct request *rq, struct uuid id,
@@ -108,7 +136,7 @@ struct problem *account_erase(struct app *app, struct request *rq, struct uuid i
     bool other_admins;
     struct problem *p = user_lock_other_admins(app->db, rq->arena, id, &other_admins);
     if (!p)
-        p = user_lock(app->db, rq->arena, id, &user);
+        p = account_lock(app, rq, id, &user);
     if (!p)
         p = request_check_match(rq, user.version);
     if (p)

@@ -12,12 +12,24 @@ struct problem *account_prepare(struct request *rq, const struct user *user) MUS
 struct problem *account_create(struct app *app, struct request *rq, struct response *rs);
 
 /**
+ * Lock a user for writing, and confirm the caller (app_confirm()) in the order that all keep: the
+ * caller before another user, and once that is locked where it is oneself, who may lose by the
+ * write what one was judged by. When all admins have to be locked, they come first.
+ */
+struct problem *account_lock(struct app *app, struct request *rq, struct uuid id,
+                             struct user *ret) MUST_USE;
+
+/**
  * Set the `given` fields of a user to those of `in`: LAST_ADMIN when they would take the last
  * active admin's rank away, PRECONDITION_FAILED when it is not the version that the request knows.
  * Disabling ends all sessions. `*ret` is the user as it is then. In a transaction.
  */
 struct problem *account_change(struct app *app, struct request *rq, struct uuid id,
                                const struct user *in, field_set given, struct user *ret) MUST_USE;
+
+/** Is the user stored as `after` has it, which account_change() has left? A locking read. */
+struct problem *account_is_changed(struct app *app, struct request *rq, const struct user *after,
+                                   bool *ret_yes) MUST_USE;
 
 /** Put the hash of a new password in the old one's place, whatever that is; ends all sessions, and
  *  what was mailed to reset it. In a transaction. */

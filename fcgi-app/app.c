@@ -20,29 +20,43 @@ const struct problem_type problem_user_inactive = {
     401, "User not found or inactive", "user_inactive",
     "The account of this token is gone or disabled.", .of_token = true};
 
-/* One statement finds session and user, so that a logout, a changed role, a disabled and a
- * deleted account take hold at the next request. */
 static struct problem *authenticate(struct app *app, struct request *rq, const char *token)
 {
-    struct arena *a = rq->arena;
     struct claims claims;
-    bool found, lives;
     struct problem *p =
-        jwt_verify(a, app->keys, token, rq->now.us / 1000000, CLOCK_LEEWAY_S, &claims);
+        jwt_verify(rq->arena, app->keys, token, rq->now.us / 1000000, CLOCK_LEEWAY_S, &claims);
     if (!p)
-        p = user_find_with_session(app->db, a, claims.subject, claims.session, rq->now,
-                                   &app->caller, &found, &lives);
+        rq->caller = (struct caller){.id = claims.subject, .session = claims.session};
+    return p;
+}
+
+/* One statement finds session and user, so that a logout, a changed role, a disabled and a
+ * deleted account take effect at the next request; and with `lock` at the next commit. */
+static struct problem *find_caller(struct app *app, struct request *rq, bool lock)
+{
+    struct arena *a = rq->arena;
+    bool found, lives;
+    struct problem *p = user_find_with_session(app->db, a, rq->caller.id, rq->caller.session,
+                                               rq->now, lock, &app->caller, &found, &lives);
     if (p)
         return p;
     if (!found || !app->caller.is_active)
         return problem(a, &problem_user_inactive, NULL);
     if (!lives)
         return problem(a, &problem_invalid_token, "The session of this token has ended.");
-    rq->caller = (struct caller){.id = app->caller.id,
-                                 .session = claims.session,
-                                 .known = true,
-                                 .admin = app->caller.role == ROLE_ADMIN};
+    if (lock && app->verified_hash.data &&
+        !text_equal(app->verified_hash, app->caller.password_hash))
+        return app_stale(rq);
+    rq->caller.known = true;
+    rq->caller.admin = app->caller.role == ROLE_ADMIN;
     return NULL;
+}
+
+struct problem *app_stale(struct request *rq)
+{
+    rq->stale = true;
+    return problem_because(rq->arena, &problem_unavailable,
+                           "the password is replaced again and again");
 }
 
 /* Where the web server would hand the configuration out, should its own rules fail. It tells which
@@ -116,6 +130,7 @@ struct problem *app_open(struct arena *a, const struct settings *settings, struc
                                   .db = app->db,
                                   .admit = check_place,
                                   .authenticate = authenticate,
+                                  .find_caller = find_caller,
                                   .keys = app->keys,
                                   .form = {.realm = "postern", .types = "/docs#"},
                                   .no_store = "/auth/",
@@ -138,6 +153,7 @@ void app_close(struct app *app)
 void app_handle(void *context, struct request *rq, struct response *rs)
 {
     struct app *app = context;
+    app->verified_hash = (struct text){0};
     request_trust(rq, &app->proxies);
     router_handle(&app->router, rq, rs);
     if (rq->route && rq->route->idempotent && rs->status < 300 && rq->param[PARAM_IDEMPOTENCY_KEY])
@@ -186,11 +202,19 @@ struct api app_describe(const struct app *app)
     };
 }
 
-struct problem *app_check_self(const struct request *rq, const struct uuid *id)
+struct problem *app_check_self(struct request *rq, const struct uuid *id)
 {
-    if (rq->caller.admin || (rq->caller.known && uuid_equal(&rq->caller.id, id)))
+    if (rq->caller.known && uuid_equal(&rq->caller.id, id))
         return NULL;
-    return problem(rq->arena, &problem_forbidden, NULL);
+    if (!rq->caller.admin)
+        return problem(rq->arena, &problem_forbidden, NULL);
+    rq->caller.unless_admin = &problem_forbidden;
+    return NULL;
+}
+
+struct problem *app_confirm(struct app *app, struct request *rq)
+{
+    return router_confirm(&app->router, rq);
 }
 
 void app_location(const struct request *rq, struct response *rs, const char *collection,

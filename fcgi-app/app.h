@@ -35,6 +35,9 @@ struct app {
     struct buf openapi, page;   /* made when first asked for, then kept */
     char shown_base[BASE_SIZE]; /* by these two */
     struct user caller;         /* the row behind rq->caller, while a request with a token runs */
+    /* The hash that the caller's password has been found to match, which must be theirs still when
+     * the write is made; null where no password counts. Lives as long as the request. */
+    struct text verified_hash;
 };
 
 extern const struct problem_type problem_user_inactive;
@@ -73,8 +76,17 @@ struct problem *app_check_schema(struct app *app, struct arena *a) MUST_USE;
 /** What the API says of itself; borrows from `app`, which needs no more than its settings. */
 struct api app_describe(const struct app *app);
 
-/** NULL if the caller of `rq` is `id` or an admin, else FORBIDDEN. */
-struct problem *app_check_self(const struct request *rq, const struct uuid *id) MUST_USE;
+/** NULL if the caller of `rq` is `id` or an admin, else FORBIDDEN. Where it takes an admin, the
+ *  caller must be one still when a write is made. */
+struct problem *app_check_self(struct request *rq, const struct uuid *id) MUST_USE;
+
+/** router_confirm(), for handlers that must ask themselves. Where a password was verified before
+ *  the transaction, its hash is compared as well. */
+struct problem *app_confirm(struct app *app, struct request *rq) MUST_USE;
+
+/** The problem of a write whose password was verified against a hash that is not there any more:
+ *  the request begins again, and is answered as if it had come later. */
+struct problem *app_stale(struct request *rq) MUST_USE;
 
 /** Add `Location: BASE/COLLECTION/ID` for what was just made. */
 void app_location(const struct request *rq, struct response *rs, const char *collection,

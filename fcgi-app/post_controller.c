@@ -110,7 +110,7 @@ static struct problem *create(struct app *app, struct request *rq, struct respon
 }
 
 /* To others than its author and admins a draft does not exist. */
-static struct problem *check_visible(const struct request *rq, const struct post *post)
+static struct problem *check_visible(struct request *rq, const struct post *post)
 {
     if (post->published || !app_check_self(rq, &post->author_id))
         return NULL;
@@ -198,19 +198,19 @@ static const struct route routes[] = {
      .pages = true, .reply_record = &post_record, .problems = list_problems, .id = "listPosts",
      .summary = "List and search posts."},
     {METHOD_POST, "/posts", create, AUTH_USER, .body = &post_record, .prepare = prepare,
-     .idempotent = true, .transaction = true, .committed = is_created, .versioned = true,
-     .status = 201, .reply_key = "post", .reply_record = &post_record, .problems = create_problems,
-     .id = "createPost", .summary = "Write a post."},
+     .idempotent = true, .transaction = true, .locks_caller = true, .committed = is_created,
+     .versioned = true, .status = 201, .reply_key = "post", .reply_record = &post_record,
+     .problems = create_problems, .id = "createPost", .summary = "Write a post."},
     {METHOD_GET, "/posts/{id}", show, AUTH_ANYONE, .versioned = true, .status = 200,
      .reply_key = "post", .reply_record = &post_record, .problems = show_problems, .id = "getPost",
      .summary = "Read a post."},
     {METHOD_PATCH, "/posts/{id}", change, AUTH_USER, .body = &post_record, .mode = RECORD_CHANGE,
-     .transaction = true, .committed = router_run_again, .versioned = true, .status = 200,
-     .reply_key = "post", .reply_record = &post_record, .problems = change_problems,
+     .transaction = true, .locks_caller = true, .committed = router_run_again, .versioned = true,
+     .status = 200, .reply_key = "post", .reply_record = &post_record, .problems = change_problems,
      .id = "updatePost", .summary = "Change a post."},
-    {METHOD_DELETE, "/posts/{id}", erase, AUTH_USER, .transaction = true, .committed = is_deleted,
-     .versioned = true, .status = 204, .problems = change_problems, .id = "deletePost",
-     .summary = "Delete a post."},
+    {METHOD_DELETE, "/posts/{id}", erase, AUTH_USER, .transaction = true, .locks_caller = true,
+     .committed = is_deleted, .versioned = true, .status = 204, .problems = change_problems,
+     .id = "deletePost", .summary = "Delete a post."},
 };
 
 const struct resource post_resource =

@@ -240,15 +240,15 @@ static const struct route routes[] = {
      .problems = token_problems, .id = "refresh",
      .summary = "Get new tokens for a refresh token, which is used up."},
     {METHOD_POST, "/auth/logout", logout, AUTH_ANYONE, .body = &logout_record,
-     .body_optional = true, .transaction = true, .committed = is_logged_out, .status = 204,
-     .problems = logout_problems, .id = "logout",
+     .body_optional = true, .transaction = true, .locks_caller = true, .committed = is_logged_out,
+     .status = 204, .problems = logout_problems, .id = "logout",
      .summary = "End this session, or all of the user's."},
     {METHOD_GET, "/auth/sessions", list, AUTH_USER, .query = &session_query_record, .status = 200,
      .pages = true, .reply_record = &session_record, .id = "listSessions",
      .summary = "List one's own sessions."},
     {METHOD_DELETE, "/auth/sessions/{id}", end, AUTH_USER, .transaction = true,
-     .committed = is_ended, .status = 204, .problems = end_problems, .id = "endSession",
-     .summary = "End one of one's own sessions."},
+     .locks_caller = true, .committed = is_ended, .status = 204, .problems = end_problems,
+     .id = "endSession", .summary = "End one of one's own sessions."},
 };
 
 const struct resource session_resource =

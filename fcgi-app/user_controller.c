@@ -43,13 +43,20 @@ static struct problem *show(struct app *app, struct request *rq, struct response
 
 static struct problem *change(struct app *app, struct request *rq, struct response *rs)
 {
-    struct user after;
+    struct user *after = arena_alloc(rq->arena, sizeof *after);
     struct problem *p = app_check_self(rq, &rq->path_ids[0]);
     if (!p)
-        p = account_change(app, rq, rq->path_ids[0], rq->in, rq->in_given, &after);
+        p = account_change(app, rq, rq->path_ids[0], rq->in, rq->in_given, after);
     if (!p)
-        answer(rq, rs, &after);
+        answer(rq, rs, after);
+    rq->prepared = after; /* for is_changed() */
     return p;
+}
+
+/* Who has changed oneself may not be let do it again. */
+static struct problem *is_changed(struct app *app, struct request *rq, bool *ret_yes)
+{
+    return account_is_changed(app, rq, rq->prepared, ret_yes);
 }
 
 static struct problem *erase(struct app *app, struct request *rq, struct response *rs)
@@ -66,9 +73,13 @@ static struct problem *is_deleted(struct app *app, struct request *rq, bool *ret
 static const struct problem_type *const make_problems[] = {&problem_invalid_email,
                                                            &problem_email_exists, NULL};
 static const struct problem_type *const show_problems[] = {&problem_user_not_found, NULL};
-static const struct problem_type *const change_problems[] = {
-    &problem_forbidden,    &problem_user_not_found, &problem_invalid_email,
-    &problem_email_exists, &problem_last_admin,     NULL};
+static const struct problem_type *const change_problems[] = {&problem_forbidden,
+                                                             &problem_admin_required,
+                                                             &problem_user_not_found,
+                                                             &problem_invalid_email,
+                                                             &problem_email_exists,
+                                                             &problem_last_admin,
+                                                             NULL};
 static const struct problem_type *const delete_problems[] = {&problem_user_not_found,
                                                              &problem_last_admin, NULL};
 
@@ -84,7 +95,7 @@ static const struct route routes[] = {
      .reply_key = "user", .reply_record = &user_record, .problems = show_problems, .id = "getUser",
      .summary = "Read a user."},
     {METHOD_PATCH, "/users/{id}", change, AUTH_USER, .body = &user_record, .mode = RECORD_CHANGE,
-     .transaction = true, .committed = router_run_again, .versioned = true, .status = 200,
+     .transaction = true, .committed = is_changed, .versioned = true, .status = 200,
      .reply_key = "user", .reply_record = &user_record, .problems = change_problems,
      .id = "updateUser", .summary = "Change oneself; an admin changes anyone."},
     {METHOD_DELETE, "/users/{id}", erase, AUTH_ADMIN, .transaction = true, .committed = is_deleted,

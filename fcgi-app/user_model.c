@@ -177,6 +177,9 @@ static const struct sql lock = {"SELECT " COLUMNS " FROM users WHERE id = ? FOR 
                                 &user_record};
 static const struct sql find_by_email = {
     "SELECT " COLUMNS ", password_hash FROM users WHERE email_folded = ?", &user_record};
+static const struct sql share_by_email = {
+    "SELECT " COLUMNS ", password_hash FROM users WHERE email_folded = ? LOCK IN SHARE MODE",
+    &user_record};
 static const struct sql update = {
     "UPDATE users SET email = ?, first_name = ?, last_name = ?, role = ?, is_active = ?, "
     "updated_at = ?, version = ?, first_name_folded = ?, search_grams = ? WHERE id = ?",
@@ -186,11 +189,17 @@ static const struct sql find_with_hash = {
 static const struct sql replace_hash = {
     "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?", NULL};
 static const struct sql erase = {"DELETE FROM users WHERE id = ?", NULL};
-static const struct sql find_with_session = {
-    "SELECT " COLUMNS ", sessions.id AS session_id FROM users LEFT JOIN sessions "
-    "ON sessions.id = ? AND sessions.user_id = users.id AND sessions.expires_at > ? "
-    "WHERE users.id = ?",
-    &user_record};
+static const struct sql share_with_hash = {
+    "SELECT " COLUMNS ", password_hash FROM users WHERE id = ? LOCK IN SHARE MODE", &user_record};
+static const struct sql lock_with_hash = {
+    "SELECT " COLUMNS ", password_hash FROM users WHERE id = ? FOR UPDATE", &user_record};
+#define WITH_SESSION                                                                               \
+    "sessions.id AS session_id FROM users LEFT JOIN sessions "                                     \
+    "ON sessions.id = ? AND sessions.user_id = users.id AND sessions.expires_at > ? "              \
+    "WHERE users.id = ?"
+static const struct sql find_with_session = {"SELECT " COLUMNS ", " WITH_SESSION, &user_record};
+static const struct sql share_with_session = {
+    "SELECT " COLUMNS ", password_hash, " WITH_SESSION " LOCK IN SHARE MODE", &user_record};
 /* In the order of the index, so that all who lock the admins do so in one order. */
 static const struct sql lock_admins = {
     "SELECT " COLUMNS " FROM users FORCE INDEX (ix_users_role_active) "
@@ -273,6 +282,12 @@ struct problem *user_find_with_hash(struct db *db, struct arena *a, struct uuid 
     return find_one(db, a, &find_with_hash, id, ret);
 }
 
+struct problem *user_lock_with_hash(struct db *db, struct arena *a, struct uuid id, bool to_write,
+                                    struct user *ret)
+{
+    return find_one(db, a, to_write ? &lock_with_hash : &share_with_hash, id, ret);
+}
+
 struct problem *user_lock(struct db *db, struct arena *a, struct uuid id, struct user *ret)
 {
     return find_one(db, a, &lock, id, ret);
@@ -286,23 +301,35 @@ static bool is_ascii(struct text t)
     return true;
 }
 
-struct problem *user_find_by_email(struct db *db, struct arena *a, struct text email,
-                                   struct user *ret, bool *ret_found)
+static struct problem *find_email(struct db *db, struct arena *a, const struct sql *sql,
+                                  struct text email, struct user *ret, bool *ret_found)
 {
     if (email.len > EMAIL_MAX || !is_ascii(email)) {
         *ret_found = false; /* no address looks like this */
         return NULL;
     }
-    return db_find(db, a, &find_by_email, DB_ARGS(db_text(fold(a, email))), ret, ret_found);
+    return db_find(db, a, sql, DB_ARGS(db_text(fold(a, email))), ret, ret_found);
+}
+
+struct problem *user_find_by_email(struct db *db, struct arena *a, struct text email,
+                                   struct user *ret, bool *ret_found)
+{
+    return find_email(db, a, &find_by_email, email, ret, ret_found);
+}
+
+struct problem *user_share_by_email(struct db *db, struct arena *a, struct text email,
+                                    struct user *ret, bool *ret_found)
+{
+    return find_email(db, a, &share_by_email, email, ret, ret_found);
 }
 
 struct problem *user_find_with_session(struct db *db, struct arena *a, struct uuid id,
-                                       struct uuid session, struct instant now, struct user *ret,
-                                       bool *ret_found, bool *ret_session_lives)
+                                       struct uuid session, struct instant now, bool locked,
+                                       struct user *ret, bool *ret_found, bool *ret_session_lives)
 {
     struct problem *p =
-        db_find(db, a, &find_with_session, DB_ARGS(db_uuid(session), db_time(now), db_uuid(id)),
-                ret, ret_found);
+        db_find(db, a, locked ? &share_with_session : &find_with_session,
+                DB_ARGS(db_uuid(session), db_time(now), db_uuid(id)), ret, ret_found);
     if (!p)
         *ret_session_lives = *ret_found && uuid_equal(&ret->session_id, &session);
     return p;

@@ -74,14 +74,26 @@ struct problem *user_lock(struct db *db, struct arena *a, struct uuid id,
 struct problem *user_find_by_email(struct db *db, struct arena *a, struct text email,
                                    struct user *ret, bool *ret_found) MUST_USE;
 
+/** The same in a transaction, until the end of which nobody else writes the row. */
+struct problem *user_share_by_email(struct db *db, struct arena *a, struct text email,
+                                    struct user *ret, bool *ret_found) MUST_USE;
+
 /** As user_find(), with the password's hash. */
 struct problem *user_find_with_hash(struct db *db, struct arena *a, struct uuid id,
                                     struct user *ret) MUST_USE;
 
-/** Find the user, and whether `session` is one of theirs that lives at `now`, in one statement. */
+/** As user_find_with_hash(), and keep others from writing the row until the transaction ends; they
+ *  may do the same meanwhile, unless it is `to_write`. */
+struct problem *user_lock_with_hash(struct db *db, struct arena *a, struct uuid id, bool to_write,
+                                    struct user *ret) MUST_USE;
+
+/** Find the user, and whether `session` is one of theirs that lives at `now`, in one statement.
+ *  With `locked` nobody else writes either row until the transaction ends, and the hash of the
+ *  password is told too. */
 struct problem *user_find_with_session(struct db *db, struct arena *a, struct uuid id,
-                                       struct uuid session, struct instant now, struct user *ret,
-                                       bool *ret_found, bool *ret_session_lives) MUST_USE;
+                                       struct uuid session, struct instant now, bool locked,
+                                       struct user *ret, bool *ret_found,
+                                       bool *ret_session_lives) MUST_USE;
 
 /** Call `each(context, user)` for the users in `window`, and tell how many there are in all
  *  unless it begins behind a row. `given` tells which of the query's members count. */

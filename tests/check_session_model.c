@@ -36,7 +36,7 @@ static bool lives(struct uuid user, struct uuid id, struct instant now)
 {
     struct user row;
     bool found, yes;
-    must(user_find_with_session(the_app->db, the_arena, user, id, now, &row, &found, &yes));
+    must(user_find_with_session(the_app->db, the_arena, user, id, now, false, &row, &found, &yes));
     ck_assert(found);
     return yes;
 }
