@@ -33,36 +33,48 @@ static struct problem *prepare(struct app *app, struct request *rq)
 
 /* ---- logging in ---- */
 
+/* What is found out, and made, before the transaction. */
+struct prepared {
+    struct user user;     /* as it was, with its hash */
+    struct text new_hash; /* of today's form, where the stored one is of another; else null */
+    struct session session;
+    struct refresh_token refresh;
+};
+
 /* Unknown, wrong and inactive get one answer at the cost of one hash. */
-static struct problem *try_credentials(struct app *app, struct request *rq, struct user *ret)
+static struct problem *try_credentials(struct app *app, struct request *rq,
+                                       struct prepared *prepared)
 {
     const struct user *in = rq->in;
     struct arena *a = rq->arena;
+    struct user *user = &prepared->user;
     bool found, match, outdated;
     const char *hash;
-    struct problem *p = user_find_by_email(app->db, a, in->email, ret, &found);
+    struct problem *p = user_find_by_email(app->db, a, in->email, user, &found);
     if (!p)
-        p = password_verify(a, in->password, found ? ret->password_hash.data : NULL, &match,
+        p = password_verify(a, in->password, found ? user->password_hash.data : NULL, &match,
                             &outdated);
     if (p)
         return p;
-    if (!match || !ret->is_active)
+    if (!match || !user->is_active)
         return problem(a, &problem_invalid_credentials, NULL);
     if (!outdated)
         return NULL;
     p = password_hash(a, in->password, &hash);
-    return p ? p
-             : user_replace_hash(app->db, a, ret->id, ret->password_hash, text_of(hash), &match);
+    if (!p)
+        prepared->new_hash = text_of(hash);
+    return p;
 }
 
-static struct problem *check_credentials(struct app *app, struct request *rq, struct user *ret)
+static struct problem *check_credentials(struct app *app, struct request *rq,
+                                         struct prepared *prepared)
 {
     const struct user *in = rq->in;
     struct guess guess;
     struct problem *p = guess_at_login(app, rq, in->email, &guess);
     if (p)
         return p;
-    p = try_credentials(app, rq, ret);
+    p = try_credentials(app, rq, prepared);
     if (!p || p->type != &problem_invalid_credentials)
         guess_take_back(app, &guess);
     return p;
@@ -78,39 +90,64 @@ static struct text short_or_null(struct arena *a, const char *s, size_t max)
     return (struct text){arena_copy(a, s, end), end};
 }
 
-static struct problem *start_session(struct app *app, struct request *rq, const struct user *user,
-                                     struct session *ret, struct text *ret_refresh_token)
+static struct problem *prepare_login(struct app *app, struct request *rq)
 {
-    const struct session session = {
+    struct prepared *prepared = arena_alloc(rq->arena, sizeof *prepared);
+    struct problem *p = check_credentials(app, rq, prepared);
+    if (p)
+        return p;
+    prepared->session = (struct session){
         .id = uuid_make(rq->now),
-        .user_id = user->id,
+        .user_id = prepared->user.id,
         .created_at = rq->now,
         .last_used_at = rq->now,
         .expires_at = instant_plus_s(rq->now, app->settings->refresh_ttl_s),
         .ip = text_of(address_to_text(rq->arena, &rq->client)),
         .user_agent = short_or_null(rq->arena, rq->param[PARAM_USER_AGENT], USER_AGENT_MAX)};
-    const struct refresh_token token = refresh_make(rq->arena, app->keys, session.id);
-    struct problem *p = session_insert(app->db, rq->arena, &session, token.hash);
-    if (db_is_violation(p, "fk_sessions_user"))
-        return problem(rq->arena, &problem_invalid_credentials, NULL); /* deleted just now */
-    if (p)
-        return p;
-    *ret = session;
-    *ret_refresh_token = token.text;
+    prepared->refresh = refresh_make(rq->arena, app->keys, prepared->session.id);
+    rq->prepared = prepared;
     return NULL;
+}
+
+/* Is the account the one whose password was right? It stays so until the session is stored: who
+ * changes it from then on ends that session too. */
+static struct problem *check_again(struct app *app, struct request *rq,
+                                   const struct prepared *prepared, struct user *ret)
+{
+    const struct user *was = &prepared->user;
+    struct problem *p =
+        user_lock_with_hash(app->db, rq->arena, was->id, prepared->new_hash.data != NULL, ret);
+    if ((p && p->type == &problem_user_not_found) || (!p && !ret->is_active))
+        return problem(rq->arena, &problem_invalid_credentials, NULL);
+    if (!p &&
+        !(text_equal(ret->password_hash, was->password_hash) && text_equal(ret->email, was->email)))
+        return app_stale(rq);
+    return p;
+}
+
+static struct problem *renew_hash(struct app *app, struct request *rq,
+                                  const struct prepared *prepared)
+{
+    const struct user *user = &prepared->user;
+    bool done;
+    struct problem *p = user_replace_hash(app->db, rq->arena, user->id, user->password_hash,
+                                          prepared->new_hash, &done);
+    return p || done ? p : app_stale(rq);
 }
 
 static struct problem *login(struct app *app, struct request *rq, struct response *rs)
 {
+    const struct prepared *prepared = rq->prepared;
+    const struct session *session = &prepared->session;
     struct user user = {0};
-    struct session session;
-    struct text refresh_token;
-    struct problem *p = check_credentials(app, rq, &user);
+    struct problem *p = check_again(app, rq, prepared, &user);
+    if (!p && prepared->new_hash.data)
+        p = renew_hash(app, rq, prepared);
     if (!p)
-        p = start_session(app, rq, &user, &session, &refresh_token);
+        p = session_insert(app->db, rq->arena, session, prepared->refresh.hash);
     if (p)
         return p;
-    const struct tokens tokens = tokens_make(app, rq, &session, refresh_token);
+    const struct tokens tokens = tokens_make(app, rq, session, prepared->refresh.text);
     json_object(&rs->body);
     record_members_to_json(&rs->body, &tokens_record, &tokens);
     json_key(&rs->body, "user");
@@ -118,6 +155,13 @@ static struct problem *login(struct app *app, struct request *rq, struct respons
     json_object_end(&rs->body);
     rs->after = app_purge;
     return NULL;
+}
+
+static struct problem *is_logged_in(struct app *app, struct request *rq, bool *ret_yes)
+{
+    const struct prepared *prepared = rq->prepared;
+    struct session session;
+    return session_lock(app->db, rq->arena, prepared->session.id, rq->now, &session, ret_yes);
 }
 
 /* ---- who one is ---- */
@@ -140,8 +184,9 @@ static const struct route routes[] = {
      .reply_record = &user_record, .problems = register_problems, .id = "register",
      .summary = "Make an account of one's own."},
     {METHOD_POST, "/auth/login", login, AUTH_IGNORED, .body = &credentials_record,
-     .missing = &problem_missing_credentials, .limited = true, .guessed = true, .hashes = true,
-     .status = 200, .reply = &tokens_record, .reply_key = "user", .reply_record = &user_record,
+     .missing = &problem_missing_credentials, .prepare = prepare_login, .limited = true,
+     .guessed = true, .hashes = true, .transaction = true, .committed = is_logged_in, .status = 200,
+     .reply = &tokens_record, .reply_key = "user", .reply_record = &user_record,
      .problems = login_problems, .id = "login",
      .summary = "Get an access token for e-mail and password."},
     {METHOD_GET, "/auth/profile", profile, AUTH_USER, .versioned = true, .status = 200,

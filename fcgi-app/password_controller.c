@@ -97,6 +97,7 @@ static struct problem *check_current(struct app *app, struct request *rq)
     if (p || match)
         guess_take_back(app, &guess);
     rq->prepared = prepared;
+    app->verified_hash = prepared->user.password_hash;
     return p || match ? p : wrong_password(rq);
 }
 
@@ -130,7 +131,8 @@ static struct problem *change_password(struct app *app, struct request *rq, stru
     struct problem *p =
         user_replace_hash(app->db, rq->arena, user->id, user->password_hash, prepared->hash, &done);
     if (!p && !done)
-        return wrong_password(rq); /* another change was faster */
+        return app_stale(rq); /* another change was faster */
+    app->verified_hash = prepared->hash;
     if (!p)
         p = reset_delete_all(app->db, rq->arena, user->id);
     return p ? p : session_delete_all(app->db, rq->arena, user->id, rq->caller.session);
@@ -146,7 +148,7 @@ static struct problem *change_email(struct app *app, struct request *rq, struct 
 {
     const struct change *in = rq->in;
     struct user before = {0};
-    struct problem *p = user_lock(app->db, rq->arena, rq->caller.id, &before);
+    struct problem *p = account_lock(app, rq, rq->caller.id, &before);
     if (p)
         return p;
     struct user after = before;
@@ -194,29 +196,44 @@ static const char *write_message(const struct app *app, struct arena *a, const s
         app->settings->mail_from.data, user->email.data, app->settings->reset_url.data, token);
 }
 
-static struct problem *send_token(struct app *app, struct request *rq, const struct user *user)
+/* A message on its way. */
+struct letter {
+    struct app *app;
+    struct request *rq;
+    struct user user;
+    const char *token; /* NULL: nobody is there to write to */
+};
+
+/* The user keeps address and account until the token is stored: one that is changed or taken away
+ * from then on takes the token along. */
+static struct problem *store_token(void *context)
 {
+    struct letter *letter = context;
+    struct request *rq = letter->rq;
+    const struct change *in = rq->in;
     unsigned char secret[RESET_BYTES], hash[32];
-    random_bytes(secret, sizeof secret);
-    const char *token = base64url(rq->arena, secret, sizeof secret);
-    sha256(token, strlen(token), hash);
+    bool found;
+    letter->token = NULL;
     struct problem *p =
-        reset_insert(app->db, rq->arena, hash, user->id, instant_plus_s(rq->now, RESET_TTL_S));
-    return p ? p
-             : mail_send(rq->arena, app->settings->mail_command.data,
-                         write_message(app, rq->arena, user, token));
+        user_share_by_email(letter->app->db, rq->arena, in->email, &letter->user, &found);
+    if (p || !found || !letter->user.is_active)
+        return p;
+    random_bytes(secret, sizeof secret);
+    letter->token = base64url(rq->arena, secret, sizeof secret);
+    sha256(letter->token, strlen(letter->token), hash);
+    return reset_insert(letter->app->db, rq->arena, hash, letter->user.id,
+                        instant_plus_s(rq->now, RESET_TTL_S));
 }
 
 /* When the answer is out: so its time does not tell whether the address is known. */
 static void look_up_and_send(void *context, struct request *rq)
 {
     struct app *app = context;
-    const struct change *in = rq->in;
-    struct user user = {0};
-    bool found;
-    struct problem *p = user_find_by_email(app->db, rq->arena, in->email, &user, &found);
-    if (!p && found && user.is_active)
-        p = send_token(app, rq, &user);
+    struct letter letter = {.app = app, .rq = rq};
+    struct problem *p = db_transaction(app->db, rq->arena, store_token, NULL, &letter);
+    if (!p && letter.token)
+        p = mail_send(rq->arena, app->settings->mail_command.data,
+                      write_message(app, rq->arena, &letter.user, letter.token));
     if (p)
         LOG(LOG_LEVEL_ERROR, log_event("mail_failed"), log_text("request_id", rq->id),
             log_text("cause", p->cause));
@@ -247,9 +264,15 @@ static struct problem *prepare_reset(struct app *app, struct request *rq)
 static struct problem *reset(struct app *app, struct request *rq, struct response *rs)
 {
     const struct prepared *prepared = rq->prepared;
+    struct user user = {0};
     bool used;
     (void)rs;
-    struct problem *p = reset_use(app->db, rq->arena, prepared->token, rq->now, &used);
+    /* Users are locked before what is theirs. */
+    struct problem *p = user_lock(app->db, rq->arena, prepared->user.id, &user);
+    if ((p && p->type == &problem_user_not_found) || (!p && !user.is_active))
+        return bad_token(rq);
+    if (!p)
+        p = reset_use(app->db, rq->arena, prepared->token, rq->now, &used);
     if (!p && !used)
         return bad_token(rq);
     return p ? p : account_set_hash(app, rq, prepared->user.id, prepared->hash);
