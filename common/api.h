@@ -13,7 +13,8 @@ struct api {
     const char *base_path;                   /* "/api" */
     const struct resource *const *resources; /* NULL at the end */
     const struct app *app;                   /* what the column `offered` is asked with */
-    /* What router.authenticate answers beyond problem_invalid_token, NULL at the end. */
+    /* What router.authenticate and find_caller answer beyond problem_invalid_token, NULL at the
+     * end. */
     const struct problem_type *const *token_problems;
 };
 

@@ -215,7 +215,9 @@ static struct problem *run_once_per_key(struct try *t)
     struct db *db = t->router->db;
     struct arena *a = t->rq->arena;
     bool replayed = false;
-    struct problem *p = idempotency_begin(db, a, t->key, t->rq->now, t->rs, &replayed);
+    struct problem *p = router_confirm(t->router, t->rq); /* callers are locked before keys */
+    if (!p)
+        p = idempotency_begin(db, a, t->key, t->rq->now, t->rs, &replayed);
     if (p || replayed)
         return p;
     p = run_handler(t);

@@ -100,8 +100,6 @@ static struct problem *create(struct app *app, struct request *rq, struct respon
 {
     const struct post *post = rq->prepared;
     struct problem *p = post_insert(app->db, rq->arena, post);
-    if (db_is_violation(p, "fk_posts_author"))
-        return problem(rq->arena, &problem_user_inactive, NULL); /* deleted just now */
     if (p)
         return p;
     app_location(rq, rs, "posts", &post->id);
@@ -141,19 +139,20 @@ static struct problem *lock_post(struct app *app, struct request *rq, struct pos
 
 static struct problem *change(struct app *app, struct request *rq, struct response *rs)
 {
-    struct post before, after;
+    struct post before, *after = arena_alloc(rq->arena, sizeof *after);
     struct problem *p = lock_post(app, rq, &before);
     if (p)
         return p;
-    after = before;
-    record_overlay(&post_record, rq->in_given, rq->in, &after);
+    *after = before;
+    record_overlay(&post_record, rq->in_given, rq->in, after);
     if (rq->in_given) {
-        after.updated_at = rq->now;
-        after.version++;
-        p = post_update(app->db, rq->arena, &before, &after);
+        after->updated_at = rq->now;
+        after->version++;
+        p = post_update(app->db, rq->arena, &before, after);
     }
     if (!p)
-        answer(rq, rs, &after);
+        answer(rq, rs, after);
+    rq->prepared = after; /* for is_changed() */
     return p;
 }
 
@@ -170,6 +169,19 @@ static struct problem *erase(struct app *app, struct request *rq, struct respons
 static struct problem *is_created(struct app *app, struct request *rq, bool *ret_yes)
 {
     return post_is_there(app->db, rq->arena, ((const struct post *)rq->prepared)->id, ret_yes);
+}
+
+/* Its version is another then, for which an If-Match was not meant. */
+static struct problem *is_changed(struct app *app, struct request *rq, bool *ret_yes)
+{
+    const struct post *after = rq->prepared;
+    struct post now = {0};
+    struct problem *p = post_lock(app->db, rq->arena, after->id, &now);
+    bool gone = p && p->type == &problem_post_not_found;
+    if (p && !gone)
+        return p;
+    *ret_yes = !gone && now.version == after->version && now.updated_at.us == after->updated_at.us;
+    return NULL;
 }
 
 static struct problem *is_deleted(struct app *app, struct request *rq, bool *ret_yes)
@@ -205,7 +217,7 @@ static const struct route routes[] = {
      .reply_key = "post", .reply_record = &post_record, .problems = show_problems, .id = "getPost",
      .summary = "Read a post."},
     {METHOD_PATCH, "/posts/{id}", change, AUTH_USER, .body = &post_record, .mode = RECORD_CHANGE,
-     .transaction = true, .locks_caller = true, .committed = router_run_again, .versioned = true,
+     .transaction = true, .locks_caller = true, .committed = is_changed, .versioned = true,
      .status = 200, .reply_key = "post", .reply_record = &post_record, .problems = change_problems,
      .id = "updatePost", .summary = "Change a post."},
     {METHOD_DELETE, "/posts/{id}", erase, AUTH_USER, .transaction = true, .locks_caller = true,

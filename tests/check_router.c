@@ -20,7 +20,10 @@ struct app {
     const struct route *ran; /* whose handler was called */
     unsigned calls;
     bool prepared_first;
-    bool offers; /* the paths that depend on it */
+    bool offers;    /* the paths that depend on it */
+    bool gone;      /* whoever asks */
+    unsigned stale; /* so many times what was prepared is not so any more */
+    bool demotes;   /* the handler does, whoever asks */
     unsigned afters;
 };
 
@@ -39,6 +42,14 @@ static const struct record asked_record = RECORD("Asked", struct asked, asked_fi
 static const struct field input_fields[] = {
     FIELD(struct input, title, .use = FIELD_REQUIRED | FIELD_CHANGE, .min = 2)};
 static const struct record input_record = RECORD("Input", struct input, input_fields, 0);
+
+struct member {
+    struct text name, rank;
+};
+
+static const struct field ranked_fields[] = {FIELD(struct member, name, .use = FIELD_CHANGE),
+                                             FIELD(struct member, rank, .use = FIELD_ADMIN_CHANGE)};
+static const struct record ranked_record = RECORD("Member", struct member, ranked_fields, 0);
 
 static const struct problem_type lacking = {400, "Missing credentials", "missing_fields", "None."};
 static const struct problem_type busy = {409, "Busy", "busy", "It is busy."};
@@ -1110,6 +1121,148 @@ START_TEST(all_routes_are_walked_in_the_order_of_the_tables)
 }
 END_TEST
 
+/* ---- who may call is judged, and judged again ---- */
+
+static struct problem *find_caller(struct app *of, struct request *asked, bool lock)
+{
+    (void)lock;
+    if (of->gone)
+        return problem(asked->arena, &problem_invalid_token, NULL);
+    asked->caller.known = true;
+    return NULL;
+}
+
+static struct problem *confirm_and_handle(struct app *of, struct request *asked,
+                                          struct response *ret)
+{
+    if (of->demotes)
+        asked->caller.admin = false;
+    struct problem *p = router_confirm(&router, asked);
+    return p ? p : handle(of, asked, ret);
+}
+
+static struct problem *handle_what_is_fresh(struct app *of, struct request *asked,
+                                            struct response *ret)
+{
+    asked->stale = of->stale > 0;
+    of->calls++;
+    if (!asked->stale)
+        return handle(of, asked, ret);
+    of->stale--;
+    return problem(asked->arena, &busy, NULL);
+}
+
+static const struct route judged_routes[] = {
+    {METHOD_POST, "/locked", handle, .locks_caller = true, .status = 201},
+    {METHOD_POST, "/admins", confirm_and_handle, .auth = AUTH_ADMIN, .status = 201},
+    {METHOD_POST, "/users", confirm_and_handle, .status = 201},
+    {METHOD_POST, "/stale", handle_what_is_fresh, .prepare = prepare, .status = 201},
+    {METHOD_PATCH, "/ranked", confirm_and_handle, .body = &ranked_record, .mode = RECORD_CHANGE,
+     .status = 200},
+};
+static const struct resource judged_resource = RESOURCE("judged", "Again.", judged_routes);
+static const struct resource *const judged_resources[] = {&judged_resource, NULL};
+
+static void set_up_judged(void)
+{
+    set_up();
+    router.resources = judged_resources;
+    router.find_caller = find_caller;
+}
+
+static void tear_down_judged(void)
+{
+    router.resources = resources;
+    router.find_caller = NULL;
+    tear_down();
+}
+
+/* A lock that nothing would hold is no reason to let anybody in. */
+START_TEST(without_a_transaction_the_caller_is_looked_up_first)
+{
+    app.gone = true;
+
+    ask(.method = "POST", .path = "/locked", .token = "Bearer user");
+
+    assert_status(401);
+    ck_assert_ptr_null(app.ran);
+}
+END_TEST
+
+START_TEST(an_admin_must_be_one_when_it_is_confirmed)
+{
+    ask(.method = "POST", .path = "/admins", .token = "Bearer admin");
+    assert_status(201);
+    app.demotes = true;
+
+    ask(.method = "POST", .path = "/admins", .token = "Bearer admin");
+
+    assert_status(403);
+    assert_code("admin_required");
+}
+END_TEST
+
+START_TEST(where_being_an_admin_does_not_count_it_may_end)
+{
+    app.demotes = true;
+
+    ask(.method = "POST", .path = "/users", .token = "Bearer admin");
+
+    assert_status(201);
+}
+END_TEST
+
+static const struct {
+    const char *body;
+    int status;
+} ranked[] = {
+    {"{\"name\":\"n\"}", 200},
+    {"{\"name\":\"n\",\"rank\":\"r\"}", 403},
+    {"{}", 200},
+};
+
+START_TEST(what_only_admins_may_set_takes_one_to_the_end)
+{
+    app.demotes = true;
+
+    ask(.method = "PATCH", .path = "/ranked", .token = "Bearer admin", .type = "application/json",
+        .body = ranked[_i].body);
+
+    assert_status(ranked[_i].status);
+}
+END_TEST
+
+START_TEST(nobody_is_confirmed_where_nobody_was_named)
+{
+    prepare_request(&(const struct call){.method = "GET", .path = "/"});
+    app.gone = true;
+
+    ck_assert_ptr_null(router_confirm(&router, &rq));
+}
+END_TEST
+
+START_TEST(what_is_stale_begins_again)
+{
+    app.stale = 2;
+
+    ask(.method = "POST", .path = "/stale", .token = "Bearer user");
+
+    assert_status(201);
+    ck_assert_uint_eq(app.stale, 0);
+}
+END_TEST
+
+START_TEST(what_stays_stale_ends)
+{
+    app.stale = 1000;
+
+    ask(.method = "POST", .path = "/stale", .token = "Bearer user");
+
+    assert_status(409);
+    ck_assert_uint_lt(app.calls, 10);
+}
+END_TEST
+
 START_TEST(rows_that_may_run_twice_say_that_nothing_stands)
 {
     bool stands = true;
@@ -1212,5 +1365,15 @@ int main(void)
     Suite *suite = suite_create("router");
     add(suite, before_the_handler());
     add(suite, behind_the_handler());
+    TCase *judged = tcase_create("judged");
+    tcase_add_checked_fixture(judged, set_up_judged, tear_down_judged);
+    tcase_add_test(judged, without_a_transaction_the_caller_is_looked_up_first);
+    tcase_add_test(judged, an_admin_must_be_one_when_it_is_confirmed);
+    tcase_add_test(judged, where_being_an_admin_does_not_count_it_may_end);
+    tcase_add_loop_test(judged, what_only_admins_may_set_takes_one_to_the_end, 0, COUNT(ranked));
+    tcase_add_test(judged, nobody_is_confirmed_where_nobody_was_named);
+    tcase_add_test(judged, what_is_stale_begins_again);
+    tcase_add_test(judged, what_stays_stale_ends);
+    suite_add_tcase(suite, judged);
     return suite_run(suite);
 }

@@ -1,0 +1,944 @@
+/* Races: what a write was let in by changes while it is on its way.
+ *
+ * Each route that writes for somebody, or takes a password, has a row below. Between what is judged
+ * before its transaction and the transaction itself, and again between its handler and the commit,
+ * a rival takes away what it was judged by. */
+#include "loopback.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/password.h"
+#include "common/problem.h"
+#include "fcgi-app/account.h"
+#include "fcgi-app/routes.h"
+#include "fcgi-app/tokens.h"
+#include "suite.h"
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+
+/* PASSWORD as Werkzeug stores it. */
+#define IMPORTED                                                                                   \
+    "pbkdf2:sha256:1000$saltsaltsalt$"                                                             \
+    "3b9c5aab3fe6d6c2769cbfd40a65a707ea931190becabebb77a4e1cd0f67e90d"
+#define NEW_WORD "what the request wants"
+#define RIVAL_WORD "what the rival wants"
+
+/* What becomes of who asks, meanwhile. */
+enum rival { DISABLED, DELETED, ENDED, DEMOTED, REHASHED, RESET, RIVALS };
+
+static const char *const rival_names[RIVALS] = {
+    [DISABLED] = "disabled", [DELETED] = "deleted",           [ENDED] = "session ended",
+    [DEMOTED] = "demoted",   [REHASHED] = "password changed", [RESET] = "password set by command",
+};
+
+enum moment { BEFORE_TRANSACTION, AFTER_HANDLER, MOMENTS };
+
+/* Words in braces stand for what is there in that test. */
+struct race {
+    const char *route; /* its id */
+    const char *path, *body;
+    const char *wrote;           /* SQL: another number once it is carried out */
+    const char *refused[RIVALS]; /* with which error; NULL: this rival changes nothing */
+    bool admin;                  /* who asks is one */
+    bool stranger;               /* no token is sent */
+    bool goes_along;             /* the rival who takes the account away does the same */
+    bool nothing_judged;         /* before its transaction */
+};
+
+#define GONE "User not found or inactive"
+#define OVER "Invalid token"
+#define OF_CALLER [DISABLED] = GONE, [DELETED] = GONE, [ENDED] = OVER, [RESET] = OVER
+#define OF_LOGIN(error)                                                                            \
+    [DISABLED] = (error), [DELETED] = (error), [REHASHED] = (error), [RESET] = (error)
+
+#define HAS_POST "SELECT COUNT(*) AS n FROM posts WHERE title = 'struck'"
+#define HAS_NAME "SELECT COUNT(*) AS n FROM users WHERE first_name = 'struck'"
+#define HAS_HASH                                                                                   \
+    "SELECT COUNT(*) = 0 AS n FROM users WHERE id = '{me}' AND password_hash = "                   \
+    "(SELECT password_hash FROM kept_hash)"
+
+static const struct race races[] = {
+    {"register", "/auth/register", NULL, NULL, .nothing_judged = true},
+    {"login", "/auth/login", "{'email':'{email}','password':'" PASSWORD "'}",
+     "SELECT COUNT(*) AS n FROM sessions WHERE user_id = '{me}' AND user_agent = 'striker'",
+     .refused = {OF_LOGIN("Invalid credentials")}, .stranger = true},
+    {"logout", "/auth/logout", "{'all':true}",
+     "SELECT COUNT(*) = 0 AS n FROM sessions WHERE id = '{session}'", .refused = {OF_CALLER},
+     .goes_along = true},
+    {"endSession", "/auth/sessions/{session}", NULL,
+     "SELECT COUNT(*) = 0 AS n FROM sessions WHERE id = '{session}'", .refused = {OF_CALLER},
+     .goes_along = true},
+    {"deleteProfile", "/auth/profile", "{'current_password':'" PASSWORD "'}",
+     "SELECT COUNT(*) = 0 AS n FROM users WHERE id = '{me}'",
+     .refused = {OF_CALLER, [REHASHED] = "Bad Request"}, .goes_along = true},
+    {"changePassword", "/auth/password",
+     "{'current_password':'" PASSWORD "','new_password':'" NEW_WORD "'}", HAS_HASH,
+     .refused = {OF_CALLER, [REHASHED] = "Bad Request"}, .goes_along = true},
+    {"changeEmail", "/auth/email",
+     "{'current_password':'" PASSWORD "','email':'struck@example.org'}",
+     "SELECT COUNT(*) AS n FROM users WHERE email = 'struck@example.org'",
+     .refused = {OF_CALLER, [REHASHED] = "Bad Request"}},
+    {"resetPassword", "/auth/password/reset", "{'token':'{token}','new_password':'" NEW_WORD "'}",
+     HAS_HASH, .refused = {OF_LOGIN("Bad Request")}, .stranger = true, .goes_along = true},
+    {"createUser", "/users",
+     "{'email':'struck@example.org','password':'" NEW_WORD "','first_name':'S','role':'admin'}",
+     "SELECT COUNT(*) AS n FROM users WHERE email = 'struck@example.org'",
+     .refused = {OF_CALLER, [DEMOTED] = "Admin access required"}, .admin = true},
+    {"updateUser", "/users/{me}", "{'first_name':'struck'}", HAS_NAME, .refused = {OF_CALLER}},
+    {"updateUser", "/users/{me}", "{'first_name':'struck','role':'admin'}", HAS_NAME,
+     .refused = {OF_CALLER, [DEMOTED] = "Admin access required"}, .admin = true},
+    {"updateUser", "/users/{me}", "{'first_name':'struck','is_active':true}", HAS_NAME,
+     .refused = {OF_CALLER, [DEMOTED] = "Admin access required"}, .admin = true},
+    {"updateUser", "/users/{other}", "{'first_name':'struck'}", HAS_NAME,
+     .refused = {OF_CALLER, [DEMOTED] = "Unauthorized"}, .admin = true},
+    {"updateUser", "/users/{other}", "{'first_name':'struck','role':'admin'}", HAS_NAME,
+     .refused = {OF_CALLER, [DEMOTED] = "Unauthorized"}, .admin = true},
+    {"deleteUser", "/users/{other}", NULL,
+     "SELECT COUNT(*) = 0 AS n FROM users WHERE id = '{other}'",
+     .refused = {OF_CALLER, [DEMOTED] = "Admin access required"}, .admin = true},
+    {"deleteUser", "/users/{me}", NULL, "SELECT COUNT(*) = 0 AS n FROM users WHERE id = '{me}'",
+     .refused = {OF_CALLER, [DEMOTED] = "Admin access required"}, .admin = true,
+     .goes_along = true},
+    {"createPost", "/posts", "{'title':'struck','content':'c'}", HAS_POST, .refused = {OF_CALLER}},
+    {"updatePost", "/posts/{post}", "{'title':'struck'}", HAS_POST, .refused = {OF_CALLER}},
+    {"updatePost", "/posts/{others_post}", "{'title':'struck'}", HAS_POST,
+     .refused = {OF_CALLER, [DEMOTED] = "Unauthorized"}, .admin = true},
+    {"deletePost", "/posts/{post}", NULL, "SELECT COUNT(*) = 0 AS n FROM posts WHERE id = '{post}'",
+     .refused = {OF_CALLER}, .goes_along = true},
+    {"deletePost", "/posts/{others_post}", NULL,
+     "SELECT COUNT(*) = 0 AS n FROM posts WHERE id = '{others_post}'",
+     .refused = {OF_CALLER, [DEMOTED] = "Unauthorized"}, .admin = true},
+};
+
+/* ---- who is there ---- */
+
+static const char *boss, *me, *other, *email;            /* ids, and the address of `me` */
+static const char *boss_token, *my_token, *second_token; /* the second is of {session} */
+static const char *my_session, *session;
+static const char *my_post, *others_post;
+static const char reset_token[] = "a token that came by mail";
+
+static struct app *rival_app;
+
+static struct problem *insert_session(void *context)
+{
+    static const unsigned char hash[32];
+    return session_insert(the_app->db, the_arena, context, hash);
+}
+
+/* A login without the time of a hash. */
+static const char *enter(const char *user, const char **ret_session)
+{
+    struct request rq = {.arena = the_arena, .now = the_time};
+    struct session s = {.id = uuid_make(the_time),
+                        .created_at = the_time,
+                        .last_used_at = the_time,
+                        .expires_at = instant_plus_s(the_time, 3600)};
+    ck_assert(uuid_parse(user, strlen(user), &s.user_id));
+    must(db_transaction(the_app->db, the_arena, insert_session, NULL, &s));
+    *ret_session = field_to_text(the_arena, record_find(&session_record, "id"), &s);
+    return tokens_make(the_app, &rq, &s, (struct text){0}).access_token.data;
+}
+
+static const struct resource *const *the_routes; /* as they are */
+
+static void set_up(void)
+{
+    loopback_open();
+    loopback_set("LOGIN_LIMIT=off", "MAIL_COMMAND=/nonexistent/sendmail",
+                 "MAIL_FROM=postern@example.org");
+    struct app *first = the_app;
+    loopback_again();
+    rival_app = the_app;
+    the_app = first;
+    the_routes = the_app->router.resources;
+}
+
+static void tear_down(void)
+{
+    app_close(rival_app);
+    loopback_close();
+}
+
+/* All anew for each try; the hash in kept_hash is the one that a rival has left last. */
+static void populate(bool admin)
+{
+    static int number;
+    const char *ignored;
+    run_sql("DELETE FROM users");
+    run_sql("UPDATE user_counts SET n = 0");
+    email = say("me%d@example.org", ++number);
+    boss = make_user("boss@example.org", ROLE_ADMIN);
+    other = make_user("other@example.org", ROLE_USER);
+    me = make_user(email, admin ? ROLE_ADMIN : ROLE_USER);
+    boss_token = enter(boss, &ignored);
+    my_token = enter(me, &my_session);
+    second_token = enter(me, &session);
+    my_post = write_post(my_token, "mine", "c", true);
+    others_post = write_post(enter(other, &ignored), "another's", "c", true);
+    run_sql(say("INSERT INTO password_resets VALUES (UNHEX(SHA2('%s', 256)), '%s', "
+                "UTC_TIMESTAMP(6) + INTERVAL 1 HOUR)",
+                reset_token, me));
+    run_sql(say("CREATE OR REPLACE TEMPORARY TABLE kept_hash AS "
+                "SELECT password_hash FROM users WHERE id = '%s'",
+                me));
+}
+
+static const char *fill(const char *pattern)
+{
+    const struct {
+        const char *word, *value;
+    } words[] = {{"{me}", me},
+                 {"{other}", other},
+                 {"{others_post}", others_post},
+                 {"{session}", session},
+                 {"{post}", my_post},
+                 {"{email}", email},
+                 {"{token}", reset_token},
+                 {"{mine}", my_session}};
+    const char *text = pattern;
+    for (int i = 0; text && i < COUNT(words); i++)
+        for (const char *at; (at = strstr(text, words[i].word));)
+            text =
+                say("%.*s%s%s", (int)(at - text), text, words[i].value, at + strlen(words[i].word));
+    return text;
+}
+
+/* ---- what the rival does ---- */
+
+static struct problem *set_hash(void *context)
+{
+    struct request *rq = context;
+    struct uuid id;
+    const char *hash;
+    ck_assert(uuid_parse(me, strlen(me), &id));
+    must(password_hash(the_arena, text_of(RIVAL_WORD), &hash));
+    struct problem *p = account_set_hash(the_app, rq, id, text_of(hash));
+    return p && p->type == &problem_user_not_found ? NULL : p; /* who left was faster */
+}
+
+/* By the API or, as the command line does, past it; all is answered before the race goes on. */
+static void strike(enum rival rival)
+{
+    struct app *struck = the_app;
+    struct request command = {.arena = the_arena, .now = the_time};
+    the_app = rival_app;
+    switch (rival) {
+    case DISABLED:
+        ck_status(patch(boss_token, say("/users/%s", me), object("{'is_active':false}")), 200);
+        break;
+    case DELETED:
+        ck_status(drop(boss_token, "/users/%s", me), 204);
+        break;
+    case ENDED:
+        ck_status(drop(second_token, "/auth/sessions/%s", my_session), 204);
+        break;
+    case DEMOTED:
+        ck_status(patch(boss_token, say("/users/%s", me), object("{'role':'user'}")), 200);
+        break;
+    case REHASHED: /* by the same session, which stays */
+        ck_status(
+            post(my_token, "/auth/password",
+                 object("{'current_password':'" PASSWORD "','new_password':'" RIVAL_WORD "'}")),
+            204);
+        break;
+    case RESET:
+        must(db_transaction(the_app->db, the_arena, set_hash, NULL, &command));
+        break;
+    case RIVALS:
+        break;
+    }
+    the_app = struck;
+}
+
+static const char *row_that_changes(enum rival rival)
+{
+    return rival == ENDED ? say("sessions WHERE id = '%s'", my_session)
+                          : say("users WHERE id = '%s'", me);
+}
+
+/* Nothing but the one row, for a transaction is under way that may have locked others. False when
+ * it has locked this one: then the rival comes after it. */
+static bool strike_amid(enum rival rival)
+{
+    static const char *const changes[RIVALS] = {
+        [DISABLED] = "UPDATE users SET is_active = 0 WHERE id = '{me}'",
+        [ENDED] = "DELETE FROM sessions WHERE id = '{mine}'",
+        [DEMOTED] = "UPDATE users SET role = 'user' WHERE id = '{me}'",
+        [REHASHED] = "UPDATE users SET password_hash = 'another' WHERE id = '{me}'",
+    };
+    struct app *struck = the_app;
+    the_app = rival_app;
+    struct problem *p = db_run(the_app->db, the_arena,
+                               say("SELECT id FROM %s FOR UPDATE NOWAIT", row_that_changes(rival)));
+    ck_assert(!p || db_is_lock_timeout(p));
+    if (!p)
+        run_sql(fill(changes[rival]));
+    the_app = struck;
+    return !p;
+}
+
+static bool can_strike_amid(enum rival rival)
+{
+    return rival != DELETED && rival != RESET; /* more than one row */
+}
+
+/* ---- the race ---- */
+
+static struct {
+    enum rival rival;
+    enum moment moment;
+    bool reached, struck; /* the moment has come; the rival was let in at it */
+} plan;
+
+static void find_original(void *context, const struct resource *resource, const struct route *route)
+{
+    const struct route **at = context;
+    (void)resource;
+    if (strcmp((*at)->id, route->id) == 0)
+        *at = route;
+}
+
+static const struct route *original(const struct request *rq)
+{
+    const struct route *route = rq->route;
+    router_each(the_routes, find_original, &route);
+    return route;
+}
+
+typedef struct problem *prepare_hook(struct app *app, struct request *rq);
+typedef struct problem *handle_hook(struct app *app, struct request *rq, struct response *rs);
+
+static void hook(struct route *routes, size_t count, prepare_hook *prepare, handle_hook *handle)
+{
+    for (size_t i = 0; i < count; i++) {
+        routes[i].prepare = prepare;
+        routes[i].handle = handle ? handle : routes[i].handle;
+    }
+}
+
+/* From now on, until a request has come to its `prepare`, the routes have these in them. */
+static void hook_routes(prepare_hook *prepare, handle_hook *handle)
+{
+    size_t count = 0;
+    while (the_routes[count])
+        count++;
+    const struct resource **copies = arena_array(the_arena, count + 1, sizeof *copies);
+    for (size_t i = 0; i < count; i++) {
+        const struct resource *from = the_routes[i];
+        struct resource *resource = (void *)arena_copy(the_arena, from, sizeof *from);
+        struct route *list = arena_array(the_arena, from->count, sizeof *list);
+        memcpy(list, from->routes, from->count * sizeof *list);
+        hook(list, from->count, prepare, handle);
+        resource->routes = list;
+        copies[i] = resource;
+    }
+    copies[count] = NULL;
+    the_app->router.resources = copies;
+}
+
+/* What the route itself does; and the answer is one that the document must describe again. */
+static struct problem *prepare_really(struct app *app, struct request *rq)
+{
+    const struct route *route = original(rq);
+    app->router.resources = the_routes;
+    return route->prepare ? route->prepare(app, rq) : NULL;
+}
+
+static struct problem *prepare_and_wait(struct app *app, struct request *rq)
+{
+    struct problem *p = prepare_really(app, rq);
+    if (plan.moment != BEFORE_TRANSACTION || plan.reached)
+        return p;
+    plan.reached = plan.struck = true;
+    strike(plan.rival);
+    return p;
+}
+
+static struct request last; /* as its handler left it */
+
+static struct problem *handle_and_wait(struct app *app, struct request *rq, struct response *rs)
+{
+    struct problem *p = original(rq)->handle(app, rq, rs);
+    last = *rq;
+    if (plan.moment != AFTER_HANDLER || plan.reached || p)
+        return p;
+    plan.reached = true;
+    plan.struck = strike_amid(plan.rival);
+    return p;
+}
+
+struct found {
+    const char *id;
+    const struct route *route;
+};
+
+static void note_route(void *context, const struct resource *resource, const struct route *route)
+{
+    struct found *found = context;
+    (void)resource;
+    if (strcmp(route->id, found->id) == 0)
+        found->route = route;
+}
+
+static int64_t written_before;
+
+static struct answer run_with(const struct race *race, prepare_hook *prepare)
+{
+    struct found found = {.id = race->route};
+    router_each(the_routes, note_route, &found);
+    ck_assert_msg(found.route != NULL, "there is no route %s", race->route);
+    written_before = race->wrote ? ask_number(fill(race->wrote)) : 0;
+    hook_routes(prepare, handle_and_wait);
+    return ask(.method = method_name(found.route->method), .path = fill(race->path),
+               .token = race->stranger ? NULL : my_token,
+               .body = race->body ? object("%s", fill(race->body)) : NULL,
+               .param = "HTTP_USER_AGENT=striker");
+}
+
+static struct answer run(const struct race *race)
+{
+    return run_with(race, prepare_and_wait);
+}
+
+static bool is_written(const struct race *race)
+{
+    return ask_number(fill(race->wrote)) != written_before;
+}
+
+/* The password that a rival has chosen is the one that holds. */
+static void check_password(enum rival rival)
+{
+    if (rival == REHASHED || rival == RESET)
+        ck_status(try_login(email, RIVAL_WORD), 200);
+}
+
+static void check_refusal(const struct race *race, enum rival rival, struct answer answer)
+{
+    const char *name =
+        say("%s %s, %s, moment %d", race->route, race->path, rival_names[rival], plan.moment);
+    bool taken_along = race->goes_along && (rival == DISABLED || rival == DELETED ||
+                                            rival == RESET || rival == REHASHED);
+    ck_assert_msg(answer.status >= 400 && answer.status < 404, "%s: %d: %s", name, answer.status,
+                  answer.text);
+    ck_assert_msg(strcmp(answer_text(answer, "error"), race->refused[rival]) == 0, "%s: %s", name,
+                  answer.text);
+    ck_assert_msg(taken_along || !is_written(race), "%s: was written", name);
+    if (plan.moment == BEFORE_TRANSACTION)
+        check_password(rival);
+    if (rival == DEMOTED)
+        ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users WHERE role = 'admin'"), 1);
+}
+
+static void run_race(const struct race *race, enum rival rival, enum moment moment)
+{
+    populate(race->admin);
+    plan.rival = rival;
+    plan.moment = moment;
+    plan.reached = plan.struck = false;
+    struct answer answer = run(race);
+
+    ck_assert_msg(plan.reached, "%s: the moment did not come: %s", race->route, answer.text);
+    if (plan.struck)
+        check_refusal(race, rival, answer);
+    else /* the rival has to wait, and finds it done */
+        ck_assert_msg(answer.status < 300, "%s, %s: %d: %s", race->route, rival_names[rival],
+                      answer.status, answer.text);
+}
+
+START_TEST(what_a_write_was_judged_by_is_judged_again_in_its_transaction)
+{
+    const struct race *race = &races[_i];
+    for (int rival = 0; rival < RIVALS; rival++)
+        for (int moment = 0; moment < MOMENTS; moment++)
+            if (race->refused[rival] && (moment == BEFORE_TRANSACTION || can_strike_amid(rival)))
+                run_race(race, rival, moment);
+}
+END_TEST
+
+/* Without a rival each of them is a request that does what it says. */
+START_TEST(without_a_rival_the_write_is_made)
+{
+    const struct race *race = &races[_i];
+    if (race->nothing_judged)
+        return;
+    populate(race->admin);
+    plan.moment = MOMENTS;
+
+    struct answer answer = run(race);
+
+    ck_assert_msg(answer.status < 300, "%s: %d: %s", race->route, answer.status, answer.text);
+    ck_assert_msg(is_written(race), "%s", race->route);
+}
+END_TEST
+
+/* ---- all of them ---- */
+
+static bool wants_a_race(const struct route *route)
+{
+    bool writes = route->method != METHOD_GET;
+    return writes && (route->auth != AUTH_IGNORED || route->hashes || route->prepare);
+}
+
+static void check_row(void *context, const struct resource *resource, const struct route *route)
+{
+    bool found = false, demoted = false, rehashed = false;
+    (void)context, (void)resource;
+    if (!wants_a_race(route))
+        return;
+    for (int i = 0; i < COUNT(races); i++) {
+        if (strcmp(races[i].route, route->id) != 0)
+            continue;
+        found = true;
+        demoted |= races[i].refused[DEMOTED] != NULL;
+        rehashed |= races[i].refused[REHASHED] != NULL;
+        ck_assert_msg(races[i].nothing_judged || races[i].refused[DISABLED], "%s", route->id);
+        ck_assert_msg(!races[i].nothing_judged || route->auth == AUTH_IGNORED, "%s", route->id);
+    }
+    ck_assert_msg(found, "%s has no race", route->id);
+    ck_assert_msg(demoted || route->auth != AUTH_ADMIN, "%s: no admin is demoted", route->id);
+    ck_assert_msg(rehashed || !route->guessed, "%s: no password is changed", route->id);
+    ck_assert_msg(route->transaction, "%s has no transaction to be judged in", route->id);
+    ck_assert_msg(!route->locks_caller || !route->hashes, "%s holds a lock for long", route->id);
+}
+
+START_TEST(every_route_that_writes_has_its_race)
+{
+    router_each(the_routes, check_row, NULL);
+}
+END_TEST
+
+/* ---- a commit of which nobody knows ---- */
+
+static bool is_committed(void)
+{
+    bool yes = false;
+    must(original(&last)->committed(the_app, &last, &yes));
+    return yes;
+}
+
+START_TEST(a_write_that_stands_is_found_again)
+{
+    const struct race *race = &races[_i];
+    if (race->nothing_judged)
+        return;
+    populate(race->admin);
+    plan.moment = MOMENTS;
+
+    ck_assert_int_lt(run(race).status, 300);
+
+    const struct route *route = original(&last);
+    bool may_run_twice = route->committed == router_run_again && !api_checks_match(route);
+    ck_assert_msg(is_committed() || may_run_twice, "%s", race->route);
+}
+END_TEST
+
+static const char *const own_ends[] = {"{'role':'user'}", "{'is_active':false}",
+                                       "{'role':'user','is_active':false}"};
+
+/* Who has given the rank away cannot do it again, and must not be told of a failure. */
+START_TEST(an_end_of_ones_own_that_stands_is_found_again)
+{
+    const struct race race = {.route = "updateUser", .path = "/users/{me}", .body = own_ends[_i]};
+    populate(true);
+    plan.moment = MOMENTS;
+
+    ck_status(run(&race), 200);
+
+    ck_assert(is_committed());
+    run_sql(say("UPDATE users SET role = 'admin', is_active = 1, version = version - 1 "
+                "WHERE id = '%s'",
+                me)); /* as before */
+    ck_assert(!is_committed());
+    run_sql(say("UPDATE users SET version = version + 1, updated_at = updated_at - INTERVAL 1 "
+                "SECOND WHERE id = '%s'",
+                me)); /* a rival's version */
+    ck_assert(!is_committed());
+    run_sql(say("DELETE FROM users WHERE id = '%s'", me));
+    ck_assert(!is_committed());
+}
+END_TEST
+
+/* ---- what is refused to nobody ---- */
+
+/* Being an admin counts only where it is needed. */
+START_TEST(who_needs_no_rank_may_lose_it)
+{
+    static const struct race own[] = {
+        {.route = "updateUser", .path = "/users/{me}", .body = "{'first_name':'struck'}"},
+        {.route = "createPost", .path = "/posts", .body = "{'title':'struck','content':'c'}"},
+        {.route = "updatePost", .path = "/posts/{post}", .body = "{'title':'struck'}"},
+        {.route = "changePassword",
+         .path = "/auth/password",
+         .body = "{'current_password':'" PASSWORD "','new_password':'" NEW_WORD "'}"},
+    };
+    populate(true);
+    plan.rival = DEMOTED;
+    plan.moment = BEFORE_TRANSACTION;
+    plan.reached = false;
+
+    struct answer answer = run(&own[_i]);
+
+    ck_assert(plan.reached);
+    ck_assert_msg(answer.status < 300, "%s: %s", own[_i].route, answer.text);
+}
+END_TEST
+
+/* A login on its way renews the hash, and the password is still the same. */
+static bool renewed;
+
+static struct problem *prepare_and_renew(struct app *app, struct request *rq)
+{
+    struct problem *p = prepare_really(app, rq);
+    const char *hash;
+    if (renewed)
+        return p;
+    renewed = true;
+    must(password_hash(the_arena, text_of(PASSWORD), &hash));
+    run_sql(say("UPDATE users SET password_hash = '%s' WHERE id = '%s'", hash, me));
+    return p;
+}
+
+static const char *const verifying[] = {"login", "deleteProfile", "changePassword", "changeEmail"};
+
+static const struct race *race_of(const char *route)
+{
+    for (int i = 0; i < COUNT(races); i++)
+        if (strcmp(races[i].route, route) == 0)
+            return &races[i];
+    ck_abort_msg("%s has no race", route);
+    return NULL;
+}
+
+START_TEST(a_renewed_hash_of_the_same_password_refuses_nobody)
+{
+    const struct race *race = race_of(verifying[_i]);
+    populate(false);
+    plan.moment = MOMENTS;
+    renewed = false;
+
+    struct answer answer = run_with(race, prepare_and_renew);
+
+    ck_assert(renewed);
+    ck_assert_msg(answer.status < 300, "%s: %s", race->route, answer.text);
+    ck_assert(is_written(race));
+}
+END_TEST
+
+/* Of PASSWORD, as another program has stored it. */
+static void import_hash(void)
+{
+    run_sql(say("UPDATE users SET password_hash = '" IMPORTED "' WHERE id = '%s'", me));
+}
+
+START_TEST(an_imported_hash_is_not_renewed_over_another_password)
+{
+    const struct race *race = race_of("login");
+    populate(false);
+    import_hash();
+    plan.rival = RESET;
+    plan.moment = BEFORE_TRANSACTION;
+    plan.reached = false;
+
+    struct answer answer = run(race);
+
+    ck_assert(plan.reached);
+    ck_problem(answer, 401, "Invalid credentials", "invalid_credentials");
+    ck_assert(!is_written(race));
+    ck_status(try_login(email, RIVAL_WORD), 200);
+}
+END_TEST
+
+/* Two who renew it at once are both let in. */
+START_TEST(an_imported_hash_is_renewed_by_one_of_two_logins)
+{
+    const struct race *race = race_of("login");
+    populate(false);
+    import_hash();
+    plan.moment = MOMENTS;
+    renewed = false;
+
+    ck_status(run_with(race, prepare_and_renew), 200);
+
+    ck_assert(renewed && is_written(race));
+    ck_assert_int_eq(
+        ask_number("SELECT COUNT(*) AS n FROM users WHERE password_hash = '" IMPORTED "'"), 0);
+}
+END_TEST
+
+static void ask_for_reset(void *context)
+{
+    (void)context;
+    (void)post(NULL, "/auth/password/forgot", object("{'email':'%s'}", email));
+}
+
+/* Until the other looks the address up, or writes down what it found. */
+static void wait_for_forgot(void)
+{
+    while (!ask_number("SELECT COUNT(*) AS n FROM information_schema.processlist "
+                       "WHERE id <> CONNECTION_ID() AND command = 'Execute' AND "
+                       "(info LIKE '%FROM users WHERE email_folded%' OR "
+                       "info LIKE 'INSERT INTO password_resets%')"))
+        ;
+}
+
+/* The address is looked up, and then it is another's or nobody's. */
+START_TEST(no_token_is_kept_for_an_address_that_was_left_meanwhile)
+{
+    populate(false);
+    run_sql("DELETE FROM password_resets");
+    run_sql("START TRANSACTION");
+    run_sql(say("UPDATE users SET email = 'left@example.org' WHERE id = '%s'", me));
+    pid_t pid = run_aside(ask_for_reset, NULL);
+    wait_for_forgot();
+    run_sql("COMMIT");
+    wait_for(pid);
+
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM password_resets"), 0);
+}
+END_TEST
+
+/* ---- stored answers ---- */
+
+START_TEST(a_stored_answer_is_for_who_may_still_ask)
+{
+    static const struct {
+        enum rival rival;
+        const char *error;
+    } ends[] = {{DEMOTED, "Admin access required"}, {DISABLED, GONE}, {ENDED, OVER}};
+    const char *body =
+        object("{'email':'new@example.org','password':'%s','first_name':'N'}", NEW_WORD);
+    const char *key = "HTTP_IDEMPOTENCY_KEY=0123456789";
+    populate(true);
+    plan.rival = ends[_i].rival;
+    plan.moment = MOMENTS;
+    ck_status(
+        ask(.method = "POST", .path = "/users", .token = my_token, .body = body, .param = key),
+        201);
+    struct answer again =
+        ask(.method = "POST", .path = "/users", .token = my_token, .body = body, .param = key);
+    ck_status(again, 201);
+    ck_assert_str_eq(answer_header(again, "Idempotency-Replayed"), "true");
+
+    plan.moment = BEFORE_TRANSACTION;
+    plan.reached = false;
+    hook_routes(prepare_and_wait, handle_and_wait);
+    struct answer refused =
+        ask(.method = "POST", .path = "/users", .token = my_token, .body = body, .param = key);
+
+    ck_assert(plan.reached);
+    ck_assert_int_ge(refused.status, 401);
+    ck_assert_str_eq(answer_text(refused, "error"), ends[_i].error);
+    ck_assert_ptr_null(strstr(refused.text, "new@example.org"));
+}
+END_TEST
+
+/* ---- what it costs ---- */
+
+static uint64_t statements_of(const char *method, const char *token, const char *path,
+                              const char *body, int status)
+{
+    uint64_t count = 0;
+    for (int i = 0; i < 2; i++) { /* the first may connect */
+        (void)db_take_counts(the_app->db);
+        ck_status(ask(.method = method, .path = path, .token = token, .body = body), status);
+        count = db_take_counts(the_app->db).statements;
+    }
+    return count;
+}
+
+START_TEST(nothing_costs_a_statement_more_than_it_must)
+{
+    populate(false);
+    the_app->router.metrics = NULL; /* which takes the counts */
+    const char *post_path = say("/posts/%s", my_post);
+    const char *new_post = object("{'title':'t','content':'c'}");
+    const char *bad = "no JSON";
+
+    /* Begin, the caller, the post, its two counters, commit. */
+    ck_assert_uint_eq(statements_of("POST", my_token, "/posts", new_post, 201), 6);
+    /* Begin, the caller, the post, its change, commit. */
+    ck_assert_uint_eq(statements_of("PATCH", my_token, post_path, object("{'title':'u'}"), 200), 5);
+    /* The caller before a transaction that does not come. */
+    ck_assert_uint_eq(statements_of("POST", my_token, "/posts", bad, 400), 1);
+    ck_assert_uint_eq(statements_of("POST", "bad.token.here", "/posts", new_post, 401), 0);
+    ck_assert_uint_eq(statements_of("POST", NULL, "/posts", new_post, 401), 0);
+    /* The caller, and twice, once before and once in the transaction, where something is slow or
+     * one's own row is written: begin, the user, the caller, the change, commit. */
+    ck_assert_uint_eq(
+        statements_of("PATCH", my_token, say("/users/%s", me), object("{'first_name':'F'}"), 200),
+        6);
+    /* The user, begin, the user, the session, commit; and three that purge when it is answered. */
+    ck_assert_uint_eq(statements_of("POST", NULL, "/auth/login",
+                                    object("{'email':'%s','password':'%s'}", email, PASSWORD), 200),
+                      8);
+    ck_assert_uint_eq(statements_of("GET", my_token, "/auth/profile", NULL, 200), 1);
+}
+END_TEST
+
+START_TEST(a_bad_token_is_told_without_a_database)
+{
+    db_close(the_app->db);
+    must(db_open(the_arena, "mysql://nobody@localhost/none?socket=/nonexistent", &the_app->db));
+    the_app->router.db = the_app->db;
+
+    ck_problem(post("bad.token.here", "/posts", object("{'title':'t','content':'c'}")), 401,
+               "Invalid token", "invalid_token");
+}
+END_TEST
+
+/* ---- many at once ---- */
+
+#define HITTERS 3
+#define STORMS 2 /* of each kind */
+
+/* Requests that beat against an account while it changes: once the change is answered, nothing of
+ * them happens any more. */
+static const struct storm {
+    const char *method, *path, *body;
+    bool admin, stranger;
+    enum rival rival;
+    int times; /* each of HITTERS asks so often */
+    const char *state;
+} storms[] = {
+#define LOGIN                                                                                      \
+    .method = "POST", .path = "/auth/login",                                                       \
+    .body = "{'email':'{email}','password':'" PASSWORD "'}", .stranger = true, .times = 3,         \
+    .state = "SELECT COUNT(*) AS n FROM sessions WHERE user_id = '{me}' AND id <> '{mine}'"
+    {LOGIN, .rival = REHASHED},
+    {LOGIN, .rival = DISABLED},
+    {LOGIN, .rival = RESET},
+    {.method = "PATCH",
+     .path = "/users/{me}",
+     .body = "{'role':'admin'}",
+     .admin = true,
+     .rival = DEMOTED,
+     .times = 20,
+     .state = "SELECT COUNT(*) AS n FROM users WHERE role = 'admin'"},
+    {.method = "POST",
+     .path = "/users",
+     .admin = true,
+     .rival = DISABLED,
+     .times = 2,
+     .body = "{'email':'{number}@example.org','password':'" NEW_WORD
+             "','first_name':'S','role':'admin'}",
+     .state = "SELECT COUNT(*) AS n FROM users"},
+    {.method = "POST",
+     .path = "/auth/email",
+     .rival = REHASHED,
+     .times = 3,
+     .body = "{'email':'{number}@example.org','current_password':'" PASSWORD "'}",
+     .state = "SELECT version AS n FROM users WHERE id = '{me}'"},
+    {.method = "DELETE",
+     .path = "/auth/profile",
+     .rival = RESET,
+     .times = 1,
+     .body = "{'current_password':'" PASSWORD "'}",
+     .state = "SELECT COUNT(*) AS n FROM users WHERE id = '{me}'"},
+};
+
+struct hitter {
+    const struct storm *storm;
+    int number, ready_fd;
+};
+
+static int begun_fd;
+
+/* The caller is judged; now comes what takes its time. */
+static struct problem *tell_and_prepare(struct app *app, struct request *rq)
+{
+    ck_assert_int_eq(write(begun_fd, "x", 1), 1);
+    return prepare_really(app, rq);
+}
+
+static void hit(void *context)
+{
+    const struct hitter *h = context;
+    char byte;
+    must(db_ping(the_app->db, the_arena)); /* connect first, to meet the others */
+    ck_assert_int_eq(read(h->ready_fd, &byte, 1), 1);
+    for (int i = 0; i < h->storm->times; i++) {
+        const char *number = say("s%d-%d", h->number, i);
+        const char *body = fill(h->storm->body), *at = strstr(body, "{number}");
+        if (at)
+            body = say("%.*s%s%s", (int)(at - body), body, number, at + strlen("{number}"));
+        hook_routes(tell_and_prepare, NULL);
+        struct answer answer =
+            ask(.method = h->storm->method, .path = fill(h->storm->path),
+                .token = h->storm->stranger ? NULL : my_token, .body = object("%s", body));
+        ck_assert_int_lt(answer.status, 500);
+    }
+}
+
+static int64_t state_of(const struct storm *storm)
+{
+    return ask_number(fill(storm->state));
+}
+
+START_TEST(once_a_change_is_answered_nothing_of_before_happens)
+{
+    const struct storm *storm = &storms[_i];
+    for (int round = 0; round < STORMS; round++) {
+        char byte;
+        int gate[2], begun[2];
+        pid_t pids[HITTERS];
+        populate(storm->admin);
+        ck_assert_int_eq(pipe(gate), 0);
+        ck_assert_int_eq(pipe(begun), 0);
+        begun_fd = begun[1];
+        for (int i = 0; i < HITTERS; i++) {
+            struct hitter hitter = {storm, round * HITTERS + i, gate[0]};
+            pids[i] = run_aside(hit, &hitter);
+        }
+        ck_assert_int_eq(write(gate[1], repeat("x", HITTERS), HITTERS), HITTERS);
+        ck_assert_int_eq(read(begun[0], &byte, 1), 1);
+        strike(storm->rival);
+        int64_t answered = state_of(storm);
+        for (int i = 0; i < HITTERS; i++)
+            wait_for(pids[i]);
+
+        ck_assert_int_eq(state_of(storm), answered);
+        for (int i = 0; i < 2; i++) {
+            close(gate[i]);
+            close(begun[i]);
+        }
+    }
+}
+END_TEST
+
+static TCase *with(Suite *suite, const char *name)
+{
+    TCase *tc = tcase_create(name);
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_set_timeout(tc, 120);
+    suite_add_tcase(suite, tc);
+    return tc;
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("races");
+    TCase *tc = with(suite, "one by one");
+    tcase_add_test(tc, every_route_that_writes_has_its_race);
+    tcase_add_loop_test(tc, without_a_rival_the_write_is_made, 0, COUNT(races));
+    tcase_add_loop_test(tc, what_a_write_was_judged_by_is_judged_again_in_its_transaction, 0,
+                        COUNT(races));
+    tcase_add_loop_test(tc, who_needs_no_rank_may_lose_it, 0, 4);
+    tcase_add_loop_test(tc, a_renewed_hash_of_the_same_password_refuses_nobody, 0,
+                        COUNT(verifying));
+    tcase_add_test(tc, an_imported_hash_is_not_renewed_over_another_password);
+    tcase_add_test(tc, an_imported_hash_is_renewed_by_one_of_two_logins);
+    tcase_add_test(tc, no_token_is_kept_for_an_address_that_was_left_meanwhile);
+    tcase_add_loop_test(tc, a_stored_answer_is_for_who_may_still_ask, 0, 3);
+    tc = with(suite, "in doubt");
+    tcase_add_loop_test(tc, a_write_that_stands_is_found_again, 0, COUNT(races));
+    tcase_add_loop_test(tc, an_end_of_ones_own_that_stands_is_found_again, 0, COUNT(own_ends));
+    tc = with(suite, "costs");
+    tcase_add_test(tc, nothing_costs_a_statement_more_than_it_must);
+    tcase_add_test(tc, a_bad_token_is_told_without_a_database);
+    tc = with(suite, "storms");
+    tcase_add_loop_test(tc, once_a_change_is_answered_nothing_of_before_happens, 0, COUNT(storms));
+    return suite_run(suite);
+}
