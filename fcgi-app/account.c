@@ -1,5 +1,7 @@
 #include "account.h"
 
+#include <string.h>
+
 #include "app.h"
 #include "common/password.h"
 #include "common/problem.h"
@@ -36,17 +38,41 @@ struct problem *account_create(struct app *app, struct request *rq, struct respo
     return NULL;
 }
 
+/* Oneself is locked for writing first: two who share a lock would wait for each other. */
+static struct problem *lock_and_confirm(struct app *app, struct request *rq, struct uuid id,
+                                        struct user *ret)
+{
+    struct problem *p = user_lock(app->db, rq->arena, id, ret);
+    if (p && p->type != &problem_user_not_found)
+        return p;
+    struct problem *refused = app_confirm(app, rq);
+    return refused ? refused : p;
+}
+
+/* Admins are locked in the order of their ids, as user_lock_other_admins() does, and before all
+ * others. Is this one that comes before the caller? It is not locked yet; should the answer be
+ * wrong when it is, two may wait for each other, and one begins again. */
+static struct problem *comes_first(struct app *app, struct request *rq, struct uuid id,
+                                   bool *ret_yes)
+{
+    struct user user = {0};
+    struct problem *p = user_find(app->db, rq->arena, id, &user);
+    *ret_yes =
+        !p && user_is_active_admin(&user) && memcmp(&user.id, &rq->caller.id, sizeof user.id) < 0;
+    return p && p->type == &problem_user_not_found ? NULL : p;
+}
+
 struct problem *account_lock(struct app *app, struct request *rq, struct uuid id, struct user *ret)
 {
-    bool self = rq->caller.known && uuid_equal(&rq->caller.id, &id);
-    struct problem *refused = self ? NULL : app_confirm(app, rq);
-    if (refused)
-        return refused;
-    struct problem *p = user_lock(app->db, rq->arena, id, ret);
-    /* Oneself is locked for writing first: two who share a lock would wait for each other. */
-    if (self && (!p || p->type == &problem_user_not_found))
-        refused = app_confirm(app, rq);
-    return refused ? refused : p;
+    bool first = true;
+    struct problem *p = NULL;
+    if (rq->caller.known && !uuid_equal(&rq->caller.id, &id))
+        p = comes_first(app, rq, id, &first);
+    if (!p && first)
+        return lock_and_confirm(app, rq, id, ret);
+    if (!p)
+        p = app_confirm(app, rq);
+    return p ? p : user_lock(app->db, rq->arena, id, ret);
 }
 
 /* Lock the user, and where `rank` may go also the other admins, who come first. */

@@ -12,9 +12,9 @@ struct problem *account_prepare(struct request *rq, const struct user *user) MUS
 struct problem *account_create(struct app *app, struct request *rq, struct response *rs);
 
 /**
- * Lock a user for writing, and confirm the caller (app_confirm()) in the order that all keep: the
- * caller before another user, and once that is locked where it is oneself, who may lose by the
- * write what one was judged by. When all admins have to be locked, they come first.
+ * Lock a user for writing, and confirm the caller (app_confirm()) before the write may end what
+ * they were judged by; in the order that all keep: active admins by their ids, then others, and
+ * sessions last. When all admins have to be locked, that comes before.
  */
 struct problem *account_lock(struct app *app, struct request *rq, struct uuid id,
                              struct user *ret) MUST_USE;

@@ -908,6 +908,48 @@ START_TEST(once_a_change_is_answered_nothing_of_before_happens)
 }
 END_TEST
 
+/* ---- who waits for whom ---- */
+
+#define TURNS 30
+
+/* Ways to write users and what is theirs, by admins of whom one comes before the other. */
+static const struct way {
+    const char *path, *body;
+    bool by_boss; /* else by `me`, who comes after */
+} ways[] = {
+    {"/users/{other}", "{'first_name':'n','is_active':true}", .by_boss = true}, /* locks admins */
+    {"/users/{other}", "{'first_name':'m'}"},
+    {"/users/{me}", "{'first_name':'n'}", .by_boss = true},
+    {"/users/{me}", "{'first_name':'m','role':'admin'}"},
+    {"/users/{me}", "{'first_name':'o'}"},
+    {"/posts/{others_post}", "{'title':'n'}", .by_boss = true},
+    {"/posts/{others_post}", "{'title':'m'}"},
+};
+
+static void go(void *context)
+{
+    const struct way *way = context;
+    the_app->router.metrics = NULL; /* which takes the counts */
+    for (int i = 0; i < TURNS; i++)
+        ck_status(
+            patch(way->by_boss ? boss_token : my_token, fill(way->path), object("%s", way->body)),
+            200);
+    ck_assert_uint_eq(db_take_counts(the_app->db).retries, 0);
+}
+
+/* Who waits in a circle is thrown out and begins again: nobody does. */
+START_TEST(whoever_writes_users_locks_them_in_one_order)
+{
+    pid_t pids[COUNT(ways)];
+    populate(true);
+    run_sql(say("UPDATE users SET role = 'admin' WHERE id = '%s'", other));
+    for (int i = 0; i < COUNT(ways); i++)
+        pids[i] = run_aside(go, (void *)(uintptr_t)&ways[i]);
+    for (int i = 0; i < COUNT(ways); i++)
+        wait_for(pids[i]);
+}
+END_TEST
+
 static TCase *with(Suite *suite, const char *name)
 {
     TCase *tc = tcase_create(name);
@@ -939,6 +981,7 @@ int main(void)
     tcase_add_test(tc, nothing_costs_a_statement_more_than_it_must);
     tcase_add_test(tc, a_bad_token_is_told_without_a_database);
     tc = with(suite, "storms");
+    tcase_add_test(tc, whoever_writes_users_locks_them_in_one_order);
     tcase_add_loop_test(tc, once_a_change_is_answered_nothing_of_before_happens, 0, COUNT(storms));
     return suite_run(suite);
 }
