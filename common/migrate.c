@@ -50,7 +50,8 @@ static const char create_table[] = "CREATE TABLE IF NOT EXISTS schema_migrations
                                    " statements_done INT NOT NULL,"
                                    " complete BOOLEAN NOT NULL,"
                                    " applied_at DATETIME(6) NOT NULL"
-                                   ") ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4";
+                                   ") ENGINE = InnoDB ROW_FORMAT = DYNAMIC"
+                                   " DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci";
 
 static const struct sql list_all = {
     "SELECT number, checksum, statements_done, complete FROM schema_migrations ORDER BY number",
@@ -87,6 +88,16 @@ static void checksum_of(const struct migration *m, char ret_text[CHECKSUM_SIZE])
     ret_text[2 * sizeof hash] = '\0';
 }
 
+static bool is_checksum_of(const struct migration *m, struct text checksum)
+{
+    char now[CHECKSUM_SIZE];
+    checksum_of(m, now);
+    bool known = text_equal(checksum, text_of(now));
+    for (size_t i = 0; !known && m->former && m->former[i]; i++)
+        known = text_equal(checksum, text_of(m->former[i]));
+    return known;
+}
+
 static void survey_row(void *context, const void *row)
 {
     struct survey *s = context;
@@ -96,10 +107,8 @@ static void survey_row(void *context, const void *row)
         return;
     }
     size_t i = (size_t)progress->number - 1;
-    char checksum[CHECKSUM_SIZE];
-    checksum_of(&s->list[i], checksum);
     s->done[i] = progress->statements_done;
-    if (!text_equal(progress->checksum, text_of(checksum)))
+    if (!is_checksum_of(&s->list[i], progress->checksum))
         s->states[i] = MIGRATION_CHANGED;
     else
         s->states[i] = progress->complete ? MIGRATION_APPLIED : MIGRATION_PARTIAL;

@@ -9,11 +9,12 @@
 struct db;
 struct problem;
 
-/* One file of sql/, compiled in. Never changed after release. */
+/* One file of sql/, compiled in. Not changed after release, unless what it makes stays the same. */
 struct migration {
     int number;       /* 1, 2, … without a gap */
     const char *name; /* "0001_users.sql" */
     const char *text;
+    const char *const *former; /* SHA-256, in hex, of its texts of earlier releases; may be NULL */
 };
 
 enum migration_state { MIGRATION_PENDING, MIGRATION_PARTIAL, MIGRATION_APPLIED, MIGRATION_CHANGED };

@@ -434,6 +434,32 @@ START_TEST(a_changed_migration_is_refused)
 }
 END_TEST
 
+/* The first release's, which are in use out there. */
+static const char *const first_texts[] = {
+    "450fa3a185087f8e674acd9106a1c38c688ed8a4e09528d78cd82fcacb3456dc",
+    "eb90c76eba6ab53ebcfa83a20a9e8025711803d8f4307d6344bb4bc6ac732936",
+    "87cf0b9e05bcfa4ecdcf6eb9092b0c1825091d2f78b68e0952c4d9f6ab99b3f6",
+    "e25e06fe9de6658bb5afee1202f0029953dffb81e0cbaf200bf292429a01c3b9",
+};
+
+START_TEST(a_database_of_the_first_release_is_up_to_date)
+{
+    run_sql("CREATE TABLE kept AS SELECT * FROM schema_migrations");
+    for (int i = 0; i < COUNT(first_texts); i++)
+        run_sql(say("UPDATE schema_migrations SET checksum = '%s' WHERE number = %d",
+                    first_texts[i], i + 1));
+
+    struct run status = run("migrate status"), up = run("migrate up");
+    run_sql("REPLACE INTO schema_migrations SELECT * FROM kept");
+    run_sql("DROP TABLE kept");
+
+    ck_run(status, EX_OK);
+    ck_assert_ptr_null(strstr(status.out, "changed"));
+    ck_run(up, EX_OK);
+    ck_assert_str_eq(up.out, "");
+}
+END_TEST
+
 static const char *const commands_that_ask[] = {
     "migrate",
     "migrate status",
@@ -737,6 +763,7 @@ static TCase *database(void)
     tcase_add_test(tc, a_dry_run_tells_and_changes_nothing);
     tcase_add_test(tc, a_schema_from_the_future_is_left_alone);
     tcase_add_test(tc, a_changed_migration_is_refused);
+    tcase_add_test(tc, a_database_of_the_first_release_is_up_to_date);
     tcase_add_loop_test(tc, a_database_that_does_not_answer_is_worth_another_try, 0,
                         COUNT(commands_that_ask));
     tcase_add_test(tc, an_added_user_logs_in);
