@@ -554,6 +554,12 @@ bool db_is_missing_table(const struct problem *p)
     return p && p->cause && strncmp(p->cause, number, strlen(number)) == 0;
 }
 
+bool db_is_missing_column(const struct problem *p)
+{
+    static const char number[] = "1054:"; /* ER_BAD_FIELD_ERROR, as describe() writes it */
+    return p && p->cause && strncmp(p->cause, number, strlen(number)) == 0;
+}
+
 bool db_is_lock_timeout(const struct problem *p)
 {
     static const char number[] = "1205:"; /* ER_LOCK_WAIT_TIMEOUT, as describe() writes it */

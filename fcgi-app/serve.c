@@ -20,7 +20,7 @@
 
 static void warn_about_schema(struct app *app)
 {
-    struct arena *a = arena_open(0);
+    struct arena *a = arena_open((size_t)1024 * 1024);
     struct problem *p = app_check_schema(app, a);
     if (p)
         LOG(LOG_LEVEL_WARNING, log_event("not_ready"),

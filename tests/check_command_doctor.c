@@ -423,6 +423,16 @@ static const struct {
     {"SET GLOBAL read_only = 1", "read_only", "FAIL", "promote it", "SET GLOBAL read_only = 0"},
     {"UPDATE postern.schema_migrations SET number = 99 WHERE number = 1", "schema: ", "FAIL", "",
      "UPDATE postern.schema_migrations SET number = 1 WHERE number = 99"},
+    {"INSERT INTO postern.schema_migrations SELECT 99, name, checksum, 1, 1, applied_at "
+     "FROM postern.schema_migrations WHERE number = 1",
+     "schema: ", "warn", "1 migrations of a later program",
+     "DELETE FROM postern.schema_migrations WHERE number = 99"},
+    {"ALTER TABLE postern.posts RENAME COLUMN version TO v", "schema: ", "FAIL",
+     "posts is not as 0003_posts.sql makes it (version is missing in it)",
+     "ALTER TABLE postern.posts RENAME COLUMN v TO version"},
+    {"ALTER TABLE postern.posts MODIFY version VARCHAR(20)", "schema: ", "FAIL",
+     "version there is varchar and not BIGINT",
+     "ALTER TABLE postern.posts MODIFY version BIGINT NOT NULL DEFAULT 1"},
     {"UPDATE postern.schema_migrations SET complete = 0 WHERE number = 1", "schema: ", "FAIL",
      "run `postern migrate`", "UPDATE postern.schema_migrations SET complete = 1 WHERE number = 1"},
 };

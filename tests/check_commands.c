@@ -365,11 +365,13 @@ END_TEST
 
 /* ---- migrate ---- */
 
+#define ALL_TABLES                                                                                 \
+    "posts, password_resets, session_refreshes, sessions, idempotency_keys, users, user_counts, "  \
+    "post_counts, post_totals, schema_migrations"
+
 START_TEST(a_fresh_database_is_migrated_once)
 {
-    run_sql("DROP TABLE posts, password_resets, session_refreshes, sessions, idempotency_keys, "
-            "users, user_counts, post_counts, post_totals, "
-            "schema_migrations");
+    run_sql("DROP TABLE " ALL_TABLES);
     struct run before = run("migrate status");
     ck_run(before, EX_OK);
     ck_says(before.out, "pending        0001_users.sql\n");
@@ -431,6 +433,50 @@ START_TEST(a_changed_migration_is_refused)
     ck_run(up, EX_DATAERR);
     ck_run(status, EX_DATAERR);
     ck_says(up.err, "0001_users.sql");
+}
+END_TEST
+
+/* Tables of other programs, of the ORMs' usual kinds, and what is told of them. */
+static const struct {
+    const char *sql, *drop, *complaint;
+} foreigners[] = {
+    {"CREATE TABLE users (id VARCHAR(36) PRIMARY KEY, email VARCHAR(120) NOT NULL UNIQUE, "
+     "password_hash VARCHAR(255) NOT NULL, first_name VARCHAR(50), last_name VARCHAR(50), "
+     "role VARCHAR(20), is_active BOOLEAN, created_at DATETIME, updated_at DATETIME)",
+     "users", "a table users that this program has not made"},
+    {"CREATE TABLE users (id UUID PRIMARY KEY, email VARCHAR(254) NOT NULL UNIQUE, "
+     "password_hash VARCHAR(255) NOT NULL, name VARCHAR(100))",
+     "users", "a table users that this program has not made"},
+    {"CREATE TABLE posts (id INT PRIMARY KEY AUTO_INCREMENT, title VARCHAR(255), body TEXT, "
+     "user_id INT)",
+     "posts", "a table posts that this program has not made"},
+    {"CREATE TABLE schema_migrations (version VARCHAR(255) PRIMARY KEY)", "schema_migrations",
+     "a table schema_migrations that this program has not made"},
+};
+
+START_TEST(the_tables_of_another_program_are_left_alone)
+{
+    static const char *const lines[] = {"migrate", "migrate --dry-run", "migrate status"};
+    struct run runs[COUNT(lines)];
+    run_sql("DROP TABLE " ALL_TABLES);
+    run_sql(foreigners[_i].sql);
+
+    for (int i = 0; i < COUNT(lines); i++)
+        runs[i] = run(lines[i]);
+    int64_t tables = ask_number("SELECT COUNT(*) AS n FROM information_schema.tables "
+                                "WHERE table_schema = DATABASE()");
+    struct run doctor = run("doctor");
+    run_sql(say("DROP TABLE %s", foreigners[_i].drop));
+    ck_run(run("migrate"), EX_OK);
+
+    for (int i = 0; i < COUNT(lines); i++) {
+        ck_run(runs[i], EX_DATAERR);
+        ck_says(runs[i].err, foreigners[_i].complaint);
+        ck_says(runs[i].err, "name a database in DATABASE_URL that is its own");
+    }
+    ck_assert_int_eq(tables, 1);
+    ck_says(doctor.out, "FAIL schema: ");
+    ck_says(doctor.out, foreigners[_i].complaint);
 }
 END_TEST
 
@@ -764,6 +810,7 @@ static TCase *database(void)
     tcase_add_test(tc, a_schema_from_the_future_is_left_alone);
     tcase_add_test(tc, a_changed_migration_is_refused);
     tcase_add_test(tc, a_database_of_the_first_release_is_up_to_date);
+    tcase_add_loop_test(tc, the_tables_of_another_program_are_left_alone, 0, COUNT(foreigners));
     tcase_add_loop_test(tc, a_database_that_does_not_answer_is_worth_another_try, 0,
                         COUNT(commands_that_ask));
     tcase_add_test(tc, an_added_user_logs_in);

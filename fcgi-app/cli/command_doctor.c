@@ -213,6 +213,24 @@ static void check_clock(struct checkup *c, const struct database *d, struct inst
                      skew > 0 ? "ahead of" : "behind");
 }
 
+static void check_schema(struct checkup *c, struct db *db)
+{
+    enum migration_state *states = arena_array(c->arena, migration_count, sizeof *states);
+    size_t unknown = 0;
+    struct problem *p = migrate_check(db, c->arena, migrations, migration_count);
+    if (!p)
+        p = migrate_compare(db, c->arena, migrations, migration_count);
+    if (!p)
+        p = migrate_status(db, c->arena, migrations, migration_count, states, &unknown);
+    if (p)
+        checkup_tell(c, VERDICT_FAIL, "schema", "%s", p->cause);
+    else if (unknown)
+        checkup_tell(c, VERDICT_WARN, "schema",
+                     "has %zu migrations of a later program; install that one here, too", unknown);
+    else
+        checkup_ok(c, "schema is the one of this program");
+}
+
 static void ask_database(struct checkup *c, struct db *db)
 {
     struct database d;
@@ -229,11 +247,7 @@ static void ask_database(struct checkup *c, struct db *db)
     checkup_ok(c, "database answers at %s", db_where(db, c->arena));
     check_version(c, &d);
     check_room(c, &d);
-    p = migrate_check(db, c->arena, migrations, migration_count);
-    if (p)
-        checkup_tell(c, VERDICT_FAIL, "schema", "%s", p->cause);
-    else
-        checkup_ok(c, "schema is the one of this program");
+    check_schema(c, db);
 }
 
 /* A URL that is no good was told with the settings. */
