@@ -449,6 +449,57 @@ START_TEST(a_database_that_will_not_do_is_told)
 }
 END_TEST
 
+/* A worker says so too when it starts. */
+START_TEST(an_index_that_does_not_answer_is_told_and_logged)
+{
+    make_user("ada@example.org", ROLE_USER);
+    run_sql("INSERT INTO posts (id, author_id, title, content) SELECT UUID(), id, 'Of the loom', "
+            "'It weaves.' FROM users");
+    as_root("ALTER TABLE postern.posts FORCE");
+    start_server();
+
+    struct run told = run("doctor");
+    ck_run(run("reindex"), EX_OK);
+    struct run mended = run("doctor");
+
+    ck_run(told, EX_OK);
+    ck_verdict(&told, "search: does not find a post by the word \"the\"", "warn");
+    ck_assert_int_eq(system(say("grep -q '\"event\":\"search_incomplete\",\"word\":\"the\"' %s",
+                                in_folder("log"))),
+                     0);
+    ck_verdict(&mended, "search finds every word", "ok");
+}
+END_TEST
+
+static const struct {
+    const char *option, *mend;
+} word_sizes[] = {
+    {"--innodb-ft-min-token-size=4",
+     "no word below 4 characters; set innodb_ft_min_token_size = 3"},
+    {"--innodb-ft-max-token-size=20", "no word above 20 characters; set innodb_ft_max_token_size"},
+};
+
+static void restart_database(void)
+{
+    ck_assert_int_eq(system("\"$DATABASE_CONTROL\" stop && \"$DATABASE_CONTROL\" start"), 0);
+}
+
+START_TEST(a_server_that_leaves_words_out_is_told)
+{
+    setenv("MARIADBD_OPTIONS", word_sizes[_i].option, 1);
+    restart_database();
+    unsetenv("MARIADBD_OPTIONS");
+
+    struct run r = run("doctor");
+    restart_database();
+
+    ck_run(r, EX_OK);
+    ck_verdict(&r, "search: ", "warn");
+    ck_says(r.out, word_sizes[_i].mend);
+    ck_says(r.out, "restart it, and run `postern reindex`");
+}
+END_TEST
+
 START_TEST(a_database_that_is_away_is_told)
 {
     setenv("DATABASE_URL", "mysql://u:p@localhost/x?socket=/nonexistent/socket", 1);
@@ -616,6 +667,8 @@ static TCase *machine(void)
     tcase_add_test(tc, a_socket_for_everybody_is_told_and_one_without_answers);
     tcase_add_test(tc, a_folder_that_everybody_writes_to_is_told);
     tcase_add_loop_test(tc, a_database_that_will_not_do_is_told, 0, COUNT(databases));
+    tcase_add_test(tc, an_index_that_does_not_answer_is_told_and_logged);
+    tcase_add_loop_test(tc, a_server_that_leaves_words_out_is_told, 0, COUNT(word_sizes));
     tcase_add_test(tc, a_database_that_is_away_is_told);
     return tc;
 }

@@ -651,6 +651,79 @@ START_TEST(reindex_mends_totals_and_search)
 }
 END_TEST
 
+/* ---- backup and restore ---- */
+
+static int64_t found(const char *q)
+{
+    return answer_integer(get(NULL, "/posts?q=%s", q), "pagination.total");
+}
+
+static void shell(const char *line)
+{
+    int status = system(say("socket=$(\"$DATABASE_CONTROL\" socket) && %s", line));
+    ck_assert_msg(status == 0, "status %d: %s", status, line);
+}
+
+/* As the README has it, on a server that leaves stop words out as all do. */
+START_TEST(after_a_restore_reindex_finds_every_word_again)
+{
+    make_user("ada@example.org", ROLE_USER);
+    run_sql("INSERT INTO posts (id, author_id, title, content, published) SELECT UUID(), id, "
+            "CONCAT('On the loom ', seq), 'It weaves.', 1 FROM users, seq_1_to_3");
+    ck_run(run("reindex"), EX_OK);
+    ck_assert_int_eq(found("the"), 3);
+    ck_says(run("doctor").out, "ok   search finds every word\n");
+    db_disconnect(the_app->db);
+
+    shell("mariadb-dump --no-defaults -S $socket --single-transaction postern >restore.sql");
+    shell("echo 'DROP DATABASE postern; CREATE DATABASE postern CHARACTER SET utf8mb4' | "
+          "\"$DATABASE_CONTROL\" sql");
+    shell("(echo 'USE postern;' && cat restore.sql) | \"$DATABASE_CONTROL\" sql");
+    unlink("restore.sql");
+
+    ck_run(run("migrate"), EX_OK);
+    ck_assert_int_eq(found("loom"), 3);
+    ck_assert_int_eq(found("the"), 0);
+    struct run doctor = run("doctor");
+    ck_says(doctor.out, "warn search: does not find a post by the word \"the\" that it has; "
+                        "run `postern reindex`");
+
+    ck_run(run("reindex"), EX_OK);
+    ck_assert_int_eq(found("the"), 3);
+    ck_assert_int_eq(found("the%%20loom"), 3);
+    ck_says(run("doctor").out, "ok   search finds every word\n");
+}
+END_TEST
+
+static const char *const rebuilds[] = {"OPTIMIZE TABLE postern.posts",
+                                       "ALTER TABLE postern.posts ENGINE = InnoDB"};
+
+START_TEST(a_rebuild_by_others_is_told_and_set_right)
+{
+    make_user("ada@example.org", ROLE_USER);
+    run_sql("INSERT INTO posts (id, author_id, title, content, published) SELECT UUID(), id, "
+            "'Looms', 'What is woven,\nand about whom?', 1 FROM users");
+    ck_run(run("reindex"), EX_OK);
+
+    shell(say("echo '%s' | \"$DATABASE_CONTROL\" sql >rebuild.out", rebuilds[_i]));
+    unlink("rebuild.out");
+
+    ck_assert_int_eq(found("what"), 0);
+    ck_says(run("doctor").out, "warn search: does not find a post by the word \"what\"");
+    ck_run(run("reindex"), EX_OK);
+    ck_assert_int_eq(found("what"), 1);
+    ck_says(run("doctor").out, "ok   search finds every word\n");
+}
+END_TEST
+
+static TCase *restoring(void)
+{
+    TCase *tc = tcase_create("restoring");
+    tcase_add_test(tc, after_a_restore_reindex_finds_every_word_again);
+    tcase_add_loop_test(tc, a_rebuild_by_others_is_told_and_set_right, 0, COUNT(rebuilds));
+    return tc;
+}
+
 /* ---- serve ---- */
 
 static const struct {
@@ -852,6 +925,7 @@ int main(void)
     Suite *suite = suite_create("commands");
     add(suite, command_line());
     add(suite, database());
+    add(suite, restoring());
     add(suite, serving());
     return suite_run(suite);
 }

@@ -15,7 +15,9 @@
 #include "common/field.h"
 #include "common/problem.h"
 #include "fcgi-app/database_model.h"
+#include "fcgi-app/fold.h"
 #include "fcgi-app/migrations.h"
+#include "fcgi-app/post_model.h"
 #include "listing.h"
 
 #define SKEW_WARN_US 1000000
@@ -231,6 +233,34 @@ static void check_schema(struct checkup *c, struct db *db)
         checkup_ok(c, "schema is the one of this program");
 }
 
+/* How the server is set up for words, and whether ours are in the index: neither a dump nor the
+ * table's definition carries what it was built with. */
+static void check_search(struct checkup *c, struct db *db, const struct database *d)
+{
+    const char *lost = NULL;
+    if (d->word_min > WORD_MIN)
+        checkup_tell(
+            c, VERDICT_WARN, "search",
+            "finds no word below %lld characters; set innodb_ft_min_token_size = %d in the "
+            "server's configuration, restart it, and run `postern reindex`",
+            (long long)d->word_min, WORD_MIN);
+    else if (d->word_max < WORD_MAX)
+        checkup_tell(
+            c, VERDICT_WARN, "search",
+            "finds no word above %lld characters; set innodb_ft_max_token_size = %d in the "
+            "server's configuration, restart it, and run `postern reindex`",
+            (long long)d->word_max, WORD_MAX);
+    else if (post_probe_search(db, c->arena, &lost))
+        return; /* told already: there is no schema to ask */
+    else if (lost)
+        checkup_tell(c, VERDICT_WARN, "search",
+                     "does not find a post by the word \"%s\" that it has; run `postern reindex`, "
+                     "as after each restore",
+                     lost);
+    else
+        checkup_ok(c, "search finds every word");
+}
+
 static void ask_database(struct checkup *c, struct db *db)
 {
     struct database d;
@@ -248,6 +278,7 @@ static void ask_database(struct checkup *c, struct db *db)
     check_version(c, &d);
     check_room(c, &d);
     check_schema(c, db);
+    check_search(c, db, &d);
 }
 
 /* A URL that is no good was told with the settings. */

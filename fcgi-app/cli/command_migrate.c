@@ -169,6 +169,8 @@ int command_reindex(struct cli *cli)
             p = db_transaction(r.app->db, r.arena, recount, NULL, &r);
         if (!p)
             p = user_rebuild_search(r.app->db, r.arena);
+        if (!p)
+            p = post_rebuild_search(r.app->db, r.arena);
         app_close(r.app);
         status = p ? complain_of(p) : EX_OK;
     }

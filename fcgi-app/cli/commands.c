@@ -48,7 +48,7 @@ const struct command commands[] = {
      migrate_options, .is_preset = true},
     {"migrate status", "", "Tell which parts of the schema are applied.", command_migrate_status,
      true, json_option},
-    {"reindex", "", "Make totals and search right after rows were brought in by other means.",
+    {"reindex", "", "Make totals and search right after rows were imported or restored.",
      command_reindex, true},
     {"user add", "EMAIL", "Make a user, and print the id.", command_user_add, true, add_options,
      "The password is asked for on a terminal, else it is the first line of standard input."},
