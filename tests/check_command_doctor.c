@@ -512,6 +512,29 @@ START_TEST(a_database_that_is_away_is_told)
 }
 END_TEST
 
+/* ---- nginx's files ---- */
+
+START_TEST(what_another_release_rendered_for_nginx_is_told)
+{
+    const char *source = getenv("srcdir") ? getenv("srcdir") : "..";
+    ck_assert_int_eq(
+        system(say("LISTEN=/run/postern/fast.sock %s/nginx/render %s/nginx", source, folder)), 0);
+    struct run same = run(say("doctor --nginx %s/nginx", folder));
+    ck_assert_int_eq(
+        system(say("sed -i '/^# templates: /s/[0-9]*$/7/' %s/nginx/http.conf", folder)), 0);
+    struct run other = run(say("doctor --nginx %s/nginx", folder));
+    ck_assert_int_eq(system(say("sed -i '/^# templates: /d' %s/nginx/http.conf", folder)), 0);
+    struct run former = run(say("doctor --nginx %s/nginx", folder));
+
+    ck_run(same, EX_OK);
+    ck_verdict(&same, "nginx/http.conf was rendered for this program", "ok");
+    ck_run(other, EX_OK);
+    ck_verdict(&other, "nginx/http.conf: was rendered for another release", "warn");
+    ck_verdict(&former, "nginx/http.conf: was rendered for another release", "warn");
+    ck_run(run("doctor --nginx /nonexistent"), EX_UNAVAILABLE);
+}
+END_TEST
+
 /* ---- the web server ---- */
 
 /* What a good one answers to each question, in their order. */
@@ -676,6 +699,7 @@ static TCase *machine(void)
 static TCase *web(void)
 {
     TCase *tc = tcase_create("web server");
+    tcase_add_test(tc, what_another_release_rendered_for_nginx_is_told);
     tcase_add_test(tc, a_web_server_that_lets_all_through_is_well);
     tcase_add_loop_test(tc, what_a_web_server_holds_back_is_told, 0, COUNT(faults));
     tcase_add_test(tc, where_nothing_answers_well_one_line_tells_it);

@@ -17,6 +17,7 @@
 #include "fcgi-app/database_model.h"
 #include "fcgi-app/fold.h"
 #include "fcgi-app/migrations.h"
+#include "fcgi-app/nginx_files.h"
 #include "fcgi-app/post_model.h"
 #include "listing.h"
 
@@ -292,6 +293,45 @@ static void check_database(struct checkup *c)
     db_close(db);
 }
 
+/* ---- what nginx/render has written ---- */
+
+/* The former release's files do, but lack what the new one brought. */
+static void check_rendered(struct checkup *c, const char *folder, bool is_named)
+{
+    static const char key[] = "# templates: ";
+    const char *path = arena_printf(c->arena, "%s/http.conf", folder);
+    char line[256];
+    bool is_ours = false;
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        if (is_named)
+            checkup_tell(c, VERDICT_FAIL, path, "%s", strerror(errno));
+        return;
+    }
+    while (!is_ours && fgets(line, sizeof line, file))
+        is_ours = strncmp(line, key, strlen(key)) == 0 &&
+                  strcspn(line + strlen(key), "\n") == strlen(nginx_templates) &&
+                  strncmp(line + strlen(key), nginx_templates, strlen(nginx_templates)) == 0;
+    (void)fclose(file);
+    if (is_ours)
+        checkup_ok(c, "%s was rendered for this program", path);
+    else
+        checkup_tell(c, VERDICT_WARN, path,
+                     "was rendered for another release; run nginx/render, or dpkg-reconfigure "
+                     "postern, and reload nginx");
+}
+
+/* Where the README and the Debian package have them. */
+static void check_nginx(struct checkup *c, const char *folder)
+{
+    if (folder) {
+        check_rendered(c, folder, true);
+        return;
+    }
+    check_rendered(c, "/etc/postern/nginx", false);
+    check_rendered(c, "/etc/nginx/postern", false);
+}
+
 /* ---- all of it ---- */
 
 int command_doctor(struct cli *cli)
@@ -306,6 +346,7 @@ int command_doctor(struct cli *cli)
     check_backlog(&c);
     check_database(&c);
     checkup_sockets(&c);
+    check_nginx(&c, cli_option(cli, "nginx"));
     if (url)
         checkup_url(&c, url);
     return c.failed ? EX_UNAVAILABLE : EX_OK;

@@ -37,6 +37,7 @@ static const struct command_option config_options[] = {
     {"check", NULL, "Print no settings, but what `serve` would not start with."}, JSON, END};
 static const struct command_option doctor_options[] = {
     {"url", "URL", "Ask the API there too, such as https://example.org/api; takes curl."},
+    {"nginx", "FOLDER", "Where nginx/render has written; /etc/postern/nginx, /etc/nginx/postern."},
     JSON,
     END};
 
