@@ -33,11 +33,35 @@
 #define TEXT_ROOM_KEPT (1024 * 1024)
 #define PORT_PRESET 3306
 
-/* The isolation is READ COMMITTED because REPEATABLE READ locks gaps, and so more than we ask for.
+/*
+ * Whatever the server's configuration or its init_connect says, a statement means the same. Set
+ * here is each session variable (MariaDB's "Server System Variables", 10.11 to 11.8) that changes
+ *   - where a transaction begins and ends, and what it sees: READ COMMITTED because REPEATABLE READ
+ *     locks gaps, and so more than we ask for. Setting autocommit from 0 to 1 also ends a
+ *     transaction that init_connect has left open;
+ *   - how text is read and compared, also in messages, which the names of keys are taken from;
+ *   - which rows are checked, found, sorted or changed;
+ *   - what DDL makes.
+ * Not set is what the server's operator decides: limits of time (but for two that our own stand in
+ * an order with) and memory, logging, replication, plans, caches, and `timestamp`, since it is the
+ * server's clock to us, which `doctor` compares. Numbers stand in the place of '', which is NULL to
+ * an sql_mode of EMPTY_STRING_IS_NULL.
  */
 #define SESSION                                                                                    \
-    "SET time_zone = '+00:00', autocommit = 1, tx_isolation = 'READ-COMMITTED',"                   \
+    "SET completion_type = 0, autocommit = 0, autocommit = 1, tx_read_only = 0,"                   \
+    " tx_isolation = 'READ-COMMITTED',"                                                            \
     " sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION',"           \
+    " old_mode = 0, time_zone = '+00:00', lc_messages = 'en_US', lc_time_names = 'en_US',"         \
+    " character_set_client = utf8mb4, character_set_results = utf8mb4,"                            \
+    " collation_connection = utf8mb4_unicode_ci,"                                                  \
+    " foreign_key_checks = 1, unique_checks = 1, check_constraint_checks = 1,"                     \
+    " sql_safe_updates = 0, sql_select_limit = 18446744073709551615,"                              \
+    " max_join_size = 18446744073709551615, sql_big_selects = 1, sql_auto_is_null = 0,"            \
+    " group_concat_max_len = 1048576, div_precision_increment = 4, max_sort_length = 1024,"        \
+    " default_week_format = 0, default_regex_flags = 0,"                                           \
+    " sql_if_exists = 0, default_storage_engine = 'InnoDB', alter_algorithm = 'DEFAULT',"          \
+    " innodb_strict_mode = 1, explicit_defaults_for_timestamp = 1,"                                \
+    " innodb_ft_enable_stopword = 0,"                                                              \
     " innodb_lock_wait_timeout = 5, max_statement_time = "
 
 /* Where one column of a result goes. */
@@ -527,6 +551,12 @@ bool db_is_violation(const struct problem *p, const char *constraint)
 bool db_is_missing_table(const struct problem *p)
 {
     static const char number[] = "1146:"; /* ER_NO_SUCH_TABLE, as describe() writes it */
+    return p && p->cause && strncmp(p->cause, number, strlen(number)) == 0;
+}
+
+bool db_is_missing_column(const struct problem *p)
+{
+    static const char number[] = "1054:"; /* ER_BAD_FIELD_ERROR, as describe() writes it */
     return p && p->cause && strncmp(p->cause, number, strlen(number)) == 0;
 }
 

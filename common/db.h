@@ -131,6 +131,9 @@ bool db_is_violation(const struct problem *p, const char *constraint);
 /** Is `p` the complaint that a table is not there? */
 bool db_is_missing_table(const struct problem *p);
 
+/** Or that a column is not? */
+bool db_is_missing_column(const struct problem *p);
+
 /** Did a statement wait too long for a lock of another transaction? */
 bool db_is_lock_timeout(const struct problem *p);
 

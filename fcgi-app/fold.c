@@ -10,9 +10,6 @@
 
 #include "common/utf8.h"
 
-#define WORD_MIN 3  /* innodb_ft_min_token_size, code points */
-#define WORD_MAX 84 /* innodb_ft_max_token_size */
-
 /* The C library knows Unicode's letters, but only in a locale that is UTF-8; every glibc since 2.35
  * has this one built in. Without it (an older host) only ASCII is folded. */
 static locale_t unicode(void)

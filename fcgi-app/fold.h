@@ -4,6 +4,8 @@
 #include "common/arena.h"
 
 #define GRAM_POINTS 3 /* code points in one gram */
+#define WORD_MIN 3    /* innodb_ft_min_token_size, code points */
+#define WORD_MAX 84   /* innodb_ft_max_token_size */
 
 /** `t` with every letter in lower case (Unicode's simple mapping); null stays null. */
 struct text fold(struct arena *a, struct text t);

@@ -380,3 +380,56 @@ struct problem *post_recount(struct db *db, struct arena *a)
         p = count_lock(db, a, &lock_totals);
     return p ? p : db_execute(db, a, &recount_totals, DB_NO_ARGS, NULL);
 }
+
+/* OPTIMIZE TABLE would do the same, but not where innodb_optimize_fulltext_only is set. */
+struct problem *post_rebuild_search(struct db *db, struct arena *a)
+{
+    struct problem *p = db_pin(db, a); /* it may take longer than a statement has */
+    if (p)
+        return p;
+    p = db_run(db, a, "ALTER TABLE posts FORCE");
+    db_unpin(db);
+    return p;
+}
+
+struct probe {
+    struct uuid id;
+    struct text word;
+};
+
+static const struct field probe_fields[] = {
+    FIELD(struct probe, id, .doc = "A post."),
+    FIELD(struct probe, word, .doc = "A word that it has."),
+};
+static const struct record probe_record = RECORD("Probe", struct probe, probe_fields, .rule = NULL);
+
+/* Of INNODB_FT_DEFAULT_STOPWORD, what is not too short for any index: the frequent ones last, for
+ * looking them up takes longer. */
+#define STOP_WORDS                                                                                 \
+    "www|und|com|where|who|about|how|when|what|will|are|was|from|this|that|with|for|the"
+
+static const struct sql find_stop_word = {
+    "SELECT id, word FROM (SELECT id, LOWER(REGEXP_SUBSTR(CONCAT(' ', title, ' ',"
+    " LEFT(content, 4000), ' '), '(?i)(?<=[[:space:]])(" STOP_WORDS ")(?=[[:space:].,;:!?])'))"
+    " AS word FROM posts ORDER BY id DESC LIMIT 100) AS newest WHERE word <> ''"
+    " ORDER BY LOCATE(word, '" STOP_WORDS "') LIMIT 1",
+    &probe_record};
+static const struct sql look_up = {
+    "SET STATEMENT max_statement_time = 1 FOR SELECT COUNT(*) AS n FROM posts"
+    " WHERE id = ? AND MATCH (title, content) AGAINST (CONCAT('+', ?) IN BOOLEAN MODE)",
+    &counted_record};
+
+struct problem *post_probe_search(struct db *db, struct arena *a, const char **ret_lost)
+{
+    struct probe probe;
+    bool found;
+    int64_t n = 0;
+    struct problem *p = db_find(db, a, &find_stop_word, DB_NO_ARGS, &probe, &found);
+    if (p)
+        return p;
+    /* What an index has too much of for a second, it has. */
+    if (found && count_read(db, a, &look_up, DB_ARGS(db_uuid(probe.id), db_text(probe.word)), &n))
+        found = false;
+    *ret_lost = found && !n ? probe.word.data : NULL;
+    return NULL;
+}

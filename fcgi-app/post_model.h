@@ -81,3 +81,15 @@ struct problem *post_uncount_author(struct db *db, struct arena *a, struct uuid 
 
 /** Count all posts anew, after rows were brought in by other means. In a transaction. */
 struct problem *post_recount(struct db *db, struct arena *a) MUST_USE;
+
+/** Build the table and its word index again, with the settings that a session of ours has.
+ * Reading goes on meanwhile; writing waits. */
+struct problem *post_rebuild_search(struct db *db, struct arena *a) MUST_USE;
+
+/**
+ * Does the word index answer? Looks for a word that InnoDB leaves out by default, such as "the", in
+ * the newest posts: `*ret_lost` is one that stands in a post and is not found there; NULL where it
+ * is found, where no post has one, and where finding it takes long, as it does when very many have
+ * it. In doubt an index is good. Takes some milliseconds, at most a second or so.
+ */
+struct problem *post_probe_search(struct db *db, struct arena *a, const char **ret_lost) MUST_USE;

@@ -15,16 +15,24 @@
 #include "common/problem.h"
 #include "common/renew.h"
 #include "common/server.h"
+#include "post_model.h"
 
 #define SCRIPT_GRACE_S 2 /* mod_fcgid kills three seconds after SIGTERM */
 
 static void warn_about_schema(struct app *app)
 {
-    struct arena *a = arena_open(0);
+    struct arena *a = arena_open((size_t)1024 * 1024);
     struct problem *p = app_check_schema(app, a);
+    const char *lost = NULL;
+    if (!p)
+        p = post_probe_search(app->db, a, &lost);
     if (p)
         LOG(LOG_LEVEL_WARNING, log_event("not_ready"),
             log_text("cause", p->cause ? p->cause : p->message));
+    else if (lost)
+        LOG(LOG_LEVEL_WARNING, log_event("search_incomplete"), log_text("word", lost),
+            log_text("cause", "the word index was built by others, as in a restore; "
+                              "run `postern reindex`"));
     arena_close(a);
 }
 

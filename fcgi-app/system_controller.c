@@ -148,7 +148,7 @@ static const struct route routes[] = {
     {METHOD_GET, "/health", health, AUTH_IGNORED, .status = 200, .reply = &status_record,
      .id = "getHealth", .summary = "Tell that the program is alive."},
     {METHOD_GET, "/ready", ready, AUTH_IGNORED, .status = 200, .reply = &status_record,
-     .id = "getReady", .summary = "Tell whether the database is reachable and its schema current."},
+     .id = "getReady", .summary = "Tell whether the database is reachable and has the schema that is needed."},
     {METHOD_GET, "/openapi.json", openapi, AUTH_IGNORED, .status = 200,
      .media_type = JSON_MEDIA_TYPE, .id = "getOpenapi",
      .summary = "Describe the API for programs."},

@@ -610,7 +610,7 @@ struct problem *user_rebuild_search(struct db *db, struct arena *a)
     struct problem *p = db_pin(db, a); /* it may take longer than a statement has */
     if (p)
         return p;
-    p = db_run(db, a, "OPTIMIZE TABLE users");
+    p = db_run(db, a, "ALTER TABLE users FORCE");
     db_unpin(db);
     return p;
 }

@@ -24,7 +24,8 @@ CREATE TABLE IF NOT EXISTS users (
     INDEX ix_users_role_email (role, email_folded),
     INDEX ix_users_role_active (role, is_active),
     FULLTEXT INDEX ft_users_grams (search_grams)
-) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
 
 -- How many users there are of each role, as the sum of sixteen rows, so that writers do not
 -- wait for each other. Kept in each write's own transaction.
@@ -33,7 +34,8 @@ CREATE TABLE IF NOT EXISTS user_counts (
     slot TINYINT UNSIGNED NOT NULL,
     n BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (role, slot)
-) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
 
 INSERT IGNORE INTO user_counts (role, slot) VALUES
     ('user', 0), ('user', 1), ('user', 2), ('user', 3), ('user', 4), ('user', 5), ('user', 6),

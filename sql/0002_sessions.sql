@@ -13,7 +13,8 @@ CREATE TABLE IF NOT EXISTS sessions (
     CONSTRAINT fk_sessions_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE,
     INDEX ix_sessions_user (user_id, created_at, id),
     INDEX ix_sessions_expires (expires_at)
-) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
 
 -- Refresh tokens that were used a moment ago, so that a parallel or repeated refresh can be
 -- told from a stolen token. The next refresh of the session drops what is older.
@@ -25,7 +26,8 @@ CREATE TABLE IF NOT EXISTS session_refreshes (
     CONSTRAINT fk_session_refreshes_session FOREIGN KEY (session_id) REFERENCES sessions (id)
         ON DELETE CASCADE,
     INDEX ix_session_refreshes_session (session_id, used_at)
-) ENGINE = InnoDB;
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
 
 -- Tokens sent by mail to who forgot a password.
 CREATE TABLE IF NOT EXISTS password_resets (
@@ -36,4 +38,5 @@ CREATE TABLE IF NOT EXISTS password_resets (
     CONSTRAINT fk_password_resets_user FOREIGN KEY (user_id) REFERENCES users (id)
         ON DELETE CASCADE,
     INDEX ix_password_resets_expires (expires_at)
-) ENGINE = InnoDB;
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;

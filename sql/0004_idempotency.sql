@@ -9,4 +9,5 @@ CREATE TABLE IF NOT EXISTS idempotency_keys (
     expires_at DATETIME(6) NOT NULL,
     PRIMARY KEY (id),
     INDEX ix_idempotency_keys_expires (expires_at)
-) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;

@@ -423,6 +423,16 @@ static const struct {
     {"SET GLOBAL read_only = 1", "read_only", "FAIL", "promote it", "SET GLOBAL read_only = 0"},
     {"UPDATE postern.schema_migrations SET number = 99 WHERE number = 1", "schema: ", "FAIL", "",
      "UPDATE postern.schema_migrations SET number = 1 WHERE number = 99"},
+    {"INSERT INTO postern.schema_migrations SELECT 99, name, checksum, 1, 1, applied_at "
+     "FROM postern.schema_migrations WHERE number = 1",
+     "schema: ", "warn", "1 migrations of a later program",
+     "DELETE FROM postern.schema_migrations WHERE number = 99"},
+    {"ALTER TABLE postern.posts RENAME COLUMN version TO v", "schema: ", "FAIL",
+     "posts is not as 0003_posts.sql makes it (version is missing in it)",
+     "ALTER TABLE postern.posts RENAME COLUMN v TO version"},
+    {"ALTER TABLE postern.posts MODIFY version VARCHAR(20)", "schema: ", "FAIL",
+     "version there is varchar and not BIGINT",
+     "ALTER TABLE postern.posts MODIFY version BIGINT NOT NULL DEFAULT 1"},
     {"UPDATE postern.schema_migrations SET complete = 0 WHERE number = 1", "schema: ", "FAIL",
      "run `postern migrate`", "UPDATE postern.schema_migrations SET complete = 1 WHERE number = 1"},
 };
@@ -439,6 +449,57 @@ START_TEST(a_database_that_will_not_do_is_told)
 }
 END_TEST
 
+/* A worker says so too when it starts. */
+START_TEST(an_index_that_does_not_answer_is_told_and_logged)
+{
+    make_user("ada@example.org", ROLE_USER);
+    run_sql("INSERT INTO posts (id, author_id, title, content) SELECT UUID(), id, 'Of the loom', "
+            "'It weaves.' FROM users");
+    as_root("ALTER TABLE postern.posts FORCE");
+    start_server();
+
+    struct run told = run("doctor");
+    ck_run(run("reindex"), EX_OK);
+    struct run mended = run("doctor");
+
+    ck_run(told, EX_OK);
+    ck_verdict(&told, "search: does not find a post by the word \"the\"", "warn");
+    ck_assert_int_eq(system(say("grep -q '\"event\":\"search_incomplete\",\"word\":\"the\"' %s",
+                                in_folder("log"))),
+                     0);
+    ck_verdict(&mended, "search finds every word", "ok");
+}
+END_TEST
+
+static const struct {
+    const char *option, *mend;
+} word_sizes[] = {
+    {"--innodb-ft-min-token-size=4",
+     "no word below 4 characters; set innodb_ft_min_token_size = 3"},
+    {"--innodb-ft-max-token-size=20", "no word above 20 characters; set innodb_ft_max_token_size"},
+};
+
+static void restart_database(void)
+{
+    ck_assert_int_eq(system("\"$DATABASE_CONTROL\" stop && \"$DATABASE_CONTROL\" start"), 0);
+}
+
+START_TEST(a_server_that_leaves_words_out_is_told)
+{
+    setenv("MARIADBD_OPTIONS", word_sizes[_i].option, 1);
+    restart_database();
+    unsetenv("MARIADBD_OPTIONS");
+
+    struct run r = run("doctor");
+    restart_database();
+
+    ck_run(r, EX_OK);
+    ck_verdict(&r, "search: ", "warn");
+    ck_says(r.out, word_sizes[_i].mend);
+    ck_says(r.out, "restart it, and run `postern reindex`");
+}
+END_TEST
+
 START_TEST(a_database_that_is_away_is_told)
 {
     setenv("DATABASE_URL", "mysql://u:p@localhost/x?socket=/nonexistent/socket", 1);
@@ -448,6 +509,29 @@ START_TEST(a_database_that_is_away_is_told)
     ck_run(r, EX_UNAVAILABLE);
     ck_says(r.out, "FAIL database: ");
     ck_says(r.out, "/nonexistent/socket");
+}
+END_TEST
+
+/* ---- nginx's files ---- */
+
+START_TEST(what_another_release_rendered_for_nginx_is_told)
+{
+    const char *source = getenv("srcdir") ? getenv("srcdir") : "..";
+    ck_assert_int_eq(
+        system(say("LISTEN=/run/postern/fast.sock %s/nginx/render %s/nginx", source, folder)), 0);
+    struct run same = run(say("doctor --nginx %s/nginx", folder));
+    ck_assert_int_eq(
+        system(say("sed -i '/^# templates: /s/[0-9]*$/7/' %s/nginx/http.conf", folder)), 0);
+    struct run other = run(say("doctor --nginx %s/nginx", folder));
+    ck_assert_int_eq(system(say("sed -i '/^# templates: /d' %s/nginx/http.conf", folder)), 0);
+    struct run former = run(say("doctor --nginx %s/nginx", folder));
+
+    ck_run(same, EX_OK);
+    ck_verdict(&same, "nginx/http.conf was rendered for this program", "ok");
+    ck_run(other, EX_OK);
+    ck_verdict(&other, "nginx/http.conf: was rendered for another release", "warn");
+    ck_verdict(&former, "nginx/http.conf: was rendered for another release", "warn");
+    ck_run(run("doctor --nginx /nonexistent"), EX_UNAVAILABLE);
 }
 END_TEST
 
@@ -606,6 +690,8 @@ static TCase *machine(void)
     tcase_add_test(tc, a_socket_for_everybody_is_told_and_one_without_answers);
     tcase_add_test(tc, a_folder_that_everybody_writes_to_is_told);
     tcase_add_loop_test(tc, a_database_that_will_not_do_is_told, 0, COUNT(databases));
+    tcase_add_test(tc, an_index_that_does_not_answer_is_told_and_logged);
+    tcase_add_loop_test(tc, a_server_that_leaves_words_out_is_told, 0, COUNT(word_sizes));
     tcase_add_test(tc, a_database_that_is_away_is_told);
     return tc;
 }
@@ -613,6 +699,7 @@ static TCase *machine(void)
 static TCase *web(void)
 {
     TCase *tc = tcase_create("web server");
+    tcase_add_test(tc, what_another_release_rendered_for_nginx_is_told);
     tcase_add_test(tc, a_web_server_that_lets_all_through_is_well);
     tcase_add_loop_test(tc, what_a_web_server_holds_back_is_told, 0, COUNT(faults));
     tcase_add_test(tc, where_nothing_answers_well_one_line_tells_it);

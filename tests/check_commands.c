@@ -365,11 +365,13 @@ END_TEST
 
 /* ---- migrate ---- */
 
+#define ALL_TABLES                                                                                 \
+    "posts, password_resets, session_refreshes, sessions, idempotency_keys, users, user_counts, "  \
+    "post_counts, post_totals, schema_migrations"
+
 START_TEST(a_fresh_database_is_migrated_once)
 {
-    run_sql("DROP TABLE posts, password_resets, session_refreshes, sessions, idempotency_keys, "
-            "users, user_counts, post_counts, post_totals, "
-            "schema_migrations");
+    run_sql("DROP TABLE " ALL_TABLES);
     struct run before = run("migrate status");
     ck_run(before, EX_OK);
     ck_says(before.out, "pending        0001_users.sql\n");
@@ -431,6 +433,76 @@ START_TEST(a_changed_migration_is_refused)
     ck_run(up, EX_DATAERR);
     ck_run(status, EX_DATAERR);
     ck_says(up.err, "0001_users.sql");
+}
+END_TEST
+
+/* Tables of other programs, of the ORMs' usual kinds, and what is told of them. */
+static const struct {
+    const char *sql, *drop, *complaint;
+} foreigners[] = {
+    {"CREATE TABLE users (id VARCHAR(36) PRIMARY KEY, email VARCHAR(120) NOT NULL UNIQUE, "
+     "password_hash VARCHAR(255) NOT NULL, first_name VARCHAR(50), last_name VARCHAR(50), "
+     "role VARCHAR(20), is_active BOOLEAN, created_at DATETIME, updated_at DATETIME)",
+     "users", "a table users that this program has not made"},
+    {"CREATE TABLE users (id UUID PRIMARY KEY, email VARCHAR(254) NOT NULL UNIQUE, "
+     "password_hash VARCHAR(255) NOT NULL, name VARCHAR(100))",
+     "users", "a table users that this program has not made"},
+    {"CREATE TABLE posts (id INT PRIMARY KEY AUTO_INCREMENT, title VARCHAR(255), body TEXT, "
+     "user_id INT)",
+     "posts", "a table posts that this program has not made"},
+    {"CREATE TABLE schema_migrations (version VARCHAR(255) PRIMARY KEY)", "schema_migrations",
+     "a table schema_migrations that this program has not made"},
+};
+
+START_TEST(the_tables_of_another_program_are_left_alone)
+{
+    static const char *const lines[] = {"migrate", "migrate --dry-run", "migrate status"};
+    struct run runs[COUNT(lines)];
+    run_sql("DROP TABLE " ALL_TABLES);
+    run_sql(foreigners[_i].sql);
+
+    for (int i = 0; i < COUNT(lines); i++)
+        runs[i] = run(lines[i]);
+    int64_t tables = ask_number("SELECT COUNT(*) AS n FROM information_schema.tables "
+                                "WHERE table_schema = DATABASE()");
+    struct run doctor = run("doctor");
+    run_sql(say("DROP TABLE %s", foreigners[_i].drop));
+    ck_run(run("migrate"), EX_OK);
+
+    for (int i = 0; i < COUNT(lines); i++) {
+        ck_run(runs[i], EX_DATAERR);
+        ck_says(runs[i].err, foreigners[_i].complaint);
+        ck_says(runs[i].err, "name a database in DATABASE_URL that is its own");
+    }
+    ck_assert_int_eq(tables, 1);
+    ck_says(doctor.out, "FAIL schema: ");
+    ck_says(doctor.out, foreigners[_i].complaint);
+}
+END_TEST
+
+/* The first release's, which are in use out there. */
+static const char *const first_texts[] = {
+    "450fa3a185087f8e674acd9106a1c38c688ed8a4e09528d78cd82fcacb3456dc",
+    "eb90c76eba6ab53ebcfa83a20a9e8025711803d8f4307d6344bb4bc6ac732936",
+    "87cf0b9e05bcfa4ecdcf6eb9092b0c1825091d2f78b68e0952c4d9f6ab99b3f6",
+    "e25e06fe9de6658bb5afee1202f0029953dffb81e0cbaf200bf292429a01c3b9",
+};
+
+START_TEST(a_database_of_the_first_release_is_up_to_date)
+{
+    run_sql("CREATE TABLE kept AS SELECT * FROM schema_migrations");
+    for (int i = 0; i < COUNT(first_texts); i++)
+        run_sql(say("UPDATE schema_migrations SET checksum = '%s' WHERE number = %d",
+                    first_texts[i], i + 1));
+
+    struct run status = run("migrate status"), up = run("migrate up");
+    run_sql("REPLACE INTO schema_migrations SELECT * FROM kept");
+    run_sql("DROP TABLE kept");
+
+    ck_run(status, EX_OK);
+    ck_assert_ptr_null(strstr(status.out, "changed"));
+    ck_run(up, EX_OK);
+    ck_assert_str_eq(up.out, "");
 }
 END_TEST
 
@@ -578,6 +650,79 @@ START_TEST(reindex_mends_totals_and_search)
     ck_assert_int_eq(answer_integer(get(token, "/users"), "pagination.total"), 451);
 }
 END_TEST
+
+/* ---- backup and restore ---- */
+
+static int64_t found(const char *q)
+{
+    return answer_integer(get(NULL, "/posts?q=%s", q), "pagination.total");
+}
+
+static void shell(const char *line)
+{
+    int status = system(say("socket=$(\"$DATABASE_CONTROL\" socket) && %s", line));
+    ck_assert_msg(status == 0, "status %d: %s", status, line);
+}
+
+/* As the README has it, on a server that leaves stop words out as all do. */
+START_TEST(after_a_restore_reindex_finds_every_word_again)
+{
+    make_user("ada@example.org", ROLE_USER);
+    run_sql("INSERT INTO posts (id, author_id, title, content, published) SELECT UUID(), id, "
+            "CONCAT('On the loom ', seq), 'It weaves.', 1 FROM users, seq_1_to_3");
+    ck_run(run("reindex"), EX_OK);
+    ck_assert_int_eq(found("the"), 3);
+    ck_says(run("doctor").out, "ok   search finds every word\n");
+    db_disconnect(the_app->db);
+
+    shell("mariadb-dump --no-defaults -S $socket --single-transaction postern >restore.sql");
+    shell("echo 'DROP DATABASE postern; CREATE DATABASE postern CHARACTER SET utf8mb4' | "
+          "\"$DATABASE_CONTROL\" sql");
+    shell("(echo 'USE postern;' && cat restore.sql) | \"$DATABASE_CONTROL\" sql");
+    unlink("restore.sql");
+
+    ck_run(run("migrate"), EX_OK);
+    ck_assert_int_eq(found("loom"), 3);
+    ck_assert_int_eq(found("the"), 0);
+    struct run doctor = run("doctor");
+    ck_says(doctor.out, "warn search: does not find a post by the word \"the\" that it has; "
+                        "run `postern reindex`");
+
+    ck_run(run("reindex"), EX_OK);
+    ck_assert_int_eq(found("the"), 3);
+    ck_assert_int_eq(found("the%%20loom"), 3);
+    ck_says(run("doctor").out, "ok   search finds every word\n");
+}
+END_TEST
+
+static const char *const rebuilds[] = {"OPTIMIZE TABLE postern.posts",
+                                       "ALTER TABLE postern.posts ENGINE = InnoDB"};
+
+START_TEST(a_rebuild_by_others_is_told_and_set_right)
+{
+    make_user("ada@example.org", ROLE_USER);
+    run_sql("INSERT INTO posts (id, author_id, title, content, published) SELECT UUID(), id, "
+            "'Looms', 'What is woven,\nand about whom?', 1 FROM users");
+    ck_run(run("reindex"), EX_OK);
+
+    shell(say("echo '%s' | \"$DATABASE_CONTROL\" sql >rebuild.out", rebuilds[_i]));
+    unlink("rebuild.out");
+
+    ck_assert_int_eq(found("what"), 0);
+    ck_says(run("doctor").out, "warn search: does not find a post by the word \"what\"");
+    ck_run(run("reindex"), EX_OK);
+    ck_assert_int_eq(found("what"), 1);
+    ck_says(run("doctor").out, "ok   search finds every word\n");
+}
+END_TEST
+
+static TCase *restoring(void)
+{
+    TCase *tc = tcase_create("restoring");
+    tcase_add_test(tc, after_a_restore_reindex_finds_every_word_again);
+    tcase_add_loop_test(tc, a_rebuild_by_others_is_told_and_set_right, 0, COUNT(rebuilds));
+    return tc;
+}
 
 /* ---- serve ---- */
 
@@ -737,6 +882,8 @@ static TCase *database(void)
     tcase_add_test(tc, a_dry_run_tells_and_changes_nothing);
     tcase_add_test(tc, a_schema_from_the_future_is_left_alone);
     tcase_add_test(tc, a_changed_migration_is_refused);
+    tcase_add_test(tc, a_database_of_the_first_release_is_up_to_date);
+    tcase_add_loop_test(tc, the_tables_of_another_program_are_left_alone, 0, COUNT(foreigners));
     tcase_add_loop_test(tc, a_database_that_does_not_answer_is_worth_another_try, 0,
                         COUNT(commands_that_ask));
     tcase_add_test(tc, an_added_user_logs_in);
@@ -778,6 +925,7 @@ int main(void)
     Suite *suite = suite_create("commands");
     add(suite, command_line());
     add(suite, database());
+    add(suite, restoring());
     add(suite, serving());
     return suite_run(suite);
 }

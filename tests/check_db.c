@@ -158,7 +158,8 @@ static void create_tables(void)
                      "CREATE TABLE things (id UUID PRIMARY KEY, title VARCHAR(200) NULL,"
                      " content MEDIUMTEXT NULL, n BIGINT NULL, flag BOOLEAN NULL,"
                      " colour VARCHAR(20) NULL, at DATETIME(6) NULL,"
-                     " CONSTRAINT uq_things_title UNIQUE (title)) ENGINE = InnoDB"));
+                     " CONSTRAINT uq_things_title UNIQUE (title)) ENGINE = InnoDB ROW_FORMAT = DYNAMIC"
+                     " DEFAULT CHARACTER SET utf8mb4"));
     must_work(db_run(db, a,
                      "CREATE TABLE parts (id INT PRIMARY KEY, thing_id UUID NOT NULL,"
                      " CONSTRAINT fk_parts_thing FOREIGN KEY (thing_id) REFERENCES things (id))"
@@ -514,6 +515,130 @@ START_TEST(the_session_is_strict_and_in_utc)
     must_work(db_find(db, a, &emoji, DB_NO_ARGS, &out, &found));
     ck_assert_str_eq(out.title.data, "utf8mb4");
     ck_assert_str_eq(out.content.data, "F09FA689");
+}
+END_TEST
+
+/* What a server or its init_connect may preset, so that our statements would mean something else.
+ */
+static const char *const presets[] = {
+    "sql_mode = 'ORACLE,ANSI,EMPTY_STRING_IS_NULL,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH'",
+    "old_mode = 'ZERO_DATE_TIME_CAST,IGNORE_INDEX_ONLY_FOR_JOIN'",
+    "autocommit = 0",
+    "completion_type = 1",
+    "tx_isolation = 'SERIALIZABLE'",
+    "tx_read_only = 1",
+    "time_zone = '-07:30'",
+    "lc_messages = 'de_DE'",
+    "lc_time_names = 'de_DE'",
+    "character_set_client = latin1",
+    "character_set_results = latin1",
+    "character_set_connection = latin1",
+    "collation_connection = latin1_german2_ci",
+    "foreign_key_checks = 0",
+    "unique_checks = 0",
+    "check_constraint_checks = 0",
+    "sql_safe_updates = 1",
+    "sql_select_limit = 1",
+    "max_join_size = 1",
+    "sql_big_selects = 0",
+    "sql_auto_is_null = 1",
+    "group_concat_max_len = 4",
+    "div_precision_increment = 0",
+    "max_sort_length = 64",
+    "default_week_format = 7",
+    "default_regex_flags = 'DOTALL,EXTENDED'",
+    "sql_if_exists = 1",
+    "default_storage_engine = 'MyISAM'",
+    "alter_algorithm = 'INSTANT'",
+    "innodb_strict_mode = 0",
+    "explicit_defaults_for_timestamp = 0",
+    "innodb_ft_enable_stopword = 1",
+    "innodb_lock_wait_timeout = 1",
+    "max_statement_time = 1",
+};
+
+/* The value of `preset`'s variable in a session of ours. */
+static const char *session_value(const char *preset)
+{
+    size_t len = strcspn(preset, " ");
+    struct sql value = {
+        arena_printf(a, "SELECT CAST(@@session.%.*s AS CHAR) AS title", (int)len, preset),
+        &thing_record};
+    struct thing out = {0};
+    bool found = false;
+    must_work(db_find(db, a, &value, DB_NO_ARGS, &out, &found));
+    ck_assert(found);
+    return out.title.data ? out.title.data : "NULL";
+}
+
+#define PRESETS (sizeof presets / sizeof *presets)
+
+/* By SET GLOBAL, and again by init_connect, which also leaves a transaction open. */
+static void preset_all(void)
+{
+    const char *global = "", *session = "";
+    for (size_t i = 0; i < PRESETS; i++) {
+        global = arena_printf(a, "%sSET GLOBAL %s;\n", global, presets[i]);
+        session = arena_printf(a, "%sSET %s;", session, presets[i]);
+    }
+    control_sql(arena_printf(a,
+                             "SET GLOBAL init_connect = \"START TRANSACTION; "
+                             "SELECT n FROM postern.counters WHERE id = 1; %s\";\n%s",
+                             session, global));
+}
+
+START_TEST(a_statement_means_the_same_whatever_the_server_presets)
+{
+    const char *before[PRESETS];
+    for (size_t i = 0; i < PRESETS; i++)
+        before[i] = session_value(presets[i]);
+    db_disconnect(db);
+    preset_all();
+
+    for (size_t i = 0; i < PRESETS; i++)
+        ck_assert_msg(strcmp(session_value(presets[i]), before[i]) == 0, "%s: %s, before: %s",
+                      presets[i], session_value(presets[i]), before[i]);
+    ck_assert_int_eq(
+        number_of(db, &(struct sql){"SELECT @@in_transaction AS n", &number_record}, DB_NO_ARGS),
+        0);
+
+    control("stop"); /* as it was */
+    control("start");
+}
+END_TEST
+
+static struct problem *count_once(void *context)
+{
+    return db_execute(context, a, &count_counter, DB_ARGS(db_integer(1)), NULL);
+}
+
+START_TEST(what_was_acknowledged_stands_whatever_the_server_presets)
+{
+    struct uuid id = new_id();
+    preset_all();
+    db_disconnect(db);
+
+    must_work(db_transaction(db, a, count_once, NULL, db));
+    insert_titled(id, "acknowledged \xf0\x9f\xa6\x89"); /* not in a chained transaction */
+    struct problem *twice =
+        db_execute(db, a, &insert_thing,
+                   DB_ARGS(db_uuid(new_id()), db_text(TEXT("acknowledged \xf0\x9f\xa6\x89")),
+                           db_text(TEXT("")), db_integer(0), db_integer(0), db_text(TEXT("red")),
+                           db_time(instant_now())),
+                   NULL);
+    struct problem *orphan =
+        db_execute(db, a, &insert_part, DB_ARGS(db_integer(1), db_uuid(new_id())), NULL);
+    control("kill");
+    control("start");
+
+    ck_assert_int_eq(counter(1), 1);
+    struct thing out = {0};
+    bool found = false;
+    must_work(db_find(db, a, &find_thing, DB_ARGS(db_uuid(id)), &out, &found));
+    ck_assert(found);
+    ck_assert_str_eq(out.title.data, "acknowledged \xf0\x9f\xa6\x89");
+    ck_assert(db_is_violation(twice, "uq_things_title"));
+    ck_assert(db_is_violation(orphan, "fk_parts_thing"));
 }
 END_TEST
 
@@ -1405,6 +1530,8 @@ static void add_values(Suite *s)
     tcase_add_test(t, a_list_may_mix_short_and_long_texts);
     tcase_add_loop_test(t, integers_of_all_kinds_fit_an_integer, 0, COUNT(integers));
     tcase_add_test(t, the_session_is_strict_and_in_utc);
+    tcase_add_test(t, a_statement_means_the_same_whatever_the_server_presets);
+    tcase_add_test(t, what_was_acknowledged_stands_whatever_the_server_presets);
 }
 
 static void add_statements(Suite *s)

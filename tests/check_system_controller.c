@@ -73,6 +73,11 @@ static const struct {
      "UPDATE schema_migrations SET complete = 1 WHERE number = 3"},
     {"UPDATE schema_migrations SET checksum = REVERSE(checksum) WHERE number = 1",
      "UPDATE schema_migrations SET checksum = REVERSE(checksum) WHERE number = 1"},
+    {"ALTER TABLE posts RENAME COLUMN version TO revision",
+     "ALTER TABLE posts RENAME COLUMN revision TO version"},
+    {"RENAME TABLE post_totals TO elsewhere", "RENAME TABLE elsewhere TO post_totals"},
+    {"ALTER TABLE schema_migrations RENAME COLUMN number TO version",
+     "ALTER TABLE schema_migrations RENAME COLUMN version TO number"},
     {"UPDATE schema_migrations SET number = 4711 WHERE number = 3",
      "UPDATE schema_migrations SET number = 3 WHERE number = 4711"},
     {"RENAME TABLE schema_migrations TO elsewhere", "RENAME TABLE elsewhere TO schema_migrations"},
@@ -96,6 +101,36 @@ START_TEST(without_its_schema_the_program_is_alive_but_not_ready)
     ck_ok(alive);
     ck_unavailable(ready);
     ck_ok(get(NULL, "/ready"));
+}
+END_TEST
+
+/* Or `migrate` of a new release would take all hosts of the old one out of a balancer at once. */
+START_TEST(a_schema_that_has_more_than_is_needed_is_good_enough)
+{
+    ck_ok(get(NULL, "/ready"));
+    run_sql("INSERT INTO schema_migrations SELECT 4711, 'later.sql', checksum, 1, 1, applied_at "
+            "FROM schema_migrations WHERE number = 1");
+    run_sql("ALTER TABLE posts ADD COLUMN later INT NULL");
+    struct answer ready = get(NULL, "/ready");
+    run_sql("ALTER TABLE posts DROP COLUMN later");
+    run_sql("DELETE FROM schema_migrations WHERE number = 4711");
+
+    ck_ok(ready);
+}
+END_TEST
+
+/* What a monitor asks for every second must not cost more than one statement. */
+START_TEST(to_be_ready_takes_one_statement)
+{
+    static const char asked[] = "SELECT CAST(variable_value AS INTEGER) AS n FROM "
+                                "information_schema.session_status "
+                                "WHERE variable_name = 'COM_STMT_EXECUTE'";
+    ck_ok(get(NULL, "/ready"));
+    int64_t before = ask_number(asked);
+
+    ck_ok(get(NULL, "/ready"));
+
+    ck_assert_int_eq(ask_number(asked) - before, 2); /* and the question itself */
 }
 END_TEST
 
@@ -277,6 +312,8 @@ int main(void)
     tcase_add_loop_test(tc, a_probe_has_its_methods, 0, COUNT(probes));
     tcase_add_loop_test(tc, without_its_schema_the_program_is_alive_but_not_ready, 0,
                         COUNT(schemas));
+    tcase_add_test(tc, a_schema_that_has_more_than_is_needed_is_good_enough);
+    tcase_add_test(tc, to_be_ready_takes_one_statement);
     tcase_add_test(tc, without_its_database_the_program_is_alive_but_not_ready);
     tcase_add_loop_test(tc, an_unknown_path_does_not_exist, 0, COUNT(no_paths));
     tcase_add_test(tc, a_request_id_of_the_client_is_kept);

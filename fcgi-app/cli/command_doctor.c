@@ -15,7 +15,10 @@
 #include "common/field.h"
 #include "common/problem.h"
 #include "fcgi-app/database_model.h"
+#include "fcgi-app/fold.h"
 #include "fcgi-app/migrations.h"
+#include "fcgi-app/nginx_files.h"
+#include "fcgi-app/post_model.h"
 #include "listing.h"
 
 #define SKEW_WARN_US 1000000
@@ -213,6 +216,52 @@ static void check_clock(struct checkup *c, const struct database *d, struct inst
                      skew > 0 ? "ahead of" : "behind");
 }
 
+static void check_schema(struct checkup *c, struct db *db)
+{
+    enum migration_state *states = arena_array(c->arena, migration_count, sizeof *states);
+    size_t unknown = 0;
+    struct problem *p = migrate_check(db, c->arena, migrations, migration_count);
+    if (!p)
+        p = migrate_compare(db, c->arena, migrations, migration_count);
+    if (!p)
+        p = migrate_status(db, c->arena, migrations, migration_count, states, &unknown);
+    if (p)
+        checkup_tell(c, VERDICT_FAIL, "schema", "%s", p->cause);
+    else if (unknown)
+        checkup_tell(c, VERDICT_WARN, "schema",
+                     "has %zu migrations of a later program; install that one here, too", unknown);
+    else
+        checkup_ok(c, "schema is the one of this program");
+}
+
+/* How the server is set up for words, and whether ours are in the index: neither a dump nor the
+ * table's definition carries what it was built with. */
+static void check_search(struct checkup *c, struct db *db, const struct database *d)
+{
+    const char *lost = NULL;
+    if (d->word_min > WORD_MIN)
+        checkup_tell(
+            c, VERDICT_WARN, "search",
+            "finds no word below %lld characters; set innodb_ft_min_token_size = %d in the "
+            "server's configuration, restart it, and run `postern reindex`",
+            (long long)d->word_min, WORD_MIN);
+    else if (d->word_max < WORD_MAX)
+        checkup_tell(
+            c, VERDICT_WARN, "search",
+            "finds no word above %lld characters; set innodb_ft_max_token_size = %d in the "
+            "server's configuration, restart it, and run `postern reindex`",
+            (long long)d->word_max, WORD_MAX);
+    else if (post_probe_search(db, c->arena, &lost))
+        return; /* told already: there is no schema to ask */
+    else if (lost)
+        checkup_tell(c, VERDICT_WARN, "search",
+                     "does not find a post by the word \"%s\" that it has; run `postern reindex`, "
+                     "as after each restore",
+                     lost);
+    else
+        checkup_ok(c, "search finds every word");
+}
+
 static void ask_database(struct checkup *c, struct db *db)
 {
     struct database d;
@@ -229,11 +278,8 @@ static void ask_database(struct checkup *c, struct db *db)
     checkup_ok(c, "database answers at %s", db_where(db, c->arena));
     check_version(c, &d);
     check_room(c, &d);
-    p = migrate_check(db, c->arena, migrations, migration_count);
-    if (p)
-        checkup_tell(c, VERDICT_FAIL, "schema", "%s", p->cause);
-    else
-        checkup_ok(c, "schema is the one of this program");
+    check_schema(c, db);
+    check_search(c, db, &d);
 }
 
 /* A URL that is no good was told with the settings. */
@@ -245,6 +291,45 @@ static void check_database(struct checkup *c)
         return;
     ask_database(c, db);
     db_close(db);
+}
+
+/* ---- what nginx/render has written ---- */
+
+/* The former release's files do, but lack what the new one brought. */
+static void check_rendered(struct checkup *c, const char *folder, bool is_named)
+{
+    static const char key[] = "# templates: ";
+    const char *path = arena_printf(c->arena, "%s/http.conf", folder);
+    char line[256];
+    bool is_ours = false;
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        if (is_named)
+            checkup_tell(c, VERDICT_FAIL, path, "%s", strerror(errno));
+        return;
+    }
+    while (!is_ours && fgets(line, sizeof line, file))
+        is_ours = strncmp(line, key, strlen(key)) == 0 &&
+                  strcspn(line + strlen(key), "\n") == strlen(nginx_templates) &&
+                  strncmp(line + strlen(key), nginx_templates, strlen(nginx_templates)) == 0;
+    (void)fclose(file);
+    if (is_ours)
+        checkup_ok(c, "%s was rendered for this program", path);
+    else
+        checkup_tell(c, VERDICT_WARN, path,
+                     "was rendered for another release; run nginx/render, or dpkg-reconfigure "
+                     "postern, and reload nginx");
+}
+
+/* Where the README and the Debian package have them. */
+static void check_nginx(struct checkup *c, const char *folder)
+{
+    if (folder) {
+        check_rendered(c, folder, true);
+        return;
+    }
+    check_rendered(c, "/etc/postern/nginx", false);
+    check_rendered(c, "/etc/nginx/postern", false);
 }
 
 /* ---- all of it ---- */
@@ -261,6 +346,7 @@ int command_doctor(struct cli *cli)
     check_backlog(&c);
     check_database(&c);
     checkup_sockets(&c);
+    check_nginx(&c, cli_option(cli, "nginx"));
     if (url)
         checkup_url(&c, url);
     return c.failed ? EX_UNAVAILABLE : EX_OK;

@@ -31,7 +31,8 @@ static const struct record part_record = RECORD("Migration", struct part, part_f
 /* What the database has of the migrations that the program knows. */
 struct survey {
     enum migration_state *states;
-    size_t unknown; /* later than the program */
+    size_t unknown;     /* later than the program */
+    const char *unlike; /* how the tables are not ours; NULL: they are, or will be */
 };
 
 /* Ask the database, or complain; `*ret_app` is to be closed only after EX_OK. */
@@ -41,12 +42,18 @@ static int open_survey(struct cli *cli, struct app **ret_app, struct survey *ret
     if (status != EX_OK)
         return status;
     ret->states = arena_array(cli->arena, migration_count, sizeof *ret->states);
-    struct problem *p = migrate_status((*ret_app)->db, cli->arena, migrations, migration_count,
-                                       ret->states, &ret->unknown);
+    struct db *db = (*ret_app)->db;
+    struct problem *p =
+        migrate_status(db, cli->arena, migrations, migration_count, ret->states, &ret->unknown);
+    struct problem *unlike =
+        p ? NULL : migrate_compare(db, cli->arena, migrations, migration_count);
+    if (unlike && unlike->type != &problem_internal)
+        p = unlike;
+    ret->unlike = unlike ? unlike->cause : NULL;
     if (!p)
         return EX_OK;
     app_close(*ret_app);
-    return complain_of(p);
+    return p->type == &problem_internal ? complain(EX_DATAERR, "%s", p->cause) : complain_of(p);
 }
 
 /* A schema that this program must not touch. */
@@ -62,6 +69,8 @@ static int judge(const struct survey *s)
         if (s->states[i] == MIGRATION_CHANGED)
             status =
                 complain(EX_DATAERR, "%s was changed after it was applied", migrations[i].name);
+    if (status == EX_OK && s->unlike)
+        status = complain(EX_DATAERR, "%s", s->unlike);
     return status;
 }
 
@@ -160,6 +169,8 @@ int command_reindex(struct cli *cli)
             p = db_transaction(r.app->db, r.arena, recount, NULL, &r);
         if (!p)
             p = user_rebuild_search(r.app->db, r.arena);
+        if (!p)
+            p = post_rebuild_search(r.app->db, r.arena);
         app_close(r.app);
         status = p ? complain_of(p) : EX_OK;
     }

@@ -37,6 +37,7 @@ static const struct command_option config_options[] = {
     {"check", NULL, "Print no settings, but what `serve` would not start with."}, JSON, END};
 static const struct command_option doctor_options[] = {
     {"url", "URL", "Ask the API there too, such as https://example.org/api; takes curl."},
+    {"nginx", "FOLDER", "Where nginx/render has written; /etc/postern/nginx, /etc/nginx/postern."},
     JSON,
     END};
 
@@ -48,7 +49,7 @@ const struct command commands[] = {
      migrate_options, .is_preset = true},
     {"migrate status", "", "Tell which parts of the schema are applied.", command_migrate_status,
      true, json_option},
-    {"reindex", "", "Make totals and search right after rows were brought in by other means.",
+    {"reindex", "", "Make totals and search right after rows were imported or restored.",
      command_reindex, true},
     {"user add", "EMAIL", "Make a user, and print the id.", command_user_add, true, add_options,
      "The password is asked for on a terminal, else it is the first line of standard input."},
