@@ -286,7 +286,9 @@ static void add_links(struct page *page, const char *base_path, const char *curs
         put_page_link(page, &b, base_path, 1, "first");
         if (before > 0)
             put_page_link(page, &b, base_path, before, "prev");
-        if (page->more)
+        if (page->cut)
+            put_link(page, &b, base_path, "cursor", cursor, "next");
+        else if (page->more)
             put_page_link(page, &b, base_path, page->number + 1, "next");
         if (pages && !capped)
             put_page_link(page, &b, base_path, pages, "last");
@@ -301,6 +303,10 @@ static void add_links(struct page *page, const char *base_path, const char *curs
 void page_close(struct page *page, const char *base_path, struct page_total total)
 {
     struct buf *b = &page->rs->body;
+    if (total.cut && !page->more) {
+        page->more = page->cut = true;
+        page->last = total.end;
+    }
     const struct pagination pagination = {
         .page = page->number,
         .limit = page->limit,

@@ -54,7 +54,7 @@ static struct problem *change(struct app *app, struct request *rq, struct respon
 
 static struct problem *erase(struct app *app, struct request *rq, struct response *rs)
 {
-    (void)rs;
+    rs->after = app_purge; /* what is left */
     return account_erase(app, rq, rq->path_ids[0]);
 }
 

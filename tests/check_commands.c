@@ -368,6 +368,7 @@ END_TEST
 START_TEST(a_fresh_database_is_migrated_once)
 {
     run_sql("DROP TABLE posts, password_resets, session_refreshes, sessions, idempotency_keys, "
+            "user_departures, "
             "users, user_counts, post_counts, post_totals, "
             "schema_migrations");
     struct run before = run("migrate status");
