@@ -3,6 +3,8 @@
 #include "common/problem.h"
 #include "counts.h"
 
+#define DELETED_AT_ONCE 500 /* rows */
+
 const struct problem_type problem_session_not_found = {
     404, "Session not found", "session_not_found", "You have no session with this id."};
 
@@ -48,7 +50,6 @@ static const struct sql find_use = {"SELECT COUNT(*) AS n FROM session_refreshes
                                     &counted_record};
 static const struct sql delete_one = {
     "DELETE FROM sessions WHERE id = ? AND user_id = ? AND expires_at > ?", NULL};
-static const struct sql delete_all = {"DELETE FROM sessions WHERE user_id = ? AND id <> ?", NULL};
 static const struct sql count_live = {
     "SELECT COUNT(*) AS n FROM sessions WHERE user_id = ? AND expires_at > ?", &counted_record};
 static const struct sql page_newest = {
@@ -62,10 +63,10 @@ static const struct sql page_after = {
     "AND created_at <= ? AND (created_at < ? OR id < ?) "
     "ORDER BY created_at DESC, id DESC LIMIT ?",
     &session_record};
-/* Of a user who leaves. Used tokens come first: they would go with their session, however many they
+/* The newest of a user. Used tokens come first: they would go with their session, however many they
  * are. The indexes are prescribed, for there may be many. */
 #define NEWEST                                                                                     \
-    "(SELECT id FROM sessions FORCE INDEX (ix_sessions_user) WHERE user_id = ? "                   \
+    "(SELECT id FROM sessions FORCE INDEX (ix_sessions_user) WHERE user_id = ? AND id <> ? "       \
     "ORDER BY created_at DESC, id DESC LIMIT ?) AS newest"
 static const struct sql delete_newest_uses = {
     "DELETE session_refreshes FROM (SELECT hash FROM " NEWEST " STRAIGHT_JOIN session_refreshes "
@@ -156,24 +157,36 @@ struct problem *session_delete(struct db *db, struct arena *a, struct uuid user_
     return p;
 }
 
+static struct problem *delete_some(struct db *db, struct arena *a, struct uuid user_id,
+                                   struct uuid keep, int64_t limit, uint64_t *ret_deleted)
+{
+    const struct db_arg user = db_uuid(user_id), but = db_uuid(keep), most = db_integer(limit);
+    uint64_t uses = 0, sessions = 0;
+    struct problem *p =
+        db_execute(db, a, &delete_newest_uses, DB_ARGS(user, but, most, most), &uses);
+    if (!p && (int64_t)uses < limit)
+        p = db_execute(db, a, &delete_newest, DB_ARGS(user, but, db_integer(limit - (int64_t)uses)),
+                       &sessions);
+    if (!p)
+        *ret_deleted = uses + sessions;
+    return p;
+}
+
+/* No statement may take longer the more there are. */
 struct problem *session_delete_all(struct db *db, struct arena *a, struct uuid user_id,
                                    struct uuid keep)
 {
-    return db_execute(db, a, &delete_all, DB_ARGS(db_uuid(user_id), db_uuid(keep)), NULL);
+    uint64_t deleted = DELETED_AT_ONCE;
+    struct problem *p = NULL;
+    while (!p && deleted == DELETED_AT_ONCE)
+        p = delete_some(db, a, user_id, keep, DELETED_AT_ONCE, &deleted);
+    return p;
 }
 
 struct problem *session_delete_newest(struct db *db, struct arena *a, struct uuid user_id,
                                       int64_t limit, uint64_t *ret_deleted)
 {
-    const struct db_arg user = db_uuid(user_id), most = db_integer(limit);
-    uint64_t uses = 0, sessions = 0;
-    struct problem *p = db_execute(db, a, &delete_newest_uses, DB_ARGS(user, most, most), &uses);
-    if (!p && (int64_t)uses < limit)
-        p = db_execute(db, a, &delete_newest, DB_ARGS(user, db_integer(limit - (int64_t)uses)),
-                       &sessions);
-    if (!p)
-        *ret_deleted = uses + sessions;
-    return p;
+    return delete_some(db, a, user_id, (struct uuid){{0}}, limit, ret_deleted);
 }
 
 struct problem *session_page(struct db *db, struct arena *a, struct uuid user_id,
