@@ -25,7 +25,8 @@ struct pagination {
           .doc = "How many things a page has at most.")
 #define NEXT_CURSOR                                                                                \
     FIELD(struct pagination, next_cursor, .use = FIELD_SHOWN | FIELD_NULLABLE,                     \
-          .doc = "For the parameter `cursor` of the next page; null at the end.")
+          .doc = "For the parameter `cursor` of the next page; null at the end. A page may hold "  \
+                 "fewer rows than `limit`, even none, and have one all the same.")
 
 static const struct field pagination_fields[] = {
     FIELD(struct pagination, page, .use = FIELD_SHOWN, .example = "1", .doc = "This page."),

@@ -1,6 +1,6 @@
 -- When a user was deleted whose rows are still going: nobody sees such a user any more. The
 -- row keeps nothing but its id, and makes place for the next who wants the address.
-ALTER TABLE users ADD COLUMN IF NOT EXISTS left_at DATETIME(6) NULL;
+ALTER TABLE users ADD COLUMN IF NOT EXISTS left_at DATETIME(6) NULL, ROW_FORMAT = DYNAMIC;
 
 -- The same users, for lists to leave out what they wrote: small, and mostly empty.
 CREATE TABLE IF NOT EXISTS user_departures (
@@ -17,7 +17,7 @@ ALTER TABLE idempotency_keys
     ADD COLUMN IF NOT EXISTS caller_id UUID NULL,
     ADD COLUMN IF NOT EXISTS subject_id UUID NULL,
     ADD INDEX IF NOT EXISTS ix_idempotency_keys_caller (caller_id),
-    ADD INDEX IF NOT EXISTS ix_idempotency_keys_subject (subject_id);
+    ADD INDEX IF NOT EXISTS ix_idempotency_keys_subject (subject_id), ROW_FORMAT = DYNAMIC;
 
 -- Of those that are stored already: who wrote a post asked for it; who made a user is not told.
 UPDATE idempotency_keys SET caller_id = JSON_VALUE(body, '$.post.author_id'),

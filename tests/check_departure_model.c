@@ -255,11 +255,16 @@ START_TEST(who_is_deleted_is_gone_while_rows_are_left)
 {
     const char *post_id = post_of_ada("AND title = 'A1'");
     const char *draft_id = post_of_ada("AND title = 'A4'");
+    run_sql(say("INSERT INTO idempotency_keys (id, fingerprint, status, body, expires_at, "
+                "caller_id, subject_id) VALUES (REPEAT('s', 32), REPEAT('s', 32), 201, "
+                "'ada@example.org', '2095-01-01', '%s', '%s')",
+                mary_id, ada_id));
     ck_assert_int_eq(total_of(NULL, "/posts"), PUBLISHED + 3);
     ck_status(get(NULL, "/posts/%s", post_id), 200);
 
     ck_status(ways[_i](), 204);
 
+    ck_assert_int_eq(rows_of("idempotency_keys WHERE subject_id = "), 0);
     ck_is_gone(post_id, draft_id);
     ck_is_out();
     ck_assert_int_gt(rows_of("posts WHERE author_id = "), REACH);
