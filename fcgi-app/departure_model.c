@@ -80,6 +80,8 @@ static struct problem *sweep_one(void *context)
         db_find(s->db, s->arena, &claim, DB_ARGS(db_uuid(s->user)), &departure, &s->claimed);
     if (!p && s->claimed)
         p = delete_some(s->db, s->arena, s->user, &all);
+    if (!p && all) /* a recount that began before may have counted them in again */
+        p = post_uncount_author(s->db, s->arena, s->user);
     if (!p && all)
         p = db_execute(s->db, s->arena, &erase, DB_ARGS(db_uuid(s->user)), NULL);
     if (!p && all)

@@ -548,7 +548,7 @@ static const struct sql unindexed = {
     " ORDER BY id LIMIT " REINDEX_STEP,
     &user_record};
 static const struct sql set_index = {
-    "UPDATE users SET first_name_folded = ?, search_grams = ? WHERE id = ?", NULL};
+    "UPDATE users SET first_name_folded = ?, search_grams = ? WHERE id = ? AND " IS_THERE, NULL};
 static const struct sql lock_counts = {"SELECT n FROM user_counts FOR UPDATE", &counted_record};
 static const struct sql clear_counts = {"UPDATE user_counts SET n = 0", NULL};
 /* Roles are compared by number: as text they have the collations of two tables. A subquery of a

@@ -431,6 +431,22 @@ START_TEST(each_batch_is_small_and_totals_hold_all_the_time)
 }
 END_TEST
 
+/* Posts that came in by SQL, and were not counted yet when their author left. */
+START_TEST(what_a_recount_has_added_late_goes_with_the_rows)
+{
+    bool more = true;
+    leave_rows_behind();
+    run_sql(say("INSERT INTO post_counts (author_id, published, n) VALUES ('%s', 1, 7)", ada_id));
+    run_sql("UPDATE post_totals SET n = n + 7 WHERE slot = 3 AND published = 1");
+
+    while (more)
+        must(departure_sweep(the_app->db, the_arena, &more));
+
+    ck_assert_int_eq(rows_of("post_counts WHERE author_id = "), 0);
+    ck_only_marys_posts_are_there();
+}
+END_TEST
+
 START_TEST(the_newest_posts_go_first)
 {
     bool more;
@@ -691,6 +707,7 @@ int main(void)
     tcase_add_test(tc, a_list_passes_by_the_posts_of_who_left);
     add(suite, "rows", set_up_large, &tc);
     tcase_add_test(tc, each_batch_is_small_and_totals_hold_all_the_time);
+    tcase_add_test(tc, what_a_recount_has_added_late_goes_with_the_rows);
     tcase_add_test(tc, the_newest_posts_go_first);
     tcase_add_test(tc, who_is_killed_in_between_is_followed_by_another);
     tcase_add_test(tc, many_may_be_at_it_at_a_time);
