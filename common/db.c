@@ -14,17 +14,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "db_limits.h"
 #include "db_url.h"
 #include "field.h"
 #include "problem.h"
 
-#define CONNECT_LIMIT_S 5
-#define READ_LIMIT_S 30 /* more than a statement may take, see SESSION */
-#define WRITE_LIMIT_S 30
+#define WRITE_LIMIT_S DB_ANSWER_LIMIT_S
 #define SHUN_NS INT64_C(5000000000)   /* a host that did not answer is left alone for so long, */
 #define SHUN_TIMES 5                  /* and so many times as long as it kept us waiting */
 #define LESSER_NS INT64_C(5000000000) /* one without writes is kept for so long */
-#define TRIES 4                       /* of a statement or transaction, in all */
 #define PAUSE_US 4000                 /* the longest before the second try; doubles */
 #define PAUSE_UNKNOWN_US                                                                           \
     50000                    /* the same while asking how a commit ended: a restart takes as long */
@@ -32,6 +30,9 @@
 #define TEXT_ROOM_FIRST 1024 /* bytes of a text column, until a longer one comes */
 #define TEXT_ROOM_KEPT (1024 * 1024)
 #define PORT_PRESET 3306
+
+#define NUMBER(n) NUMBER_OF(n)
+#define NUMBER_OF(n) #n
 
 /*
  * Whatever the server's configuration or its init_connect says, a statement means the same. Set
@@ -62,7 +63,7 @@
     " sql_if_exists = 0, default_storage_engine = 'InnoDB', alter_algorithm = 'DEFAULT',"          \
     " innodb_strict_mode = 1, explicit_defaults_for_timestamp = 1,"                                \
     " innodb_ft_enable_stopword = 0,"                                                              \
-    " innodb_lock_wait_timeout = 5, max_statement_time = "
+    " innodb_lock_wait_timeout = " NUMBER(DB_LOCK_LIMIT_S) ", max_statement_time = "
 
 /* Where one column of a result goes. */
 struct column {
@@ -117,6 +118,7 @@ struct db {
     bool pinned, in_transaction;
     bool busy;            /* rows are being handed out */
     struct problem *doom; /* why the transaction under way cannot be committed any more */
+    int64_t asked_at;     /* when we began to wait for the server last, by monotonic_ns() */
 
     struct statement statements[STATEMENTS_MAX];
     size_t statement_count;
@@ -227,8 +229,8 @@ void db_disconnect(struct db *db)
 
 static void set_options(MYSQL *mysql, const struct db_host *host, bool by_socket, bool unlimited)
 {
-    unsigned connect_s = CONNECT_LIMIT_S;
-    unsigned read_s = unlimited ? 0 : READ_LIMIT_S;
+    unsigned connect_s = DB_CONNECT_LIMIT_S;
+    unsigned read_s = unlimited ? 0 : DB_ANSWER_LIMIT_S;
     unsigned write_s = WRITE_LIMIT_S;
     unsigned local_infile = 0; /* no server shall ask for our files */
     unsigned tcp = MYSQL_PROTOCOL_TCP;
@@ -250,7 +252,7 @@ static bool is_by_socket(const struct db *db, const struct db_host *host)
 
 static struct problem *connect_to(struct db *db, struct arena *a, const struct db_host *host)
 {
-    const char *session = db->pinned ? SESSION "0" : SESSION "10";
+    const char *session = db->pinned ? SESSION "0" : SESSION NUMBER(DB_STATEMENT_LIMIT_S);
     bool by_socket = is_by_socket(db, host);
     unsigned port = host->port ? host->port : PORT_PRESET;
     MYSQL *mysql = must(mysql_init(NULL));
@@ -478,6 +480,13 @@ static struct problem *describe(struct arena *a, enum failure failure, unsigned 
     return p;
 }
 
+/* Was it we who did not wait any longer for an answer? Who hangs would do so again. */
+static bool gave_up(const struct db *db, enum failure failure)
+{
+    return failure == FAILURE_LOST &&
+           monotonic_ns() - db->asked_at >= DB_ANSWER_LIMIT_S * INT64_C(1000000000);
+}
+
 static bool ends_connection(enum failure failure, unsigned number)
 {
     return failure == FAILURE_LOST || failure == FAILURE_NOT_SENT || failure == FAILURE_ELSEWHERE ||
@@ -491,7 +500,7 @@ static struct problem *failed(struct db *db, struct arena *a, bool harmless, uns
 {
     enum failure failure = failure_of(number);
     struct problem *p = describe(a, failure, number, message); /* before `message` is freed */
-    bool ends = ends_connection(failure, number);
+    bool ends = ends_connection(failure, number), hopeless = gave_up(db, failure);
     if (ends)
         db_disconnect(db);
     if (failure == FAILURE_ELSEWHERE)
@@ -503,6 +512,8 @@ static struct problem *failed(struct db *db, struct arena *a, bool harmless, uns
         p->retry = RETRY_AGAIN;
     if (failure == FAILURE_LOST)
         p->retry = harmless || db->in_transaction ? RETRY_AGAIN : RETRY_UNKNOWN;
+    if (hopeless && p->retry == RETRY_AGAIN)
+        p->retry = RETRY_NO;
     if (db->in_transaction && (ends || failure == FAILURE_CONFLICT))
         db->doom = p;
     return p;
@@ -535,7 +546,7 @@ static void pause_before_try(struct db *db, unsigned tries, unsigned longest_us)
 /* After try number `tries` of what came to `p`: shall there be another? Sleeps before it. */
 static bool shall_try_again(struct db *db, const struct problem *p, unsigned tries)
 {
-    if (!p || p->retry != RETRY_AGAIN || tries == TRIES)
+    if (!p || p->retry != RETRY_AGAIN || tries == DB_TRIES)
         return false;
     db->counts.retries++;
     if (db->mysql) /* a lost connection is replaced at once */
@@ -671,7 +682,7 @@ static struct problem *bind_columns(struct arena *a, struct statement *s)
 static struct problem *prepare(struct db *db, struct arena *a, struct statement *s)
 {
     s->handle = must(mysql_stmt_init(db->mysql));
-    int64_t began = monotonic_ns();
+    int64_t began = db->asked_at = monotonic_ns();
     int rc = mysql_stmt_prepare(s->handle, s->text, s->len);
     db->counts.waited_ns += monotonic_ns() - began;
     if (rc)
@@ -906,7 +917,7 @@ static struct problem *fetch_rest(struct arena *a, struct statement *s)
 static struct problem *next_row(struct db *db, struct arena *a, struct statement *s, bool harmless,
                                 bool *ret_more)
 {
-    int64_t began = monotonic_ns();
+    int64_t began = db->asked_at = monotonic_ns();
     int rc = mysql_stmt_fetch(s->handle);
     db->counts.waited_ns += monotonic_ns() - began;
     struct problem *p = NULL;
@@ -1004,7 +1015,7 @@ static struct problem *ask_once(struct db *db, struct arena *a, struct question 
         p = bind_args(a, s, q->args);
     if (p)
         return p;
-    int64_t began = monotonic_ns();
+    int64_t began = db->asked_at = monotonic_ns();
     db->counts.statements++;
     int rc = mysql_stmt_execute(s->handle);
     db->counts.waited_ns += monotonic_ns() - began;
@@ -1070,7 +1081,7 @@ static struct problem *run_once(struct db *db, struct arena *a, const char *text
     struct problem *p = ready(db, a);
     if (p)
         return p;
-    int64_t began = monotonic_ns();
+    int64_t began = db->asked_at = monotonic_ns();
     db->counts.statements++;
     int rc = mysql_real_query(db->mysql, text, strlen(text));
     if (!rc)
@@ -1135,6 +1146,7 @@ static struct problem *find_out(struct db *db, struct problem *lost,
                                 struct problem *(*committed)(void *context, bool *ret_yes),
                                 void *context)
 {
+    int64_t until = monotonic_ns() + DB_CONNECT_LIMIT_S * INT64_C(1000000000);
     for (unsigned tries = 1;; tries++) {
         bool yes = false;
         struct problem *p = committed(context, &yes);
@@ -1142,7 +1154,7 @@ static struct problem *find_out(struct db *db, struct problem *lost,
             return NULL;
         if (!p)
             lost->retry = RETRY_AGAIN;
-        if (!p || tries == TRIES)
+        if (!p || tries == DB_TRIES || monotonic_ns() >= until)
             return lost;
         pause_before_try(db, tries, PAUSE_UNKNOWN_US);
     }

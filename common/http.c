@@ -303,6 +303,7 @@ void response_reset(struct response *rs)
     buf_reset(&rs->headers);
     buf_reset(&rs->body);
     rs->refusal = NULL;
+    rs->subject = (struct uuid){{0}};
     rs->after = NULL;
 }
 

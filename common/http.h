@@ -112,6 +112,7 @@ struct response {
     struct buf body;
     /* A refusal whose transaction is committed all the same: what it wrote shall stand. */
     struct problem *refusal;
+    struct uuid subject; /* whom the answer is about, for it must not outlive them; nil: nobody */
     /* Work for when the answer is out, which shall not show in its time. */
     void (*after)(void *context, struct request *rq);
 };

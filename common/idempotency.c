@@ -30,14 +30,21 @@ static const struct record stored_record =
 static const struct sql forget = {"DELETE FROM idempotency_keys WHERE id = ? AND expires_at <= ?",
                                   NULL};
 static const struct sql claim = {
-    "INSERT IGNORE INTO idempotency_keys (id, fingerprint, expires_at) VALUES (?, ?, ?)", NULL};
+    "INSERT IGNORE INTO idempotency_keys (id, fingerprint, expires_at, caller_id) "
+    "VALUES (?, ?, ?, ?)",
+    NULL};
 static const struct sql find = {
     "SELECT fingerprint, status, headers, body, expires_at FROM idempotency_keys WHERE id = ? "
     "FOR UPDATE",
     &stored_record};
 static const struct sql store = {
-    "UPDATE idempotency_keys SET status = ?, headers = ?, body = ? WHERE id = ?", NULL};
+    "UPDATE idempotency_keys SET status = ?, headers = ?, body = ?, subject_id = ? WHERE id = ?",
+    NULL};
 static const struct sql drop = {"DELETE FROM idempotency_keys WHERE id = ?", NULL};
+static const struct sql forget_caller = {"DELETE FROM idempotency_keys WHERE caller_id = ? LIMIT ?",
+                                         NULL};
+static const struct sql forget_subject = {"DELETE FROM idempotency_keys WHERE subject_id = ?",
+                                          NULL};
 static const struct sql purge = {
     "DELETE FROM idempotency_keys WHERE expires_at <= ? ORDER BY expires_at LIMIT 20", NULL};
 
@@ -94,7 +101,8 @@ struct problem *idempotency_begin(struct db *db, struct arena *a, const struct i
     if (!p)
         p = db_execute(db, a, &claim,
                        DB_ARGS(id_of(key), db_bytes(key->fingerprints[0], 32),
-                               db_time(instant_plus_s(now, IDEMPOTENCY_TTL_S))),
+                               db_time(instant_plus_s(now, IDEMPOTENCY_TTL_S)),
+                               db_uuid(key->caller)),
                        &claimed);
     if (!p && !claimed)
         p = read_earlier(db, a, key, rs);
@@ -108,14 +116,29 @@ struct problem *idempotency_finish(struct db *db, struct arena *a, const struct 
 {
     const struct text headers = {rs->headers.data ? rs->headers.data : "", rs->headers.len};
     const struct text body = {rs->body.data ? rs->body.data : "", rs->body.len};
-    return db_execute(db, a, &store,
-                      DB_ARGS(db_integer(rs->status), db_text(headers), db_text(body), id_of(key)),
-                      NULL);
+    const struct db_arg subject =
+        uuid_is_nil(&rs->subject) ? db_text((struct text){0}) : db_uuid(rs->subject);
+    return db_execute(
+        db, a, &store,
+        DB_ARGS(db_integer(rs->status), db_text(headers), db_text(body), subject, id_of(key)),
+        NULL);
 }
 
 struct problem *idempotency_drop(struct db *db, struct arena *a, const struct idempotency *key)
 {
     return db_execute(db, a, &drop, DB_ARGS(id_of(key)), NULL);
+}
+
+struct problem *idempotency_forget_caller(struct db *db, struct arena *a, struct uuid caller,
+                                          int64_t limit, uint64_t *ret_deleted)
+{
+    return db_execute(db, a, &forget_caller, DB_ARGS(db_uuid(caller), db_integer(limit)),
+                      ret_deleted);
+}
+
+struct problem *idempotency_forget_subject(struct db *db, struct arena *a, struct uuid subject)
+{
+    return db_execute(db, a, &forget_subject, DB_ARGS(db_uuid(subject)), NULL);
 }
 
 struct problem *idempotency_purge(struct db *db, struct arena *a, struct instant now)

@@ -6,6 +6,7 @@
 
 #include "arena.h"
 #include "instant.h"
+#include "uuid.h"
 
 struct db;
 struct problem;
@@ -16,6 +17,7 @@ struct response;
 /* One request that has a key. */
 struct idempotency {
     unsigned char id[32];              /* of caller, operation and key */
+    struct uuid caller;                /* kept too, so that what is stored can go with them */
     unsigned char (*fingerprints)[32]; /* of the body: one for each key of the server */
     size_t fingerprint_count;          /* the first is stored */
 };
@@ -39,6 +41,14 @@ struct problem *idempotency_finish(struct db *db, struct arena *a, const struct 
 /** Give the claim up, where the transaction ends well and the answer is none to keep. */
 struct problem *idempotency_drop(struct db *db, struct arena *a,
                                  const struct idempotency *key) MUST_USE;
+
+/** Delete up to `limit` answers that a caller got; fewer only where no more were left. */
+struct problem *idempotency_forget_caller(struct db *db, struct arena *a, struct uuid caller,
+                                          int64_t limit, uint64_t *ret_deleted) MUST_USE;
+
+/** Delete what was answered about one (response.subject), to whomever. */
+struct problem *idempotency_forget_subject(struct db *db, struct arena *a,
+                                           struct uuid subject) MUST_USE;
 
 /** Delete a few keys that are over. */
 struct problem *idempotency_purge(struct db *db, struct arena *a, struct instant now) MUST_USE;

@@ -25,7 +25,8 @@ struct pagination {
           .doc = "How many things a page has at most.")
 #define NEXT_CURSOR                                                                                \
     FIELD(struct pagination, next_cursor, .use = FIELD_SHOWN | FIELD_NULLABLE,                     \
-          .doc = "For the parameter `cursor` of the next page; null at the end.")
+          .doc = "For the parameter `cursor` of the next page; null at the end. A page may hold "  \
+                 "fewer rows than `limit`, even none, and have one all the same.")
 
 static const struct field pagination_fields[] = {
     FIELD(struct pagination, page, .use = FIELD_SHOWN, .example = "1", .doc = "This page."),
@@ -286,7 +287,9 @@ static void add_links(struct page *page, const char *base_path, const char *curs
         put_page_link(page, &b, base_path, 1, "first");
         if (before > 0)
             put_page_link(page, &b, base_path, before, "prev");
-        if (page->more)
+        if (page->cut)
+            put_link(page, &b, base_path, "cursor", cursor, "next");
+        else if (page->more)
             put_page_link(page, &b, base_path, page->number + 1, "next");
         if (pages && !capped)
             put_page_link(page, &b, base_path, pages, "last");
@@ -301,6 +304,10 @@ static void add_links(struct page *page, const char *base_path, const char *curs
 void page_close(struct page *page, const char *base_path, struct page_total total)
 {
     struct buf *b = &page->rs->body;
+    if (total.cut && !page->more) {
+        page->more = page->cut = true;
+        page->last = total.end;
+    }
     const struct pagination pagination = {
         .page = page->number,
         .limit = page->limit,

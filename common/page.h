@@ -27,12 +27,6 @@ extern const struct record pagination_record, cursor_pagination_record;
 #define PAGE_DATA_KEY "data"
 #define PAGE_PAGINATION_KEY "pagination"
 
-/* How many there are in all. */
-struct page_total {
-    int64_t count;
-    bool capped; /* a search stopped counting here */
-};
-
 /* The rows that a model shall read. */
 struct page_window {
     int64_t limit; /* one more than are shown, to see whether there is a next page */
@@ -41,6 +35,15 @@ struct page_window {
     struct uuid id;
     struct instant time; /* its member by which is sorted, if that is a time, */
     struct text text;    /* or a text */
+};
+
+/* How many there are in all, and what a model did not look at. */
+struct page_total {
+    int64_t count;
+    bool capped;            /* a search stopped counting here */
+    bool left_out;          /* there are rows that the list leaves out */
+    bool cut;               /* so many that the page ends early, though there may be more rows */
+    struct page_window end; /* behind this one, which was the last that was looked at */
 };
 
 /* A list while it is read and written. */
@@ -55,6 +58,7 @@ struct page {
     int64_t written;
     bool more;               /* there is a row behind the last one shown, */
     struct page_window last; /* which this describes */
+    bool cut;                /* or the looking ended there */
 };
 
 /**
@@ -70,5 +74,5 @@ struct problem *page_open(struct page *page, struct request *rq, struct response
 void page_add(void *page, const void *row);
 
 /** Close list and object with their `pagination`, and add Link (RFC 8288). `base_path` comes
- *  before the request's path. With a cursor `total` is not looked at. */
+ *  before the request's path. With a cursor the count of `total` is not looked at. */
 void page_close(struct page *page, const char *base_path, struct page_total total);

@@ -193,6 +193,7 @@ static struct problem *read_key(const struct router *router, struct request *rq,
     sha256(scope, strlen(scope), made->id);
     for (size_t i = 0; i < count; i++)
         jwt_mac(router->keys, i, label, rq->body.data, rq->body.len, prints[i]);
+    made->caller = rq->caller.id;
     made->fingerprints = prints;
     made->fingerprint_count = count;
     *ret = made;

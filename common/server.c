@@ -351,6 +351,27 @@ static bool passes_by(int error)
            error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
+/* Is there time before the next request? Who ends us waits too. */
+static bool has_time(const struct server *server)
+{
+    struct pollfd wait = {.fd = server->listen_fd, .events = POLLIN};
+    let_in(server, SIG_UNBLOCK);
+    int waiting = poll(&wait, 1, 0);
+    let_in(server, SIG_BLOCK);
+    return !stopping && !asked_for_renewal && waiting == 0;
+}
+
+/* Some of the work that can wait; true when there is more. */
+static bool do_spare(struct worker *w)
+{
+    const struct server *server = w->server;
+    if (!server->spare)
+        return false;
+    bool more = server->spare(server->context, w->arena);
+    arena_reset(w->arena);
+    return more;
+}
+
 /* One request, if somebody comes in time; false when the socket fails. */
 static bool serve_next(struct worker *w)
 {
@@ -364,6 +385,8 @@ static bool serve_next(struct worker *w)
     if (fd >= 0) {
         note_busy(w->server, true);
         serve(w, fd);
+        while (do_spare(w) && has_time(w->server))
+            note_busy(w->server, true); /* anew: this is not one long request */
         note_busy(w->server, false);
         note_idle(w);
         return true;

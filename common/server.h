@@ -8,6 +8,7 @@
 
 #include "http.h"
 
+struct arena;
 struct problem;
 struct renewal;
 
@@ -23,8 +24,11 @@ struct server {
     _Atomic int64_t *busy_since; /* set while a request runs, monotonic ns; or NULL */
     unsigned idle_s;             /* after so long without a request ... */
     void (*idle)(void *context); /* ... this is called; 0 or NULL: never. Also before a renewal */
-    unsigned grace_s;            /* what a request gets from SIGTERM on; 0: what it needs */
-    struct renewal *renewal;     /* for SIGHUP and changed files; NULL: a parent sees to that */
+    /* Work that can wait, done between requests: called after each, and as long as it returns true
+     * and nobody waits to be let in; or NULL. Its arena is emptied each time. */
+    bool (*spare)(void *context, struct arena *a);
+    unsigned grace_s;        /* what a request gets from SIGTERM on; 0: what it needs */
+    struct renewal *renewal; /* for SIGHUP and changed files; NULL: a parent sees to that */
 };
 
 /**

@@ -5,6 +5,7 @@
 #include "app.h"
 #include "common/password.h"
 #include "common/problem.h"
+#include "departure_model.h"
 #include "reset_model.h"
 #include "session_model.h"
 
@@ -35,6 +36,7 @@ struct problem *account_create(struct app *app, struct request *rq, struct respo
     app_location(rq, rs, "users", &user->id);
     (void)response_is_known(rs, rq, user->version); /* for its ETag; it is a POST */
     response_record(rs, "user", &user_record, user);
+    rs->subject = user->id;
     return NULL;
 }
 
@@ -75,13 +77,29 @@ struct problem *account_lock(struct app *app, struct request *rq, struct uuid id
     return p ? p : user_lock(app->db, rq->arena, id, ret);
 }
 
-/* Lock the user, and where `rank` may go also the other admins, who come first. */
+/* Lock the user, and where an active admin's rank may go also the other admins, who come first: no
+ * other change may keep them waiting. */
 static struct problem *lock_user(struct app *app, struct request *rq, struct uuid id, bool rank,
                                  struct user *ret, bool *ret_other_admins)
 {
-    struct problem *p =
-        rank ? user_lock_other_admins(app->db, rq->arena, id, ret_other_admins) : NULL;
-    return p ? p : account_lock(app, rq, id, ret);
+    struct user user = {0};
+    bool others_too = false;
+    struct problem *p = rank ? user_find(app->db, rq->arena, id, &user) : NULL;
+    if (p && p->type == &problem_user_not_found)
+        p = NULL; /* locking it tells, and judges the caller first */
+    if (!p && rank && user_is_active_admin(&user)) {
+        others_too = true;
+        p = user_lock_other_admins(app->db, rq->arena, id, ret_other_admins);
+    }
+    if (!p)
+        p = account_lock(app, rq, id, &user);
+    /* Made an admin between the two: then they come in the wrong order for once, and who waits for
+     * whom in a circle is found out by the database and tried again. */
+    if (!p && rank && !others_too && user_is_active_admin(&user))
+        p = user_lock_other_admins(app->db, rq->arena, id, ret_other_admins);
+    if (!p)
+        *ret = user;
+    return p;
 }
 
 struct problem *account_change(struct app *app, struct request *rq, struct uuid id,
@@ -159,17 +177,15 @@ struct problem *account_has_hash(struct app *app, struct request *rq, struct uui
 struct problem *account_erase(struct app *app, struct request *rq, struct uuid id)
 {
     struct user user = {0};
-    bool other_admins;
-    struct problem *p = user_lock_other_admins(app->db, rq->arena, id, &other_admins);
-    if (!p)
-        p = account_lock(app, rq, id, &user);
+    bool other_admins = true;
+    struct problem *p = lock_user(app, rq, id, true, &user, &other_admins);
     if (!p)
         p = request_check_match(rq, user.version);
     if (p)
         return p;
     if (user_is_active_admin(&user) && !other_admins)
         return problem(rq->arena, &problem_last_admin, NULL);
-    return user_delete(app->db, rq->arena, &user);
+    return departure_begin(app->db, rq->arena, &user, rq->now);
 }
 
 struct problem *account_is_erased(struct app *app, struct request *rq, struct uuid id,

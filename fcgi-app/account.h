@@ -43,7 +43,8 @@ struct problem *account_has_hash(struct app *app, struct request *rq, struct uui
 
 /**
  * Delete a user with posts and sessions: LAST_ADMIN when it is one, PRECONDITION_FAILED when it is
- * not the version that the request knows. In a transaction.
+ * not the version that the request knows. In a transaction, after which the user is gone; of many
+ * rows some are left for app_sweep().
  */
 struct problem *account_erase(struct app *app, struct request *rq, struct uuid id) MUST_USE;
 

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/mapping.h"
 #include "common/problem.h"
+#include "departure_model.h"
 #include "migrations.h"
 #include "reset_model.h"
 #include "routes.h"
@@ -167,6 +168,25 @@ void app_rest(void *context)
     db_disconnect(app->db);
 }
 
+static void note_failed_purge(const struct problem *p)
+{
+    if (p) /* somebody tries again */
+        LOG(LOG_LEVEL_WARNING, log_event("purge_failed"), log_text("cause", p->cause));
+}
+
+static bool sweep(struct app *app, struct arena *a)
+{
+    app->sweeps = false;
+    note_failed_purge(departure_sweep(app->db, a, &app->sweeps));
+    return app->sweeps;
+}
+
+bool app_sweep(void *context, struct arena *a)
+{
+    struct app *app = context;
+    return app->sweeps && sweep(app, a);
+}
+
 void app_purge(void *context, struct request *rq)
 {
     struct app *app = context;
@@ -175,8 +195,9 @@ void app_purge(void *context, struct request *rq)
         p = reset_purge(app->db, rq->arena, rq->now);
     if (!p)
         p = idempotency_purge(app->db, rq->arena, rq->now);
-    if (p) /* the next request tries again */
-        LOG(LOG_LEVEL_WARNING, log_event("purge_failed"), log_text("cause", p->cause));
+    note_failed_purge(p);
+    if (!p)
+        (void)sweep(app, rq->arena); /* who has time goes on with it */
 }
 
 struct problem *app_check_schema(struct app *app, struct arena *a)

@@ -38,6 +38,7 @@ struct app {
     /* The hash that the caller's password has been found to match, which must be theirs still when
      * the write is made; null where no password counts. Lives as long as the request. */
     struct text verified_hash;
+    bool sweeps;                /* there is more for app_sweep() */
 };
 
 extern const struct problem_type problem_user_inactive;
@@ -66,9 +67,13 @@ void app_handle(void *context, struct request *rq, struct response *rs);
 /** Let go of the database until it is needed again. `context` is the app. */
 void app_rest(void *context);
 
-/** Delete a few rows whose time is over. To be left in `after` of a response whose request
- *  made a row of that kind, so that they never pile up. */
+/** Delete a few rows whose time is over, and some of users who left. To be left in `after` of a
+ *  response whose request made a row of that kind, so that they never pile up. */
 void app_purge(void *app, struct request *rq);
+
+/** Go on with what app_purge() found to be much work, for some milliseconds; true when there is
+ *  more. The form that server.h wants for `spare`. `context` is the app. */
+bool app_sweep(void *context, struct arena *a);
 
 /** Is the schema the one that this program was built for? UNAVAILABLE with what is wrong. */
 struct problem *app_check_schema(struct app *app, struct arena *a) MUST_USE;

@@ -4,8 +4,6 @@
 
 #include "common/field.h"
 
-#define SEARCH_COUNT_MAX 10000 /* where a search stops counting */
-
 static const struct field counted_fields[] = {
     FIELD(struct counted, n, .doc = "How many."),
 };

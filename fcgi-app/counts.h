@@ -9,6 +9,8 @@
 /* A total is the sum of so many rows, so that writers seldom wait for each other. */
 #define COUNT_SLOTS 16
 
+#define SEARCH_COUNT_MAX 10000 /* where a search stops counting */
+
 /* The row of this process: workers have different process ids. */
 int64_t count_slot(void);
 

@@ -167,7 +167,7 @@ static struct problem *change_email(struct app *app, struct request *rq, struct 
 
 static struct problem *leave(struct app *app, struct request *rq, struct response *rs)
 {
-    (void)rs;
+    rs->after = app_purge; /* what is left */
     return account_erase(app, rq, rq->caller.id);
 }
 

@@ -23,9 +23,12 @@ static struct problem *write_page(struct app *app, struct request *rq, struct re
     if (!p)
         p = post_page(app->db, rq->arena, rq->asked, filter, &ret_page->window, page_add, ret_page,
                       ret_total);
-    if (!p)
-        page_close(ret_page, rq->base, *ret_total);
-    return p;
+    if (p)
+        return p;
+    page_close(ret_page, rq->base, *ret_total);
+    if (ret_total->left_out)
+        rs->after = app_purge; /* who meets them helps them go */
+    return NULL;
 }
 
 /* Drafts are the caller's own; an admin's are everybody's. */

@@ -93,13 +93,23 @@ const struct record author_post_query_record =
 
 #define COLUMNS "id, title, content, published, author_id, created_at, updated_at, version"
 
+/* Posts whose author was deleted are not there for anybody, but their rows go one after the other;
+ * see departure_model.h. */
+#define AUTHOR_STAYS                                                                               \
+    "NOT EXISTS (SELECT 1 FROM user_departures WHERE user_departures.user_id = posts.author_id)"
+
+/* Only for an author who is there, and stays until the transaction ends. */
 static const struct sql insert = {
-    "INSERT INTO posts (id, title, content, published, author_id, created_at, updated_at) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?)",
+    "INSERT INTO posts (id, author_id, title, content, published, created_at, updated_at) "
+    "SELECT ?, id, ?, ?, ?, ?, ? FROM users WHERE id = ? AND left_at IS NULL LOCK IN SHARE MODE",
     NULL};
-static const struct sql find = {"SELECT " COLUMNS " FROM posts WHERE id = ?", &post_record};
-static const struct sql lock = {"SELECT " COLUMNS " FROM posts WHERE id = ? FOR UPDATE",
+static const struct sql find = {"SELECT " COLUMNS " FROM posts WHERE id = ? AND " AUTHOR_STAYS,
                                 &post_record};
+static const struct sql lock = {
+    "SELECT " COLUMNS " FROM posts WHERE id = ? AND " AUTHOR_STAYS " FOR UPDATE", &post_record};
+static const struct sql keep_author = {
+    "SELECT 1 AS n FROM users WHERE id = ? AND left_at IS NULL LOCK IN SHARE MODE",
+    &counted_record};
 static const struct sql update = {
     "UPDATE posts SET title = ?, content = ?, published = ?, updated_at = ?, "
     "version = ? WHERE id = ?",
@@ -120,6 +130,12 @@ static const struct sql author_total_locked = {
 static const struct sql total = {
     "SELECT SUM(n) AS n FROM post_totals WHERE published BETWEEN ? AND ?", &counted_record};
 static const struct sql forget_author = {"DELETE FROM post_counts WHERE author_id = ?", NULL};
+/* The index is prescribed, for there may be many. */
+static const struct sql delete_newest = {
+    "DELETE posts FROM (SELECT id FROM posts FORCE INDEX (ix_posts_author_created) "
+    "WHERE author_id = ? ORDER BY created_at DESC, id DESC LIMIT ?) AS newest "
+    "STRAIGHT_JOIN posts ON posts.id = newest.id",
+    NULL};
 
 /* ---- counting ---- */
 
@@ -157,12 +173,17 @@ struct problem *post_uncount_author(struct db *db, struct arena *a, struct uuid 
 
 struct problem *post_insert(struct db *db, struct arena *a, const struct post *post)
 {
+    uint64_t inserted = 0;
     struct problem *p =
         db_execute(db, a, &insert,
                    DB_ARGS(db_uuid(post->id), db_text(post->title), db_text(post->content),
-                           db_integer(post->published), db_uuid(post->author_id),
-                           db_time(post->created_at), db_time(post->updated_at)),
-                   NULL);
+                           db_integer(post->published), db_time(post->created_at),
+                           db_time(post->updated_at), db_uuid(post->author_id)),
+                   &inserted);
+    if (!p && !inserted) { /* as if the row of the author were gone already */
+        p = problem_because(a, &problem_internal, "the author of a new post is gone");
+        p->constraint = "fk_posts_author";
+    }
     return p ? p : count_post(db, a, post->author_id, post->published, 1);
 }
 
@@ -183,7 +204,16 @@ struct problem *post_find(struct db *db, struct arena *a, struct uuid id, struct
 
 struct problem *post_lock(struct db *db, struct arena *a, struct uuid id, struct post *ret)
 {
-    return find_one(db, a, &lock, id, ret);
+    struct post post = {0};
+    int64_t there = 0;
+    struct problem *p = find_one(db, a, &lock, id, &post);
+    if (!p) /* else its author could go meanwhile, with counters that we change yet */
+        p = count_read(db, a, &keep_author, DB_ARGS(db_uuid(post.author_id)), &there);
+    if (!p && !there)
+        p = problem(a, &problem_post_not_found, NULL);
+    if (!p)
+        *ret = post;
+    return p;
 }
 
 struct problem *post_is_there(struct db *db, struct arena *a, struct uuid id, bool *ret_yes)
@@ -212,20 +242,39 @@ struct problem *post_delete(struct db *db, struct arena *a, const struct post *p
     return p ? p : count_post(db, a, post->author_id, post->published, -1);
 }
 
+struct problem *post_delete_newest(struct db *db, struct arena *a, struct uuid author,
+                                   int64_t limit, uint64_t *ret_deleted)
+{
+    return db_execute(db, a, &delete_newest, DB_ARGS(db_uuid(author), db_integer(limit)),
+                      ret_deleted);
+}
+
 /* ---- many posts ---- */
+
+#define REACH 2000 /* rows of authors who leave that one page looks through */
 
 /* The parts of one page's statement: constant SQL here, values in `args`. */
 struct search {
     const char *from, *where;
-    struct db_arg args[8];
+    struct db_arg args[16];
     size_t count;
 };
+
+static void add_text(struct arena *a, struct search *s, const char *condition)
+{
+    s->where = arena_printf(a, "%s%s%s", s->where, *s->where ? " AND " : " WHERE ", condition);
+}
+
+static void add_arg(struct search *s, struct db_arg arg)
+{
+    s->args[s->count++] = arg;
+}
 
 static void add_condition(struct arena *a, struct search *s, const char *condition,
                           struct db_arg arg)
 {
-    s->where = arena_printf(a, "%s%s%s", s->where, *s->where ? " AND " : " WHERE ", condition);
-    s->args[s->count++] = arg;
+    add_text(a, s, condition);
+    add_arg(s, arg);
 }
 
 static const char *order_of(unsigned sort)
@@ -239,15 +288,19 @@ static const char *order_of(unsigned sort)
     return orders[sort];
 }
 
+static bool is_by_title(unsigned sort)
+{
+    return sort == POST_BY_TITLE || sort == POST_BY_TITLE_DOWN;
+}
+
 /* The index that has the order of a list. Only an author's own posts by title are sorted when
  * they are asked for. */
 static const char *index_of(unsigned sort, const struct post_filter *filter)
 {
-    bool by_title = sort == POST_BY_TITLE || sort == POST_BY_TITLE_DOWN;
     if (filter->by_author)
         return filter->drafts && filter->published ? "ix_posts_author_created"
                                                    : "ix_posts_author_published_created";
-    return by_title ? "ix_posts_published_title" : "ix_posts_published_created";
+    return is_by_title(sort) ? "ix_posts_published_title" : "ix_posts_published_created";
 }
 
 static struct problem *count_all(struct db *db, struct arena *a, const struct post_filter *filter,
@@ -260,10 +313,20 @@ static struct problem *count_all(struct db *db, struct arena *a, const struct po
     return count_read(db, a, &total, DB_ARGS(lowest, highest), &ret->count);
 }
 
-/* Only what comes behind a row, in the order of the list. The first of the two comparisons is
+/* A comparison with a row, in the order of the list. Of two comparisons with its key the first is
  * what the index is entered by. */
+static void compare(struct arena *a, struct search *s, unsigned sort, const char *condition,
+                    const struct page_window *row)
+{
+    struct db_arg key = is_by_title(sort) ? db_text(row->text) : db_time(row->time);
+    add_condition(a, s, condition, key);
+    add_arg(s, key);
+    add_arg(s, db_uuid(row->id));
+}
+
+/* Only what comes behind a row. */
 static void begin_after(struct arena *a, struct search *s, unsigned sort,
-                        const struct page_window *window)
+                        const struct page_window *row)
 {
     static const char *const conditions[] = {
         [POST_NEWEST] = "created_at <= ? AND (created_at < ? OR id < ?)",
@@ -271,26 +334,110 @@ static void begin_after(struct arena *a, struct search *s, unsigned sort,
         [POST_BY_TITLE] = "title >= ? AND (title > ? OR id > ?)",
         [POST_BY_TITLE_DOWN] = "title <= ? AND (title < ? OR id < ?)",
     };
-    bool by_title = sort == POST_BY_TITLE || sort == POST_BY_TITLE_DOWN;
-    struct db_arg key = by_title ? db_text(window->text) : db_time(window->time);
-    add_condition(a, s, conditions[sort], key);
-    s->args[s->count++] = key;
-    s->args[s->count++] = db_uuid(window->id);
+    compare(a, s, sort, conditions[sort], row);
 }
 
-static struct problem *read_page(struct db *db, struct arena *a, const struct post_query *query,
-                                 const struct page_window *window, struct search *s,
-                                 void (*each)(void *context, const void *post), void *context)
+/* Only what comes before a row, and the row. */
+static void end_with(struct arena *a, struct search *s, unsigned sort,
+                     const struct page_window *row)
+{
+    static const char *const conditions[] = {
+        [POST_NEWEST] = "created_at >= ? AND (created_at > ? OR id >= ?)",
+        [POST_OLDEST] = "created_at <= ? AND (created_at < ? OR id <= ?)",
+        [POST_BY_TITLE] = "title <= ? AND (title < ? OR id <= ?)",
+        [POST_BY_TITLE_DOWN] = "title >= ? AND (title > ? OR id >= ?)",
+    };
+    compare(a, s, sort, conditions[sort], row);
+}
+
+/* Who takes the rows, and how many there were. */
+struct taker {
+    void (*each)(void *context, const void *post);
+    void *context;
+    int64_t count;
+};
+
+static void take(void *context, const void *row)
+{
+    struct taker *taker = context;
+    taker->count++;
+    taker->each(taker->context, row);
+}
+
+static struct problem *read_rows(struct db *db, struct arena *a, unsigned sort,
+                                 const struct page_window *window, struct search s,
+                                 struct taker *taker)
 {
     const struct sql sql = {arena_printf(a,
                                          "SELECT " COLUMNS " FROM posts%s%s ORDER BY %s "
                                          "LIMIT ? OFFSET ?",
-                                         s->from, s->where, order_of(query->sort)),
+                                         s.from, s.where, order_of(sort)),
                             &post_record};
-    s->args[s->count++] = db_integer(window->limit);
-    s->args[s->count++] = db_integer(window->offset);
-    return db_each(db, a, &sql, (struct db_args){s->args, s->count}, each, context);
+    add_arg(&s, db_integer(window->limit));
+    add_arg(&s, db_integer(window->offset));
+    return db_each(db, a, &sql, (struct db_args){s.args, s.count}, take, taker);
 }
+
+/* The row that many rows on, counting those of authors who leave; from the index alone. */
+static struct problem *look_ahead(struct db *db, struct arena *a, unsigned sort, int64_t rows,
+                                  struct search s, struct page_window *ret, bool *ret_found)
+{
+    struct post row = {0};
+    const struct sql sql = {
+        arena_printf(a, "SELECT id, %s FROM posts%s%s ORDER BY %s LIMIT 1 OFFSET ?",
+                     is_by_title(sort) ? "title" : "created_at", s.from, s.where, order_of(sort)),
+        &post_record};
+    add_arg(&s, db_integer(rows - 1));
+    struct problem *p = db_find(db, a, &sql, (struct db_args){s.args, s.count}, &row, ret_found);
+    if (!p && *ret_found)
+        *ret = (struct page_window){.id = row.id, .time = row.created_at, .text = row.title};
+    return p;
+}
+
+/* There are authors who leave, perhaps with more posts than a page may look through: so the end of
+ * the looking is found first, and then told as the place to go on from. */
+static struct problem *read_within_reach(struct db *db, struct arena *a, unsigned sort,
+                                         const struct page_window *window, struct search *s,
+                                         struct taker *taker, struct page_total *found)
+{
+    int64_t rows = window->offset + window->limit + REACH;
+    bool cut = false;
+    struct problem *p = look_ahead(db, a, sort, rows, *s, &found->end, &cut);
+    if (p)
+        return p;
+    if (cut)
+        end_with(a, s, sort, &found->end);
+    add_text(a, s, AUTHOR_STAYS);
+    p = read_rows(db, a, sort, window, *s, taker);
+    found->left_out = true;
+    found->cut = cut && taker->count < window->limit;
+    return p;
+}
+
+/* Nearly always nobody leaves: then no row is tested for it. */
+static struct problem *read_in_order(struct db *db, struct arena *a, unsigned sort,
+                                     const struct page_window *window, struct search *s,
+                                     struct taker *taker, struct page_total *found)
+{
+    struct search quick = *s;
+    add_text(a, &quick, "NOT EXISTS (SELECT 1 FROM user_departures)");
+    struct problem *p = read_rows(db, a, sort, window, quick, taker);
+    if (p || taker->count)
+        return p;
+    return read_within_reach(db, a, sort, window, s, taker, found);
+}
+
+struct matches {
+    int64_t looked_at;
+    int64_t n; /* of authors who are there */
+};
+
+static const struct field matches_fields[] = {
+    FIELD(struct matches, looked_at, .doc = "How many rows were looked at."),
+    FIELD(struct matches, n, .doc = "How many of these count."),
+};
+static const struct record matches_record =
+    RECORD("Matches", struct matches, matches_fields, .rule = NULL);
 
 /* How the rows are found. */
 enum path {
@@ -314,10 +461,45 @@ static void plan(struct arena *a, const struct post_query *query, const struct p
             index_of(query->sort, filter));
     if (path != PATH_LIST)
         add_condition(a, s, matches[path], db_text(text_of(words)));
-    if (filter->by_author)
+    if (filter->by_author) {
         add_condition(a, s, "author_id = ?", db_uuid(filter->author_id));
+        add_condition(a, s, "NOT EXISTS (SELECT 1 FROM user_departures WHERE user_id = ?)",
+                      db_uuid(filter->author_id));
+    }
     if (filter->drafts != filter->published)
         add_condition(a, s, "published = ?", db_integer(filter->published));
+}
+
+/* So many rows are looked at, whoever wrote them. */
+static struct problem *count_found(struct db *db, struct arena *a, const struct search *s,
+                                   struct page_total *ret)
+{
+    struct matches matches = {0};
+    bool found;
+    const struct sql sql = {arena_printf(a,
+                                         "SELECT COUNT(*) AS looked_at, COALESCE(SUM(" AUTHOR_STAYS
+                                         "), 0) AS n "
+                                         "FROM (SELECT author_id FROM posts%s LIMIT %d) AS posts",
+                                         s->where, SEARCH_COUNT_MAX + 1),
+                            &matches_record};
+    struct problem *p = db_find(db, a, &sql, (struct db_args){s->args, s->count}, &matches, &found);
+    if (p)
+        return p;
+    ret->capped = matches.looked_at > SEARCH_COUNT_MAX;
+    ret->count = matches.n < SEARCH_COUNT_MAX ? matches.n : SEARCH_COUNT_MAX;
+    return NULL;
+}
+
+static struct problem *read_page(struct db *db, struct arena *a, unsigned sort,
+                                 const struct post_filter *filter, const struct page_window *window,
+                                 struct search *s, struct taker *taker, struct page_total *found)
+{
+    if (filter->by_author)
+        return read_rows(db, a, sort, window, *s, taker);
+    if (*s->from)
+        return read_in_order(db, a, sort, window, s, taker, found);
+    add_text(a, s, AUTHOR_STAYS); /* of a search that has not found many */
+    return read_rows(db, a, sort, window, *s, taker);
 }
 
 struct problem *post_page(struct db *db, struct arena *a, const struct post_query *query,
@@ -327,6 +509,7 @@ struct problem *post_page(struct db *db, struct arena *a, const struct post_quer
 {
     const char *words = match_all_words(a, query->q);
     struct page_total found = {0};
+    struct taker taker = {each, context, 0};
     struct problem *p = NULL;
     struct search s;
     bool nothing_to_search = query->q.len && !*words;
@@ -336,8 +519,7 @@ struct problem *post_page(struct db *db, struct arena *a, const struct post_quer
     }
     plan(a, query, filter, words, *words ? PATH_RARE : PATH_LIST, &s);
     if (*words)
-        p = count_matches(db, a, arena_printf(a, "posts%s", s.where),
-                          (struct db_args){s.args, s.count}, &found);
+        p = count_found(db, a, &s, &found);
     else if (!window->after)
         p = count_all(db, a, filter, &found);
     if (!p && found.capped)
@@ -345,7 +527,7 @@ struct problem *post_page(struct db *db, struct arena *a, const struct post_quer
     if (!p && window->after)
         begin_after(a, &s, query->sort, window);
     if (!p && (window->after || found.capped || window->offset < found.count))
-        p = read_page(db, a, query, window, &s, each, context);
+        p = read_page(db, a, query->sort, filter, window, &s, &taker, &found);
     if (!p)
         *ret_total = found;
     return p;
@@ -359,7 +541,8 @@ static const struct sql forget_counts = {"DELETE FROM post_counts", NULL};
 /* An author whose first post came in between has a row, which is right. */
 static const struct sql recount_authors = {
     "INSERT INTO post_counts (author_id, published, n) "
-    "SELECT author_id, published, COUNT(*) FROM posts GROUP BY author_id, published "
+    "SELECT author_id, published, COUNT(*) FROM posts WHERE " AUTHOR_STAYS
+    " GROUP BY author_id, published "
     "ON DUPLICATE KEY UPDATE n = VALUES(n)",
     NULL};
 static const struct sql recount_totals = {

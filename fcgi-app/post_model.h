@@ -47,8 +47,8 @@ extern const struct record post_query_record;        /* of /posts */
 extern const struct record author_post_query_record; /* of /users/{id}/posts: no author_id */
 extern const struct problem_type problem_post_not_found;
 
-/** Store `post` and count it. A violation of fk_posts_author (db_is_violation) when its author
- *  has gone meanwhile. In a transaction. */
+/** Store `post` and count it; its author stays until the transaction ends. A violation of
+ *  fk_posts_author (db_is_violation) when the author has gone meanwhile. */
 struct problem *post_insert(struct db *db, struct arena *a, const struct post *post) MUST_USE;
 
 /** POST_NOT_FOUND when there is none. */
@@ -59,7 +59,8 @@ struct problem *post_find(struct db *db, struct arena *a, struct uuid id,
 struct problem *post_is_there(struct db *db, struct arena *a, struct uuid id,
                               bool *ret_yes) MUST_USE;
 
-/** As post_find(), and keep others from writing the row until the transaction ends. */
+/** As post_find(), and keep others from writing the row, and its author from going, until the
+ *  transaction ends. */
 struct problem *post_lock(struct db *db, struct arena *a, struct uuid id,
                           struct post *ret) MUST_USE;
 
@@ -78,6 +79,11 @@ struct problem *post_delete(struct db *db, struct arena *a, const struct post *p
 
 /** Take all posts of an author, whose row is locked and about to go, out of the totals. */
 struct problem *post_uncount_author(struct db *db, struct arena *a, struct uuid author) MUST_USE;
+
+/** Delete up to `limit` posts of an author who has been taken out of the totals, the newest
+ *  first; fewer are deleted only where no more were left. */
+struct problem *post_delete_newest(struct db *db, struct arena *a, struct uuid author,
+                                   int64_t limit, uint64_t *ret_deleted) MUST_USE;
 
 /** Count all posts anew, after rows were brought in by other means. In a transaction. */
 struct problem *post_recount(struct db *db, struct arena *a) MUST_USE;

@@ -9,6 +9,8 @@ static const struct sql find = {"SELECT users.id, users.email FROM password_rese
 static const struct sql use = {
     "DELETE FROM password_resets WHERE token_hash = ? AND expires_at > ?", NULL};
 static const struct sql delete_all = {"DELETE FROM password_resets WHERE user_id = ?", NULL};
+static const struct sql delete_some = {"DELETE FROM password_resets WHERE user_id = ? LIMIT ?",
+                                       NULL};
 static const struct sql purge = {
     "DELETE FROM password_resets WHERE expires_at <= ? ORDER BY expires_at LIMIT 5", NULL};
 
@@ -40,6 +42,13 @@ struct problem *reset_use(struct db *db, struct arena *a, const unsigned char to
 struct problem *reset_delete_all(struct db *db, struct arena *a, struct uuid user_id)
 {
     return db_execute(db, a, &delete_all, DB_ARGS(db_uuid(user_id)), NULL);
+}
+
+struct problem *reset_delete_some(struct db *db, struct arena *a, struct uuid user_id,
+                                  int64_t limit, uint64_t *ret_deleted)
+{
+    return db_execute(db, a, &delete_some, DB_ARGS(db_uuid(user_id), db_integer(limit)),
+                      ret_deleted);
 }
 
 struct problem *reset_purge(struct db *db, struct arena *a, struct instant now)

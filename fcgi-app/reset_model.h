@@ -19,5 +19,9 @@ struct problem *reset_use(struct db *db, struct arena *a, const unsigned char to
 /** Forget all tokens of a user, whose password is another now. */
 struct problem *reset_delete_all(struct db *db, struct arena *a, struct uuid user_id) MUST_USE;
 
+/** Delete up to `limit` tokens of a user; fewer only where no more were left. */
+struct problem *reset_delete_some(struct db *db, struct arena *a, struct uuid user_id,
+                                  int64_t limit, uint64_t *ret_deleted) MUST_USE;
+
 /** Delete a few tokens that are over. */
 struct problem *reset_purge(struct db *db, struct arena *a, struct instant now) MUST_USE;

@@ -74,6 +74,7 @@ static void work(void *context, const struct pool_worker *worker)
                                 .busy_since = worker->busy_since,
                                 .idle_s = (unsigned)settings->db_idle_s,
                                 .idle = app_rest,
+                                .spare = app_sweep,
                                 .grace_s = plan->grace_s,
                                 .renewal = plan->renewal});
     app_close(app);

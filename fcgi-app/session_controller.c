@@ -124,7 +124,7 @@ static struct problem *refresh(struct app *app, struct request *rq, struct respo
         return session_delete(app->db, rq->arena, session.user_id, session.id, rq->now);
     }
     p = user_find(app->db, rq->arena, session.user_id, &user);
-    if (!p && !user.is_active)
+    if ((p && p->type == &problem_user_not_found) || (!p && !user.is_active))
         return invalid(rq);
     if (!p)
         p = worth == WORTH_CURRENT ? rotate(app, rq, &session, &used, &next)

@@ -3,6 +3,8 @@
 #include "common/problem.h"
 #include "counts.h"
 
+#define DELETED_AT_ONCE 500 /* rows */
+
 const struct problem_type problem_session_not_found = {
     404, "Session not found", "session_not_found", "You have no session with this id."};
 
@@ -28,11 +30,14 @@ const struct record session_record =
 
 static const struct sql insert = {
     "INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, expires_at, ip, "
-    "user_agent) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    "user_agent) SELECT ?, id, ?, ?, ?, ?, ?, ? FROM users WHERE id = ? AND left_at IS NULL "
+    "LOCK IN SHARE MODE",
     NULL};
 static const struct sql lock = {
     "SELECT id, user_id, refresh_hash, created_at, last_used_at, expires_at FROM sessions "
-    "WHERE id = ? AND expires_at > ? FOR UPDATE",
+    "WHERE id = ? AND expires_at > ? "
+    "AND NOT EXISTS (SELECT 1 FROM user_departures WHERE user_departures.user_id = "
+    "sessions.user_id) FOR UPDATE",
     &session_record};
 static const struct sql note_use = {
     "INSERT INTO session_refreshes (hash, session_id, used_at) VALUES (?, ?, ?)", NULL};
@@ -45,7 +50,6 @@ static const struct sql find_use = {"SELECT COUNT(*) AS n FROM session_refreshes
                                     &counted_record};
 static const struct sql delete_one = {
     "DELETE FROM sessions WHERE id = ? AND user_id = ? AND expires_at > ?", NULL};
-static const struct sql delete_all = {"DELETE FROM sessions WHERE user_id = ? AND id <> ?", NULL};
 static const struct sql count_live = {
     "SELECT COUNT(*) AS n FROM sessions WHERE user_id = ? AND expires_at > ?", &counted_record};
 static const struct sql page_newest = {
@@ -59,18 +63,30 @@ static const struct sql page_after = {
     "AND created_at <= ? AND (created_at < ? OR id < ?) "
     "ORDER BY created_at DESC, id DESC LIMIT ?",
     &session_record};
+/* The newest of a user. Used tokens come first: they would go with their session, however many they
+ * are. The indexes are prescribed, for there may be many. */
+#define NEWEST                                                                                     \
+    "(SELECT id FROM sessions FORCE INDEX (ix_sessions_user) WHERE user_id = ? AND id <> ? "       \
+    "ORDER BY created_at DESC, id DESC LIMIT ?) AS newest"
+static const struct sql delete_newest_uses = {
+    "DELETE session_refreshes FROM (SELECT hash FROM " NEWEST " STRAIGHT_JOIN session_refreshes "
+    "FORCE INDEX (ix_session_refreshes_session) ON session_id = newest.id LIMIT ?) AS used "
+    "STRAIGHT_JOIN session_refreshes ON session_refreshes.hash = used.hash",
+    NULL};
+static const struct sql delete_newest = {
+    "DELETE sessions FROM " NEWEST " STRAIGHT_JOIN sessions ON sessions.id = newest.id", NULL};
 #define WALK_COLUMNS                                                                               \
     "sessions.id, sessions.user_id, users.email, sessions.created_at, sessions.last_used_at, "     \
     "sessions.expires_at, sessions.ip, sessions.user_agent"
-static const struct sql walk_all = {"SELECT " WALK_COLUMNS
-                                    " FROM sessions FORCE INDEX (PRIMARY) STRAIGHT_JOIN users "
-                                    "ON users.id = sessions.user_id WHERE sessions.id > ? AND "
-                                    "sessions.expires_at > ? ORDER BY sessions.id LIMIT ?",
-                                    &session_record};
+static const struct sql walk_all = {
+    "SELECT " WALK_COLUMNS " FROM sessions FORCE INDEX (PRIMARY) STRAIGHT_JOIN users "
+    "ON users.id = sessions.user_id WHERE sessions.id > ? AND "
+    "sessions.expires_at > ? AND users.left_at IS NULL ORDER BY sessions.id LIMIT ?",
+    &session_record};
 static const struct sql walk_one = {
     "SELECT " WALK_COLUMNS " FROM sessions FORCE INDEX (ix_sessions_user) STRAIGHT_JOIN users "
     "ON users.id = sessions.user_id WHERE sessions.user_id = ? AND sessions.id > ? AND "
-    "sessions.expires_at > ? "
+    "sessions.expires_at > ? AND users.left_at IS NULL "
     "ORDER BY sessions.id LIMIT ?",
     &session_record};
 static const struct sql purge = {
@@ -79,12 +95,18 @@ static const struct sql purge = {
 struct problem *session_insert(struct db *db, struct arena *a, const struct session *session,
                                const unsigned char refresh_hash[32])
 {
-    return db_execute(db, a, &insert,
-                      DB_ARGS(db_uuid(session->id), db_uuid(session->user_id),
-                              db_bytes(refresh_hash, 32), db_time(session->created_at),
-                              db_time(session->last_used_at), db_time(session->expires_at),
-                              db_text(session->ip), db_text(session->user_agent)),
-                      NULL);
+    uint64_t inserted = 0;
+    struct problem *p = db_execute(
+        db, a, &insert,
+        DB_ARGS(db_uuid(session->id), db_bytes(refresh_hash, 32), db_time(session->created_at),
+                db_time(session->last_used_at), db_time(session->expires_at), db_text(session->ip),
+                db_text(session->user_agent), db_uuid(session->user_id)),
+        &inserted);
+    if (!p && !inserted) { /* as if the row of the user were gone already */
+        p = problem_because(a, &problem_internal, "the user of a new session is gone");
+        p->constraint = "fk_sessions_user";
+    }
+    return p;
 }
 
 struct problem *session_lock(struct db *db, struct arena *a, struct uuid id, struct instant now,
@@ -135,10 +157,36 @@ struct problem *session_delete(struct db *db, struct arena *a, struct uuid user_
     return p;
 }
 
+static struct problem *delete_some(struct db *db, struct arena *a, struct uuid user_id,
+                                   struct uuid keep, int64_t limit, uint64_t *ret_deleted)
+{
+    const struct db_arg user = db_uuid(user_id), but = db_uuid(keep), most = db_integer(limit);
+    uint64_t uses = 0, sessions = 0;
+    struct problem *p =
+        db_execute(db, a, &delete_newest_uses, DB_ARGS(user, but, most, most), &uses);
+    if (!p && (int64_t)uses < limit)
+        p = db_execute(db, a, &delete_newest, DB_ARGS(user, but, db_integer(limit - (int64_t)uses)),
+                       &sessions);
+    if (!p)
+        *ret_deleted = uses + sessions;
+    return p;
+}
+
+/* No statement may take longer the more there are. */
 struct problem *session_delete_all(struct db *db, struct arena *a, struct uuid user_id,
                                    struct uuid keep)
 {
-    return db_execute(db, a, &delete_all, DB_ARGS(db_uuid(user_id), db_uuid(keep)), NULL);
+    uint64_t deleted = DELETED_AT_ONCE;
+    struct problem *p = NULL;
+    while (!p && deleted == DELETED_AT_ONCE)
+        p = delete_some(db, a, user_id, keep, DELETED_AT_ONCE, &deleted);
+    return p;
+}
+
+struct problem *session_delete_newest(struct db *db, struct arena *a, struct uuid user_id,
+                                      int64_t limit, uint64_t *ret_deleted)
+{
+    return delete_some(db, a, user_id, (struct uuid){{0}}, limit, ret_deleted);
 }
 
 struct problem *session_page(struct db *db, struct arena *a, struct uuid user_id,

@@ -56,6 +56,11 @@ struct problem *session_delete(struct db *db, struct arena *a, struct uuid user_
 struct problem *session_delete_all(struct db *db, struct arena *a, struct uuid user_id,
                                    struct uuid keep) MUST_USE;
 
+/** Delete up to `limit` sessions and used tokens of a user, the newest first; fewer are deleted
+ * only where no more were left. In a transaction. */
+struct problem *session_delete_newest(struct db *db, struct arena *a, struct uuid user_id,
+                                      int64_t limit, uint64_t *ret_deleted) MUST_USE;
+
 /** Call `each(context, session)` for one page of a user's sessions that live at `now`, the newest
  * first, with `current` set for the one that is. */
 struct problem *session_page(struct db *db, struct arena *a, struct uuid user_id,

@@ -61,7 +61,7 @@ static struct problem *is_changed(struct app *app, struct request *rq, bool *ret
 
 static struct problem *erase(struct app *app, struct request *rq, struct response *rs)
 {
-    (void)rs;
+    rs->after = app_purge; /* what is left */
     return account_erase(app, rq, rq->path_ids[0]);
 }
 

@@ -9,7 +9,6 @@
 #include "common_passwords.h"
 #include "counts.h"
 #include "fold.h"
-#include "post_model.h"
 
 #define SAMPLE_ROWS "1000"  /* how many of the newest rows are looked at before a search */
 #define SAMPLE_COMMON 50    /* so many matches among them are too many for the word index */
@@ -167,36 +166,51 @@ const struct record user_query_record =
     "users.id, users.email, users.first_name, users.last_name, users.role, users.is_active, "      \
     "users.created_at, users.updated_at, users.version"
 
+/* Who was deleted is not there for anybody, though the row may stay for a while; see
+ * departure_model.h. It is told in the row itself, so that a locking read sees it too. */
+#define IS_THERE "users.left_at IS NULL"
+
 static const struct sql insert = {
     "INSERT INTO users (id, email, password_hash, first_name, last_name, role, is_active, "
     "created_at, updated_at, first_name_folded, search_grams) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     NULL};
-static const struct sql find = {"SELECT " COLUMNS " FROM users WHERE id = ?", &user_record};
-static const struct sql lock = {"SELECT " COLUMNS " FROM users WHERE id = ? FOR UPDATE",
+static const struct sql find = {"SELECT " COLUMNS " FROM users WHERE id = ? AND " IS_THERE,
                                 &user_record};
+static const struct sql lock = {
+    "SELECT " COLUMNS " FROM users WHERE id = ? AND " IS_THERE " FOR UPDATE", &user_record};
 static const struct sql find_by_email = {
-    "SELECT " COLUMNS ", password_hash FROM users WHERE email_folded = ?", &user_record};
+    "SELECT " COLUMNS ", password_hash FROM users WHERE email_folded = ? AND " IS_THERE,
+    &user_record};
 static const struct sql share_by_email = {
-    "SELECT " COLUMNS ", password_hash FROM users WHERE email_folded = ? LOCK IN SHARE MODE",
+    "SELECT " COLUMNS ", password_hash FROM users WHERE email_folded = ? AND " IS_THERE
+    " LOCK IN SHARE MODE",
     &user_record};
 static const struct sql update = {
     "UPDATE users SET email = ?, first_name = ?, last_name = ?, role = ?, is_active = ?, "
     "updated_at = ?, version = ?, first_name_folded = ?, search_grams = ? WHERE id = ?",
     NULL};
 static const struct sql find_with_hash = {
-    "SELECT " COLUMNS ", password_hash FROM users WHERE id = ?", &user_record};
+    "SELECT " COLUMNS ", password_hash FROM users WHERE id = ? AND " IS_THERE, &user_record};
 static const struct sql replace_hash = {
     "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?", NULL};
 static const struct sql erase = {"DELETE FROM users WHERE id = ?", NULL};
-static const struct sql share_with_hash = {
-    "SELECT " COLUMNS ", password_hash FROM users WHERE id = ? LOCK IN SHARE MODE", &user_record};
+static const struct sql share_with_hash = {"SELECT " COLUMNS ", password_hash FROM users "
+                                           "WHERE id = ? AND " IS_THERE " LOCK IN SHARE MODE",
+                                           &user_record};
 static const struct sql lock_with_hash = {
-    "SELECT " COLUMNS ", password_hash FROM users WHERE id = ? FOR UPDATE", &user_record};
+    "SELECT " COLUMNS ", password_hash FROM users WHERE id = ? AND " IS_THERE " FOR UPDATE",
+    &user_record};
+/* An id is no address, and so it takes nobody's. */
+static const struct sql hide = {
+    "UPDATE users SET email = CAST(id AS CHAR), password_hash = '', first_name = NULL, "
+    "last_name = NULL, role = 'user', is_active = 0, updated_at = ?, version = version + 1, "
+    "first_name_folded = NULL, search_grams = NULL, left_at = ? WHERE id = ?",
+    NULL};
 #define WITH_SESSION                                                                               \
     "sessions.id AS session_id FROM users LEFT JOIN sessions "                                     \
     "ON sessions.id = ? AND sessions.user_id = users.id AND sessions.expires_at > ? "              \
-    "WHERE users.id = ?"
+    "WHERE users.id = ? AND " IS_THERE
 static const struct sql find_with_session = {"SELECT " COLUMNS ", " WITH_SESSION, &user_record};
 static const struct sql share_with_session = {
     "SELECT " COLUMNS ", password_hash, " WITH_SESSION " LOCK IN SHARE MODE", &user_record};
@@ -371,12 +385,19 @@ struct problem *user_replace_hash(struct db *db, struct arena *a, struct uuid id
     return p;
 }
 
-struct problem *user_delete(struct db *db, struct arena *a, const struct user *user)
+struct problem *user_uncount(struct db *db, struct arena *a, const struct user *user)
 {
-    struct problem *p = post_uncount_author(db, a, user->id);
-    if (!p)
-        p = db_execute(db, a, &erase, DB_ARGS(db_uuid(user->id)), NULL);
-    return p ? p : count_user(db, a, user->role, -1);
+    return count_user(db, a, user->role, -1);
+}
+
+struct problem *user_hide(struct db *db, struct arena *a, struct uuid id, struct instant now)
+{
+    return db_execute(db, a, &hide, DB_ARGS(db_time(now), db_time(now), db_uuid(id)), NULL);
+}
+
+struct problem *user_delete(struct db *db, struct arena *a, struct uuid id)
+{
+    return db_execute(db, a, &erase, DB_ARGS(db_uuid(id)), NULL);
 }
 
 struct others {
@@ -530,6 +551,7 @@ struct problem *user_page(struct db *db, struct arena *a, const struct user_quer
     struct problem *p = searches ? plan_search(db, a, query, &s) : NULL;
     if (p)
         return p;
+    s.where = and_where(a, s.where, IS_THERE);
     if (by_role) {
         s.where = and_where(a, s.where, "role = ?");
         add_arg(&s, db_text(text_of(user_role_words[query->role])));
@@ -552,18 +574,19 @@ struct problem *user_page(struct db *db, struct arena *a, const struct user_quer
 #define REINDEX_STEP "200"
 
 static const struct sql unindexed = {
-    "SELECT id, email, first_name FROM users WHERE id > ? AND search_grams IS NULL "
-    "ORDER BY id LIMIT " REINDEX_STEP,
+    "SELECT id, email, first_name FROM users WHERE id > ? AND search_grams IS NULL AND " IS_THERE
+    " ORDER BY id LIMIT " REINDEX_STEP,
     &user_record};
 static const struct sql set_index = {
-    "UPDATE users SET first_name_folded = ?, search_grams = ? WHERE id = ?", NULL};
+    "UPDATE users SET first_name_folded = ?, search_grams = ? WHERE id = ? AND " IS_THERE, NULL};
 static const struct sql lock_counts = {"SELECT n FROM user_counts FOR UPDATE", &counted_record};
 static const struct sql clear_counts = {"UPDATE user_counts SET n = 0", NULL};
 /* Roles are compared by number: as text they have the collations of two tables. A subquery of a
  * plain UPDATE reads without locks at READ COMMITTED, where a JOIN would lock all users, and so
  * run into every writer that waits for our counters. */
 static const struct sql recount = {"UPDATE user_counts SET n = (SELECT COUNT(*) FROM users "
-                                   "WHERE users.role + 0 = user_counts.role + 0) WHERE slot = 0",
+                                   "WHERE users.role + 0 = user_counts.role + 0 AND " IS_THERE
+                                   ") WHERE slot = 0",
                                    NULL};
 
 struct batch {

@@ -112,14 +112,22 @@ struct problem *user_update(struct db *db, struct arena *a, const struct user *b
 struct problem *user_replace_hash(struct db *db, struct arena *a, struct uuid id,
                                   struct text before, struct text hash, bool *ret_done) MUST_USE;
 
-/** Delete `user` with posts and sessions, and count them out. In a transaction that holds it
- * locked. */
-struct problem *user_delete(struct db *db, struct arena *a, const struct user *user) MUST_USE;
+/* Of a user who is deleted, see departure_model.h; all in a transaction that holds it locked. */
+
+/** Take it out of the totals. */
+struct problem *user_uncount(struct db *db, struct arena *a, const struct user *user) MUST_USE;
+
+/** Leave nothing of the row but its id, which no function here finds from then on. */
+struct problem *user_hide(struct db *db, struct arena *a, struct uuid id,
+                          struct instant now) MUST_USE;
+
+/** Delete the row, of which no other must speak any more. */
+struct problem *user_delete(struct db *db, struct arena *a, struct uuid id) MUST_USE;
 
 /**
  * Is there an active admin other than `id`?
  *
- * To be called before `id` is locked, in the transaction that takes the rank away: it locks
+ * To be called before `id` is locked, in the transaction that takes the rank of one away: it locks
  * all admins in one order, so that of two who would remove each other one waits, and is refused.
  */
 struct problem *user_lock_other_admins(struct db *db, struct arena *a, struct uuid id,

@@ -254,6 +254,47 @@ START_TEST(a_deleted_user_goes_with_everything)
 }
 END_TEST
 
+START_TEST(a_deleted_user_goes_with_very_much)
+{
+    make_user("root@example.org", ROLE_ADMIN);
+    const char *id = make_user("ada@example.org", ROLE_USER);
+    run_sql(say("INSERT INTO posts (id, author_id, title, content) SELECT UUID(), '%s', 'T', 'C' "
+                "FROM seq_1_to_1700",
+                id));
+
+    quiet("user delete ada@example.org --yes");
+
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM posts"), 0);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 1);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM user_departures"), 0);
+}
+END_TEST
+
+/* Somebody else is deleted: what is left of it shows nowhere. */
+START_TEST(who_is_going_is_not_there)
+{
+    make_user("root@example.org", ROLE_ADMIN);
+    const char *id = make_user("ada@example.org", ROLE_USER);
+    (void)log_in("ada@example.org");
+    run_sql(say("INSERT INTO posts (id, author_id, title, content) SELECT UUID(), '%s', 'T', 'C' "
+                "FROM seq_1_to_1700",
+                id));
+    ck_status(drop(log_in("root@example.org"), "/users/%s", id), 204);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM user_departures"), 1);
+
+    ck_run(run(say("user show %s", id)), EX_NOUSER);
+    ck_run(run(say("user enable %s", id)), EX_NOUSER);
+    ck_run(run(say("user delete %s --yes", id)), EX_NOUSER);
+    ck_run(run(say("session list %s", id)), EX_NOUSER);
+    ck_assert_ptr_null(strstr(run("session list --json").out, id));
+    ck_assert_ptr_null(strstr(run("user list --json").out, id));
+    ck_run(run("reindex"), EX_OK);
+    ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM user_counts"), 1);
+    ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM post_totals"), 0);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users WHERE search_grams IS NULL"), 1);
+}
+END_TEST
+
 START_TEST(without_a_terminal_deletion_wants_yes)
 {
     make_user("ada@example.org", ROLE_USER);
@@ -482,6 +523,8 @@ static TCase *users(void)
     tcase_add_test(tc, a_disabled_user_is_out_until_enabled);
     tcase_add_loop_test(tc, the_last_active_admin_stays, 0, COUNT(falls));
     tcase_add_test(tc, a_deleted_user_goes_with_everything);
+    tcase_add_test(tc, a_deleted_user_goes_with_very_much);
+    tcase_add_test(tc, who_is_going_is_not_there);
     tcase_add_test(tc, without_a_terminal_deletion_wants_yes);
     return tc;
 }

@@ -366,7 +366,8 @@ END_TEST
 /* ---- migrate ---- */
 
 #define ALL_TABLES                                                                                 \
-    "posts, password_resets, session_refreshes, sessions, idempotency_keys, users, user_counts, "  \
+    "posts, password_resets, session_refreshes, sessions, idempotency_keys, user_departures, "     \
+    "users, user_counts, "                                                                         \
     "post_counts, post_totals, schema_migrations"
 
 START_TEST(a_fresh_database_is_migrated_once)
@@ -401,6 +402,31 @@ START_TEST(a_dry_run_tells_and_changes_nothing)
     ck_says(column(status.out, "state"), "applied\napplied\nhalf-way\npending\n");
     ck_run(run("migrate up"), EX_OK);
     ck_assert_str_eq(run("migrate up --dry-run").out, "");
+}
+END_TEST
+
+/* Of what was stored before it was kept for whom, the text tells. */
+START_TEST(answers_from_before_get_their_owners)
+{
+    run_sql("DELETE FROM idempotency_keys");
+    run_sql("INSERT INTO idempotency_keys (id, fingerprint, status, body, expires_at) VALUES "
+            "(REPEAT('p', 32), REPEAT('f', 32), 201, "
+            "'{\"post\":{\"id\":\"01890a5d-ac96-774b-bcce-b302099a8058\","
+            "\"author_id\":\"" NOBODY_ID "\"}}', '2095-01-01'), "
+            "(REPEAT('u', 32), REPEAT('f', 32), 201, '{\"user\":{\"id\":\"" NOBODY_ID "\"}}', "
+            "'2095-01-01'), (REPEAT('n', 32), REPEAT('f', 32), 0, NULL, '2095-01-01')");
+    run_sql("DELETE FROM schema_migrations WHERE number = 5");
+
+    ck_run(run("migrate"), EX_OK);
+
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM idempotency_keys WHERE id = "
+                                "REPEAT('p', 32) AND caller_id = '" NOBODY_ID "' AND subject_id "
+                                "IS NULL"),
+                     1);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM idempotency_keys WHERE id = "
+                                "REPEAT('u', 32) AND subject_id = '" NOBODY_ID "' AND caller_id "
+                                "IS NULL"),
+                     1);
 }
 END_TEST
 
@@ -880,6 +906,7 @@ static TCase *database(void)
     TCase *tc = tcase_create("database");
     tcase_add_test(tc, a_fresh_database_is_migrated_once);
     tcase_add_test(tc, a_dry_run_tells_and_changes_nothing);
+    tcase_add_test(tc, answers_from_before_get_their_owners);
     tcase_add_test(tc, a_schema_from_the_future_is_left_alone);
     tcase_add_test(tc, a_changed_migration_is_refused);
     tcase_add_test(tc, a_database_of_the_first_release_is_up_to_date);

@@ -15,6 +15,7 @@
 
 #include "common/arena.h"
 #include "common/db.h"
+#include "common/db_limits.h"
 #include "common/field.h"
 #include "common/problem.h"
 #include "common/uuid.h"
@@ -854,6 +855,49 @@ START_TEST(a_statement_that_takes_too_long_is_not_tried_again)
 }
 END_TEST
 
+/* No limit of the server's own, and the connection stands: only we can end it. */
+static struct problem *ask_a_hanging_server(void *context)
+{
+    static const struct sql hang = {"SELECT SLEEP(300) AS n", &number_record};
+    struct number row;
+    bool found;
+    ++*(int *)context;
+    return db_find(db, a, &hang, DB_NO_ARGS, &row, &found);
+}
+
+static void ck_given_up_once(struct problem *(*body)(void *context), bool in_transaction)
+{
+    int runs = 0;
+    must_work(db_run(db, a, "SET max_statement_time = 0"));
+    (void)db_take_counts(db);
+    int64_t began = monotonic_ns();
+
+    struct problem *p = in_transaction ? db_transaction(db, a, body, NULL, &runs) : body(&runs);
+
+    int64_t took_s = (monotonic_ns() - began) / 1000000000;
+    ck_assert_ptr_eq(p->type, &problem_unavailable);
+    ck_assert_int_ge(took_s, DB_ANSWER_LIMIT_S);
+    ck_assert_int_lt(took_s, 2 * DB_ANSWER_LIMIT_S);
+    ck_assert_int_eq(runs, 1);
+    ck_assert_uint_eq(db_take_counts(db).retries, 0);
+}
+
+START_TEST(a_server_that_hangs_is_given_up_once)
+{
+    int status = -1;
+    pid_t child = fork(); /* both at a time */
+    ck_assert_int_ge(child, 0);
+
+    ck_given_up_once(ask_a_hanging_server, child == 0);
+
+    if (child == 0)
+        _exit(EXIT_SUCCESS);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    ck_assert_int_eq(number_of(db, &connection_id, DB_NO_ARGS) > 0, 1); /* and it goes on */
+}
+END_TEST
+
 START_TEST(a_server_that_takes_no_writes_is_unavailable_until_it_does)
 {
     control_sql("SET GLOBAL read_only = 1;");
@@ -1550,6 +1594,7 @@ static void add_statements(Suite *s)
     tcase_add_test(t, a_reference_to_nothing_names_its_key);
     tcase_add_test(t, deleting_what_is_referred_to_names_the_key);
     tcase_add_test(t, a_statement_that_takes_too_long_is_not_tried_again);
+    tcase_add_test(t, a_server_that_hangs_is_given_up_once);
     tcase_add_test(t, a_server_that_takes_no_writes_is_unavailable_until_it_does);
     tcase_add_test(t, a_missing_table_is_recognised);
 }

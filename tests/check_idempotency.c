@@ -189,6 +189,38 @@ START_TEST(after_a_bad_body_the_key_is_free)
 }
 END_TEST
 
+START_TEST(what_was_answered_goes_with_whom_it_is_about)
+{
+    const char *body =
+        object("{'email':'bob@example.org','password':'%s','first_name':'Bob'}", PASSWORD);
+    struct answer bob = keyed(admin, "/users", KEY, body);
+    ck_first(bob);
+    ck_first(keyed(admin, "/posts", KEY, POST_BODY));
+    ck_assert_int_eq(rows_of("idempotency_keys WHERE body LIKE '%bob@%'"), 1);
+
+    ck_status(drop(admin, "/users/%s", answer_text(bob, "user.id")), 204);
+
+    ck_assert_int_eq(rows_of("idempotency_keys"), 1); /* of the post, which stays */
+    struct answer again = keyed(admin, "/users", KEY, body);
+    ck_first(again);
+    ck_assert_str_ne(answer_text(again, "user.id"), answer_text(bob, "user.id"));
+}
+END_TEST
+
+START_TEST(what_was_answered_goes_with_who_asked)
+{
+    const char *id = answer_text(get(ada, "/auth/profile"), "user.id");
+    ck_first(keyed(ada, "/posts", KEY, POST_BODY));
+    ck_first(keyed(admin, "/posts", KEY, POST_BODY));
+
+    ck_status(drop(admin, "/users/%s", id), 204);
+
+    ck_assert_int_eq(rows_of("idempotency_keys"), 1);
+    ck_assert_int_eq(
+        rows_of(say("idempotency_keys WHERE caller_id = '%s' OR body LIKE '%%%s%%'", id, id)), 0);
+}
+END_TEST
+
 START_TEST(after_a_conflict_the_key_is_free)
 {
     const char *body =
@@ -606,6 +638,8 @@ static TCase *replies(void)
     tcase_add_loop_test(tc, a_key_with_another_body_is_refused, 0, COUNT(other_bodies));
     tcase_add_test(tc, after_a_bad_body_the_key_is_free);
     tcase_add_test(tc, after_a_conflict_the_key_is_free);
+    tcase_add_test(tc, what_was_answered_goes_with_whom_it_is_about);
+    tcase_add_test(tc, what_was_answered_goes_with_who_asked);
     tcase_add_loop_test(tc, a_key_has_8_to_128_characters_that_are_seen, 0, COUNT(forms));
     tcase_add_test(tc, the_longest_key_has_128_characters);
     tcase_add_test(tc, other_routes_look_at_no_key);

@@ -830,6 +830,61 @@ START_TEST(who_waits_long_rests_once)
 }
 END_TEST
 
+/* Work in ten parts; the fifth is still under way when somebody asks. */
+static bool do_part(void *context, struct arena *arena)
+{
+    static int parts;
+    (void)context, (void)arena;
+    ck_assert_int_eq(write(begun[1], "s", 1), 1);
+    if (++parts == 5)
+        sleep_us(200000);
+    return parts % 10 != 0;
+}
+
+static void await_parts(size_t count)
+{
+    char byte;
+    for (size_t i = 0; i < count; i++)
+        ck_assert_int_eq(read(begun[0], &byte, 1), 1);
+}
+
+START_TEST(work_that_can_wait_is_done_between_requests)
+{
+    wanted = (struct server){.spare = do_part};
+    pid_t pid = start();
+    ck_assert_uint_eq(told_within(10), 0); /* not before there was a request */
+
+    assert_alive();
+    await_parts(5);
+    assert_alive(); /* which is let in before the rest */
+    await_parts(5);
+    ck_assert_uint_eq(told_within(10), 0);
+
+    assert_alive(); /* and so on */
+    await_parts(10);
+    stop(pid);
+}
+END_TEST
+
+static bool do_parts_for_ever(void *context, struct arena *arena)
+{
+    (void)context, (void)arena;
+    ck_assert_int_eq(write(begun[1], "s", 1), 1);
+    sleep_us(1000);
+    return true;
+}
+
+START_TEST(work_that_can_wait_does_not_keep_from_ending)
+{
+    wanted = (struct server){.spare = do_parts_for_ever};
+    pid_t pid = start();
+    assert_alive();
+    await_parts(3);
+
+    stop(pid);
+}
+END_TEST
+
 START_TEST(a_request_that_outlives_its_grace_ends_with_the_process)
 {
     char byte;
@@ -1128,6 +1183,8 @@ static Suite *suite(void)
     tcase_add_test(t, an_end_before_the_beginning_is_an_end);
     tcase_add_test(t, a_socket_that_fails_ends_the_worker_at_once);
     tcase_add_test(t, who_waits_long_rests_once);
+    tcase_add_test(t, work_that_can_wait_is_done_between_requests);
+    tcase_add_test(t, work_that_can_wait_does_not_keep_from_ending);
     tcase_add_loop_test(t, a_request_that_outlives_its_grace_ends_with_the_process, 0,
                         COUNT(end_signals));
     tcase_add_loop_test(t, a_request_within_its_grace_is_finished, 0, COUNT(end_signals));

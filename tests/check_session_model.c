@@ -113,6 +113,34 @@ START_TEST(all_sessions_of_one_user_end_at_once)
 }
 END_TEST
 
+static int64_t deletes_so_far(void)
+{
+    return ask_number("SELECT CAST(variable_value AS INTEGER) AS n FROM "
+                      "information_schema.session_status WHERE variable_name = 'Com_delete_multi'");
+}
+
+START_TEST(very_many_sessions_end_in_many_statements)
+{
+    run_sql(
+        "INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, expires_at) "
+        "SELECT UUID(), users.id, UNHEX(SHA2(seq, 256)), NOW(), NOW(), '2095-01-01' "
+        "FROM users JOIN seq_1_to_2100");
+    run_sql(
+        "INSERT INTO session_refreshes (hash, session_id, used_at) SELECT "
+        "UNHEX(SHA2(CONCAT(id, seq), 256)), id, NOW() FROM (SELECT id FROM sessions LIMIT 2) AS "
+        "two JOIN seq_1_to_600");
+    must(session_insert(the_app->db, the_arena, &session, refresh_hash));
+    int64_t before = deletes_so_far();
+
+    must(session_delete_all(the_app->db, the_arena, session.user_id, session.id));
+
+    ck_assert_int_ge(deletes_so_far() - before, 3300 / 500);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 1);
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM session_refreshes"), 0);
+    ck_assert(lives(session.user_id, session.id, the_time));
+}
+END_TEST
+
 START_TEST(all_sessions_but_one_end_at_once)
 {
     struct uuid other = parsed(NOBODY_ID);
@@ -296,6 +324,7 @@ int main(void)
     tcase_add_test(tc, a_session_of_nobody_is_told_apart);
     tcase_add_test(tc, all_sessions_of_one_user_end_at_once);
     tcase_add_test(tc, all_sessions_but_one_end_at_once);
+    tcase_add_test(tc, very_many_sessions_end_in_many_statements);
     tcase_add_test(tc, one_session_ends_for_its_user_and_while_it_lives);
     tcase_add_test(tc, a_session_is_locked_with_the_hash_of_its_token);
     tcase_add_test(tc, a_used_token_is_remembered_until_it_is_forgotten);

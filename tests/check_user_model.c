@@ -279,7 +279,8 @@ START_TEST(other_admins_are_the_active_ones)
 }
 END_TEST
 
-/* A transaction that holds a user, and then wants the admin, whom a deletion holds. */
+/* A transaction that holds an admin, and then wants the other, whom the first one's deletion
+ * holds. */
 struct rival {
     const char *user, *admin;
     int ready_fd;
@@ -311,7 +312,7 @@ START_TEST(a_deletion_that_meets_a_deadlock_is_tried_again)
     char byte;
     const char *admin = make_user("admin@example.org", ROLE_ADMIN);
     const char *admin_token = log_in("admin@example.org");
-    struct rival rival = {.user = make_user("ada@example.org", ROLE_USER), .admin = admin};
+    struct rival rival = {.user = make_user("ada@example.org", ROLE_ADMIN), .admin = admin};
     int64_t before =
         ask_number("SELECT CAST(variable_value AS INTEGER) AS n FROM "
                    "information_schema.global_status WHERE variable_name = 'Innodb_deadlocks'");

@@ -437,6 +437,42 @@ START_TEST(who_leaves_is_gone_with_posts_and_sessions)
 }
 END_TEST
 
+START_TEST(who_leaves_with_very_much_is_gone_before_it_is)
+{
+    struct person ada = join();
+    struct login login = enter(ada);
+    const char *mine = say("WHERE author_id = '%s'", ada.id);
+    const char *post = say("/api/posts/%s", new_post(login.access, "Farewell", true));
+    struct buf nothing;
+    buf_init(&nothing, 4096);
+    database_lines(say("INSERT INTO posts (id, author_id, title, content) SELECT UUID(), '%s', "
+                       "'T', 'C' FROM seq_1_to_20000",
+                       ada.id),
+                   &nothing);
+    database_lines(say("INSERT INTO sessions SELECT UUID(), '%s', UNHEX(SHA2(seq, 256)), "
+                       "NOW(), NOW(), NOW() + INTERVAL 1 DAY, NULL, NULL FROM seq_1_to_20000",
+                       ada.id),
+                   &nothing);
+    buf_release(&nothing);
+
+    struct answer left = leave(login.access, PASSWORD);
+    long posts = database_number(say("SELECT COUNT(*) FROM posts %s", mine));
+
+    ck_status(left, 204);
+    ck_assert_int_gt(posts, 0);
+    ck_status(profile(login.access), 401);
+    ck_problem(fetch(.path = post), 404, "Post not found", "post_not_found");
+    ck_problem(fetch(.path = say("/api/users/%s/posts", ada.id)), 404, "User not found",
+               "user_not_found");
+    ck_status(fetch(.path = "/api/auth/register",
+                    .body = object("{'email':'%s','password':'%s'}", ada.email, PASSWORD)),
+              201);
+    for (long end = now_ms() + 120000; sessions_of(ada); pause_ms(20)) /* nobody asks */
+        ck_assert_int_lt(now_ms(), end);
+    ck_assert_int_eq(database_number(say("SELECT COUNT(*) FROM posts %s", mine)), 0);
+}
+END_TEST
+
 START_TEST(the_last_admin_does_not_leave)
 {
     ck_problem(leave(token_of(ADMIN_EMAIL), PASSWORD), 409, "Last active admin", "last_admin");
@@ -639,6 +675,7 @@ TCase *session_case(void)
     tcase_add_test(t, a_password_change_ends_the_other_sessions);
     tcase_add_test(t, an_address_changes);
     tcase_add_test(t, who_leaves_is_gone_with_posts_and_sessions);
+    tcase_add_test(t, who_leaves_with_very_much_is_gone_before_it_is);
     tcase_add_test(t, the_last_admin_does_not_leave);
     tcase_add_test(t, a_forgotten_password_comes_back_by_mail);
     tcase_add_test(t, nobody_learns_by_it_who_is_known);

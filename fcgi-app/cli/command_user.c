@@ -9,6 +9,7 @@
 #include "common/problem.h"
 #include "fcgi-app/account.h"
 #include "fcgi-app/app.h"
+#include "fcgi-app/departure_model.h"
 #include "listing.h"
 
 #define PAGE_MEMORY ((size_t)64 * 1024 * 1024)
@@ -364,14 +365,35 @@ static bool is_meant(struct cli *cli, const struct user *user)
            ask_yes(arena_printf(cli->arena, "Delete %s with all posts and sessions?", email));
 }
 
+/* The rows that are left, unless a worker is at them already. */
+static struct problem *sweep(struct work *w)
+{
+    struct arena *a = arena_open(PAGE_MEMORY);
+    struct problem *p = NULL;
+    bool more = true;
+    while (!p && more) {
+        arena_reset(a);
+        p = departure_sweep(w->app->db, a, &more);
+    }
+    if (p)
+        p = problem_because(w->rq.arena, p->type,
+                            "%s; the user is gone, but rows are left, which "
+                            "the server deletes",
+                            p->cause ? p->cause : p->message);
+    arena_close(a);
+    return p;
+}
+
 int command_user_delete(struct cli *cli)
 {
     struct work w;
     int status = open_work(cli, &w);
     if (status != EX_OK)
         return status;
-    if (is_meant(cli, &w.user))
-        return close_work(&w, db_transaction(w.app->db, cli->arena, erase, is_erased, &w));
+    if (is_meant(cli, &w.user)) {
+        struct problem *p = db_transaction(w.app->db, cli->arena, erase, is_erased, &w);
+        return close_work(&w, p ? p : sweep(&w));
+    }
     app_close(w.app);
     return complain(EX_USAGE, "nothing was deleted; --yes does it without a question");
 }

@@ -1,0 +1,114 @@
+#include "departure_model.h"
+
+#include "common/field.h"
+#include "common/idempotency.h"
+#include "post_model.h"
+#include "reset_model.h"
+#include "session_model.h"
+
+struct departure {
+    struct uuid user_id;
+};
+
+static const struct field departure_fields[] = {
+    FIELD(struct departure, user_id, .doc = "Who left."),
+};
+static const struct record departure_record =
+    RECORD("Departure", struct departure, departure_fields, .rule = NULL);
+
+static const struct sql insert = {"INSERT INTO user_departures (user_id, left_at) VALUES (?, ?)",
+                                  NULL};
+static const struct sql first = {
+    "SELECT user_id FROM user_departures ORDER BY left_at, user_id LIMIT 1", &departure_record};
+static const struct sql claim = {
+    "SELECT user_id FROM user_departures WHERE user_id = ? FOR UPDATE SKIP LOCKED",
+    &departure_record};
+static const struct sql erase = {"DELETE FROM user_departures WHERE user_id = ?", NULL};
+
+/* What speaks of a user: each deletes up to `limit` rows, and fewer only where it were all. What
+ * was answered to the user comes first, for it may be a copy of the rest. */
+static struct problem *(*const parts[])(struct db *db, struct arena *a, struct uuid user,
+                                        int64_t limit, uint64_t *ret_deleted) = {
+    idempotency_forget_caller, reset_delete_some, post_delete_newest, session_delete_newest};
+
+/* Delete one batch; `*ret_all` tells whether nothing is left. */
+static struct problem *delete_some(struct db *db, struct arena *a, struct uuid user, bool *ret_all)
+{
+    int64_t left = DEPARTURE_BATCH;
+    for (size_t i = 0; left > 0 && i < sizeof parts / sizeof *parts; i++) {
+        uint64_t deleted = 0;
+        struct problem *p = parts[i](db, a, user, left, &deleted);
+        if (p)
+            return p;
+        left -= (int64_t)deleted;
+    }
+    *ret_all = left > 0;
+    return NULL;
+}
+
+struct problem *departure_begin(struct db *db, struct arena *a, const struct user *user,
+                                struct instant now)
+{
+    bool all = false;
+    struct problem *p = post_uncount_author(db, a, user->id);
+    if (!p)
+        p = user_uncount(db, a, user);
+    if (!p)
+        p = idempotency_forget_subject(db, a, user->id);
+    if (!p)
+        p = delete_some(db, a, user->id, &all);
+    if (!p && all)
+        return user_delete(db, a, user->id);
+    if (!p)
+        p = user_hide(db, a, user->id, now);
+    return p ? p : db_execute(db, a, &insert, DB_ARGS(db_uuid(user->id), db_time(now)), NULL);
+}
+
+struct sweep {
+    struct db *db;
+    struct arena *arena;
+    struct uuid user;
+    bool claimed;
+};
+
+static struct problem *sweep_one(void *context)
+{
+    struct sweep *s = context;
+    struct departure departure;
+    bool all = false;
+    struct problem *p =
+        db_find(s->db, s->arena, &claim, DB_ARGS(db_uuid(s->user)), &departure, &s->claimed);
+    if (!p && s->claimed)
+        p = delete_some(s->db, s->arena, s->user, &all);
+    if (!p && all) /* a recount that began before may have counted them in again */
+        p = post_uncount_author(s->db, s->arena, s->user);
+    if (!p && all)
+        p = db_execute(s->db, s->arena, &erase, DB_ARGS(db_uuid(s->user)), NULL);
+    if (!p && all)
+        p = user_delete(s->db, s->arena, s->user);
+    return p;
+}
+
+/* What is gone cannot go twice. */
+static struct problem *run_again(void *context, bool *ret_yes)
+{
+    (void)context;
+    *ret_yes = false;
+    return NULL;
+}
+
+struct problem *departure_sweep(struct db *db, struct arena *a, bool *ret_more)
+{
+    struct sweep s = {.db = db, .arena = a};
+    struct departure departure;
+    bool found;
+    struct problem *p = db_find(db, a, &first, DB_NO_ARGS, &departure, &found);
+    if (p)
+        return p;
+    s.user = departure.user_id;
+    if (found)
+        p = db_transaction(db, a, sweep_one, run_again, &s);
+    if (!p)
+        *ret_more = found && s.claimed;
+    return p;
+}

@@ -1,0 +1,31 @@
+/* departure_model.h -- users who are deleted: gone at once, and their rows one batch after another.
+ *
+ * Posts, sessions and all else that speaks of one user may be millions of rows, which no request
+ * can wait for. So a deletion counts them out and hides the user, in a short transaction; from then
+ * on nothing shows them, and the address is free. The rows go in batches, newest posts first, by
+ * whoever has the time: `user_departures` says whose are left. A batch is a transaction of its own,
+ * so that it does not matter who begins the work, who ends it, and how often it is cut off.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/db.h"
+#include "user_model.h"
+
+#define DEPARTURE_BATCH 500 /* rows, of all tables together */
+
+/** Let `user` go, with as many rows as a batch has; what those are not all remains for
+ *  departure_sweep(). In a transaction that holds the user locked. */
+struct problem *departure_begin(struct db *db, struct arena *a, const struct user *user,
+                                struct instant now) MUST_USE;
+
+/**
+ * Delete one batch of the user who left first, and with the last rows the user. Not in a
+ * transaction.
+ *
+ * `*ret_more` is false when nobody's rows are left, or somebody else is at them: it is one at a
+ * time, of all workers on all hosts.
+ */
+struct problem *departure_sweep(struct db *db, struct arena *a, bool *ret_more) MUST_USE;
