@@ -78,7 +78,8 @@ struct request {
     char *const *params;            /* all of them as `NAME=value`, NULL at the end */
     enum method method;             /* HEAD shows as such here */
     const char *base;               /* what clients write before the path, percent-encoded */
-    const char *path;               /* behind the base path, "/" first; NULL outside it */
+    const char *path;               /* behind the base path, "/" first; NULL outside it. Segments
+                                       are decoded, but for %2F, %25 and %00, which stay */
     const char *query;              /* never NULL */
     const char *id;                 /* X-Request-Id */
     struct text body;               /* at most the server's bound */
@@ -118,9 +119,12 @@ struct problem_form {
 /**
  * Fill `rq` from CGI variables (`NAME=value`, NULL at the end), which it borrows.
  *
- * The path is DOCUMENT_URI, or SCRIPT_NAME and PATH_INFO in one, less `base_path`, which is
- * borrowed; one trailing slash is dropped. `now` becomes rq->now; the request id is the client's if
- * it has 8 to 64 characters of [A-Za-z0-9._-], else a new one.
+ * The path is that of REQUEST_URI, split into segments before these are decoded (RFC 3986 section
+ * 2.2), less `base_path`, which is borrowed; one trailing slash is dropped. `.` and `..` are
+ * segments like any other, so no route has them. A server that does not send REQUEST_URI has
+ * decoded the path itself: then it is DOCUMENT_URI, or SCRIPT_NAME and PATH_INFO in one. `now`
+ * becomes rq->now; the request id is the client's if it has 8 to 64 characters of [A-Za-z0-9._-],
+ * else a new one.
  */
 void request_from_params(struct request *rq, struct arena *a, char *const *params,
                          const char *base_path, struct instant now);
@@ -130,7 +134,9 @@ void request_from_params(struct request *rq, struct arena *a, char *const *param
 void request_trust(struct request *rq, const struct address_list *proxies);
 
 /**
- * For a program that the web server runs as a script, wherever that lies: make PATH_INFO the path.
+ * For a program that the web server runs as a script, wherever that lies: make PATH_INFO the path;
+ * or NULL where segments of REQUEST_URI are others once they are decoded (`%2F`, `%2e%2e`), for the
+ * server has decoded PATH_INFO.
  *
  * With `find_base`, the base is what the client wrote before it: REQUEST_URI less PATH_INFO, so
  * that a rewrite does not show; or SCRIPT_NAME, where these two do not fit or a `//`, a `.` or a

@@ -21,14 +21,33 @@ try {
 
 /* ---- matching ---- */
 
-/* Compare the path with a route's, segment by segment; fills `ids` from its `{…}`s. */
-static bool path_matches(const char *pattern, const char *path, struct uuid *ids)
+/* Is it a segment that names something? `.` and `..` are none of ours. */
+static bool is_name(const char *segment, size_t len)
 {
+    return len > 2 || (len > 0 && strncmp(segment, "..", len) != 0);
+}
+
+/* A segment in the place of an id. What is no UUID names nothing, just like an id that nothing has;
+ * so it becomes one, if `lax`: then all checks and handlers answer alike. */
+static bool read_id(const struct request *rq, const char *segment, size_t len, bool lax,
+                    struct uuid *ret)
+{
+    if (uuid_parse(segment, len, ret))
+        return true;
+    if (lax && is_name(segment, len))
+        *ret = uuid_make(rq->now);
+    return lax && is_name(segment, len);
+}
+
+/* Compare the path with a route's, segment by segment; fills `ids` from its `{…}`s. */
+static bool path_matches(const struct request *rq, const char *pattern, bool lax, struct uuid *ids)
+{
+    const char *path = rq->path;
     size_t id = 0;
     while (*pattern && *path) {
         size_t want = strcspn(pattern + 1, "/") + 1, have = strcspn(path + 1, "/") + 1;
         if (pattern[1] == '{') {
-            if (id == PATH_IDS_MAX || !uuid_parse(path + 1, have - 1, &ids[id++]))
+            if (id == PATH_IDS_MAX || !read_id(rq, path + 1, have - 1, lax, &ids[id++]))
                 return false;
         } else if (want != have || memcmp(pattern, path, want) != 0) {
             return false;
@@ -53,7 +72,7 @@ static bool is_there(const struct router *router, const struct request *rq,
 }
 
 /* Find the route for path and method; `*ret_methods` are those that the path has at all. */
-static const struct route *match(const struct router *router, struct request *rq,
+static const struct route *match(const struct router *router, struct request *rq, bool lax,
                                  unsigned *ret_methods)
 {
     unsigned asked = rq->method == METHOD_HEAD ? METHOD_GET : rq->method;
@@ -63,7 +82,7 @@ static const struct route *match(const struct router *router, struct request *rq
         for (size_t i = 0; i < (*at)->count; i++) {
             const struct route *route = &(*at)->routes[i];
             struct uuid ids[PATH_IDS_MAX];
-            if (!path_matches(route->path, rq->path, ids) || !is_there(router, rq, route))
+            if (!path_matches(rq, route->path, lax, ids) || !is_there(router, rq, route))
                 continue;
             *ret_methods |= route->method;
             if (route->method == asked) {
@@ -206,7 +225,9 @@ static struct problem *find_route(const struct router *router, struct request *r
                                   struct response *rs, unsigned *ret_methods)
 {
     *ret_methods = 0;
-    rq->route = rq->path ? match(router, rq, ret_methods) : NULL;
+    rq->route = rq->path ? match(router, rq, false, ret_methods) : NULL;
+    if (rq->path && *ret_methods == 0)
+        rq->route = match(router, rq, true, ret_methods);
     if (*ret_methods == 0)
         return problem(rq->arena, &problem_not_found, NULL);
     *ret_methods |= METHOD_OPTIONS;
@@ -249,7 +270,7 @@ static void add_cache_control(const struct router *router, const struct request 
                               struct response *rs)
 {
     const char *prefix = router->no_store;
-    if (prefix && rq->path && strncmp(rq->path, prefix, strlen(prefix)) == 0)
+    if (prefix && (!rq->path || strncmp(rq->path, prefix, strlen(prefix)) == 0))
         response_header(rs, "Cache-Control", "no-store");
     else if (rq->route && rq->route->auth != AUTH_IGNORED && request_bearer(rq))
         response_header(rs, "Cache-Control", "private, no-cache");

@@ -25,7 +25,8 @@ enum auth {
 
 struct route {
     enum method method;
-    const char *path; /* below the base path; `{id}` stands for a UUID */
+    const char *path; /* below the base path; `{id}` stands for a UUID, and what is none in its
+                         place for one that nothing has */
     struct problem *(*handle)(struct app *app, struct request *rq, struct response *rs);
     enum auth auth;
     const struct record *query; /* NULL: none is read */

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "common/instant.h"
+#include "common/percent.h"
 #include "common/utf8.h"
 #include "common/uuid.h"
 
@@ -336,6 +337,19 @@ static const char *check_closed(const struct check *c, const cJSON *schema, cons
 
 /* ---- replies ---- */
 
+/* An encoded character is that character, but a slash within a segment. */
+static void decode(char *path)
+{
+    char *to = path;
+    for (; *path; path++) {
+        int byte = percent_byte(path, strlen(path));
+        bool decodes = byte > 0 && byte != '/';
+        *to++ = decodes ? (char)byte : *path;
+        path += decodes ? 2 : 0;
+    }
+    *to = '\0';
+}
+
 /* Does the path fit, segment by segment? What is in braces stands for anything. */
 static bool fits(const char *pattern, const char *path)
 {
@@ -364,6 +378,7 @@ static const cJSON *find_operation(const struct described *d, struct arena *a,
 {
     char *path = arena_copy(a, seen->path, strcspn(seen->path, "?"));
     char *method = arena_strdup(a, strcmp(seen->method, "HEAD") == 0 ? "GET" : seen->method);
+    decode(path);
     size_t len = strlen(path);
     if (len > 1 && path[len - 1] == '/')
         path[len - 1] = '\0';

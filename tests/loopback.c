@@ -116,8 +116,7 @@ static char *const *params_of(const struct call *call)
     const char *mark = strchr(path, '?');
     size_t n = 0;
     params[n++] = arena_printf(the_arena, "REQUEST_METHOD=%s", call->method ? call->method : "GET");
-    params[n++] = arena_printf(the_arena, "DOCUMENT_URI=/api%.*s",
-                               (int)(mark ? (size_t)(mark - path) : strlen(path)), path);
+    params[n++] = arena_printf(the_arena, "REQUEST_URI=/api%s", path);
     params[n++] = arena_printf(the_arena, "QUERY_STRING=%s", mark ? mark + 1 : "");
     params[n++] = say("REMOTE_ADDR=%s", call->from ? call->from : "192.0.2.1");
     if (call->token)
