@@ -205,13 +205,14 @@ static const char *encode_path(struct arena *a, const char *path)
     return text;
 }
 
-/* Is the segment another one, or several, once it is decoded? */
+/* Is the segment another one, or several, once it is decoded? Or decoded again: what mod_rewrite
+ * puts together is, so no percent sign may be left. */
 static bool misleads(struct arena *a, const char *segment, size_t len)
 {
     char *plain = arena_copy(a, segment, len);
     if (!memchr(segment, '%', len))
         return false;
-    return !percent_decode(plain) || strchr(plain, '/') || strcmp(plain, ".") == 0 ||
+    return !percent_decode(plain) || strpbrk(plain, "/%") || strcmp(plain, ".") == 0 ||
            strcmp(plain, "..") == 0;
 }
 

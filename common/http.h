@@ -135,8 +135,8 @@ void request_trust(struct request *rq, const struct address_list *proxies);
 
 /**
  * For a program that the web server runs as a script, wherever that lies: make PATH_INFO the path;
- * or NULL where segments of REQUEST_URI are others once they are decoded (`%2F`, `%2e%2e`), for the
- * server has decoded PATH_INFO.
+ * or NULL where segments of REQUEST_URI are others once they are decoded, even twice (`%2F`,
+ * `%252e%252e`), for the server has decoded PATH_INFO.
  *
  * With `find_base`, the base is what the client wrote before it: REQUEST_URI less PATH_INFO, so
  * that a rewrite does not show; or SCRIPT_NAME, where these two do not fit or a `//`, a `.` or a

@@ -13,6 +13,13 @@ struct civil {
     int year, month, day, hour, minute, second, us;
 };
 
+/* A stretch of time, both ends included. */
+struct span {
+    struct instant from, to;
+};
+
+#define CLOCK_LEEWAY_S 5 /* by so much the clocks of the hosts may differ */
+
 #define INSTANT_TEXT_SIZE sizeof "2026-01-01T00:00:00.000000Z"
 
 struct instant instant_now(void);

@@ -10,6 +10,7 @@
 #include "counts.h"
 #include "fold.h"
 #include "post_model.h"
+#include "session_model.h"
 
 #define SAMPLE_ROWS "1000"  /* how many of the newest rows are looked at before a search */
 #define SAMPLE_COMMON 50    /* so many matches among them are too many for the word index */
@@ -189,6 +190,7 @@ static const struct sql erase = {"DELETE FROM users WHERE id = ?", NULL};
 static const struct sql find_with_session = {
     "SELECT " COLUMNS ", sessions.id AS session_id FROM users LEFT JOIN sessions "
     "ON sessions.id = ? AND sessions.user_id = users.id AND sessions.expires_at > ? "
+    "AND sessions.last_used_at <= ? "
     "WHERE users.id = ?",
     &user_record};
 /* In the order of the index, so that all who lock the admins do so in one order. */
@@ -300,9 +302,10 @@ struct problem *user_find_with_session(struct db *db, struct arena *a, struct uu
                                        struct uuid session, struct instant now, struct user *ret,
                                        bool *ret_found, bool *ret_session_lives)
 {
-    struct problem *p =
-        db_find(db, a, &find_with_session, DB_ARGS(db_uuid(session), db_time(now), db_uuid(id)),
-                ret, ret_found);
+    const struct instant ahead = instant_plus_s(now, SESSION_AHEAD_S);
+    struct problem *p = db_find(
+        db, a, &find_with_session,
+        DB_ARGS(db_uuid(session), db_time(now), db_time(ahead), db_uuid(id)), ret, ret_found);
     if (!p)
         *ret_session_lives = *ret_found && uuid_equal(&ret->session_id, &session);
     return p;

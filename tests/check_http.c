@@ -178,6 +178,8 @@ static const struct {
     {"/api.fcgi", "/posts", "/api%2Fposts", "/api", NULL},
     {"/api.fcgi", "/users/1", "/api/posts/..%2Fusers%2f1", "/api.fcgi", NULL},
     {"/api.fcgi", "/users/1", "/api/posts/..%2f..%2fapi/users/1", "/api.fcgi", NULL},
+    {"/api.fcgi", "/users/1", "/api/posts/..%252Fusers%252f1", "/api.fcgi", NULL},
+    {"/api.fcgi", "/users/1", "/api/posts/%252e%252E/users/1", "/api/posts/%252e%252E", NULL},
     {"/api.fcgi", "/posts", "/api%00/posts", "/api.fcgi", NULL},
     {"/api.fcgi", "/posts", "/api%/posts", "/api.fcgi", NULL},
     {"/api.fcgi", "/posts", "/api%2/posts", "/api.fcgi", NULL},

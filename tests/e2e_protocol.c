@@ -640,6 +640,8 @@ static const char *const bent_users[] = {
     "/api/posts/%2e%2e%2fusers/@",
     "/api/posts/%2E%2E%2Fusers%2F@",
     "/api/posts/..%252Fusers%252F@",
+    "/api/posts/%252e%252e/users/@",
+    "/api/posts/%25252e%25252e/users/@",
     "/api/posts/..%5Cusers%5C@",
     "/api/x/..%2F..%2Fapi/users/@",
     "/x/..%2Fapi/users/@",
