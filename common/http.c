@@ -283,6 +283,13 @@ bool request_is_json(const struct request *rq)
     return false;
 }
 
+/* `identity` says that there is none (RFC 9110 section 8.4.1). */
+bool request_is_encoded(const struct request *rq)
+{
+    const char *given = or_empty(rq->param[PARAM_CONTENT_ENCODING]);
+    return *given && strcasecmp(given, "identity") != 0;
+}
+
 const char *method_name(enum method method)
 {
     for (size_t i = 0; i < method_count; i++)
@@ -472,6 +479,8 @@ static void put_problem_headers(struct response *rs, const struct request *rq,
                         p->type->of_token && request_bearer(rq) ? ", error=\"invalid_token\"" : "");
     if (p->retry_after_s)
         response_header(rs, "Retry-After", "%u", p->retry_after_s);
+    if (p->header)
+        response_header(rs, p->header, "%s", p->value);
     /* It has two forms (RFC 9110 section 12.5.5). */
     response_header(rs, "Vary", "Accept");
 }
@@ -609,10 +618,13 @@ bool response_is_known(struct response *rs, const struct request *rq, int64_t ve
 
 struct problem *request_check_match(const struct request *rq, int64_t version)
 {
-    const char *list = rq->param[PARAM_IF_MATCH];
-    if (!list || lists_tag(list, tag_of(rq->arena, version), false))
+    const char *list = rq->param[PARAM_IF_MATCH], *tag = tag_of(rq->arena, version);
+    if (!list || lists_tag(list, tag, false))
         return NULL;
-    return problem(rq->arena, &problem_precondition_failed, NULL);
+    struct problem *p = problem(rq->arena, &problem_precondition_failed, NULL);
+    p->header = "ETag";
+    p->value = tag;
+    return p;
 }
 
 void response_record(struct response *rs, const char *key, const struct record *r, const void *row)

@@ -43,6 +43,7 @@ enum method {
     X(REQUEST_URI, "REQUEST_URI")                                                                  \
     X(QUERY, "QUERY_STRING")                                                                       \
     X(CONTENT_TYPE, "CONTENT_TYPE")                                                                \
+    X(CONTENT_ENCODING, "HTTP_CONTENT_ENCODING")                                                   \
     X(CONTENT_LENGTH, "CONTENT_LENGTH")                                                            \
     X(REMOTE_ADDR, "REMOTE_ADDR")                                                                  \
     X(FORWARDED_FOR, "HTTP_X_FORWARDED_FOR")                                                       \
@@ -92,6 +93,7 @@ struct request {
     const struct route *route;
     struct uuid path_ids[PATH_IDS_MAX]; /* the `{id}`s of the path, in order */
     struct caller caller;
+    bool expired;   /* there is a token, ours and intact, but too old: on routes that go on then */
     const void *in; /* the struct of route->body */
     field_set in_given;
     const void *asked; /* the struct of route->query */
@@ -154,6 +156,9 @@ const char *request_bearer(const struct request *rq);
 /** Is the body's media type one of the two that mean JSON? Parameters are not looked at. */
 bool request_is_json(const struct request *rq);
 
+/** Does the body have a Content-Encoding, such as gzip? We undo none. */
+bool request_is_encoded(const struct request *rq);
+
 /** "GET", "HEAD", …, or "other". */
 const char *method_name(enum method method);
 
@@ -195,7 +200,8 @@ void response_problem(struct response *rs, const struct request *rq, const struc
  */
 bool response_is_known(struct response *rs, const struct request *rq, int64_t version);
 
-/** PRECONDITION_FAILED when there is an If-Match that does not name `version` (section 13.1.1). */
+/** PRECONDITION_FAILED, with the ETag of `version`, when there is an If-Match that does not name it
+ *  (section 13.1.1). */
 struct problem *request_check_match(const struct request *rq, int64_t version) MUST_USE;
 
 /** Write `{"key": {…}}`, the form in which single things are answered. */

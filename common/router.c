@@ -107,6 +107,9 @@ static struct problem *check_caller(const struct router *router, struct request 
     if (!token)
         return auth == AUTH_ANYONE ? NULL : problem(rq->arena, &problem_no_token, NULL);
     struct problem *p = router->authenticate(router->app, rq, token);
+    rq->expired = p && p->type == &problem_token_expired && rq->route->outlives_token;
+    if (rq->expired)
+        return NULL;
     if (p)
         return p;
     if (auth == AUTH_ADMIN && !rq->caller.admin)
@@ -124,6 +127,15 @@ static struct problem *read_query(struct request *rq)
     return record_from_query(rq->arena, r, rq->query, asked, &rq->asked_given);
 }
 
+/* The answer says which encoding would do (RFC 9110 section 12.5.3). */
+static struct problem *refuse_encoding(struct request *rq)
+{
+    struct problem *p = problem(rq->arena, &problem_not_json, "The body has a Content-Encoding.");
+    p->header = "Accept-Encoding";
+    p->value = "identity";
+    return p;
+}
+
 static struct problem *read_body(struct request *rq)
 {
     const struct route *route = rq->route;
@@ -137,6 +149,8 @@ static struct problem *read_body(struct request *rq)
         return NULL;
     if (rq->content_length && !request_is_json(rq))
         return problem(a, &problem_not_json, NULL);
+    if (rq->content_length && request_is_encoded(rq))
+        return refuse_encoding(rq);
     if (rq->too_large)
         return problem(a, &problem_too_large, NULL);
     if (rq->body.len < rq->content_length)

@@ -29,6 +29,7 @@ struct route {
                          place for one that nothing has */
     struct problem *(*handle)(struct app *app, struct request *rq, struct response *rs);
     enum auth auth;
+    bool outlives_token;        /* a token that has expired counts as none; see rq->expired */
     const struct record *query; /* NULL: none is read */
     const struct record *body;  /* NULL: none is read */
     enum record_mode mode;      /* how the body is read */

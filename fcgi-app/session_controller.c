@@ -169,7 +169,8 @@ static struct problem *refresh(struct app *app, struct request *rq, struct respo
 
 /* ---- logout ---- */
 
-/* Whose session ends: the caller's, or without one that of a live refresh token. */
+/* Whose session ends: the caller's, or without one, or with a token that has expired, that of a
+ * live refresh token. */
 static struct problem *find_session(struct app *app, struct request *rq, struct session *ret)
 {
     const struct refresh_body *in = rq->in;
@@ -181,7 +182,7 @@ static struct problem *find_session(struct app *app, struct request *rq, struct 
         return NULL;
     }
     if (!in->refresh_token.data)
-        return problem(rq->arena, &problem_no_token, NULL);
+        return problem(rq->arena, rq->expired ? &problem_token_expired : &problem_no_token, NULL);
     struct problem *p = weigh(app, rq, &token, ret, &worth);
     if (!p && worth != WORTH_CURRENT && worth != WORTH_USED)
         p = invalid(rq);
@@ -269,9 +270,9 @@ static const struct route routes[] = {
      .transaction = true, .committed = router_run_again, .status = 200, .reply = &tokens_record,
      .problems = token_problems, .id = "refresh",
      .summary = "Get new tokens for a refresh token, which is used up."},
-    {METHOD_POST, "/auth/logout", logout, AUTH_ANYONE, .body = &logout_record,
-     .body_optional = true, .transaction = true, .committed = is_logged_out, .status = 204,
-     .problems = logout_problems, .id = "logout",
+    {METHOD_POST, "/auth/logout", logout, AUTH_ANYONE, .outlives_token = true,
+     .body = &logout_record, .body_optional = true, .transaction = true, .committed = is_logged_out,
+     .status = 204, .problems = logout_problems, .id = "logout",
      .summary = "End this session, or all of the user's."},
     {METHOD_GET, "/auth/sessions", list, AUTH_USER, .query = &session_query_record, .status = 200,
      .pages = true, .reply_record = &session_record, .id = "listSessions",

@@ -636,6 +636,28 @@ START_TEST(an_optional_body_may_be_absent_but_not_bad)
 }
 END_TEST
 
+static const struct {
+    const char *encoding;
+    bool taken;
+} encodings[] = {
+    {"gzip", false}, {"br", false},      {"identity, gzip", false}, {"x", false},
+    {"", true},      {"identity", true}, {"Identity", true},
+};
+
+START_TEST(a_body_with_an_encoding_is_refused_with_what_would_do)
+{
+    ask(.method = "POST", .path = "/optional", JSON_BODY = "{\"title\":\"abc\"}",
+        .param = arena_printf(a, "HTTP_CONTENT_ENCODING=%s", encodings[_i].encoding));
+
+    assert_status(encodings[_i].taken ? 204 : 415);
+    if (!encodings[_i].taken)
+        assert_code("not_json");
+    ck_assert_int_eq(strstr(headers(), "Accept-Encoding: identity\r\n") == NULL,
+                     encodings[_i].taken);
+    ck_assert_int_eq(app.ran != NULL, encodings[_i].taken);
+}
+END_TEST
+
 START_TEST(without_its_optional_body_a_handler_gets_an_empty_one)
 {
     ask(.method = "POST", .path = "/optional");
@@ -1169,6 +1191,8 @@ static TCase *before_the_handler(void)
     tcase_add_test(t, a_route_without_tables_reads_neither_query_nor_body);
     tcase_add_test(t, a_route_may_have_its_own_word_for_missing_fields);
     tcase_add_loop_test(t, an_optional_body_may_be_absent_but_not_bad, 0, COUNT(optional_bodies));
+    tcase_add_loop_test(t, a_body_with_an_encoding_is_refused_with_what_would_do, 0,
+                        COUNT(encodings));
     tcase_add_test(t, without_its_optional_body_a_handler_gets_an_empty_one);
     tcase_add_loop_test(t, what_is_not_offered_is_an_unknown_path_for_any_method, 0,
                         COUNT(offered_methods));

@@ -780,14 +780,44 @@ START_TEST(without_any_token_nobody_is_logged_out)
 }
 END_TEST
 
-START_TEST(a_bad_access_token_is_refused_beside_a_live_refresh_token)
+static void ck_refused_beside_token(struct answer answer)
 {
-    struct answer answer = log_out("nonsense", with_token(ada.refresh, ""));
-
     ck_problem(answer, 401, "Invalid token", "invalid_token");
     ck_assert_str_eq(answer_header(answer, "WWW-Authenticate"),
                      "Bearer realm=\"postern\", error=\"invalid_token\"");
+}
+
+START_TEST(a_bad_access_token_is_refused_beside_a_live_refresh_token)
+{
+    ck_refused_beside_token(log_out("nonsense", with_token(ada.refresh, "")));
     ck_alive(ada.access);
+}
+END_TEST
+
+/* Who comes back after a while may still log out. */
+START_TEST(an_access_token_that_has_expired_counts_as_none)
+{
+    pass_s(3600);
+
+    ck_problem(log_out(ada.access, NULL), 401, "Invalid token", "token_expired");
+    ck_problem(log_out(ada.access, "{'all':true}"), 401, "Invalid token", "token_expired");
+    ck_refused_beside_token(log_out(ada.access, with_token(ada.access, "")));
+    ck_assert_int_eq(sessions(), 1);
+    ck_status(log_out(ada.access, with_token(ada.refresh, "")), 204);
+
+    ck_assert_int_eq(sessions(), 0);
+    ck_refused(refresh(ada.refresh));
+}
+END_TEST
+
+START_TEST(with_an_expired_access_token_all_sessions_may_end_too)
+{
+    enter("ada@example.org");
+    pass_s(3600);
+
+    ck_status(log_out(ada.access, with_token(ada.refresh, ",'all':true")), 204);
+
+    ck_assert_int_eq(sessions(), 0);
 }
 END_TEST
 
@@ -1237,6 +1267,8 @@ static TCase *logging_out(void)
     tcase_add_test(tc, the_token_of_an_expired_session_logs_nobody_out);
     tcase_add_loop_test(tc, without_any_token_nobody_is_logged_out, 0, COUNT(empty_logouts));
     tcase_add_test(tc, a_bad_access_token_is_refused_beside_a_live_refresh_token);
+    tcase_add_test(tc, an_access_token_that_has_expired_counts_as_none);
+    tcase_add_test(tc, with_an_expired_access_token_all_sessions_may_end_too);
     tcase_add_test(tc, the_access_token_says_whose_session_if_there_are_both);
     tcase_add_test(tc, who_has_logged_out_cannot_do_it_again);
     tcase_add_loop_test(tc, a_bad_logout_is_told_all_its_faults, 0, COUNT(bad_logouts));
