@@ -73,6 +73,7 @@ static void add_of_token(struct answers *answers, const struct api *api, enum au
     if (auth != AUTH_ANYONE)
         add(answers, &problem_no_token);
     add(answers, &problem_invalid_token);
+    add(answers, &problem_token_expired);
     add_list(answers, api->token_problems);
     if (auth == AUTH_ADMIN)
         add(answers, &problem_admin_required);
@@ -94,7 +95,7 @@ void api_answers(const struct api *api, const struct route *route, struct answer
     ret->count = 0;
     add_of_token(ret, api, route->auth);
     if (strchr(route->path, '{'))
-        add(ret, &problem_not_found); /* no id at all */
+        add(ret, &problem_not_found); /* for dots, which are no id */
     if (route->query) {
         add(ret, &problem_invalid);
         add_formats(ret, route->query);

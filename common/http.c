@@ -75,9 +75,37 @@ static const char *path_below(struct arena *a, const char *path, const char *bas
     return path;
 }
 
+/* Where the path of REQUEST_URI begins: behind scheme and host, should they be there. */
+static const char *path_of_uri(const char *uri)
+{
+    const char *scheme = *uri == '/' ? NULL : strstr(uri, "://");
+    return scheme ? scheme + 3 + strcspn(scheme + 3, "/?#") : uri;
+}
+
+/* The path of an address, each segment decoded on its own (RFC 3986 section 2.2). What would then
+ * be taken for an end of a segment, of the text or for an encoding stays encoded; so does what is
+ * no encoding. */
+static const char *decode_segments(struct arena *a, const char *uri)
+{
+    const char *path = path_of_uri(uri), *end = path + strcspn(path, "?#");
+    char *text = arena_copy(a, path, (size_t)(end - path)), *to = text;
+    for (; path < end; path++) {
+        int byte = percent_byte(path, (size_t)(end - path));
+        bool decodes = byte > 0 && byte != '/' && byte != '%';
+        *to++ = decodes ? (char)byte : *path;
+        path += decodes ? 2 : 0;
+    }
+    *to = '\0';
+    return text;
+}
+
+/* The address as it came tells where a segment ends. The other variables are decoded, and so do
+ * not: they are for servers that do not send it. */
 static const char *find_path(const struct request *rq, const char *base)
 {
-    const char *whole = rq->param[PARAM_DOCUMENT_URI];
+    const char *uri = rq->param[PARAM_REQUEST_URI], *whole = rq->param[PARAM_DOCUMENT_URI];
+    if (uri && *uri)
+        return path_below(rq->arena, decode_segments(rq->arena, uri), base);
     if (!whole || !*whole)
         whole = arena_printf(rq->arena, "%s%s", or_empty(rq->param[PARAM_SCRIPT_NAME]),
                              or_empty(rq->param[PARAM_PATH_INFO]));
@@ -177,13 +205,39 @@ static const char *encode_path(struct arena *a, const char *path)
     return text;
 }
 
+/* Is the segment another one, or several, once it is decoded? Or decoded again: what mod_rewrite
+ * puts together is, so no percent sign may be left. */
+static bool misleads(struct arena *a, const char *segment, size_t len)
+{
+    char *plain = arena_copy(a, segment, len);
+    if (!memchr(segment, '%', len))
+        return false;
+    return !percent_decode(plain) || strpbrk(plain, "/%") || strcmp(plain, ".") == 0 ||
+           strcmp(plain, "..") == 0;
+}
+
+/* Could the path, decoded by the server, have other segments than its client wrote? */
+static bool is_misleading(struct arena *a, const char *uri)
+{
+    const char *path = path_of_uri(uri), *end = path + strcspn(path, "?#");
+    while (path < end) {
+        size_t len = strcspn(path, "/?#");
+        if (misleads(a, path, len))
+            return true;
+        path += len + (path[len] == '/');
+    }
+    return false;
+}
+
 void request_follow_script(struct request *rq, bool find_base)
 {
     const char *script = or_empty(rq->param[PARAM_SCRIPT_NAME]);
     const char *info = or_empty(rq->param[PARAM_PATH_INFO]);
     if (!*script || *info != '/')
         return;
-    rq->path = path_below(rq->arena, info, "");
+    rq->path = is_misleading(rq->arena, or_empty(rq->param[PARAM_REQUEST_URI]))
+                   ? NULL
+                   : path_below(rq->arena, info, "");
     if (!find_base)
         return;
     const char *base = base_of_uri(rq);
@@ -227,6 +281,13 @@ bool request_is_json(const struct request *rq)
         if (len == strlen(types[i]) && strncasecmp(given, types[i], len) == 0)
             return true;
     return false;
+}
+
+/* `identity` says that there is none (RFC 9110 section 8.4.1). */
+bool request_is_encoded(const struct request *rq)
+{
+    const char *given = or_empty(rq->param[PARAM_CONTENT_ENCODING]);
+    return *given && strcasecmp(given, "identity") != 0;
 }
 
 const char *method_name(enum method method)
@@ -419,6 +480,8 @@ static void put_problem_headers(struct response *rs, const struct request *rq,
                         p->type->of_token && request_bearer(rq) ? ", error=\"invalid_token\"" : "");
     if (p->retry_after_s)
         response_header(rs, "Retry-After", "%u", p->retry_after_s);
+    if (p->header)
+        response_header(rs, p->header, "%s", p->value);
     /* It has two forms (RFC 9110 section 12.5.5). */
     response_header(rs, "Vary", "Accept");
 }
@@ -556,10 +619,13 @@ bool response_is_known(struct response *rs, const struct request *rq, int64_t ve
 
 struct problem *request_check_match(const struct request *rq, int64_t version)
 {
-    const char *list = rq->param[PARAM_IF_MATCH];
-    if (!list || lists_tag(list, tag_of(rq->arena, version), false))
+    const char *list = rq->param[PARAM_IF_MATCH], *tag = tag_of(rq->arena, version);
+    if (!list || lists_tag(list, tag, false))
         return NULL;
-    return problem(rq->arena, &problem_precondition_failed, NULL);
+    struct problem *p = problem(rq->arena, &problem_precondition_failed, NULL);
+    p->header = "ETag";
+    p->value = tag;
+    return p;
 }
 
 void response_record(struct response *rs, const char *key, const struct record *r, const void *row)

@@ -43,6 +43,7 @@ enum method {
     X(REQUEST_URI, "REQUEST_URI")                                                                  \
     X(QUERY, "QUERY_STRING")                                                                       \
     X(CONTENT_TYPE, "CONTENT_TYPE")                                                                \
+    X(CONTENT_ENCODING, "HTTP_CONTENT_ENCODING")                                                   \
     X(CONTENT_LENGTH, "CONTENT_LENGTH")                                                            \
     X(REMOTE_ADDR, "REMOTE_ADDR")                                                                  \
     X(FORWARDED_FOR, "HTTP_X_FORWARDED_FOR")                                                       \
@@ -81,7 +82,8 @@ struct request {
     char *const *params;            /* all of them as `NAME=value`, NULL at the end */
     enum method method;             /* HEAD shows as such here */
     const char *base;               /* what clients write before the path, percent-encoded */
-    const char *path;               /* behind the base path, "/" first; NULL outside it */
+    const char *path;               /* behind the base path, "/" first; NULL outside it. Segments
+                                       are decoded, but for %2F, %25 and %00, which stay */
     const char *query;              /* never NULL */
     const char *id;                 /* X-Request-Id */
     struct text body;               /* at most the server's bound */
@@ -94,6 +96,7 @@ struct request {
     const struct route *route;
     struct uuid path_ids[PATH_IDS_MAX]; /* the `{id}`s of the path, in order */
     struct caller caller;
+    bool expired;   /* there is a token, ours and intact, but too old: on routes that go on then */
     const void *in; /* the struct of route->body */
     field_set in_given;
     const void *asked; /* the struct of route->query */
@@ -126,9 +129,12 @@ struct problem_form {
 /**
  * Fill `rq` from CGI variables (`NAME=value`, NULL at the end), which it borrows.
  *
- * The path is DOCUMENT_URI, or SCRIPT_NAME and PATH_INFO in one, less `base_path`, which is
- * borrowed; one trailing slash is dropped. `now` becomes rq->now; the request id is the client's if
- * it has 8 to 64 characters of [A-Za-z0-9._-], else a new one.
+ * The path is that of REQUEST_URI, split into segments before these are decoded (RFC 3986 section
+ * 2.2), less `base_path`, which is borrowed; one trailing slash is dropped. `.` and `..` are
+ * segments like any other, so no route has them. A server that does not send REQUEST_URI has
+ * decoded the path itself: then it is DOCUMENT_URI, or SCRIPT_NAME and PATH_INFO in one. `now`
+ * becomes rq->now; the request id is the client's if it has 8 to 64 characters of [A-Za-z0-9._-],
+ * else a new one.
  */
 void request_from_params(struct request *rq, struct arena *a, char *const *params,
                          const char *base_path, struct instant now);
@@ -138,7 +144,9 @@ void request_from_params(struct request *rq, struct arena *a, char *const *param
 void request_trust(struct request *rq, const struct address_list *proxies);
 
 /**
- * For a program that the web server runs as a script, wherever that lies: make PATH_INFO the path.
+ * For a program that the web server runs as a script, wherever that lies: make PATH_INFO the path;
+ * or NULL where segments of REQUEST_URI are others once they are decoded, even twice (`%2F`,
+ * `%252e%252e`), for the server has decoded PATH_INFO.
  *
  * With `find_base`, the base is what the client wrote before it: REQUEST_URI less PATH_INFO, so
  * that a rewrite does not show; or SCRIPT_NAME, where these two do not fit or a `//`, a `.` or a
@@ -155,6 +163,9 @@ const char *request_bearer(const struct request *rq);
 
 /** Is the body's media type one of the two that mean JSON? Parameters are not looked at. */
 bool request_is_json(const struct request *rq);
+
+/** Does the body have a Content-Encoding, such as gzip? We undo none. */
+bool request_is_encoded(const struct request *rq);
 
 /** "GET", "HEAD", …, or "other". */
 const char *method_name(enum method method);
@@ -197,7 +208,8 @@ void response_problem(struct response *rs, const struct request *rq, const struc
  */
 bool response_is_known(struct response *rs, const struct request *rq, int64_t version);
 
-/** PRECONDITION_FAILED when there is an If-Match that does not name `version` (section 13.1.1). */
+/** PRECONDITION_FAILED, with the ETag of `version`, when there is an If-Match that does not name it
+ *  (section 13.1.1). */
 struct problem *request_check_match(const struct request *rq, int64_t version) MUST_USE;
 
 /** Write `{"key": {…}}`, the form in which single things are answered. */

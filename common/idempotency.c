@@ -26,9 +26,12 @@ static const struct field stored_fields[] = {
 static const struct record stored_record =
     RECORD("StoredReply", struct stored, stored_fields, .rule = NULL);
 
-/* A key that is over counts as none. */
-static const struct sql forget = {"DELETE FROM idempotency_keys WHERE id = ? AND expires_at <= ?",
-                                  NULL};
+/* A key that has expired counts as none, and so does one of a clock that was wrong. Where a clock
+ * was set back, keys live longer by as much: to forget one too early would carry a request out
+ * twice. */
+#define EXPIRED "(expires_at <= ? OR expires_at > ?)"
+#define EXPIRED_ARGS(now_) db_time(now_), db_time(instant_plus_s((now_), 2 * IDEMPOTENCY_TTL_S))
+static const struct sql forget = {"DELETE FROM idempotency_keys WHERE id = ? AND " EXPIRED, NULL};
 static const struct sql claim = {
     "INSERT IGNORE INTO idempotency_keys (id, fingerprint, expires_at, caller_id) "
     "VALUES (?, ?, ?, ?)",
@@ -46,7 +49,7 @@ static const struct sql forget_caller = {"DELETE FROM idempotency_keys WHERE cal
 static const struct sql forget_subject = {"DELETE FROM idempotency_keys WHERE subject_id = ?",
                                           NULL};
 static const struct sql purge = {
-    "DELETE FROM idempotency_keys WHERE expires_at <= ? ORDER BY expires_at LIMIT 20", NULL};
+    "DELETE FROM idempotency_keys WHERE " EXPIRED " ORDER BY expires_at LIMIT 20", NULL};
 
 static bool same_body(const struct idempotency *key, struct text fingerprint)
 {
@@ -97,7 +100,7 @@ struct problem *idempotency_begin(struct db *db, struct arena *a, const struct i
                                   struct instant now, struct response *rs, bool *ret_replayed)
 {
     uint64_t claimed = 0;
-    struct problem *p = db_execute(db, a, &forget, DB_ARGS(id_of(key), db_time(now)), NULL);
+    struct problem *p = db_execute(db, a, &forget, DB_ARGS(id_of(key), EXPIRED_ARGS(now)), NULL);
     if (!p)
         p = db_execute(db, a, &claim,
                        DB_ARGS(id_of(key), db_bytes(key->fingerprints[0], 32),
@@ -143,5 +146,5 @@ struct problem *idempotency_forget_subject(struct db *db, struct arena *a, struc
 
 struct problem *idempotency_purge(struct db *db, struct arena *a, struct instant now)
 {
-    return db_execute(db, a, &purge, DB_ARGS(db_time(now)), NULL);
+    return db_execute(db, a, &purge, DB_ARGS(EXPIRED_ARGS(now)), NULL);
 }

@@ -22,15 +22,20 @@ int64_t monotonic_ns(void)
 
 struct instant instant_plus_s(struct instant t, int64_t seconds)
 {
-    return (struct instant){t.us + seconds * SECOND};
+    int64_t us;
+    if (__builtin_mul_overflow(seconds, SECOND, &us) || __builtin_add_overflow(t.us, us, &us))
+        us = seconds < 0 ? INT64_MIN : INT64_MAX; /* before or after all others */
+    return (struct instant){us};
 }
 
 struct civil instant_to_civil(struct instant t)
 {
     int64_t us = t.us % SECOND;
-    if (us < 0) /* before 1970 the rest is negative */
+    time_t seconds = (time_t)(t.us / SECOND);
+    if (us < 0) { /* before 1970 both are rounded up */
         us += SECOND;
-    time_t seconds = (time_t)((t.us - us) / SECOND);
+        seconds--;
+    }
     struct tm tm;
     if (!gmtime_r(&seconds, &tm))
         memset(&tm, 0, sizeof tm); /* past the year 2^31: no clock says so */
@@ -49,6 +54,11 @@ struct instant instant_from_civil(struct civil c)
     return (struct instant){timegm(&tm) * SECOND + c.us};
 }
 
+static struct instant nearest(struct instant t, struct instant first, struct instant last)
+{
+    return t.us < first.us ? first : t.us > last.us ? last : t;
+}
+
 /* `n` as `width` digits; anything beyond them is cut off. */
 static char *put_digits(char *at, int n, int width)
 {
@@ -59,7 +69,9 @@ static char *put_digits(char *at, int n, int width)
 
 void instant_format(struct instant t, char ret_text[INSTANT_TEXT_SIZE])
 {
-    struct civil c = instant_to_civil(t);
+    static const struct instant first = {-62167219200 * SECOND}, /* 0000-01-01 */
+        last = {253402300800 * SECOND - 1};                      /* the end of 9999 */
+    struct civil c = instant_to_civil(nearest(t, first, last));
     const struct {
         int n, width;
         char after;

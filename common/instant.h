@@ -13,17 +13,26 @@ struct civil {
     int year, month, day, hour, minute, second, us;
 };
 
+/* A stretch of time, both ends included. */
+struct span {
+    struct instant from, to;
+};
+
+#define CLOCK_LEEWAY_S 5 /* by so much the clocks of the hosts may differ */
+
 #define INSTANT_TEXT_SIZE sizeof "2026-01-01T00:00:00.000000Z"
 
 struct instant instant_now(void);
-struct instant instant_plus_s(struct instant t, int64_t seconds);
+struct instant instant_plus_s(struct instant t,
+                              int64_t seconds); /* or the first or last there is */
 struct civil instant_to_civil(struct instant t);
 struct instant instant_from_civil(struct civil c);
 
 /** Nanoseconds on a clock that nobody sets; only their differences mean something. */
 int64_t monotonic_ns(void);
 
-/** Write RFC 3339 with six digits and `Z`; years 0 to 9999. */
+/** Write RFC 3339 with six digits and `Z`; the first or last moment of the years 0 to 9999 for one
+ *  that lies beyond these. */
 void instant_format(struct instant t, char ret_text[INSTANT_TEXT_SIZE]);
 
 /** Read RFC 3339 with any offset and fraction (digits past the sixth are cut off); false for

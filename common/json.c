@@ -24,6 +24,7 @@ struct scan {
     size_t len, at;
     char *respelled; /* a copy of the text with short numbers, if it has long ones */
     unsigned depth;
+    size_t values;    /* so far */
     uint32_t objects; /* bit n - 1: level n is an object, else an array */
     bool after_value; /* else a value comes next */
     const char *fault;
@@ -246,9 +247,12 @@ static bool open_level(struct scan *s, bool object)
     return s->after_value || lead(s);
 }
 
+/* Counted before there is a tree: a value takes cJSON 64 bytes, and a byte or two of the text. */
 static bool value(struct scan *s)
 {
     int c = peek(s);
+    if (s->values++ == JSON_VALUES_MAX)
+        return wrong(s, "The body holds too many values");
     return c == '{' || c == '[' ? open_level(s, c == '{') : scalar(s);
 }
 
@@ -262,11 +266,15 @@ static bool separator(struct scan *s)
     return take(s, ',') ? lead(s) : wrong(s, NOT_JSON "a comma or a closing bracket is missing");
 }
 
+/* A byte order mark may be ignored (RFC 8259 section 8.1), and programs of Windows write one. */
+static size_t mark_length(const char *text, size_t len)
+{
+    return len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+}
+
 /* One value and white space, in a loop rather than by recursion: hostile depth costs nothing. */
 static bool document(struct scan *s)
 {
-    if (s->len >= 3 && memcmp(s->text, "\xEF\xBB\xBF", 3) == 0)
-        return wrong_at(s, 0, NOT_JSON "a byte order mark");
     while (!s->after_value || s->depth)
         if (!(s->after_value ? separator(s) : value(s)))
             return false;
@@ -341,7 +349,8 @@ static struct problem *refuse_repeated(struct arena *a, const char *key)
 
 struct problem *json_parse(struct arena *a, const char *text, size_t len, const struct json **ret)
 {
-    struct scan s = {.arena = a, .text = text, .len = len};
+    size_t mark = mark_length(text, len);
+    struct scan s = {.arena = a, .text = text, .len = len, .at = mark};
     skip_space(&s);
     if (s.at == len)
         return problem(a, &problem_bad_json, "The body is empty.");
@@ -350,7 +359,8 @@ struct problem *json_parse(struct arena *a, const char *text, size_t len, const 
         return problem(a, &problem_bad_json, arena_printf(a, "%s at byte %zu.", s.fault, s.at + 1));
     if (!object)
         return problem(a, &problem_bad_json, NULL);
-    cJSON *tree = cJSON_ParseWithLengthOpts(s.respelled ? s.respelled : text, len, NULL, 0);
+    const char *checked = s.respelled ? s.respelled : text;
+    cJSON *tree = cJSON_ParseWithLengthOpts(checked + mark, len - mark, NULL, 0);
     if (!tree)
         return problem_because(a, &problem_internal, "cJSON has no memory, or differs on JSON.");
     arena_defer(a, delete_tree, tree);

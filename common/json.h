@@ -11,6 +11,7 @@ struct problem;
 struct json; /* a node of a parsed document, owned by the arena it was parsed into */
 
 #define JSON_DEPTH_MAX 32
+#define JSON_VALUES_MAX ((size_t)20000) /* of a whole document; bodies have dozens */
 
 enum json_type {
     JSON_NULL,
@@ -26,11 +27,12 @@ enum json_type {
  *
  * Refused with problem_bad_json, and one sentence that says what is wrong and at which
  * byte, counted from 1 (or which key): nothing but white space, anything that RFC 8259's grammar
- * does not allow (control characters in strings, 01, trailing bytes, a byte order mark, …), bad
- * UTF-8 and lone surrogates (RFC 3629), U+0000 in any spelling, nesting deeper than JSON_DEPTH_MAX,
- * a key twice in an object (compared after unescaping), and a document that is not an object. Costs
- * no more than n log n in the length of the text, and no stack that grows with it. INTERNAL only if
- * there is no memory for the tree, which is wiped when the arena is.
+ * does not allow (control characters in strings, 01, trailing bytes, …), bad UTF-8 and lone
+ * surrogates (RFC 3629), U+0000 in any spelling, nesting deeper than JSON_DEPTH_MAX, more than
+ * JSON_VALUES_MAX values, a key twice in an object (compared after unescaping), and a document that
+ * is not an object. A byte order mark before it is skipped. Costs no more than n log n in the
+ * length of the text, and no stack that grows with it. INTERNAL only if there is no memory for the
+ * tree, which is wiped when the arena is.
  */
 struct problem *json_parse(struct arena *a, const char *text, size_t len,
                            const struct json **ret) MUST_USE;

@@ -43,8 +43,10 @@ const char *jwt_sign(struct arena *a, struct jwt_keys *keys, const struct claims
  *
  * Accepts only what jwt_sign() makes: one header per key, compared as text, so that neither
  * alg nor kid can be played with (RFC 8725 section 3.1). The MAC is compared in constant
- * time. `now_s` is Unix seconds; `leeway_s` is allowed on iat and exp. problem_invalid_token for
- * any token we would not have issued or that is over, with the reason in `cause` only.
+ * time. `now_s` is Unix seconds; `leeway_s` is allowed on iat, exp and nbf. The registered claims
+ * are checked where they are there (RFC 7519 section 4.1): we are no audience.
+ * problem_token_expired where all is right but exp; problem_invalid_token for any token we would
+ * not have issued, with the reason in `cause` only.
  */
 struct problem *jwt_verify(struct arena *a, struct jwt_keys *keys, const char *token, int64_t now_s,
                            int64_t leeway_s, struct claims *ret) MUST_USE;

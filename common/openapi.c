@@ -320,7 +320,9 @@ static enum presence if_created(const struct route *route, int status)
 
 static enum presence if_versioned(const struct route *route, int status)
 {
-    return route && route->versioned && status != 204 ? ALWAYS : NEVER;
+    if (!route)
+        return status == 412 ? ALWAYS : NEVER;
+    return route->versioned && status != 204 ? ALWAYS : NEVER;
 }
 
 static enum presence if_pages(const struct route *route, int status)
@@ -340,6 +342,11 @@ static enum presence if_unauthenticated(const struct route *route, int status)
     return !route && status == 401 ? ALWAYS : NEVER;
 }
 
+static enum presence if_encoded(const struct route *route, int status)
+{
+    return !route && status == 415 ? SOMETIMES : NEVER;
+}
+
 static enum presence if_passing(const struct route *route, int status)
 {
     if (route || status == 500)
@@ -350,11 +357,12 @@ static enum presence if_passing(const struct route *route, int status)
 static const struct reply_header reply_headers[] = {
     {"X-Request-Id", "What the log calls this request.", always_sent},
     {"Location", "The path of what was made.", if_created},
-    {"ETag", "The version of what is answered, for If-None-Match and If-Match.", if_versioned},
+    {"ETag", "The version of what is there, for If-None-Match and If-Match.", if_versioned},
     {"Link", "The first, previous, next and last page (RFC 8288).", if_pages},
     {"Idempotency-Replayed", "`true` where an earlier answer is given again.", if_replayed},
     {"WWW-Authenticate", "`Bearer` with the realm, and with the error when a token was sent.",
      if_unauthenticated},
+    {"Accept-Encoding", "`identity` where the body had a Content-Encoding.", if_encoded},
     {"Retry-After", "Seconds after which another try makes sense.", if_passing},
 };
 
@@ -421,7 +429,7 @@ static void put_page_schema(struct document *d, const struct route *route)
     put_record_ref(d, FORM_REPLY, route->reply_record);
     json_object_end(d->b);
     key_object(d->b, PAGE_PAGINATION_KEY);
-    key_array(d->b, "oneOf");
+    key_array(d->b, "anyOf"); /* what a page by number has, a page by cursor may have */
     put_record_ref(d, FORM_REPLY, &pagination_record);
     put_record_ref(d, FORM_REPLY, &cursor_pagination_record);
     json_array_end(d->b);

@@ -18,6 +18,9 @@ const struct problem_type problem_no_token = {401, "Unauthenticated", "no_token"
                                               "This needs an access token."};
 const struct problem_type problem_invalid_token = {
     401, "Invalid token", "invalid_token", "The token is not valid or is over.", .of_token = true};
+const struct problem_type problem_token_expired = {401, "Invalid token", "token_expired",
+                                                   "The access token has expired; refresh it.",
+                                                   .of_token = true};
 const struct problem_type problem_forbidden = {403, "Unauthorized", "forbidden",
                                                "You may not do this."};
 const struct problem_type problem_admin_required = {403, "Admin access required", "admin_required",
@@ -30,7 +33,7 @@ const struct problem_type problem_too_large = {413, "Payload Too Large", "too_la
                                                "The body is larger than this server takes."};
 const struct problem_type problem_not_json = {
     415, "Request body must be JSON", "not_json",
-    "Send the body as application/json or application/merge-patch+json."};
+    "Send the body as application/json or application/merge-patch+json, and not encoded."};
 const struct problem_type problem_precondition_failed = {
     412, "Precondition Failed", "precondition_failed",
     "It has been changed since; If-Match names another version."};
@@ -52,9 +55,11 @@ const struct problem_type problem_bad_gateway = {502, UNAVAILABLE};
 const struct problem_type problem_gateway_timeout = {504, UNAVAILABLE};
 
 const char *const fault_words[] = {
-    [FAULT_NONE] = "none",     [FAULT_REQUIRED] = "required",   [FAULT_TYPE] = "type",
-    [FAULT_FORMAT] = "format", [FAULT_TOO_SHORT] = "too_short", [FAULT_TOO_LONG] = "too_long",
-    [FAULT_RANGE] = "range",   [FAULT_COMMON] = "common",       NULL,
+    [FAULT_NONE] = "none",           [FAULT_REQUIRED] = "required",
+    [FAULT_TYPE] = "type",           [FAULT_FORMAT] = "format",
+    [FAULT_TOO_SHORT] = "too_short", [FAULT_TOO_LONG] = "too_long",
+    [FAULT_RANGE] = "range",         [FAULT_COMMON] = "common",
+    [FAULT_WRONG] = "wrong",         NULL,
 };
 
 struct problem *problem(struct arena *a, const struct problem_type *type, const char *message)

@@ -26,6 +26,7 @@ enum fault_code {
     FAULT_TOO_LONG,
     FAULT_RANGE,
     FAULT_COMMON,
+    FAULT_WRONG, /* a password or a token that is not right */
 };
 
 struct fault {
@@ -48,14 +49,16 @@ struct problem {
     const char *constraint; /* the key that a write would have broken, else NULL */
     enum retry retry;
     unsigned retry_after_s; /* seconds; 0: no Retry-After */
+    const char *header;     /* one more of the answer, with `value`; or NULL */
+    const char *value;
     struct fault *faults;
     size_t fault_count, fault_room;
 };
 
 extern const struct problem_type problem_internal, problem_bad_json, problem_invalid,
-    problem_missing_fields, problem_no_token, problem_invalid_token, problem_forbidden,
-    problem_admin_required, problem_not_found, problem_method_not_allowed, problem_too_large,
-    problem_not_json, problem_precondition_failed, problem_idempotency_mismatch,
+    problem_missing_fields, problem_no_token, problem_invalid_token, problem_token_expired,
+    problem_forbidden, problem_admin_required, problem_not_found, problem_method_not_allowed,
+    problem_too_large, problem_not_json, problem_precondition_failed, problem_idempotency_mismatch,
     problem_idempotency_busy, problem_rate_limited, problem_unavailable;
 
 /* What only the server in front answers, described here with the rest. */

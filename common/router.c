@@ -23,14 +23,33 @@ try {
 
 /* ---- matching ---- */
 
-/* Compare the path with a route's, segment by segment; fills `ids` from its `{…}`s. */
-static bool path_matches(const char *pattern, const char *path, struct uuid *ids)
+/* Is it a segment that names something? `.` and `..` are none of ours. */
+static bool is_name(const char *segment, size_t len)
 {
+    return len > 2 || (len > 0 && strncmp(segment, "..", len) != 0);
+}
+
+/* A segment in the place of an id. What is no UUID names nothing, just like an id that nothing has;
+ * so it becomes one, if `lax`: then all checks and handlers answer alike. */
+static bool read_id(const struct request *rq, const char *segment, size_t len, bool lax,
+                    struct uuid *ret)
+{
+    if (uuid_parse(segment, len, ret))
+        return true;
+    if (lax && is_name(segment, len))
+        *ret = uuid_make(rq->now);
+    return lax && is_name(segment, len);
+}
+
+/* Compare the path with a route's, segment by segment; fills `ids` from its `{…}`s. */
+static bool path_matches(const struct request *rq, const char *pattern, bool lax, struct uuid *ids)
+{
+    const char *path = rq->path;
     size_t id = 0;
     while (*pattern && *path) {
         size_t want = strcspn(pattern + 1, "/") + 1, have = strcspn(path + 1, "/") + 1;
         if (pattern[1] == '{') {
-            if (id == PATH_IDS_MAX || !uuid_parse(path + 1, have - 1, &ids[id++]))
+            if (id == PATH_IDS_MAX || !read_id(rq, path + 1, have - 1, lax, &ids[id++]))
                 return false;
         } else if (want != have || memcmp(pattern, path, want) != 0) {
             return false;
@@ -55,7 +74,7 @@ static bool is_there(const struct router *router, const struct request *rq,
 }
 
 /* Find the route for path and method; `*ret_methods` are those that the path has at all. */
-static const struct route *match(const struct router *router, struct request *rq,
+static const struct route *match(const struct router *router, struct request *rq, bool lax,
                                  unsigned *ret_methods)
 {
     unsigned asked = rq->method == METHOD_HEAD ? METHOD_GET : rq->method;
@@ -65,7 +84,7 @@ static const struct route *match(const struct router *router, struct request *rq
         for (size_t i = 0; i < (*at)->count; i++) {
             const struct route *route = &(*at)->routes[i];
             struct uuid ids[PATH_IDS_MAX];
-            if (!path_matches(route->path, rq->path, ids) || !is_there(router, rq, route))
+            if (!path_matches(rq, route->path, lax, ids) || !is_there(router, rq, route))
                 continue;
             *ret_methods |= route->method;
             if (route->method == asked) {
@@ -90,6 +109,9 @@ static struct problem *check_token(const struct router *router, struct request *
     if (!token)
         return auth == AUTH_ANYONE ? NULL : problem(rq->arena, &problem_no_token, NULL);
     struct problem *p = router->authenticate(router->app, rq, token);
+    rq->expired = p && p->type == &problem_token_expired && rq->route->outlives_token;
+    if (rq->expired)
+        return NULL;
     if (!p)
         rq->caller.named = true;
     return p;
@@ -141,6 +163,15 @@ static void note_rank(struct request *rq)
             rq->caller.unless_admin = &problem_admin_required;
 }
 
+/* The answer says which encoding would do (RFC 9110 section 12.5.3). */
+static struct problem *refuse_encoding(struct request *rq)
+{
+    struct problem *p = problem(rq->arena, &problem_not_json, "The body has a Content-Encoding.");
+    p->header = "Accept-Encoding";
+    p->value = "identity";
+    return p;
+}
+
 static struct problem *read_body(struct request *rq)
 {
     const struct route *route = rq->route;
@@ -154,6 +185,8 @@ static struct problem *read_body(struct request *rq)
         return NULL;
     if (rq->content_length && !request_is_json(rq))
         return problem(a, &problem_not_json, NULL);
+    if (rq->content_length && request_is_encoded(rq))
+        return refuse_encoding(rq);
     if (rq->too_large)
         return problem(a, &problem_too_large, NULL);
     if (rq->body.len < rq->content_length)
@@ -263,7 +296,9 @@ static struct problem *find_route(const struct router *router, struct request *r
                                   struct response *rs, unsigned *ret_methods)
 {
     *ret_methods = 0;
-    rq->route = rq->path ? match(router, rq, ret_methods) : NULL;
+    rq->route = rq->path ? match(router, rq, false, ret_methods) : NULL;
+    if (rq->path && *ret_methods == 0)
+        rq->route = match(router, rq, true, ret_methods);
     if (*ret_methods == 0)
         return problem(rq->arena, &problem_not_found, NULL);
     *ret_methods |= METHOD_OPTIONS;
@@ -340,7 +375,7 @@ static void add_cache_control(const struct router *router, const struct request 
                               struct response *rs)
 {
     const char *prefix = router->no_store;
-    if (prefix && rq->path && strncmp(rq->path, prefix, strlen(prefix)) == 0)
+    if (prefix && (!rq->path || strncmp(rq->path, prefix, strlen(prefix)) == 0))
         response_header(rs, "Cache-Control", "no-store");
     else if (rq->route && rq->route->auth != AUTH_IGNORED && request_bearer(rq))
         response_header(rs, "Cache-Control", "private, no-cache");

@@ -25,9 +25,11 @@ enum auth {
 
 struct route {
     enum method method;
-    const char *path; /* below the base path; `{id}` stands for a UUID */
+    const char *path; /* below the base path; `{id}` stands for a UUID, and what is none in its
+                         place for one that nothing has */
     struct problem *(*handle)(struct app *app, struct request *rq, struct response *rs);
     enum auth auth;
+    bool outlives_token;        /* a token that has expired counts as none; see rq->expired */
     const struct record *query; /* NULL: none is read */
     const struct record *body;  /* NULL: none is read */
     enum record_mode mode;      /* how the body is read */

@@ -14,7 +14,6 @@
 #include "routes.h"
 #include "session_model.h"
 
-#define CLOCK_LEEWAY_S 5 /* between the hosts that share a key */
 #define DOCUMENT_MAX ((size_t)8 * 1024 * 1024)
 
 const struct problem_type problem_user_inactive = {

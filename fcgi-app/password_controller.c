@@ -13,7 +13,6 @@
 #include "reset_model.h"
 #include "session_model.h"
 
-#define RESET_TTL_S (60 * 60)
 #define RESET_BYTES 32
 
 /* The bodies of this file; each table takes its part. The e-mail's rules are the user's. */
@@ -69,13 +68,13 @@ struct prepared {
 
 static struct problem *wrong_password(struct request *rq)
 {
-    return problem_of_field(rq->arena, "current_password", FAULT_FORMAT,
+    return problem_of_field(rq->arena, "current_password", FAULT_WRONG,
                             "Is not the current password.");
 }
 
 static struct problem *bad_token(struct request *rq)
 {
-    return problem_of_field(rq->arena, "token", FAULT_FORMAT,
+    return problem_of_field(rq->arena, "token", FAULT_WRONG,
                             "Is not one that is good; ask for another.");
 }
 

@@ -5,7 +5,7 @@
 #include "common/jwt.h"
 #include "common/uuid.h"
 
-#define REFRESH_GRACE_S 10 /* a used token yields its successor again for so long */
+#define REFRESH_GRACE_S 10 /* a used token yields the live one for so long */
 
 /* A token as it travels is base64url of a secret of 256 bits, its session's id, and a tag that
  * shows that we made it. Only its SHA-256 is stored. */

@@ -2,17 +2,20 @@
 
 static const struct sql insert = {
     "INSERT INTO password_resets (token_hash, user_id, expires_at) VALUES (?, ?, ?)", NULL};
+/* At a time, and when the latest that was made then expires. */
+#define GOOD "expires_at > ? AND expires_at <= ?"
+#define GOOD_ARGS(now_) db_time(now_), db_time(instant_plus_s((now_), RESET_TTL_S + CLOCK_LEEWAY_S))
+#define EXPIRED "(expires_at <= ? OR expires_at > ?)"
 static const struct sql find = {"SELECT users.id, users.email FROM password_resets JOIN users "
                                 "ON users.id = password_resets.user_id "
-                                "WHERE token_hash = ? AND expires_at > ? AND users.is_active = 1",
+                                "WHERE token_hash = ? AND " GOOD " AND users.is_active = 1",
                                 &user_record};
-static const struct sql use = {
-    "DELETE FROM password_resets WHERE token_hash = ? AND expires_at > ?", NULL};
+static const struct sql use = {"DELETE FROM password_resets WHERE token_hash = ? AND " GOOD, NULL};
 static const struct sql delete_all = {"DELETE FROM password_resets WHERE user_id = ?", NULL};
 static const struct sql delete_some = {"DELETE FROM password_resets WHERE user_id = ? LIMIT ?",
                                        NULL};
 static const struct sql purge = {
-    "DELETE FROM password_resets WHERE expires_at <= ? ORDER BY expires_at LIMIT 5", NULL};
+    "DELETE FROM password_resets WHERE " EXPIRED " ORDER BY expires_at LIMIT 5", NULL};
 
 struct problem *reset_insert(struct db *db, struct arena *a, const unsigned char token_hash[32],
                              struct uuid user_id, struct instant expires_at)
@@ -25,7 +28,7 @@ struct problem *reset_insert(struct db *db, struct arena *a, const unsigned char
 struct problem *reset_find(struct db *db, struct arena *a, const unsigned char token_hash[32],
                            struct instant now, struct user *ret, bool *ret_found)
 {
-    return db_find(db, a, &find, DB_ARGS(db_bytes(token_hash, 32), db_time(now)), ret, ret_found);
+    return db_find(db, a, &find, DB_ARGS(db_bytes(token_hash, 32), GOOD_ARGS(now)), ret, ret_found);
 }
 
 struct problem *reset_use(struct db *db, struct arena *a, const unsigned char token_hash[32],
@@ -33,7 +36,7 @@ struct problem *reset_use(struct db *db, struct arena *a, const unsigned char to
 {
     uint64_t matched = 0;
     struct problem *p =
-        db_execute(db, a, &use, DB_ARGS(db_bytes(token_hash, 32), db_time(now)), &matched);
+        db_execute(db, a, &use, DB_ARGS(db_bytes(token_hash, 32), GOOD_ARGS(now)), &matched);
     if (!p)
         *ret_used = matched > 0;
     return p;
@@ -53,5 +56,5 @@ struct problem *reset_delete_some(struct db *db, struct arena *a, struct uuid us
 
 struct problem *reset_purge(struct db *db, struct arena *a, struct instant now)
 {
-    return db_execute(db, a, &purge, DB_ARGS(db_time(now)), NULL);
+    return db_execute(db, a, &purge, DB_ARGS(GOOD_ARGS(now)), NULL);
 }

@@ -4,6 +4,10 @@
 #include "common/db.h"
 #include "user_model.h"
 
+#define RESET_TTL_S                                                                                \
+    (60 * 60) /* no token is good for longer, whatever has happened to the clock                   \
+               */
+
 /** Store a token's SHA-256 for a user. */
 struct problem *reset_insert(struct db *db, struct arena *a, const unsigned char token_hash[32],
                              struct uuid user_id, struct instant expires_at) MUST_USE;
@@ -23,5 +27,5 @@ struct problem *reset_delete_all(struct db *db, struct arena *a, struct uuid use
 struct problem *reset_delete_some(struct db *db, struct arena *a, struct uuid user_id,
                                   int64_t limit, uint64_t *ret_deleted) MUST_USE;
 
-/** Delete a few tokens that are over. */
+/** Delete a few tokens that have expired, or expire later than any that is made now. */
 struct problem *reset_purge(struct db *db, struct arena *a, struct instant now) MUST_USE;

@@ -8,6 +8,8 @@
 #include "refresh.h"
 #include "session_model.h"
 
+#define REPEAT_MAX 100 /* refreshes within the grace, beyond what any client does */
+
 struct refresh_body {
     struct text refresh_token;
     bool all;
@@ -39,9 +41,12 @@ enum worth {
     WORTH_STOLEN,  /* ours, but used long ago: two have it */
 };
 
-static struct instant grace_start(const struct request *rq)
+/* A moment ago. What was used in a time to come, beyond what clocks of hosts differ by, was used
+ * before a clock was set back: nobody knows how long ago. */
+static struct span grace(const struct request *rq)
 {
-    return instant_plus_s(rq->now, -REFRESH_GRACE_S);
+    return (struct span){instant_plus_s(rq->now, -REFRESH_GRACE_S),
+                         instant_plus_s(rq->now, CLOCK_LEEWAY_S)};
 }
 
 static struct text hash_of(const struct refresh_token *token)
@@ -66,8 +71,8 @@ static struct problem *weigh(struct app *app, struct request *rq, struct refresh
         *ret = WORTH_CURRENT;
         return NULL;
     }
-    p = session_was_refreshed(app->db, rq->arena, ret_token->session, ret_token->hash,
-                              grace_start(rq), &used);
+    p = session_was_refreshed(app->db, rq->arena, ret_token->session, ret_token->hash, grace(rq),
+                              &used);
     if (!p)
         *ret = used                                    ? WORTH_USED
                : refresh_is_ours(app->keys, ret_token) ? WORTH_STOLEN
@@ -87,23 +92,48 @@ static struct problem *rotate(struct app *app, struct request *rq, const struct 
 {
     *ret = refresh_successor(rq->arena, app->keys, 0, used);
     return session_rotate(app->db, rq->arena, session, ret->hash, rq->now,
-                          instant_plus_s(rq->now, app->settings->refresh_ttl_s), grace_start(rq));
+                          instant_plus_s(rq->now, app->settings->refresh_ttl_s), grace(rq));
 }
 
-/* The successor that was given before. It was derived under the key of that moment, which may
- * be a previous one by now; the right one is the session's token or one used since. */
+/* One step from a used token to the one that it was exchanged for, which was derived under the key
+ * of that moment, maybe a previous one by now: the right one is the session's own or was used
+ * since. */
+static struct problem *find_successor(struct app *app, struct request *rq,
+                                      const struct session *session, struct refresh_token *token,
+                                      bool *ret_found)
+{
+    bool found = false;
+    for (size_t key = 0; !found && key < jwt_key_count(app->keys); key++) {
+        struct refresh_token next = refresh_successor(rq->arena, app->keys, key, token);
+        struct problem *p = NULL;
+        found = text_equal(session->refresh_hash, hash_of(&next));
+        if (!found)
+            p = session_was_refreshed(app->db, rq->arena, session->id, next.hash, grace(rq),
+                                      &found);
+        if (p)
+            return p;
+        if (found)
+            *token = next;
+    }
+    *ret_found = found;
+    return NULL;
+}
+
+/* The session's live token again, as many steps from `used` as it was refreshed since. One that is
+ * used already would end the session of whoever got it. */
 static struct problem *repeat(struct app *app, struct request *rq, const struct session *session,
                               const struct refresh_token *used, struct refresh_token *ret)
 {
-    for (size_t key = 0; key < jwt_key_count(app->keys); key++) {
-        bool known = false;
-        *ret = refresh_successor(rq->arena, app->keys, key, used);
-        if (text_equal(session->refresh_hash, hash_of(ret)))
-            return NULL;
-        struct problem *p = session_was_refreshed(app->db, rq->arena, session->id, ret->hash,
-                                                  grace_start(rq), &known);
-        if (p || known)
+    struct refresh_token token = *used;
+    bool found = true;
+    for (int steps = 0; found && steps < REPEAT_MAX; steps++) {
+        struct problem *p = find_successor(app, rq, session, &token, &found);
+        if (p)
             return p;
+        if (found && text_equal(session->refresh_hash, hash_of(&token))) {
+            *ret = token;
+            return NULL;
+        }
     }
     return invalid(rq);
 }
@@ -139,7 +169,8 @@ static struct problem *refresh(struct app *app, struct request *rq, struct respo
 
 /* ---- logout ---- */
 
-/* Whose session ends: the caller's, or without one that of a live refresh token. */
+/* Whose session ends: the caller's, or without one, or with a token that has expired, that of a
+ * live refresh token. */
 static struct problem *find_session(struct app *app, struct request *rq, struct session *ret)
 {
     const struct refresh_body *in = rq->in;
@@ -151,7 +182,7 @@ static struct problem *find_session(struct app *app, struct request *rq, struct 
         return NULL;
     }
     if (!in->refresh_token.data)
-        return problem(rq->arena, &problem_no_token, NULL);
+        return problem(rq->arena, rq->expired ? &problem_token_expired : &problem_no_token, NULL);
     struct problem *p = weigh(app, rq, &token, ret, &worth);
     if (!p && worth != WORTH_CURRENT && worth != WORTH_USED)
         p = invalid(rq);
@@ -239,9 +270,9 @@ static const struct route routes[] = {
      .transaction = true, .committed = router_run_again, .status = 200, .reply = &tokens_record,
      .problems = token_problems, .id = "refresh",
      .summary = "Get new tokens for a refresh token, which is used up."},
-    {METHOD_POST, "/auth/logout", logout, AUTH_ANYONE, .body = &logout_record,
-     .body_optional = true, .transaction = true, .locks_caller = true, .committed = is_logged_out,
-     .status = 204, .problems = logout_problems, .id = "logout",
+    {METHOD_POST, "/auth/logout", logout, AUTH_ANYONE, .outlives_token = true,
+     .body = &logout_record, .body_optional = true, .transaction = true, .locks_caller = true,
+     .committed = is_logged_out, .status = 204, .problems = logout_problems, .id = "logout",
      .summary = "End this session, or all of the user's."},
     {METHOD_GET, "/auth/sessions", list, AUTH_USER, .query = &session_query_record, .status = 200,
      .pages = true, .reply_record = &session_record, .id = "listSessions",

@@ -33,33 +33,36 @@ static const struct sql insert = {
     "user_agent) SELECT ?, id, ?, ?, ?, ?, ?, ? FROM users WHERE id = ? AND left_at IS NULL "
     "LOCK IN SHARE MODE",
     NULL};
+/* At a time, and SESSION_AHEAD_S later: see LIVES_ARGS. */
+#define LIVES "expires_at > ? AND last_used_at <= ?"
+#define LIVES_ARGS(now_) db_time(now_), db_time(instant_plus_s((now_), SESSION_AHEAD_S))
 static const struct sql lock = {
     "SELECT id, user_id, refresh_hash, created_at, last_used_at, expires_at FROM sessions "
-    "WHERE id = ? AND expires_at > ? "
-    "AND NOT EXISTS (SELECT 1 FROM user_departures WHERE user_departures.user_id = "
+    "WHERE id = ? AND " LIVES
+    " AND NOT EXISTS (SELECT 1 FROM user_departures WHERE user_departures.user_id = "
     "sessions.user_id) FOR UPDATE",
     &session_record};
 static const struct sql note_use = {
     "INSERT INTO session_refreshes (hash, session_id, used_at) VALUES (?, ?, ?)", NULL};
 static const struct sql forget_uses = {
-    "DELETE FROM session_refreshes WHERE session_id = ? AND used_at < ?", NULL};
+    "DELETE FROM session_refreshes WHERE session_id = ? AND (used_at < ? OR used_at > ?)", NULL};
 static const struct sql rotate = {
     "UPDATE sessions SET refresh_hash = ?, last_used_at = ?, expires_at = ? WHERE id = ?", NULL};
 static const struct sql find_use = {"SELECT COUNT(*) AS n FROM session_refreshes "
-                                    "WHERE hash = ? AND session_id = ? AND used_at >= ?",
+                                    "WHERE hash = ? AND session_id = ? AND used_at BETWEEN ? AND ?",
                                     &counted_record};
 static const struct sql delete_one = {
-    "DELETE FROM sessions WHERE id = ? AND user_id = ? AND expires_at > ?", NULL};
+    "DELETE FROM sessions WHERE id = ? AND user_id = ? AND " LIVES, NULL};
 static const struct sql count_live = {
-    "SELECT COUNT(*) AS n FROM sessions WHERE user_id = ? AND expires_at > ?", &counted_record};
+    "SELECT COUNT(*) AS n FROM sessions WHERE user_id = ? AND " LIVES, &counted_record};
 static const struct sql page_newest = {
     "SELECT id, created_at, last_used_at, ip, user_agent, id = ? AS current FROM sessions "
-    "FORCE INDEX (ix_sessions_user) WHERE user_id = ? AND expires_at > ? "
+    "FORCE INDEX (ix_sessions_user) WHERE user_id = ? AND " LIVES " "
     "ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?",
     &session_record};
 static const struct sql page_after = {
     "SELECT id, created_at, last_used_at, ip, user_agent, id = ? AS current FROM sessions "
-    "FORCE INDEX (ix_sessions_user) WHERE user_id = ? AND expires_at > ? "
+    "FORCE INDEX (ix_sessions_user) WHERE user_id = ? AND " LIVES " "
     "AND created_at <= ? AND (created_at < ? OR id < ?) "
     "ORDER BY created_at DESC, id DESC LIMIT ?",
     &session_record};
@@ -80,13 +83,13 @@ static const struct sql delete_newest = {
     "sessions.expires_at, sessions.ip, sessions.user_agent"
 static const struct sql walk_all = {
     "SELECT " WALK_COLUMNS " FROM sessions FORCE INDEX (PRIMARY) STRAIGHT_JOIN users "
-    "ON users.id = sessions.user_id WHERE sessions.id > ? AND "
-    "sessions.expires_at > ? AND users.left_at IS NULL ORDER BY sessions.id LIMIT ?",
+    "ON users.id = sessions.user_id WHERE sessions.id > ? AND " LIVES
+    " AND users.left_at IS NULL ORDER BY sessions.id LIMIT ?",
     &session_record};
 static const struct sql walk_one = {
     "SELECT " WALK_COLUMNS " FROM sessions FORCE INDEX (ix_sessions_user) STRAIGHT_JOIN users "
-    "ON users.id = sessions.user_id WHERE sessions.user_id = ? AND sessions.id > ? AND "
-    "sessions.expires_at > ? AND users.left_at IS NULL "
+    "ON users.id = sessions.user_id WHERE sessions.user_id = ? AND sessions.id > ? AND " LIVES
+    " AND users.left_at IS NULL "
     "ORDER BY sessions.id LIMIT ?",
     &session_record};
 static const struct sql purge = {
@@ -112,15 +115,16 @@ struct problem *session_insert(struct db *db, struct arena *a, const struct sess
 struct problem *session_lock(struct db *db, struct arena *a, struct uuid id, struct instant now,
                              struct session *ret, bool *ret_found)
 {
-    return db_find(db, a, &lock, DB_ARGS(db_uuid(id), db_time(now)), ret, ret_found);
+    return db_find(db, a, &lock, DB_ARGS(db_uuid(id), LIVES_ARGS(now)), ret, ret_found);
 }
 
 struct problem *session_rotate(struct db *db, struct arena *a, const struct session *session,
                                const unsigned char new_hash[32], struct instant now,
-                               struct instant expires_at, struct instant forget)
+                               struct instant expires_at, struct span keep)
 {
     struct problem *p =
-        db_execute(db, a, &forget_uses, DB_ARGS(db_uuid(session->id), db_time(forget)), NULL);
+        db_execute(db, a, &forget_uses,
+                   DB_ARGS(db_uuid(session->id), db_time(keep.from), db_time(keep.to)), NULL);
     if (!p)
         p = db_execute(db, a, &note_use,
                        DB_ARGS(db_bytes(session->refresh_hash.data, session->refresh_hash.len),
@@ -135,12 +139,12 @@ struct problem *session_rotate(struct db *db, struct arena *a, const struct sess
 }
 
 struct problem *session_was_refreshed(struct db *db, struct arena *a, struct uuid id,
-                                      const unsigned char hash[32], struct instant since,
-                                      bool *ret_yes)
+                                      const unsigned char hash[32], struct span when, bool *ret_yes)
 {
     int64_t n = 0;
-    struct problem *p =
-        count_read(db, a, &find_use, DB_ARGS(db_bytes(hash, 32), db_uuid(id), db_time(since)), &n);
+    struct problem *p = count_read(
+        db, a, &find_use,
+        DB_ARGS(db_bytes(hash, 32), db_uuid(id), db_time(when.from), db_time(when.to)), &n);
     if (!p)
         *ret_yes = n > 0;
     return p;
@@ -150,8 +154,8 @@ struct problem *session_delete(struct db *db, struct arena *a, struct uuid user_
                                struct instant now)
 {
     uint64_t matched = 0;
-    struct problem *p = db_execute(db, a, &delete_one,
-                                   DB_ARGS(db_uuid(id), db_uuid(user_id), db_time(now)), &matched);
+    struct problem *p = db_execute(
+        db, a, &delete_one, DB_ARGS(db_uuid(id), db_uuid(user_id), LIVES_ARGS(now)), &matched);
     if (!p && !matched)
         p = problem(a, &problem_session_not_found, NULL);
     return p;
@@ -195,18 +199,20 @@ struct problem *session_page(struct db *db, struct arena *a, struct uuid user_id
                              void (*each)(void *context, const void *session), void *context,
                              struct page_total *ret_total)
 {
-    const struct db_arg me = db_uuid(current), user = db_uuid(user_id), time = db_time(now);
+    const struct db_arg me = db_uuid(current), user = db_uuid(user_id);
     struct page_total total = {0};
     struct problem *p;
     if (window->after)
         return db_each(db, a, &page_after,
-                       DB_ARGS(me, user, time, db_time(window->time), db_time(window->time),
-                               db_uuid(window->id), db_integer(window->limit)),
+                       DB_ARGS(me, user, LIVES_ARGS(now), db_time(window->time),
+                               db_time(window->time), db_uuid(window->id),
+                               db_integer(window->limit)),
                        each, context);
-    p = count_read(db, a, &count_live, DB_ARGS(user, time), &total.count);
+    p = count_read(db, a, &count_live, DB_ARGS(user, LIVES_ARGS(now)), &total.count);
     if (!p)
         p = db_each(db, a, &page_newest,
-                    DB_ARGS(me, user, time, db_integer(window->limit), db_integer(window->offset)),
+                    DB_ARGS(me, user, LIVES_ARGS(now), db_integer(window->limit),
+                            db_integer(window->offset)),
                     each, context);
     if (!p)
         *ret_total = total;
@@ -217,10 +223,11 @@ struct problem *session_walk(struct db *db, struct arena *a, const struct uuid *
                              struct instant now, struct uuid after, int64_t limit,
                              void (*each)(void *context, const void *session), void *context)
 {
-    const struct db_arg from = db_uuid(after), time = db_time(now), rows = db_integer(limit);
+    const struct db_arg from = db_uuid(after), rows = db_integer(limit);
     if (!user_id)
-        return db_each(db, a, &walk_all, DB_ARGS(from, time, rows), each, context);
-    return db_each(db, a, &walk_one, DB_ARGS(db_uuid(*user_id), from, time, rows), each, context);
+        return db_each(db, a, &walk_all, DB_ARGS(from, LIVES_ARGS(now), rows), each, context);
+    return db_each(db, a, &walk_one, DB_ARGS(db_uuid(*user_id), from, LIVES_ARGS(now), rows), each,
+                   context);
 }
 
 struct problem *session_purge(struct db *db, struct arena *a, struct instant now)

@@ -26,19 +26,23 @@ extern const struct problem_type problem_session_not_found;
 struct problem *session_insert(struct db *db, struct arena *a, const struct session *session,
                                const unsigned char refresh_hash[32]) MUST_USE;
 
+/* A session lives until it expires; but one that was used so long after now is of a clock that was
+ * wrong, and would live for as long as that was wrong by. */
+#define SESSION_AHEAD_S (24 * 60 * 60)
+
 /** Find a session that lives at `now`, with the hash of its token, and lock it. */
 struct problem *session_lock(struct db *db, struct arena *a, struct uuid id, struct instant now,
                              struct session *ret, bool *ret_found) MUST_USE;
 
 /** Put `new_hash` in the place of the token in `session`, which is kept as used at `now`; tokens
- *  used before `forget` are dropped. In a transaction that holds the session locked. */
+ *  that were not used within `keep` are dropped. In a transaction that holds the session locked. */
 struct problem *session_rotate(struct db *db, struct arena *a, const struct session *session,
                                const unsigned char new_hash[32], struct instant now,
-                               struct instant expires_at, struct instant forget) MUST_USE;
+                               struct instant expires_at, struct span keep) MUST_USE;
 
-/** Was a token of this session with this hash used since `since`? */
+/** Was a token of this session with this hash used within `when`? */
 struct problem *session_was_refreshed(struct db *db, struct arena *a, struct uuid id,
-                                      const unsigned char hash[32], struct instant since,
+                                      const unsigned char hash[32], struct span when,
                                       bool *ret_yes) MUST_USE;
 
 /** Call `each(context, session)` for up to `limit` sessions that live at `now`, of one user or with

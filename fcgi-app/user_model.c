@@ -9,6 +9,7 @@
 #include "common_passwords.h"
 #include "counts.h"
 #include "fold.h"
+#include "session_model.h"
 
 #define SAMPLE_ROWS "1000"  /* how many of the newest rows are looked at before a search */
 #define SAMPLE_COMMON 50    /* so many matches among them are too many for the word index */
@@ -210,6 +211,7 @@ static const struct sql hide = {
 #define WITH_SESSION                                                                               \
     "sessions.id AS session_id FROM users LEFT JOIN sessions "                                     \
     "ON sessions.id = ? AND sessions.user_id = users.id AND sessions.expires_at > ? "              \
+    "AND sessions.last_used_at <= ? "                                                              \
     "WHERE users.id = ? AND " IS_THERE
 static const struct sql find_with_session = {"SELECT " COLUMNS ", " WITH_SESSION, &user_record};
 static const struct sql share_with_session = {
@@ -341,9 +343,10 @@ struct problem *user_find_with_session(struct db *db, struct arena *a, struct uu
                                        struct uuid session, struct instant now, bool locked,
                                        struct user *ret, bool *ret_found, bool *ret_session_lives)
 {
-    struct problem *p =
-        db_find(db, a, locked ? &share_with_session : &find_with_session,
-                DB_ARGS(db_uuid(session), db_time(now), db_uuid(id)), ret, ret_found);
+    const struct instant ahead = instant_plus_s(now, SESSION_AHEAD_S);
+    struct problem *p = db_find(
+        db, a, locked ? &share_with_session : &find_with_session,
+        DB_ARGS(db_uuid(session), db_time(now), db_time(ahead), db_uuid(id)), ret, ret_found);
     if (!p)
         *ret_session_lives = *ret_found && uuid_equal(&ret->session_id, &session);
     return p;

@@ -659,7 +659,11 @@ START_TEST(a_token_is_good_for_its_time_and_no_longer)
     ck_status(get(token, "/auth/profile"), 200);
     the_time = instant_plus_s(the_time, 10);
 
-    ck_invalid_token(token);
+    struct answer answer = get(token, "/auth/profile");
+    ck_problem(answer, 401, "Invalid token", "token_expired");
+    ck_assert_str_eq(answer_header(answer, "WWW-Authenticate"), TOKEN_CHALLENGE);
+    ck_problem(get(token, "/posts"), 401, "Invalid token", "token_expired");
+    ck_invalid_token(say("%sx", token));
 }
 END_TEST
 

@@ -107,6 +107,51 @@ static const char *weigh(const char *method, const char *path, int status, const
 #define JSON_TYPE "Content-Type: application/json\r\n"
 #define TAGGED JSON_TYPE "ETag: \"1\"\r\n"
 
+/* ---- as any validator judges ---- */
+
+/* A schema of the body, what is answered, and what is wrong with it; NULL: nothing. */
+static const struct {
+    const char *schema, *body, *wrong;
+} judged[] = {
+#define TWO                                                                                        \
+    "[{'type':'object','required':['a'],'properties':{'a':{'type':'integer'}}},"                   \
+    "{'type':'object','properties':{'b':{'type':'integer'}}}]"
+    /* Members that are not described are allowed: what fits the first fits the second, too. */
+    {"{'oneOf':" TWO "}", "{'a':1}", "more than one"},
+    {"{'oneOf':" TWO "}", "{'b':1}", NULL},
+    {"{'oneOf':" TWO "}", "{'a':'x','b':'y'}", "wrong type"},
+    {"{'anyOf':" TWO "}", "{'a':1}", NULL},
+    {"{'anyOf':" TWO "}", "{'b':1}", NULL},
+    {"{'anyOf':" TWO "}", "{'b':'y'}", "wrong type"},
+    {"{'anyOf':" TWO "}", "{'c':1}", "not described"}, /* our own rule */
+    {"{'type':'object','properties':{'a':{'anyOf':" TWO "}}}", "{'a':{'a':1}}", NULL},
+    {"{'type':'object','properties':{'a':{}},'additionalProperties':false}", "{'a':1}", NULL},
+    {"{'type':'object','properties':{'a':{}},'additionalProperties':false}", "{'a':1,'b':2}",
+     "may not have b"},
+    {"{'type':'object','additionalProperties':{'type':'integer'}}", "{'b':'x'}", "wrong type"},
+    {"{'type':'object','maxProperties':1}", "{'b':'x'}", "not known"},
+};
+
+START_TEST(a_schema_means_what_json_schema_says)
+{
+    const char *text = arena_printf(
+        a,
+        "{'paths':{'/x':{'get':{'responses':{'200':{'content':{'application/json':{'schema':%s"
+        "}}}}}}}}",
+        judged[_i].schema);
+    const struct described *own = described_open(a, unquote(text));
+    const struct seen seen = {"GET", "/x", 200, JSON_TYPE, unquote(judged[_i].body)};
+    ck_assert_ptr_nonnull(own);
+
+    const char *wrong = described_fault(own, a, &seen);
+
+    if (judged[_i].wrong)
+        ck_assert_msg(wrong && strstr(wrong, judged[_i].wrong), "%s", wrong ? wrong : "is good");
+    else
+        ck_assert_msg(wrong == NULL, "%s", wrong);
+}
+END_TEST
+
 /* ---- what is described ---- */
 
 static const struct {
@@ -246,6 +291,7 @@ int main(void)
     Suite *suite = suite_create("described");
     TCase *tc = tcase_create("described");
     tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_loop_test(tc, a_schema_means_what_json_schema_says, 0, COUNT(judged));
     tcase_add_loop_test(tc, a_reply_that_is_described_passes, 0, COUNT(good));
     tcase_add_loop_test(tc, a_reply_that_is_not_described_is_refused, 0, COUNT(bad));
     tcase_add_test(tc, a_reply_without_its_request_id_is_refused);

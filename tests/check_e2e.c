@@ -337,7 +337,7 @@ static const struct refusal refusals[] = {
      "admin_required"},
     {"PATCH", "/api/users/" NOBODY_ID, "{}", NULL, USER, 403, "Unauthorized", "forbidden"},
     {"GET", "/api/nothing", NULL, NULL, ANYONE, 404, "Not Found", "not_found"},
-    {"GET", "/api/users/17", NULL, NULL, USER, 404, "Not Found", "not_found"},
+    {"GET", "/api/users/17", NULL, NULL, USER, 404, "User not found", "user_not_found"},
     {"GET", "/api/users/" NOBODY_ID, NULL, NULL, USER, 404, "User not found", "user_not_found"},
     {"GET", "/api/users/" NOBODY_ID "/posts", NULL, NULL, ANYONE, 404, "User not found",
      "user_not_found"},
@@ -718,7 +718,7 @@ START_TEST(percent_encoded_paths_are_read)
     ck_status(fetch(.path = "/%61pi/auth/%70rofile", .token = token), 200);
     ck_status(fetch(.path = say("/api/posts/%%%02x%s", (unsigned)*post, post + 1)), 200);
     ck_status(fetch(.path = "/api/posts?q=caf%C3%A9+%26+more"), 200);
-    ck_problem(fetch(.path = "/api/posts/%C3%28"), 404, "Not Found", "not_found");
+    ck_problem(fetch(.path = "/api/posts/%C3%28"), 404, "Post not found", "post_not_found");
 }
 END_TEST
 

@@ -100,6 +100,50 @@ START_TEST(the_path_may_come_as_script_name_and_path_info)
 }
 END_TEST
 
+/* ---- the path as it came ---- */
+
+static const struct {
+    const char *base, *uri, *path;
+} raw_paths[] = {
+    {"/api", "/api/posts", "/posts"},
+    {"/api", "/api/posts/?page=2", "/posts"},
+    {"/api", "/api/posts#x", "/posts"},
+    {"/api", "/api?x=/y", "/"},
+    {"/api", "http://api.example.org/api/posts", "/posts"},
+    {"/api", "http://api.example.org?/api/posts", NULL},
+    {"", "/posts?/x", "/posts"},
+    /* What stands for a character is that character, in the base as well. */
+    {"/api", "/%61pi/p%6Fsts/%7E", "/posts/~"},
+    {"/api", "/api/caf%C3%A9%20%3F%23", "/caf\xC3\xA9 ?#"},
+    /* But no end of a segment or of the text, and nothing is decoded twice. */
+    {"/api", "/api/posts/..%2Fusers%2f1", "/posts/..%2Fusers%2f1"},
+    {"/api", "/api%2Fposts", NULL},
+    {"/api", "/api/posts%2F", "/posts%2F"},
+    {"/api", "/api/posts%2F/", "/posts%2F"},
+    {"/api", "/api/posts%00", "/posts%00"},
+    {"/api", "/api/posts/..%252Fusers", "/posts/..%252Fusers"},
+    {"/api", "/api/posts%", "/posts%"},
+    {"/api", "/api/posts%2", "/posts%2"},
+    {"/api", "/api/posts%zz", "/posts%zz"},
+    /* Dots climb nowhere. */
+    {"/api", "/api/posts/../users", "/posts/../users"},
+    {"/api", "/api/posts/%2e%2E/users", "/posts/../users"},
+    {"/api", "/x/../api/posts", NULL},
+    {"/api", "/api/posts/..%5Cusers", "/posts/..\\users"},
+    {"/api", "/api//posts", "//posts"},
+    {"/api", "//api/posts", NULL},
+    {"/api", "*", NULL},
+};
+
+START_TEST(the_path_is_split_before_it_is_decoded)
+{
+    request_of(raw_paths[_i].base, arena_printf(a, "REQUEST_URI=%s", raw_paths[_i].uri),
+               "DOCUMENT_URI=/api/of/another", "PATH_INFO=/other");
+
+    ck_assert_pstr_eq(rq.path, raw_paths[_i].path);
+}
+END_TEST
+
 /* ---- the address of a script ---- */
 
 static const struct {
@@ -125,11 +169,20 @@ static const struct {
     {"/api.fcgi", "/posts", "http://evil.example/posts", "/api.fcgi", "/posts"},
     {"/api.fcgi", "/posts", "/x/../api/posts", "/api.fcgi", "/posts"},
     {"/api.fcgi", "/posts", "/./posts", "/api.fcgi", "/posts"},
-    {"/api.fcgi", "/posts", "/x/%2e%2e/posts", "/api.fcgi", "/posts"},
     {"/api.fcgi", "/posts", "/api//posts", "/api.fcgi", "/posts"},
-    {"/api.fcgi", "/posts", "/api%00/posts", "/api.fcgi", "/posts"},
-    {"/api.fcgi", "/posts", "/api%/posts", "/api.fcgi", "/posts"},
-    {"/api.fcgi", "/posts", "/api%2/posts", "/api.fcgi", "/posts"},
+    {"/api.fcgi", "/posts", "/x/...%2e/posts", "/x/....", "/posts"},
+    /* what the server has decoded into other segments */
+    {"/api.fcgi", "/posts", "/x/%2e%2e/posts", "/api.fcgi", NULL},
+    {"/api.fcgi", "/posts", "/x/.%2E/posts", "/api.fcgi", NULL},
+    {"/api.fcgi", "/posts", "/x/%2e/posts", "/api.fcgi", NULL},
+    {"/api.fcgi", "/posts", "/api%2Fposts", "/api", NULL},
+    {"/api.fcgi", "/users/1", "/api/posts/..%2Fusers%2f1", "/api.fcgi", NULL},
+    {"/api.fcgi", "/users/1", "/api/posts/..%2f..%2fapi/users/1", "/api.fcgi", NULL},
+    {"/api.fcgi", "/users/1", "/api/posts/..%252Fusers%252f1", "/api.fcgi", NULL},
+    {"/api.fcgi", "/users/1", "/api/posts/%252e%252E/users/1", "/api/posts/%252e%252E", NULL},
+    {"/api.fcgi", "/posts", "/api%00/posts", "/api.fcgi", NULL},
+    {"/api.fcgi", "/posts", "/api%/posts", "/api.fcgi", NULL},
+    {"/api.fcgi", "/posts", "/api%2/posts", "/api.fcgi", NULL},
     {"/api.fcgi", "/sts", "/po%0d%0aX: y/sts", "/po%0D%0AX%3A%20y", "/sts"},
     {"api.fcgi", "/posts", "/x", "/set", "/posts"},
     {"//evil.example", "/posts", "/x", "/set", "/posts"},
@@ -919,6 +972,7 @@ static Suite *suite(void)
     TCase *t = tcase_create("http");
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_loop_test(t, the_path_is_what_follows_the_base, 0, COUNT(paths));
+    tcase_add_loop_test(t, the_path_is_split_before_it_is_decoded, 0, COUNT(raw_paths));
     tcase_add_loop_test(t, a_script_finds_its_base_in_the_address, 0, COUNT(scripts));
     tcase_add_loop_test(t, a_base_that_was_set_stays, 0, COUNT(scripts));
     tcase_add_test(t, a_base_of_any_length_is_within_its_bound);

@@ -304,6 +304,31 @@ START_TEST(a_key_is_over_after_a_day)
 }
 END_TEST
 
+/* Forgotten too early, a key would let its request be carried out twice. */
+START_TEST(a_key_outlives_a_clock_that_is_set_back)
+{
+    loopback_set("LOGIN_LIMIT=off");
+    struct answer first = keyed(ada, "/posts", "a-key-of-then", POST_BODY);
+    the_time = instant_plus_s(the_time, -23 * 3600);
+    ck_replayed(keyed(log_in("ada@example.org"), "/posts", "a-key-of-then", POST_BODY), first);
+}
+END_TEST
+
+START_TEST(a_key_of_a_clock_far_ahead_is_over)
+{
+    struct instant now = the_time;
+    the_time = instant_plus_s(now, 10 * 24 * 3600);
+    ck_first(keyed(log_in("ada@example.org"), "/posts", "a-key-of-then", POST_BODY));
+    the_time = now;
+
+    ck_first(keyed(ada, "/posts", "a-key-of-then", POST_BODY));
+
+    run_sql("UPDATE idempotency_keys SET expires_at = '2999-01-01'");
+    must(idempotency_purge(the_app->db, the_arena, the_time));
+    ck_assert_int_eq(rows_of("idempotency_keys"), 0);
+}
+END_TEST
+
 static void change_signing_key(void)
 {
     jwt_close(the_app->keys);
@@ -650,6 +675,8 @@ static TCase *storage(void)
 {
     TCase *tc = tcase_create("storage");
     tcase_add_test(tc, a_key_is_over_after_a_day);
+    tcase_add_test(tc, a_key_outlives_a_clock_that_is_set_back);
+    tcase_add_test(tc, a_key_of_a_clock_far_ahead_is_over);
     tcase_add_test(tc, a_key_outlives_a_change_of_the_signing_key);
     tcase_add_test(tc, nothing_of_key_or_body_can_be_read_in_the_table);
     tcase_add_test(tc, keys_that_are_over_go_with_new_ones);

@@ -198,6 +198,22 @@ START_TEST(seconds_are_added_and_taken_away)
 }
 END_TEST
 
+START_TEST(what_lies_beyond_all_years_is_the_first_or_last_moment)
+{
+    char text[INSTANT_TEXT_SIZE];
+    instant_format((struct instant){INT64_MIN}, text);
+    ck_assert_str_eq(text, "0000-01-01T00:00:00.000000Z");
+    instant_format((struct instant){INT64_MAX}, text);
+    ck_assert_str_eq(text, "9999-12-31T23:59:59.999999Z");
+
+    ck_assert_int_eq(instant_plus_s((struct instant){5}, INT64_MAX).us, INT64_MAX);
+    ck_assert_int_eq(instant_plus_s((struct instant){5}, INT64_MIN).us, INT64_MIN);
+    ck_assert_int_eq(instant_plus_s((struct instant){INT64_MAX}, 1).us, INT64_MAX);
+    ck_assert_int_eq(instant_plus_s((struct instant){INT64_MIN}, -1).us, INT64_MIN);
+    ck_assert_int_lt(instant_to_civil((struct instant){INT64_MIN}).year, -290000);
+}
+END_TEST
+
 START_TEST(a_time_has_the_parts_that_the_calendar_shows)
 {
     struct civil c = instant_to_civil((struct instant){1078099199 * SECOND + 42});
@@ -288,6 +304,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, known_times_are_read, 0, COUNT(known));
     tcase_add_loop_test(t, what_rfc_3339_allows_is_read, 0, COUNT(spellings));
     tcase_add_loop_test(t, anything_else_is_refused_and_the_result_untouched, 0, COUNT(refused));
+    tcase_add_test(t, what_lies_beyond_all_years_is_the_first_or_last_moment);
     tcase_add_test(t, every_cut_text_is_refused);
     tcase_add_loop_test(t, only_leap_years_have_a_29th_of_february, 0, COUNT(years));
     tcase_add_test(t, seconds_are_added_and_taken_away);

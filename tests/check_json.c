@@ -122,7 +122,10 @@ static const struct {
     BAD("12", "The body is not a JSON object."),
     BAD("null", "The body is not a JSON object."),
     BAD_JSON("a", "a value is missing", "1"),
-    BAD_JSON("\xEF\xBB\xBF{}", "a byte order mark", "1"),
+    BAD_JSON("\xEF\xBB\xBF{} x", "something behind its end", "7"),
+    BAD_JSON("{}\xEF\xBB\xBF", "something behind its end", "3"),
+    BAD_JSON(" \xEF\xBB\xBF{}", "a value is missing", "2"),
+    BAD_JSON("\xEF\xBB\xBF\xEF\xBB\xBF{}", "a value is missing", "4"),
     BAD_JSON("{\0}", "a key is missing", "2"),
     BAD_JSON("\0{}", "a value is missing", "1"),
     /* what is left open */
@@ -323,6 +326,23 @@ START_TEST(levels_that_are_closed_do_not_count)
 }
 END_TEST
 
+START_TEST(a_byte_order_mark_is_skipped)
+{
+    int64_t n;
+    const struct json *object = parsed("\xEF\xBB\xBF {\"a\":7}");
+    ck_assert(json_as_integer(json_get(object, "a"), &n));
+    ck_assert_int_eq(n, 7);
+
+    /* with a number so long that it is spelled again */
+    object = parsed(arena_printf(a, "\xEF\xBB\xBF{\"a\":7.%0100d}", 0));
+    ck_assert(json_as_integer(json_get(object, "a"), &n));
+    ck_assert_int_eq(n, 7);
+
+    struct problem *p = parse("\xEF\xBB\xBF", 3, &object);
+    ck_assert_str_eq(p->message, "The body is empty.");
+}
+END_TEST
+
 START_TEST(half_a_megabyte_of_brackets_is_refused_early)
 {
     size_t len = 512u * 1024;
@@ -337,20 +357,26 @@ START_TEST(half_a_megabyte_of_brackets_is_refused_early)
 }
 END_TEST
 
-START_TEST(half_a_megabyte_of_small_values_is_accepted)
+/* `{"a":[0,0,…]}` has two values more than its zeros. */
+START_TEST(more_values_than_a_body_has_are_refused)
 {
     static const char *const units[] = {"0,", "[],", "{},", "\"\","};
     const char *unit = units[_i];
-    size_t n = 512u * 1024 / strlen(unit);
+    size_t n = JSON_VALUES_MAX - 2;
+    const struct json *object;
     char *text = arena_alloc(a, n * strlen(unit) + 16);
     char *at = text + sprintf(text, "{\"a\":[");
     for (size_t i = 0; i < n; i++)
         at += sprintf(at, "%s", unit);
     strcpy(at - 1, "]}");
 
-    const struct json *object = parsed(text);
+    ck_assert_int_eq(json_type(json_get(parsed(text), "a")), JSON_ARRAY);
 
-    ck_assert_int_eq(json_type(json_get(object, "a")), JSON_ARRAY);
+    sprintf(at - 1, ",%.*s]}", (int)strlen(unit) - 1, unit);
+    struct problem *p = parse(text, strlen(text), &object);
+    ck_assert_ptr_nonnull(p);
+    ck_assert_ptr_eq(p->type, &problem_bad_json);
+    ck_assert_ptr_nonnull(strstr(p->message, "too many values"));
 }
 END_TEST
 
@@ -365,21 +391,21 @@ static char *many_keys(int n, const char *last)
     return text;
 }
 
-START_TEST(a_hundred_thousand_keys_are_accepted)
+START_TEST(ten_thousand_keys_are_accepted)
 {
     int64_t value;
 
-    const struct json *object = parsed(many_keys(100000, "\"last\":7"));
+    const struct json *object = parsed(many_keys(10000, "\"last\":7"));
 
     ck_assert(json_as_integer(json_get(object, "last"), &value));
     ck_assert_int_eq(value, 7);
 }
 END_TEST
 
-START_TEST(one_repeated_key_among_a_hundred_thousand_is_found)
+START_TEST(one_repeated_key_among_ten_thousand_is_found)
 {
     const struct json *object;
-    const char *text = many_keys(100000, "\"k\\u0035\":7");
+    const char *text = many_keys(10000, "\"k\\u0035\":7");
 
     struct problem *p = parse(text, strlen(text), &object);
 
@@ -536,10 +562,11 @@ static Suite *suite(void)
     tcase_add_loop_test(t, as_many_levels_as_allowed_are_accepted, 0, 2);
     tcase_add_loop_test(t, one_level_more_is_refused, 0, 2);
     tcase_add_test(t, levels_that_are_closed_do_not_count);
+    tcase_add_test(t, a_byte_order_mark_is_skipped);
     tcase_add_loop_test(t, half_a_megabyte_of_brackets_is_refused_early, 0, 2);
-    tcase_add_loop_test(t, half_a_megabyte_of_small_values_is_accepted, 0, 4);
-    tcase_add_test(t, a_hundred_thousand_keys_are_accepted);
-    tcase_add_test(t, one_repeated_key_among_a_hundred_thousand_is_found);
+    tcase_add_loop_test(t, more_values_than_a_body_has_are_refused, 0, 4);
+    tcase_add_test(t, ten_thousand_keys_are_accepted);
+    tcase_add_test(t, one_repeated_key_among_ten_thousand_is_found);
     tcase_add_test(t, a_long_repeated_key_is_shown_in_part_and_in_whole_characters);
     tcase_add_test(t, a_failure_leaves_the_result_untouched);
     tcase_add_test(t, keys_are_matched_exactly);

@@ -171,6 +171,9 @@ START_TEST(a_token_counts_from_iat_until_before_exp)
     ck_assert_int_eq(!p, !times[_i].why);
     if (p)
         ck_assert_ptr_nonnull(strstr(p->cause, times[_i].why));
+    if (p)
+        ck_assert_ptr_eq(p->type, strcmp(times[_i].why, "expired") == 0 ? &problem_token_expired
+                                                                        : &problem_invalid_token);
 }
 END_TEST
 
@@ -357,6 +360,16 @@ static const struct {
      "\"sid\":\"01942000-0000-7000-8000-000000000001\","
      "\"jti\":\"01942000-0000-7000-8000-000000000002\",\"iat\":1767225600,\"exp\":1767226500}",
      "claim"},
+/* registered, and not ours (RFC 7519 section 4.1) */
+#define GOOD IDS ",\"iat\":1767225600,\"exp\":4102444800"
+    {GOOD ",\"nbf\":4102444800}", "not good yet"},
+    {GOOD ",\"nbf\":\"1767225600\"}", "nbf"},
+    {GOOD ",\"nbf\":null}", "nbf"},
+    {GOOD ",\"nbf\":{}}", "nbf"},
+    {GOOD ",\"aud\":\"others\"}", "audience"},
+    {GOOD ",\"aud\":[\"https://api.example.org\"]}", "audience"},
+    {GOOD ",\"aud\":null}", "audience"},
+    {IDS ",\"iat\":4102444800,\"exp\":4102448400}", "time to come"},
 };
 
 START_TEST(claims_that_we_do_not_make_are_refused_even_with_a_good_signature)

@@ -78,7 +78,7 @@ static void ck_password(const char *right, const char *wrong)
 static void ck_wrong_password(struct answer answer)
 {
     ck_problem(answer, 400, "Bad Request", "invalid");
-    ck_assert_str_eq(answer_faults(answer), "current_password format");
+    ck_assert_str_eq(answer_faults(answer), "current_password wrong");
 }
 
 /* ---- another password ---- */
@@ -382,7 +382,7 @@ static const struct {
      "email type, current_password type"},
     /* Not even whether an address is taken is told without the password. */
     {"{'email':'bob@example.org','current_password':'wrong'}", "Bad Request", "invalid",
-     "current_password format"},
+     "current_password wrong"},
 };
 
 START_TEST(a_bad_address_is_told_all_its_faults)
@@ -611,7 +611,7 @@ static struct answer reset(const char *token, const char *password)
 static void ck_bad_token(struct answer answer)
 {
     ck_problem(answer, 400, "Bad Request", "invalid");
-    ck_assert_str_eq(answer_faults(answer), "token format");
+    ck_assert_str_eq(answer_faults(answer), "token wrong");
 }
 
 static int64_t resets(void)

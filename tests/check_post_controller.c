@@ -223,7 +223,10 @@ START_TEST(an_unknown_post_is_not_found)
     ck_problem(get(NULL, "/posts/" NOBODY_ID), 404, "Post not found", "post_not_found");
     ck_problem(patch(ada, "/posts/" NOBODY_ID, "{}"), 404, "Post not found", "post_not_found");
     ck_problem(drop(admin, "/posts/" NOBODY_ID), 404, "Post not found", "post_not_found");
-    ck_problem(get(NULL, "/posts/7"), 404, "Not Found", "not_found");
+    ck_problem(get(NULL, "/posts/7"), 404, "Post not found", "post_not_found");
+    ck_problem(patch(ada, "/posts/7", "{}"), 404, "Post not found", "post_not_found");
+    ck_problem(drop(admin, "/posts/7"), 404, "Post not found", "post_not_found");
+    ck_problem(drop(NULL, "/posts/7"), 401, "Unauthenticated", "no_token");
 }
 END_TEST
 
@@ -450,7 +453,7 @@ START_TEST(the_posts_of_an_unknown_user_are_not_found)
     ck_problem(get(NULL, "/users/" NOBODY_ID "/posts?q=a"), 404, "User not found",
                "user_not_found");
     ck_status(get(NULL, "/users/%s/posts", bob_id), 200);
-    ck_problem(get(NULL, "/users/7/posts"), 404, "Not Found", "not_found");
+    ck_problem(get(NULL, "/users/7/posts"), 404, "User not found", "user_not_found");
 }
 END_TEST
 

@@ -92,6 +92,19 @@ START_TEST(a_token_is_good_until_its_time)
 }
 END_TEST
 
+/* A clock that is set back gives nobody more than the hour. */
+START_TEST(a_token_is_good_for_no_longer_than_an_hour)
+{
+    insert(first, ada, HOUR_S);
+
+    ck_assert(is_good(first, -5)); /* by so much another host may be behind */
+    ck_assert(!is_good(first, -6));
+    ck_assert(!use(first, -6));
+    must(reset_purge(the_app->db, the_arena, in_s(-6)));
+    ck_assert_int_eq(rows(), 0);
+}
+END_TEST
+
 START_TEST(looking_does_not_use_a_token_up_and_using_does)
 {
     insert(first, ada, HOUR_S);
@@ -175,6 +188,7 @@ static TCase *tests(void)
     tcase_add_test(tc, a_token_leads_to_its_user);
     tcase_add_test(tc, an_unknown_token_leads_nowhere);
     tcase_add_test(tc, a_token_is_good_until_its_time);
+    tcase_add_test(tc, a_token_is_good_for_no_longer_than_an_hour);
     tcase_add_test(tc, looking_does_not_use_a_token_up_and_using_does);
     tcase_add_test(tc, a_token_is_of_no_use_to_a_disabled_user);
     tcase_add_test(tc, all_tokens_of_a_user_are_forgotten_and_no_others);

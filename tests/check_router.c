@@ -301,13 +301,20 @@ static const struct {
     {"GET", "/Things", NULL},
     {"GET", "//things", NULL},
     {"GET", "/things//", NULL},
-    {"GET", "/things/1", NULL},
-    {"GET", "/things/{id}", NULL},
-    {"GET", "/things/" ID "x", NULL},
-    {"GET", "/things/01890a5dac96774bbcceb302099a8057", NULL},
+    /* What is no id stands for one that nothing has, unless it means another place. */
+    {"GET", "/things/1", &main_routes[3]},
+    {"GET", "/things/{id}", &main_routes[3]},
+    {"GET", "/things/...", &main_routes[3]},
+    {"GET", "/things/..%2Fthings", &main_routes[3]},
+    {"GET", "/things/" ID "x", &main_routes[3]},
+    {"GET", "/things/01890a5dac96774bbcceb302099a8057", &main_routes[3]},
+    {"GET", "/things/" ID "/parts/7", &main_routes[6]},
+    {"GET", "/things/7/parts/" ID, &main_routes[6]},
+    {"GET", "/things/.", NULL},
+    {"GET", "/things/..", NULL},
+    {"GET", "/things//parts/" ID, NULL},
+    {"GET", "/things/../parts/" ID, NULL},
     {"GET", "/things/" ID "/parts", NULL},
-    {"GET", "/things/" ID "/parts/7", NULL},
-    {"GET", "/things/7/parts/" ID, NULL},
     {"GET", "/things/" ID "/parts/" ID "/more", NULL},
     {"GET", "x/things", NULL},
     {"DELETE", "/nowhere", NULL},
@@ -640,6 +647,28 @@ START_TEST(an_optional_body_may_be_absent_but_not_bad)
 }
 END_TEST
 
+static const struct {
+    const char *encoding;
+    bool taken;
+} encodings[] = {
+    {"gzip", false}, {"br", false},      {"identity, gzip", false}, {"x", false},
+    {"", true},      {"identity", true}, {"Identity", true},
+};
+
+START_TEST(a_body_with_an_encoding_is_refused_with_what_would_do)
+{
+    ask(.method = "POST", .path = "/optional", JSON_BODY = "{\"title\":\"abc\"}",
+        .param = arena_printf(a, "HTTP_CONTENT_ENCODING=%s", encodings[_i].encoding));
+
+    assert_status(encodings[_i].taken ? 204 : 415);
+    if (!encodings[_i].taken)
+        assert_code("not_json");
+    ck_assert_int_eq(strstr(headers(), "Accept-Encoding: identity\r\n") == NULL,
+                     encodings[_i].taken);
+    ck_assert_int_eq(app.ran != NULL, encodings[_i].taken);
+}
+END_TEST
+
 START_TEST(without_its_optional_body_a_handler_gets_an_empty_one)
 {
     ask(.method = "POST", .path = "/optional");
@@ -776,7 +805,8 @@ static const struct {
     {"GET", "/things/" ID, "route=\"/things/{id}\",method=\"GET\",status=\"200\""},
     {"HEAD", "/things/" ID, "route=\"/things/{id}\",method=\"HEAD\",status=\"200\""},
     {"PATCH", "/things/" ID, "route=\"/things/{id}\",method=\"PATCH\",status=\"401\""},
-    {"GET", "/things/7", "route=\"other\",method=\"GET\",status=\"404\""},
+    {"GET", "/things/7", "route=\"/things/{id}\",method=\"GET\",status=\"200\""},
+    {"GET", "/nothing/7", "route=\"other\",method=\"GET\",status=\"404\""},
     {"GET", "/\",evil=\"\n", "route=\"other\",method=\"GET\",status=\"404\""},
     {"PUT", "/things", "route=\"/things\",method=\"PUT\",status=\"200\""},
     {"DELETE", "/things", "route=\"other\",method=\"DELETE\",status=\"405\""},
@@ -1314,6 +1344,8 @@ static TCase *before_the_handler(void)
     tcase_add_test(t, a_route_without_tables_reads_neither_query_nor_body);
     tcase_add_test(t, a_route_may_have_its_own_word_for_missing_fields);
     tcase_add_loop_test(t, an_optional_body_may_be_absent_but_not_bad, 0, COUNT(optional_bodies));
+    tcase_add_loop_test(t, a_body_with_an_encoding_is_refused_with_what_would_do, 0,
+                        COUNT(encodings));
     tcase_add_test(t, without_its_optional_body_a_handler_gets_an_empty_one);
     tcase_add_loop_test(t, what_is_not_offered_is_an_unknown_path_for_any_method, 0,
                         COUNT(offered_methods));

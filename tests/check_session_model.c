@@ -201,7 +201,8 @@ END_TEST
 static bool was_refreshed(const unsigned char hash[32], struct instant since)
 {
     bool yes;
-    must(session_was_refreshed(the_app->db, the_arena, session.id, hash, since, &yes));
+    const struct span when = {since, instant_plus_s(since, 3600)};
+    must(session_was_refreshed(the_app->db, the_arena, session.id, hash, when, &yes));
     return yes;
 }
 
@@ -211,7 +212,8 @@ static void rotate_to(const unsigned char hash[32], struct instant now, struct i
     bool found;
     must(session_lock(the_app->db, the_arena, session.id, now, &row, &found));
     ck_assert(found);
-    must(session_rotate(the_app->db, the_arena, &row, hash, now, instant_plus_s(now, 60), forget));
+    must(session_rotate(the_app->db, the_arena, &row, hash, now, instant_plus_s(now, 60),
+                        (struct span){forget, now}));
 }
 
 START_TEST(a_used_token_is_remembered_until_it_is_forgotten)
@@ -233,6 +235,45 @@ START_TEST(a_used_token_is_remembered_until_it_is_forgotten)
     ck_assert(!was_refreshed(refresh_hash, the_time));
     ck_assert(was_refreshed(other_hash, second));
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM session_refreshes"), 1);
+}
+END_TEST
+
+START_TEST(a_use_in_a_time_to_come_is_none_and_dropped)
+{
+    struct instant used = instant_plus_s(the_time, 10), back = instant_plus_s(used, -3600);
+    bool yes;
+    must(session_insert(the_app->db, the_arena, &session, refresh_hash));
+    rotate_to(other_hash, used, the_time);
+
+    must(session_was_refreshed(the_app->db, the_arena, session.id, refresh_hash,
+                               (struct span){back, {used.us - 1}}, &yes));
+    ck_assert(!yes);
+    must(session_was_refreshed(the_app->db, the_arena, session.id, refresh_hash,
+                               (struct span){back, used}, &yes));
+    ck_assert(yes);
+
+    rotate_to(third_hash, back, instant_plus_s(back, -10));
+    ck_assert(!was_refreshed(refresh_hash, back));
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM session_refreshes"), 1);
+}
+END_TEST
+
+/* A clock that was a year ahead makes sessions that would live for a year more. */
+START_TEST(a_session_of_a_clock_far_ahead_does_not_live)
+{
+    struct instant last = instant_plus_s(session.last_used_at, -SESSION_AHEAD_S);
+    must(session_insert(the_app->db, the_arena, &session, refresh_hash));
+
+    ck_assert(lives(session.user_id, session.id, last));
+    ck_assert(!lives(session.user_id, session.id, (struct instant){last.us - 1}));
+    struct session row = {0};
+    bool found;
+    must(session_lock(the_app->db, the_arena, session.id, (struct instant){last.us - 1}, &row,
+                      &found));
+    ck_assert(!found);
+    const struct problem *p = session_delete(the_app->db, the_arena, session.user_id, session.id,
+                                             (struct instant){last.us - 1});
+    ck_assert_ptr_nonnull(p);
 }
 END_TEST
 
@@ -328,6 +369,8 @@ int main(void)
     tcase_add_test(tc, one_session_ends_for_its_user_and_while_it_lives);
     tcase_add_test(tc, a_session_is_locked_with_the_hash_of_its_token);
     tcase_add_test(tc, a_used_token_is_remembered_until_it_is_forgotten);
+    tcase_add_test(tc, a_use_in_a_time_to_come_is_none_and_dropped);
+    tcase_add_test(tc, a_session_of_a_clock_far_ahead_does_not_live);
     tcase_add_test(tc, used_tokens_go_with_their_session);
     tcase_add_test(tc, sessions_are_listed_the_newest_first);
     tcase_add_test(tc, only_what_is_over_is_purged);

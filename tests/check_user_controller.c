@@ -77,7 +77,7 @@ END_TEST
 
 START_TEST(path_and_method_are_checked_before_the_token)
 {
-    ck_problem(get("nonsense", "/users/none"), 404, "Not Found", "not_found");
+    ck_problem(get("nonsense", "/usersnone"), 404, "Not Found", "not_found");
     struct answer answer = ask(.method = "PUT", .path = "/users", .token = "nonsense");
 
     ck_problem(answer, 405, "Method Not Allowed", "method_not_allowed");
@@ -95,15 +95,77 @@ static const char *const bad_ids[] = {
     "01890a5d-ac96-774b-bcce-b302099a80570",
     "01890a5d-ac96-774b-bcce-b302099a805g",
     "{01890a5d-ac96-774b-bcce-b302099a8057}",
-    "01890a5d-ac96-774b-bcce-b302099a8057/x",
+    "01890a5d-ac96-774b-bcce-b302099a8057%2Fx",
+    "..%2Fposts",
+    "%00",
+    "%",
 };
 
-START_TEST(a_malformed_id_is_no_path)
+/* Method, caller and body are looked at as for any other id, and in the same order. */
+START_TEST(a_malformed_id_is_an_unknown_one)
 {
-    struct answer answer = get(admin, "/users/%s", bad_ids[_i]);
+    const char *path = say("/users/%s", bad_ids[_i]), *nobody = "/users/" NOBODY_ID;
 
-    ck_problem(answer, 404, "Not Found", "not_found");
-    ck_assert_str_eq(answer_text(answer, "message"), "Resource does not exist");
+    ck_problem(get(admin, "%s", path), 404, "User not found", "user_not_found");
+    ck_assert_str_eq(answer_text(get(admin, "%s", path), "message"),
+                     answer_text(get(admin, "%s", nobody), "message"));
+    ck_problem(get(ada, "%s", path), 404, "User not found", "user_not_found");
+    ck_problem(get(NULL, "%s", path), 401, "Unauthenticated", "no_token");
+    ck_problem(get("nonsense", "%s", path), 401, "Invalid token", "invalid_token");
+    ck_problem(patch(admin, path, "{}"), 404, "User not found", "user_not_found");
+    ck_problem(patch(admin, path, "{"), 400, "Bad Request", "bad_json");
+    ck_problem(patch(ada, path, "{}"), 403, "Unauthorized", "forbidden");
+    ck_problem(drop(admin, "%s", path), 404, "User not found", "user_not_found");
+    ck_problem(drop(ada, "%s", path), 403, "Admin access required", "admin_required");
+    ck_problem(get(NULL, "%s/posts", path), 404, "User not found", "user_not_found");
+    ck_problem(ask(.method = "PUT", .path = path), 405, "Method Not Allowed", "method_not_allowed");
+    ck_status(ask(.method = "OPTIONS", .path = path), 204);
+}
+END_TEST
+
+/* What leads elsewhere once it is decoded or its dots are followed; @ is an id. */
+static const char *const bent_paths[] = {
+    "/posts/..%2Fusers%2F@",
+    "/posts/..%2fusers/@",
+    "/posts/%2e%2e%2fusers/@",
+    "/posts/%2E%2E/users/@",
+    "/posts/../users/@",
+    "/posts/x/..%2F..%2Fusers%2F@",
+    "/posts/..%252Fusers%252F@",
+    "/posts/..%5Cusers%5C@",
+    "/posts/..\\users\\@",
+    "/users/@%2F",
+    "/users/%2F@",
+    "/users%2F@",
+    "//users/@",
+    "/users//@",
+    "/./users/@",
+    "/users/.%2F@",
+    "/users/@%00",
+    "/users/@//",
+    "/users/@/.",
+    "/users/@/x/..",
+};
+
+START_TEST(a_path_is_split_before_it_is_decoded)
+{
+    const char *at = strchr(bent_paths[_i], '@');
+    const char *bent = say("%.*s%s%s", (int)(at - bent_paths[_i]), bent_paths[_i], bob_id, at + 1);
+
+    ck_assert_int_eq(drop(admin, "%s", bent).status, 404);
+    ck_assert_int_eq(get(admin, "%s", bent).status, 404);
+    ck_assert_int_eq(patch(admin, bent, "{\"first_name\":\"Bent\"}").status, 404);
+
+    ck_assert_str_eq(answer_text(get(admin, "/users/%s", bob_id), "user.first_name"), "Test");
+}
+END_TEST
+
+/* A character may be written as its code, and names the same place. */
+START_TEST(an_encoded_character_is_that_character)
+{
+    ck_status(get(admin, "/%%75sers/%%%02x%s", bob_id[0], bob_id + 1), 200);
+    ck_status(drop(admin, "/us%%65rs/%s/", bob_id), 204);
+    ck_status(get(admin, "/users/%s", bob_id), 404);
 }
 END_TEST
 
@@ -784,7 +846,9 @@ static TCase *access_case(void)
     tcase_add_loop_test(tc, users_are_for_those_who_logged_in, 0, COUNT(access_rules));
     tcase_add_test(tc, the_role_is_checked_before_the_body);
     tcase_add_test(tc, path_and_method_are_checked_before_the_token);
-    tcase_add_loop_test(tc, a_malformed_id_is_no_path, 0, COUNT(bad_ids));
+    tcase_add_loop_test(tc, a_malformed_id_is_an_unknown_one, 0, COUNT(bad_ids));
+    tcase_add_loop_test(tc, a_path_is_split_before_it_is_decoded, 0, COUNT(bent_paths));
+    tcase_add_test(tc, an_encoded_character_is_that_character);
     tcase_add_test(tc, any_user_is_read_by_any_other);
     tcase_add_test(tc, an_id_is_taken_in_upper_case_and_shown_in_lower);
     tcase_add_test(tc, an_imported_id_is_taken);

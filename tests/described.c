@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "common/instant.h"
+#include "common/percent.h"
 #include "common/utf8.h"
 #include "common/uuid.h"
 
@@ -65,10 +66,12 @@ static const cJSON *follow(const struct described *d, struct arena *a, const cJS
 struct check {
     const struct described *d;
     struct arena *a;
-    const char *at; /* where in the body, for the message */
+    const char *at;      /* where in the body, for the message */
+    bool closed;         /* hold it to the members that are described; JSON Schema lets others be */
+    const cJSON *object; /* the schema whose keyword is looked at */
 };
 
-static const char *check_closed(const struct check *c, const cJSON *schema, const cJSON *value);
+static const char *check_value(const struct check *c, const cJSON *schema, const cJSON *value);
 
 static const char *fault(const struct check *c, const char *what)
 {
@@ -194,8 +197,9 @@ static const char *check_properties(const struct check *c, const cJSON *schemas,
     cJSON_ArrayForEach(schema, schemas)
     {
         const cJSON *member = cJSON_IsObject(value) ? get(value, schema->string) : NULL;
-        const struct check inner = {c->d, c->a, arena_printf(c->a, "%s/%s", c->at, schema->string)};
-        const char *wrong = member ? check_closed(&inner, schema, member) : NULL;
+        const struct check inner = {c->d, c->a, arena_printf(c->a, "%s/%s", c->at, schema->string),
+                                    c->closed};
+        const char *wrong = member ? check_value(&inner, schema, member) : NULL;
         if (wrong)
             return wrong;
     }
@@ -210,8 +214,8 @@ static const char *check_items(const struct check *c, const cJSON *schema, const
         return NULL;
     cJSON_ArrayForEach(item, value)
     {
-        const struct check inner = {c->d, c->a, arena_printf(c->a, "%s/%d", c->at, n++)};
-        const char *wrong = check_closed(&inner, schema, item);
+        const struct check inner = {c->d, c->a, arena_printf(c->a, "%s/%d", c->at, n++), c->closed};
+        const char *wrong = check_value(&inner, schema, item);
         if (wrong)
             return wrong;
     }
@@ -228,19 +232,54 @@ static const char *check_all_of(const struct check *c, const cJSON *schemas, con
     return wrong;
 }
 
-/* Each alternative must describe the whole. */
-static const char *check_one_of(const struct check *c, const cJSON *schemas, const cJSON *value)
+/* How many alternatives describe the whole; where none does, one's reason is in `*ret_wrong`. */
+static int count_good(const struct check *c, const cJSON *schemas, const cJSON *value,
+                      const char **ret_wrong)
 {
     const cJSON *each;
-    const char *wrong = fault(c, "has no alternative");
     int good = 0;
+    *ret_wrong = fault(c, "has no alternative");
     cJSON_ArrayForEach(each, schemas)
     {
-        const char *of_this = check_closed(c, each, value);
-        good += of_this == NULL;
-        wrong = of_this ? of_this : wrong;
+        const char *wrong = check_value(c, each, value);
+        good += wrong == NULL;
+        *ret_wrong = wrong ? wrong : *ret_wrong;
     }
+    return good;
+}
+
+static const char *check_any_of(const struct check *c, const cJSON *schemas, const cJSON *value)
+{
+    const char *wrong;
+    return count_good(c, schemas, value, &wrong) ? NULL : wrong;
+}
+
+/* Exactly one, and members that it does not describe make it no other. */
+static const char *check_one_of(const struct check *c, const cJSON *schemas, const cJSON *value)
+{
+    const char *wrong;
+    int good = count_good(c, schemas, value, &wrong);
     return good == 1 ? NULL : good ? fault(c, "is more than one of its alternatives") : wrong;
+}
+
+/* Of the members that `properties` beside it does not name. */
+static const char *check_additional(const struct check *c, const cJSON *schema, const cJSON *value)
+{
+    const cJSON *member, *named = get(c->object, "properties");
+    if (!cJSON_IsObject(value))
+        return NULL;
+    cJSON_ArrayForEach(member, value)
+    {
+        if (get(named, member->string))
+            continue;
+        const char *wrong = cJSON_IsFalse(schema)
+                                ? fault(c, arena_printf(c->a, "may not have %s", member->string))
+                            : cJSON_IsObject(schema) ? check_value(c, schema, member)
+                                                     : NULL;
+        if (wrong)
+            return wrong;
+    }
+    return NULL;
 }
 
 static const char *check_ref(const struct check *c, const cJSON *ref, const cJSON *value)
@@ -273,9 +312,10 @@ static const struct {
     {"items", check_items},
     {"properties", check_properties},
     {"allOf", check_all_of},
+    {"anyOf", check_any_of},
     {"oneOf", check_one_of},
     {"$ref", check_ref},
-    {"additionalProperties", check_nothing},
+    {"additionalProperties", check_additional},
     {"description", check_nothing},
     {"examples", check_nothing},
     {"default", check_nothing},
@@ -292,10 +332,11 @@ static const char *check_keyword(const struct check *c, const cJSON *keyword, co
 /* What the keywords say; members that no schema names are let through. */
 static const char *check_open(const struct check *c, const cJSON *schema, const cJSON *value)
 {
+    const struct check here = {c->d, c->a, c->at, c->closed, schema};
     const cJSON *keyword;
     cJSON_ArrayForEach(keyword, schema)
     {
-        const char *wrong = check_keyword(c, keyword, value);
+        const char *wrong = check_keyword(&here, keyword, value);
         if (wrong)
             return wrong;
     }
@@ -312,6 +353,7 @@ static bool names_member(const struct check *c, const cJSON *schema, const char 
     if (ref && resolve(c->d, c->a, ref))
         return names_member(c, resolve(c->d, c->a, ref), name);
     cJSON_ArrayForEach(each, get(schema, "allOf")) if (names_member(c, each, name)) return true;
+    cJSON_ArrayForEach(each, get(schema, "anyOf")) if (names_member(c, each, name)) return true;
     cJSON_ArrayForEach(each, get(schema, "oneOf")) if (names_member(c, each, name)) return true;
     return false;
 }
@@ -320,7 +362,8 @@ static bool is_free(const struct check *c, const cJSON *schema)
 {
     const cJSON *whole = follow(c->d, c->a, schema);
     return cJSON_IsTrue(get(whole, "additionalProperties")) ||
-           (!get(whole, "properties") && !get(whole, "allOf") && !get(whole, "oneOf"));
+           (!get(whole, "properties") && !get(whole, "allOf") && !get(whole, "anyOf") &&
+            !get(whole, "oneOf"));
 }
 
 static const char *check_closed(const struct check *c, const cJSON *schema, const cJSON *value)
@@ -334,7 +377,35 @@ static const char *check_closed(const struct check *c, const cJSON *schema, cons
     return NULL;
 }
 
+static const char *check_value(const struct check *c, const cJSON *schema, const cJSON *value)
+{
+    return c->closed ? check_closed(c, schema, value) : check_open(c, schema, value);
+}
+
+/* First as any validator of JSON Schema 2020-12 judges, then strictly: what we answer we describe.
+ */
+static const char *check_whole(const struct check *c, const cJSON *schema, const cJSON *value)
+{
+    const struct check open = {c->d, c->a, c->at, false, NULL};
+    const struct check closed = {c->d, c->a, c->at, true, NULL};
+    const char *wrong = check_value(&open, schema, value);
+    return wrong ? wrong : check_value(&closed, schema, value);
+}
+
 /* ---- replies ---- */
+
+/* An encoded character is that character, but a slash within a segment. */
+static void decode(char *path)
+{
+    char *to = path;
+    for (; *path; path++) {
+        int byte = percent_byte(path, strlen(path));
+        bool decodes = byte > 0 && byte != '/';
+        *to++ = decodes ? (char)byte : *path;
+        path += decodes ? 2 : 0;
+    }
+    *to = '\0';
+}
 
 /* Does the path fit, segment by segment? What is in braces stands for anything. */
 static bool fits(const char *pattern, const char *path)
@@ -364,6 +435,7 @@ static const cJSON *find_operation(const struct described *d, struct arena *a,
 {
     char *path = arena_copy(a, seen->path, strcspn(seen->path, "?"));
     char *method = arena_strdup(a, strcmp(seen->method, "HEAD") == 0 ? "GET" : seen->method);
+    decode(path);
     size_t len = strlen(path);
     if (len > 1 && path[len - 1] == '/')
         path[len - 1] = '\0';
@@ -404,7 +476,7 @@ static const char *check_json(const struct check *c, const cJSON *schema, const 
     if (!value)
         return "the body is no JSON";
     arena_defer(c->a, delete_tree, value);
-    return check_closed(c, schema, value);
+    return check_whole(c, schema, value);
 }
 
 static bool is_json(const char *media_type)
@@ -461,7 +533,7 @@ static const char *check_elsewhere(const struct check *c, const struct seen *see
     bool is_rfc9457 = type && strcmp(type, "application/problem+json") == 0;
     const char *form =
         is_rfc9457 ? "#/components/schemas/ProblemDetails" : "#/components/schemas/Problem";
-    return check_closed(c, resolve(c->d, c->a, form), body);
+    return check_whole(c, resolve(c->d, c->a, form), body);
 }
 
 static const char *check_reply(const struct check *c, const struct seen *seen)
@@ -477,7 +549,7 @@ static const char *check_reply(const struct check *c, const struct seen *seen)
 
 const char *described_fault(const struct described *d, struct arena *a, const struct seen *seen)
 {
-    const struct check c = {d, a, ""};
+    const struct check c = {d, a, "", true, NULL};
     const char *wrong = check_reply(&c, seen);
     return wrong ? arena_printf(a, "%s %s, status %d: %s: %s", seen->method, seen->path,
                                 seen->status, wrong, seen->body)

@@ -110,7 +110,8 @@ static const char *const modules[] = {
     "rewrite",   "headers",    "expires",    "fcgid", "filter", "deflate",   "cache", "cache_disk",
 };
 
-static void write_httpd_conf(const struct front *f, const struct backend *b, const char *without)
+static void write_httpd_conf(const struct front *f, const struct backend *b, const char *without,
+                             const char *slashes)
 {
     char path[WORLD_PATH + 16];
     snprintf(path, sizeof path, "%s/httpd.conf", f->folder);
@@ -124,12 +125,14 @@ static void write_httpd_conf(const struct front *f, const struct backend *b, con
         fprintf(out, "User %s\nGroup %s\n", world_worker(), world_worker());
     fprintf(out,
             "ServerRoot %s\nPidFile apache.pid\nListen 127.0.0.1:%d\nServerName localhost\n"
+            /* Off by default, when such a path does not get to us at all. */
+            "AllowEncodedSlashes %s\n"
             "ErrorLog %s\nLogLevel warn\nTypesConfig /dev/null\n"
             "FcgidIPCDir fcgid\nFcgidProcessTableFile fcgid/table\nFcgidMaxProcessesPerClass 8\n"
             "ExpiresActive On\nExpiresDefault \"access plus 1 hour\"\n"
             "CacheEnable disk /\nCacheRoot %s/cache\n"
             "<Directory />\nRequire all denied\nAllowOverride None\n</Directory>\n",
-            f->folder, f->port, b->log, f->folder);
+            f->folder, f->port, *slashes ? slashes : "On", b->log, f->folder);
     fprintf(out,
             "DocumentRoot %s/home/public_html\n<Directory %s/home/public_html>\n"
             "Require all granted\nOptions FollowSymLinks\n"
@@ -210,7 +213,7 @@ void apache_start(struct front *f, const struct backend *b, const char *const *n
         make_folder_in(f, "fcgid");
         make_folder_in(f, "cache");
         f->port = world_free_port();
-        write_httpd_conf(f, b, value_of(names, "WITHOUT"));
+        write_httpd_conf(f, b, value_of(names, "WITHOUT"), value_of(names, "SLASHES"));
         if (launch(f))
             return;
     }

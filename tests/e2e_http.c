@@ -317,11 +317,8 @@ static void check_described(const struct http_call *call, const struct answer *a
     const char *method = call->method ? call->method : call->body ? "POST" : "GET";
     if (call->astray || strncmp(call->path, base, strlen(base)) != 0 || is_of_metrics(call))
         return;
-    char *path = curl_easy_unescape(NULL, call->path + strlen(base),
-                                    (int)strcspn(call->path + strlen(base), "?"), NULL);
-    const struct seen seen = {method, arena_strdup(the_arena, path), answer->status,
-                              answer->headers, answer->text};
-    curl_free(path);
+    const struct seen seen = {method, call->path + strlen(base), answer->status, answer->headers,
+                              answer->text};
     const char *wrong = described_fault(document, the_arena, &seen);
     ck_assert_msg(wrong == NULL, "%s", wrong);
 }

@@ -318,6 +318,7 @@ static struct answer fetch_until_served(const struct http_call *call)
 static const struct http_call begun[] = {
     {.path = "/api/auth/login", .body = "{}", .from = "127.0.0.21"},
     {.path = "/api/auth/register/", .body = "{}", .from = "127.0.0.22"},
+    {.path = "/api/auth/%6Cogin", .body = "{}", .from = "127.0.0.23"},
 };
 
 START_TEST(one_address_has_only_a_few_logins_under_way)
@@ -353,6 +354,7 @@ static const struct {
     {{.path = "/api/metrics/", .from = "127.0.0.9"}, &deserted, 404},
     {{.path = "/api/%6detrics", .from = "127.0.0.9"}, &deserted, 404},
     {{.path = "/api//x/../metrics", .from = "127.0.0.9"}, &deserted, 404},
+    {{.path = "/api/posts/..%2Fmetrics", .from = "127.0.0.9"}, &deserted, 404},
     {{.path = "/api/metrics?x", .method = "POST", .from = "127.0.0.9"}, &deserted, 404},
     {{.path = "/api/metrics", .headers = {"X-Forwarded-For: 127.0.0.1"}}, &deserted, 404},
     {{.path = "/api/metrics", .from = "127.0.0.9", .headers = {"X-Forwarded-For: 127.0.0.1"}},
@@ -512,6 +514,23 @@ START_TEST(a_users_list_is_kept_and_the_user_is_not)
 }
 END_TEST
 
+/* nginx sees a list where we see no path; the lists themselves are in the cache. */
+START_TEST(no_other_path_gets_a_list_that_is_kept)
+{
+    static const char *const others[] = {"/api/users/..%2Fposts", "/api/posts%2F", "/api//posts",
+                                         "/api/./posts", "/api/users/%2e%2e/posts"};
+    const char *list = fresh_list();
+    struct answer first = fetch(.path = list);
+    ck_status(first, 200);
+
+    for (int i = 0; i < ROWS(others); i++)
+        ck_assert_int_ne(fetch(.path = say("%s%s", others[i], strchr(list, '?'))).status, 200);
+    struct answer same = fetch(.path = say("/api/%%70osts%s", strchr(list, '?')));
+
+    ck_assert_str_eq(same.text, first.text);
+}
+END_TEST
+
 START_TEST(errors_are_not_kept)
 {
     /* Each has its own id in its body, which fetch() looks at. */
@@ -544,6 +563,7 @@ TCase *cache_case(void)
     tcase_add_test(t, a_crowd_asks_the_pool_once);
     tcase_add_test(t, what_an_author_sees_is_kept_for_nobody);
     tcase_add_test(t, a_users_list_is_kept_and_the_user_is_not);
+    tcase_add_test(t, no_other_path_gets_a_list_that_is_kept);
     tcase_add_test(t, errors_are_not_kept);
     tcase_add_test(t, a_list_is_kept_no_longer_than_told);
     return t;

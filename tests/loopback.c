@@ -34,7 +34,8 @@ void must(const struct problem *p)
 static struct problem *empty_tables(void)
 {
     static const char *const statements[] = {
-        "DELETE FROM user_departures", "DELETE FROM users", "DELETE FROM post_counts", "UPDATE post_totals SET n = 0",
+        "DELETE FROM user_departures",  "DELETE FROM users",
+        "DELETE FROM post_counts",      "UPDATE post_totals SET n = 0",
         "UPDATE user_counts SET n = 0", "DELETE FROM idempotency_keys"};
     struct problem *p = NULL;
     for (size_t i = 0; !p && i < sizeof statements / sizeof *statements; i++)
@@ -116,8 +117,7 @@ static char *const *params_of(const struct call *call)
     const char *mark = strchr(path, '?');
     size_t n = 0;
     params[n++] = arena_printf(the_arena, "REQUEST_METHOD=%s", call->method ? call->method : "GET");
-    params[n++] = arena_printf(the_arena, "DOCUMENT_URI=/api%.*s",
-                               (int)(mark ? (size_t)(mark - path) : strlen(path)), path);
+    params[n++] = arena_printf(the_arena, "REQUEST_URI=/api%s", path);
     params[n++] = arena_printf(the_arena, "QUERY_STRING=%s", mark ? mark + 1 : "");
     params[n++] = say("REMOTE_ADDR=%s", call->from ? call->from : "192.0.2.1");
     if (call->token)
