@@ -2,9 +2,11 @@
 
 #include <ctype.h>
 #include <errmsg.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <mysql.h>
 #include <mysqld_error.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,9 +20,21 @@
 #include "field.h"
 #include "problem.h"
 
-#define CONNECT_LIMIT_S 5
-#define READ_LIMIT_S 30 /* more than a statement may take, see SESSION */
-#define WRITE_LIMIT_S 30
+/*
+ * Who gives up first knows the reason and tells it, so each limit is shorter than the next one's:
+ * the wait for a lock (5 s, see SESSION), a statement in the server (10 s, SESSION), our wait for
+ * its answer (READ_LIMIT_S), a request (db_limit(), 25 s), nginx's wait for a worker (30 s), that
+ * of the nginx in front of several hosts (35 s), a worker that is killed (HANG_S, 60 s).
+ *
+ * These are for servers that are slow. One that is frozen shows within PROBE_AFTER_MS and
+ * CONNECT_LIMIT_S, whatever it was asked: it does not greet a second connection either.
+ */
+#define CONNECT_LIMIT_S 2
+#define READ_LIMIT_S 15
+#define WRITE_LIMIT_S 15
+#define PROBE_AFTER_MS 1000 /* of waiting for an answer */
+#define PROBE_EVERY_MS 2000 /* from then on */
+#define PAUSE_FROM_MS 500   /* a host that cost so much or more is not asked at all for as long */
 #define SHUN_NS INT64_C(5000000000)   /* a host that did not answer is left alone for so long, */
 #define SHUN_TIMES 5                  /* and so many times as long as it kept us waiting */
 #define LESSER_NS INT64_C(5000000000) /* one without writes is kept for so long */
@@ -77,10 +91,25 @@ struct statement {
     void *row;  /* one struct of `record` */
 };
 
-/* A host that did not answer, by monotonic_ns(); all zero for one that did not fail yet. */
+/* A host that did not answer, by monotonic_ns(); all zero for one that did not fail yet. Until
+ * `until` the others come first; until `pause` it is not asked even where there is no other, or
+ * all workers would hang in it one request after another. */
 struct shunned {
-    int64_t since, until;
+    int64_t since, until, pause;
 };
+
+/* One call to the library. It asks await() to wait. */
+struct wait {
+    const struct db *db;
+    int64_t end;      /* by monotonic_ns() */
+    int64_t probe_at; /* when to look whether the host is frozen; FOREVER: never */
+    enum {
+        WAIT_GOES_ON,
+        WAIT_TOO_LONG, /* by our limit; the host is alive, as far as we know */
+        WAIT_FROZEN,   /* the host does not answer others either */
+    } outcome;
+};
+#define FOREVER INT64_MAX
 
 struct db {
     struct db_url url;
@@ -91,6 +120,8 @@ struct db {
     MYSQL *mysql;   /* NULL: not connected */
     unsigned owner; /* `generation` when it was connected */
     bool pinned, in_transaction;
+    int64_t deadline;     /* db_limit(); FOREVER: none */
+    struct wait wait;     /* the latest one */
     bool busy;            /* rows are being handed out */
     struct problem *doom; /* why the transaction under way cannot be committed any more */
 
@@ -146,6 +177,7 @@ struct problem *db_open(struct arena *a, const char *url, struct db **ret)
     watching = true;
     struct db *db = must(calloc(1, sizeof *db));
     db->url = parts;
+    db->deadline = FOREVER;
     db->shunned = must(calloc(parts.host_count, sizeof *db->shunned));
     *ret = db;
     return NULL;
@@ -201,6 +233,87 @@ void db_disconnect(struct db *db)
     db->mysql = NULL;
 }
 
+/* ---- waiting ---- */
+
+/* What the library waits for; NULL: something that takes no time, such as a farewell. */
+static _Thread_local struct wait *waiting;
+
+static int64_t in_ms(int64_t ms)
+{
+    return monotonic_ns() + ms * 1000000;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* As poll(2) for one descriptor, to a moment. */
+static int poll_until(int fd, short events, int64_t end)
+{
+    struct pollfd on = {.fd = fd, .events = events};
+    for (;;) {
+        int64_t left = end - monotonic_ns();
+        const struct timespec limit = {left > 0 ? left / 1000000000 : 0,
+                                       left > 0 ? left % 1000000000 : 0};
+        int rc = ppoll(&on, 1, end == FOREVER ? NULL : &limit, NULL);
+        if (rc >= 0 || errno != EINTR)
+            return rc;
+    }
+}
+
+static bool host_greets(const struct db *db);
+
+/* How the library waits: so long as poll(2) says. Its own limits are whole seconds, begin again
+ * with each packet, and do not tell a long statement from a server that is frozen. */
+static int await(my_socket fd, my_bool is_read, int timeout_ms)
+{
+    struct wait *w = waiting;
+    short events = is_read ? POLLIN : POLLOUT;
+    if (!w)
+        return poll_until(fd, events, timeout_ms < 0 ? FOREVER : in_ms(timeout_ms));
+    for (;;) {
+        int rc = poll_until(fd, events, earlier(w->end, w->probe_at));
+        if (rc)
+            return rc;
+        if (monotonic_ns() >= w->end) {
+            w->outcome = WAIT_TOO_LONG;
+        } else if (!host_greets(w->db)) {
+            rc = poll_until(fd, events, 0); /* did it come meanwhile? */
+            w->outcome = rc ? WAIT_GOES_ON : WAIT_FROZEN;
+            return rc;
+        } else {
+            w->probe_at = in_ms(PROBE_EVERY_MS);
+            continue;
+        }
+        return 0;
+    }
+}
+
+/* Around each call that may wait for the server. Returns when it began. */
+static int64_t wait_begin(struct db *db)
+{
+    int64_t began = monotonic_ns();
+    db->wait = (struct wait){.db = db, .end = FOREVER, .probe_at = FOREVER};
+    if (!db->pinned) {
+        db->wait.end = earlier(in_ms(READ_LIMIT_S * 1000), db->deadline);
+        db->wait.probe_at = in_ms(PROBE_AFTER_MS);
+    }
+    waiting = &db->wait;
+    return began;
+}
+
+static void wait_end(struct db *db, int64_t began)
+{
+    db->counts.waited_ns += monotonic_ns() - began;
+    waiting = NULL;
+}
+
+void db_limit(struct db *db, unsigned limit_ms)
+{
+    db->deadline = limit_ms ? in_ms(limit_ms) : FOREVER;
+}
+
 static void set_options(MYSQL *mysql, const struct db_host *host, bool by_socket, bool unlimited)
 {
     unsigned connect_s = CONNECT_LIMIT_S;
@@ -214,6 +327,7 @@ static void set_options(MYSQL *mysql, const struct db_host *host, bool by_socket
     mysql_options(mysql, MYSQL_OPT_WRITE_TIMEOUT, &write_s);
     mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &local_infile);
     mysql_options(mysql, MYSQL_OPT_RECONNECT, &reconnect);
+    mysql_optionsv(mysql, MARIADB_OPT_IO_WAIT, await);
     mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     if (!by_socket && host->port) /* else `localhost` would mean the library's preset socket */
         mysql_options(mysql, MYSQL_OPT_PROTOCOL, &tcp);
@@ -224,21 +338,49 @@ static bool is_by_socket(const struct db *db, const struct db_host *host)
     return db->url.socket && strcmp(host->name, "localhost") == 0;
 }
 
+static bool open_mysql(const struct db *db, const struct db_host *host, MYSQL *mysql)
+{
+    bool by_socket = is_by_socket(db, host);
+    unsigned port = host->port ? host->port : PORT_PRESET;
+    set_options(mysql, host, by_socket, db->pinned);
+    return mysql_real_connect(mysql, host->name, db->url.user, db->url.password, db->url.name, port,
+                              by_socket ? db->url.socket : NULL, CLIENT_FOUND_ROWS) != NULL;
+}
+
+/* Does the host that keeps us waiting let a newcomer in, or send one away? A server at a long
+ * statement does, and so does one that is full. It is a whole login, for a server counts
+ * connections that break off and shuts their host out in the end. */
+static bool host_greets(const struct db *db)
+{
+    struct wait own = {
+        .db = db, .end = earlier(in_ms(CONNECT_LIMIT_S * 1000), db->deadline), .probe_at = FOREVER};
+    struct wait *outer = waiting;
+    MYSQL *mysql = must(mysql_init(NULL));
+    waiting = &own;
+    bool greets = open_mysql(db, &db->url.hosts[db->host], mysql) ||
+                  !IS_MYSQL_ERROR(mysql_errno(mysql)) || monotonic_ns() >= db->deadline;
+    mysql_close(mysql);
+    waiting = outer;
+    return greets;
+}
+
 static struct problem *connect_to(struct db *db, struct arena *a, const struct db_host *host)
 {
     const char *session = db->pinned ? SESSION "0" : SESSION "10";
-    bool by_socket = is_by_socket(db, host);
-    unsigned port = host->port ? host->port : PORT_PRESET;
     MYSQL *mysql = must(mysql_init(NULL));
-    set_options(mysql, host, by_socket, db->pinned);
-    if (!mysql_real_connect(mysql, host->name, db->url.user, db->url.password, db->url.name, port,
-                            by_socket ? db->url.socket : NULL, CLIENT_FOUND_ROWS) ||
-        mysql_real_query(mysql, session, strlen(session))) {
-        struct problem *p = problem_because(a, &problem_unavailable, "database at %s: %u: %s",
-                                            host->name, mysql_errno(mysql), mysql_error(mysql));
+    db->wait = (struct wait){
+        .db = db, .end = earlier(in_ms(CONNECT_LIMIT_S * 1000), db->deadline), .probe_at = FOREVER};
+    waiting = &db->wait;
+    struct problem *p = NULL;
+    if (!open_mysql(db, host, mysql) || mysql_real_query(mysql, session, strlen(session))) {
+        p = problem_because(a, &problem_unavailable, "database at %s: %u: %s", host->name,
+                            mysql_errno(mysql), mysql_error(mysql));
+        p->db_error = mysql_errno(mysql);
         mysql_close(mysql);
-        return p;
     }
+    waiting = NULL;
+    if (p)
+        return p;
     db->mysql = mysql;
     db->owner = generation;
     return NULL;
@@ -256,15 +398,28 @@ const char *db_where(const struct db *db, struct arena *a)
  * of former days that came back as the manual of failovers wants it. */
 static bool takes_writes(struct db *db)
 {
-    /* It became a word in later versions. */
-    static const char question[] = "SELECT @@global.read_only IN ('0', 'OFF')";
+    /* The first became a word in later versions; the second makes the tables of every host
+     * read-only that begins so, and says nothing in the first. */
+    static const char question[] =
+        "SELECT @@global.read_only IN ('0', 'OFF') AND NOT @@global.innodb_read_only";
     MYSQL_RES *answer = NULL;
+    int64_t began = wait_begin(db);
     if (mysql_real_query(db->mysql, question, strlen(question)) == 0)
         answer = mysql_store_result(db->mysql);
+    wait_end(db, began);
     MYSQL_ROW row = answer ? mysql_fetch_row(answer) : NULL;
     bool yes = row && row[0] && strcmp(row[0], "1") == 0;
     mysql_free_result(answer);
     return yes;
+}
+
+/* It failed to answer, and kept us waiting for `cost` ns. */
+static void shun(struct db *db, size_t host, int64_t cost)
+{
+    int64_t now = monotonic_ns();
+    bool pauses = cost >= PAUSE_FROM_MS * INT64_C(1000000);
+    db->shunned[host] =
+        (struct shunned){now, now + SHUN_NS + SHUN_TIMES * cost, pauses ? now + cost : 0};
 }
 
 /* Connect to a host and stay, unless it takes no writes while there are others: such a one is
@@ -274,8 +429,7 @@ static struct problem *try_host(struct db *db, struct arena *a, size_t host, siz
     int64_t began = monotonic_ns();
     struct problem *p = connect_to(db, a, &db->url.hosts[host]);
     if (p) {
-        int64_t now = monotonic_ns();
-        db->shunned[host] = (struct shunned){now, now + SHUN_NS + SHUN_TIMES * (now - began)};
+        shun(db, host, monotonic_ns() - began);
         db->counts.failed_connects++;
         return p;
     }
@@ -295,6 +449,12 @@ static bool is_shunned(const struct db *db, size_t host, int64_t began)
     return db->shunned[host].since < began && began < db->shunned[host].until;
 }
 
+/* Hosts that are not asked at all right now. */
+static bool is_paused(const struct db *db, size_t host)
+{
+    return monotonic_ns() < db->shunned[host].pause;
+}
+
 /* Try the hosts in order, beginning with `db->host`, and in a second round those that are shunned.
  * The first that takes writes is it, else the first that answers. */
 static struct problem *connect_any(struct db *db, struct arena *a)
@@ -302,14 +462,20 @@ static struct problem *connect_any(struct db *db, struct arena *a)
     struct problem *p = NULL;
     size_t count = db->url.host_count, first = db->host, lesser = count;
     int64_t began = monotonic_ns();
-    for (size_t i = 0; i < 2 * count && !db->mysql && (i < count || lesser == count); i++)
-        if (is_shunned(db, (first + i) % count, began) == (i >= count))
-            p = try_host(db, a, (first + i) % count, &lesser);
+    for (size_t i = 0; i < 2 * count && !db->mysql && (i < count || lesser == count); i++) {
+        size_t host = (first + i) % count;
+        if (is_shunned(db, host, began) == (i >= count) && !is_paused(db, host))
+            p = try_host(db, a, host, &lesser);
+    }
     db->leave_at = 0;
     if (!db->mysql && lesser < count) {
         db->leave_at = monotonic_ns() + LESSER_NS;
         db->host = lesser;
         p = connect_to(db, a, &db->url.hosts[lesser]);
+    } else if (!db->mysql && !p) {
+        p = problem_because(a, &problem_unavailable,
+                            "database at %s did not answer a moment ago; it is asked again soon",
+                            db->url.hosts[first].name);
     }
     if (p)
         db->host = 0;
@@ -330,6 +496,8 @@ static struct problem *ready(struct db *db, struct arena *a)
         db_disconnect(db);
     if (db->leave_at && !db->in_transaction && !db->pinned && monotonic_ns() > db->leave_at)
         db_disconnect(db);
+    if (monotonic_ns() >= db->deadline)
+        return problem_because(a, &problem_unavailable, "the time for this request is used up");
     if (db->mysql)
         return NULL;
     if (!db->in_transaction && !db->pinned)
@@ -362,16 +530,86 @@ void db_unpin(struct db *db)
 /* ---- failures ---- */
 
 enum failure {
-    FAILURE_OTHER,
-    FAILURE_LOST,       /* with the answer; whether the statement was carried out is not known */
-    FAILURE_NOT_SENT,   /* the connection was gone before the statement went out */
-    FAILURE_CONFLICT,   /* with another transaction */
-    FAILURE_ELSEWHERE,  /* this server does not take writes; another one may */
-    FAILURE_SCHEMA,     /* tables, columns or rights are not what we were built for */
-    FAILURE_OVERLOADED, /* too much of something; trying again makes it worse */
+    FAILURE_SURROUNDINGS, /* the server's settings, rights, schema, load, or an operator's deed */
+    FAILURE_LOST,         /* with the answer; whether the statement was carried out is not known */
+    FAILURE_NOT_SENT,     /* the connection was gone before the statement went out */
+    FAILURE_CONFLICT,     /* with another transaction */
+    FAILURE_ELSEWHERE,    /* this server does not take writes; another one may */
+    FAILURE_OURS,         /* a statement or a value that no server would take */
     FAILURE_DUPLICATE,
     FAILURE_REFERENCE,
 };
+
+/*
+ * What only our own statements, and the values that we let through to them, can cause. That is a
+ * bug of ours, a 500; there are a thousand more numbers, and more with each release, which say
+ * that something around us is not as it should be: a 503. Tables and columns that are not there are
+ * among those, for the schema is an operator's to bring up to date.
+ */
+static bool is_ours(unsigned number)
+{
+    switch (number) {
+    /* what is written */
+    case ER_PARSE_ERROR:
+    case ER_SYNTAX_ERROR:
+    case ER_EMPTY_QUERY:
+    case ER_NON_UNIQ_ERROR:
+    case ER_NONUNIQ_TABLE:
+    case ER_UNKNOWN_TABLE:
+    case ER_FIELD_SPECIFIED_TWICE:
+    case ER_WRONG_FIELD_WITH_GROUP:
+    case ER_WRONG_GROUP_FIELD:
+    case ER_INVALID_GROUP_FUNC_USE:
+    case ER_MIX_OF_GROUP_FUNC_AND_FIELDS:
+    case ER_UPDATE_TABLE_USED:
+    case ER_DERIVED_MUST_HAVE_ALIAS:
+    case ER_ILLEGAL_REFERENCE:
+    case ER_OPERAND_COLUMNS:
+    case ER_SUBQUERY_NO_1_ROW:
+    case ER_WRONG_VALUE_COUNT:
+    case ER_WRONG_VALUE_COUNT_ON_ROW:
+    case ER_WRONG_NUMBER_OF_COLUMNS_IN_SELECT:
+    case ER_WRONG_PARAMCOUNT_TO_NATIVE_FCT:
+    case ER_WRONG_PARAMETERS_TO_NATIVE_FCT:
+    case ER_WRONG_ARGUMENTS:
+    case ER_WRONG_USAGE:
+    case ER_UNSUPPORTED_PS:
+    case ER_SP_DOES_NOT_EXIST: /* of a function as well */
+    case ER_UNKNOWN_CHARACTER_SET:
+    case ER_COLLATION_CHARSET_MISMATCH:
+    case ER_CANT_AGGREGATE_2COLLATIONS:
+    case ER_CANT_AGGREGATE_3COLLATIONS:
+    case ER_CANT_AGGREGATE_NCOLLATIONS:
+    case ER_REGEXP_ERROR:
+    /* what is sent */
+    case ER_BAD_NULL_ERROR:
+    case ER_NO_DEFAULT_FOR_FIELD:
+    case ER_WARN_DATA_OUT_OF_RANGE:
+    case ER_DATA_OUT_OF_RANGE:
+    case ER_DATA_TOO_LONG:
+    case WARN_DATA_TRUNCATED:
+    case ER_TRUNCATED_WRONG_VALUE:
+    case ER_TRUNCATED_WRONG_VALUE_FOR_FIELD:
+    case ER_WRONG_VALUE:
+    case ER_WRONG_VALUE_FOR_TYPE:
+    case ER_DIVISION_BY_ZERO:
+    case ER_CONSTRAINT_FAILED:
+    /* in which order */
+    case ER_UNKNOWN_STMT_HANDLER:
+    case ER_CANT_CHANGE_TX_CHARACTERISTICS:
+    case CR_COMMANDS_OUT_OF_SYNC:
+    case CR_NO_PREPARE_STMT:
+    case CR_PARAMS_NOT_BOUND:
+    case CR_INVALID_PARAMETER_NO:
+    case CR_UNSUPPORTED_PARAM_TYPE:
+    case CR_INVALID_BUFFER_USE:
+    case CR_NO_DATA:
+    case CR_NO_STMT_METADATA:
+        return true;
+    default:
+        return false;
+    }
+}
 
 /*
  * CR_SERVER_GONE_ERROR means that Connector/C could not hand the whole packet to the kernel (it
@@ -397,25 +635,17 @@ static enum failure failure_of(unsigned number)
         return FAILURE_CONFLICT;
     case ER_UNKNOWN_COM_ERROR: /* a Galera node that is not ready */
     case ER_OPTION_PREVENTS_STATEMENT:
+    case ER_OPEN_AS_READONLY: /* innodb_read_only */
+    case ER_READ_ONLY_MODE:
+    case ER_INNODB_READ_ONLY:
         return FAILURE_ELSEWHERE;
-    case ER_NO_SUCH_TABLE:
-    case ER_BAD_FIELD_ERROR:
-    case ER_TABLEACCESS_DENIED_ERROR:
-        return FAILURE_SCHEMA;
-    case ER_CON_COUNT_ERROR:
-    case ER_TOO_MANY_USER_CONNECTIONS:
-    case ER_USER_LIMIT_REACHED:
-    case ER_STATEMENT_TIMEOUT:
-    case ER_DISK_FULL:
-    case ER_RECORD_FILE_FULL:
-        return FAILURE_OVERLOADED;
     case ER_DUP_ENTRY:
         return FAILURE_DUPLICATE;
     case ER_ROW_IS_REFERENCED_2:
     case ER_NO_REFERENCED_ROW_2:
         return FAILURE_REFERENCE;
     default:
-        return FAILURE_OTHER;
+        return is_ours(number) ? FAILURE_OURS : FAILURE_SURROUNDINGS;
     }
 }
 
@@ -446,7 +676,7 @@ static struct problem *describe(struct arena *a, enum failure failure, unsigned 
 {
     if (failure == FAILURE_DUPLICATE)
         return duplicate(a, number, message);
-    bool internal = failure == FAILURE_OTHER || failure == FAILURE_REFERENCE;
+    bool internal = failure == FAILURE_OURS || failure == FAILURE_REFERENCE;
     struct problem *p = problem_because(a, internal ? &problem_internal : &problem_unavailable,
                                         "%u: %s", number, message);
     if (failure == FAILURE_REFERENCE)
@@ -454,10 +684,30 @@ static struct problem *describe(struct arena *a, enum failure failure, unsigned 
     return p;
 }
 
+/* It is we who broke off: the library's words for that are not the reason. */
+static struct problem *describe_wait(struct db *db, struct arena *a)
+{
+    const char *why = db->wait.outcome == WAIT_FROZEN ? "does not answer, and greets nobody"
+                                                      : "took longer than we wait for an answer";
+    return problem_because(a, &problem_unavailable, "database at %s %s", db_where(db, a), why);
+}
+
 static bool ends_connection(enum failure failure, unsigned number)
 {
     return failure == FAILURE_LOST || failure == FAILURE_NOT_SENT || failure == FAILURE_ELSEWHERE ||
-           (failure == FAILURE_OTHER && IS_MYSQL_ERROR(number)); /* the library has lost its way */
+           IS_MYSQL_ERROR(number); /* the library has lost its way */
+}
+
+static enum retry retry_of(const struct db *db, enum failure failure, bool harmless)
+{
+    if (failure == FAILURE_NOT_SENT || failure == FAILURE_CONFLICT || failure == FAILURE_ELSEWHERE)
+        return RETRY_AGAIN;
+    if (failure != FAILURE_LOST)
+        return RETRY_NO;
+    if (!harmless && !db->in_transaction)
+        return RETRY_UNKNOWN;
+    /* What took too long would again. */
+    return db->wait.outcome == WAIT_TOO_LONG ? RETRY_NO : RETRY_AGAIN;
 }
 
 /* Turn an error into a problem, and leave `db` as the error demands. `harmless`: the statement
@@ -465,20 +715,21 @@ static bool ends_connection(enum failure failure, unsigned number)
 static struct problem *failed(struct db *db, struct arena *a, bool harmless, unsigned number,
                               const char *message)
 {
-    enum failure failure = failure_of(number);
-    struct problem *p = describe(a, failure, number, message); /* before `message` is freed */
+    bool gave_up = db->wait.outcome != WAIT_GOES_ON;
+    enum failure failure = gave_up ? FAILURE_LOST : failure_of(number);
+    struct problem *p = gave_up ? describe_wait(db, a)
+                                : describe(a, failure, number, message); /* before it is freed */
+    p->db_error = number;
+    p->retry = retry_of(db, failure, harmless);
     bool ends = ends_connection(failure, number);
     if (ends)
         db_disconnect(db);
+    if (db->wait.outcome == WAIT_FROZEN)
+        shun(db, db->host, CONNECT_LIMIT_S * INT64_C(1000000000));
     if (failure == FAILURE_ELSEWHERE)
         db->host = (db->host + 1) % db->url.host_count;
     else if (ends)
         db->host = 0;
-
-    if (failure == FAILURE_NOT_SENT || failure == FAILURE_CONFLICT || failure == FAILURE_ELSEWHERE)
-        p->retry = RETRY_AGAIN;
-    if (failure == FAILURE_LOST)
-        p->retry = harmless || db->in_transaction ? RETRY_AGAIN : RETRY_UNKNOWN;
     if (db->in_transaction && (ends || failure == FAILURE_CONFLICT))
         db->doom = p;
     return p;
@@ -526,14 +777,12 @@ bool db_is_violation(const struct problem *p, const char *constraint)
 
 bool db_is_missing_table(const struct problem *p)
 {
-    static const char number[] = "1146:"; /* ER_NO_SUCH_TABLE, as describe() writes it */
-    return p && p->cause && strncmp(p->cause, number, strlen(number)) == 0;
+    return p && p->db_error == ER_NO_SUCH_TABLE;
 }
 
 bool db_is_lock_timeout(const struct problem *p)
 {
-    static const char number[] = "1205:"; /* ER_LOCK_WAIT_TIMEOUT, as describe() writes it */
-    return p && p->cause && strncmp(p->cause, number, strlen(number)) == 0;
+    return p && p->db_error == ER_LOCK_WAIT_TIMEOUT;
 }
 
 struct db_counts db_take_counts(struct db *db)
@@ -641,9 +890,9 @@ static struct problem *bind_columns(struct arena *a, struct statement *s)
 static struct problem *prepare(struct db *db, struct arena *a, struct statement *s)
 {
     s->handle = must(mysql_stmt_init(db->mysql));
-    int64_t began = monotonic_ns();
+    int64_t began = wait_begin(db);
     int rc = mysql_stmt_prepare(s->handle, s->text, s->len);
-    db->counts.waited_ns += monotonic_ns() - began;
+    wait_end(db, began);
     if (rc)
         return statement_failed(db, a, true, s);
     s->param_count = mysql_stmt_param_count(s->handle);
@@ -657,17 +906,15 @@ static struct problem *prepare(struct db *db, struct arena *a, struct statement 
     return bind_columns(a, s);
 }
 
-/* A place for one more statement, if need be that of the one not used for longest. */
-static struct statement *free_place(struct db *db)
+/* Give back the one that was not used for longest, for this or for others. */
+static void release_oldest(struct db *db)
 {
-    if (db->statement_count < STATEMENTS_MAX)
-        return &db->statements[db->statement_count++];
     struct statement *oldest = db->statements;
-    for (size_t i = 1; i < STATEMENTS_MAX; i++)
+    for (size_t i = 1; i < db->statement_count; i++)
         if (db->statements[i].last_used < oldest->last_used)
             oldest = &db->statements[i];
     release_statement(oldest);
-    return oldest;
+    *oldest = db->statements[--db->statement_count]; /* bound are arrays of its own, which stay */
 }
 
 /* Statements are told apart by what they say: a text may be composed anew in some arena each
@@ -682,21 +929,37 @@ static struct statement *find_statement(struct db *db, const struct sql *sql, si
     return NULL;
 }
 
+/* The server has one number for the statements of all that use it, others too. Where that is
+ * reached, we go on with fewer than we had. */
+static struct problem *prepare_new(struct db *db, struct arena *a, const struct sql *sql,
+                                   struct statement *ret)
+{
+    for (;;) {
+        *ret = (struct statement){.len = strlen(sql->text), .record = sql->row};
+        ret->text = must(strdup(sql->text));
+        struct problem *p = prepare(db, a, ret);
+        if (!p)
+            return NULL;
+        release_statement(ret);
+        if (p->db_error != ER_MAX_PREPARED_STMT_COUNT_REACHED || !db->statement_count)
+            return p;
+        release_oldest(db);
+    }
+}
+
 static struct problem *get_statement(struct db *db, struct arena *a, const struct sql *sql,
                                      struct statement **ret)
 {
-    size_t len = strlen(sql->text);
-    struct statement *s = find_statement(db, sql, len);
+    struct statement *s = find_statement(db, sql, strlen(sql->text));
     if (!s) {
-        struct statement new = {.len = len, .record = sql->row};
-        new.text = must(strdup(sql->text));
-        struct problem *p = prepare(db, a, &new);
-        if (p) {
-            release_statement(&new);
+        struct statement new;
+        struct problem *p = prepare_new(db, a, sql, &new);
+        if (p)
             return p;
-        }
-        s = free_place(db);
-        *s = new; /* bound are arrays of its own, which do not move */
+        if (db->statement_count == STATEMENTS_MAX)
+            release_oldest(db);
+        s = &db->statements[db->statement_count++];
+        *s = new;
     }
     s->last_used = ++db->uses;
     *ret = s;
@@ -876,9 +1139,9 @@ static struct problem *fetch_rest(struct arena *a, struct statement *s)
 static struct problem *next_row(struct db *db, struct arena *a, struct statement *s, bool harmless,
                                 bool *ret_more)
 {
-    int64_t began = monotonic_ns();
+    int64_t began = wait_begin(db);
     int rc = mysql_stmt_fetch(s->handle);
-    db->counts.waited_ns += monotonic_ns() - began;
+    wait_end(db, began);
     struct problem *p = NULL;
     *ret_more = rc == 0 || rc == MYSQL_DATA_TRUNCATED;
     if (rc == MYSQL_NO_DATA)
@@ -897,9 +1160,11 @@ static struct problem *next_row(struct db *db, struct arena *a, struct statement
 }
 
 /* Skip what is left of the result, and give back buffers that grew out of proportion. */
-static void finish(struct statement *s)
+static void finish(struct db *db, struct statement *s)
 {
+    int64_t began = wait_begin(db);
     mysql_stmt_free_result(s->handle);
+    wait_end(db, began);
     if (!s->grown)
         return;
     for (size_t i = 0; i < s->column_count; i++)
@@ -974,15 +1239,15 @@ static struct problem *ask_once(struct db *db, struct arena *a, struct question 
         p = bind_args(a, s, q->args);
     if (p)
         return p;
-    int64_t began = monotonic_ns();
+    int64_t began = wait_begin(db);
     db->counts.statements++;
     int rc = mysql_stmt_execute(s->handle);
-    db->counts.waited_ns += monotonic_ns() - began;
+    wait_end(db, began);
     if (rc)
         return statement_failed(db, a, q->harmless, s);
     p = q->take(db, a, s, q);
     if (db->mysql && s->column_count) /* else the statement went with the connection */
-        finish(s);
+        finish(db, s);
     return p;
 }
 
@@ -1040,12 +1305,12 @@ static struct problem *run_once(struct db *db, struct arena *a, const char *text
     struct problem *p = ready(db, a);
     if (p)
         return p;
-    int64_t began = monotonic_ns();
+    int64_t began = wait_begin(db);
     db->counts.statements++;
     int rc = mysql_real_query(db->mysql, text, strlen(text));
     if (!rc)
         mysql_free_result(mysql_store_result(db->mysql)); /* mostly NULL, which does nothing */
-    db->counts.waited_ns += monotonic_ns() - began;
+    wait_end(db, began);
     return rc ? failed(db, a, harmless, mysql_errno(db->mysql), mysql_error(db->mysql)) : NULL;
 }
 
@@ -1074,7 +1339,12 @@ struct problem *db_ping(struct db *db, struct arena *a)
 static void roll_back(struct db *db)
 {
     static const char text[] = "ROLLBACK";
-    if (db->mysql && mysql_real_query(db->mysql, text, strlen(text)))
+    if (!db->mysql)
+        return;
+    int64_t began = wait_begin(db);
+    int rc = mysql_real_query(db->mysql, text, strlen(text));
+    wait_end(db, began);
+    if (rc)
         db_disconnect(db);
 }
 

@@ -71,6 +71,12 @@ struct problem *db_open(struct arena *a, const char *url, struct db **ret) MUST_
 /** Close the connection and free everything. NULL does nothing. */
 void db_close(struct db *db);
 
+/**
+ * Let no wait for the database go on for longer than `limit_ms` from now, whatever is asked; what
+ * is asked later than that is UNAVAILABLE at once. 0: no such limit. Holds until the next call.
+ */
+void db_limit(struct db *db, unsigned limit_ms);
+
 /** Close the connection only; the next use opens it again. For idle times and after a fork. */
 void db_disconnect(struct db *db);
 
