@@ -278,15 +278,14 @@ static int await(my_socket fd, my_bool is_read, int timeout_ms)
             return rc;
         if (monotonic_ns() >= w->end) {
             w->outcome = WAIT_TOO_LONG;
-        } else if (!host_greets(w->db)) {
+            return 0;
+        }
+        if (!host_greets(w->db)) {
             rc = poll_until(fd, events, 0); /* did it come meanwhile? */
             w->outcome = rc ? WAIT_GOES_ON : WAIT_FROZEN;
             return rc;
-        } else {
-            w->probe_at = in_ms(PROBE_EVERY_MS);
-            continue;
         }
-        return 0;
+        w->probe_at = in_ms(PROBE_EVERY_MS);
     }
 }
 

@@ -15,6 +15,9 @@
 
 #define CLOCK_LEEWAY_S 5 /* between the hosts that share a key */
 #define DOCUMENT_MAX ((size_t)8 * 1024 * 1024)
+/* What a request may wait for the database, over all of its statements and tries: less than nginx
+ * waits for us (fastcgi_read_timeout), so that it is we who answer. db.c has the whole order. */
+#define DATABASE_LIMIT_MS 25000
 
 const struct problem_type problem_user_inactive = {
     401, "User not found or inactive", "user_inactive",
@@ -138,6 +141,7 @@ void app_close(struct app *app)
 void app_handle(void *context, struct request *rq, struct response *rs)
 {
     struct app *app = context;
+    db_limit(app->db, DATABASE_LIMIT_MS);
     request_trust(rq, &app->proxies);
     router_handle(&app->router, rq, rs);
     if (rq->route && rq->route->idempotent && rs->status < 300 && rq->param[PARAM_IDEMPOTENCY_KEY])
@@ -154,6 +158,7 @@ void app_rest(void *context)
 void app_purge(void *context, struct request *rq)
 {
     struct app *app = context;
+    db_limit(app->db, DATABASE_LIMIT_MS); /* the request has its answer */
     struct problem *p = session_purge(app->db, rq->arena, rq->now);
     if (!p)
         p = reset_purge(app->db, rq->arena, rq->now);

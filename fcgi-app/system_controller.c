@@ -10,6 +10,8 @@
 #include "common/openapi.h"
 #include "common/problem.h"
 
+#define READY_LIMIT_MS 2000 /* whoever asks wants to know soon; a balancer gives up itself */
+
 struct status {
     struct text status;
 };
@@ -30,6 +32,7 @@ static struct problem *health(struct app *app, struct request *rq, struct respon
 
 static struct problem *ready(struct app *app, struct request *rq, struct response *rs)
 {
+    db_limit(app->db, READY_LIMIT_MS);
     struct problem *p = app_check_schema(app, rq->arena);
     return p ? p : health(app, rq, rs);
 }

@@ -218,6 +218,56 @@ START_TEST(a_database_that_goes_and_comes_back_loses_nothing)
 }
 END_TEST
 
+#define NOTICED_MS 8000 /* generous: three seconds, by all workers at once */
+
+/* What comes while the database is frozen, one after another; returns the longest that one took. */
+static long ask_while_frozen(unsigned rounds)
+{
+    static const struct http_call calls[] = {
+        {.path = "/api/health"},
+        {.path = "/api/ready"},
+        {.path = "/api/posts"},
+        {.path = "/api/auth/login",
+         .body = "{\"email\":\"" ADMIN_EMAIL "\",\"password\":\"" PASSWORD "\"}"},
+    };
+    long longest = 0;
+    for (size_t i = 0; i < rounds * (sizeof calls / sizeof *calls); i++) {
+        const struct http_call *call = &calls[i % (sizeof calls / sizeof *calls)];
+        long began = now_ms();
+        struct answer r = http_fetch(call);
+        long took = now_ms() - began;
+        if (call == calls)
+            ck_status(r, 200);
+        else
+            ck_problem(r, 503, "Service Unavailable", "unavailable");
+        longest = took > longest ? took : longest;
+    }
+    return longest;
+}
+
+START_TEST(a_frozen_database_is_told_by_us_in_seconds)
+{
+    start_own(LIST("WORKERS=4", "HASH_WORKERS=1"));
+    struct load *load = load_start(&own_front, new_user(NULL));
+    pause_ms(400);
+
+    database("freeze");
+    long first_ms = ask_while_frozen(1), later_ms = ask_while_frozen(3);
+    database("thaw");
+    (void)await_ready();
+    load_finish(load);
+
+    ck_assert_int_lt(first_ms, NOTICED_MS);
+    ck_assert_int_lt(later_ms, NOTICED_MS);
+    load_verify(load, true);
+    check_totals();
+    ck_assert(!backend_logged(&own, "\"worker_died\""));
+    ck_assert(!backend_logged(&own, "\"worker_hangs\""));
+    load_free(load);
+    stop_own();
+}
+END_TEST
+
 START_TEST(a_pool_can_be_started_before_its_database)
 {
     database("stop");
@@ -279,6 +329,7 @@ TCase *failure_case(void)
     tcase_add_test(t, a_pool_that_is_stopped_under_load_loses_nothing);
     tcase_add_test(t, five_rolling_restarts_under_load_lose_nothing);
     tcase_add_loop_test(t, a_database_that_goes_and_comes_back_loses_nothing, 0, ROWS(ways_to_go));
+    tcase_add_test(t, a_frozen_database_is_told_by_us_in_seconds);
     tcase_add_test(t, a_pool_can_be_started_before_its_database);
     tcase_add_test(t, a_storm_of_logins_starves_nobody);
     return t;
