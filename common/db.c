@@ -526,6 +526,43 @@ void db_unpin(struct db *db)
     db->pinned = false;
 }
 
+/* Who is away may be there the next moment; who refuses us will do so until somebody changes the
+ * configuration, or the account. */
+static bool is_refusal(unsigned number)
+{
+    switch (number) {
+    case ER_DBACCESS_DENIED_ERROR:
+    case ER_ACCESS_DENIED_ERROR:
+    case ER_ACCESS_DENIED_NO_PASSWORD_ERROR:
+    case ER_BAD_DB_ERROR:
+    case ER_HOST_NOT_PRIVILEGED:
+    case ER_NOT_SUPPORTED_AUTH_MODE:
+    case ER_SERVER_IS_IN_SECURE_AUTH_MODE:
+    case ER_PLUGIN_IS_NOT_LOADED:
+    case ER_MUST_CHANGE_PASSWORD:
+    case ER_MUST_CHANGE_PASSWORD_LOGIN:
+    case ER_ACCOUNT_HAS_BEEN_LOCKED:
+    case CR_SECURE_AUTH:
+    case CR_AUTH_PLUGIN_CANNOT_LOAD:
+    case CR_AUTH_PLUGIN_ERR:
+        return true;
+    default:
+        return false;
+    }
+}
+
+struct problem *db_check_access(struct db *db, struct arena *a)
+{
+    for (size_t i = 0; i < db->url.host_count; i++) {
+        db_disconnect(db);
+        struct problem *p = connect_to(db, a, &db->url.hosts[i]);
+        if (p && is_refusal(p->db_error))
+            return p;
+    }
+    db_disconnect(db);
+    return NULL;
+}
+
 /* ---- failures ---- */
 
 enum failure {

@@ -95,6 +95,12 @@ void db_unpin(struct db *db);
  */
 const char *db_where(const struct db *db, struct arena *a);
 
+/**
+ * Does any of the hosts refuse us: the password, the account, or a database of this name? Then
+ * UNAVAILABLE with its words. One that is away, or full, refuses nobody.
+ */
+struct problem *db_check_access(struct db *db, struct arena *a) MUST_USE;
+
 /** Make sure that the server answers. */
 struct problem *db_ping(struct db *db, struct arena *a) MUST_USE;
 
