@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/mapping.h"
 #include "common/problem.h"
+#include "database_model.h"
 #include "migrations.h"
 #include "reset_model.h"
 #include "routes.h"
@@ -170,7 +171,8 @@ void app_purge(void *context, struct request *rq)
 
 struct problem *app_check_schema(struct app *app, struct arena *a)
 {
-    return migrate_check(app->db, a, migrations, migration_count);
+    struct problem *p = database_check(app->db, a);
+    return p ? p : migrate_check(app->db, a, migrations, migration_count);
 }
 
 struct api app_describe(const struct app *app)

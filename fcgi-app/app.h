@@ -67,7 +67,8 @@ void app_rest(void *context);
  *  made a row of that kind, so that they never pile up. */
 void app_purge(void *app, struct request *rq);
 
-/** Is the schema the one that this program was built for? UNAVAILABLE with what is wrong. */
+/** Is the database one that we can serve with, and its schema the one that this program was built
+ *  for? UNAVAILABLE with what is wrong. */
 struct problem *app_check_schema(struct app *app, struct arena *a) MUST_USE;
 
 /** What the API says of itself; borrows from `app`, which needs no more than its settings. */
