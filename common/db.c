@@ -34,7 +34,8 @@
 #define WRITE_LIMIT_S 15
 #define PROBE_AFTER_MS 1000 /* of waiting for an answer */
 #define PROBE_EVERY_MS 2000 /* from then on */
-#define PAUSE_FROM_MS 500   /* a host that cost so much or more is not asked at all for as long */
+#define PAUSE_FROM_MS 500   /* a host that cost so much or more is not asked at all for as long, */
+#define PAUSE_MAX_MS 10000  /* but not for longer than so: memory may be from another boot */
 #define SHUN_NS INT64_C(5000000000)   /* a host that did not answer is left alone for so long, */
 #define SHUN_TIMES 5                  /* and so many times as long as it kept us waiting */
 #define LESSER_NS INT64_C(5000000000) /* one without writes is kept for so long */
@@ -92,10 +93,9 @@ struct statement {
 };
 
 /* A host that did not answer, by monotonic_ns(); all zero for one that did not fail yet. Until
- * `until` the others come first; until `pause` it is not asked even where there is no other, or
- * all workers would hang in it one request after another. */
+ * `until` the others come first. */
 struct shunned {
-    int64_t since, until, pause;
+    int64_t since, until;
 };
 
 /* One call to the library. It asks await() to wait. */
@@ -115,7 +115,9 @@ struct db {
     struct db_url url;
     size_t host;             /* of url.hosts: the one to begin with, and then the one in use */
     struct shunned *shunned; /* for each */
-    int64_t leave_at;        /* when to look for a better host than the one in use; 0: it is good */
+    struct db_hosts *hosts;  /* db_share(), or our own */
+    struct db_hosts own_hosts;
+    int64_t leave_at; /* when to look for a better host than the one in use; 0: it is good */
 
     MYSQL *mysql;   /* NULL: not connected */
     unsigned owner; /* `generation` when it was connected */
@@ -178,9 +180,15 @@ struct problem *db_open(struct arena *a, const char *url, struct db **ret)
     struct db *db = must(calloc(1, sizeof *db));
     db->url = parts;
     db->deadline = FOREVER;
+    db->hosts = &db->own_hosts;
     db->shunned = must(calloc(parts.host_count, sizeof *db->shunned));
     *ret = db;
     return NULL;
+}
+
+void db_share(struct db *db, struct db_hosts *hosts)
+{
+    db->hosts = hosts;
 }
 
 void db_close(struct db *db)
@@ -412,13 +420,48 @@ static bool takes_writes(struct db *db)
     return yes;
 }
 
+/* ---- hosts that hang ---- */
+
+/* A host that let us wait in vain is not asked for a while, even where there is no other: or all
+ * workers would hang in it, one request after another. Hosts beyond those that are shared have none
+ * to tell of it. */
+static _Atomic int64_t *pause_of(struct db *db, size_t host)
+{
+    return host < DB_SHARED_HOSTS ? &db->hosts->pause[host] : NULL;
+}
+
+static bool is_paused(struct db *db, size_t host)
+{
+    _Atomic int64_t *at = pause_of(db, host);
+    int64_t pause = at ? atomic_load(at) : 0;
+    int64_t left = pause ? pause - monotonic_ns() : 0;
+    return left > 0 && left <= PAUSE_MAX_MS * INT64_C(1000000);
+}
+
+/* When a pause is over, the first who comes is the one to try; the others see another pause. */
+static bool may_try(struct db *db, size_t host)
+{
+    _Atomic int64_t *at = pause_of(db, host);
+    int64_t pause = at ? atomic_load(at) : 0;
+    if (!pause)
+        return true;
+    return !is_paused(db, host) &&
+           atomic_compare_exchange_strong(at, &pause, in_ms(CONNECT_LIMIT_S * 1000));
+}
+
+static void set_pause(struct db *db, size_t host, int64_t cost)
+{
+    _Atomic int64_t *at = pause_of(db, host);
+    if (at)
+        atomic_store(at, cost < PAUSE_FROM_MS * INT64_C(1000000) ? 0 : monotonic_ns() + cost);
+}
+
 /* It failed to answer, and kept us waiting for `cost` ns. */
 static void shun(struct db *db, size_t host, int64_t cost)
 {
     int64_t now = monotonic_ns();
-    bool pauses = cost >= PAUSE_FROM_MS * INT64_C(1000000);
-    db->shunned[host] =
-        (struct shunned){now, now + SHUN_NS + SHUN_TIMES * cost, pauses ? now + cost : 0};
+    db->shunned[host] = (struct shunned){now, now + SHUN_NS + SHUN_TIMES * cost};
+    set_pause(db, host, cost);
 }
 
 /* Connect to a host and stay, unless it takes no writes while there are others: such a one is
@@ -432,6 +475,7 @@ static struct problem *try_host(struct db *db, struct arena *a, size_t host, siz
         db->counts.failed_connects++;
         return p;
     }
+    set_pause(db, host, 0);
     db->host = host;
     if (db->url.host_count == 1 || takes_writes(db))
         return NULL;
@@ -448,12 +492,6 @@ static bool is_shunned(const struct db *db, size_t host, int64_t began)
     return db->shunned[host].since < began && began < db->shunned[host].until;
 }
 
-/* Hosts that are not asked at all right now. */
-static bool is_paused(const struct db *db, size_t host)
-{
-    return monotonic_ns() < db->shunned[host].pause;
-}
-
 /* Try the hosts in order, beginning with `db->host`, and in a second round those that are shunned.
  * The first that takes writes is it, else the first that answers. */
 static struct problem *connect_any(struct db *db, struct arena *a)
@@ -463,7 +501,7 @@ static struct problem *connect_any(struct db *db, struct arena *a)
     int64_t began = monotonic_ns();
     for (size_t i = 0; i < 2 * count && !db->mysql && (i < count || lesser == count); i++) {
         size_t host = (first + i) % count;
-        if (is_shunned(db, host, began) == (i >= count) && !is_paused(db, host))
+        if (is_shunned(db, host, began) == (i >= count) && may_try(db, host))
             p = try_host(db, a, host, &lesser);
     }
     db->leave_at = 0;
@@ -484,6 +522,12 @@ static struct problem *connect_any(struct db *db, struct arena *a)
     return p;
 }
 
+/* For a better host; or since somebody has found out that this one hangs. */
+static bool shall_leave(struct db *db)
+{
+    return (db->leave_at && monotonic_ns() > db->leave_at) || is_paused(db, db->host);
+}
+
 /* Be connected, or say why no statement may run now. */
 static struct problem *ready(struct db *db, struct arena *a)
 {
@@ -493,7 +537,7 @@ static struct problem *ready(struct db *db, struct arena *a)
         return db->doom;
     if (db->mysql && db->owner != generation)
         db_disconnect(db);
-    if (db->leave_at && !db->in_transaction && !db->pinned && monotonic_ns() > db->leave_at)
+    if (db->mysql && !db->in_transaction && !db->pinned && shall_leave(db))
         db_disconnect(db);
     if (monotonic_ns() >= db->deadline)
         return problem_because(a, &problem_unavailable, "the time for this request is used up");

@@ -1,6 +1,7 @@
 /* db.h -- one MariaDB connection: prepared statements, rows into structs, transactions, retries. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -67,6 +68,17 @@ struct db_counts {
  * fault in `cause`, never the password, for anything else. The parts are copied.
  */
 struct problem *db_open(struct arena *a, const char *url, struct db **ret) MUST_USE;
+
+/* What those who use the same hosts tell each other; zeroed it says nothing. For the first hosts
+ * of a list: when each is asked again that did not answer, by monotonic_ns(); 0: it answers. */
+#define DB_SHARED_HOSTS 8
+struct db_hosts {
+    _Atomic int64_t pause[DB_SHARED_HOSTS];
+};
+
+/** From now on, share with others that have `hosts` in their memory, too; it must outlive `db`. So
+ *  a host that hangs is found out by one process, and asked again by one at a time. */
+void db_share(struct db *db, struct db_hosts *hosts);
 
 /** Close the connection and free everything. NULL does nothing. */
 void db_close(struct db *db);

@@ -115,6 +115,7 @@ struct problem *app_open(struct arena *a, const struct settings *settings, struc
         app_close(app);
         return p;
     }
+    db_share(app->db, &app->shared->hosts);
     app->router = (struct router){.resources = resources,
                                   .app = app,
                                   .db = app->db,

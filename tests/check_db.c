@@ -1366,6 +1366,39 @@ START_TEST(a_frozen_server_is_given_up_in_seconds_and_used_when_it_is_back)
 }
 END_TEST
 
+START_TEST(a_frozen_server_is_found_out_by_one_for_all)
+{
+    struct db_hosts hosts = {0};
+    db_share(db, &hosts);
+    db_share(other, &hosts);
+    must_work(db_ping(db, a));
+    must_work(db_ping(other, a));
+    control("freeze");
+    ck_assert_ptr_nonnull(db_ping(db, a));
+    int64_t began = now_ms();
+
+    struct problem *p = db_ping(other, a);
+
+    ck_assert_ptr_nonnull(p);
+    ck_assert_msg(p->type == &problem_unavailable, "%s", p->cause);
+    ck_assert_int_lt(now_ms() - began, 500);
+    control("thaw");
+    while (db_ping(other, a) || db_ping(db, a))
+        usleep(10000);
+}
+END_TEST
+
+START_TEST(what_memory_of_another_boot_says_of_a_host_keeps_nobody_away)
+{
+    struct db_hosts hosts = {.pause = {INT64_MAX / 2}};
+    db_share(db, &hosts);
+
+    must_work(db_ping(db, a));
+
+    ck_assert_int_eq(hosts.pause[0], 0);
+}
+END_TEST
+
 START_TEST(nobody_waits_for_long_to_connect_to_a_frozen_server)
 {
     control("freeze");
@@ -1792,6 +1825,8 @@ static void add_frozen(Suite *s)
 {
     TCase *t = add_case(s, "frozen", set_up_thawed, tear_down_thawed);
     tcase_add_test(t, a_frozen_server_is_given_up_in_seconds_and_used_when_it_is_back);
+    tcase_add_test(t, a_frozen_server_is_found_out_by_one_for_all);
+    tcase_add_test(t, what_memory_of_another_boot_says_of_a_host_keeps_nobody_away);
     tcase_add_test(t, nobody_waits_for_long_to_connect_to_a_frozen_server);
     tcase_add_test(t, a_write_that_a_frozen_server_was_sent_is_unknown_and_not_repeated);
     tcase_add_test(t, with_a_limit_a_frozen_server_is_given_up_by_then);

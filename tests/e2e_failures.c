@@ -219,8 +219,10 @@ START_TEST(a_database_that_goes_and_comes_back_loses_nothing)
 END_TEST
 
 #define NOTICED_MS 8000 /* generous: three seconds, by all workers at once */
+#define FREE_MS 1500    /* from then on one worker at a time tries for two, the others are free */
 
-/* What comes while the database is frozen, one after another; returns the longest that one took. */
+/* What comes while the database is frozen, one after another; returns the longest that one took to
+ * tell our health. */
 static long ask_while_frozen(unsigned rounds)
 {
     static const struct http_call calls[] = {
@@ -236,11 +238,13 @@ static long ask_while_frozen(unsigned rounds)
         long began = now_ms();
         struct answer r = http_fetch(call);
         long took = now_ms() - began;
+        ck_assert_int_lt(took, NOTICED_MS);
         if (call == calls)
             ck_status(r, 200);
         else
             ck_problem(r, 503, "Service Unavailable", "unavailable");
-        longest = took > longest ? took : longest;
+        if (call == calls && took > longest)
+            longest = took;
     }
     return longest;
 }
@@ -252,13 +256,13 @@ START_TEST(a_frozen_database_is_told_by_us_in_seconds)
     pause_ms(400);
 
     database("freeze");
-    long first_ms = ask_while_frozen(1), later_ms = ask_while_frozen(3);
+    (void)ask_while_frozen(1); /* each worker may be at a statement */
+    long health_ms = ask_while_frozen(10);
     database("thaw");
     (void)await_ready();
     load_finish(load);
 
-    ck_assert_int_lt(first_ms, NOTICED_MS);
-    ck_assert_int_lt(later_ms, NOTICED_MS);
+    ck_assert_int_lt(health_ms, FREE_MS);
     load_verify(load, true);
     check_totals();
     ck_assert(!backend_logged(&own, "\"worker_died\""));
