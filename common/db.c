@@ -16,30 +16,18 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "db_limits.h"
 #include "db_url.h"
 #include "field.h"
 #include "problem.h"
 
-/*
- * Who gives up first knows the reason and tells it, so each limit is shorter than the next one's:
- * the wait for a lock (5 s, see SESSION), a statement in the server (10 s, SESSION), our wait for
- * its answer (READ_LIMIT_S), a request (db_limit(), 25 s), nginx's wait for a worker (30 s), that
- * of the nginx in front of several hosts (35 s), a worker that is killed (HANG_S, 60 s).
- *
- * These are for servers that are slow. One that is frozen shows within PROBE_AFTER_MS and
- * CONNECT_LIMIT_S, whatever it was asked: it does not greet a second connection either.
- */
-#define CONNECT_LIMIT_S 2
-#define READ_LIMIT_S 15
-#define WRITE_LIMIT_S 15
-#define PROBE_AFTER_MS 1000 /* of waiting for an answer */
-#define PROBE_EVERY_MS 2000 /* from then on */
+#define WRITE_LIMIT_S DB_ANSWER_LIMIT_S
+#define PROBE_EVERY_MS 2000 /* after the first time */
 #define PAUSE_FROM_MS 500   /* a host that cost so much or more is not asked at all for as long, */
 #define PAUSE_MAX_MS 10000  /* but not for longer than so: memory may be from another boot */
 #define SHUN_NS INT64_C(5000000000)   /* a host that did not answer is left alone for so long, */
 #define SHUN_TIMES 5                  /* and so many times as long as it kept us waiting */
 #define LESSER_NS INT64_C(5000000000) /* one without writes is kept for so long */
-#define TRIES 4                       /* of a statement or transaction, in all */
 #define PAUSE_US 4000                 /* the longest before the second try; doubles */
 #define PAUSE_UNKNOWN_US                                                                           \
     50000                    /* the same while asking how a commit ended: a restart takes as long */
@@ -48,12 +36,15 @@
 #define TEXT_ROOM_KEPT (1024 * 1024)
 #define PORT_PRESET 3306
 
+#define NUMBER(n) NUMBER_OF(n)
+#define NUMBER_OF(n) #n
+
 /* The isolation is READ COMMITTED because REPEATABLE READ locks gaps, and so more than we ask for.
  */
 #define SESSION                                                                                    \
     "SET time_zone = '+00:00', autocommit = 1, tx_isolation = 'READ-COMMITTED',"                   \
     " sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION',"           \
-    " innodb_lock_wait_timeout = 5, max_statement_time = "
+    " innodb_lock_wait_timeout = " NUMBER(DB_LOCK_LIMIT_S) ", max_statement_time = "
 
 /* Where one column of a result goes. */
 struct column {
@@ -303,8 +294,8 @@ static int64_t wait_begin(struct db *db)
     int64_t began = monotonic_ns();
     db->wait = (struct wait){.db = db, .end = FOREVER, .probe_at = FOREVER};
     if (!db->pinned) {
-        db->wait.end = earlier(in_ms(READ_LIMIT_S * 1000), db->deadline);
-        db->wait.probe_at = in_ms(PROBE_AFTER_MS);
+        db->wait.end = earlier(in_ms(DB_ANSWER_LIMIT_S * 1000), db->deadline);
+        db->wait.probe_at = in_ms(DB_PROBE_AFTER_S * 1000);
     }
     waiting = &db->wait;
     return began;
@@ -323,8 +314,8 @@ void db_limit(struct db *db, unsigned limit_ms)
 
 static void set_options(MYSQL *mysql, const struct db_host *host, bool by_socket, bool unlimited)
 {
-    unsigned connect_s = CONNECT_LIMIT_S;
-    unsigned read_s = unlimited ? 0 : READ_LIMIT_S;
+    unsigned connect_s = DB_CONNECT_LIMIT_S;
+    unsigned read_s = unlimited ? 0 : DB_ANSWER_LIMIT_S;
     unsigned write_s = WRITE_LIMIT_S;
     unsigned local_infile = 0; /* no server shall ask for our files */
     unsigned tcp = MYSQL_PROTOCOL_TCP;
@@ -359,8 +350,9 @@ static bool open_mysql(const struct db *db, const struct db_host *host, MYSQL *m
  * connections that break off and shuts their host out in the end. */
 static bool host_greets(const struct db *db)
 {
-    struct wait own = {
-        .db = db, .end = earlier(in_ms(CONNECT_LIMIT_S * 1000), db->deadline), .probe_at = FOREVER};
+    struct wait own = {.db = db,
+                       .end = earlier(in_ms(DB_CONNECT_LIMIT_S * 1000), db->deadline),
+                       .probe_at = FOREVER};
     struct wait *outer = waiting;
     MYSQL *mysql = must(mysql_init(NULL));
     waiting = &own;
@@ -373,10 +365,11 @@ static bool host_greets(const struct db *db)
 
 static struct problem *connect_to(struct db *db, struct arena *a, const struct db_host *host)
 {
-    const char *session = db->pinned ? SESSION "0" : SESSION "10";
+    const char *session = db->pinned ? SESSION "0" : SESSION NUMBER(DB_STATEMENT_LIMIT_S);
     MYSQL *mysql = must(mysql_init(NULL));
-    db->wait = (struct wait){
-        .db = db, .end = earlier(in_ms(CONNECT_LIMIT_S * 1000), db->deadline), .probe_at = FOREVER};
+    db->wait = (struct wait){.db = db,
+                             .end = earlier(in_ms(DB_CONNECT_LIMIT_S * 1000), db->deadline),
+                             .probe_at = FOREVER};
     waiting = &db->wait;
     struct problem *p = NULL;
     if (!open_mysql(db, host, mysql) || mysql_real_query(mysql, session, strlen(session))) {
@@ -446,7 +439,7 @@ static bool may_try(struct db *db, size_t host)
     if (!pause)
         return true;
     return !is_paused(db, host) &&
-           atomic_compare_exchange_strong(at, &pause, in_ms(CONNECT_LIMIT_S * 1000));
+           atomic_compare_exchange_strong(at, &pause, in_ms(DB_CONNECT_LIMIT_S * 1000));
 }
 
 static void set_pause(struct db *db, size_t host, int64_t cost)
@@ -805,7 +798,7 @@ static struct problem *failed(struct db *db, struct arena *a, bool harmless, uns
     if (ends)
         db_disconnect(db);
     if (db->wait.outcome == WAIT_FROZEN)
-        shun(db, db->host, CONNECT_LIMIT_S * INT64_C(1000000000));
+        shun(db, db->host, DB_CONNECT_LIMIT_S * INT64_C(1000000000));
     if (failure == FAILURE_ELSEWHERE)
         db->host = (db->host + 1) % db->url.host_count;
     else if (ends)
@@ -842,7 +835,7 @@ static void pause_before_try(struct db *db, unsigned tries, unsigned longest_us)
 /* After try number `tries` of what came to `p`: shall there be another? Sleeps before it. */
 static bool shall_try_again(struct db *db, const struct problem *p, unsigned tries)
 {
-    if (!p || p->retry != RETRY_AGAIN || tries == TRIES)
+    if (!p || p->retry != RETRY_AGAIN || tries == DB_TRIES)
         return false;
     db->counts.retries++;
     if (db->mysql) /* a lost connection is replaced at once */
@@ -1462,7 +1455,7 @@ static struct problem *find_out(struct db *db, struct problem *lost,
             return NULL;
         if (!p)
             lost->retry = RETRY_AGAIN;
-        if (!p || tries == TRIES)
+        if (!p || tries == DB_TRIES)
             return lost;
         pause_before_try(db, tries, PAUSE_UNKNOWN_US);
     }

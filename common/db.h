@@ -86,6 +86,7 @@ void db_close(struct db *db);
 /**
  * Let no wait for the database go on for longer than `limit_ms` from now, whatever is asked; what
  * is asked later than that is UNAVAILABLE at once. 0: no such limit. Holds until the next call.
+ * db_limits.h has the limits that hold anyway.
  */
 void db_limit(struct db *db, unsigned limit_ms);
 

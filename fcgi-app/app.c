@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/config_find.h"
+#include "common/db_limits.h"
 #include "common/idempotency.h"
 #include "common/log.h"
 #include "common/mapping.h"
@@ -16,9 +17,6 @@
 
 #define CLOCK_LEEWAY_S 5 /* between the hosts that share a key */
 #define DOCUMENT_MAX ((size_t)8 * 1024 * 1024)
-/* What a request may wait for the database, over all of its statements and tries: less than nginx
- * waits for us (fastcgi_read_timeout), so that it is we who answer. db.c has the whole order. */
-#define DATABASE_LIMIT_MS 25000
 
 const struct problem_type problem_user_inactive = {
     401, "User not found or inactive", "user_inactive",
@@ -143,9 +141,10 @@ void app_close(struct app *app)
 void app_handle(void *context, struct request *rq, struct response *rs)
 {
     struct app *app = context;
-    db_limit(app->db, DATABASE_LIMIT_MS);
+    db_limit(app->db, DB_REQUEST_LIMIT_S * 1000);
     request_trust(rq, &app->proxies);
     router_handle(&app->router, rq, rs);
+    db_limit(app->db, 0); /* what comes after it is for nobody who waits */
     if (rq->route && rq->route->idempotent && rs->status < 300 && rq->param[PARAM_IDEMPOTENCY_KEY])
         rs->after = app_purge;
     wipe(&app->caller, sizeof app->caller); /* its texts go with the request */
@@ -160,7 +159,6 @@ void app_rest(void *context)
 void app_purge(void *context, struct request *rq)
 {
     struct app *app = context;
-    db_limit(app->db, DATABASE_LIMIT_MS); /* the request has its answer */
     struct problem *p = session_purge(app->db, rq->arena, rq->now);
     if (!p)
         p = reset_purge(app->db, rq->arena, rq->now);

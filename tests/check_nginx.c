@@ -6,8 +6,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/db_limits.h"
 #include "common/problem.h"
 #include "fcgi-app/routes.h"
+#include "fcgi-app/settings.h"
 #include "suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
@@ -547,6 +549,41 @@ START_TEST(what_could_be_read_as_more_than_a_value_is_refused)
 }
 END_TEST
 
+/* ---- who gives up first ---- */
+
+/* The seconds that a directive of a rendered file has. */
+static long seconds_of(const char *name, const char *directive)
+{
+    const char *at = strstr(text_of_file(name), arena_printf(a, "\n%s ", directive));
+    ck_assert_msg(at != NULL, "no %s in %s", directive, name);
+    char *end;
+    long seconds = strtol(at + strlen(directive) + 2, &end, 10);
+    ck_assert_int_eq(strncmp(end, "s;", 2), 0);
+    return seconds;
+}
+
+/* See db_limits.h. */
+START_TEST(who_waits_for_another_waits_longer)
+{
+    long one_thing = DB_TRIES * DB_LOCK_LIMIT_S;
+    if (one_thing < DB_CONNECT_LIMIT_S + DB_ANSWER_LIMIT_S)
+        one_thing = DB_CONNECT_LIMIT_S + DB_ANSWER_LIMIT_S;
+    long hang = atol(record_find(&settings_record, "hang_s")->preset);
+    render("APP_HOSTS=");
+    long answer = seconds_of("conf/fastcgi.conf", "fastcgi_read_timeout");
+    render("LISTEN=|APP_HOSTS=10.0.0.1:8080");
+    long host = seconds_of("conf/hosts-pass.conf", "proxy_read_timeout");
+
+    ck_assert_int_lt(DB_LOCK_LIMIT_S, DB_STATEMENT_LIMIT_S);
+    ck_assert_int_lt(DB_STATEMENT_LIMIT_S, DB_ANSWER_LIMIT_S);
+    ck_assert_int_lt(DB_ANSWER_LIMIT_S, one_thing);
+    ck_assert_int_lt(one_thing, DB_REQUEST_LIMIT_S);
+    ck_assert_int_lt(DB_REQUEST_LIMIT_S, answer);
+    ck_assert_int_lt(answer, host);
+    ck_assert_int_lt(host, hang);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("nginx");
@@ -568,6 +605,7 @@ int main(void)
     tcase_add_loop_test(t, nginx_accepts_what_is_rendered, 0, COUNT(variants));
     tcase_add_loop_test(t, the_site_stands_beside_others, 0, COUNT(beside));
     tcase_add_loop_test(t, what_could_be_read_as_more_than_a_value_is_refused, 0, COUNT(refused));
+    tcase_add_test(t, who_waits_for_another_waits_longer);
     suite_add_tcase(suite, t);
     return suite_run(suite);
 }
