@@ -106,6 +106,33 @@ START_TEST(the_request_inside_a_killed_worker_is_502)
 }
 END_TEST
 
+#define HEALTH_MS 4500 /* generous: two seconds; a lock is waited for for twenty */
+
+START_TEST(health_does_not_wait_for_workers_that_are_busy)
+{
+    const char *id;
+    start_own(LIST("WORKERS=1", "HASH_WORKERS=1"));
+    const char *token = new_user(&id);
+    const struct http_call call = {.method = "PATCH",
+                                   .token = token,
+                                   .path = say("/api/users/%s", id),
+                                   .body = "{\"last_name\":\"Changed\"}"};
+    struct db *hold = database_hold("users", id);
+    struct flight *flight = http_send(&call);
+    database_await_waiting(1);
+
+    long began = now_ms();
+    for (int i = 0; i < 3; i++)
+        ck_status(fetch(.path = "/api/health"), 200);
+    long took_ms = now_ms() - began;
+    database_let_go(hold);
+
+    ck_status(http_land(flight), 200);
+    ck_assert_int_lt(took_ms, HEALTH_MS);
+    stop_own();
+}
+END_TEST
+
 START_TEST(the_request_inside_a_stopped_pool_is_finished)
 {
     const char *id;
@@ -329,6 +356,7 @@ TCase *failure_case(void)
     tcase_add_checked_fixture(t, mend_database, NULL);
     tcase_add_test(t, a_killed_worker_takes_along_only_its_request);
     tcase_add_test(t, the_request_inside_a_killed_worker_is_502);
+    tcase_add_test(t, health_does_not_wait_for_workers_that_are_busy);
     tcase_add_test(t, the_request_inside_a_stopped_pool_is_finished);
     tcase_add_test(t, a_pool_that_is_stopped_under_load_loses_nothing);
     tcase_add_test(t, five_rolling_restarts_under_load_lose_nothing);
