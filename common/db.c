@@ -2,9 +2,11 @@
 
 #include <ctype.h>
 #include <errmsg.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <mysql.h>
 #include <mysqld_error.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +22,9 @@
 #include "problem.h"
 
 #define WRITE_LIMIT_S DB_ANSWER_LIMIT_S
+#define PROBE_EVERY_MS 2000 /* after the first time */
+#define PAUSE_FROM_MS 500   /* a host that cost so much or more is not asked at all for as long, */
+#define PAUSE_MAX_MS 10000  /* but not for longer than so: memory may be from another boot */
 #define SHUN_NS INT64_C(5000000000)   /* a host that did not answer is left alone for so long, */
 #define SHUN_TIMES 5                  /* and so many times as long as it kept us waiting */
 #define LESSER_NS INT64_C(5000000000) /* one without writes is kept for so long */
@@ -102,23 +107,40 @@ struct statement {
     void *row;  /* one struct of `record` */
 };
 
-/* A host that did not answer, by monotonic_ns(); all zero for one that did not fail yet. */
+/* A host that did not answer, by monotonic_ns(); all zero for one that did not fail yet. Until
+ * `until` the others come first. */
 struct shunned {
     int64_t since, until;
 };
+
+/* One call to the library. It asks await() to wait. */
+struct wait {
+    const struct db *db;
+    int64_t end;      /* by monotonic_ns() */
+    int64_t probe_at; /* when to look whether the host is frozen; FOREVER: never */
+    enum {
+        WAIT_GOES_ON,
+        WAIT_TOO_LONG, /* by our limit; the host is alive, as far as we know */
+        WAIT_FROZEN,   /* the host does not answer others either */
+    } outcome;
+};
+#define FOREVER INT64_MAX
 
 struct db {
     struct db_url url;
     size_t host;             /* of url.hosts: the one to begin with, and then the one in use */
     struct shunned *shunned; /* for each */
-    int64_t leave_at;        /* when to look for a better host than the one in use; 0: it is good */
+    struct db_hosts *hosts;  /* db_share(), or our own */
+    struct db_hosts own_hosts;
+    int64_t leave_at; /* when to look for a better host than the one in use; 0: it is good */
 
     MYSQL *mysql;   /* NULL: not connected */
     unsigned owner; /* `generation` when it was connected */
     bool pinned, in_transaction;
+    int64_t deadline;     /* db_limit(); FOREVER: none */
+    struct wait wait;     /* the latest one */
     bool busy;            /* rows are being handed out */
     struct problem *doom; /* why the transaction under way cannot be committed any more */
-    int64_t asked_at;     /* when we began to wait for the server last, by monotonic_ns() */
 
     struct statement statements[STATEMENTS_MAX];
     size_t statement_count;
@@ -172,9 +194,16 @@ struct problem *db_open(struct arena *a, const char *url, struct db **ret)
     watching = true;
     struct db *db = must(calloc(1, sizeof *db));
     db->url = parts;
+    db->deadline = FOREVER;
+    db->hosts = &db->own_hosts;
     db->shunned = must(calloc(parts.host_count, sizeof *db->shunned));
     *ret = db;
     return NULL;
+}
+
+void db_share(struct db *db, struct db_hosts *hosts)
+{
+    db->hosts = hosts;
 }
 
 void db_close(struct db *db)
@@ -227,6 +256,86 @@ void db_disconnect(struct db *db)
     db->mysql = NULL;
 }
 
+/* ---- waiting ---- */
+
+/* What the library waits for; NULL: something that takes no time, such as a farewell. */
+static _Thread_local struct wait *waiting;
+
+static int64_t in_ms(int64_t ms)
+{
+    return monotonic_ns() + ms * 1000000;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* As poll(2) for one descriptor, to a moment. */
+static int poll_until(int fd, short events, int64_t end)
+{
+    struct pollfd on = {.fd = fd, .events = events};
+    for (;;) {
+        int64_t left = end - monotonic_ns();
+        const struct timespec limit = {left > 0 ? left / 1000000000 : 0,
+                                       left > 0 ? left % 1000000000 : 0};
+        int rc = ppoll(&on, 1, end == FOREVER ? NULL : &limit, NULL);
+        if (rc >= 0 || errno != EINTR)
+            return rc;
+    }
+}
+
+static bool host_greets(const struct db *db);
+
+/* How the library waits: so long as poll(2) says. Its own limits are whole seconds, begin again
+ * with each packet, and do not tell a long statement from a server that is frozen. */
+static int await(my_socket fd, my_bool is_read, int timeout_ms)
+{
+    struct wait *w = waiting;
+    short events = is_read ? POLLIN : POLLOUT;
+    if (!w)
+        return poll_until(fd, events, timeout_ms < 0 ? FOREVER : in_ms(timeout_ms));
+    for (;;) {
+        int rc = poll_until(fd, events, earlier(w->end, w->probe_at));
+        if (rc)
+            return rc;
+        if (monotonic_ns() >= w->end) {
+            w->outcome = WAIT_TOO_LONG;
+            return 0;
+        }
+        if (!host_greets(w->db)) {
+            rc = poll_until(fd, events, 0); /* did it come meanwhile? */
+            w->outcome = rc ? WAIT_GOES_ON : WAIT_FROZEN;
+            return rc;
+        }
+        w->probe_at = in_ms(PROBE_EVERY_MS);
+    }
+}
+
+/* Around each call that may wait for the server. Returns when it began. */
+static int64_t wait_begin(struct db *db)
+{
+    int64_t began = monotonic_ns();
+    db->wait = (struct wait){.db = db, .end = FOREVER, .probe_at = FOREVER};
+    if (!db->pinned) {
+        db->wait.end = earlier(in_ms(DB_ANSWER_LIMIT_S * 1000), db->deadline);
+        db->wait.probe_at = in_ms(DB_PROBE_AFTER_S * 1000);
+    }
+    waiting = &db->wait;
+    return began;
+}
+
+static void wait_end(struct db *db, int64_t began)
+{
+    db->counts.waited_ns += monotonic_ns() - began;
+    waiting = NULL;
+}
+
+void db_limit(struct db *db, unsigned limit_ms)
+{
+    db->deadline = limit_ms ? in_ms(limit_ms) : FOREVER;
+}
+
 static void set_options(MYSQL *mysql, const struct db_host *host, bool by_socket, bool unlimited)
 {
     unsigned connect_s = DB_CONNECT_LIMIT_S;
@@ -240,6 +349,7 @@ static void set_options(MYSQL *mysql, const struct db_host *host, bool by_socket
     mysql_options(mysql, MYSQL_OPT_WRITE_TIMEOUT, &write_s);
     mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &local_infile);
     mysql_options(mysql, MYSQL_OPT_RECONNECT, &reconnect);
+    mysql_optionsv(mysql, MARIADB_OPT_IO_WAIT, await);
     mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     if (!by_socket && host->port) /* else `localhost` would mean the library's preset socket */
         mysql_options(mysql, MYSQL_OPT_PROTOCOL, &tcp);
@@ -250,21 +360,51 @@ static bool is_by_socket(const struct db *db, const struct db_host *host)
     return db->url.socket && strcmp(host->name, "localhost") == 0;
 }
 
+static bool open_mysql(const struct db *db, const struct db_host *host, MYSQL *mysql)
+{
+    bool by_socket = is_by_socket(db, host);
+    unsigned port = host->port ? host->port : PORT_PRESET;
+    set_options(mysql, host, by_socket, db->pinned);
+    return mysql_real_connect(mysql, host->name, db->url.user, db->url.password, db->url.name, port,
+                              by_socket ? db->url.socket : NULL, CLIENT_FOUND_ROWS) != NULL;
+}
+
+/* Does the host that keeps us waiting let a newcomer in, or send one away? A server at a long
+ * statement does, and so does one that is full. It is a whole login, for a server counts
+ * connections that break off and shuts their host out in the end. */
+static bool host_greets(const struct db *db)
+{
+    struct wait own = {.db = db,
+                       .end = earlier(in_ms(DB_CONNECT_LIMIT_S * 1000), db->deadline),
+                       .probe_at = FOREVER};
+    struct wait *outer = waiting;
+    MYSQL *mysql = must(mysql_init(NULL));
+    waiting = &own;
+    bool greets = open_mysql(db, &db->url.hosts[db->host], mysql) ||
+                  !IS_MYSQL_ERROR(mysql_errno(mysql)) || monotonic_ns() >= db->deadline;
+    mysql_close(mysql);
+    waiting = outer;
+    return greets;
+}
+
 static struct problem *connect_to(struct db *db, struct arena *a, const struct db_host *host)
 {
     const char *session = db->pinned ? SESSION "0" : SESSION NUMBER(DB_STATEMENT_LIMIT_S);
-    bool by_socket = is_by_socket(db, host);
-    unsigned port = host->port ? host->port : PORT_PRESET;
     MYSQL *mysql = must(mysql_init(NULL));
-    set_options(mysql, host, by_socket, db->pinned);
-    if (!mysql_real_connect(mysql, host->name, db->url.user, db->url.password, db->url.name, port,
-                            by_socket ? db->url.socket : NULL, CLIENT_FOUND_ROWS) ||
-        mysql_real_query(mysql, session, strlen(session))) {
-        struct problem *p = problem_because(a, &problem_unavailable, "database at %s: %u: %s",
-                                            host->name, mysql_errno(mysql), mysql_error(mysql));
+    db->wait = (struct wait){.db = db,
+                             .end = earlier(in_ms(DB_CONNECT_LIMIT_S * 1000), db->deadline),
+                             .probe_at = FOREVER};
+    waiting = &db->wait;
+    struct problem *p = NULL;
+    if (!open_mysql(db, host, mysql) || mysql_real_query(mysql, session, strlen(session))) {
+        p = problem_because(a, &problem_unavailable, "database at %s: %u: %s", host->name,
+                            mysql_errno(mysql), mysql_error(mysql));
+        p->db_error = mysql_errno(mysql);
         mysql_close(mysql);
-        return p;
     }
+    waiting = NULL;
+    if (p)
+        return p;
     db->mysql = mysql;
     db->owner = generation;
     return NULL;
@@ -282,15 +422,63 @@ const char *db_where(const struct db *db, struct arena *a)
  * of former days that came back as the manual of failovers wants it. */
 static bool takes_writes(struct db *db)
 {
-    /* It became a word in later versions. */
-    static const char question[] = "SELECT @@global.read_only IN ('0', 'OFF')";
+    /* The first became a word in later versions; the second makes the tables of every host
+     * read-only that begins so, and says nothing in the first. */
+    static const char question[] =
+        "SELECT @@global.read_only IN ('0', 'OFF') AND NOT @@global.innodb_read_only";
     MYSQL_RES *answer = NULL;
+    int64_t began = wait_begin(db);
     if (mysql_real_query(db->mysql, question, strlen(question)) == 0)
         answer = mysql_store_result(db->mysql);
+    wait_end(db, began);
     MYSQL_ROW row = answer ? mysql_fetch_row(answer) : NULL;
     bool yes = row && row[0] && strcmp(row[0], "1") == 0;
     mysql_free_result(answer);
     return yes;
+}
+
+/* ---- hosts that hang ---- */
+
+/* A host that let us wait in vain is not asked for a while, even where there is no other: or all
+ * workers would hang in it, one request after another. Hosts beyond those that are shared have none
+ * to tell of it. */
+static _Atomic int64_t *pause_of(struct db *db, size_t host)
+{
+    return host < DB_SHARED_HOSTS ? &db->hosts->pause[host] : NULL;
+}
+
+static bool is_paused(struct db *db, size_t host)
+{
+    _Atomic int64_t *at = pause_of(db, host);
+    int64_t pause = at ? atomic_load(at) : 0;
+    int64_t left = pause ? pause - monotonic_ns() : 0;
+    return left > 0 && left <= PAUSE_MAX_MS * INT64_C(1000000);
+}
+
+/* When a pause is over, the first who comes is the one to try; the others see another pause. */
+static bool may_try(struct db *db, size_t host)
+{
+    _Atomic int64_t *at = pause_of(db, host);
+    int64_t pause = at ? atomic_load(at) : 0;
+    if (!pause)
+        return true;
+    return !is_paused(db, host) &&
+           atomic_compare_exchange_strong(at, &pause, in_ms(DB_CONNECT_LIMIT_S * 1000));
+}
+
+static void set_pause(struct db *db, size_t host, int64_t cost)
+{
+    _Atomic int64_t *at = pause_of(db, host);
+    if (at)
+        atomic_store(at, cost < PAUSE_FROM_MS * INT64_C(1000000) ? 0 : monotonic_ns() + cost);
+}
+
+/* It failed to answer, and kept us waiting for `cost` ns. */
+static void shun(struct db *db, size_t host, int64_t cost)
+{
+    int64_t now = monotonic_ns();
+    db->shunned[host] = (struct shunned){now, now + SHUN_NS + SHUN_TIMES * cost};
+    set_pause(db, host, cost);
 }
 
 /* Connect to a host and stay, unless it takes no writes while there are others: such a one is
@@ -300,11 +488,11 @@ static struct problem *try_host(struct db *db, struct arena *a, size_t host, siz
     int64_t began = monotonic_ns();
     struct problem *p = connect_to(db, a, &db->url.hosts[host]);
     if (p) {
-        int64_t now = monotonic_ns();
-        db->shunned[host] = (struct shunned){now, now + SHUN_NS + SHUN_TIMES * (now - began)};
+        shun(db, host, monotonic_ns() - began);
         db->counts.failed_connects++;
         return p;
     }
+    set_pause(db, host, 0);
     db->host = host;
     if (db->url.host_count == 1 || takes_writes(db))
         return NULL;
@@ -328,14 +516,20 @@ static struct problem *connect_any(struct db *db, struct arena *a)
     struct problem *p = NULL;
     size_t count = db->url.host_count, first = db->host, lesser = count;
     int64_t began = monotonic_ns();
-    for (size_t i = 0; i < 2 * count && !db->mysql && (i < count || lesser == count); i++)
-        if (is_shunned(db, (first + i) % count, began) == (i >= count))
-            p = try_host(db, a, (first + i) % count, &lesser);
+    for (size_t i = 0; i < 2 * count && !db->mysql && (i < count || lesser == count); i++) {
+        size_t host = (first + i) % count;
+        if (is_shunned(db, host, began) == (i >= count) && may_try(db, host))
+            p = try_host(db, a, host, &lesser);
+    }
     db->leave_at = 0;
     if (!db->mysql && lesser < count) {
         db->leave_at = monotonic_ns() + LESSER_NS;
         db->host = lesser;
         p = connect_to(db, a, &db->url.hosts[lesser]);
+    } else if (!db->mysql && !p) {
+        p = problem_because(a, &problem_unavailable,
+                            "database at %s did not answer a moment ago; it is asked again soon",
+                            db->url.hosts[first].name);
     }
     if (p)
         db->host = 0;
@@ -343,6 +537,12 @@ static struct problem *connect_any(struct db *db, struct arena *a)
     db->was_connected |= !p;
     db->counts.waited_ns += monotonic_ns() - began;
     return p;
+}
+
+/* For a better host; or since somebody has found out that this one hangs. */
+static bool shall_leave(struct db *db)
+{
+    return (db->leave_at && monotonic_ns() > db->leave_at) || is_paused(db, db->host);
 }
 
 /* Be connected, or say why no statement may run now. */
@@ -354,8 +554,10 @@ static struct problem *ready(struct db *db, struct arena *a)
         return db->doom;
     if (db->mysql && db->owner != generation)
         db_disconnect(db);
-    if (db->leave_at && !db->in_transaction && !db->pinned && monotonic_ns() > db->leave_at)
+    if (db->mysql && !db->in_transaction && !db->pinned && shall_leave(db))
         db_disconnect(db);
+    if (monotonic_ns() >= db->deadline)
+        return problem_because(a, &problem_unavailable, "the time for this request is used up");
     if (db->mysql)
         return NULL;
     if (!db->in_transaction && !db->pinned)
@@ -385,19 +587,126 @@ void db_unpin(struct db *db)
     db->pinned = false;
 }
 
+/* Who is away may be there the next moment; who refuses us will do so until somebody changes the
+ * configuration, or the account. */
+static bool is_refusal(unsigned number)
+{
+    switch (number) {
+    case ER_DBACCESS_DENIED_ERROR:
+    case ER_ACCESS_DENIED_ERROR:
+    case ER_ACCESS_DENIED_NO_PASSWORD_ERROR:
+    case ER_BAD_DB_ERROR:
+    case ER_HOST_NOT_PRIVILEGED:
+    case ER_NOT_SUPPORTED_AUTH_MODE:
+    case ER_SERVER_IS_IN_SECURE_AUTH_MODE:
+    case ER_PLUGIN_IS_NOT_LOADED:
+    case ER_MUST_CHANGE_PASSWORD:
+    case ER_MUST_CHANGE_PASSWORD_LOGIN:
+    case ER_ACCOUNT_HAS_BEEN_LOCKED:
+    case CR_SECURE_AUTH:
+    case CR_AUTH_PLUGIN_CANNOT_LOAD:
+    case CR_AUTH_PLUGIN_ERR:
+        return true;
+    default:
+        return false;
+    }
+}
+
+struct problem *db_check_access(struct db *db, struct arena *a)
+{
+    for (size_t i = 0; i < db->url.host_count; i++) {
+        db_disconnect(db);
+        struct problem *p = connect_to(db, a, &db->url.hosts[i]);
+        if (p && is_refusal(p->db_error))
+            return p;
+    }
+    db_disconnect(db);
+    return NULL;
+}
+
 /* ---- failures ---- */
 
 enum failure {
-    FAILURE_OTHER,
-    FAILURE_LOST,       /* with the answer; whether the statement was carried out is not known */
-    FAILURE_NOT_SENT,   /* the connection was gone before the statement went out */
-    FAILURE_CONFLICT,   /* with another transaction */
-    FAILURE_ELSEWHERE,  /* this server does not take writes; another one may */
-    FAILURE_SCHEMA,     /* tables, columns or rights are not what we were built for */
-    FAILURE_OVERLOADED, /* too much of something; trying again makes it worse */
+    FAILURE_SURROUNDINGS, /* the server's settings, rights, schema, load, or an operator's deed */
+    FAILURE_LOST,         /* with the answer; whether the statement was carried out is not known */
+    FAILURE_NOT_SENT,     /* the connection was gone before the statement went out */
+    FAILURE_CONFLICT,     /* with another transaction */
+    FAILURE_ELSEWHERE,    /* this server does not take writes; another one may */
+    FAILURE_OURS,         /* a statement or a value that no server would take */
     FAILURE_DUPLICATE,
     FAILURE_REFERENCE,
 };
+
+/*
+ * What only our own statements, and the values that we let through to them, can cause. That is a
+ * bug of ours, a 500; there are a thousand more numbers, and more with each release, which say
+ * that something around us is not as it should be: a 503. Tables and columns that are not there are
+ * among those, for the schema is an operator's to bring up to date.
+ */
+static bool is_ours(unsigned number)
+{
+    switch (number) {
+    /* what is written */
+    case ER_PARSE_ERROR:
+    case ER_SYNTAX_ERROR:
+    case ER_EMPTY_QUERY:
+    case ER_NON_UNIQ_ERROR:
+    case ER_NONUNIQ_TABLE:
+    case ER_UNKNOWN_TABLE:
+    case ER_FIELD_SPECIFIED_TWICE:
+    case ER_WRONG_FIELD_WITH_GROUP:
+    case ER_WRONG_GROUP_FIELD:
+    case ER_INVALID_GROUP_FUNC_USE:
+    case ER_MIX_OF_GROUP_FUNC_AND_FIELDS:
+    case ER_UPDATE_TABLE_USED:
+    case ER_DERIVED_MUST_HAVE_ALIAS:
+    case ER_ILLEGAL_REFERENCE:
+    case ER_OPERAND_COLUMNS:
+    case ER_SUBQUERY_NO_1_ROW:
+    case ER_WRONG_VALUE_COUNT:
+    case ER_WRONG_VALUE_COUNT_ON_ROW:
+    case ER_WRONG_NUMBER_OF_COLUMNS_IN_SELECT:
+    case ER_WRONG_PARAMCOUNT_TO_NATIVE_FCT:
+    case ER_WRONG_PARAMETERS_TO_NATIVE_FCT:
+    case ER_WRONG_ARGUMENTS:
+    case ER_WRONG_USAGE:
+    case ER_UNSUPPORTED_PS:
+    case ER_SP_DOES_NOT_EXIST: /* of a function as well */
+    case ER_UNKNOWN_CHARACTER_SET:
+    case ER_COLLATION_CHARSET_MISMATCH:
+    case ER_CANT_AGGREGATE_2COLLATIONS:
+    case ER_CANT_AGGREGATE_3COLLATIONS:
+    case ER_CANT_AGGREGATE_NCOLLATIONS:
+    case ER_REGEXP_ERROR:
+    /* what is sent */
+    case ER_BAD_NULL_ERROR:
+    case ER_NO_DEFAULT_FOR_FIELD:
+    case ER_WARN_DATA_OUT_OF_RANGE:
+    case ER_DATA_OUT_OF_RANGE:
+    case ER_DATA_TOO_LONG:
+    case WARN_DATA_TRUNCATED:
+    case ER_TRUNCATED_WRONG_VALUE:
+    case ER_TRUNCATED_WRONG_VALUE_FOR_FIELD:
+    case ER_WRONG_VALUE:
+    case ER_WRONG_VALUE_FOR_TYPE:
+    case ER_DIVISION_BY_ZERO:
+    case ER_CONSTRAINT_FAILED:
+    /* in which order */
+    case ER_UNKNOWN_STMT_HANDLER:
+    case ER_CANT_CHANGE_TX_CHARACTERISTICS:
+    case CR_COMMANDS_OUT_OF_SYNC:
+    case CR_NO_PREPARE_STMT:
+    case CR_PARAMS_NOT_BOUND:
+    case CR_INVALID_PARAMETER_NO:
+    case CR_UNSUPPORTED_PARAM_TYPE:
+    case CR_INVALID_BUFFER_USE:
+    case CR_NO_DATA:
+    case CR_NO_STMT_METADATA:
+        return true;
+    default:
+        return false;
+    }
+}
 
 /*
  * CR_SERVER_GONE_ERROR means that Connector/C could not hand the whole packet to the kernel (it
@@ -423,25 +732,17 @@ static enum failure failure_of(unsigned number)
         return FAILURE_CONFLICT;
     case ER_UNKNOWN_COM_ERROR: /* a Galera node that is not ready */
     case ER_OPTION_PREVENTS_STATEMENT:
+    case ER_OPEN_AS_READONLY: /* innodb_read_only */
+    case ER_READ_ONLY_MODE:
+    case ER_INNODB_READ_ONLY:
         return FAILURE_ELSEWHERE;
-    case ER_NO_SUCH_TABLE:
-    case ER_BAD_FIELD_ERROR:
-    case ER_TABLEACCESS_DENIED_ERROR:
-        return FAILURE_SCHEMA;
-    case ER_CON_COUNT_ERROR:
-    case ER_TOO_MANY_USER_CONNECTIONS:
-    case ER_USER_LIMIT_REACHED:
-    case ER_STATEMENT_TIMEOUT:
-    case ER_DISK_FULL:
-    case ER_RECORD_FILE_FULL:
-        return FAILURE_OVERLOADED;
     case ER_DUP_ENTRY:
         return FAILURE_DUPLICATE;
     case ER_ROW_IS_REFERENCED_2:
     case ER_NO_REFERENCED_ROW_2:
         return FAILURE_REFERENCE;
     default:
-        return FAILURE_OTHER;
+        return is_ours(number) ? FAILURE_OURS : FAILURE_SURROUNDINGS;
     }
 }
 
@@ -472,7 +773,7 @@ static struct problem *describe(struct arena *a, enum failure failure, unsigned 
 {
     if (failure == FAILURE_DUPLICATE)
         return duplicate(a, number, message);
-    bool internal = failure == FAILURE_OTHER || failure == FAILURE_REFERENCE;
+    bool internal = failure == FAILURE_OURS || failure == FAILURE_REFERENCE;
     struct problem *p = problem_because(a, internal ? &problem_internal : &problem_unavailable,
                                         "%u: %s", number, message);
     if (failure == FAILURE_REFERENCE)
@@ -480,17 +781,30 @@ static struct problem *describe(struct arena *a, enum failure failure, unsigned 
     return p;
 }
 
-/* Was it we who did not wait any longer for an answer? Who hangs would do so again. */
-static bool gave_up(const struct db *db, enum failure failure)
+/* It is we who broke off: the library's words for that are not the reason. */
+static struct problem *describe_wait(struct db *db, struct arena *a)
 {
-    return failure == FAILURE_LOST &&
-           monotonic_ns() - db->asked_at >= DB_ANSWER_LIMIT_S * INT64_C(1000000000);
+    const char *why = db->wait.outcome == WAIT_FROZEN ? "does not answer, and greets nobody"
+                                                      : "took longer than we wait for an answer";
+    return problem_because(a, &problem_unavailable, "database at %s %s", db_where(db, a), why);
 }
 
 static bool ends_connection(enum failure failure, unsigned number)
 {
     return failure == FAILURE_LOST || failure == FAILURE_NOT_SENT || failure == FAILURE_ELSEWHERE ||
-           (failure == FAILURE_OTHER && IS_MYSQL_ERROR(number)); /* the library has lost its way */
+           IS_MYSQL_ERROR(number); /* the library has lost its way */
+}
+
+static enum retry retry_of(const struct db *db, enum failure failure, bool harmless)
+{
+    if (failure == FAILURE_NOT_SENT || failure == FAILURE_CONFLICT || failure == FAILURE_ELSEWHERE)
+        return RETRY_AGAIN;
+    if (failure != FAILURE_LOST)
+        return RETRY_NO;
+    if (!harmless && !db->in_transaction)
+        return RETRY_UNKNOWN;
+    /* What took too long would again. */
+    return db->wait.outcome == WAIT_TOO_LONG ? RETRY_NO : RETRY_AGAIN;
 }
 
 /* Turn an error into a problem, and leave `db` as the error demands. `harmless`: the statement
@@ -498,22 +812,21 @@ static bool ends_connection(enum failure failure, unsigned number)
 static struct problem *failed(struct db *db, struct arena *a, bool harmless, unsigned number,
                               const char *message)
 {
-    enum failure failure = failure_of(number);
-    struct problem *p = describe(a, failure, number, message); /* before `message` is freed */
-    bool ends = ends_connection(failure, number), hopeless = gave_up(db, failure);
+    bool gave_up = db->wait.outcome != WAIT_GOES_ON;
+    enum failure failure = gave_up ? FAILURE_LOST : failure_of(number);
+    struct problem *p = gave_up ? describe_wait(db, a)
+                                : describe(a, failure, number, message); /* before it is freed */
+    p->db_error = number;
+    p->retry = retry_of(db, failure, harmless);
+    bool ends = ends_connection(failure, number);
     if (ends)
         db_disconnect(db);
+    if (db->wait.outcome == WAIT_FROZEN)
+        shun(db, db->host, DB_CONNECT_LIMIT_S * INT64_C(1000000000));
     if (failure == FAILURE_ELSEWHERE)
         db->host = (db->host + 1) % db->url.host_count;
     else if (ends)
         db->host = 0;
-
-    if (failure == FAILURE_NOT_SENT || failure == FAILURE_CONFLICT || failure == FAILURE_ELSEWHERE)
-        p->retry = RETRY_AGAIN;
-    if (failure == FAILURE_LOST)
-        p->retry = harmless || db->in_transaction ? RETRY_AGAIN : RETRY_UNKNOWN;
-    if (hopeless && p->retry == RETRY_AGAIN)
-        p->retry = RETRY_NO;
     if (db->in_transaction && (ends || failure == FAILURE_CONFLICT))
         db->doom = p;
     return p;
@@ -561,20 +874,17 @@ bool db_is_violation(const struct problem *p, const char *constraint)
 
 bool db_is_missing_table(const struct problem *p)
 {
-    static const char number[] = "1146:"; /* ER_NO_SUCH_TABLE, as describe() writes it */
-    return p && p->cause && strncmp(p->cause, number, strlen(number)) == 0;
+    return p && p->db_error == ER_NO_SUCH_TABLE;
 }
 
 bool db_is_missing_column(const struct problem *p)
 {
-    static const char number[] = "1054:"; /* ER_BAD_FIELD_ERROR, as describe() writes it */
-    return p && p->cause && strncmp(p->cause, number, strlen(number)) == 0;
+    return p && p->db_error == ER_BAD_FIELD_ERROR;
 }
 
 bool db_is_lock_timeout(const struct problem *p)
 {
-    static const char number[] = "1205:"; /* ER_LOCK_WAIT_TIMEOUT, as describe() writes it */
-    return p && p->cause && strncmp(p->cause, number, strlen(number)) == 0;
+    return p && p->db_error == ER_LOCK_WAIT_TIMEOUT;
 }
 
 struct db_counts db_take_counts(struct db *db)
@@ -682,9 +992,9 @@ static struct problem *bind_columns(struct arena *a, struct statement *s)
 static struct problem *prepare(struct db *db, struct arena *a, struct statement *s)
 {
     s->handle = must(mysql_stmt_init(db->mysql));
-    int64_t began = db->asked_at = monotonic_ns();
+    int64_t began = wait_begin(db);
     int rc = mysql_stmt_prepare(s->handle, s->text, s->len);
-    db->counts.waited_ns += monotonic_ns() - began;
+    wait_end(db, began);
     if (rc)
         return statement_failed(db, a, true, s);
     s->param_count = mysql_stmt_param_count(s->handle);
@@ -698,17 +1008,15 @@ static struct problem *prepare(struct db *db, struct arena *a, struct statement 
     return bind_columns(a, s);
 }
 
-/* A place for one more statement, if need be that of the one not used for longest. */
-static struct statement *free_place(struct db *db)
+/* Give back the one that was not used for longest, for this or for others. */
+static void release_oldest(struct db *db)
 {
-    if (db->statement_count < STATEMENTS_MAX)
-        return &db->statements[db->statement_count++];
     struct statement *oldest = db->statements;
-    for (size_t i = 1; i < STATEMENTS_MAX; i++)
+    for (size_t i = 1; i < db->statement_count; i++)
         if (db->statements[i].last_used < oldest->last_used)
             oldest = &db->statements[i];
     release_statement(oldest);
-    return oldest;
+    *oldest = db->statements[--db->statement_count]; /* bound are arrays of its own, which stay */
 }
 
 /* Statements are told apart by what they say: a text may be composed anew in some arena each
@@ -723,21 +1031,37 @@ static struct statement *find_statement(struct db *db, const struct sql *sql, si
     return NULL;
 }
 
+/* The server has one number for the statements of all that use it, others too. Where that is
+ * reached, we go on with fewer than we had. */
+static struct problem *prepare_new(struct db *db, struct arena *a, const struct sql *sql,
+                                   struct statement *ret)
+{
+    for (;;) {
+        *ret = (struct statement){.len = strlen(sql->text), .record = sql->row};
+        ret->text = must(strdup(sql->text));
+        struct problem *p = prepare(db, a, ret);
+        if (!p)
+            return NULL;
+        release_statement(ret);
+        if (p->db_error != ER_MAX_PREPARED_STMT_COUNT_REACHED || !db->statement_count)
+            return p;
+        release_oldest(db);
+    }
+}
+
 static struct problem *get_statement(struct db *db, struct arena *a, const struct sql *sql,
                                      struct statement **ret)
 {
-    size_t len = strlen(sql->text);
-    struct statement *s = find_statement(db, sql, len);
+    struct statement *s = find_statement(db, sql, strlen(sql->text));
     if (!s) {
-        struct statement new = {.len = len, .record = sql->row};
-        new.text = must(strdup(sql->text));
-        struct problem *p = prepare(db, a, &new);
-        if (p) {
-            release_statement(&new);
+        struct statement new;
+        struct problem *p = prepare_new(db, a, sql, &new);
+        if (p)
             return p;
-        }
-        s = free_place(db);
-        *s = new; /* bound are arrays of its own, which do not move */
+        if (db->statement_count == STATEMENTS_MAX)
+            release_oldest(db);
+        s = &db->statements[db->statement_count++];
+        *s = new;
     }
     s->last_used = ++db->uses;
     *ret = s;
@@ -917,9 +1241,9 @@ static struct problem *fetch_rest(struct arena *a, struct statement *s)
 static struct problem *next_row(struct db *db, struct arena *a, struct statement *s, bool harmless,
                                 bool *ret_more)
 {
-    int64_t began = db->asked_at = monotonic_ns();
+    int64_t began = wait_begin(db);
     int rc = mysql_stmt_fetch(s->handle);
-    db->counts.waited_ns += monotonic_ns() - began;
+    wait_end(db, began);
     struct problem *p = NULL;
     *ret_more = rc == 0 || rc == MYSQL_DATA_TRUNCATED;
     if (rc == MYSQL_NO_DATA)
@@ -938,9 +1262,11 @@ static struct problem *next_row(struct db *db, struct arena *a, struct statement
 }
 
 /* Skip what is left of the result, and give back buffers that grew out of proportion. */
-static void finish(struct statement *s)
+static void finish(struct db *db, struct statement *s)
 {
+    int64_t began = wait_begin(db);
     mysql_stmt_free_result(s->handle);
+    wait_end(db, began);
     if (!s->grown)
         return;
     for (size_t i = 0; i < s->column_count; i++)
@@ -1015,15 +1341,15 @@ static struct problem *ask_once(struct db *db, struct arena *a, struct question 
         p = bind_args(a, s, q->args);
     if (p)
         return p;
-    int64_t began = db->asked_at = monotonic_ns();
+    int64_t began = wait_begin(db);
     db->counts.statements++;
     int rc = mysql_stmt_execute(s->handle);
-    db->counts.waited_ns += monotonic_ns() - began;
+    wait_end(db, began);
     if (rc)
         return statement_failed(db, a, q->harmless, s);
     p = q->take(db, a, s, q);
     if (db->mysql && s->column_count) /* else the statement went with the connection */
-        finish(s);
+        finish(db, s);
     return p;
 }
 
@@ -1081,12 +1407,12 @@ static struct problem *run_once(struct db *db, struct arena *a, const char *text
     struct problem *p = ready(db, a);
     if (p)
         return p;
-    int64_t began = db->asked_at = monotonic_ns();
+    int64_t began = wait_begin(db);
     db->counts.statements++;
     int rc = mysql_real_query(db->mysql, text, strlen(text));
     if (!rc)
         mysql_free_result(mysql_store_result(db->mysql)); /* mostly NULL, which does nothing */
-    db->counts.waited_ns += monotonic_ns() - began;
+    wait_end(db, began);
     return rc ? failed(db, a, harmless, mysql_errno(db->mysql), mysql_error(db->mysql)) : NULL;
 }
 
@@ -1115,7 +1441,12 @@ struct problem *db_ping(struct db *db, struct arena *a)
 static void roll_back(struct db *db)
 {
     static const char text[] = "ROLLBACK";
-    if (db->mysql && mysql_real_query(db->mysql, text, strlen(text)))
+    if (!db->mysql)
+        return;
+    int64_t began = wait_begin(db);
+    int rc = mysql_real_query(db->mysql, text, strlen(text));
+    wait_end(db, began);
+    if (rc)
         db_disconnect(db);
 }
 
@@ -1146,7 +1477,6 @@ static struct problem *find_out(struct db *db, struct problem *lost,
                                 struct problem *(*committed)(void *context, bool *ret_yes),
                                 void *context)
 {
-    int64_t until = monotonic_ns() + DB_CONNECT_LIMIT_S * INT64_C(1000000000);
     for (unsigned tries = 1;; tries++) {
         bool yes = false;
         struct problem *p = committed(context, &yes);
@@ -1154,7 +1484,7 @@ static struct problem *find_out(struct db *db, struct problem *lost,
             return NULL;
         if (!p)
             lost->retry = RETRY_AGAIN;
-        if (!p || tries == DB_TRIES || monotonic_ns() >= until)
+        if (!p || tries == DB_TRIES)
             return lost;
         pause_before_try(db, tries, PAUSE_UNKNOWN_US);
     }

@@ -1,6 +1,7 @@
 /* db.h -- one MariaDB connection: prepared statements, rows into structs, transactions, retries. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -68,8 +69,26 @@ struct db_counts {
  */
 struct problem *db_open(struct arena *a, const char *url, struct db **ret) MUST_USE;
 
+/* What those who use the same hosts tell each other; zeroed it says nothing. For the first hosts
+ * of a list: when each is asked again that did not answer, by monotonic_ns(); 0: it answers. */
+#define DB_SHARED_HOSTS 8
+struct db_hosts {
+    _Atomic int64_t pause[DB_SHARED_HOSTS];
+};
+
+/** From now on, share with others that have `hosts` in their memory, too; it must outlive `db`. So
+ *  a host that hangs is found out by one process, and asked again by one at a time. */
+void db_share(struct db *db, struct db_hosts *hosts);
+
 /** Close the connection and free everything. NULL does nothing. */
 void db_close(struct db *db);
+
+/**
+ * Let no wait for the database go on for longer than `limit_ms` from now, whatever is asked; what
+ * is asked later than that is UNAVAILABLE at once. 0: no such limit. Holds until the next call.
+ * db_limits.h has the limits that hold anyway.
+ */
+void db_limit(struct db *db, unsigned limit_ms);
 
 /** Close the connection only; the next use opens it again. For idle times and after a fork. */
 void db_disconnect(struct db *db);
@@ -88,6 +107,12 @@ void db_unpin(struct db *db);
 /** Which host it is connected to: "db1:3306", or "localhost" with the socket. Lives as long as `a`.
  */
 const char *db_where(const struct db *db, struct arena *a);
+
+/**
+ * Does any of the hosts refuse us: the password, the account, or a database of this name? Then
+ * UNAVAILABLE with its words. One that is away, or full, refuses nobody.
+ */
+struct problem *db_check_access(struct db *db, struct arena *a) MUST_USE;
 
 /** Make sure that the server answers. */
 struct problem *db_ping(struct db *db, struct arena *a) MUST_USE;

@@ -5,12 +5,16 @@
  *
  *      5   a lock of another transaction (innodb_lock_wait_timeout); DB_TRIES times in all
  *     10   a statement (max_statement_time), with the locks that it waits for
- *     15   an answer from the server, which then hangs: nothing is asked again
+ *     15   an answer from a server that lives; nothing is asked again then
  *     20   the longest that a request waits for one thing: four times for a lock, or for a
- *          connection and an answer; then it is answered with 503
+ *          connection and an answer
+ *     25   a request waits for all that it asks; then it is answered with 503
  *     30   an answer from us (fastcgi_read_timeout in nginx/fastcgi.conf.in)
  *     35   an answer of another host's (proxy_read_timeout in nginx/hosts-pass.conf.in)
  *     60   a request (HANG_S): its worker is killed
+ *
+ * These are for a server that is slow. One that is frozen shows within DB_PROBE_AFTER_S and
+ * DB_CONNECT_LIMIT_S, whatever it was asked: it does not let a second connection in either.
  *
  * tests/check_nginx.c holds them against each other.
  */
@@ -18,6 +22,8 @@
 
 #define DB_LOCK_LIMIT_S 5
 #define DB_STATEMENT_LIMIT_S 10
-#define DB_CONNECT_LIMIT_S 5
+#define DB_CONNECT_LIMIT_S 2
+#define DB_PROBE_AFTER_S 1
 #define DB_ANSWER_LIMIT_S 15
+#define DB_REQUEST_LIMIT_S 25
 #define DB_TRIES 4 /* of a statement or transaction, in all */

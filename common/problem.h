@@ -47,6 +47,7 @@ struct problem {
     const char *message;    /* for the caller: a sentence, nothing internal */
     const char *cause;      /* for the log only; NULL where there is nothing to add */
     const char *constraint; /* the key that a write would have broken, else NULL */
+    unsigned db_error;      /* the database's number for it; 0: it is not from there */
     enum retry retry;
     unsigned retry_after_s; /* seconds; 0: no Retry-After */
     const char *header;     /* one more of the answer, with `value`; or NULL */

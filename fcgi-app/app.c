@@ -4,10 +4,12 @@
 #include <stdlib.h>
 
 #include "common/config_find.h"
+#include "common/db_limits.h"
 #include "common/idempotency.h"
 #include "common/log.h"
 #include "common/mapping.h"
 #include "common/problem.h"
+#include "database_model.h"
 #include "departure_model.h"
 #include "migrations.h"
 #include "reset_model.h"
@@ -125,6 +127,7 @@ struct problem *app_open(struct arena *a, const struct settings *settings, struc
         app_close(app);
         return p;
     }
+    db_share(app->db, &app->shared->hosts);
     app->router = (struct router){.resources = resources,
                                   .app = app,
                                   .db = app->db,
@@ -154,8 +157,10 @@ void app_handle(void *context, struct request *rq, struct response *rs)
 {
     struct app *app = context;
     app->verified_hash = (struct text){0};
+    db_limit(app->db, DB_REQUEST_LIMIT_S * 1000);
     request_trust(rq, &app->proxies);
     router_handle(&app->router, rq, rs);
+    db_limit(app->db, 0); /* what comes after it is for nobody who waits */
     if (rq->route && rq->route->idempotent && rs->status < 300 && rq->param[PARAM_IDEMPOTENCY_KEY])
         rs->after = app_purge;
     wipe(&app->caller, sizeof app->caller); /* its texts go with the request */
@@ -201,7 +206,8 @@ void app_purge(void *context, struct request *rq)
 
 struct problem *app_check_schema(struct app *app, struct arena *a)
 {
-    return migrate_check(app->db, a, migrations, migration_count);
+    struct problem *p = database_check(app->db, a);
+    return p ? p : migrate_check(app->db, a, migrations, migration_count);
 }
 
 struct api app_describe(const struct app *app)

@@ -20,8 +20,9 @@ struct shared {
     struct metrics metrics;
     _Atomic uint64_t guesses_refused; /* with 429, see guess.h */
     _Atomic int64_t began_us;         /* when it was new, as in struct instant */
+    struct db_hosts hosts;
 };
-#define SHARED_LAYOUT 3 /* another one whenever the struct means something else */
+#define SHARED_LAYOUT 4 /* another one whenever the struct means something else */
 
 struct app {
     const struct settings *settings;
@@ -38,7 +39,7 @@ struct app {
     /* The hash that the caller's password has been found to match, which must be theirs still when
      * the write is made; null where no password counts. Lives as long as the request. */
     struct text verified_hash;
-    bool sweeps;                /* there is more for app_sweep() */
+    bool sweeps; /* there is more for app_sweep() */
 };
 
 extern const struct problem_type problem_user_inactive;
@@ -75,7 +76,8 @@ void app_purge(void *app, struct request *rq);
  *  more. The form that server.h wants for `spare`. `context` is the app. */
 bool app_sweep(void *context, struct arena *a);
 
-/** Is the schema the one that this program was built for? UNAVAILABLE with what is wrong. */
+/** Is the database one that we can serve with, and its schema at least the one that this program
+ *  was built for? UNAVAILABLE with what is wrong. */
 struct problem *app_check_schema(struct app *app, struct arena *a) MUST_USE;
 
 /** What the API says of itself; borrows from `app`, which needs no more than its settings. */

@@ -1,13 +1,25 @@
 #include "database_model.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "common/field.h"
 #include "common/problem.h"
+
+#define VERSION_MIN 1011        /* MariaDB 10.11 */
+#define PACKET_MIN (512 * 1024) /* an answer kept for a repetition: 64 KiB that are all escaped */
+#define FORCED_RECOVERY_MAX 4   /* from 5 on InnoDB takes no writes */
 
 static const struct field database_fields[] = {
     FIELD(struct database, version, .doc = "What it calls itself."),
     FIELD(struct database, now, .doc = "Its time."),
     FIELD(struct database, connections_max, .doc = "How many may be connected."),
+    FIELD(struct database, packet_max, .doc = "How long a statement may be."),
+    FIELD(struct database, forced_recovery, .doc = "How much of InnoDB is switched off."),
     FIELD(struct database, read_only, .doc = "Whether it takes no writes."),
+    FIELD(struct database, innodb_read_only, .doc = "Whether its tables take none."),
+    FIELD(struct database, logs_statements, .doc = "Whether its log is of statements."),
     FIELD(struct database, word_min, .doc = "The shortest word that it indexes."),
     FIELD(struct database, word_max, .doc = "The longest."),
 };
@@ -17,8 +29,10 @@ static const struct record database_record =
 /* `read_only` became a word in later versions. */
 static const struct sql ask = {
     "SELECT VERSION() AS version, UTC_TIMESTAMP(6) AS now, @@max_connections AS connections_max, "
-    "@@read_only NOT IN ('0', 'OFF') AS read_only, @@innodb_ft_min_token_size AS word_min, "
-    "@@innodb_ft_max_token_size AS word_max",
+    "@@max_allowed_packet AS packet_max, @@innodb_force_recovery AS forced_recovery, "
+    "@@read_only NOT IN ('0', 'OFF') AS read_only, @@innodb_read_only AS innodb_read_only, "
+    "@@log_bin AND @@binlog_format = 'STATEMENT' AS logs_statements, "
+    "@@innodb_ft_min_token_size AS word_min, @@innodb_ft_max_token_size AS word_max",
     &database_record};
 
 struct problem *database_ask(struct db *db, struct arena *a, struct database *ret)
@@ -28,4 +42,46 @@ struct problem *database_ask(struct db *db, struct arena *a, struct database *re
     if (!p && !found)
         p = problem_because(a, &problem_unavailable, "the database does not tell its version");
     return p;
+}
+
+static bool is_too_old(const struct database *d)
+{
+    unsigned major = 0, minor = 0;
+    return sscanf(d->version.data, "%u.%u", &major, &minor) != 2 ||
+           !strstr(d->version.data, "MariaDB") || major * 100 + minor < VERSION_MIN;
+}
+
+size_t database_faults(const struct database *d, struct arena *a,
+                       const char *ret_faults[DATABASE_FAULTS_MAX])
+{
+    size_t n = 0;
+    if (is_too_old(d))
+        ret_faults[n++] =
+            arena_printf(a, "is %s; it must be MariaDB 10.11 or later", d->version.data);
+    if (d->logs_statements)
+        ret_faults[n++] = "has binlog_format = STATEMENT, with which it refuses our writes; set "
+                          "it to ROW or MIXED";
+    if (d->innodb_read_only)
+        ret_faults[n++] = "has innodb_read_only, and so takes no writes; start it without";
+    if (d->forced_recovery > FORCED_RECOVERY_MAX)
+        ret_faults[n++] = arena_printf(a,
+                                       "has innodb_force_recovery = %" PRId64
+                                       ", and so takes no writes; restore it, and start it without",
+                                       d->forced_recovery);
+    if (d->packet_max < PACKET_MIN)
+        ret_faults[n++] = arena_printf(a,
+                                       "has max_allowed_packet = %" PRId64
+                                       ", too little for a long post; set it to %d or more",
+                                       d->packet_max, PACKET_MIN);
+    return n;
+}
+
+struct problem *database_check(struct db *db, struct arena *a)
+{
+    const char *faults[DATABASE_FAULTS_MAX];
+    struct database d;
+    struct problem *p = database_ask(db, a, &d);
+    if (p || !database_faults(&d, a, faults))
+        return p;
+    return problem_because(a, &problem_unavailable, "the database %s", faults[0]);
 }

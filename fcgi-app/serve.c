@@ -100,7 +100,13 @@ static int check_start(struct cli *cli)
     struct problem *p = app_open(cli->arena, &cli->settings, NULL, &app);
     if (p)
         return complain(EX_CONFIG, "%s", p->cause);
+    /* At a start there is nothing to lose, and a database that refuses us may be set up later. But
+     * before a reload there are workers that it lets in. */
+    if (pool_is_trial())
+        p = db_check_access(app->db, cli->arena);
     app_close(app);
+    if (p)
+        return complain(EX_CONFIG, "DATABASE_URL: %s", p->cause);
     if (cli->settings.env == ENV_PRODUCTION && geteuid() == 0)
         return complain(EX_NOPERM, "does not serve as root, unless ENV is development");
     return EX_OK;

@@ -10,6 +10,8 @@
 #include "common/openapi.h"
 #include "common/problem.h"
 
+#define READY_LIMIT_MS 2000 /* whoever asks wants to know soon; a balancer gives up itself */
+
 struct status {
     struct text status;
 };
@@ -30,6 +32,7 @@ static struct problem *health(struct app *app, struct request *rq, struct respon
 
 static struct problem *ready(struct app *app, struct request *rq, struct response *rs)
 {
+    db_limit(app->db, READY_LIMIT_MS);
     struct problem *p = app_check_schema(app, rq->arena);
     return p ? p : health(app, rq, rs);
 }
@@ -148,7 +151,8 @@ static const struct route routes[] = {
     {METHOD_GET, "/health", health, AUTH_IGNORED, .status = 200, .reply = &status_record,
      .id = "getHealth", .summary = "Tell that the program is alive."},
     {METHOD_GET, "/ready", ready, AUTH_IGNORED, .status = 200, .reply = &status_record,
-     .id = "getReady", .summary = "Tell whether the database is reachable and has the schema that is needed."},
+     .id = "getReady",
+     .summary = "Tell whether the database is reachable and will do, and its schema is current."},
     {METHOD_GET, "/openapi.json", openapi, AUTH_IGNORED, .status = 200,
      .media_type = JSON_MEDIA_TYPE, .id = "getOpenapi",
      .summary = "Describe the API for programs."},

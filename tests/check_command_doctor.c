@@ -449,6 +449,12 @@ START_TEST(a_database_that_will_not_do_is_told)
 }
 END_TEST
 
+static void restart_database(const char *options)
+{
+    setenv("MARIADBD_OPTIONS", options, 1);
+    ck_assert_int_eq(system("\"$DATABASE_CONTROL\" stop && \"$DATABASE_CONTROL\" start"), 0);
+}
+
 /* A worker says so too when it starts. */
 START_TEST(an_index_that_does_not_answer_is_told_and_logged)
 {
@@ -479,24 +485,53 @@ static const struct {
     {"--innodb-ft-max-token-size=20", "no word above 20 characters; set innodb_ft_max_token_size"},
 };
 
-static void restart_database(void)
-{
-    ck_assert_int_eq(system("\"$DATABASE_CONTROL\" stop && \"$DATABASE_CONTROL\" start"), 0);
-}
-
 START_TEST(a_server_that_leaves_words_out_is_told)
 {
-    setenv("MARIADBD_OPTIONS", word_sizes[_i].option, 1);
-    restart_database();
-    unsetenv("MARIADBD_OPTIONS");
+    restart_database(word_sizes[_i].option);
 
     struct run r = run("doctor");
-    restart_database();
+    restart_database("");
 
     ck_run(r, EX_OK);
     ck_verdict(&r, "search: ", "warn");
     ck_says(r.out, word_sizes[_i].mend);
     ck_says(r.out, "restart it, and run `postern reindex`");
+}
+END_TEST
+
+/* How a server is started with which we cannot serve. */
+static const struct {
+    const char *options, *what, *mend;
+} servers[] = {
+    {"--log-bin=bin --binlog-format=STATEMENT", "binlog_format = STATEMENT", "ROW or MIXED"},
+    {"--innodb-read-only=1", "innodb_read_only", "start it without"},
+    {"--innodb-force-recovery=5", "innodb_force_recovery = 5", "start it without"},
+    {"--max-allowed-packet=262144", "max_allowed_packet = 262144", "524288 or more"},
+    {"--version=10.6.18-MariaDB", "is 10.6.18-MariaDB", "10.11 or later"},
+    {"--version=8.0.36", "is 8.0.36", "10.11 or later"},
+};
+
+/* By all who are asked whether the database will do, and a write is no fault of ours there. */
+START_TEST(a_server_that_we_cannot_serve_with_is_told)
+{
+    restart_database(servers[_i].options);
+    struct run doctor = run("doctor"), migrate = run("migrate"), status = run("migrate status");
+    struct answer ready = get(NULL, "/ready"),
+                  write = post(NULL, "/auth/register",
+                               object("{'email':'who@example.org','password':'%s'}", PASSWORD));
+    restart_database("");
+
+    ck_run(doctor, EX_UNAVAILABLE);
+    ck_assert_int_eq(strncmp(line_about(&doctor, servers[_i].what), "FAIL", 4), 0);
+    ck_says(line_about(&doctor, servers[_i].what), servers[_i].mend);
+    ck_run(migrate, EX_TEMPFAIL);
+    ck_says(migrate.err, servers[_i].what);
+    ck_says(migrate.err, servers[_i].mend);
+    ck_run(status, EX_TEMPFAIL);
+    ck_problem(ready, 503, "Service Unavailable", "unavailable");
+    ck_assert_ptr_null(strstr(ready.text, "MariaDB"));
+    ck_assert_msg(write.status == 201 || write.status == 503, "status %d", write.status);
+    ck_status(get(NULL, "/ready"), 200);
 }
 END_TEST
 
@@ -692,6 +727,7 @@ static TCase *machine(void)
     tcase_add_loop_test(tc, a_database_that_will_not_do_is_told, 0, COUNT(databases));
     tcase_add_test(tc, an_index_that_does_not_answer_is_told_and_logged);
     tcase_add_loop_test(tc, a_server_that_leaves_words_out_is_told, 0, COUNT(word_sizes));
+    tcase_add_loop_test(tc, a_server_that_we_cannot_serve_with_is_told, 0, COUNT(servers));
     tcase_add_test(tc, a_database_that_is_away_is_told);
     return tc;
 }

@@ -155,12 +155,13 @@ static void create_tables(void)
 {
     a = arena_open(1u << 20);
     must_work(db_open(a, database_url(), &db));
-    must_work(db_run(db, a,
-                     "CREATE TABLE things (id UUID PRIMARY KEY, title VARCHAR(200) NULL,"
-                     " content MEDIUMTEXT NULL, n BIGINT NULL, flag BOOLEAN NULL,"
-                     " colour VARCHAR(20) NULL, at DATETIME(6) NULL,"
-                     " CONSTRAINT uq_things_title UNIQUE (title)) ENGINE = InnoDB ROW_FORMAT = DYNAMIC"
-                     " DEFAULT CHARACTER SET utf8mb4"));
+    must_work(
+        db_run(db, a,
+               "CREATE TABLE things (id UUID PRIMARY KEY, title VARCHAR(200) NULL,"
+               " content MEDIUMTEXT NULL, n BIGINT NULL, flag BOOLEAN NULL,"
+               " colour VARCHAR(20) NULL, at DATETIME(6) NULL,"
+               " CONSTRAINT uq_things_title UNIQUE (title)) ENGINE = InnoDB ROW_FORMAT = DYNAMIC"
+               " DEFAULT CHARACTER SET utf8mb4"));
     must_work(db_run(db, a,
                      "CREATE TABLE parts (id INT PRIMARY KEY, thing_id UUID NOT NULL,"
                      " CONSTRAINT fk_parts_thing FOREIGN KEY (thing_id) REFERENCES things (id))"
@@ -778,6 +779,49 @@ START_TEST(of_more_than_64_statements_the_least_recently_used_go)
 }
 END_TEST
 
+/* The number of statements that the whole server takes; 16382 by itself. */
+static void allow_prepared(int64_t most)
+{
+    control_sql(arena_printf(a, "SET GLOBAL max_prepared_stmt_count = %lld;", (long long)most));
+}
+
+START_TEST(where_the_server_takes_no_more_statements_own_ones_are_given_back)
+{
+    for (int i = 0; i < 3; i++) {
+        const struct sql one = {arena_printf(a, "SELECT %d AS n", i), &number_record};
+        ck_assert_int_eq(number_of(db, &one, DB_NO_ARGS), i);
+    }
+    int64_t before = number_of(other, &count_prepared, DB_NO_ARGS);
+    allow_prepared(before);
+
+    for (int i = 3; i < 8; i++) { /* more than there were to give back at first */
+        const struct sql one = {arena_printf(a, "SELECT %d AS n", i), &number_record};
+        ck_assert_int_eq(number_of(db, &one, DB_NO_ARGS), i);
+    }
+
+    ck_assert_int_eq(number_of(other, &count_prepared, DB_NO_ARGS), before);
+    allow_prepared(16382);
+}
+END_TEST
+
+START_TEST(where_the_server_takes_no_statements_at_all_it_is_unavailable)
+{
+    struct number row;
+    bool found;
+    ck_assert_int_ge(number_of(db, &count_prepared, DB_NO_ARGS), 1);
+    allow_prepared(0);
+
+    struct problem *p = db_find(db, a, &connection_id, DB_NO_ARGS, &row, &found);
+
+    allow_prepared(16382);
+    ck_assert_ptr_nonnull(p);
+    ck_assert_msg(p->type == &problem_unavailable, "%s", p->cause);
+    ck_assert_uint_eq(p->db_error, 1461);
+    ck_assert_uint_eq(p->retry_after_s, 1);
+    ck_assert_int_ge(number_of(db, &connection_id, DB_NO_ARGS), 1);
+}
+END_TEST
+
 START_TEST(statements_are_known_by_what_they_say)
 {
     char text[] = "SELECT 1 AS n";
@@ -910,6 +954,155 @@ START_TEST(a_server_that_takes_no_writes_is_unavailable_until_it_does)
     ck_assert_msg(p->type == &problem_unavailable, "%s", p->cause);
     must_work(db_execute(db, a, &count_counter, DB_ARGS(db_integer(1)), NULL));
     ck_assert_int_eq(counter(1), 1);
+}
+END_TEST
+
+/* What a number of the server's is taken for; it is raised by SIGNAL. */
+static const struct {
+    unsigned number;
+    const struct problem_type *type;
+    enum retry retry;
+} numbers[] = {
+    /* ours: a statement, */
+    {1064, &problem_internal, RETRY_NO}, /* does not parse */
+    {1136, &problem_internal, RETRY_NO}, /* has too few values */
+    {1110, &problem_internal, RETRY_NO}, /* names a column twice */
+    {1210, &problem_internal, RETRY_NO}, /* has wrong arguments */
+    {1305, &problem_internal, RETRY_NO}, /* calls what is not there */
+    {1267, &problem_internal, RETRY_NO}, /* mixes collations */
+    /* or a value */
+    {1048, &problem_internal, RETRY_NO}, /* NULL */
+    {1264, &problem_internal, RETRY_NO}, /* out of range */
+    {1265, &problem_internal, RETRY_NO}, /* cut off */
+    {1292, &problem_internal, RETRY_NO}, /* wrong */
+    {1366, &problem_internal, RETRY_NO}, /* wrong for its column */
+    {1406, &problem_internal, RETRY_NO}, /* too long */
+    {4025, &problem_internal, RETRY_NO}, /* refused by a CHECK */
+    /* the schema's or the account's */
+    {1054, &problem_unavailable, RETRY_NO}, /* no such column */
+    {1146, &problem_unavailable, RETRY_NO}, /* no such table */
+    {1176, &problem_unavailable, RETRY_NO}, /* no such index */
+    {1191, &problem_unavailable, RETRY_NO}, /* no such FULLTEXT index */
+    {1142, &problem_unavailable, RETRY_NO}, /* not for this account */
+    {1143, &problem_unavailable, RETRY_NO},
+    {1227, &problem_unavailable, RETRY_NO},
+    /* an operator's deed, or another transaction's */
+    {1317, &problem_unavailable, RETRY_NO}, /* KILL QUERY */
+    {188, &problem_unavailable, RETRY_NO},  /* the same amid FULLTEXT */
+    {1205, &problem_unavailable, RETRY_AGAIN},
+    {1213, &problem_unavailable, RETRY_AGAIN},
+    {1020, &problem_unavailable, RETRY_AGAIN},
+    {1053, &problem_unavailable, RETRY_UNKNOWN}, /* shuts down */
+    {1927, &problem_unavailable, RETRY_UNKNOWN}, /* KILL */
+    /* a setting */
+    {1153, &problem_unavailable, RETRY_NO},    /* max_allowed_packet */
+    {1197, &problem_unavailable, RETRY_NO},    /* max_binlog_cache_size */
+    {1665, &problem_unavailable, RETRY_NO},    /* binlog_format = STATEMENT */
+    {1104, &problem_unavailable, RETRY_NO},    /* max_join_size */
+    {1461, &problem_unavailable, RETRY_NO},    /* max_prepared_stmt_count */
+    {1969, &problem_unavailable, RETRY_NO},    /* max_statement_time */
+    {1290, &problem_unavailable, RETRY_AGAIN}, /* read_only: on the next host */
+    {1036, &problem_unavailable, RETRY_AGAIN}, /* innodb_read_only: likewise */
+    {1836, &problem_unavailable, RETRY_AGAIN},
+    {1874, &problem_unavailable, RETRY_AGAIN},
+    {1047, &problem_unavailable, RETRY_AGAIN}, /* a Galera node that is not ready */
+    {1792, &problem_unavailable, RETRY_NO},    /* tx_read_only */
+    /* room, and what a disk says */
+    {3, &problem_unavailable, RETRY_NO},
+    {28, &problem_unavailable, RETRY_NO},
+    {1021, &problem_unavailable, RETRY_NO},
+    {1026, &problem_unavailable, RETRY_NO},
+    {1030, &problem_unavailable, RETRY_NO},
+    {1037, &problem_unavailable, RETRY_NO},
+    {1038, &problem_unavailable, RETRY_NO},
+    {1040, &problem_unavailable, RETRY_NO},
+    {1114, &problem_unavailable, RETRY_NO},
+    {1180, &problem_unavailable, RETRY_NO},
+    {1194, &problem_unavailable, RETRY_NO},
+    {1203, &problem_unavailable, RETRY_NO},
+    {1206, &problem_unavailable, RETRY_NO},
+    {1226, &problem_unavailable, RETRY_NO},
+    {1637, &problem_unavailable, RETRY_NO},
+    /* what no release has yet */
+    {4999, &problem_unavailable, RETRY_NO},
+};
+
+START_TEST(a_failure_is_ours_only_where_nothing_else_can_cause_it)
+{
+    unsigned number = numbers[_i].number;
+    const char *text =
+        arena_printf(a, "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = %u, MESSAGE_TEXT = 'x'", number);
+
+    struct problem *p = db_run(db, a, text);
+
+    ck_assert_ptr_nonnull(p);
+    ck_assert_uint_eq(p->db_error, number);
+    ck_assert_msg(p->type == numbers[_i].type, "%u is %s", number, p->type->code);
+    ck_assert_msg(p->retry == numbers[_i].retry, "%u: retry is %d", number, p->retry);
+    ck_assert_uint_eq(p->retry_after_s, p->type == &problem_unavailable);
+    must_work(db_ping(db, a));
+}
+END_TEST
+
+/* From now on, until somebody is at a statement with `text` in it. */
+static int64_t await_statement(const char *text)
+{
+    const struct sql find = {arena_printf(a,
+                                          "SELECT CAST(COALESCE(MAX(id), 0) AS INTEGER) AS n"
+                                          " FROM information_schema.processlist"
+                                          " WHERE info LIKE '%s%%' AND id <> CONNECTION_ID()",
+                                          text),
+                             &number_record};
+    int64_t id;
+    while ((id = number_of(other, &find, DB_NO_ARGS)) == 0)
+        usleep(1000);
+    return id;
+}
+
+static void *sleep_in_server(void *context)
+{
+    static const struct sql nap = {"SELECT 0 * SLEEP(8) + 1 AS n FROM counters WHERE id = 1",
+                                   &number_record};
+    struct arena *own = arena_open(1u << 20);
+    struct number row;
+    bool found;
+    struct problem *p = db_find(db, own, &nap, DB_NO_ARGS, &row, &found);
+    unsigned *ret = context;
+    *ret = p && p->type == &problem_unavailable && p->retry == RETRY_NO ? p->db_error : 0;
+    arena_close(own);
+    return NULL;
+}
+
+START_TEST(a_statement_that_an_operator_kills_is_unavailable_and_not_repeated)
+{
+    unsigned number = 0;
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, sleep_in_server, &number), 0);
+    int64_t id = await_statement("SELECT 0 * SLEEP");
+
+    must_work(db_run(other, a, arena_printf(a, "KILL QUERY %lld", (long long)id)));
+
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_assert_uint_eq(number, 1317);
+}
+END_TEST
+
+START_TEST(a_value_beyond_max_allowed_packet_is_unavailable)
+{
+    enum { SIZE = 300 * 1024 };
+    char *long_text = arena_alloc(a, SIZE);
+    memset(long_text, 'x', SIZE);
+    control_sql("SET GLOBAL max_allowed_packet = 131072;"); /* of connections made from now on */
+
+    struct problem *p = db_execute(
+        db, a, &insert_thing,
+        DB_ARGS(db_uuid(new_id()), db_text(TEXT("long")), db_text((struct text){long_text, SIZE}),
+                db_integer(0), db_integer(0), db_text(TEXT("red")), db_time(instant_now())),
+        NULL);
+
+    control_sql("SET GLOBAL max_allowed_packet = 16777216;");
+    ck_assert_ptr_nonnull(p);
+    ck_assert_msg(p->type == &problem_unavailable, "%s", p->cause);
 }
 END_TEST
 
@@ -1303,6 +1496,156 @@ START_TEST(a_server_that_is_down_is_unavailable_at_once_and_used_when_back)
 }
 END_TEST
 
+/* ---- a server that is frozen, and one that is slow ---- */
+
+#define SECONDS_TO_NOTICE 8 /* generous: it takes three */
+
+/* A test that failed before may have left it frozen. */
+static void set_up_thawed(void)
+{
+    ck_assert_int_eq(system("\"$DATABASE_CONTROL\" thaw"), 0);
+    set_up();
+}
+
+static void tear_down_thawed(void)
+{
+    control("thaw");
+    tear_down();
+}
+
+START_TEST(a_frozen_server_is_given_up_in_seconds_and_used_when_it_is_back)
+{
+    must_work(db_ping(db, a));
+    control("freeze");
+    int64_t began = now_ms();
+
+    struct problem *first = db_ping(db, a);
+    int64_t noticed = now_ms();
+    struct problem *second = db_ping(db, a);
+    int64_t done = now_ms();
+
+    control("thaw");
+    ck_assert_ptr_nonnull(first);
+    ck_assert_msg(first->type == &problem_unavailable, "%s", first->cause);
+    ck_assert_int_lt(noticed - began, SECONDS_TO_NOTICE * 1000);
+    ck_assert_ptr_nonnull(second); /* without asking it again */
+    ck_assert_msg(second->type == &problem_unavailable, "%s", second->cause);
+    ck_assert_int_lt(done - noticed, 500);
+    while (db_ping(db, a))
+        usleep(10000);
+}
+END_TEST
+
+START_TEST(a_frozen_server_is_found_out_by_one_for_all)
+{
+    struct db_hosts hosts = {0};
+    db_share(db, &hosts);
+    db_share(other, &hosts);
+    must_work(db_ping(db, a));
+    must_work(db_ping(other, a));
+    control("freeze");
+    ck_assert_ptr_nonnull(db_ping(db, a));
+    int64_t began = now_ms();
+
+    struct problem *p = db_ping(other, a);
+
+    ck_assert_ptr_nonnull(p);
+    ck_assert_msg(p->type == &problem_unavailable, "%s", p->cause);
+    ck_assert_int_lt(now_ms() - began, 500);
+    control("thaw");
+    while (db_ping(other, a) || db_ping(db, a))
+        usleep(10000);
+}
+END_TEST
+
+START_TEST(what_memory_of_another_boot_says_of_a_host_keeps_nobody_away)
+{
+    struct db_hosts hosts = {.pause = {INT64_MAX / 2}};
+    db_share(db, &hosts);
+
+    must_work(db_ping(db, a));
+
+    ck_assert_int_eq(hosts.pause[0], 0);
+}
+END_TEST
+
+START_TEST(nobody_waits_for_long_to_connect_to_a_frozen_server)
+{
+    control("freeze");
+    int64_t began = now_ms();
+
+    struct problem *p = db_ping(db, a);
+
+    ck_assert_ptr_nonnull(p);
+    ck_assert_msg(p->type == &problem_unavailable, "%s", p->cause);
+    ck_assert_int_lt(now_ms() - began, SECONDS_TO_NOTICE * 1000);
+}
+END_TEST
+
+START_TEST(a_write_that_a_frozen_server_was_sent_is_unknown_and_not_repeated)
+{
+    must_work(db_execute(db, a, &count_counter, DB_ARGS(db_integer(1)), NULL));
+    control("freeze");
+
+    struct problem *p = db_execute(db, a, &count_counter, DB_ARGS(db_integer(1)), NULL);
+
+    control("thaw");
+    ck_assert_ptr_nonnull(p);
+    ck_assert_msg(p->type == &problem_unavailable, "%s", p->cause);
+    ck_assert_int_eq(p->retry, RETRY_UNKNOWN);
+    ck_assert_int_le(counter(1), 2);
+}
+END_TEST
+
+START_TEST(with_a_limit_a_frozen_server_is_given_up_by_then)
+{
+    must_work(db_ping(db, a));
+    control("freeze");
+    int64_t began = now_ms();
+
+    db_limit(db, 300);
+    struct problem *p = db_ping(db, a);
+
+    ck_assert_ptr_nonnull(p);
+    ck_assert_msg(p->type == &problem_unavailable, "%s", p->cause);
+    ck_assert_int_ge(now_ms() - began, 300);
+    ck_assert_int_lt(now_ms() - began, 1000); /* before it would have been noticed */
+}
+END_TEST
+
+START_TEST(what_a_limit_cuts_off_is_not_repeated)
+{
+    static const struct sql nap = {"SELECT 0 * SLEEP(5) AS n", &number_record};
+    struct number row;
+    bool found;
+    must_work(db_ping(db, a));
+    (void)db_take_counts(db);
+    db_limit(db, 300);
+
+    struct problem *cut_off = db_find(db, a, &nap, DB_NO_ARGS, &row, &found);
+    struct problem *late = db_ping(db, a);
+
+    ck_assert_ptr_nonnull(cut_off);
+    ck_assert_msg(cut_off->type == &problem_unavailable, "%s", cut_off->cause);
+    ck_assert_int_eq(cut_off->retry, RETRY_NO);
+    ck_assert_ptr_nonnull(late);
+    ck_assert_msg(late->type == &problem_unavailable, "%s", late->cause);
+    ck_assert_uint_eq(db_take_counts(db).statements, 1);
+    db_limit(db, 0);
+    must_work(db_ping(db, a));
+}
+END_TEST
+
+START_TEST(a_server_at_a_long_statement_is_not_taken_for_frozen)
+{
+    static const struct sql nap = {"SELECT 0 * SLEEP(1.5) AS n", &number_record};
+
+    ck_assert_int_eq(number_of(db, &nap, DB_NO_ARGS), 0);
+
+    ck_assert_uint_eq(db_take_counts(db).retries, 0);
+}
+END_TEST
+
 START_TEST(a_child_leaves_the_connection_of_its_parent_alone)
 {
     int64_t mine = number_of(db, &connection_id, DB_NO_ARGS);
@@ -1589,6 +1932,8 @@ static void add_statements(Suite *s)
     tcase_add_test(t, matched_counts_rows_found_even_if_unchanged);
     tcase_add_test_raise_signal(t, each_must_not_use_the_connection, SIGABRT);
     tcase_add_test(t, of_more_than_64_statements_the_least_recently_used_go);
+    tcase_add_test(t, where_the_server_takes_no_more_statements_own_ones_are_given_back);
+    tcase_add_test(t, where_the_server_takes_no_statements_at_all_it_is_unavailable);
     tcase_add_test(t, statements_are_known_by_what_they_say);
     tcase_add_test(t, a_duplicate_names_its_key_and_not_the_value);
     tcase_add_test(t, a_reference_to_nothing_names_its_key);
@@ -1596,6 +1941,10 @@ static void add_statements(Suite *s)
     tcase_add_test(t, a_statement_that_takes_too_long_is_not_tried_again);
     tcase_add_test(t, a_server_that_hangs_is_given_up_once);
     tcase_add_test(t, a_server_that_takes_no_writes_is_unavailable_until_it_does);
+    tcase_add_loop_test(t, a_failure_is_ours_only_where_nothing_else_can_cause_it, 0,
+                        COUNT(numbers));
+    tcase_add_test(t, a_statement_that_an_operator_kills_is_unavailable_and_not_repeated);
+    tcase_add_test(t, a_value_beyond_max_allowed_packet_is_unavailable);
     tcase_add_test(t, a_missing_table_is_recognised);
 }
 
@@ -1645,6 +1994,19 @@ static void add_connections(Suite *s)
     tcase_add_test(t, closing_nothing_does_nothing);
 }
 
+static void add_frozen(Suite *s)
+{
+    TCase *t = add_case(s, "frozen", set_up_thawed, tear_down_thawed);
+    tcase_add_test(t, a_frozen_server_is_given_up_in_seconds_and_used_when_it_is_back);
+    tcase_add_test(t, a_frozen_server_is_found_out_by_one_for_all);
+    tcase_add_test(t, what_memory_of_another_boot_says_of_a_host_keeps_nobody_away);
+    tcase_add_test(t, nobody_waits_for_long_to_connect_to_a_frozen_server);
+    tcase_add_test(t, a_write_that_a_frozen_server_was_sent_is_unknown_and_not_repeated);
+    tcase_add_test(t, with_a_limit_a_frozen_server_is_given_up_by_then);
+    tcase_add_test(t, what_a_limit_cuts_off_is_not_repeated);
+    tcase_add_test(t, a_server_at_a_long_statement_is_not_taken_for_frozen);
+}
+
 int main(void)
 {
     Suite *s = suite_create("db");
@@ -1652,6 +2014,7 @@ int main(void)
     add_statements(s);
     add_transactions(s);
     add_losses(s);
+    add_frozen(s);
     add_connections(s);
     return suite_run(s);
 }

@@ -72,15 +72,18 @@ static void await_writes(const char *token)
         await_status(&call, 201);
 }
 
+static const char *const ways_to_go[] = {"kill", "freeze"};
+
 START_TEST(without_its_primary_reads_go_on_and_writes_wait)
 {
     start_all();
     const char *token = new_user(NULL);
     const char *path = say("/api/posts/%s", new_post(token, "still there", true));
     const struct http_call read = {.path = path, .token = token};
-    database("kill");
+    database(ways_to_go[_i]);
 
     await_status(&read, 200); /* the replica may have to catch up */
+    ck_status(fetch(.path = "/api/health"), 200);
     for (int i = 0; i < 12; i++) {
         ck_status(http_fetch(&read), 200);
         ck_problem(write_one(token, "refused"), 503, "Service Unavailable", "unavailable");
@@ -176,14 +179,33 @@ START_TEST(a_promoted_replica_has_every_acknowledged_write)
 }
 END_TEST
 
+/* It follows the promotion above: the first host of the list is not the primary any more. It says
+ * nothing of being read-only, and yet has no writes. */
+START_TEST(a_host_whose_tables_are_read_only_is_passed_over)
+{
+    look_at(primary_control);
+    database("stop"); /* with innodb_read_only nothing may be left to be recovered */
+    start_primary("--innodb-read-only=1 --skip-slave-start");
+    start_all();
+
+    const char *token = new_user(NULL);
+    for (int i = 0; i < 12; i++)
+        (void)new_post(token, "on the second host", true);
+
+    stop_all();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("failover");
     TCase *t = http_case("two hosts");
     tcase_set_timeout(t, 60);
-    tcase_add_test(t, without_its_primary_reads_go_on_and_writes_wait);
+    tcase_add_loop_test(t, without_its_primary_reads_go_on_and_writes_wait, 0,
+                        sizeof ways_to_go / sizeof *ways_to_go);
     tcase_add_test(t, who_only_reads_goes_back_to_the_primary_too);
     tcase_add_test(t, a_promoted_replica_has_every_acknowledged_write);
+    tcase_add_test(t, a_host_whose_tables_are_read_only_is_passed_over);
     suite_add_tcase(s, t);
     primary_control = getenv("DATABASE_CONTROL");
     replica_control = getenv("REPLICA_CONTROL");

@@ -578,7 +578,8 @@ START_TEST(who_waits_for_another_waits_longer)
     ck_assert_int_lt(DB_LOCK_LIMIT_S, DB_STATEMENT_LIMIT_S);
     ck_assert_int_lt(DB_STATEMENT_LIMIT_S, DB_ANSWER_LIMIT_S);
     ck_assert_int_lt(DB_ANSWER_LIMIT_S, one_thing);
-    ck_assert_int_lt(one_thing, answer);
+    ck_assert_int_lt(one_thing, DB_REQUEST_LIMIT_S);
+    ck_assert_int_lt(DB_REQUEST_LIMIT_S, answer);
     ck_assert_int_lt(answer, host);
     ck_assert_int_lt(host, hang);
 }

@@ -106,6 +106,33 @@ START_TEST(the_request_inside_a_killed_worker_is_502)
 }
 END_TEST
 
+#define HEALTH_MS 4500 /* generous: two seconds; a lock is waited for for twenty */
+
+START_TEST(health_does_not_wait_for_workers_that_are_busy)
+{
+    const char *id;
+    start_own(LIST("WORKERS=1", "HASH_WORKERS=1"));
+    const char *token = new_user(&id);
+    const struct http_call call = {.method = "PATCH",
+                                   .token = token,
+                                   .path = say("/api/users/%s", id),
+                                   .body = "{\"last_name\":\"Changed\"}"};
+    struct db *hold = database_hold("users", id);
+    struct flight *flight = http_send(&call);
+    database_await_waiting(1);
+
+    long began = now_ms();
+    for (int i = 0; i < 3; i++)
+        ck_status(fetch(.path = "/api/health"), 200);
+    long took_ms = now_ms() - began;
+    database_let_go(hold);
+
+    ck_status(http_land(flight), 200);
+    ck_assert_int_lt(took_ms, HEALTH_MS);
+    stop_own();
+}
+END_TEST
+
 START_TEST(the_request_inside_a_stopped_pool_is_finished)
 {
     const char *id;
@@ -218,6 +245,60 @@ START_TEST(a_database_that_goes_and_comes_back_loses_nothing)
 }
 END_TEST
 
+#define NOTICED_MS 8000 /* generous: three seconds, by all workers at once */
+#define FREE_MS 1500    /* from then on one worker at a time tries for two, the others are free */
+
+/* What comes while the database is frozen, one after another; returns the longest that one took to
+ * tell our health. */
+static long ask_while_frozen(unsigned rounds)
+{
+    static const struct http_call calls[] = {
+        {.path = "/api/health"},
+        {.path = "/api/ready"},
+        {.path = "/api/posts"},
+        {.path = "/api/auth/login",
+         .body = "{\"email\":\"" ADMIN_EMAIL "\",\"password\":\"" PASSWORD "\"}"},
+    };
+    long longest = 0;
+    for (size_t i = 0; i < rounds * (sizeof calls / sizeof *calls); i++) {
+        const struct http_call *call = &calls[i % (sizeof calls / sizeof *calls)];
+        long began = now_ms();
+        struct answer r = http_fetch(call);
+        long took = now_ms() - began;
+        ck_assert_int_lt(took, NOTICED_MS);
+        if (call == calls)
+            ck_status(r, 200);
+        else
+            ck_problem(r, 503, "Service Unavailable", "unavailable");
+        if (call == calls && took > longest)
+            longest = took;
+    }
+    return longest;
+}
+
+START_TEST(a_frozen_database_is_told_by_us_in_seconds)
+{
+    start_own(LIST("WORKERS=4", "HASH_WORKERS=1"));
+    struct load *load = load_start(&own_front, new_user(NULL));
+    pause_ms(400);
+
+    database("freeze");
+    (void)ask_while_frozen(1); /* each worker may be at a statement */
+    long health_ms = ask_while_frozen(10);
+    database("thaw");
+    (void)await_ready();
+    load_finish(load);
+
+    ck_assert_int_lt(health_ms, FREE_MS);
+    load_verify(load, true);
+    check_totals();
+    ck_assert(!backend_logged(&own, "\"worker_died\""));
+    ck_assert(!backend_logged(&own, "\"worker_hangs\""));
+    load_free(load);
+    stop_own();
+}
+END_TEST
+
 START_TEST(a_pool_can_be_started_before_its_database)
 {
     database("stop");
@@ -275,10 +356,12 @@ TCase *failure_case(void)
     tcase_add_checked_fixture(t, mend_database, NULL);
     tcase_add_test(t, a_killed_worker_takes_along_only_its_request);
     tcase_add_test(t, the_request_inside_a_killed_worker_is_502);
+    tcase_add_test(t, health_does_not_wait_for_workers_that_are_busy);
     tcase_add_test(t, the_request_inside_a_stopped_pool_is_finished);
     tcase_add_test(t, a_pool_that_is_stopped_under_load_loses_nothing);
     tcase_add_test(t, five_rolling_restarts_under_load_lose_nothing);
     tcase_add_loop_test(t, a_database_that_goes_and_comes_back_loses_nothing, 0, ROWS(ways_to_go));
+    tcase_add_test(t, a_frozen_database_is_told_by_us_in_seconds);
     tcase_add_test(t, a_pool_can_be_started_before_its_database);
     tcase_add_test(t, a_storm_of_logins_starves_nobody);
     return t;

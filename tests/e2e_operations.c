@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -409,6 +410,69 @@ START_TEST(a_reload_that_cannot_have_its_socket_is_refused)
 }
 END_TEST
 
+/* What a reload finds in the place of the database's address, and what is then in the log. */
+static const struct {
+    const char *login, *hosts, *name; /* NULL: as it is */
+    const char *refused;              /* NULL: it is taken */
+} addresses[] = {
+    {"postern:wrong", NULL, NULL, "DATABASE_URL: database at localhost: 1045: Access denied"},
+    {"nobody:wrong", NULL, NULL, "DATABASE_URL: database at localhost: 1045: Access denied"},
+    {NULL, NULL, "elsewhere", "DATABASE_URL: database at localhost: 1044: Access denied"},
+    {"postern:wrong", "localhost,127.0.0.1:1", NULL, "1045: Access denied"},
+    {"postern:wrong", "127.0.0.1:1,localhost", NULL, "1045: Access denied"},
+    {"postern:wrong", "127.0.0.1:1", NULL, NULL}, /* nobody is there to say so */
+};
+
+/* The database's address as it is, but for what is given. */
+static const char *address(const char *url, const char *login, const char *hosts, const char *name)
+{
+    const char *at = strchr(url, '@') + 1, *end = strchr(url, '?');
+    const char *own_login =
+        say("%.*s", (int)(at - 1 - strlen("mysql://") - url), url + strlen("mysql://"));
+    return say("mysql://%s@%s/%s%s", login ? login : own_login, hosts ? hosts : "localhost",
+               name ? name : "postern", end);
+}
+
+static void write_address(const char *conf, const char *url)
+{
+    FILE *out = fopen(conf, "we");
+    ck_assert_ptr_nonnull(out);
+    fprintf(out, "LISTEN = %s\nHASH_LISTEN = %s\nDATABASE_URL = %s\n", own.fast, own.hash, url);
+    ck_assert_int_eq(fclose(out), 0);
+    ck_assert_int_eq(chmod(conf, 0644), 0);
+}
+
+START_TEST(a_reload_with_an_account_that_is_refused_is_refused)
+{
+    pid_t before[WORKERS_MAX], after[WORKERS_MAX];
+    backend_make(&own);
+    const char *conf = say("%s/conf", own.folder), *url = say("%s", getenv("DATABASE_URL"));
+    ck_assert_int_eq(unsetenv("DATABASE_URL"), 0);
+    write_address(conf, url);
+    own.pid = world_start(LIST("../bin/postern", "--config", conf, "serve"),
+                          LIST(say("LOG_TO=%s", own.log), "WORKERS=2", "HASH_WORKERS=1"),
+                          own.folder, terminal());
+    await_in(own.log, "\"started\"");
+    start_front();
+    ck_status(fetch(.path = "/api/ready"), 200);
+    ck_assert_uint_eq(backend_workers(&own, before), 3);
+
+    write_address(conf, address(url, addresses[_i].login, addresses[_i].hosts, addresses[_i].name));
+    if (addresses[_i].refused) {
+        ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
+        await_in(own.log, "\"reload_refused\"");
+        ck_assert(is_in(own.log, addresses[_i].refused));
+        ck_assert_uint_eq(backend_workers(&own, after), 3);
+        ck_assert_mem_eq(before, after, 3 * sizeof *before);
+        ck_status(fetch(.path = "/api/ready"), 200);
+    } else {
+        reload(3);
+        ck_status(fetch(.path = "/api/ready"), 503);
+    }
+    stop_own();
+}
+END_TEST
+
 TCase *operations_case(void)
 {
     TCase *t = http_case("operations");
@@ -421,5 +485,7 @@ TCase *operations_case(void)
     tcase_add_test(t, a_reload_whose_log_cannot_be_opened_is_refused);
     tcase_add_test(t, a_reload_whose_state_file_is_no_good_is_refused);
     tcase_add_test(t, a_reload_that_cannot_have_its_socket_is_refused);
+    tcase_add_loop_test(t, a_reload_with_an_account_that_is_refused_is_refused, 0,
+                        (int)(sizeof addresses / sizeof *addresses));
     return t;
 }

@@ -22,7 +22,7 @@ const struct exit_status exit_statuses[] = {
     {EX_SOFTWARE, "EX_SOFTWARE", "An error inside."},
     {EX_CANTCREAT, "EX_CANTCREAT", "LOG_TO names a file that cannot be opened."},
     {EX_IOERR, "EX_IOERR", "The output cannot be written."},
-    {EX_TEMPFAIL, "EX_TEMPFAIL", "The database does not answer; later it may."},
+    {EX_TEMPFAIL, "EX_TEMPFAIL", "The database does not answer, or will not do; later it may."},
     {EX_NOPERM, "EX_NOPERM", "Refused: the last active admin, or to serve as root."},
     {EX_CONFIG, "EX_CONFIG", "A setting is missing or wrong."},
     {0, NULL, NULL},

@@ -24,7 +24,6 @@
 #define SKEW_WARN_US 1000000
 #define SKEW_FAIL_US 5000000 /* what tokens of another host are forgiven */
 #define FILES_MIN 256        /* open files; a worker has a dozen, the parent two for each */
-#define VERSION_MIN 1011     /* MariaDB 10.11 */
 
 /* ---- how it is told ---- */
 
@@ -173,17 +172,13 @@ static void check_limits(struct checkup *c)
 
 /* ---- the database ---- */
 
-static void check_version(struct checkup *c, const struct database *d)
+static void check_server(struct checkup *c, const struct database *d)
 {
-    unsigned major = 0, minor = 0;
-    bool known = sscanf(d->version.data, "%u.%u", &major, &minor) == 2;
-    if (!known || !strstr(d->version.data, "MariaDB"))
-        checkup_tell(c, VERDICT_FAIL, "database", "is %s; it must be MariaDB 10.11 or later",
-                     d->version.data);
-    else if (major * 100 + minor < VERSION_MIN)
-        checkup_tell(c, VERDICT_FAIL, "database", "MariaDB %s is too old; 10.11 or later is needed",
-                     d->version.data);
-    else
+    const char *faults[DATABASE_FAULTS_MAX];
+    size_t count = database_faults(d, c->arena, faults);
+    for (size_t i = 0; i < count; i++)
+        checkup_tell(c, VERDICT_FAIL, "database", "%s", faults[i]);
+    if (!count)
         checkup_ok(c, "database is %s", d->version.data);
 }
 
@@ -276,7 +271,7 @@ static void ask_database(struct checkup *c, struct db *db)
     }
     check_clock(c, &d, before);
     checkup_ok(c, "database answers at %s", db_where(db, c->arena));
-    check_version(c, &d);
+    check_server(c, &d);
     check_room(c, &d);
     check_schema(c, db);
     check_search(c, db, &d);

@@ -6,6 +6,7 @@
 
 #include "common/problem.h"
 #include "fcgi-app/app.h"
+#include "fcgi-app/database_model.h"
 #include "fcgi-app/migrations.h"
 #include "fcgi-app/post_model.h"
 #include "listing.h"
@@ -41,10 +42,11 @@ static int open_survey(struct cli *cli, struct app **ret_app, struct survey *ret
     int status = cli_open_app(cli, ret_app);
     if (status != EX_OK)
         return status;
+    struct problem *p = database_check((*ret_app)->db, cli->arena);
     ret->states = arena_array(cli->arena, migration_count, sizeof *ret->states);
     struct db *db = (*ret_app)->db;
-    struct problem *p =
-        migrate_status(db, cli->arena, migrations, migration_count, ret->states, &ret->unknown);
+    if (!p)
+        p = migrate_status(db, cli->arena, migrations, migration_count, ret->states, &ret->unknown);
     struct problem *unlike =
         p ? NULL : migrate_compare(db, cli->arena, migrations, migration_count);
     if (unlike && unlike->type != &problem_internal)
