@@ -21,7 +21,7 @@ struct shared {
     _Atomic uint64_t guesses_refused; /* with 429, see guess.h */
     _Atomic int64_t began_us;         /* when it was new, as in struct instant */
 };
-#define SHARED_LAYOUT 3 /* another one whenever the struct means something else */
+#define SHARED_LAYOUT 4 /* another one whenever the struct means something else */
 
 struct app {
     const struct settings *settings;

@@ -77,6 +77,39 @@ START_TEST(one_more_is_tried_when_it_was_told_and_not_before)
 }
 END_TEST
 
+static const int64_t steps_s[] = {-1, -600, -3600, -365 * 86400, 1, 600, 3600, 365 * 86400};
+
+/* Those who were right leave counters at the time of their login, which must not be one to come. */
+START_TEST(a_clock_that_is_set_locks_nobody_out)
+{
+    for (int i = 0; i < 6; i++)
+        ck_status(try_from(HERE, ADA, PASSWORD), 200);
+
+    set_clock(steps_s[_i]);
+
+    ck_status(try_from(HERE, ADA, PASSWORD), 200);
+    ck_status(try_from(THERE, ADA, PASSWORD), 200);
+    guess_times(PAIR, HERE, ADA);
+    ck_limited(guess_from(HERE, ADA), PAIR_S);
+}
+END_TEST
+
+START_TEST(a_clock_that_is_set_forgives_no_guess)
+{
+    guess_times(PAIR, HERE, ADA);
+
+    set_clock(steps_s[_i]);
+
+    ck_limited(guess_from(HERE, ADA), PAIR_S);
+    let_pass(PAIR_S - 1);
+    ck_limited(guess_from(HERE, ADA), 1);
+    set_clock(-steps_s[_i]);
+    ck_limited(guess_from(HERE, ADA), 1);
+    let_pass(1);
+    guess_times(1, HERE, ADA);
+}
+END_TEST
+
 START_TEST(refusals_are_counted_for_a_monitor)
 {
     guess_times(PAIR, HERE, ADA);
@@ -500,6 +533,8 @@ static TCase *pair(void)
     TCase *tc = tcase_create("pair");
     tcase_add_test(tc, refusals_are_counted_for_a_monitor);
     tcase_add_test(tc, one_more_is_tried_when_it_was_told_and_not_before);
+    tcase_add_loop_test(tc, a_clock_that_is_set_locks_nobody_out, 0, COUNT(steps_s));
+    tcase_add_loop_test(tc, a_clock_that_is_set_forgives_no_guess, 0, COUNT(steps_s));
     tcase_add_loop_test(tc, whether_there_is_an_account_is_not_told, 0, COUNT(accounts));
     tcase_add_test(tc, letters_of_another_case_are_no_other_account);
     tcase_add_test(tc, the_right_password_is_refused_here_but_not_elsewhere);
