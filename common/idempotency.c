@@ -26,9 +26,11 @@ static const struct field stored_fields[] = {
 static const struct record stored_record =
     RECORD("StoredReply", struct stored, stored_fields, .rule = NULL);
 
-/* A key that is over counts as none. */
-static const struct sql forget = {"DELETE FROM idempotency_keys WHERE id = ? AND expires_at <= ?",
-                                  NULL};
+/* A key that is over counts as none, and so does one that was made on a day to come, by a clock
+ * that has been set back since. One that was set back by less keeps its keys for longer: to forget
+ * them would write twice. */
+static const struct sql forget = {
+    "DELETE FROM idempotency_keys WHERE id = ? AND (expires_at <= ? OR expires_at > ?)", NULL};
 static const struct sql claim = {
     "INSERT IGNORE INTO idempotency_keys (id, fingerprint, expires_at) VALUES (?, ?, ?)", NULL};
 static const struct sql find = {
@@ -90,7 +92,9 @@ struct problem *idempotency_begin(struct db *db, struct arena *a, const struct i
                                   struct instant now, struct response *rs, bool *ret_replayed)
 {
     uint64_t claimed = 0;
-    struct problem *p = db_execute(db, a, &forget, DB_ARGS(id_of(key), db_time(now)), NULL);
+    const struct instant latest = instant_plus_s(now, 2 * IDEMPOTENCY_TTL_S);
+    struct problem *p =
+        db_execute(db, a, &forget, DB_ARGS(id_of(key), db_time(now), db_time(latest)), NULL);
     if (!p)
         p = db_execute(db, a, &claim,
                        DB_ARGS(id_of(key), db_bytes(key->fingerprints[0], 32),

@@ -13,7 +13,6 @@
 #include "reset_model.h"
 #include "session_model.h"
 
-#define RESET_TTL_S (60 * 60)
 #define RESET_BYTES 32
 
 /* The bodies of this file; each table takes its part. The e-mail's rules are the user's. */

@@ -4,10 +4,12 @@ static const struct sql insert = {
     "INSERT INTO password_resets (token_hash, user_id, expires_at) VALUES (?, ?, ?)", NULL};
 static const struct sql find = {"SELECT users.id, users.email FROM password_resets JOIN users "
                                 "ON users.id = password_resets.user_id "
-                                "WHERE token_hash = ? AND expires_at > ? AND users.is_active = 1",
+                                "WHERE token_hash = ? AND expires_at > ? AND expires_at <= ? "
+                                "AND users.is_active = 1",
                                 &user_record};
 static const struct sql use = {
-    "DELETE FROM password_resets WHERE token_hash = ? AND expires_at > ?", NULL};
+    "DELETE FROM password_resets WHERE token_hash = ? AND expires_at > ? AND expires_at <= ?",
+    NULL};
 static const struct sql delete_all = {"DELETE FROM password_resets WHERE user_id = ?", NULL};
 static const struct sql purge = {
     "DELETE FROM password_resets WHERE expires_at <= ? ORDER BY expires_at LIMIT 5", NULL};
@@ -20,18 +22,24 @@ struct problem *reset_insert(struct db *db, struct arena *a, const unsigned char
                       NULL);
 }
 
+static struct db_arg latest(struct instant now)
+{
+    return db_time(instant_plus_s(now, RESET_TTL_S + RESET_SKEW_S));
+}
+
 struct problem *reset_find(struct db *db, struct arena *a, const unsigned char token_hash[32],
                            struct instant now, struct user *ret, bool *ret_found)
 {
-    return db_find(db, a, &find, DB_ARGS(db_bytes(token_hash, 32), db_time(now)), ret, ret_found);
+    return db_find(db, a, &find, DB_ARGS(db_bytes(token_hash, 32), db_time(now), latest(now)), ret,
+                   ret_found);
 }
 
 struct problem *reset_use(struct db *db, struct arena *a, const unsigned char token_hash[32],
                           struct instant now, bool *ret_used)
 {
     uint64_t matched = 0;
-    struct problem *p =
-        db_execute(db, a, &use, DB_ARGS(db_bytes(token_hash, 32), db_time(now)), &matched);
+    struct problem *p = db_execute(
+        db, a, &use, DB_ARGS(db_bytes(token_hash, 32), db_time(now), latest(now)), &matched);
     if (!p)
         *ret_used = matched > 0;
     return p;

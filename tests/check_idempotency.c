@@ -272,6 +272,37 @@ START_TEST(a_key_is_over_after_a_day)
 }
 END_TEST
 
+static struct answer keyed_after_login(const char *body)
+{
+    return keyed(log_in("ada@example.org"), "/posts", KEY, body);
+}
+
+START_TEST(a_clock_that_is_set_back_writes_nothing_twice)
+{
+    static const int64_t steps_s[] = {-10, -600, -3600, -24 * 3600};
+    struct answer first = keyed(ada, "/posts", KEY, POST_BODY);
+
+    set_clock(steps_s[_i]);
+
+    ck_replayed(keyed_after_login(POST_BODY), first);
+    ck_assert_int_eq(rows_of("posts"), 1);
+}
+END_TEST
+
+/* Made when the clock was wrong by years; the key would be taken for as long. */
+START_TEST(a_key_of_a_day_to_come_counts_as_none)
+{
+    ck_first(keyed(ada, "/posts", KEY, POST_BODY));
+
+    set_clock(INT64_C(-2) * 365 * 24 * 3600);
+
+    struct answer later = keyed_after_login(other_bodies[0]);
+    ck_first(later);
+    ck_replayed(keyed_after_login(other_bodies[0]), later);
+    ck_assert_int_eq(rows_of("idempotency_keys"), 1);
+}
+END_TEST
+
 static void change_signing_key(void)
 {
     jwt_close(the_app->keys);
@@ -616,6 +647,8 @@ static TCase *storage(void)
 {
     TCase *tc = tcase_create("storage");
     tcase_add_test(tc, a_key_is_over_after_a_day);
+    tcase_add_loop_test(tc, a_clock_that_is_set_back_writes_nothing_twice, 0, 4);
+    tcase_add_test(tc, a_key_of_a_day_to_come_counts_as_none);
     tcase_add_test(tc, a_key_outlives_a_change_of_the_signing_key);
     tcase_add_test(tc, nothing_of_key_or_body_can_be_read_in_the_table);
     tcase_add_test(tc, keys_that_are_over_go_with_new_ones);

@@ -92,6 +92,19 @@ START_TEST(a_token_is_good_until_its_time)
 }
 END_TEST
 
+/* A clock that is an hour ahead, and then set right, would make a token good for two. */
+START_TEST(a_token_is_not_good_before_it_was_made)
+{
+    insert(first, ada, HOUR_S);
+
+    ck_assert(!is_good(first, -RESET_SKEW_S - 1));
+    ck_assert(!use(first, -RESET_SKEW_S - 1));
+    ck_assert(!is_good(first, -365 * 24 * HOUR_S));
+    ck_assert(is_good(first, -RESET_SKEW_S)); /* another host's clock */
+    ck_assert(use(first, -RESET_SKEW_S));
+}
+END_TEST
+
 START_TEST(looking_does_not_use_a_token_up_and_using_does)
 {
     insert(first, ada, HOUR_S);
@@ -175,6 +188,7 @@ static TCase *tests(void)
     tcase_add_test(tc, a_token_leads_to_its_user);
     tcase_add_test(tc, an_unknown_token_leads_nowhere);
     tcase_add_test(tc, a_token_is_good_until_its_time);
+    tcase_add_test(tc, a_token_is_not_good_before_it_was_made);
     tcase_add_test(tc, looking_does_not_use_a_token_up_and_using_does);
     tcase_add_test(tc, a_token_is_of_no_use_to_a_disabled_user);
     tcase_add_test(tc, all_tokens_of_a_user_are_forgotten_and_no_others);
