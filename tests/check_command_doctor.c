@@ -578,6 +578,42 @@ START_TEST(an_url_that_will_not_do_is_told)
 }
 END_TEST
 
+/* Of the text of /proc/PID/status, without what the C library keeps for itself. */
+static uint64_t signals_in(const char *status, const char *name)
+{
+    const char *line = strstr(status, name);
+    ck_assert_ptr_nonnull(line);
+    return strtoull(line + strlen(name), NULL, 16) & 0x7FFFFFFF;
+}
+
+/* A program of that name in PATH, which tells all that it was given. */
+START_TEST(curl_gets_none_of_our_settings)
+{
+    char *here = getcwd(NULL, 0);
+    const char *told = say("%s/%s", here, in_folder("told"));
+    write_file(in_folder("curl"), say("#!/bin/sh\n{ env; cat /proc/self/status; } >%s\n", told),
+               0755);
+    setenv("PATH", say("%s/%s:%s", here, in_folder(""), getenv("PATH")), 1);
+    setenv("HOME", "/home/ada", 1);
+    signal(SIGHUP, SIG_IGN);
+
+    ck_says(run("doctor --url http://127.0.0.1:1/api").out,
+            "FAIL http://127.0.0.1:1/api: no answer");
+
+    FILE *file = fopen(told, "r");
+    ck_assert_ptr_nonnull(file);
+    char *text = arena_alloc(the_arena, 65536);
+    text[fread(text, 1, 65535, file)] = '\0';
+    ck_assert_int_eq(fclose(file), 0);
+    ck_says(text, "HOME=/home/ada\n");
+    ck_assert_uint_eq(signals_in(text, "SigIgn:"), 0);
+    ck_assert_uint_eq(signals_in(text, "SigBlk:"), 0);
+    ck_assert_ptr_null(strstr(text, SECRET_KEY));
+    ck_assert_ptr_null(strstr(text, "DATABASE"));
+    free(here);
+}
+END_TEST
+
 /* ---- all of it ---- */
 
 static void add(Suite *suite, TCase *tc)
@@ -617,6 +653,7 @@ static TCase *web(void)
     tcase_add_loop_test(tc, what_a_web_server_holds_back_is_told, 0, COUNT(faults));
     tcase_add_test(tc, where_nothing_answers_well_one_line_tells_it);
     tcase_add_test(tc, an_url_that_will_not_do_is_told);
+    tcase_add_test(tc, curl_gets_none_of_our_settings);
     return tc;
 }
 
