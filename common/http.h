@@ -89,7 +89,8 @@ struct request {
     struct text body;               /* at most the server's bound */
     size_t content_length;          /* as announced, bytes */
     bool too_large;                 /* the body was larger than the bound and is not here */
-    struct instant now;             /* when it began */
+    struct instant now;             /* when it began, on a clock that can be set */
+    int64_t uptime_ms;              /* when its handling began, on the one that cannot */
     struct address client;          /* where it comes from: the peer, or who is behind it */
 
     /* What the dispatcher found out before it calls the handler. */

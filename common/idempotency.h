@@ -26,9 +26,9 @@ struct idempotency {
  * Claim the key for this transaction, or find what it was answered with before.
  *
  * `*ret_replayed` is set, and `rs` filled, when the same request was done within the last 24
- * hours. A rival that is under way is waited for. IDEMPOTENCY_MISMATCH when the body is another,
- * IDEMPOTENCY_BUSY when the rival takes longer than a lock may. Inside a transaction, before its
- * write.
+ * hours (48 at most, where the clock was set back meanwhile). A rival that is under way is waited
+ * for. IDEMPOTENCY_MISMATCH when the body is another, IDEMPOTENCY_BUSY when the rival takes longer
+ * than a lock may. Inside a transaction, before its write.
  */
 struct problem *idempotency_begin(struct db *db, struct arena *a, const struct idempotency *key,
                                   struct instant now, struct response *rs,

@@ -1,5 +1,6 @@
 #include "instant.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -18,6 +19,27 @@ int64_t monotonic_ns(void)
     struct timespec ts;
     (void)clock_gettime(CLOCK_MONOTONIC, &ts); /* fails for no clock that is there */
     return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+int64_t uptime_ms(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_BOOTTIME, &ts); /* since Linux 2.6.39 */
+    return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
+}
+
+/* A random UUID, of which both halves are folded into one. */
+uint64_t boot_number(void)
+{
+    uint64_t number = 0;
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+    for (int c; file && (c = fgetc(file)) != EOF && c != '\n';)
+        if (isxdigit(c))
+            number = (number << 4 | number >> 60) ^
+                     (uint64_t)(isdigit(c) ? c - '0' : (c | 0x20) - 'a' + 10);
+    if (file)
+        (void)fclose(file);
+    return number;
 }
 
 struct instant instant_plus_s(struct instant t, int64_t seconds)

@@ -28,8 +28,17 @@ struct instant instant_plus_s(struct instant t,
 struct civil instant_to_civil(struct instant t);
 struct instant instant_from_civil(struct civil c);
 
-/** Nanoseconds on a clock that nobody sets; only their differences mean something. */
+/** Nanoseconds on a clock that nobody sets; only their differences mean something. It stands while
+ *  the machine sleeps: for how long this process is at something. */
 int64_t monotonic_ns(void);
+
+/** Milliseconds since the machine has started, also those that it slept; nobody sets this clock
+ *  either, and all processes read the same from it: for what they remember together. */
+int64_t uptime_ms(void);
+
+/** A number for this start of the machine, the same for all processes; another one after the next
+ *  start. 0 where the system does not tell. */
+uint64_t boot_number(void);
 
 /** Write RFC 3339 with six digits and `Z`; the first or last moment of the years 0 to 9999 for one
  *  that lies beyond these. */

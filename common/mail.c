@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,6 +9,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "problem.h"
 
 #define WORDS_MAX 32
@@ -28,38 +28,33 @@ static bool split(struct arena *a, const char *command, char *ret_words[WORDS_MA
     return count > 0;
 }
 
-/* Between fork and exec, and so only with what is safe there. Signals that the worker holds
- * back shall reach the program, and it shall outlive the worker. */
-_Noreturn static void become(char **words, int input)
-{
-    sigset_t none;
-    int nowhere = open("/dev/null", O_RDWR);
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)signal(SIGPIPE, SIG_DFL);
-    (void)setsid();
-    (void)dup2(input, STDIN_FILENO);
-    (void)dup2(nowhere, STDOUT_FILENO);
-    (void)close_range(3, ~0u, 0); /* the listening socket and the database are not its own */
-    execv(words[0], words);
-    _exit(EX_UNAVAILABLE);
-}
-
 /* A child of a child: nobody has to wait for it. */
-static bool spawn(char **words, int input)
+static bool spawn(const struct child *sender)
 {
     int status;
     pid_t pid = fork();
-    if (pid == 0) {
-        pid_t grandchild = fork();
-        if (grandchild == 0)
-            become(words, input);
-        _exit(grandchild < 0 ? EX_OSERR : EX_OK);
-    }
+    if (pid == 0)
+        _exit(child_start(sender) < 0 ? EX_OSERR : EX_OK);
     while (pid > 0 && waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             return errno == ECHILD; /* the pool's parent may have taken it */
     return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == EX_OK;
+}
+
+/* With the message before it, and what it says on our standard error. */
+static bool start(struct arena *a, char **words, int input)
+{
+    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (nowhere < 0)
+        return false;
+    bool started = spawn(&(const struct child){.words = words,
+                                               .environment = child_environment(a),
+                                               .in = input,
+                                               .out = nowhere,
+                                               .err = STDERR_FILENO,
+                                               .alone = true});
+    (void)close(nowhere);
+    return started;
 }
 
 struct problem *mail_send(struct arena *a, const char *command, const char *message)
@@ -74,7 +69,7 @@ struct problem *mail_send(struct arena *a, const char *command, const char *mess
         return problem_because(a, &problem_internal, "no pipe for mail: %s", strerror(errno));
     bool sent = send(ends[1], message, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len;
     (void)shutdown(ends[1], SHUT_WR);
-    bool started = sent && spawn(words, ends[0]);
+    bool started = sent && start(a, words, ends[0]);
     (void)close(ends[0]);
     (void)close(ends[1]);
     return started ? NULL : problem_because(a, &problem_internal, "mail cannot be handed over");

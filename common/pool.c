@@ -410,6 +410,14 @@ static void drain(struct state *s)
 
 /* ---- a new program in our place ---- */
 
+/* What we ignore, a program that is started from here would ignore too. */
+static void start_program(char *const *argv)
+{
+    (void)signal(SIGPIPE, SIG_DFL);
+    execvp(argv[0], argv);
+    (void)signal(SIGPIPE, SIG_IGN); /* for whoever tells of it */
+}
+
 _Noreturn static void be_trial(char *const *argv, int says)
 {
     (void)alarm(TRIAL_MAX_S);
@@ -417,7 +425,7 @@ _Noreturn static void be_trial(char *const *argv, int says)
     hand_over_fds(); /* as to the program itself, so that it can try the rest */
     (void)setenv(ENV_TRIAL, "1", 1);
     (void)dup2(says, STDERR_FILENO);
-    execvp(argv[0], argv);
+    start_program(argv);
     _exit(EX_UNAVAILABLE);
 }
 
@@ -485,7 +493,7 @@ void pool_become(char *const *argv)
 {
     LOG(LOG_LEVEL_INFO, log_event("reloading"));
     hand_over_fds();
-    execvp(argv[0], argv);
+    start_program(argv);
     LOG(LOG_LEVEL_ERROR, log_event("reload_failed"), log_text("cause", strerror(errno)));
     exit(EX_OSERR); /* the trial worked a moment ago: let whoever runs us start anew */
 }
@@ -530,6 +538,7 @@ static void watch_signals(struct state *s)
     for (size_t i = 0; i < sizeof watched / sizeof *watched; i++)
         (void)sigaddset(&set, watched[i]);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    (void)signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more shall not end us all */
     s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (s->signals < 0 || pipe2(s->ready, O_CLOEXEC | O_NONBLOCK) != 0) {
         LOG(LOG_LEVEL_ERROR, log_event("cannot_start"), log_text("cause", strerror(errno)));

@@ -49,6 +49,9 @@ struct pool {
  * run with POOL_TRIAL set, and unless it ends with 0 all stays as it is. A
  * descriptor of the old program that the new one has not kept is closed.
  *
+ * SIGPIPE is ignored from here on, in workers too: a log whose reader has gone ends nobody. A
+ * program that is started has it as usual.
+ *
  * Tells a service manager READY, RELOADING, STOPPING and WATCHDOG (notify.h).
  */
 void pool_run(const struct pool *pool);

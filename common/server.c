@@ -303,6 +303,7 @@ static void serve(struct worker *w, int fd)
     if (w->server->is_script)
         request_follow_script(&rq, w->server->finds_base);
     if (read_body(w, &peer, &rq)) {
+        rq.uptime_ms = uptime_ms();
         w->server->handle(w->server->context, &rq, &w->rs);
         answer(w, &peer, &rq);
     }

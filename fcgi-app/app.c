@@ -80,7 +80,7 @@ static void begin(struct shared *shared)
 {
     int64_t none = 0;
     atomic_compare_exchange_strong(&shared->began_us, &none, instant_now().us);
-    limiter_begin(&shared->limiter);
+    limiter_begin(&shared->limiter, boot_number());
 }
 
 /* Numbers of routes mean nothing to a program with other tables. */

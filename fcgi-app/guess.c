@@ -52,40 +52,41 @@ static int64_t larger(int64_t a, int64_t b)
 }
 
 static int64_t wait_of(const struct limiter *l, const struct guess *guess, int which,
-                       struct instant now)
+                       int64_t uptime_ms)
 {
-    return limiter_wait_ms(l, guess->keys[which], &limits[which], now);
+    return limiter_wait_ms(l, guess->keys[which], &limits[which], uptime_ms);
 }
 
 /* How long until the address and the pair let it through, and either the account or what the pair
  * may have beyond that. */
-static int64_t wait_for_all(const struct limiter *l, const struct guess *guess, struct instant now)
+static int64_t wait_for_all(const struct limiter *l, const struct guess *guess, int64_t uptime_ms)
 {
-    int64_t account = wait_of(l, guess, GUESS_ACCOUNT, now);
-    int64_t spare = wait_of(l, guess, GUESS_SPARE, now);
-    int64_t own = larger(wait_of(l, guess, GUESS_ADDRESS, now), wait_of(l, guess, GUESS_PAIR, now));
+    int64_t account = wait_of(l, guess, GUESS_ACCOUNT, uptime_ms);
+    int64_t spare = wait_of(l, guess, GUESS_SPARE, uptime_ms);
+    int64_t own = larger(wait_of(l, guess, GUESS_ADDRESS, uptime_ms),
+                         wait_of(l, guess, GUESS_PAIR, uptime_ms));
     return larger(own, account < spare ? account : spare);
 }
 
-static int64_t take(struct limiter *l, struct guess *guess, int which, struct instant now)
+static int64_t take(struct limiter *l, struct guess *guess, int which, int64_t uptime_ms)
 {
-    int64_t wait = limiter_take_ms(l, guess->keys[which], &limits[which], now);
+    int64_t wait = limiter_take_ms(l, guess->keys[which], &limits[which], uptime_ms);
     guess->taken[which] = wait == 0;
     return wait;
 }
 
 /* A try that is refused has counted nowhere, or an address could fill an account by it. */
-static int64_t count(struct app *app, struct guess *guess, struct instant now)
+static int64_t count(struct app *app, struct guess *guess, int64_t uptime_ms)
 {
     struct limiter *l = &app->shared->limiter;
-    int64_t wait = wait_for_all(l, guess, now);
+    int64_t wait = wait_for_all(l, guess, uptime_ms);
     if (wait)
         return wait;
-    wait = take(l, guess, GUESS_ADDRESS, now);
+    wait = take(l, guess, GUESS_ADDRESS, uptime_ms);
     if (!wait)
-        wait = take(l, guess, GUESS_PAIR, now);
-    if (!wait && take(l, guess, GUESS_ACCOUNT, now))
-        wait = take(l, guess, GUESS_SPARE, now);
+        wait = take(l, guess, GUESS_PAIR, uptime_ms);
+    if (!wait && take(l, guess, GUESS_ACCOUNT, uptime_ms))
+        wait = take(l, guess, GUESS_SPARE, uptime_ms);
     if (wait) /* others were faster just now */
         guess_take_back(app, guess);
     return wait;
@@ -108,7 +109,7 @@ static struct problem *guess_at(struct app *app, const struct request *rq,
     struct guess guess = {0};
     if (app->settings->login_limit == LOGIN_LIMIT_ON) {
         make_keys(&app->shared->limiter, rq, target, &guess);
-        int64_t wait_ms = count(app, &guess, rq->now);
+        int64_t wait_ms = count(app, &guess, rq->uptime_ms);
         if (wait_ms)
             return refuse(app, rq, wait_ms);
     }

@@ -56,8 +56,9 @@ static int start(struct cli *cli, int argc, char **argv)
     return cli->command ? run(cli) : complain(EX_USAGE, "which command? (see postern --help)");
 }
 
-/* Connector/C ignores SIGPIPE from its first use on. So where a reader has gone, such as head(1),
- * and the signal was not ignored before us, we die of it now, without a word like any filter. */
+/* SIGPIPE is ignored while a command runs: a log or a terminal that is gone shall not end it
+ * between two changes. So where the reader of our output has gone, such as head(1), and the signal
+ * was not ignored before us, we die of it now, without a word like any filter. */
 static int finish(int status, const struct sigaction *pipe_before)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
@@ -81,7 +82,7 @@ static void fill_standard_descriptors(void)
 int main(int argc, char **argv)
 {
     struct sigaction pipe_before = {.sa_handler = SIG_IGN};
-    (void)sigaction(SIGPIPE, NULL, &pipe_before);
+    (void)sigaction(SIGPIPE, &(const struct sigaction){.sa_handler = SIG_IGN}, &pipe_before);
     fill_standard_descriptors();
     struct cli cli = {.arena = arena_open(ARENA_MAX), .program = argv};
     cli.origins = arena_array(cli.arena, settings_record.count, sizeof *cli.origins);

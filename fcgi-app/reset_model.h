@@ -4,15 +4,15 @@
 #include "common/db.h"
 #include "user_model.h"
 
-#define RESET_TTL_S                                                                                \
-    (60 * 60) /* no token is good for longer, whatever has happened to the clock                   \
-               */
+/* No token is good for longer, whatever has happened to the clock. */
+#define RESET_TTL_S (60 * 60)
 
-/** Store a token's SHA-256 for a user. */
+/** Store a token's SHA-256 for a user; `expires_at` is RESET_TTL_S from now. */
 struct problem *reset_insert(struct db *db, struct arena *a, const unsigned char token_hash[32],
                              struct uuid user_id, struct instant expires_at) MUST_USE;
 
-/** The active user for whom a token is good at `now`. */
+/** The active user for whom a token is good at `now`: not after its time, nor before it was made,
+ *  as one is whose clock was ahead and has been set back, which would be good for longer. */
 struct problem *reset_find(struct db *db, struct arena *a, const unsigned char token_hash[32],
                            struct instant now, struct user *ret, bool *ret_found) MUST_USE;
 

@@ -114,6 +114,53 @@ START_TEST(a_running_installation_is_well)
 }
 END_TEST
 
+static void store(const char *email, const char *hash)
+{
+    make_user(email, ROLE_USER);
+    run_sql(say("UPDATE users SET password_hash = '%s' WHERE email = '%s'", hash, email));
+}
+
+START_TEST(passwords_that_no_login_would_verify_are_counted)
+{
+    make_user("ada@example.org", ROLE_USER); /* as we store them */
+    store("b@example.org", "pbkdf2:sha256:1000000$salt$00");
+    store("c@example.org", "$2b$14$abcdefghijklmnopqrstuuVjy3WfYsef9X9ig7GWAQsq.R8VvWccC");
+    store("d@example.org", "!");
+    struct run well = run("doctor");
+    store("e@example.org", "pbkdf2:sha512:10000000$secretsalt$00");
+    store("f@example.org", "$2y$16$abcdefghijklmnopqrstuuVjy3WfYsef9X9ig7GWAQsq.R8VvWccC");
+    store("g@example.org", "scrypt:1048576:8:1$secretsalt$00");
+    store("h@example.org", "$argon2i$m=262144,t=5,p=1$secretsalt$00");
+
+    struct run r = run("doctor");
+
+    ck_run(well, EX_OK);
+    ck_verdict(&well, "stored passwords: none of 4 looked at takes", "ok");
+    ck_run(r, EX_OK);
+    ck_verdict(&r, "stored passwords: 4 of 8 looked at take more than a second", "warn");
+    ck_assert_ptr_null(strstr(r.out, "secretsalt"));
+}
+END_TEST
+
+/* By UUIDs of version 1 and 4, which are before and after ours: neither end is left out. */
+START_TEST(of_many_users_both_ends_are_looked_at)
+{
+    run_sql("INSERT INTO users (id, email, password_hash) SELECT UUID(), CONCAT(seq, '@x.test'), "
+            "'pbkdf2:sha256:600000$salt$00' FROM seq_1_to_100010");
+    store("old@example.org", "$2b$16$abcdefghijklmnopqrstuuVjy3WfYsef9X9ig7GWAQsq.R8VvWccC");
+    store("new@example.org", "$2b$17$abcdefghijklmnopqrstuuVjy3WfYsef9X9ig7GWAQsq.R8VvWccC");
+    run_sql("UPDATE users SET id = '00000000-0000-7000-8000-000000000000' "
+            "WHERE email = 'old@example.org'");
+    run_sql("UPDATE users SET id = 'ffffffff-ffff-4fff-bfff-ffffffffffff' "
+            "WHERE email = 'new@example.org'");
+
+    struct run r = run("doctor");
+
+    ck_run(r, EX_OK);
+    ck_verdict(&r, "stored passwords: 2 of 100000 looked at (of the first and the last", "warn");
+}
+END_TEST
+
 START_TEST(no_secret_is_shown)
 {
     const char *url = getenv("DATABASE_URL"), *password = strchr(strchr(url, ':') + 1, ':') + 1;
@@ -697,6 +744,42 @@ START_TEST(an_url_that_will_not_do_is_told)
 }
 END_TEST
 
+/* Of the text of /proc/PID/status, without what the C library keeps for itself. */
+static uint64_t signals_in(const char *status, const char *name)
+{
+    const char *line = strstr(status, name);
+    ck_assert_ptr_nonnull(line);
+    return strtoull(line + strlen(name), NULL, 16) & 0x7FFFFFFF;
+}
+
+/* A program of that name in PATH, which tells all that it was given. */
+START_TEST(curl_gets_none_of_our_settings)
+{
+    char *here = getcwd(NULL, 0);
+    const char *told = say("%s/%s", here, in_folder("told"));
+    write_file(in_folder("curl"), say("#!/bin/sh\n{ env; cat /proc/self/status; } >%s\n", told),
+               0755);
+    setenv("PATH", say("%s/%s:%s", here, in_folder(""), getenv("PATH")), 1);
+    setenv("HOME", "/home/ada", 1);
+    signal(SIGHUP, SIG_IGN);
+
+    ck_says(run("doctor --url http://127.0.0.1:1/api").out,
+            "FAIL http://127.0.0.1:1/api: no answer");
+
+    FILE *file = fopen(told, "r");
+    ck_assert_ptr_nonnull(file);
+    char *text = arena_alloc(the_arena, 65536);
+    text[fread(text, 1, 65535, file)] = '\0';
+    ck_assert_int_eq(fclose(file), 0);
+    ck_says(text, "HOME=/home/ada\n");
+    ck_assert_uint_eq(signals_in(text, "SigIgn:"), 0);
+    ck_assert_uint_eq(signals_in(text, "SigBlk:"), 0);
+    ck_assert_ptr_null(strstr(text, SECRET_KEY));
+    ck_assert_ptr_null(strstr(text, "DATABASE"));
+    free(here);
+}
+END_TEST
+
 /* ---- all of it ---- */
 
 static void add(Suite *suite, TCase *tc)
@@ -710,6 +793,8 @@ static TCase *machine(void)
 {
     TCase *tc = tcase_create("machine");
     tcase_add_test(tc, a_running_installation_is_well);
+    tcase_add_test(tc, passwords_that_no_login_would_verify_are_counted);
+    tcase_add_test(tc, of_many_users_both_ends_are_looked_at);
     tcase_add_test(tc, no_secret_is_shown);
     tcase_add_test(tc, json_has_a_line_for_each_finding);
     tcase_add_loop_test(tc, a_bad_setting_is_told_with_its_mend, 0, COUNT(settings));
@@ -740,6 +825,7 @@ static TCase *web(void)
     tcase_add_loop_test(tc, what_a_web_server_holds_back_is_told, 0, COUNT(faults));
     tcase_add_test(tc, where_nothing_answers_well_one_line_tells_it);
     tcase_add_test(tc, an_url_that_will_not_do_is_told);
+    tcase_add_test(tc, curl_gets_none_of_our_settings);
     return tc;
 }
 

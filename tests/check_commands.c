@@ -149,6 +149,35 @@ START_TEST(a_pipe_that_nobody_reads_ends_the_program)
 }
 END_TEST
 
+static const struct {
+    const char *line;
+    int status;
+} complaining[] = {{"frobnicate", EX_USAGE}, /* before any setting, and with a database */
+                   {"user show nobody@example.org", EX_NOUSER},
+                   {"--env development serve", EX_USAGE}};
+
+START_TEST(a_complaint_that_nobody_reads_changes_no_status)
+{
+    int ends[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    close(ends[0]);
+    char **argv = program_words(complaining[_i].line);
+    int status = 0;
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        take_sigpipe();
+        program_become(argv, stdin, stdout, fdopen(ends[1], "w"));
+    }
+
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+
+    close(ends[1]);
+    ck_assert_msg(WIFEXITED(status), "ended by signal %d", WTERMSIG(status));
+    ck_assert_int_eq(WEXITSTATUS(status), complaining[_i].status);
+}
+END_TEST
+
 START_TEST(a_closed_output_does_not_go_to_the_database)
 {
     /* More than is held back until the connection is closed. */
@@ -887,6 +916,7 @@ static TCase *command_line(void)
     tcase_add_test(tc, the_version_is_told);
     tcase_add_test(tc, a_full_disk_is_noticed);
     tcase_add_loop_test(tc, a_pipe_that_nobody_reads_ends_the_program, 0, COUNT(piped));
+    tcase_add_loop_test(tc, a_complaint_that_nobody_reads_changes_no_status, 0, COUNT(complaining));
     tcase_add_test(tc, a_closed_output_does_not_go_to_the_database);
     tcase_add_loop_test(tc, an_option_may_stand_anywhere, 0, COUNT(spellings));
     tcase_add_loop_test(tc, each_command_tells_what_it_takes, 0, COUNT(helps));

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "suite.h"
 
@@ -295,6 +297,34 @@ START_TEST(the_clock_that_nobody_sets_goes_on_by_the_nanosecond)
 }
 END_TEST
 
+/* The other clock stands while the machine sleeps, and so is never ahead. */
+START_TEST(uptime_goes_on_by_the_millisecond)
+{
+    const struct timespec pause = {.tv_nsec = 2000000};
+    int64_t other = monotonic_ns() / 1000000, before = uptime_ms();
+
+    ck_assert_int_ge(before, other);
+    ck_assert_int_eq(nanosleep(&pause, NULL), 0);
+    ck_assert_int_ge(uptime_ms() - before, 2);
+}
+END_TEST
+
+START_TEST(all_processes_see_the_same_boot)
+{
+    uint64_t here = boot_number();
+    int status;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(boot_number() == here ? 0 : 1);
+
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+
+    ck_assert_int_eq(status, 0);
+    ck_assert_uint_ne(here, 0);
+    ck_assert_uint_ne(here >> 42, 0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("instant");
@@ -313,6 +343,8 @@ static Suite *suite(void)
     tcase_add_test(t, the_local_time_zone_does_not_matter);
     tcase_add_test(t, now_is_the_clock);
     tcase_add_test(t, the_clock_that_nobody_sets_goes_on_by_the_nanosecond);
+    tcase_add_test(t, uptime_goes_on_by_the_millisecond);
+    tcase_add_test(t, all_processes_see_the_same_boot);
     tcase_add_test(t, random_times_come_back);
     suite_add_tcase(s, t);
     return s;

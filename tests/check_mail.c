@@ -291,6 +291,48 @@ START_TEST(no_child_stays_behind_when_the_command_fails)
 }
 END_TEST
 
+/* A shell adds some of its own, such as PWD. */
+START_TEST(the_command_gets_none_of_our_settings)
+{
+    const char *script = write_script("cd \"${0%/*}\" && env >part && mv part env", 0700);
+    setenv("DATABASE_URL", "mysql://u:hunter2@localhost/d", 1);
+    setenv("JWT_SECRET_KEY", "hunter2", 1);
+    setenv("ANYTHING", "hunter2", 1);
+    setenv("HOMELY", "hunter2", 1);
+    setenv("HOME", "/home/ada", 1);
+    setenv("LC_TIME", "C", 1);
+
+    ck_sent(send_by(script, "message"));
+
+    struct text got = wait_for_file("env");
+    const char *text = arena_printf(a, "\n%s", arena_copy(a, got.data, got.len));
+    ck_assert_ptr_null(strstr(text, "hunter2"));
+    ck_assert_ptr_nonnull(strstr(text, arena_printf(a, "\nPATH=%s\n", getenv("PATH"))));
+    ck_assert_ptr_nonnull(strstr(text, "\nHOME=/home/ada\n"));
+    ck_assert_ptr_nonnull(strstr(text, "\nLC_TIME=C\n"));
+}
+END_TEST
+
+START_TEST(the_command_has_a_path_where_we_have_none)
+{
+    const char *script = write_script("cd \"${0%/*}\" && env >part && mv part env", 0700);
+    clearenv();
+
+    ck_sent(send_by(script, "message"));
+
+    struct text got = wait_for_file("env");
+    ck_assert_ptr_nonnull(strstr(arena_copy(a, got.data, got.len), "PATH=/usr/local/bin:"));
+}
+END_TEST
+
+START_TEST(a_command_that_cannot_be_started_is_a_problem)
+{
+    const char *script = write_program("#!/nonexistent/shell\n", 0700);
+
+    ck_assert_ptr_nonnull(send_by(script, "message"));
+}
+END_TEST
+
 static const char *target_of(pid_t pid, int fd)
 {
     char *target = arena_alloc(a, 256);
@@ -348,6 +390,7 @@ static uint64_t signals_in(const char *status, const char *name)
 START_TEST(the_command_is_in_a_session_of_its_own_and_ignores_no_signal)
 {
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); /* as in each worker of a pool */
 
     pid_t pid = start_sleeper();
 
@@ -419,6 +462,9 @@ static TCase *processes(void)
     tcase_add_test(tc, no_child_stays_behind);
     tcase_add_test(tc, no_child_stays_behind_when_the_command_fails);
     tcase_add_test(tc, the_command_gets_no_descriptor_but_its_own_three);
+    tcase_add_test(tc, the_command_gets_none_of_our_settings);
+    tcase_add_test(tc, the_command_has_a_path_where_we_have_none);
+    tcase_add_test(tc, a_command_that_cannot_be_started_is_a_problem);
     tcase_add_test(tc, we_keep_no_descriptor_of_it);
     tcase_add_test(tc, the_command_is_in_a_session_of_its_own_and_ignores_no_signal);
     tcase_add_test(tc, signals_reach_the_command);

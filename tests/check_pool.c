@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -32,6 +33,7 @@ struct note {
 };
 
 static int notes[2];
+static int log_fd = -1;         /* where the pool's lines go; -1: nowhere */
 static struct metrics *counted; /* by the pool of this test */
 
 static void tell(char what, int listen_fd)
@@ -113,7 +115,8 @@ static pid_t start_pool(const struct pool_group *groups, size_t count, unsigned 
     ck_assert_int_ge(pid, 0);
     if (pid == 0) {
         int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-        (void)dup2(null, STDERR_FILENO); /* the deaths that it logs are meant */
+        /* The deaths that it logs are meant. */
+        (void)dup2(log_fd < 0 ? null : log_fd, STDERR_FILENO);
         (void)close(notes[0]);
         if (old_form)
             make_old();
@@ -485,6 +488,61 @@ START_TEST(the_pause_has_an_upper_bound)
 }
 END_TEST
 
+/* Each line that the pool writes is met by EPIPE, and by SIGPIPE unless somebody sees to it. */
+START_TEST(a_log_that_nobody_reads_ends_nothing)
+{
+    static char refuses[] = "/bin/false";
+    int log[2];
+    program[0] = refuses;
+    ck_assert_int_eq(pipe2(log, O_CLOEXEC), 0);
+    (void)close(log[0]);
+    log_fd = log[1];
+    (void)signal(SIGPIPE, SIG_DFL);
+    pid_t pool = start_workers(2, 5, wait_for_signal);
+    struct note one = expect('s'), other = expect('s');
+
+    ck_assert_int_eq(kill(pool, SIGHUP), 0); /* "reload_refused" */
+    for (int64_t end = now_ms() + PATIENCE_MS; !counted->counters[METRIC_REFUSED_RELOADS];
+         sleep_ms(5))
+        ck_assert_int_lt(now_ms(), end);
+    ck_assert_int_eq(kill(one.pid, SIGKILL), 0); /* "worker_died" */
+    (void)expect('s');
+
+    ck_assert_int_eq(kill(other.pid, 0), 0);
+    stop(pool);
+}
+END_TEST
+
+/* What the parent ignores would stay ignored in its trial, in the program that takes its place, and
+ * in all that they start. */
+START_TEST(a_program_that_it_starts_does_not_ignore_sigpipe)
+{
+    static char path[] = "/tmp/check-pool-XXXXXX";
+    char out[sizeof path + 4], line[80];
+    int fd = mkstemp(path), lines = 0;
+    (void)snprintf(out, sizeof out, "%s.out", path);
+    ck_assert_int_gt(dprintf(fd, "#!/bin/sh\ngrep SigIgn /proc/self/status >>%s\n", out), 0);
+    ck_assert_int_eq(fchmod(fd, 0700), 0);
+    ck_assert_int_eq(close(fd), 0);
+    program[0] = path;
+    (void)signal(SIGPIPE, SIG_DFL);
+    pid_t pool = start_workers(1, 5, wait_for_signal);
+    (void)expect('s');
+
+    ck_assert_int_eq(kill(pool, SIGHUP), 0);
+    ck_assert_int_eq(end_of(pool), 0); /* which is the script's */
+
+    FILE *told = fopen(out, "r");
+    ck_assert_ptr_nonnull(told);
+    for (; fgets(line, sizeof line, told); lines++)
+        ck_assert_uint_eq(strtoull(line + strlen("SigIgn:"), NULL, 16) & 1 << (SIGPIPE - 1), 0);
+    (void)fclose(told);
+    (void)unlink(out);
+    (void)unlink(path);
+    ck_assert_int_eq(lines, 2); /* the trial, and the one after it */
+}
+END_TEST
+
 START_TEST(who_lived_long_enough_is_replaced_without_a_pause)
 {
     pid_t pool = start_workers(1, 5, wait_for_signal);
@@ -654,6 +712,8 @@ static Suite *suite(void)
     tcase_add_test(t, one_that_was_told_to_stop_before_the_reload_is_none);
     tcase_add_test(t, a_crash_loop_is_slowed_down);
     tcase_add_test(t, the_pause_has_an_upper_bound);
+    tcase_add_test(t, a_log_that_nobody_reads_ends_nothing);
+    tcase_add_test(t, a_program_that_it_starts_does_not_ignore_sigpipe);
     tcase_add_test(t, who_lived_long_enough_is_replaced_without_a_pause);
     tcase_add_test(t, a_crashing_group_does_not_hold_up_the_others);
     tcase_add_loop_test(t, both_signals_end_the_pool_with_all_its_workers, 0, 2);

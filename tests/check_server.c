@@ -3,6 +3,7 @@
 #include <check.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -17,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/instant.h"
 #include "common/problem.h"
 #include "common/renew.h"
 #include "suite.h"
@@ -127,6 +129,8 @@ static void handle(void *context, struct request *rq, struct response *rs)
         answer_slowly(rs);
     else if (strcmp(rq->path, "/forever") == 0)
         answer_never();
+    else if (strcmp(rq->path, "/uptime") == 0)
+        buf_printf(&rs->body, "%" PRId64, rq->uptime_ms);
     else if (strcmp(rq->path, "/empty") == 0)
         rs->status = 204;
     else
@@ -544,6 +548,20 @@ START_TEST(one_worker_answers_one_request_after_another)
         ck_assert_mem_eq(content(reply), arena_printf(a, "n=%d ", i), 4);
     }
 
+    stop(pid);
+}
+END_TEST
+
+START_TEST(a_request_has_the_time_that_nobody_sets)
+{
+    pid_t pid = start();
+    int64_t before = uptime_ms();
+
+    struct reply reply = ask(.method = "GET", .uri = "/api/uptime");
+
+    int64_t seen = strtoll(content(reply), NULL, 10);
+    ck_assert_int_ge(seen, before);
+    ck_assert_int_le(seen, uptime_ms());
     stop(pid);
 }
 END_TEST
@@ -1172,6 +1190,7 @@ static Suite *suite(void)
     tcase_add_test(t, head_has_the_head_of_get_without_content);
     tcase_add_test(t, a_status_without_content_has_none);
     tcase_add_test(t, one_worker_answers_one_request_after_another);
+    tcase_add_test(t, a_request_has_the_time_that_nobody_sets);
     tcase_add_test(t, the_arena_of_a_request_ends_with_it);
     tcase_add_test(t, a_peer_that_does_not_wait_for_its_answer_is_no_danger);
     tcase_add_loop_test(t, a_peer_that_speaks_otherwise_and_leaves_is_no_danger, 0, 16);

@@ -192,6 +192,50 @@ START_TEST(a_program_that_does_not_start_replaces_nothing)
 }
 END_TEST
 
+/* ---- a log that nobody reads any more ---- */
+
+static bool is_there(const char *name)
+{
+    struct stat s;
+    return stat(say("%s/%s", own.folder, name), &s) == 0;
+}
+
+/* The reader takes the first line, as a logger that crashes soon, and then is no more. */
+START_TEST(a_log_whose_reader_is_gone_ends_nobody)
+{
+    static const char start[] =
+        "exec \"$0\" serve 2> >(read -r line; echo \"$line\" >first; exec <&-; >gone)";
+    pid_t before[WORKERS_MAX], now[WORKERS_MAX];
+    backend_make(&own);
+    ck_assert_int_eq(
+        world_run(LIST("cp", "./postern", say("%s/postern", own.folder)), NULL, NULL, NULL), 0);
+    own.pid = world_start(LIST("bash", "-c", start, say("%s/postern", own.folder)),
+                          LIST("WORKERS=2", "HASH_WORKERS=1", say("LISTEN=%s", own.fast),
+                               say("HASH_LISTEN=%s", own.hash)),
+                          own.folder, own.log);
+    for (long end = now_ms() + WAIT_MS; !is_there("gone"); pause_ms(5))
+        ck_assert_msg(now_ms() < end, "the pool does not start, see %s", own.folder);
+    backend_await_workers(&own, 3, 0);
+    start_front();
+
+    ck_assert_uint_eq(backend_workers(&own, before), 3);
+    kill_wholly(before[0]); /* "worker_died" */
+    backend_await_workers(&own, 3, before[0]);
+    ck_assert_uint_eq(backend_workers(&own, before), 3);
+    ck_assert_int_eq(kill(own.pid, SIGHUP), 0); /* "reloading", "started" */
+    await_others(before, 3);
+    ck_status(fetch(.path = "/api/ready"), 200); /* "request" */
+    ck_assert_uint_eq(backend_workers(&own, now), 3);
+
+    stop_own(); /* "stopped"; its status is 0 */
+    struct buf first;
+    buf_init(&first, 10000);
+    ck_assert(read_file(say("%s/first", own.folder), &first));
+    ck_assert_ptr_nonnull(memmem(first.data, first.len, "\"started\"", 9));
+    buf_release(&first);
+}
+END_TEST
+
 TCase *reload_case(void)
 {
     TCase *t = http_case("reloads");
@@ -200,5 +244,6 @@ TCase *reload_case(void)
     tcase_add_test(t, a_new_program_takes_over_and_loses_nothing);
     tcase_add_loop_test(t, a_program_that_does_not_start_replaces_nothing, 0,
                         (int)(sizeof bad_programs / sizeof *bad_programs));
+    tcase_add_test(t, a_log_whose_reader_is_gone_ends_nobody);
     return t;
 }

@@ -44,8 +44,11 @@ void loopback_settings(const char *const *settings);
 extern struct app *the_app;
 extern struct arena *the_arena;
 
-/** The time that requests begin; moves only by hand. */
+/** The time that requests begin; moves only by hand, and so much time passes then. */
 extern struct instant the_time;
+
+/** Set the clock so many seconds forward, or back, while no time passes. */
+void set_clock(int64_t seconds);
 
 /** Send one call: `ask(.path = "/posts", .token = t)`. The answer lives until loopback_close().
  *  What the program does when its answer is out is done when this returns. */

@@ -2,7 +2,6 @@
 #include "checkup.h"
 
 #include <errno.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/child.h"
 #include "common/json.h"
 #include "common/problem.h"
 
@@ -88,19 +88,12 @@ static void write_large(int fd, int64_t max)
     (void)lseek(fd, 0, SEEK_SET);
 }
 
-static bool run_curl(char **words, int in, int out, int err)
+static bool run_curl(struct arena *a, char **words, int in, int out, int err)
 {
-    posix_spawn_file_actions_t actions;
-    pid_t pid;
     int status;
-    if (posix_spawn_file_actions_init(&actions) != 0)
-        return false;
-    (void)posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
-    (void)posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-    (void)posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
-    bool started = posix_spawnp(&pid, "curl", &actions, NULL, words, environ) == 0;
-    (void)posix_spawn_file_actions_destroy(&actions);
-    if (!started)
+    pid_t pid = child_start(&(const struct child){
+        .words = words, .environment = child_environment(a), .in = in, .out = out, .err = err});
+    if (pid < 0)
         return false;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
@@ -149,7 +142,7 @@ static bool ask(struct checkup *c, const char *url, const struct question *q, st
     *ret = (struct reply){.head = "", .body = "", .complaint = ""};
     if (q->too_large)
         write_large(in, c->settings->max_body);
-    bool ran = run_curl(curl_words(c->arena, url, q), in, out, err);
+    bool ran = run_curl(c->arena, curl_words(c->arena, url, q), in, out, err);
     if (ran) {
         const char *said = read_back(c->arena, err);
         take_reply(c->arena, read_back(c->arena, out), ret);

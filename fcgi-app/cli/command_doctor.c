@@ -275,6 +275,7 @@ static void ask_database(struct checkup *c, struct db *db)
     check_room(c, &d);
     check_schema(c, db);
     check_search(c, db, &d);
+    checkup_hashes(c, db);
 }
 
 /* A URL that is no good was told with the settings. */
