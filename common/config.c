@@ -13,6 +13,7 @@ struct loading {
     const struct record *r;
     void *ret;
     const char **origins;
+    const char *const *unread;
 };
 
 static struct problem *wrong(struct arena *a, const char *origin, const char *name,
@@ -81,16 +82,29 @@ static struct problem *set(struct loading *l, const struct field *f, struct text
     return NULL;
 }
 
+static bool is_left_alone(const struct loading *l, const struct field *f)
+{
+    const char *const *name = l->unread;
+    while (name && *name && strcmp(*name, f->name) != 0)
+        name++;
+    return name && *name;
+}
+
 static struct problem *set_from_file(struct loading *l, const struct field *f, const char *path,
                                      const char *origin)
 {
+    const char *from = arena_printf(l->arena, "%s" FROM_FILE "%s", origin, path);
     struct text value;
+    if (is_left_alone(l, f)) {
+        l->origins[f - l->r->fields] = from;
+        return NULL;
+    }
     struct problem *p = read_file(l->arena, path, &value);
     if (p)
         return wrong(l->arena, origin, config_name(l->arena, f), p->cause);
     while (value.len && (value.data[value.len - 1] == '\n' || value.data[value.len - 1] == '\r'))
         value.len--;
-    return set(l, f, value, arena_printf(l->arena, "%s" FROM_FILE "%s", origin, path));
+    return set(l, f, value, from);
 }
 
 const char *config_origin_file(const char *origin)
@@ -204,7 +218,7 @@ struct problem *config_load(struct arena *a, const struct record *r, struct conf
                             char *const *environment, const char *path, void *ret,
                             const char **ret_origins)
 {
-    struct loading l = {a, r, ret, ret_origins};
+    struct loading l = {a, r, ret, ret_origins, flags.unread};
     struct problem *p = path ? take_file(&l, path) : NULL;
     if (!p)
         p = take_environment(&l, environment);

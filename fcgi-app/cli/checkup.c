@@ -29,12 +29,21 @@ void checkup_tell(struct checkup *c, enum verdict verdict, const char *what, con
     va_end(args);
 }
 
+/* Is it in a file that this call leaves alone? */
+static bool is_unread(const struct checkup *c, const char *name, struct text value)
+{
+    const char *origin = c->origins[record_find(&settings_record, name) - settings_record.fields];
+    return !value.data && origin && config_origin_file(origin);
+}
+
 /* ---- keys and database ---- */
 
 static void check_keys(struct checkup *c)
 {
     const struct settings *s = c->settings;
     struct jwt_keys *keys;
+    if (is_unread(c, "jwt_secret_key", s->jwt_secret_key))
+        return;
     if (!s->jwt_secret_key.len) {
         checkup_tell(c, VERDICT_FAIL, "JWT_SECRET_KEY", "is not set; `postern secret` makes one");
         return;
@@ -53,6 +62,8 @@ static void check_keys(struct checkup *c)
 static void check_database_url(struct checkup *c)
 {
     struct db_url url;
+    if (is_unread(c, "database_url", c->settings->database_url))
+        return;
     if (!c->settings->database_url.len) {
         checkup_tell(c, VERDICT_FAIL, "DATABASE_URL",
                      "is not set; it is mysql://user:password@host:port/name?socket=path");

@@ -251,8 +251,11 @@ static void check_database(struct checkup *c)
 
 int command_doctor(struct cli *cli)
 {
-    struct checkup c = {
-        .arena = cli->arena, .settings = &cli->settings, .tell = print_finding, .context = cli};
+    struct checkup c = {.arena = cli->arena,
+                        .settings = &cli->settings,
+                        .origins = cli->origins,
+                        .tell = print_finding,
+                        .context = cli};
     const char *url = cli_option(cli, "url");
     checkup_settings(&c);
     check_files(&c, cli);
