@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "utf8.h"
+
 #define FROM_FILE " < "              /* between an origin and the file that it names */
 #define FILE_MAX ((size_t)64 * 1024) /* bytes; more is not a configuration */
 
@@ -56,7 +58,8 @@ static struct problem *read_file(struct arena *a, const char *path, struct text 
         return problem_because(a, &problem_internal, "%s cannot be read", path);
     if (len > FILE_MAX)
         return problem_because(a, &problem_internal, "%s is larger than 64 KiB", path);
-    *ret = (struct text){text, len};
+    size_t mark = utf8_mark(text, len);
+    *ret = (struct text){text + mark, len - mark};
     return NULL;
 }
 

@@ -21,6 +21,7 @@ struct config_flags {
  * Fill the struct at `ret` (zeroed, described by `r`) from the strongest source of each
  * setting: a flag, the environment, the file at `path` (NULL: none), its preset.
  *
+ * A byte order mark at the beginning of a file is skipped.
  * The field `max_body` is MAX_BODY in environment and file. The file has lines `NAME = value`;
  * blank lines and lines that begin with `#` are skipped; an unknown name, a name twice and a
  * line without `=` are errors that tell the line. For a FIELD_SECRET, NAME_FILE names a file

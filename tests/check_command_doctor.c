@@ -15,7 +15,7 @@
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 
-static char folder[] = "./check-doctor-XXXXXX";
+static char folder[] = "/tmp/postern-doctor.XXXXXX"; /* short enough for a socket */
 static pid_t server; /* 0: none runs */
 static int end_signal = SIGKILL;
 
@@ -147,7 +147,7 @@ END_TEST
 /* ---- settings ---- */
 
 #define LONG_PATH                                                                                  \
-    "./"                                                                                           \
+    "/."                                                                                           \
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
     "aaa"                                                                                          \
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -161,10 +161,8 @@ static const struct {
     {"JWT_SECRET_KEY", NULL, "JWT_SECRET_KEY", "is not set", "FAIL"},
     {"DATABASE_URL", NULL, "DATABASE_URL", "is not set", "FAIL"},
     {"DATABASE_URL", "postgres://u:hunter2@h/d", "DATABASE_URL", "", "FAIL"},
-    {"HASH_LISTEN", "./same", "HASH_LISTEN", "is the same as LISTEN", "FAIL"},
+    {"HASH_LISTEN", "/same", "HASH_LISTEN", "is the same as LISTEN", "FAIL"},
     {"LISTEN", LONG_PATH, "LISTEN", "107 bytes", "FAIL"},
-    {"LISTEN", "socket", "LISTEN", "path with a slash", "FAIL"},
-    {"LISTEN", "./a,b", "LISTEN", "comma", "FAIL"},
     {"SOCKET_GROUP", "no-such-group", "SOCKET_GROUP", "no group no-such-group", "FAIL"},
     {"MAIL_COMMAND", "/nonexistent/sendmail -t", "MAIL_COMMAND", "cannot be run", "FAIL"},
     {"MAIL_COMMAND", "sendmail -t", "MAIL_COMMAND", "whole path", "FAIL"},
@@ -174,12 +172,20 @@ static const struct {
     {"STATE_FILE", "/nonexistent/state", "STATE_FILE", "no folder /nonexistent", "FAIL"},
     {"STATE_FILE", "/dev/null", "STATE_FILE", "/dev/null is no file", "FAIL"},
     {"REFRESH_TTL_S", "60", "REFRESH_TTL_S", "ACCESS_TTL_S", "warn"},
+    {"JWT_SECRET_KEY", "\"" SECRET_KEY "\"", "JWT_SECRET_KEY", "has quotes around it", "warn"},
+    {"JWT_SECRET_KEY", "'" SECRET_KEY "'", "JWT_SECRET_KEY", "has quotes around it", "warn"},
+    {"JWT_PREVIOUS_KEYS", "'" SECRET_KEY "'", "JWT_PREVIOUS_KEYS", "has quotes", "warn"},
+    {"MAIL_FROM", "'ada@example.org'", "MAIL_FROM", "has quotes around it", "warn"},
+    {"DATABASE_URL", "mysql://u:hunter2@red@h/d", "DATABASE_URL", "must be written %40", "FAIL"},
+    {"DATABASE_URL", "mysql://u:hunter2/red@h/d", "DATABASE_URL", "each / %2F", "FAIL"},
+    {"DATABASE_URL", "mysql://u:hunter2@x/red@h/d", "DATABASE_URL", "each / %2F", "FAIL"},
+    {"DATABASE_URL", "mysql://u:hunter2%@h/d", "DATABASE_URL", "must be written %25", "FAIL"},
 };
 
 static void set(int i)
 {
     if (strcmp(settings[i].name, "HASH_LISTEN") == 0)
-        setenv("LISTEN", "./same", 1);
+        setenv("LISTEN", "/same", 1);
     if (settings[i].value)
         setenv(settings[i].name, settings[i].value, 1);
     else
@@ -317,10 +323,9 @@ END_TEST
 
 START_TEST(files_that_can_be_written_are_well)
 {
-    char *here = getcwd(NULL, 0);
     const char *state = in_folder("state");
     write_file(in_folder("log"), "", 0640);
-    setenv("LOG_TO", say("%s/%s", here, in_folder("log")), 1);
+    setenv("LOG_TO", in_folder("log"), 1);
     setenv("STATE_FILE", state, 1);
 
     struct run r = run("doctor");
@@ -328,7 +333,6 @@ START_TEST(files_that_can_be_written_are_well)
     ck_verdict(&r, "/log can be written", "ok");
     ck_verdict(&r, say("STATE_FILE %s can be made", state), "ok");
     ck_assert_int_ne(access(state, F_OK), 0);
-    free(here);
 }
 END_TEST
 

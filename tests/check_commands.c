@@ -561,6 +561,14 @@ START_TEST(only_the_first_line_is_the_password)
 }
 END_TEST
 
+START_TEST(a_byte_order_mark_is_no_part_of_a_password)
+{
+    ck_run(run_with_input("\xEF\xBB\xBF" PASSWORD "\r\n", "user add a@b.org"), EX_OK);
+
+    log_in("a@b.org");
+}
+END_TEST
+
 START_TEST(a_password_is_not_cut_at_a_byte_that_is_no_text)
 {
     static const char line[] = "engine of numbers\0and more\n";
@@ -806,6 +814,7 @@ static TCase *database(void)
     tcase_add_test(tc, an_added_user_logs_in);
     tcase_add_test(tc, an_admin_is_added_without_a_newline_behind_the_password);
     tcase_add_test(tc, only_the_first_line_is_the_password);
+    tcase_add_test(tc, a_byte_order_mark_is_no_part_of_a_password);
     tcase_add_test(tc, a_password_is_not_cut_at_a_byte_that_is_no_text);
     tcase_add_test(tc, an_address_is_added_once);
     tcase_add_loop_test(tc, a_bad_user_is_not_added, 0, COUNT(bad_users));

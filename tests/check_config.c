@@ -238,6 +238,8 @@ static const char *const forms[] = {
     "NAME=x\r\n",
     "\n\n  \n# NAME=y\n   # NAME=z\n#\nNAME=x\n\n",
     "QUIET=true\nNAME=x",
+    "\xEF\xBB\xBFNAME=x\n",
+    "\xEF\xBB\xBF# a comment\nNAME=x\n",
 };
 
 START_TEST(blank_lines_comments_and_spaces_are_skipped)
@@ -343,6 +345,7 @@ END_TEST
 static const struct {
     const char *text, *secret;
 } secret_files[] = {
+    {"\xEF\xBB\xBF" SECRET "\n", SECRET},
     {SECRET, SECRET},
     {SECRET "\n", SECRET},
     {SECRET "\r\n", SECRET},

@@ -92,11 +92,7 @@ static void check_address(struct checkup *c, const char *name, struct text addre
     const size_t path_max = sizeof((struct sockaddr_un *)0)->sun_path - 1;
     if (!address.len)
         return;
-    if (strchr(address.data, ','))
-        checkup_tell(c, VERDICT_FAIL, name, "must not have a comma");
-    else if (!strchr(address.data, '/') && !strchr(address.data, ':'))
-        checkup_tell(c, VERDICT_FAIL, name, "must be a path with a slash in it, or host:port");
-    else if (strchr(address.data, '/') && address.len > path_max)
+    if (strchr(address.data, '/') && address.len > path_max)
         checkup_tell(c, VERDICT_FAIL, name, "is longer than the %zu bytes that a socket's path has",
                      path_max);
     else
@@ -201,8 +197,25 @@ static void check_files(struct checkup *c)
         check_file(c, "STATE_FILE", s->state_file.data, true);
 }
 
+/* ---- what is likely to be meant otherwise ---- */
+
+/* There are no quotes in our files: those are a part of the key. */
+static void check_quotes(struct checkup *c)
+{
+    for (size_t i = 0; i < settings_record.count; i++) {
+        const struct field *f = &settings_record.fields[i];
+        if (f->type != FIELD_TEXT)
+            continue;
+        const struct text *t = (const void *)((const char *)c->settings + f->offset);
+        if (t->len > 1 && strchr("\"'", t->data[0]) && t->data[t->len - 1] == t->data[0])
+            checkup_tell(c, VERDICT_WARN, config_name(c->arena, f),
+                         "has quotes around it, which are taken as a part of it; leave them out");
+    }
+}
+
 void checkup_settings(struct checkup *c)
 {
+    check_quotes(c);
     check_database_url(c);
     check_keys(c);
     check_times(c);

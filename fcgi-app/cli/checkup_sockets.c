@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/address.h"
 #include "common/buf.h"
 
 #define PATIENCE_S 5 /* for each step of a request */
@@ -73,11 +74,10 @@ static int connect_unix(const char *path)
 static int connect_tcp(struct arena *a, const char *address)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    const char *colon = strrchr(address, ':');
+    const char *host, *port;
     struct addrinfo *found = NULL;
     int fd = -1;
-    const char *host = arena_copy(a, address, (size_t)(colon - address));
-    if (getaddrinfo(*host ? host : NULL, colon + 1, &hints, &found) != 0) {
+    if (!address_split(a, address, &host, &port) || getaddrinfo(host, port, &hints, &found) != 0) {
         errno = EADDRNOTAVAIL;
         return -1;
     }

@@ -163,7 +163,7 @@ const char *ask_password(struct arena *a, bool plain)
         complain(EX_NOINPUT, "no password on standard input, as a line of text");
         return NULL;
     }
-    const char *password = arena_strdup(a, line);
+    const char *password = arena_strdup(a, line + utf8_mark(line, strlen(line)));
     wipe(line, sizeof line);
     return password;
 }
