@@ -12,6 +12,10 @@
  */
 const char *shown_text(struct arena *a, struct text t);
 
+/** How many places a terminal gives to what shown_text() returned: two to a wide character, none to
+ *  one that is put on top of another. */
+size_t shown_width(const char *text);
+
 /** Say what is wrong on stderr; returns `status`. */
 int complain(int status, const char *format, ...) PRINTF_LIKE(2, 3);
 
