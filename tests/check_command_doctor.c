@@ -16,7 +16,7 @@
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 
 static char folder[] = "/tmp/postern-doctor.XXXXXX"; /* short enough for a socket */
-static pid_t server; /* 0: none runs */
+static pid_t server;                                 /* 0: none runs */
 static int end_signal = SIGKILL;
 
 static const char *in_folder(const char *name)
@@ -367,6 +367,23 @@ START_TEST(a_socket_that_nobody_listens_on_is_told)
 }
 END_TEST
 
+START_TEST(where_others_make_the_sockets_that_is_told)
+{
+    struct run r = run("doctor --workers 4 --hash-workers 2");
+    setenv("LISTEN", "127.0.0.1:1", 1);
+    struct run one = run("doctor --workers 4 --hash-workers 2");
+    setenv("HASH_LISTEN", "127.0.0.1:2", 1);
+    struct run both = run("doctor --workers 4 --hash-workers 2");
+
+    ck_run(r, EX_OK);
+    ck_verdict(&r, "LISTEN is not set", "ok");
+    ck_says(r.out, "we open one for each worker, at most 6\n");
+    ck_assert_ptr_null(strstr(one.out, "LISTEN is not set"));
+    ck_says(one.out, "we open 4\n");
+    ck_says(both.out, "we open 6\n");
+}
+END_TEST
+
 START_TEST(a_dead_socket_is_told)
 {
     setenv("LISTEN", in_folder("dead"), 1);
@@ -478,7 +495,13 @@ static const struct {
     {0, "404 Not Found\r\n\r\n<html>", "the API is there", ".htaccess", "FAIL"},
     {0, "500 X\r\n\r\n<html>", "the API is there", "cannot hand", "FAIL"},
     {0, "503 X\r\n\r\n{\"code\":\"unavailable\"}", "the API is there", "their logs", "FAIL"},
-    {0, "301 Moved\r\nLocation: https://x/\r\n\r\n", "the API is there", "status 301", "FAIL"},
+    {0, "301 Moved\r\nLocation: https://x/\r\n\r\n", "the API is there",
+     "is redirected; ask where the API is itself (status 301 to https://x/, ", "FAIL"},
+    {0, "308 Moved\r\nX: y\r\nlocation:\thttps://x/\x1b[31m\r\n\r\n", "the API is there",
+     "(status 308 to https://x/\\u001b[31m, ", "FAIL"},
+    {0, "302 Found\r\n\r\n", "the API is there", "(status 302, ", "FAIL"},
+    {2, "302 Found\r\nLocation: /login\r\n\r\n", "unknown paths", "(status 302 to /login, ",
+     "FAIL"},
     {1, "503 X\r\n\r\n{\"code\":\"unavailable\"}", "are ready", "unavailable", "FAIL"},
     {2, "404 Not Found\r\n\r\n<html>", "unknown paths", "answers by itself", "FAIL"},
     {3, "401 X\r\n\r\n{\"code\":\"no_token\"}", "Authorization", "CGIPassAuth", "FAIL"},
@@ -606,6 +629,7 @@ static TCase *machine(void)
     tcase_add_test(tc, files_that_can_be_written_are_well);
     tcase_add_test(tc, a_state_file_is_for_the_server_alone);
     tcase_add_test(tc, a_socket_that_nobody_listens_on_is_told);
+    tcase_add_test(tc, where_others_make_the_sockets_that_is_told);
     tcase_add_test(tc, a_dead_socket_is_told);
     tcase_add_test(tc, a_socket_for_everybody_is_told_and_one_without_answers);
     tcase_add_test(tc, a_folder_that_everybody_writes_to_is_told);

@@ -194,6 +194,10 @@ static void check_socket(struct checkup *c, const char *name, struct text addres
 
 void checkup_sockets(struct checkup *c)
 {
+    if (!c->settings->listen.len)
+        checkup_ok(c, "LISTEN is not set, so the sockets are made by others, such as systemd or a "
+                      "web server, and were not looked at; LISTEN says where, --url asks through "
+                      "them");
     check_socket(c, "LISTEN", c->settings->listen);
     check_socket(c, "HASH_LISTEN", c->settings->hash_listen);
 }
