@@ -15,7 +15,7 @@ static const char *const login_limit_words[] = {"on", "off", NULL};
 #define BASE_PATTERN "^(/[A-Za-z0-9._-]+)*$"
 #define ORIGIN_PATTERN                                                                             \
     "^[A-Za-z][A-Za-z0-9+.-]*://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?$"
-#define ORIGIN_MAX ((size_t)300) /* bytes; a name has at most 253 */
+#define ORIGINS_MAX 4000
 #define HOST_PATTERN "^([A-Za-z0-9.-]+|\\[[0-9A-Fa-f:.]+\\]):[0-9]{1,5}$"
 
 static bool matches(struct text t, const char *pattern)
@@ -60,9 +60,10 @@ static bool are_origins(struct text t)
     if (text_equal(t, TEXT("*")))
         return true;
     for (const char *at = t.data; *(at += strspn(at, blanks)); at += strcspn(at, blanks)) {
-        char word[ORIGIN_MAX + 1] = "";
+        char word[ORIGINS_MAX + 1] = "";
         size_t len = strcspn(at, blanks);
-        if (len > ORIGIN_MAX || !matches((struct text){memcpy(word, at, len), len}, ORIGIN_PATTERN))
+        if (len > ORIGINS_MAX ||
+            !matches((struct text){memcpy(word, at, len), len}, ORIGIN_PATTERN))
             return false;
     }
     return strlen(t.data) == t.len;
@@ -99,7 +100,8 @@ static const struct field settings_fields[] = {
     FIELD(struct settings, database_url, .use = FIELD_SECRET,
           .example = "mysql://postern:password@localhost/postern?socket=/run/mysqld/mysqld.sock",
           .doc = "Where the database is: mysql://user:password@host:port/name?socket=path; in the "
-                 "password a special character is a % and two hexadecimal digits, %40 for @."),
+                 "password a special character is a % and two hexadecimal digits, %40 for @, %2F "
+                 "for /."),
     FIELD(struct settings, db_idle_s, .min = 0, .max = 86400, .preset = "0",
           .doc = "A connection to the database is closed when no request needed it for so long, in "
                  "seconds; 0: never."),
@@ -137,7 +139,8 @@ static const struct field settings_fields[] = {
           .doc = "The largest body of a request, in bytes."),
     FIELD(struct settings, base_path, .max = 100, .preset = "/api", .format = &base_path_format,
           .doc = "What comes before every path of the API."),
-    FIELD(struct settings, cors_origins, .max = 4000, .preset = "", .format = &origins_format,
+    FIELD(struct settings, cors_origins, .max = ORIGINS_MAX, .preset = "",
+          .format = &origins_format,
           .doc = "Who may call from a browser: origins separated by spaces, or *; nginx's."),
     FIELD(struct settings, mail_command, .max = 1000, .preset = "",
           .example = "/usr/sbin/sendmail -t -i",

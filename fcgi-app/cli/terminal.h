@@ -21,9 +21,9 @@ int complain(int status, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /**
  * A password: the first line of standard input, or on a terminal, unless `plain`, what is typed
- * there twice without being shown. Without a byte order mark, the end of its line, and cut at 1,100 bytes, more than
- * any may have. NULL, after a complaint, when there is none or the two differ. Lives as long as
- * `a`.
+ * there twice without being shown. Without a byte order mark, the end of its line, and cut at 1,100
+ * bytes, more than any may have. NULL, after a complaint, when there is none or the two differ.
+ * Lives as long as `a`.
  */
 const char *ask_password(struct arena *a, bool plain);
 
