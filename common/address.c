@@ -113,6 +113,17 @@ struct address address_network(const struct address *address)
     return network;
 }
 
+bool address_split(struct arena *a, const char *text, const char **ret_host, const char **ret_port)
+{
+    const char *colon = strrchr(text, ':');
+    if (!colon)
+        return false;
+    bool bracketed = *text == '[' && colon > text && colon[-1] == ']';
+    *ret_host = arena_copy(a, text + bracketed, (size_t)(colon - text) - 2 * bracketed);
+    *ret_port = colon + 1;
+    return true;
+}
+
 /* ---- lists ---- */
 
 /* How many bits tell the addresses of a kind apart. */
@@ -157,15 +168,22 @@ static bool parse_block(struct text t, struct address_block *ret)
     return true;
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n';
+}
+
 /* Take the next word from `rest`; false when there is none. */
 static bool next_word(struct text *rest, struct text *ret)
 {
-    while (rest->len && *rest->data == ' ')
+    while (rest->len && is_blank(*rest->data))
         rest->data++, rest->len--;
     if (rest->len == 0)
         return false;
-    const char *end = memchr(rest->data, ' ', rest->len);
-    *ret = (struct text){rest->data, end ? (size_t)(end - rest->data) : rest->len};
+    size_t len = 0;
+    while (len < rest->len && !is_blank(rest->data[len]))
+        len++;
+    *ret = (struct text){rest->data, len};
     rest->data += ret->len;
     rest->len -= ret->len;
     return true;

@@ -40,12 +40,18 @@ bool address_parse(struct text t, struct address *ret) MUST_USE;
 /** As text of the usual form (RFC 5952); NULL for what has none, unknown and `unix:`. */
 const char *address_to_text(struct arena *a, const struct address *address);
 
+/** Cut `host:port` at its last colon, without brackets around the host. The host lives as long as
+ *  `a`, the port as long as `text`. False where there is no colon. */
+bool address_split(struct arena *a, const char *text, const char **ret_host,
+                   const char **ret_port) MUST_USE;
+
 /** What belongs to one customer of a network: an IPv4 address itself, the /64 of an IPv6 address,
  *  within which a host changes its own as it likes (RFC 8981). */
 struct address address_network(const struct address *address);
 
 /** Read addresses and blocks (`10.0.0.0/8`; bits behind the length do not count) and `unix:`,
- *  separated by spaces. False for anything else, `ret` untouched; null is an empty list. */
+ *  separated by spaces, tabs or ends of line. False for anything else, `ret` untouched; null is an
+ * empty list. */
 bool address_list_parse(struct arena *a, struct text t, struct address_list *ret) MUST_USE;
 
 /** Would address_list_parse() take it? For a struct format. */

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "utf8.h"
+
 #define FROM_FILE " < "              /* between an origin and the file that it names */
 #define FILE_MAX ((size_t)64 * 1024) /* bytes; more is not a configuration */
 
@@ -13,6 +15,7 @@ struct loading {
     const struct record *r;
     void *ret;
     const char **origins;
+    const char *const *unread;
 };
 
 static struct problem *wrong(struct arena *a, const char *origin, const char *name,
@@ -55,7 +58,8 @@ static struct problem *read_file(struct arena *a, const char *path, struct text 
         return problem_because(a, &problem_internal, "%s cannot be read", path);
     if (len > FILE_MAX)
         return problem_because(a, &problem_internal, "%s is larger than 64 KiB", path);
-    *ret = (struct text){text, len};
+    size_t mark = utf8_mark(text, len);
+    *ret = (struct text){text + mark, len - mark};
     return NULL;
 }
 
@@ -81,16 +85,29 @@ static struct problem *set(struct loading *l, const struct field *f, struct text
     return NULL;
 }
 
+static bool is_left_alone(const struct loading *l, const struct field *f)
+{
+    const char *const *name = l->unread;
+    while (name && *name && strcmp(*name, f->name) != 0)
+        name++;
+    return name && *name;
+}
+
 static struct problem *set_from_file(struct loading *l, const struct field *f, const char *path,
                                      const char *origin)
 {
+    const char *from = arena_printf(l->arena, "%s" FROM_FILE "%s", origin, path);
     struct text value;
+    if (is_left_alone(l, f)) {
+        l->origins[f - l->r->fields] = from;
+        return NULL;
+    }
     struct problem *p = read_file(l->arena, path, &value);
     if (p)
         return wrong(l->arena, origin, config_name(l->arena, f), p->cause);
     while (value.len && (value.data[value.len - 1] == '\n' || value.data[value.len - 1] == '\r'))
         value.len--;
-    return set(l, f, value, arena_printf(l->arena, "%s" FROM_FILE "%s", origin, path));
+    return set(l, f, value, from);
 }
 
 const char *config_origin_file(const char *origin)
@@ -204,7 +221,7 @@ struct problem *config_load(struct arena *a, const struct record *r, struct conf
                             char *const *environment, const char *path, void *ret,
                             const char **ret_origins)
 {
-    struct loading l = {a, r, ret, ret_origins};
+    struct loading l = {a, r, ret, ret_origins, flags.unread};
     struct problem *p = path ? take_file(&l, path) : NULL;
     if (!p)
         p = take_environment(&l, environment);

@@ -14,20 +14,23 @@ struct config_flag {
 struct config_flags {
     const struct config_flag *list;
     size_t count;
+    const char *const *unread; /* secrets whose NAME_FILE is left alone, NULL at the end; or NULL */
 };
 
 /**
  * Fill the struct at `ret` (zeroed, described by `r`) from the strongest source of each
  * setting: a flag, the environment, the file at `path` (NULL: none), its preset.
  *
+ * A byte order mark at the beginning of a file is skipped.
  * The field `max_body` is MAX_BODY in environment and file. The file has lines `NAME = value`;
  * blank lines and lines that begin with `#` are skipped; an unknown name, a name twice and a
  * line without `=` are errors that tell the line. For a FIELD_SECRET, NAME_FILE names a file
  * that holds the value, up to its last newline; a secret has no flag. `ret_origins`, with
  * one place per field, says where each came from: "flag", "environment", "PATH:LINE",
  * "preset", or NULL for what is set nowhere; " < PATH" behind it for a value from a NAME_FILE.
- * Texts live as long as `a`. INTERNAL with the
- * fault in `cause`, never a secret.
+ * A secret of `flags.unread` that is in a file of its own has its origin and no value, so that
+ * whoever has no use for it need not be able to read it. Texts live as long as `a`. INTERNAL with
+ * the fault in `cause`, never a secret.
  */
 struct problem *config_load(struct arena *a, const struct record *r, struct config_flags flags,
                             char *const *environment, const char *path, void *ret,

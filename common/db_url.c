@@ -81,13 +81,17 @@ static const char *parse(struct db_url *url, char *text)
     char *user = text + strlen(scheme);
     char *name = cut(user, '/');
     char *query = cut(name, '?');
-    char *hosts = strrchr(user, '@');
+    /* One that is left as it is would end a part of the URL where its writer did not mean it. */
+    if (name && strpbrk(name, "@/"))
+        return "of the user, the password and the name, each @ must be written %40 and each / %2F";
+    char *hosts = cut(user, '@');
     if (!hosts)
         return "the user is missing";
-    *hosts++ = '\0';
+    if (strchr(hosts, '@'))
+        return "in the user and the password each @ must be written %40";
     char *password = cut(user, ':');
     if (!*user || !percent_decode(user) || (password && !percent_decode(password)))
-        return "the user or the password is malformed";
+        return "the user or the password is malformed, in which each % must be written %25";
     if (!name || !*name || !percent_decode(name))
         return "the name of the database is missing or malformed";
     url->user = user;

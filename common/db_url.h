@@ -21,8 +21,9 @@ struct db_url {
     size_t host_count; /* at least one */
 };
 
-/** Take a URL apart (RFC 3986, percent-encoding undone). INTERNAL with what is wrong in
- *  `cause`, which never shows the password. */
+/** Take a URL apart (RFC 3986, percent-encoding undone). An @ or a / of the user, the password or
+ *  the name must be encoded. INTERNAL with what is wrong in `cause`, which never shows the
+ *  password. */
 struct problem *db_url_read(struct arena *a, const char *text, struct db_url *ret) MUST_USE;
 
 /** Wipe and free. */

@@ -17,6 +17,7 @@
 #include <fastcgi.h>
 #include <fcgiapp.h>
 
+#include "address.h"
 #include "instant.h"
 #include "log.h"
 #include "problem.h"
@@ -471,15 +472,14 @@ static struct problem *bind_unix(struct arena *a, int fd, const char *path, cons
 
 static struct problem *bind_tcp(struct arena *a, const char *address, int *ret_fd)
 {
-    const char *colon = strrchr(address, ':');
-    if (!colon)
+    const char *host, *port;
+    if (!address_split(a, address, &host, &port))
         return problem_because(a, &problem_internal,
                                "%s is neither a path with a slash nor host:port", address);
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
                                    .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    const char *host = arena_copy(a, address, (size_t)(colon - address));
     struct addrinfo *found;
-    int failed = getaddrinfo(host, colon + 1, &hints, &found);
+    int failed = getaddrinfo(host, port, &hints, &found);
     if (failed)
         return problem_because(a, &problem_internal, "%s: %s", address, gai_strerror(failed));
     int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);

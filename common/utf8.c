@@ -1,5 +1,7 @@
 #include "utf8.h"
 
+#include <string.h>
+
 static bool is_tail(unsigned char c)
 {
     return (c & 0xC0) == 0x80;
@@ -61,6 +63,12 @@ bool utf8_is_clean(const char *text, size_t len)
         i += n;
     }
     return true;
+}
+
+size_t utf8_mark(const char *text, size_t len)
+{
+    static const char mark[] = {'\xEF', '\xBB', '\xBF'};
+    return len >= sizeof mark && memcmp(text, mark, sizeof mark) == 0 ? sizeof mark : 0;
 }
 
 size_t utf8_length(const char *text, size_t len)

@@ -102,25 +102,32 @@ struct problem *app_share(struct arena *a, const struct settings *settings, int 
     return NULL;
 }
 
-struct problem *app_open(struct arena *a, const struct settings *settings, struct shared *shared,
-                         struct app **ret)
+static struct problem *open_keys(struct arena *a, const struct settings *settings,
+                                 struct jwt_keys **ret)
+{
+    if (!settings->jwt_secret_key.len)
+        return problem_because(a, &problem_internal,
+                               "JWT_SECRET_KEY is not set; `postern secret` makes one");
+    return jwt_open(a, settings->jwt_secret_key.data, settings->jwt_previous_keys.data,
+                    settings->jwt_issuer.data, ret);
+}
+
+static struct problem *open_parts(struct arena *a, const struct settings *settings,
+                                  struct shared *shared, bool with_keys, struct app **ret)
 {
     struct app *app = arena_alloc(a, sizeof *app);
-    struct problem *p;
+    struct problem *p = NULL;
     app->settings = settings;
     app->shared = shared ? shared : arena_alloc(a, sizeof *shared);
     begin(app->shared);
     buf_init(&app->openapi, DOCUMENT_MAX);
     buf_init(&app->page, DOCUMENT_MAX);
     if (!address_list_parse(a, settings->trusted_proxies, &app->proxies))
-        return problem_because(a, &problem_internal, "TRUSTED_PROXIES is no list of addresses");
-    if (!settings->database_url.len)
-        return problem_because(a, &problem_internal, "DATABASE_URL is not set");
-    if (!settings->jwt_secret_key.len)
-        return problem_because(a, &problem_internal,
-                               "JWT_SECRET_KEY is not set; `postern secret` makes one");
-    p = jwt_open(a, settings->jwt_secret_key.data, settings->jwt_previous_keys.data,
-                 settings->jwt_issuer.data, &app->keys);
+        p = problem_because(a, &problem_internal, "TRUSTED_PROXIES is no list of addresses");
+    else if (!settings->database_url.len)
+        p = problem_because(a, &problem_internal, "DATABASE_URL is not set");
+    else if (with_keys)
+        p = open_keys(a, settings, &app->keys);
     if (!p)
         p = db_open(a, settings->database_url.data, &app->db);
     if (p) {
@@ -141,6 +148,17 @@ struct problem *app_open(struct arena *a, const struct settings *settings, struc
                                   .metrics = &app->shared->metrics};
     *ret = app;
     return NULL;
+}
+
+struct problem *app_open(struct arena *a, const struct settings *settings, struct shared *shared,
+                         struct app **ret)
+{
+    return open_parts(a, settings, shared, true, ret);
+}
+
+struct problem *app_open_keyless(struct arena *a, const struct settings *settings, struct app **ret)
+{
+    return open_parts(a, settings, NULL, false, ret);
 }
 
 void app_close(struct app *app)

@@ -59,6 +59,10 @@ struct problem *app_share(struct arena *a, const struct settings *settings, int 
 struct problem *app_open(struct arena *a, const struct settings *settings, struct shared *shared,
                          struct app **ret) MUST_USE;
 
+/** The same for a command, which answers no request: it needs no key, and `keys` stays NULL. */
+struct problem *app_open_keyless(struct arena *a, const struct settings *settings,
+                                 struct app **ret) MUST_USE;
+
 /** NULL does nothing. */
 void app_close(struct app *app);
 

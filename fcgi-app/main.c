@@ -26,10 +26,21 @@ static struct problem *find_config(struct cli *cli)
     return config_find(cli->arena, program_path(cli->arena), "postern.conf", &cli->config_path);
 }
 
+/* Secrets that this call has no use for: the file that holds one need not be there to be read. */
+static const char *const *find_unread(const struct cli *cli)
+{
+    static const char *const names[] = {"database_url", "jwt_secret_key", "jwt_previous_keys",
+                                        NULL};
+    if (!cli->command->needs_keys)
+        return names + 1;
+    return cli->command->run == command_config && cli_option(cli, "without-secrets") ? names : NULL;
+}
+
 static int run(struct cli *cli)
 {
     if (cli->command->needs_settings) {
         struct problem *p = find_config(cli);
+        cli->flags.unread = find_unread(cli);
         if (!p)
             p = config_load(cli->arena, &settings_record, cli->flags, environ, cli->config_path,
                             &cli->settings, cli->origins);

@@ -1,5 +1,7 @@
 #include "settings.h"
 
+#include <regex.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/address.h"
@@ -7,15 +9,71 @@
 static const char *const env_words[] = {"production", "development", NULL};
 static const char *const login_limit_words[] = {"on", "off", NULL};
 
+/* What nginx/render takes for the same settings, by patterns of the same text: one program must not
+ * start with what the other refuses. tests/check_nginx.c asks both. */
+#define PATH_PATTERN "^/[A-Za-z0-9._+/-]+$"
+#define BASE_PATTERN "^(/[A-Za-z0-9._-]+)*$"
+#define ORIGIN_PATTERN                                                                             \
+    "^[A-Za-z][A-Za-z0-9+.-]*://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?$"
+#define ORIGINS_MAX 4000
+#define HOST_PATTERN "^([A-Za-z0-9.-]+|\\[[0-9A-Fa-f:.]+\\]):[0-9]{1,5}$"
+
+static bool matches(struct text t, const char *pattern)
+{
+    regex_t compiled;
+    if (strlen(t.data) != t.len)
+        return false; /* what is behind a NUL is not seen */
+    if (regcomp(&compiled, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+        abort(); /* there is no memory for it */
+    bool yes = regexec(&compiled, t.data, 0, NULL, 0) == 0;
+    regfree(&compiled);
+    return yes;
+}
+
 static bool is_base_path(struct text t)
 {
-    return t.len == 0 || (t.data[0] == '/' && t.data[t.len - 1] != '/');
+    return matches(t, BASE_PATTERN);
 }
 
 static const struct format base_path_format = {
     .valid = is_base_path,
     .code = FAULT_FORMAT,
-    .message = "Must begin with a slash and not end with one, or be empty.",
+    .message = "Must begin with a slash and not end with one, of letters, digits and . _ -, or be "
+               "empty.",
+};
+
+static bool is_socket(struct text t)
+{
+    return t.len == 0 || matches(t, PATH_PATTERN) || matches(t, HOST_PATTERN);
+}
+
+static const struct format socket_format = {
+    .valid = is_socket,
+    .code = FAULT_FORMAT,
+    .message = "Must be an absolute path of letters, digits and . _ + -, or host:port.",
+};
+
+/* Words as a shell's `read` finds them. */
+static bool are_origins(struct text t)
+{
+    static const char blanks[] = " \t\n";
+    if (text_equal(t, TEXT("*")))
+        return true;
+    for (const char *at = t.data; *(at += strspn(at, blanks)); at += strcspn(at, blanks)) {
+        char word[ORIGINS_MAX + 1] = "";
+        size_t len = strcspn(at, blanks);
+        if (len > ORIGINS_MAX ||
+            !matches((struct text){memcpy(word, at, len), len}, ORIGIN_PATTERN))
+            return false;
+    }
+    return strlen(t.data) == t.len;
+}
+
+static const struct format origins_format = {
+    .valid = are_origins,
+    .code = FAULT_FORMAT,
+    .message = "Must be * or origins separated by spaces, each as scheme://host or "
+               "scheme://host:port without a slash behind it.",
 };
 
 static const struct format address_list_format = {
@@ -42,7 +100,8 @@ static const struct field settings_fields[] = {
     FIELD(struct settings, database_url, .use = FIELD_SECRET,
           .example = "mysql://postern:password@localhost/postern?socket=/run/mysqld/mysqld.sock",
           .doc = "Where the database is: mysql://user:password@host:port/name?socket=path; in the "
-                 "password a special character is a % and two hexadecimal digits, %40 for @."),
+                 "password a special character is a % and two hexadecimal digits, %40 for @, %2F "
+                 "for /."),
     FIELD(struct settings, db_idle_s, .min = 0, .max = 86400, .preset = "0",
           .doc = "A connection to the database is closed when no request needed it for so long, in "
                  "seconds; 0: never."),
@@ -56,10 +115,10 @@ static const struct field settings_fields[] = {
           .doc = "How long an access token is good, in seconds."),
     FIELD(struct settings, refresh_ttl_s, .min = 60, .max = 31536000, .preset = "2592000",
           .doc = "How long a session lives without being used, in seconds."),
-    FIELD(struct settings, listen, .max = 200,
+    FIELD(struct settings, listen, .max = 200, .format = &socket_format,
           .doc = "The socket of the workers, a path, or a host:port that only the web server can "
                  "reach; without it, descriptor 0. Sockets that systemd passes come before both."),
-    FIELD(struct settings, hash_listen, .max = 200,
+    FIELD(struct settings, hash_listen, .max = 200, .format = &socket_format,
           .doc = "The socket of the workers for requests that hash a password; optional."),
     FIELD(struct settings, socket_group, .max = 32,
           .doc = "The group that may connect to the sockets, which have mode 0660."),
@@ -80,7 +139,8 @@ static const struct field settings_fields[] = {
           .doc = "The largest body of a request, in bytes."),
     FIELD(struct settings, base_path, .max = 100, .preset = "/api", .format = &base_path_format,
           .doc = "What comes before every path of the API."),
-    FIELD(struct settings, cors_origins, .max = 4000, .preset = "",
+    FIELD(struct settings, cors_origins, .max = ORIGINS_MAX, .preset = "",
+          .format = &origins_format,
           .doc = "Who may call from a browser: origins separated by spaces, or *; nginx's."),
     FIELD(struct settings, mail_command, .max = 1000, .preset = "",
           .example = "/usr/sbin/sendmail -t -i",

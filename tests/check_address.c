@@ -114,6 +114,29 @@ START_TEST(anything_else_is_no_address)
 }
 END_TEST
 
+static const struct {
+    const char *text, *host, *port; /* NULL: it is cut nowhere */
+} listeners[] = {
+    {"localhost:9000", "localhost", "9000"},
+    {"[::1]:9000", "::1", "9000"},
+    {"::1:9000", "::1", "9000"},
+    {":9000", "", "9000"},
+    {"[::1]", "[:", "1]"},
+    {"localhost", NULL, NULL},
+};
+
+START_TEST(host_and_port_are_cut_apart)
+{
+    const char *host = NULL, *port = NULL;
+
+    bool cut = address_split(a, listeners[_i].text, &host, &port);
+
+    ck_assert_int_eq(cut, listeners[_i].host != NULL);
+    ck_assert_pstr_eq(host, listeners[_i].host);
+    ck_assert_pstr_eq(port, listeners[_i].port);
+}
+END_TEST
+
 START_TEST(a_nul_ends_no_address)
 {
     struct address address;
@@ -353,6 +376,7 @@ int main(void)
     tcase_add_loop_test(tc, an_address_is_read_and_shown_in_its_usual_form, 0, COUNT(addresses));
     tcase_add_loop_test(tc, anything_else_is_no_address, 0, COUNT(no_addresses));
     tcase_add_test(tc, a_nul_ends_no_address);
+    tcase_add_loop_test(tc, host_and_port_are_cut_apart, 0, COUNT(listeners));
     tcase_add_loop_test(tc, this_machine_is_loopback_or_a_unix_socket, 0, COUNT(places));
     tcase_add_loop_test(tc, a_client_is_an_ipv4_address_or_the_half_of_an_ipv6_one, 0,
                         COUNT(networks));

@@ -15,8 +15,8 @@
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 
-static char folder[] = "./check-doctor-XXXXXX";
-static pid_t server; /* 0: none runs */
+static char folder[] = "/tmp/postern-doctor.XXXXXX"; /* short enough for a socket */
+static pid_t server;                                 /* 0: none runs */
 static int end_signal = SIGKILL;
 
 static const char *in_folder(const char *name)
@@ -194,7 +194,7 @@ END_TEST
 /* ---- settings ---- */
 
 #define LONG_PATH                                                                                  \
-    "./"                                                                                           \
+    "/."                                                                                           \
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
     "aaa"                                                                                          \
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -208,10 +208,8 @@ static const struct {
     {"JWT_SECRET_KEY", NULL, "JWT_SECRET_KEY", "is not set", "FAIL"},
     {"DATABASE_URL", NULL, "DATABASE_URL", "is not set", "FAIL"},
     {"DATABASE_URL", "postgres://u:hunter2@h/d", "DATABASE_URL", "", "FAIL"},
-    {"HASH_LISTEN", "./same", "HASH_LISTEN", "is the same as LISTEN", "FAIL"},
+    {"HASH_LISTEN", "/same", "HASH_LISTEN", "is the same as LISTEN", "FAIL"},
     {"LISTEN", LONG_PATH, "LISTEN", "107 bytes", "FAIL"},
-    {"LISTEN", "socket", "LISTEN", "path with a slash", "FAIL"},
-    {"LISTEN", "./a,b", "LISTEN", "comma", "FAIL"},
     {"SOCKET_GROUP", "no-such-group", "SOCKET_GROUP", "no group no-such-group", "FAIL"},
     {"MAIL_COMMAND", "/nonexistent/sendmail -t", "MAIL_COMMAND", "cannot be run", "FAIL"},
     {"MAIL_COMMAND", "sendmail -t", "MAIL_COMMAND", "whole path", "FAIL"},
@@ -221,12 +219,20 @@ static const struct {
     {"STATE_FILE", "/nonexistent/state", "STATE_FILE", "no folder /nonexistent", "FAIL"},
     {"STATE_FILE", "/dev/null", "STATE_FILE", "/dev/null is no file", "FAIL"},
     {"REFRESH_TTL_S", "60", "REFRESH_TTL_S", "ACCESS_TTL_S", "warn"},
+    {"JWT_SECRET_KEY", "\"" SECRET_KEY "\"", "JWT_SECRET_KEY", "has quotes around it", "warn"},
+    {"JWT_SECRET_KEY", "'" SECRET_KEY "'", "JWT_SECRET_KEY", "has quotes around it", "warn"},
+    {"JWT_PREVIOUS_KEYS", "'" SECRET_KEY "'", "JWT_PREVIOUS_KEYS", "has quotes", "warn"},
+    {"MAIL_FROM", "'ada@example.org'", "MAIL_FROM", "has quotes around it", "warn"},
+    {"DATABASE_URL", "mysql://u:hunter2@red@h/d", "DATABASE_URL", "must be written %40", "FAIL"},
+    {"DATABASE_URL", "mysql://u:hunter2/red@h/d", "DATABASE_URL", "each / %2F", "FAIL"},
+    {"DATABASE_URL", "mysql://u:hunter2@x/red@h/d", "DATABASE_URL", "each / %2F", "FAIL"},
+    {"DATABASE_URL", "mysql://u:hunter2%@h/d", "DATABASE_URL", "must be written %25", "FAIL"},
 };
 
 static void set(int i)
 {
     if (strcmp(settings[i].name, "HASH_LISTEN") == 0)
-        setenv("LISTEN", "./same", 1);
+        setenv("LISTEN", "/same", 1);
     if (settings[i].value)
         setenv(settings[i].name, settings[i].value, 1);
     else
@@ -364,10 +370,9 @@ END_TEST
 
 START_TEST(files_that_can_be_written_are_well)
 {
-    char *here = getcwd(NULL, 0);
     const char *state = in_folder("state");
     write_file(in_folder("log"), "", 0640);
-    setenv("LOG_TO", say("%s/%s", here, in_folder("log")), 1);
+    setenv("LOG_TO", in_folder("log"), 1);
     setenv("STATE_FILE", state, 1);
 
     struct run r = run("doctor");
@@ -375,7 +380,6 @@ START_TEST(files_that_can_be_written_are_well)
     ck_verdict(&r, "/log can be written", "ok");
     ck_verdict(&r, say("STATE_FILE %s can be made", state), "ok");
     ck_assert_int_ne(access(state, F_OK), 0);
-    free(here);
 }
 END_TEST
 
@@ -407,6 +411,23 @@ START_TEST(a_socket_that_nobody_listens_on_is_told)
 
     setenv("LISTEN", "127.0.0.1:1", 1);
     ck_says(run("doctor").out, "FAIL LISTEN: Connection refused");
+}
+END_TEST
+
+START_TEST(where_others_make_the_sockets_that_is_told)
+{
+    struct run r = run("doctor --workers 4 --hash-workers 2");
+    setenv("LISTEN", "127.0.0.1:1", 1);
+    struct run one = run("doctor --workers 4 --hash-workers 2");
+    setenv("HASH_LISTEN", "127.0.0.1:2", 1);
+    struct run both = run("doctor --workers 4 --hash-workers 2");
+
+    ck_run(r, EX_OK);
+    ck_verdict(&r, "LISTEN is not set", "ok");
+    ck_says(r.out, "we open one for each worker, at most 6\n");
+    ck_assert_ptr_null(strstr(one.out, "LISTEN is not set"));
+    ck_says(one.out, "we open 4\n");
+    ck_says(both.out, "we open 6\n");
 }
 END_TEST
 
@@ -640,7 +661,13 @@ static const struct {
     {0, "404 Not Found\r\n\r\n<html>", "the API is there", ".htaccess", "FAIL"},
     {0, "500 X\r\n\r\n<html>", "the API is there", "cannot hand", "FAIL"},
     {0, "503 X\r\n\r\n{\"code\":\"unavailable\"}", "the API is there", "their logs", "FAIL"},
-    {0, "301 Moved\r\nLocation: https://x/\r\n\r\n", "the API is there", "status 301", "FAIL"},
+    {0, "301 Moved\r\nLocation: https://x/\r\n\r\n", "the API is there",
+     "is redirected; ask where the API is itself (status 301 to https://x/, ", "FAIL"},
+    {0, "308 Moved\r\nX: y\r\nlocation:\thttps://x/\x1b[31m\r\n\r\n", "the API is there",
+     "(status 308 to https://x/\\u001b[31m, ", "FAIL"},
+    {0, "302 Found\r\n\r\n", "the API is there", "(status 302, ", "FAIL"},
+    {2, "302 Found\r\nLocation: /login\r\n\r\n", "unknown paths", "(status 302 to /login, ",
+     "FAIL"},
     {1, "503 X\r\n\r\n{\"code\":\"unavailable\"}", "are ready", "unavailable", "FAIL"},
     {2, "404 Not Found\r\n\r\n<html>", "unknown paths", "answers by itself", "FAIL"},
     {3, "401 X\r\n\r\n{\"code\":\"no_token\"}", "Authorization", "CGIPassAuth", "FAIL"},
@@ -806,6 +833,7 @@ static TCase *machine(void)
     tcase_add_test(tc, files_that_can_be_written_are_well);
     tcase_add_test(tc, a_state_file_is_for_the_server_alone);
     tcase_add_test(tc, a_socket_that_nobody_listens_on_is_told);
+    tcase_add_test(tc, where_others_make_the_sockets_that_is_told);
     tcase_add_test(tc, a_dead_socket_is_told);
     tcase_add_test(tc, a_socket_for_everybody_is_told_and_one_without_answers);
     tcase_add_test(tc, a_folder_that_everybody_writes_to_is_told);

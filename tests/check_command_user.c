@@ -1,6 +1,9 @@
 /* `postern user …` and `postern session …` beside the API, which they must agree with. */
+#include <fcntl.h>
+#include <limits.h>
 #include <pty.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -53,6 +56,32 @@ START_TEST(columns_stand_below_their_heads)
     ck_assert_ptr_eq(strstr(line, "ada@") - line + head, strstr(head, "EMAIL"));
     /* `Å` has two bytes and one place. */
     ck_assert_ptr_eq(strstr(line, "Ö") - 1 - line + head, strstr(head, "LAST_NAME"));
+}
+END_TEST
+
+/* So many places a terminal gives them: two to a CJK ideograph and to an emoji, none to what stands
+ * above or below another character. */
+static const struct {
+    const char *name;
+    int places;
+} wide_names[] = {
+    {"Ada", 3},    {"Å", 1},   {"A\xCC\x8A", 1},        {"李明", 4}, {"アダ", 4},
+    {"에이다", 6}, {"ญี่ปุ่น", 3}, {"\xF0\x9F\x98\x80", 2}, {"שלום", 4}, {"e\xE2\x80\x8Bx", 2},
+};
+
+START_TEST(columns_are_as_wide_as_they_show)
+{
+    make_user("ada@example.org", ROLE_USER);
+    run_sql(say("UPDATE users SET first_name = '%s', last_name = 'X'", wide_names[_i].name));
+
+    const char *head = quiet("user list"), *line = strchr(head, '\n') + 1;
+
+    const char *name = strstr(line, wide_names[_i].name);
+    ck_assert_ptr_nonnull(name);
+    int before = (int)(strstr(head, "FIRST_NAME") - head);
+    int after = (int)strspn(name + strlen(wide_names[_i].name), " ");
+    ck_assert_int_eq(name - line, before);
+    ck_assert_int_eq(before + wide_names[_i].places + after, strstr(head, "LAST_NAME") - head);
 }
 END_TEST
 
@@ -347,6 +376,24 @@ START_TEST(a_bad_password_changes_nothing)
 }
 END_TEST
 
+/* Type as somebody who waits after each ctrl-D until what was typed has arrived. */
+static void type(int terminal, const char *name, const char *text)
+{
+    while (*text) {
+        size_t len = strcspn(text, "\x04");
+        len += text[len] == '\x04';
+        int program_side = open(name, O_RDWR | O_NOCTTY), left = 1;
+        ck_assert_int_ge(program_side, 0);
+        ck_assert_int_eq(write(terminal, text, len), (ssize_t)len);
+        text += len;
+        for (int i = 0; *text && left && i < 60000; i++) {
+            usleep(1000);
+            ck_assert_int_eq(ioctl(program_side, FIONREAD, &left), 0);
+        }
+        close(program_side);
+    }
+}
+
 /* A run of the program on a terminal of its own; what shows there is added to `ret_seen`. */
 static int run_on_terminal(const char *line, const char *const *typed, const char **ret_seen)
 {
@@ -354,7 +401,8 @@ static int run_on_terminal(const char *line, const char *const *typed, const cha
     size_t len = 0;
     ssize_t got;
     int terminal, status;
-    pid_t pid = forkpty(&terminal, NULL, NULL, NULL);
+    char name[PATH_MAX];
+    pid_t pid = forkpty(&terminal, name, NULL, NULL);
     if (pid == 0) {
         alarm(PROGRAM_LIMIT_S);
         execv(PROGRAM, argv);
@@ -364,10 +412,8 @@ static int run_on_terminal(const char *line, const char *const *typed, const cha
     while ((got = read(terminal, seen + len, 65535 - len)) > 0) {
         len += (size_t)got;
         /* Each prompt ends so; before it, what is typed would be thrown away. */
-        if (*typed && (seen[len - 1] == ' ')) {
-            ck_assert_int_eq(write(terminal, *typed, strlen(*typed)), (ssize_t)strlen(*typed));
-            typed++;
-        }
+        if (*typed && (seen[len - 1] == ' '))
+            type(terminal, name, *typed++);
     }
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     close(terminal);
@@ -415,6 +461,47 @@ START_TEST(an_interrupt_leaves_all_as_it_was)
 
     ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
     ck_status(try_login("ada@example.org", PASSWORD), 200);
+}
+END_TEST
+
+/* ctrl-D in the middle of a line sends what there is of it. */
+static const char *const half_lines[] = {"half\x04\x03", "half\x04 a line\x04\x03"};
+
+START_TEST(half_a_line_can_be_interrupted)
+{
+    const char *seen;
+    make_user("ada@example.org", ROLE_USER);
+
+    int status = run_on_terminal("user passwd ada@example.org", TYPED(half_lines[_i]), &seen);
+
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
+    ck_status(try_login("ada@example.org", PASSWORD), 200);
+}
+END_TEST
+
+START_TEST(half_a_line_is_followed_by_the_rest)
+{
+    const char *seen;
+    make_user("ada@example.org", ROLE_USER);
+
+    int status =
+        run_on_terminal("user passwd ada@example.org",
+                        TYPED("engine of\x04 numbers\n", "engine of numbers\x04\x04"), &seen);
+
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == EX_OK, "%s", seen);
+    ck_assert_ptr_null(strstr(seen, "engine"));
+    ck_status(try_login("ada@example.org", "engine of numbers"), 200);
+}
+END_TEST
+
+START_TEST(an_end_of_input_is_no_password)
+{
+    const char *seen;
+    make_user("ada@example.org", ROLE_USER);
+
+    int status = run_on_terminal("user passwd ada@example.org", TYPED("\x04"), &seen);
+
+    ck_assert_int_eq(WEXITSTATUS(status), EX_NOINPUT);
 }
 END_TEST
 
@@ -513,6 +600,7 @@ static TCase *users(void)
     TCase *tc = tcase_create("users");
     tcase_add_test(tc, a_list_has_a_head_and_a_line_for_each);
     tcase_add_test(tc, columns_stand_below_their_heads);
+    tcase_add_loop_test(tc, columns_are_as_wide_as_they_show, 0, COUNT(wide_names));
     tcase_add_loop_test(tc, a_list_of_many_pages_has_each_user_once, 0, COUNT(sorts));
     tcase_add_test(tc, a_search_is_the_one_of_the_api);
     tcase_add_test(tc, json_has_the_members_of_the_api);
@@ -537,6 +625,9 @@ static TCase *passwords(void)
     tcase_add_test(tc, a_terminal_is_asked_twice_and_shows_nothing);
     tcase_add_test(tc, two_that_differ_are_refused);
     tcase_add_test(tc, an_interrupt_leaves_all_as_it_was);
+    tcase_add_loop_test(tc, half_a_line_can_be_interrupted, 0, COUNT(half_lines));
+    tcase_add_test(tc, half_a_line_is_followed_by_the_rest);
+    tcase_add_test(tc, an_end_of_input_is_no_password);
     tcase_add_test(tc, deletion_is_asked_about_on_a_terminal);
     return tc;
 }

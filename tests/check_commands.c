@@ -259,7 +259,7 @@ START_TEST(a_secret_is_new_each_time_and_good_as_a_key)
     ck_assert_str_ne(first.out, second.out);
     ck_assert_uint_eq(strlen(first.out), 65); /* 48 bytes as base64url, and a newline */
     setenv("JWT_SECRET_KEY", say("%.64s", first.out), 1);
-    ck_run(run("migrate status"), EX_OK);
+    ck_run(run("config --check"), EX_OK);
 }
 END_TEST
 
@@ -380,6 +380,67 @@ START_TEST(a_bad_config_file_is_told_by_its_line)
     ck_run(r, EX_CONFIG);
     ck_says(r.err, bad_files[_i].complaint);
     ck_assert_ptr_null(strstr(r.err, SECRET_KEY));
+}
+END_TEST
+
+/* What root starts need not be able to read what only the service is given. */
+static const struct {
+    const char *line;
+    int status;
+} without_key[] = {
+    {"migrate", EX_OK},
+    {"migrate status", EX_OK},
+    {"reindex", EX_OK},
+    {"user list", EX_OK},
+    {"session list", EX_OK},
+    {"config --check --without-secrets", EX_OK},
+    {"config --check", EX_CONFIG},
+    {"config", EX_CONFIG},
+    {"doctor", EX_CONFIG},
+    {"serve", EX_CONFIG},
+};
+
+START_TEST(what_signs_no_token_wants_no_key)
+{
+    unsetenv("JWT_SECRET_KEY");
+    setenv("JWT_SECRET_KEY_FILE", "/nonexistent/key", 1);
+    setenv("JWT_PREVIOUS_KEYS_FILE", "/nonexistent/keys", 1);
+
+    struct run r = run(without_key[_i].line);
+
+    ck_run(r, without_key[_i].status);
+    if (r.status != EX_OK)
+        ck_says(r.err, "/nonexistent/key");
+}
+END_TEST
+
+static const char *const keyless[] = {"migrate status", "user list"};
+
+START_TEST(no_key_at_all_is_enough_for_them)
+{
+    unsetenv("JWT_SECRET_KEY");
+    ck_run(run(keyless[_i]), EX_OK);
+
+    setenv("JWT_SECRET_KEY", "short", 1);
+    ck_run(run(keyless[_i]), EX_OK);
+}
+END_TEST
+
+START_TEST(a_check_without_secrets_leaves_out_nothing_else)
+{
+    setenv("SOCKET_GROUP", "no-such-group", 1);
+    setenv("DATABASE_URL_FILE", "/nonexistent/url", 1);
+    unsetenv("DATABASE_URL");
+    struct run group = run("config --check --without-secrets");
+    unsetenv("SOCKET_GROUP");
+    ck_run(run("config --check --without-secrets"), EX_OK);
+    setenv("JWT_SECRET_KEY", "short", 1);
+    struct run key = run("config --check --without-secrets");
+
+    ck_run(group, EX_CONFIG);
+    ck_says(group.err, "SOCKET_GROUP");
+    ck_run(key, EX_CONFIG);
+    ck_says(key.err, "JWT_SECRET_KEY");
 }
 END_TEST
 
@@ -622,6 +683,14 @@ END_TEST
 START_TEST(only_the_first_line_is_the_password)
 {
     ck_run(run_with_input(PASSWORD "\r\nmore\n", "user add a@b.org --password-stdin"), EX_OK);
+
+    log_in("a@b.org");
+}
+END_TEST
+
+START_TEST(a_byte_order_mark_is_no_part_of_a_password)
+{
+    ck_run(run_with_input("\xEF\xBB\xBF" PASSWORD "\r\n", "user add a@b.org"), EX_OK);
 
     log_in("a@b.org");
 }
@@ -927,6 +996,9 @@ static TCase *command_line(void)
     tcase_add_test(tc, config_tells_values_and_where_they_come_from);
     tcase_add_test(tc, config_shows_no_secret);
     tcase_add_loop_test(tc, a_bad_config_file_is_told_by_its_line, 0, COUNT(bad_files));
+    tcase_add_loop_test(tc, what_signs_no_token_wants_no_key, 0, COUNT(without_key));
+    tcase_add_loop_test(tc, no_key_at_all_is_enough_for_them, 0, COUNT(keyless));
+    tcase_add_test(tc, a_check_without_secrets_leaves_out_nothing_else);
     tcase_add_test(tc, a_config_file_that_is_not_there_is_an_error);
     return tc;
 }
@@ -946,6 +1018,7 @@ static TCase *database(void)
     tcase_add_test(tc, an_added_user_logs_in);
     tcase_add_test(tc, an_admin_is_added_without_a_newline_behind_the_password);
     tcase_add_test(tc, only_the_first_line_is_the_password);
+    tcase_add_test(tc, a_byte_order_mark_is_no_part_of_a_password);
     tcase_add_test(tc, a_password_is_not_cut_at_a_byte_that_is_no_text);
     tcase_add_test(tc, an_address_is_added_once);
     tcase_add_loop_test(tc, a_bad_user_is_not_added, 0, COUNT(bad_users));

@@ -238,6 +238,8 @@ static const char *const forms[] = {
     "NAME=x\r\n",
     "\n\n  \n# NAME=y\n   # NAME=z\n#\nNAME=x\n\n",
     "QUIET=true\nNAME=x",
+    "\xEF\xBB\xBFNAME=x\n",
+    "\xEF\xBB\xBF# a comment\nNAME=x\n",
 };
 
 START_TEST(blank_lines_comments_and_spaces_are_skipped)
@@ -343,6 +345,7 @@ END_TEST
 static const struct {
     const char *text, *secret;
 } secret_files[] = {
+    {"\xEF\xBB\xBF" SECRET "\n", SECRET},
     {SECRET, SECRET},
     {SECRET "\n", SECRET},
     {SECRET "\r\n", SECRET},
@@ -395,6 +398,30 @@ START_TEST(a_secret_file_that_is_not_there_is_told)
 {
     assert_cause(load_environment("KEY_FILE=no/such/secret", NULL), "no/such/secret");
     assert_cause(load_file("\nKEY_FILE = no/such/secret\n"), "conf:2: KEY");
+}
+END_TEST
+
+START_TEST(a_secret_that_nobody_needs_is_not_read)
+{
+    static const char *const unread[] = {"key", NULL};
+    const struct config_flags flags = {.unread = unread};
+    char *environment[] = {arena_strdup(a, "KEY_FILE=no/such/secret"), NULL};
+
+    assert_fine(load(flags, environment, NULL));
+
+    ck_assert_ptr_null(sample.key.data);
+    ck_assert_str_eq(origins[KEY], "environment < no/such/secret");
+}
+END_TEST
+
+START_TEST(what_is_not_in_a_file_of_its_own_is_read_all_the_same)
+{
+    static const char *const unread[] = {"key", NULL};
+    const struct config_flags flags = {.unread = unread};
+
+    assert_fine(load(flags, NULL, file_with("conf", "KEY = " SECRET "\n")));
+
+    ck_assert_str_eq(sample.key.data, SECRET);
 }
 END_TEST
 
@@ -484,6 +511,8 @@ static Suite *suite(void)
     tcase_add_test(t, a_secret_of_the_environment_is_stronger_than_one_of_the_file);
     tcase_add_test(t, a_secret_and_its_file_in_one_environment_contradict);
     tcase_add_test(t, a_secret_file_that_is_not_there_is_told);
+    tcase_add_test(t, a_secret_that_nobody_needs_is_not_read);
+    tcase_add_test(t, what_is_not_in_a_file_of_its_own_is_read_all_the_same);
     tcase_add_test(t, no_cause_shows_a_secret);
     tcase_add_test(t, a_setting_is_upper_case_outside);
     tcase_add_loop_test(t, a_flag_is_spelled_with_dashes_and_a_secret_has_none, 0, COUNT(flags));

@@ -1771,6 +1771,11 @@ static const char *const bad_urls[] = {
     "mysql://u:s3cret@h/n?socket",
     "mysql://u:s3cret@h/n?ssl=1",
     "mysql://u:s3cret@h/n?",
+    "mysql://u:p@s3cret@h/n",
+    "mysql://o@dd:s3cret@h/n",
+    "mysql://u:p/s3cret@h/n",
+    "mysql://u:s3cret@x/red@h/n",
+    "mysql://u:s3cret@h/n/m",
 };
 
 START_TEST(a_bad_url_is_refused_without_telling_the_password)

@@ -155,7 +155,7 @@ static void hold_against_map(void *context, const struct resource *resource,
     marked->count++;
 }
 
-static const char *const bases[] = {"/api", "/v1.0/api"};
+static const char *const bases[] = {"/api", "/v1.0/api", ""};
 
 static void ck_map_has(const char *name, const char *value,
                        bool (*is_marked)(const struct route *route), const char *base)
@@ -362,8 +362,11 @@ static const char *const variants[] = {
     "BASE_PATH=/a",
     "LOGIN_LIMIT=off",
     "HASH_LISTEN=/run/postern/hash.sock",
-    "MAX_BODY=1",
-    "MAX_BODY=9999999999",
+    "MAX_BODY=1024",
+    "MAX_BODY=67108864",
+    "BASE_PATH=",
+    "BASE_PATH=|LIST_CACHE=1s",
+    "LISTEN=127.0.0.1:9000|HASH_LISTEN=[::1]:9001",
     "NGINX_LISTEN=[::1]:8081",
     "NGINX_LISTEN=*:8082",
     "NGINX_LISTEN=127.0.0.1:8083 [::1]:8083|SERVER_NAME=api.example.org www.example.org",
@@ -371,7 +374,7 @@ static const char *const variants[] = {
     "CORS_ORIGINS=https://an-origin-longer-than-what-nginx-has-room-for-in-its-maps.example.org",
     "LIST_CACHE=1s",
     "LIST_CACHE=10s|BASE_PATH=/v1.0/api",
-    "TRUSTED_PROXIES=10.0.0.1 192.168.0.0/16 fd00::/8 ::1",
+    "TRUSTED_PROXIES=10.0.0.1 192.168.0.0/16 fd00::/8 ::1 unix:",
     TLS,
     TLS "|HSTS_S=0|CORS_ORIGINS=*|LIST_CACHE=5s|TRUSTED_PROXIES=10.0.0.1",
     TLS "|NGINX_LISTEN=127.0.0.1:8443 [::1]:8443|PLAIN_LISTEN=127.0.0.1:8080 [::1]:8080",
@@ -511,6 +514,7 @@ static const char *const refused[] = {
     "BASE_PATH=/api/",
     "BASE_PATH=api",
     "BASE_PATH=/api;",
+    "MAX_BODY=",
     "MAX_BODY=0",
     "MAX_BODY=1k",
     "CORS_ORIGINS=example.org",
@@ -585,6 +589,133 @@ START_TEST(who_waits_for_another_waits_longer)
 }
 END_TEST
 
+/* ---- settings that the program has too ---- */
+
+static const struct {
+    const char *name, *value;
+    bool good;
+} shared[] = {
+    {"LISTEN", "/run/postern/fast.sock", true},
+    {"LISTEN", "/srv/a+b_c-d.e/s", true},
+    {"LISTEN", "127.0.0.1:9000", true},
+    {"LISTEN", "db.example.org:9000", true},
+    {"LISTEN", "[::1]:9000", true},
+    {"LISTEN", "::1:9000", false},
+    {"LISTEN", ":9000", false},
+    {"LISTEN", "localhost:", false},
+    {"LISTEN", "localhost:http", false},
+    {"LISTEN", "localhost", false},
+    {"LISTEN", "relative", false},
+    {"LISTEN", "run/postern.sock", false},
+    {"LISTEN", "./postern.sock", false},
+    {"LISTEN", "/", false},
+    {"LISTEN", "/run/a,b", false},
+    {"LISTEN", "/run/a b", false},
+    {"LISTEN", "/run/a;b", false},
+    {"LISTEN", "/run/\xC3\xA4", false},
+    {"LISTEN", "unix:/run/postern.sock", false},
+    {"HASH_LISTEN", "", true},
+    {"HASH_LISTEN", "/run/postern/hash.sock", true},
+    {"HASH_LISTEN", "hash.sock", false},
+    {"BASE_PATH", "/api", true},
+    {"BASE_PATH", "/v1.0/api_2-x", true},
+    {"BASE_PATH", "", true},
+    {"BASE_PATH", "/", false},
+    {"BASE_PATH", "/api/", false},
+    {"BASE_PATH", "//api", false},
+    {"BASE_PATH", "api", false},
+    {"BASE_PATH", "/a b", false},
+    {"BASE_PATH", "/a?b", false},
+    {"BASE_PATH", "/\xC3\xA4", false},
+    {"BASE_PATH", "/api # ours", false},
+    {"MAX_BODY", "1024", true},
+    {"MAX_BODY", "01024", true},
+    {"MAX_BODY", "67108864", true},
+    {"MAX_BODY", "1023", false},
+    {"MAX_BODY", "67108865", false},
+    {"MAX_BODY", "512k", false},
+    {"MAX_BODY", "-1024", false},
+    {"MAX_BODY", "", false},
+    {"CORS_ORIGINS", "", true},
+    {"CORS_ORIGINS", "*", true},
+    {"CORS_ORIGINS", "https://app.example.org", true},
+    {"CORS_ORIGINS", "https://a.example  http://localhost:3000\thttp://[::1]:8080", true},
+    {"CORS_ORIGINS", "capacitor://localhost", true},
+    {"CORS_ORIGINS", "https://app.example.org/", false},
+    {"CORS_ORIGINS", "https://app.example.org/app", false},
+    {"CORS_ORIGINS", "https://a.example, https://b.example", false},
+    {"CORS_ORIGINS", "https://a.example,https://b.example", false},
+    {"CORS_ORIGINS", "https://a.example # ours", false},
+    {"CORS_ORIGINS", "\"https://a.example\"", false},
+    {"CORS_ORIGINS", "https://a.example:", false},
+    {"CORS_ORIGINS", "https://", false},
+    {"CORS_ORIGINS", "null", false},
+    {"CORS_ORIGINS", "app.example.org", false},
+    {"CORS_ORIGINS", "https://*.example.org", false},
+    {"CORS_ORIGINS", "* https://a.example", false},
+    {"LOGIN_LIMIT", "on", true},
+    {"LOGIN_LIMIT", "off", true},
+    {"LOGIN_LIMIT", "On", false},
+    {"LOGIN_LIMIT", "", false},
+    {"TRUSTED_PROXIES", "", true},
+    {"TRUSTED_PROXIES", "10.0.0.0/8 2001:db8::/32\t192.0.2.1 unix:", true},
+    {"TRUSTED_PROXIES", "10.0.0.0/33", false},
+    {"TRUSTED_PROXIES", "10.0.0.256", false},
+    {"TRUSTED_PROXIES", "2001:db8::/129", false},
+    {"TRUSTED_PROXIES", "10.0.0.1, 10.0.0.2", false},
+    {"TRUSTED_PROXIES", "10.0.0.1:80", false},
+    {"TRUSTED_PROXIES", "proxy.example.org", false},
+};
+
+static struct problem *load_settings(char *const *environment, const char *path)
+{
+    struct settings settings = {0};
+    const char **origins = arena_array(a, settings_record.count, sizeof *origins);
+    return config_load(a, &settings_record, (struct config_flags){0}, environment, path, &settings,
+                       origins);
+}
+
+START_TEST(the_program_takes_what_nginx_takes)
+{
+    const char *pair = arena_printf(a, "%s=%s", shared[_i].name, shared[_i].value);
+    char *environment[] = {arena_strdup(a, pair), NULL};
+
+    struct problem *p = load_settings(environment, NULL);
+    int status = try_render(pair);
+
+    ck_assert_msg((p == NULL) == shared[_i].good, "%s: %s", pair, p ? p->cause : "is taken");
+    ck_assert_msg((status == 0) == shared[_i].good, "%s: %s", pair, text_of_file("output"));
+}
+END_TEST
+
+/* Those that render reads from the program's own file. */
+START_TEST(they_read_the_same_in_the_same_file)
+{
+    const char *path = arena_printf(a, "%s/postern.conf", folder);
+    if (strcmp(shared[_i].name, "LOGIN_LIMIT") == 0 ||
+        strcmp(shared[_i].name, "TRUSTED_PROXIES") == 0)
+        return;
+    write_file(path, arena_printf(a, "\xEF\xBB\xBF%s = %s\r\n%s", shared[_i].name, shared[_i].value,
+                                  strcmp(shared[_i].name, "LISTEN") == 0 ? "" : "LISTEN = /s\n"));
+    const char *const words[] = {
+        "env",
+        "-u",
+        "LISTEN",
+        arena_printf(a, "POSTERN_CONFIG=%s", path),
+        arena_printf(a, "%s/nginx/render", getenv("srcdir") ? getenv("srcdir") : "."),
+        arena_printf(a, "%s/conf", folder),
+        NULL};
+
+    struct problem *p = load_settings(NULL, path);
+    int status = run("", words);
+
+    ck_assert_msg((p == NULL) == shared[_i].good, "%s", p ? p->cause : "is taken");
+    ck_assert_msg((status == 0) == shared[_i].good, "%s", text_of_file("output"));
+    if (status == 0 && *shared[_i].value && strcmp(shared[_i].name, "CORS_ORIGINS") == 0)
+        ck_assert_str_ne(map_of("postern_allow_origin"), "\n    default \"\";\n");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("nginx");
@@ -607,6 +738,8 @@ int main(void)
     tcase_add_loop_test(t, the_site_stands_beside_others, 0, COUNT(beside));
     tcase_add_loop_test(t, what_could_be_read_as_more_than_a_value_is_refused, 0, COUNT(refused));
     tcase_add_test(t, who_waits_for_another_waits_longer);
+    tcase_add_loop_test(t, the_program_takes_what_nginx_takes, 0, COUNT(shared));
+    tcase_add_loop_test(t, they_read_the_same_in_the_same_file, 0, COUNT(shared));
     suite_add_tcase(suite, t);
     return suite_run(suite);
 }

@@ -162,6 +162,16 @@ START_TEST(nothing_is_clean_and_has_no_length)
 }
 END_TEST
 
+START_TEST(only_a_whole_mark_at_the_beginning_counts)
+{
+    ck_assert_uint_eq(utf8_mark("\xEF\xBB\xBF", 3), 3);
+    ck_assert_uint_eq(utf8_mark("\xEF\xBB\xBFtext", 7), 3);
+    ck_assert_uint_eq(utf8_mark("\xEF\xBB", 2), 0);
+    ck_assert_uint_eq(utf8_mark("x\xEF\xBB\xBF", 4), 0);
+    ck_assert_uint_eq(utf8_mark("", 0), 0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("utf8");
@@ -175,6 +185,7 @@ static Suite *suite(void)
                         COUNT(texts));
     tcase_add_loop_test(t, the_length_counts_code_points, 0, COUNT(texts));
     tcase_add_test(t, nothing_is_clean_and_has_no_length);
+    tcase_add_test(t, only_a_whole_mark_at_the_beginning_counts);
     suite_add_tcase(s, t);
     return s;
 }

@@ -29,12 +29,21 @@ void checkup_tell(struct checkup *c, enum verdict verdict, const char *what, con
     va_end(args);
 }
 
+/* Is it in a file that this call leaves alone? */
+static bool is_unread(const struct checkup *c, const char *name, struct text value)
+{
+    const char *origin = c->origins[record_find(&settings_record, name) - settings_record.fields];
+    return !value.data && origin && config_origin_file(origin);
+}
+
 /* ---- keys and database ---- */
 
 static void check_keys(struct checkup *c)
 {
     const struct settings *s = c->settings;
     struct jwt_keys *keys;
+    if (is_unread(c, "jwt_secret_key", s->jwt_secret_key))
+        return;
     if (!s->jwt_secret_key.len) {
         checkup_tell(c, VERDICT_FAIL, "JWT_SECRET_KEY", "is not set; `postern secret` makes one");
         return;
@@ -53,6 +62,8 @@ static void check_keys(struct checkup *c)
 static void check_database_url(struct checkup *c)
 {
     struct db_url url;
+    if (is_unread(c, "database_url", c->settings->database_url))
+        return;
     if (!c->settings->database_url.len) {
         checkup_tell(c, VERDICT_FAIL, "DATABASE_URL",
                      "is not set; it is mysql://user:password@host:port/name?socket=path");
@@ -81,11 +92,7 @@ static void check_address(struct checkup *c, const char *name, struct text addre
     const size_t path_max = sizeof((struct sockaddr_un *)0)->sun_path - 1;
     if (!address.len)
         return;
-    if (strchr(address.data, ','))
-        checkup_tell(c, VERDICT_FAIL, name, "must not have a comma");
-    else if (!strchr(address.data, '/') && !strchr(address.data, ':'))
-        checkup_tell(c, VERDICT_FAIL, name, "must be a path with a slash in it, or host:port");
-    else if (strchr(address.data, '/') && address.len > path_max)
+    if (strchr(address.data, '/') && address.len > path_max)
         checkup_tell(c, VERDICT_FAIL, name, "is longer than the %zu bytes that a socket's path has",
                      path_max);
     else
@@ -190,8 +197,25 @@ static void check_files(struct checkup *c)
         check_file(c, "STATE_FILE", s->state_file.data, true);
 }
 
+/* ---- what is likely to be meant otherwise ---- */
+
+/* There are no quotes in our files: those are a part of the key. */
+static void check_quotes(struct checkup *c)
+{
+    for (size_t i = 0; i < settings_record.count; i++) {
+        const struct field *f = &settings_record.fields[i];
+        if (f->type != FIELD_TEXT)
+            continue;
+        const struct text *t = (const void *)((const char *)c->settings + f->offset);
+        if (t->len > 1 && strchr("\"'", t->data[0]) && t->data[t->len - 1] == t->data[0])
+            checkup_tell(c, VERDICT_WARN, config_name(c->arena, f),
+                         "has quotes around it, which are taken as a part of it; leave them out");
+    }
+}
+
 void checkup_settings(struct checkup *c)
 {
+    check_quotes(c);
     check_database_url(c);
     check_keys(c);
     check_times(c);

@@ -14,8 +14,9 @@ struct checkup {
     const struct settings *settings;
     /* Called for each finding; `mend` is "" where nothing is wrong. No secret is in either. */
     void (*tell)(struct checkup *c, enum verdict verdict, const char *what, const char *mend);
-    void *context; /* of `tell` */
-    bool failed;   /* something was a VERDICT_FAIL */
+    void *context;        /* of `tell` */
+    const char **origins; /* of the settings, as config.h says */
+    bool failed;          /* something was a VERDICT_FAIL */
 };
 
 /** Tell what was found to be well. */

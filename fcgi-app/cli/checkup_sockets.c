@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/address.h"
 #include "common/buf.h"
 
 #define PATIENCE_S 5 /* for each step of a request */
@@ -73,11 +74,10 @@ static int connect_unix(const char *path)
 static int connect_tcp(struct arena *a, const char *address)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    const char *colon = strrchr(address, ':');
+    const char *host, *port;
     struct addrinfo *found = NULL;
     int fd = -1;
-    const char *host = arena_copy(a, address, (size_t)(colon - address));
-    if (getaddrinfo(*host ? host : NULL, colon + 1, &hints, &found) != 0) {
+    if (!address_split(a, address, &host, &port) || getaddrinfo(host, port, &hints, &found) != 0) {
         errno = EADDRNOTAVAIL;
         return -1;
     }
@@ -194,6 +194,10 @@ static void check_socket(struct checkup *c, const char *name, struct text addres
 
 void checkup_sockets(struct checkup *c)
 {
+    if (!c->settings->listen.len)
+        checkup_ok(c, "LISTEN is not set, so the sockets are made by others, such as systemd or a "
+                      "web server, and were not looked at; LISTEN says where, --url asks through "
+                      "them");
     check_socket(c, "LISTEN", c->settings->listen);
     check_socket(c, "HASH_LISTEN", c->settings->hash_listen);
 }

@@ -18,6 +18,7 @@
 #define REQUEST_ID "doctor-0123456789"
 #define WORDS_MAX 32
 #define CODE_MAX 40
+#define PLACE_MAX ((size_t)300)
 
 /* What a client asks, and what only a program that got it whole would answer. */
 struct question {
@@ -188,9 +189,27 @@ static bool is_as_expected(struct checkup *c, const struct question *q, const st
     return q->code ? code && strcmp(code, q->code) == 0 : is_ok(c, reply);
 }
 
+/* Where a redirection leads to; NULL where it is none. */
+static const char *redirection_of(struct arena *a, const struct reply *reply)
+{
+    static const char name[] = "Location:";
+    if (reply->status < 300 || reply->status > 399)
+        return NULL;
+    for (const char *at = strchr(reply->head, '\n'); at; at = strchr(at + 1, '\n')) {
+        if (strncasecmp(at + 1, name, sizeof name - 1) != 0)
+            continue;
+        const char *value = at + sizeof name + strspn(at + sizeof name, " \t");
+        size_t len = strcspn(value, "\r\n");
+        return arena_copy(a, value, len < PLACE_MAX ? len : PLACE_MAX);
+    }
+    return NULL;
+}
+
 /* Something that fails on whatever it is asked has written down why. */
 static const char *mend_of(const struct question *q, const struct reply *reply)
 {
+    if (q == questions && reply->status >= 300 && reply->status <= 399)
+        return "this URL is redirected; ask where the API is itself";
     if (q != questions || reply->status < 500)
         return q->mend;
     return "the web server cannot hand requests on, or the program cannot serve; their logs say "
@@ -200,14 +219,14 @@ static const char *mend_of(const struct question *q, const struct reply *reply)
 /* Returns whether it is so. */
 static bool tell(struct checkup *c, const struct question *q, const struct reply *reply)
 {
-    const char *code = code_of(c, reply);
+    const char *code = code_of(c, reply), *to = redirection_of(c->arena, reply);
     bool is_so = is_as_expected(c, q, reply);
     if (is_so)
         checkup_ok(c, "%s", q->what);
     else
         checkup_tell(c, q->verdict, arena_printf(c->arena, "not so: %s", q->what),
-                     "%s (status %d, %s)", mend_of(q, reply), reply->status,
-                     code ? code : "no error of ours");
+                     "%s (status %d%s%s, %s)", mend_of(q, reply), reply->status, to ? " to " : "",
+                     to ? to : "", code ? code : "no error of ours");
     return is_so;
 }
 

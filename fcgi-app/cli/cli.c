@@ -56,7 +56,7 @@ int complain_of(const struct problem *p)
 
 int cli_open_app(struct cli *cli, struct app **ret)
 {
-    struct problem *p = app_open(cli->arena, &cli->settings, NULL, ret);
+    struct problem *p = app_open_keyless(cli->arena, &cli->settings, ret);
     return p ? complain(EX_CONFIG, "%s", p->cause) : EX_OK;
 }
 

@@ -44,7 +44,7 @@ const char *cli_option(const struct cli *cli, const char *name);
 /** Say what went wrong; returns the status that fits it. */
 int complain_of(const struct problem *p);
 
-/** Open what handlers need, or complain. Returns one of sysexits.h. */
+/** Open what handlers need but for the keys, or complain. Returns one of sysexits.h. */
 int cli_open_app(struct cli *cli, struct app **ret);
 
 /** For db_transaction(): after a commit of which nobody knows, run once more what leaves the same

@@ -25,6 +25,7 @@ struct command {
     const char *more;                     /* what help and manual say besides, or NULL */
     bool is_preset;                       /* what the bare name of its group means */
     bool is_hidden;                       /* for our own scripts; in no list */
+    bool needs_keys; /* the settings that sign tokens, which others need not be able to read */
 };
 
 extern const struct command commands[]; /* without a name at the end */

@@ -63,7 +63,10 @@ static void tell_fault(struct checkup *c, enum verdict verdict, const char *what
 
 static int check_config(struct cli *cli)
 {
-    struct checkup c = {.arena = cli->arena, .settings = &cli->settings, .tell = tell_fault};
+    struct checkup c = {.arena = cli->arena,
+                        .settings = &cli->settings,
+                        .origins = cli->origins,
+                        .tell = tell_fault};
     checkup_settings(&c);
     if (c.failed)
         return EX_CONFIG;

@@ -185,7 +185,9 @@ static void check_server(struct checkup *c, const struct database *d)
 static void check_room(struct checkup *c, const struct database *d)
 {
     const struct settings *s = c->settings;
-    int64_t workers = s->workers + (s->hash_listen.len ? s->hash_workers : 0);
+    /* Without LISTEN others make the sockets, and it is not known of which kind. */
+    bool known = s->listen.len > 0;
+    int64_t workers = s->workers + (s->hash_listen.len || !known ? s->hash_workers : 0);
     if (d->read_only)
         checkup_tell(c, VERDICT_FAIL, "database",
                      "takes no writes (read_only); promote it, or put the primary first in "
@@ -195,8 +197,9 @@ static void check_room(struct checkup *c, const struct database *d)
                      "%lld workers are more than its max_connections of %lld allow; raise it",
                      (long long)workers, (long long)d->connections_max);
     else
-        checkup_ok(c, "database has room for %lld connections, and we open %lld",
-                   (long long)d->connections_max, (long long)workers);
+        checkup_ok(c, "database has room for %lld connections, and we open %s%lld",
+                   (long long)d->connections_max, known ? "" : "one for each worker, at most ",
+                   (long long)workers);
 }
 
 static void check_clock(struct checkup *c, const struct database *d, struct instant before)
@@ -332,8 +335,11 @@ static void check_nginx(struct checkup *c, const char *folder)
 
 int command_doctor(struct cli *cli)
 {
-    struct checkup c = {
-        .arena = cli->arena, .settings = &cli->settings, .tell = print_finding, .context = cli};
+    struct checkup c = {.arena = cli->arena,
+                        .settings = &cli->settings,
+                        .origins = cli->origins,
+                        .tell = print_finding,
+                        .context = cli};
     const char *url = cli_option(cli, "url");
     checkup_settings(&c);
     check_files(&c, cli);

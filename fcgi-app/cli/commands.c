@@ -34,7 +34,11 @@ static const struct command_option delete_options[] = {
 static const struct command_option end_options[] = {
     {"user", "USER", "End all sessions of this user."}, END};
 static const struct command_option config_options[] = {
-    {"check", NULL, "Print no settings, but what `serve` would not start with."}, JSON, END};
+    {"check", NULL, "Print no settings, but what `serve` would not start with."},
+    {"without-secrets", NULL,
+     "Do not read the files of secrets; for who may not, such as systemd's ExecReload."},
+    JSON,
+    END};
 static const struct command_option doctor_options[] = {
     {"url", "URL", "Ask the API there too, such as https://example.org/api; takes curl."},
     {"nginx", "FOLDER", "Where nginx/render has written; /etc/postern/nginx, /etc/nginx/postern."},
@@ -44,7 +48,7 @@ static const struct command_option doctor_options[] = {
 /* A user is given by id or e-mail address everywhere. */
 const struct command commands[] = {
     [COMMAND_SERVE] = {"serve", "", "Answer requests, on LISTEN or on descriptor 0.", command_serve,
-                       true},
+                       true, .needs_keys = true},
     {"migrate up", "", "Bring the database's schema up to date.", command_migrate, true,
      migrate_options, .is_preset = true},
     {"migrate status", "", "Tell which parts of the schema are applied.", command_migrate_status,
@@ -71,11 +75,12 @@ const struct command commands[] = {
     {"session end", "[ID]", "End one session, or all of a user.", command_session_end, true,
      end_options},
     {"config", "", "Show the settings that hold and where each comes from.", command_config, true,
-     config_options},
+     config_options, .needs_keys = true},
     {"doctor", "", "Look for what is wrong with the installation, and tell how to mend it.",
      command_doctor, true, doctor_options,
      "A line begins with ok, warn or FAIL; the status is 0 unless there is a FAIL. Run it as the\n"
-     "user that the server runs as, with its settings."},
+     "user that the server runs as, with its settings.",
+     .needs_keys = true},
     {"routes", "", "List what the API offers.", command_routes, false, json_option},
     {"openapi", "", "Describe the API as an OpenAPI document.", command_openapi, true},
     {"secret", "", "Make a random key for JWT_SECRET_KEY.", command_secret, false},

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "common/buf.h"
-#include "common/utf8.h"
 #include "terminal.h"
 
 #define PAGE_MAX ((size_t)128 * 1024 * 1024) /* names may be all escapes */
@@ -16,11 +15,6 @@ static const char *cell_of(struct arena *a, const struct field *f, const void *r
 {
     const char *text = shown_text(a, text_of(field_to_text(a, f, row)));
     return *text ? text : "-";
-}
-
-static size_t width_of(const char *cell)
-{
-    return utf8_length(cell, strlen(cell));
 }
 
 static const char *json_line(struct arena *a, const struct record *r, const void *row)
@@ -38,13 +32,13 @@ static const char *json_line(struct arena *a, const struct record *r, const void
 static void print_line(const struct listing *l, const char *const *cells)
 {
     for (size_t i = 0; i + 1 < l->columns; i++)
-        printf("%s%*s", cells[i], (int)(l->widths[i] - width_of(cells[i]) + GAP), "");
+        printf("%s%*s", cells[i], (int)(l->widths[i] - shown_width(cells[i]) + GAP), "");
     puts(cells[l->columns - 1]);
 }
 
 static void take_width(struct listing *l, size_t column, const char *cell)
 {
-    size_t width = width_of(cell);
+    size_t width = shown_width(cell);
     if (width > l->widths[column])
         l->widths[column] = width;
 }

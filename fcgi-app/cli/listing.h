@@ -17,7 +17,7 @@ struct listing {
     struct arena *page;                               /* holds the cells below */
     const char *cells[LISTING_ROWS][LISTING_COLUMNS]; /* with `json` the first is the line */
     size_t rows, columns;
-    size_t widths[LISTING_COLUMNS]; /* characters */
+    size_t widths[LISTING_COLUMNS]; /* places on a terminal */
     bool headed;
 };
 

@@ -1,5 +1,6 @@
 #include "terminal.h"
 
+#include <locale.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,6 +10,7 @@
 #include <sysexits.h>
 #include <termios.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include "common/utf8.h"
 
@@ -57,6 +59,31 @@ const char *shown_text(struct arena *a, struct text t)
     return text;
 }
 
+/* Terminals count as wcwidth(3) does, which knows characters by the locale: ours is always UTF-8,
+ * whatever the user's is. Without that locale each character counts as one place. */
+static locale_t utf8_locale(void)
+{
+    static locale_t locale;
+    if (!locale)
+        locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    return locale;
+}
+
+size_t shown_width(const char *text)
+{
+    locale_t ours = utf8_locale(), before = ours ? uselocale(ours) : (locale_t)0;
+    size_t width = 0, room = strlen(text);
+    for (size_t len; room; text += len, room -= len) {
+        len = utf8_sequence(text, room);
+        int places = ours && len ? wcwidth((wchar_t)code_point(text, len)) : 1;
+        width += places < 0 ? 1 : (size_t)places; /* a character that the locale does not know */
+        len = len ? len : 1;
+    }
+    if (before)
+        (void)uselocale(before);
+    return width;
+}
+
 int complain(int status, const char *format, ...)
 {
     struct arena *a = arena_open(COMPLAINT_MAX);
@@ -80,18 +107,43 @@ static void note_signal(int number)
 static const int watched[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
 #define WATCHED (sizeof watched / sizeof *watched)
 
-/* A line of standard input without its end. False at the end of input, after a signal, and when it
- * is no text: cut at its NUL it would be another password. */
+/* Cut a line that ended with `end`, a character or EOF, or was too long. False where there was
+ * none, and when it is no text: cut at its NUL it would be another password. */
+static bool end_line(char line[LINE_SIZE], size_t len, int end)
+{
+    if (len && line[len - 1] == '\r')
+        len--;
+    line[len] = '\0';
+    return end == '\n' || (end != '\0' && len > 0);
+}
+
+/* A line of standard input without its end. */
 static bool read_line(char line[LINE_SIZE])
 {
     size_t len = 0;
     int c;
     while ((c = getc(stdin)) != EOF && c != '\n' && c != '\0' && len < LINE_SIZE - 1)
         line[len++] = (char)c;
-    if (len && line[len - 1] == '\r')
-        len--;
-    line[len] = '\0';
-    return c == '\n' || (c != '\0' && len > 0);
+    return end_line(line, len, c);
+}
+
+/* The same from a terminal, on which a line may come in parts, each sent off by a ctrl-D: signals
+ * come in while we wait for any of them. False after one, too. */
+static bool read_typed(char line[LINE_SIZE], const sigset_t *waiting)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    size_t len = 0;
+    while (len < LINE_SIZE - 1) {
+        if (ppoll(&input, 1, NULL, waiting) != 1)
+            return false;
+        ssize_t got = read(STDIN_FILENO, line + len, LINE_SIZE - 1 - len);
+        if (got <= 0)
+            return end_line(line, len, EOF);
+        for (ssize_t i = 0; i < got; i++, len++)
+            if (line[len] == '\n' || line[len] == '\0')
+                return end_line(line, len, line[len]);
+    }
+    return end_line(line, len, EOF);
 }
 
 /* Take the watched signals, but only while ppoll() waits: one that came before would be slept
@@ -132,8 +184,7 @@ static bool read_unseen(const char *prompt, char line[LINE_SIZE])
     hold_signals(before, &waiting);
     (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &mute); /* what was typed before is not meant */
     fprintf(stderr, "%s: ", prompt);
-    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-    bool read = ppoll(&input, 1, NULL, &waiting) == 1 && read_line(line);
+    bool read = read_typed(line, &waiting);
     (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &loud);
     let_signals_go(before, &waiting);
     return read && !caught;
@@ -163,7 +214,7 @@ const char *ask_password(struct arena *a, bool plain)
         complain(EX_NOINPUT, "no password on standard input, as a line of text");
         return NULL;
     }
-    const char *password = arena_strdup(a, line);
+    const char *password = arena_strdup(a, line + utf8_mark(line, strlen(line)));
     wipe(line, sizeof line);
     return password;
 }

@@ -12,14 +12,18 @@
  */
 const char *shown_text(struct arena *a, struct text t);
 
+/** How many places a terminal gives to what shown_text() returned: two to a wide character, none to
+ *  one that is put on top of another. */
+size_t shown_width(const char *text);
+
 /** Say what is wrong on stderr; returns `status`. */
 int complain(int status, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /**
  * A password: the first line of standard input, or on a terminal, unless `plain`, what is typed
- * there twice without being shown. Without the end of its line, and cut at 1,100 bytes, more than
- * any may have. NULL, after a complaint, when there is none or the two differ. Lives as long as
- * `a`.
+ * there twice without being shown. Without a byte order mark, the end of its line, and cut at 1,100
+ * bytes, more than any may have. NULL, after a complaint, when there is none or the two differ.
+ * Lives as long as `a`.
  */
 const char *ask_password(struct arena *a, bool plain);
 
