@@ -8,6 +8,7 @@
 
 #include "common/problem.h"
 #include "fcgi-app/routes.h"
+#include "fcgi-app/settings.h"
 #include "suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
@@ -237,7 +238,8 @@ START_TEST(what_nginx_says_by_itself_is_kept_by_no_cache)
     ck_assert_ptr_nonnull(preflight);
     ck_assert_ptr_nonnull(strstr(preflight, "\n        return 204;"));
     ck_assert_ptr_nonnull(strstr(text_of_file("conf/error-page.conf"),
-                                 "\nadd_header Cache-Control no-store always;\nreturn 500 "));
+                                 "\nadd_header Cache-Control $postern_error_kept always;\n"));
+    ck_assert_pstr_eq(value_in(map_of("postern_error_kept"), "\"\""), "no-store");
 }
 END_TEST
 
@@ -345,6 +347,72 @@ START_TEST(the_application_gets_what_it_reads_and_nothing_else)
 }
 END_TEST
 
+/* ---- time-outs ---- */
+
+#define PROGRAM_LIMIT_S 30 /* the longest that db.c waits for a database */
+
+static int seconds_in(const char *file, const char *directive)
+{
+    const char *conf = text_of_file(arena_printf(a, "conf/%s", file));
+    const char *at = strstr(conf, arena_printf(a, "\n%s ", directive));
+    ck_assert_msg(at != NULL, "no %s", directive);
+    return atoi(at + strlen(directive) + 2);
+}
+
+/* From the database outwards, each waits longer than what it waits for. */
+START_TEST(who_is_asked_gives_up_before_who_asks)
+{
+    const struct field *hang = record_find(&settings_record, "hang_s");
+    render("");
+    int pool = seconds_in("fastcgi.conf", "fastcgi_read_timeout");
+    render("LISTEN=|APP_HOSTS=127.0.0.1:9001");
+    int host = seconds_in("hosts-proxy.conf", "proxy_read_timeout");
+    int all = seconds_in("hosts-proxy.conf", "proxy_next_upstream_timeout");
+
+    ck_assert_int_lt(PROGRAM_LIMIT_S, pool);
+    ck_assert_int_lt(pool, atoi(hang->preset));
+    ck_assert_int_lt(pool, host);
+    ck_assert_int_lt(host, all); /* a read gets a second chance when one host stands still */
+    ck_assert_int_lt(all, 2 * host);
+}
+END_TEST
+
+/* ---- several hosts ---- */
+
+START_TEST(what_a_host_hands_back_goes_to_the_others)
+{
+    render("LISTEN=|APP_HOSTS=10.0.0.1:80 [::1]:9002 c.example:1");
+    const char *conf = text_of_file("conf/hosts-http.conf");
+    const char *second = strstr(conf, "upstream postern_hosts_but_1 {");
+    ck_assert_ptr_nonnull(second);
+    second = arena_copy(a, second, strcspn(second, "}"));
+
+    ck_assert_ptr_nonnull(strstr(second, " 10.0.0.1:80 "));
+    ck_assert_ptr_nonnull(strstr(second, " c.example:1 "));
+    ck_assert_ptr_null(strstr(second, " [::1]:9002 "));
+    ck_assert_ptr_nonnull(
+        strstr(conf, "\n    \"~(?:^| )\\[::1\\]:9002\\z\" postern_hosts_but_1;\n"));
+}
+END_TEST
+
+/* With non_idempotent nginx would send a write twice. */
+START_TEST(a_write_that_was_sent_is_asked_of_nobody_else)
+{
+    static const char *const others[] = {"hosts-pass.conf", "hosts-again.conf", "server.conf"};
+    static const char directive[] = "proxy_next_upstream ";
+    render("LISTEN=|APP_HOSTS=127.0.0.1:9001 127.0.0.1:9002");
+    const char *conf = text_of_file("conf/hosts-proxy.conf");
+    const char *at = strstr(conf, "\nproxy_next_upstream error timeout http_502;");
+    ck_assert_ptr_nonnull(at);
+    ck_assert_ptr_null(strstr(at + 2, directive));
+    for (int i = 0; i < COUNT(others); i++)
+        ck_assert_ptr_null(strstr(text_of_file(arena_printf(a, "conf/%s", others[i])), directive));
+    render("");
+    ck_assert_ptr_nonnull(
+        strstr(text_of_file("conf/fastcgi.conf"), "\nfastcgi_next_upstream off;"));
+}
+END_TEST
+
 /* ---- nginx itself ---- */
 
 #define TLS "TLS_CERT=@/crt|TLS_KEY=@/key|SERVER_NAME=api.example.org|PLAIN_LISTEN=127.0.0.1:8081"
@@ -375,6 +443,8 @@ static const char *const variants[] = {
     HOSTS,
     HOSTS "|LOGIN_LIMIT=off|TRUSTED_PROXIES=10.0.0.1|CORS_ORIGINS=https://app.example.org",
     HOSTS "|" TLS,
+    "LISTEN=|APP_HOSTS=127.0.0.1:9001",
+    "LISTEN=|APP_HOSTS=127.0.0.1:9001 localhost:9002 [::1]:9003 127.0.0.1:9004",
 };
 
 static const char program_config[] = "# Comments and other settings are not ours.\n"
@@ -564,6 +634,9 @@ int main(void)
     tcase_add_test(t, each_header_that_is_read_may_be_sent);
     tcase_add_test(t, the_methods_are_those_of_the_routes);
     tcase_add_test(t, the_application_gets_what_it_reads_and_nothing_else);
+    tcase_add_test(t, who_is_asked_gives_up_before_who_asks);
+    tcase_add_test(t, what_a_host_hands_back_goes_to_the_others);
+    tcase_add_test(t, a_write_that_was_sent_is_asked_of_nobody_else);
     tcase_add_test(t, what_the_program_is_told_need_not_be_said_again);
     tcase_add_loop_test(t, nginx_accepts_what_is_rendered, 0, COUNT(variants));
     tcase_add_loop_test(t, the_site_stands_beside_others, 0, COUNT(beside));

@@ -679,6 +679,160 @@ START_TEST(a_pool_that_is_gone_is_not_read_from)
 }
 END_TEST
 
+/* Nobody reads meanwhile, so nothing but the writes themselves can tell. */
+START_TEST(a_pool_that_is_gone_is_not_written_to)
+{
+    struct backend dead;
+    struct front front, before;
+    const char *token = new_user(NULL), *title = say("Gone %ld", now_ms());
+    backend_make(&dead);
+    front_start(&front, &dead, LIST("TRUSTED_PROXIES=127.0.0.1"));
+    front_start(&before, NULL,
+                LIST(say("APP_HOSTS=127.0.0.1:%d 127.0.0.1:%d", front.port, hosts[0].port)));
+
+    for (unsigned i = 0; i < 10; i++) {
+        struct answer r = fetch(.at = &before, .path = "/api/posts", .token = token,
+                                .body = say("{\"title\":\"%s\",\"content\":\"x\"}", title));
+        ck_status(r, 201);
+        ck_assert_uint_le(header_count(r.headers, "Cache-Control"), 1);
+        ck_no_header(r, "X-Accel-Redirect");
+        ck_status(fetch(.at = &before, .method = "PATCH", .token = token, .body = "{}",
+                        .path = answer_header(r, "Location")),
+                  200);
+        ck_status(fetch(.at = &before, .path = "/api/auth/login", .body = "{}"), 400);
+    }
+    ck_assert_int_eq(database_number(say("SELECT COUNT(*) FROM posts WHERE title = '%s'", title)),
+                     10);
+    front_stop(&before);
+    front_stop(&front);
+}
+END_TEST
+
+/* Several hosts of which none has a pool, and one alone. */
+START_TEST(where_all_pools_are_gone_it_is_said_once_and_soon)
+{
+    struct backend dead;
+    struct front first, second, before;
+    backend_make(&dead);
+    front_start(&first, &dead, LIST("TRUSTED_PROXIES=127.0.0.1"));
+    front_start(&second, &dead, LIST("TRUSTED_PROXIES=127.0.0.1"));
+    for (unsigned count = 1; count <= 2; count++) {
+        const char *list = say("APP_HOSTS=127.0.0.1:%d", first.port);
+        front_start(&before, NULL,
+                    LIST(count == 1 ? list : say("%s 127.0.0.1:%d", list, second.port)));
+        struct answer r = fetch(.at = &before, .path = "/api/posts", .body = "{}");
+        ck_problem(r, 502, "Service Unavailable", "unavailable");
+        ck_no_header(r, "X-Accel-Redirect");
+        ck_problem(fetch(.at = &before, .path = "/api/posts"), 502, "Service Unavailable",
+                   "unavailable");
+        front_stop(&before);
+    }
+    front_stop(&second);
+    front_stop(&first);
+}
+END_TEST
+
+/* What a host says to the balancer it says to nobody else. */
+START_TEST(a_host_tells_only_a_balancer_that_it_sent_nothing_on)
+{
+    struct backend dead;
+    struct front front;
+    backend_make(&dead);
+    front_start(&front, &dead, NULL);
+    struct answer r = fetch(.at = &front, .path = "/api/posts", .body = "{}");
+    ck_problem(r, 502, "Service Unavailable", "unavailable");
+    ck_no_header(r, "X-Accel-Redirect");
+    front_stop(&front);
+}
+END_TEST
+
+/* A front of its own for the pool, and a balancer before that and another host. */
+static void start_pair(struct backend *b, struct front *host, struct front *before)
+{
+    char list[80];
+    backend_start(b, LIST("WORKERS=2", "HASH_WORKERS=1"));
+    front_start(host, b, LIST("TRUSTED_PROXIES=127.0.0.1"));
+    snprintf(list, sizeof list, "APP_HOSTS=127.0.0.1:%d 127.0.0.1:%d", hosts[0].port, host->port);
+    front_start(before, NULL, LIST(list));
+}
+
+static void await_served(struct load *load, unsigned more)
+{
+    unsigned before = load_tally(load).served;
+    for (long end = now_ms() + 30000; load_tally(load).served < before + more; pause_ms(10))
+        ck_assert_msg(now_ms() < end, "nothing is served");
+}
+
+/* Each client has one request under way when the pool ends; all that come later are served. */
+START_TEST(a_pool_that_goes_under_load_takes_no_write_along)
+{
+    struct backend leaving;
+    struct front host, before;
+    start_pair(&leaving, &host, &before);
+    struct load *load = load_start(&before, new_user(NULL));
+    await_served(load, 100);
+
+    backend_stop(&leaving);
+    load_be_strict(load);
+    await_served(load, 600);
+    load_finish(load);
+
+    ck_assert_uint_eq(load_tally(load).refused_reads, 0);
+    ck_assert_uint_le(load_tally(load).refused, LOAD_CLIENTS);
+    load_verify(load, true);
+    load_free(load);
+    front_stop(&before);
+    front_stop(&host);
+}
+END_TEST
+
+/* Time-outs that a test can wait for. */
+static void make_impatient(struct front *f)
+{
+    const char *path = say("%s/conf/hosts-proxy.conf", f->folder);
+    ck_assert_int_eq(
+        world_run(LIST("sed", "-i", "s/^proxy_read_timeout .*/proxy_read_timeout 1s;/", path), NULL,
+                  NULL, NULL),
+        0);
+    front_reload(f);
+}
+
+static void signal_front(const struct front *f, int signal)
+{
+    pid_t pids[WORKERS_MAX];
+    size_t count = backend_workers(&(const struct backend){.pid = f->pid}, pids);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_int_eq(kill(pids[i], signal), 0);
+}
+
+/* A host whose nginx stands still takes connections and answers none: reads are asked again
+ * elsewhere, and of writes only those fail that it was sent before it was found out. */
+START_TEST(a_host_that_freezes_takes_no_read_along_and_no_write_twice)
+{
+    struct backend behind;
+    struct front host, before;
+    start_pair(&behind, &host, &before);
+    make_impatient(&before);
+    struct load *load = load_start(&before, new_user(NULL));
+    load_bear_repeats(load);
+    await_served(load, 100);
+
+    signal_front(&host, SIGSTOP);
+    await_served(load, 600);
+    signal_front(&host, SIGCONT);
+    await_served(load, 100);
+    load_finish(load);
+
+    ck_assert_uint_eq(load_tally(load).refused_reads, 0);
+    ck_assert_uint_le(load_tally(load).refused, 2 * LOAD_CLIENTS);
+    load_verify(load, true);
+    load_free(load);
+    front_stop(&before);
+    front_stop(&host);
+    backend_stop(&behind);
+}
+END_TEST
+
 static const int ways_to_go[] = {SIGQUIT, SIGKILL};
 
 /* A host that goes orderly takes nothing along; from under one that is killed, nginx cannot know
@@ -691,6 +845,7 @@ START_TEST(a_host_that_goes_takes_no_read_along_and_no_write_twice)
     snprintf(list, sizeof list, "APP_HOSTS=127.0.0.1:%d 127.0.0.1:%d", hosts[0].port, host.port);
     front_start(&before, NULL, LIST(list));
     struct load *load = load_start(&before, new_user(NULL));
+    load_bear_repeats(load);
     pause_ms(500);
 
     pid_t pids[WORKERS_MAX];
@@ -722,6 +877,11 @@ TCase *hosts_case(void)
     tcase_add_test(t, a_client_has_its_own_address_behind_two_nginx);
     tcase_add_test(t, a_host_limits_clients_and_not_the_balancer);
     tcase_add_test(t, a_pool_that_is_gone_is_not_read_from);
+    tcase_add_test(t, a_pool_that_is_gone_is_not_written_to);
+    tcase_add_test(t, where_all_pools_are_gone_it_is_said_once_and_soon);
+    tcase_add_test(t, a_host_tells_only_a_balancer_that_it_sent_nothing_on);
+    tcase_add_test(t, a_pool_that_goes_under_load_takes_no_write_along);
+    tcase_add_test(t, a_host_that_freezes_takes_no_read_along_and_no_write_twice);
     tcase_add_loop_test(t, a_host_that_goes_takes_no_read_along_and_no_write_twice, 0,
                         ROWS(ways_to_go));
     return t;
