@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -177,7 +178,7 @@ END_TEST
 
 START_TEST(the_limited_routes_are_limited_and_no_others)
 {
-    ck_map_has("postern_login_key", "$binary_remote_addr", is_limited, bases[_i]);
+    ck_map_has("postern_login_key", "$postern_network", is_limited, bases[_i]);
     ck_assert_str_eq(value_in(map_of("postern_login_key"), "default"), "");
 }
 END_TEST
@@ -523,6 +524,31 @@ static void ck_nginx_accepts(const char *conf, const char *what)
     ck_assert_str_eq(text_of_file("output"), "");
 }
 
+static mode_t mode_of(const char *path)
+{
+    struct stat s;
+    ck_assert_msg(stat(path, &s) == 0, "no %s", path);
+    return s.st_mode & 07777;
+}
+
+/* nginx keeps the mode of a log that it finds. */
+START_TEST(the_log_is_not_for_everybody)
+{
+    const char *log = arena_printf(a, "%s/access.log", folder);
+    const char *path = arena_printf(a, "%s/conf/nginx.conf", folder);
+    render(arena_printf(a, "ACCESS_LOG=%s", log));
+    ck_assert_uint_eq(mode_of(log), 0640);
+
+    ck_nginx_accepts(path, "a log");
+    ck_assert_uint_eq(mode_of(log), 0640);
+
+    ck_assert_int_eq(chmod(log, 0604), 0);
+    render(arena_printf(a, "ACCESS_LOG=%s", log));
+    ck_assert_uint_eq(mode_of(log), 0604); /* somebody wants it so */
+    render("ACCESS_LOG=/nowhere/access.log");
+}
+END_TEST
+
 START_TEST(nginx_accepts_what_is_rendered)
 {
     const char *variant = placed(variants[_i]);
@@ -637,6 +663,7 @@ int main(void)
     tcase_add_test(t, who_is_asked_gives_up_before_who_asks);
     tcase_add_test(t, what_a_host_hands_back_goes_to_the_others);
     tcase_add_test(t, a_write_that_was_sent_is_asked_of_nobody_else);
+    tcase_add_test(t, the_log_is_not_for_everybody);
     tcase_add_test(t, what_the_program_is_told_need_not_be_said_again);
     tcase_add_loop_test(t, nginx_accepts_what_is_rendered, 0, COUNT(variants));
     tcase_add_loop_test(t, the_site_stands_beside_others, 0, COUNT(beside));

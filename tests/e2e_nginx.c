@@ -254,13 +254,14 @@ TCase *tls_case(void)
 
 /* ---- limits, and what is for this machine alone ---- */
 
-static struct front limited, deserted, before_deserted;
+static struct front limited, behind_proxy, deserted, before_deserted;
 
 static void start_limited(void)
 {
     backend_start(&pool, LIST("WORKERS=2", "HASH_WORKERS=1"));
     backend_make(&nothing);
     front_start(&limited, &pool, LIST("LOGIN_LIMIT=on"));
+    front_start(&behind_proxy, &pool, LIST("LOGIN_LIMIT=on", "TRUSTED_PROXIES=127.0.0.1"));
     front_start(&deserted, &nothing, LIST("TRUSTED_PROXIES=127.0.0.1"));
     char hosts[40];
     snprintf(hosts, sizeof hosts, "APP_HOSTS=127.0.0.1:%d", deserted.port);
@@ -272,6 +273,7 @@ static void stop_limited(void)
 {
     front_stop(&before_deserted);
     front_stop(&deserted);
+    front_stop(&behind_proxy);
     front_stop(&limited);
     backend_stop(&pool);
 }
@@ -341,6 +343,47 @@ START_TEST(one_address_has_only_a_few_logins_under_way)
 }
 END_TEST
 
+static int login_from(const struct front *at, const char *address)
+{
+    return fetch(.at = at, .path = "/api/auth/login", .body = "{}",
+                 .headers = {say("X-Forwarded-For: %s", address)})
+        .status;
+}
+
+static const struct {
+    const char *before, *after; /* the number that changes from one address to the next; or NULL */
+    const char *same, *other;
+} networks[] = {
+    {"2001:db8::", "", "2001:db8:0:0:ffff:ffff:ffff:ffff", "2001:db8:0:1::1"},
+    {"2001:db8:1:2:0a0d::", "", "2001:db8:1:2::", "2001:db8:1:3:0a0d::1"},
+    {"2001:db8:3::", ":0:0", "2001:DB8:3::192.0.2.1", "2001:db8:2:0:3::1"},
+    {"::", "", "::", "0:0:0:1::1"},
+    {"198.51.100.7", NULL, "::ffff:198.51.100.7", "198.51.100.8"},
+    {"::ffff:198.51.100.9", NULL, "198.51.100.9", "::ffff:198.51.100.10"},
+};
+
+/* Until limit_req has its say; what it lets through has no valid body. */
+static void storm(const char *before, const char *after)
+{
+    for (unsigned i = 1; i <= 500; i++)
+        if (login_from(&behind_proxy, after ? say("%s%x%s", before, i, after) : before) == 429)
+            return;
+    ck_abort_msg("no limit for %s", before);
+}
+
+START_TEST(the_addresses_of_a_network_count_as_one)
+{
+    storm(networks[_i].before, networks[_i].after);
+
+    /* Five more are let through each second, but of its own it would have twenty at once. */
+    int status = 400;
+    for (unsigned i = 0; i < 10 && status == 400; i++)
+        status = login_from(&behind_proxy, networks[_i].same);
+    ck_assert_int_eq(status, 429);
+    ck_assert_int_eq(login_from(&behind_proxy, networks[_i].other), 400);
+}
+END_TEST
+
 /* Behind this one is nothing: what gets through is 502. */
 static const struct {
     struct http_call call;
@@ -382,6 +425,7 @@ TCase *limit_case(void)
     TCase *t = http_case("limits");
     tcase_add_unchecked_fixture(t, start_limited, stop_limited);
     tcase_add_loop_test(t, one_address_has_only_a_few_logins_under_way, 0, ROWS(begun));
+    tcase_add_loop_test(t, the_addresses_of_a_network_count_as_one, 0, ROWS(networks));
     tcase_add_loop_test(t, numbers_are_for_this_machine_alone, 0, ROWS(metrics));
     return t;
 }
