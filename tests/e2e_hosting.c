@@ -9,6 +9,7 @@
 
 #include "e2e_apache.h"
 #include "e2e_http.h"
+#include "e2e_load.h"
 
 #define LISTED "https://app.example.org"
 #define BODY_LIMIT ((size_t)131072)
@@ -26,6 +27,7 @@ static void start_host(void)
     backend_start(&home, LIST("DB_IDLE_S = 1", "LISTEN = /nowhere/socket"));
     apache_in_home(&home,
                    "cd \"$0/home/public_html\"; mkdir v+1; cp -a api v+1/deep; cd api;"
+                   "mkdir lib-0; touch lib-0/libfcgi.so.0;"
                    "echo secret | tee notes.txt postern.state postern.conf.bak >api.fcgi.bak",
                    NULL);
     front_start(&apache, &home, LIST("CORS_ORIGINS=" LISTED));
@@ -87,7 +89,7 @@ START_TEST(the_libraries_are_those_of_the_tar)
 {
     static const char *const of_the_host[] = {"/libc.so.6", "/libm.so.6", "/ld-linux"};
     const char *maps = proc_file(the_script(&home), "maps");
-    const char *lib = say("%s/home/public_html/api/lib/", home.folder);
+    const char *lib = say("%s/home/public_html/api/lib-", home.folder);
     int own = 0;
 
     for (const char *line = maps; *line; line += strcspn(line, "\n") + 1) {
@@ -254,17 +256,27 @@ START_TEST(the_folder_without_a_slash_is_no_redirection)
 {
     ck_problem(fetch(.path = "/api"), 404, "Not Found", "not_found");
     ck_problem(fetch(.path = "/api/"), 404, "Not Found", "not_found");
-    ck_problem(fetch(.path = "/api/lib"), 404, "Not Found", "not_found");
+    ck_problem(fetch(.path = "/api/lib-0"), 404, "Not Found", "not_found");
 }
 END_TEST
 
 /* ---- what Apache answers by itself ---- */
 
 static const char *const secrets[] = {
-    "/api/.htaccess", "/api/api.fcgi",          "/api/api.fcgi.bak",     "/api/lib/libfcgi.so.0",
-    "/api/lib/",      "/api/postern.conf",      "/api/postern.conf.bak", "/api/postern.state",
-    "/api/notes.txt", "/api/%2ehtaccess",       "/api/lib/../.htaccess", "/api//postern.conf",
-    "/api/metrics",   "/api/api.fcgi/metrics/",
+    "/api/.htaccess",
+    "/api/api.fcgi",
+    "/api/api.fcgi.bak",
+    "/api/lib-0/libfcgi.so.0",
+    "/api/lib-0/",
+    "/api/postern.conf",
+    "/api/postern.conf.bak",
+    "/api/postern.state",
+    "/api/notes.txt",
+    "/api/%2ehtaccess",
+    "/api/lib-0/../.htaccess",
+    "/api//postern.conf",
+    "/api/metrics",
+    "/api/api.fcgi/metrics/",
 };
 
 START_TEST(files_beside_the_program_are_not_shown)
@@ -375,7 +387,7 @@ START_TEST(without_mod_rewrite_the_program_answers_below_its_name)
     ck_status(r, 200);
     ck_status(profile, 200);
     static const char *const hidden[] = {"/api/.htaccess", "/api/notes.conf",
-                                         "/api/lib/libfcgi.so.0"};
+                                         "/api/lib-0/libfcgi.so.0"};
     for (int i = 0; i < ROWS(hidden); i++)
         ck_assert_int_eq(world_run(LIST("curl", "-sf", "-o", "/dev/null",
                                         say("http://127.0.0.1:%d%s", poor.port, hidden[i])),
@@ -508,6 +520,63 @@ START_TEST(a_new_program_takes_the_place_of_the_old)
     char target[WORLD_PATH + 64];
     ssize_t len = readlink(say("/proc/%d/exe", (int)pid), target, sizeof target);
     ck_assert_str_eq(say("%.*s", (int)len, target), say("%s/home/" SCRIPT, home.folder));
+}
+END_TEST
+
+/* A tar of a newer version, whose program and libraries have other names and bytes, is unpacked in
+ * the home as $0/newer.tar.gz. */
+static void make_newer_tar(void)
+{
+    apache_in_home(&home,
+                   "mkdir \"$0/newer\"; cd \"$0/newer\"; tar -xzf \"$1\"; cd public_html/api; "
+                   "mv lib-* lib-newer; patchelf --set-rpath '$ORIGIN/lib-newer' api.fcgi; "
+                   "for lib in lib-newer/*; do echo >>\"$lib\"; done; echo >>api.fcgi; "
+                   "tar -C \"$0/newer\" -czf \"$0/newer.tar.gz\" public_html postern",
+                   LIST(getenv("E2E_PORTABLE")));
+}
+
+/* The lines to be typed in README.txt below a heading, with the tar's name. */
+static const char words_of_readme[] =
+    "cd \"$0/home\"; sed -n \"/^$1\\$/,/^    [^ ]*rm /s/^    //p\" postern/README.txt |"
+    " sed \"s|postern-NEWER.tar.gz|$0/newer.tar.gz|\" >\"$0/words\"; "
+    "test \"$(wc -l <\"$0/words\")\" -ge 3; sh -eu \"$0/words\"";
+
+/* Until no process has others. */
+static void await_libraries(const char *folder)
+{
+    pid_t pids[WORKERS_MAX];
+    size_t others = 1;
+    for (long end = now_ms() + HOLD_LIMIT_MS; others && now_ms() < end; pause_ms(20)) {
+        size_t count = apache_scripts(&home, pids);
+        others = count == 0;
+        for (size_t i = 0; i < count; i++)
+            others += !strstr(proc_file(pids[i], "maps"), folder);
+    }
+    ck_assert_msg(others == 0, "%zu processes are old", others);
+}
+
+START_TEST(an_upgrade_by_the_words_of_the_readme_loses_no_request)
+{
+    make_newer_tar();
+    int before = logged(&home, "\"reloading\"");
+    struct load *load = load_start(&apache, new_user(NULL));
+    load_be_strict(load);
+    unsigned served;
+    while ((served = load_tally(load).served) < 200)
+        pause_ms(10);
+
+    apache_in_home(&home, words_of_readme, LIST("Upgrade"));
+    await_logged(&home, "\"reloading\"", before + 1);
+    served = load_tally(load).served;
+    while (load_tally(load).served < served + 200)
+        pause_ms(10);
+    load_finish(load);
+
+    ck_assert_uint_eq(load_tally(load).refused, 0);
+    load_verify(load, false);
+    load_free(load);
+    await_libraries("/lib-newer/");
+    apache_in_home(&home, "test ! -e \"$0/home/new\"", NULL);
 }
 END_TEST
 
@@ -662,6 +731,8 @@ static void add_life(Suite *s)
     tcase_add_checked_fixture(t, start_host, stop_host);
     if (getenv("E2E_PORTABLE"))
         tcase_add_test(t, the_libraries_are_those_of_the_tar);
+    if (getenv("E2E_PORTABLE"))
+        tcase_add_test(t, an_upgrade_by_the_words_of_the_readme_loses_no_request);
     tcase_add_test(t, there_is_no_environment_to_speak_of);
     tcase_add_test(t, a_new_configuration_takes_hold_at_the_next_request);
     tcase_add_test(t, a_touch_of_the_program_loses_no_request);
