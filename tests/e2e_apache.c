@@ -110,6 +110,15 @@ static const char *const modules[] = {
     "rewrite",   "headers",    "expires",    "fcgid", "filter", "deflate",   "cache", "cache_disk",
 };
 
+static bool has_word(const char *words, const char *word)
+{
+    size_t len = strlen(word);
+    for (const char *at = words; (at = strstr(at, word)) != NULL; at += len)
+        if ((at == words || at[-1] == ' ') && (at[len] == ' ' || !at[len]))
+            return true;
+    return false;
+}
+
 static void write_httpd_conf(const struct front *f, const struct backend *b, const char *without)
 {
     char path[WORLD_PATH + 16];
@@ -117,7 +126,7 @@ static void write_httpd_conf(const struct front *f, const struct backend *b, con
     FILE *out = fopen(path, "we");
     ck_assert_ptr_nonnull(out);
     for (size_t i = 0; i < sizeof modules / sizeof *modules; i++)
-        if (strcmp(modules[i], without) != 0)
+        if (!has_word(without, modules[i]))
             fprintf(out, "LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so\n", modules[i],
                     modules[i]);
     if (world_worker())
@@ -125,7 +134,9 @@ static void write_httpd_conf(const struct front *f, const struct backend *b, con
     fprintf(out,
             "ServerRoot %s\nPidFile apache.pid\nListen 127.0.0.1:%d\nServerName localhost\n"
             "ErrorLog %s\nLogLevel warn\nTypesConfig /dev/null\n"
+            "<IfModule mod_fcgid.c>\n"
             "FcgidIPCDir fcgid\nFcgidProcessTableFile fcgid/table\nFcgidMaxProcessesPerClass 8\n"
+            "</IfModule>\n"
             "ExpiresActive On\nExpiresDefault \"access plus 1 hour\"\n"
             "CacheEnable disk /\nCacheRoot %s/cache\n"
             "<Directory />\nRequire all denied\nAllowOverride None\n</Directory>\n",

@@ -12,7 +12,7 @@
 void apache_make_home(struct backend *b, const char *const *names);
 
 /** A real Apache with mod_fcgid on a free port, which shows the public_html of this home. Of
- * `names` it knows CORS_ORIGINS, and WITHOUT, a module that this host has not. */
+ * `names` it knows CORS_ORIGINS, and WITHOUT, modules that this host has not. */
 void apache_start(struct front *f, const struct backend *b, const char *const *names);
 
 /** Run a line of sh(1) as the home's user; $0 is the backend's folder, with the home in it, and $1

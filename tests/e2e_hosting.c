@@ -379,6 +379,7 @@ START_TEST(without_mod_rewrite_the_program_answers_below_its_name)
     backend_start(&other, NULL);
     front_start(&poor, &other, LIST("WITHOUT=rewrite"));
     apache_write(&other, "public_html/api/notes.conf", "SECRET = 1\n", "644");
+    apache_write(&other, "public_html/api/notes.txt", "SECRET = 1\n", "644");
 
     struct answer r = fetch(.at = &poor, .astray = true, .path = "/api/api.fcgi/health");
     struct answer profile = fetch(.at = &poor, .astray = true, .path = "/api/api.fcgi/auth/profile",
@@ -386,13 +387,53 @@ START_TEST(without_mod_rewrite_the_program_answers_below_its_name)
 
     ck_status(r, 200);
     ck_status(profile, 200);
-    static const char *const hidden[] = {"/api/.htaccess", "/api/notes.conf",
+    static const char *const hidden[] = {"/api/.htaccess", "/api/notes.conf", "/api/notes.txt",
                                          "/api/lib-0/libfcgi.so.0"};
     for (int i = 0; i < ROWS(hidden); i++)
         ck_assert_int_eq(world_run(LIST("curl", "-sf", "-o", "/dev/null",
                                         say("http://127.0.0.1:%d%s", poor.port, hidden[i])),
                                    NULL, NULL, NULL),
                          22); /* curl(1): an answer of 400 or above */
+    front_stop(&poor);
+}
+END_TEST
+
+static const char *const no_fcgid[] = {"WITHOUT=fcgid", "WITHOUT=fcgid rewrite",
+                                       "WITHOUT=fcgid rewrite headers dir"};
+
+/* The program is no secret, but a host that gives it away gives away what else lies there. */
+START_TEST(without_mod_fcgid_nothing_is_handed_out)
+{
+    static const char *const paths[] = {"/api",
+                                        "/api/",
+                                        "/api/api.fcgi",
+                                        "/api/api.fcgi/health",
+                                        "/api/api.fcgi.new",
+                                        "/api/health",
+                                        "/api/lib-0",
+                                        "/api/lib-0/",
+                                        "/api/lib-0/libfcgi.so.0",
+                                        "/api/.htaccess.new",
+                                        "/api/lib-0/libfcgi.txt"};
+    struct backend other;
+    struct front poor;
+    backend_start(&other, NULL);
+    front_start(&poor, &other, LIST(no_fcgid[_i]));
+    apache_in_home(&other,
+                   "cd \"$0/home/public_html/api\"; mkdir -p lib-0; cp api.fcgi api.fcgi.new; "
+                   "cp .htaccess .htaccess.new; echo >lib-0/libfcgi.so.0; echo >lib-0/libfcgi.txt",
+                   NULL);
+
+    for (int i = 0; i < ROWS(paths); i++) {
+        struct buf said;
+        buf_init(&said, (size_t)64 * 1024 * 1024);
+        (void)world_run(LIST("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
+                             say("http://127.0.0.1:%d%s", poor.port, paths[i])),
+                        NULL, NULL, &said);
+        buf_add(&said, "", 1);
+        ck_assert_msg(said.data[0] == '4' || said.data[0] == '5', "%s: %s", paths[i], said.data);
+        buf_release(&said);
+    }
     front_stop(&poor);
 }
 END_TEST
@@ -719,6 +760,7 @@ static void add_contract(Suite *s)
     tcase_add_test(t, head_has_the_headers_of_get);
     tcase_add_test(t, a_star_allows_all_without_credentials);
     tcase_add_test(t, without_mod_rewrite_the_program_answers_below_its_name);
+    tcase_add_loop_test(t, without_mod_fcgid_nothing_is_handed_out, 0, ROWS(no_fcgid));
     tcase_add_test(t, without_mod_headers_the_api_works);
     tcase_add_loop_test(t, a_configuration_in_a_bad_place_is_refused, 0, ROWS(bad_places));
     suite_add_tcase(s, t);
