@@ -370,6 +370,67 @@ START_TEST(a_star_allows_all_without_credentials)
 }
 END_TEST
 
+/* ---- HTTPS only ---- */
+
+/* A host with TLS whose site leads all to it, and an .htaccess as it is in the tar. */
+static void start_secure(struct backend *b, struct front *ret_secure, struct front *ret_plain)
+{
+    static char certificate[WORLD_PATH + 40];
+    snprintf(certificate, sizeof certificate, "TLS_CERT=%s/host.pem", world_folder());
+    ck_assert_int_eq(world_run(LIST("sh", "-euc",
+                                    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256"
+                                    " -nodes -days 2 -subj /CN=localhost -addext"
+                                    " subjectAltName=IP:127.0.0.1 -keyout \"$0.key\" -out \"$0\""
+                                    " 2>/dev/null; cat \"$0.key\" >>\"$0\"",
+                                    strchr(certificate, '/')),
+                               NULL, NULL, NULL),
+                     0);
+    backend_start(b, NULL);
+    apache_in_home(
+        b,
+        "cd \"$0/home/public_html\"; sed -i '/POSTERN_PLAIN_HTTP=1/s/^/#/' api/.htaccess;"
+        "printf '%s\\n' 'RewriteEngine On' 'RewriteCond %{HTTPS} off'"
+        " 'RewriteRule ^ https://%{HTTP_HOST}%{REQUEST_URI} [R=301,L]' >.htaccess",
+        NULL);
+    front_start(ret_secure, b, LIST(certificate, "CORS_ORIGINS=" LISTED));
+    *ret_plain = *ret_secure;
+    ret_plain->host = "127.0.0.2";
+    ret_plain->ca = NULL;
+}
+
+START_TEST(plain_http_is_refused_until_the_host_allows_it)
+{
+    static const struct http_call calls[] = {
+        {.path = "/api/auth/login", .body = "{\"email\":\"a@example.org\",\"password\":\"x\"}"},
+        {.path = "/api/auth/profile", .token = "abc"},
+        {.path = "/api/posts"},
+        {.path = "/api/api.fcgi/posts", .astray = true},
+        {.path = "/api/posts", .headers = {"X-Forwarded-Proto: http"}},
+    };
+    struct backend other;
+    struct front secure, plain;
+    start_secure(&other, &secure, &plain);
+
+    for (int i = 0; i < ROWS(calls); i++) {
+        struct http_call call = calls[i];
+        call.at = &plain;
+        struct answer r = http_fetch(&call);
+        ck_problem(r, 400, "Bad Request", "bad_request");
+        ck_assert_msg(strstr(answer_text(r, "message"), "speaks HTTPS only") != NULL, "%s", r.text);
+    }
+    ck_status(fetch(.at = &secure, .path = "/api/posts"), 200);
+    ck_status(fetch(.at = &secure, .path = "/api/auth/login", .body = "{}"), 400);
+    ck_status(fetch(.at = &plain, .path = "/api/posts", .headers = {"X-Forwarded-Proto: https"}),
+              200);
+
+    apache_in_home(&other,
+                   "sed -i '/POSTERN_PLAIN_HTTP=1/s/^#//' \"$0/home/public_html/api/.htaccess\"",
+                   NULL);
+    ck_status(fetch(.at = &plain, .path = "/api/posts"), 200);
+    front_stop(&secure);
+}
+END_TEST
+
 /* ---- hosts that lack a module ---- */
 
 START_TEST(without_mod_rewrite_the_program_answers_below_its_name)
@@ -759,6 +820,7 @@ static void add_contract(Suite *s)
     tcase_add_test(t, a_clients_own_id_is_in_errors_of_apache);
     tcase_add_test(t, head_has_the_headers_of_get);
     tcase_add_test(t, a_star_allows_all_without_credentials);
+    tcase_add_test(t, plain_http_is_refused_until_the_host_allows_it);
     tcase_add_test(t, without_mod_rewrite_the_program_answers_below_its_name);
     tcase_add_loop_test(t, without_mod_fcgid_nothing_is_handed_out, 0, ROWS(no_fcgid));
     tcase_add_test(t, without_mod_headers_the_api_works);
