@@ -26,6 +26,21 @@ static struct problem *find_config(struct cli *cli)
     return config_find(cli->arena, program_path(cli->arena), "postern.conf", &cli->config_path);
 }
 
+/* On a shared host that runs scripts as a user of its own, a file that is there is not looked for;
+ * what is told then is only that settings are missing. */
+static void tell_of_search(struct cli *cli)
+{
+    const char *folder;
+    if (cli->config_path || cli->settings.database_url.len)
+        return;
+    const char *why = config_find_stop(cli->arena, program_path(cli->arena), &folder);
+    if (why)
+        (void)complain(EX_CONFIG,
+                       "postern.conf was not looked for in %s and above, which %s: on a shared "
+                       "host, have scripts run as the folder's owner (suEXEC)",
+                       folder, why);
+}
+
 static int run(struct cli *cli)
 {
     if (cli->command->needs_settings) {
@@ -35,6 +50,7 @@ static int run(struct cli *cli)
                             &cli->settings, cli->origins);
         if (p)
             return complain(EX_CONFIG, "%s", p->cause);
+        tell_of_search(cli);
     }
     return cli->command->run(cli);
 }

@@ -560,6 +560,51 @@ START_TEST(a_configuration_in_a_bad_place_is_refused)
 }
 END_TEST
 
+static const char *const other_places[] = {
+    "mv postern.conf public_html/", "mv postern.conf public_html/api/",
+    "cp postern.conf public_html/", "cp postern.conf public_html/api/; rm postern.conf",
+    "umask 077; tac postern.conf >public_html/postern.conf"};
+
+START_TEST(a_configuration_that_moves_to_a_bad_place_is_seen)
+{
+    pid_t pid = the_script(&home);
+    apache_in_home(&home, say("cd \"$0/home\"; cp postern.conf \"$0/kept\"; %s", other_places[_i]),
+                   NULL);
+
+    ck_problem(fetch(.path = "/api/health"), 503, "Service Unavailable", "unavailable");
+    ck_assert_int_gt(logged(&home, " lies in the document root "), 0);
+    apache_in_home(&home,
+                   "cd \"$0/home\"; rm -f public_html/postern.conf public_html/api/postern.conf; "
+                   "cp -p \"$0/kept\" new; mv new postern.conf",
+                   NULL);
+    ck_status(fetch(.path = "/api/health"), 200);
+    ck_assert_int_eq(the_script(&home), pid);
+}
+END_TEST
+
+/* Where scripts run as a user of the host's own, the folder is somebody else's. */
+START_TEST(a_script_that_runs_as_somebody_else_says_so)
+{
+    struct backend other;
+    if (!world_worker())
+        return; /* only root gives a folder away */
+    backend_start(&other, NULL);
+    ck_assert_int_eq(world_run(LIST("sh", "-euc", "chown -R 7654321 \"$0/home\"", other.folder),
+                               NULL, NULL, NULL),
+                     0);
+
+    struct answer r = answer_of(&other);
+
+    ck_assert_msg(r.status == 500 || r.status == 503, "%d", r.status);
+    ck_assert_int_gt(
+        logged(&other, say("not looked for in %s/home/public_html/api and above, which "
+                           "belongs to user 7654321, and the program runs as user ",
+                           other.folder)),
+        0);
+    ck_assert_int_gt(logged(&other, say("(%s): on a shared host", world_worker())), 0);
+}
+END_TEST
+
 /* ---- new versions ---- */
 
 static const char *conf_with(const char *line)
@@ -838,6 +883,9 @@ static void add_life(Suite *s)
     if (getenv("E2E_PORTABLE"))
         tcase_add_test(t, an_upgrade_by_the_words_of_the_readme_loses_no_request);
     tcase_add_test(t, there_is_no_environment_to_speak_of);
+    tcase_add_loop_test(t, a_configuration_that_moves_to_a_bad_place_is_seen, 0,
+                        ROWS(other_places));
+    tcase_add_test(t, a_script_that_runs_as_somebody_else_says_so);
     tcase_add_test(t, a_new_configuration_takes_hold_at_the_next_request);
     tcase_add_test(t, a_touch_of_the_program_loses_no_request);
     tcase_add_test(t, a_new_program_takes_the_place_of_the_old);
