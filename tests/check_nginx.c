@@ -403,7 +403,7 @@ START_TEST(a_write_that_was_sent_is_asked_of_nobody_else)
     static const char directive[] = "proxy_next_upstream ";
     render("LISTEN=|APP_HOSTS=127.0.0.1:9001 127.0.0.1:9002");
     const char *conf = text_of_file("conf/hosts-proxy.conf");
-    const char *at = strstr(conf, "\nproxy_next_upstream error timeout http_502;");
+    const char *at = strstr(conf, "\nproxy_next_upstream error timeout http_502 http_504;");
     ck_assert_ptr_nonnull(at);
     ck_assert_ptr_null(strstr(at + 2, directive));
     for (int i = 0; i < COUNT(others); i++)
