@@ -869,7 +869,7 @@ START_TEST(a_host_that_freezes_takes_no_read_along_and_no_write_twice)
     struct backend behind;
     struct front host, before;
     start_pair(&behind, &host, &before);
-    make_impatient(&before, "hosts-proxy.conf", "proxy_read_timeout");
+    make_impatient(&before, "hosts-pass.conf", "proxy_read_timeout");
     struct load *load = load_start(&before, new_user(NULL));
     load_bear_repeats(load);
     await_served(load, 100);
