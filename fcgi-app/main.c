@@ -15,17 +15,6 @@
 
 #define ARENA_MAX ((size_t)64 * 1024 * 1024)
 
-/* Where the settings are: as the command line says, else the environment, else what lies beside
- * the program or above it. NULL: no file. */
-static struct problem *find_config(struct cli *cli)
-{
-    if (!cli->config_path)
-        cli->config_path = getenv("POSTERN_CONFIG");
-    if (cli->config_path)
-        return NULL;
-    return config_find(cli->arena, program_path(cli->arena), "postern.conf", &cli->config_path);
-}
-
 /* On a shared host that runs scripts as a user of its own, a file that is there is not looked for;
  * what is told then is only that settings are missing. */
 static void tell_of_search(struct cli *cli)
@@ -39,6 +28,17 @@ static void tell_of_search(struct cli *cli)
                        "postern.conf was not looked for in %s and above, which %s: on a shared "
                        "host, have scripts run as the folder's owner (suEXEC)",
                        folder, why);
+}
+
+/* Where the settings are: as the command line says, else the environment, else what lies beside
+ * the program or above it. NULL: no file. */
+static struct problem *find_config(struct cli *cli)
+{
+    if (!cli->config_path)
+        cli->config_path = getenv("POSTERN_CONFIG");
+    if (cli->config_path)
+        return NULL;
+    return config_find(cli->arena, program_path(cli->arena), "postern.conf", &cli->config_path);
 }
 
 static int run(struct cli *cli)

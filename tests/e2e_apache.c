@@ -114,13 +114,6 @@ void apache_make_home(struct backend *b, const char *const *names)
 
 /* ---- Apache ---- */
 
-/* What is loaded on any host that has mod_fcgid, and some that meddle with answers. mod_unique_id
- * is left out, so that ids come from elsewhere. */
-static const char *const modules[] = {
-    "mpm_event", "authz_core", "authz_host", "mime",  "dir",    "autoindex", "alias", "setenvif",
-    "rewrite",   "headers",    "expires",    "fcgid", "filter", "deflate",   "cache", "cache_disk",
-};
-
 static bool has_word(const char *words, const char *word)
 {
     size_t len = strlen(word);
@@ -139,6 +132,13 @@ static void write_tls(FILE *out, int port, const char *certificate)
             "SSLCertificateFile %s\n</VirtualHost>\n",
             port, port, certificate);
 }
+
+/* What is loaded on any host that has mod_fcgid, and some that meddle with answers. mod_unique_id
+ * is left out, so that ids come from elsewhere. */
+static const char *const modules[] = {
+    "mpm_event", "authz_core", "authz_host", "mime",  "dir",    "autoindex", "alias", "setenvif",
+    "rewrite",   "headers",    "expires",    "fcgid", "filter", "deflate",   "cache", "cache_disk",
+};
 
 static void write_httpd_conf(const struct front *f, const struct backend *b, const char *without)
 {
