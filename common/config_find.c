@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -44,13 +45,21 @@ static struct problem *judge(struct arena *a, const char *path, const struct sta
     return NULL;
 }
 
+/* From one folder to the one above it; false behind the last. `folder` begins as the program. */
+static bool go_up(char *folder, int *count)
+{
+    if (!*folder || (*count)++ == FOLDERS_MAX)
+        return false;
+    *strrchr(folder, '/') = '\0';
+    return true;
+}
+
 struct problem *config_find(struct arena *a, const char *program, const char *name,
                             const char **ret_path)
 {
     char *folder = arena_strdup(a, program ? program : "");
     *ret_path = NULL;
-    for (int i = 0; i < FOLDERS_MAX && *folder; i++) {
-        *strrchr(folder, '/') = '\0';
+    for (int count = 0; go_up(folder, &count);) {
         if (!is_trusted(folder))
             return NULL;
         const char *path = arena_printf(a, "%s/%s", folder, name);
@@ -62,6 +71,43 @@ struct problem *config_find(struct arena *a, const char *program, const char *na
         }
         if (errno != ENOENT)
             return problem_because(a, &problem_internal, "%s: %s", path, strerror(errno));
+    }
+    return NULL;
+}
+
+/* A number, and the name that goes with it. */
+static const char *user_of(struct arena *a, uid_t uid)
+{
+    const struct passwd *user = getpwuid(uid);
+    return user ? arena_printf(a, "%u (%s)", (unsigned)uid, user->pw_name)
+                : arena_printf(a, "%u", (unsigned)uid);
+}
+
+const char *config_find_stop(struct arena *a, const char *program, const char **ret_folder)
+{
+    char *folder = arena_strdup(a, program ? program : "");
+    struct stat s;
+    for (int count = 0; go_up(folder, &count);) {
+        if (is_trusted(folder))
+            continue;
+        *ret_folder = *folder ? folder : "/";
+        if (stat(*ret_folder, &s) != 0)
+            return arena_printf(a, "cannot be looked at: %s", strerror(errno));
+        if (s.st_uid != geteuid() && s.st_uid != 0)
+            return arena_printf(a, "belongs to user %s, and the program runs as user %s",
+                                user_of(a, s.st_uid), user_of(a, geteuid()));
+        return "everybody may write to";
+    }
+    return NULL;
+}
+
+const char *config_nearest(struct arena *a, const char *program, const char *name)
+{
+    char *folder = arena_strdup(a, program ? program : "");
+    for (int count = 0; go_up(folder, &count);) {
+        const char *path = arena_printf(a, "%s/%s", folder, name);
+        if (access(path, F_OK) == 0)
+            return path;
     }
     return NULL;
 }

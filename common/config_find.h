@@ -23,6 +23,14 @@ const char *program_path(struct arena *a);
 struct problem *config_find(struct arena *a, const char *program, const char *name,
                             const char **ret_path) MUST_USE;
 
+/** Why that search ended before its last folder, as words that go on from "not looked for in
+ * FOLDER, which"; `*ret_folder` is the folder. NULL where it did not. */
+const char *config_find_stop(struct arena *a, const char *program, const char **ret_folder);
+
+/** The nearest file `name` as that search goes, but whomever it and the folders belong to; or NULL.
+ */
+const char *config_nearest(struct arena *a, const char *program, const char *name);
+
 /** Does the file lie in the folder `root` or below, by whatever links either is reached? An
  *  answer that cannot be had is no. */
 bool config_is_below(const char *path, const char *root);

@@ -62,16 +62,21 @@ struct problem *app_stale(struct request *rq)
 }
 
 /* Where the web server would hand the configuration out, should its own rules fail. It tells which
- * folder that is only with a request. */
+ * folder that is only with a request; and the file may have been moved or copied there since it was
+ * read. */
 static struct problem *check_place(struct app *app, struct request *rq)
 {
     static const char *const names[] = {"DOCUMENT_ROOT", "CONTEXT_DOCUMENT_ROOT"};
-    for (size_t i = 0; app->config_path && i < sizeof names / sizeof *names; i++) {
-        const char *root = request_param(rq, names[i]);
-        if (root && *root && config_is_below(app->config_path, root))
+    if (!app->config_path)
+        return NULL;
+    const char *const paths[] = {app->config_path,
+                                 config_nearest(rq->arena, app->program, "postern.conf")};
+    for (size_t i = 0; i < 2 * sizeof names / sizeof *names; i++) {
+        const char *root = request_param(rq, names[i / 2]), *path = paths[i % 2];
+        if (root && *root && path && config_is_below(path, root))
             return problem_because(rq->arena, &problem_unavailable,
                                    "%s lies in the document root %s: move it above that folder",
-                                   app->config_path, root);
+                                   path, root);
     }
     return NULL;
 }

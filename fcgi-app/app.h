@@ -28,6 +28,7 @@ struct app {
     const struct settings *settings;
     struct shared *shared;
     const char *config_path; /* no request is answered that could be for this file; or NULL */
+    const char *program;     /* where such a file would be found from; NULL where that is */
     const struct pool_worker *worker; /* what we are in a pool; NULL: nothing is known of it */
     struct db *db;
     struct jwt_keys *keys;

@@ -15,6 +15,21 @@
 
 #define ARENA_MAX ((size_t)64 * 1024 * 1024)
 
+/* On a shared host that runs scripts as a user of its own, a file that is there is not looked for;
+ * what is told then is only that settings are missing. */
+static void tell_of_search(struct cli *cli)
+{
+    const char *folder;
+    if (cli->config_path || cli->settings.database_url.len)
+        return;
+    const char *why = config_find_stop(cli->arena, program_path(cli->arena), &folder);
+    if (why)
+        (void)complain(EX_CONFIG,
+                       "postern.conf was not looked for in %s and above, which %s: on a shared "
+                       "host, have scripts run as the folder's owner (suEXEC)",
+                       folder, why);
+}
+
 /* Where the settings are: as the command line says, else the environment, else what lies beside
  * the program or above it. NULL: no file. */
 static struct problem *find_config(struct cli *cli)
@@ -46,6 +61,7 @@ static int run(struct cli *cli)
                             &cli->settings, cli->origins);
         if (p)
             return complain(EX_CONFIG, "%s", p->cause);
+        tell_of_search(cli);
     }
     return cli->command->run(cli);
 }

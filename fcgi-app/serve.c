@@ -44,7 +44,7 @@ struct plan {
     struct renewal *renewal;
     unsigned grace_s;
     bool is_script, finds_base;
-    const char *config_path; /* of a script; see app.h */
+    const char *config_path, *program; /* of a script; see app.h */
 };
 
 /* One worker, from its birth to its end. `context` is the plan. */
@@ -61,6 +61,7 @@ static void work(void *context, const struct pool_worker *worker)
         return;
     }
     app->config_path = plan->config_path;
+    app->program = plan->program;
     app->worker = worker;
     warn_about_schema(app);
     server_run(&(struct server){.listen_fd = worker->listen_fd,
@@ -247,6 +248,7 @@ static void run_alone(struct cli *cli, struct plan *plan)
         plan->is_script = true;
         plan->finds_base = is_preset(cli, "base_path");
         plan->config_path = cli->config_path;
+        plan->program = program;
         plan->grace_s = plan->grace_s < SCRIPT_GRACE_S ? plan->grace_s : SCRIPT_GRACE_S;
     }
     work(plan, &(const struct pool_worker){.listen_fd = STDIN_FILENO});

@@ -760,6 +760,43 @@ START_TEST(where_nothing_answers_well_one_line_tells_it)
 }
 END_TEST
 
+/* A curl before the real one, for which api.example.org is the web server at `web`, and what is
+ * told over plain HTTP is in a file. */
+static const char fake_curl[] =
+    "#!/bin/sh\n"
+    "n=$#\n"
+    "for a; do shift; n=$((n - 1))\n"
+    "  case $n$a in 0http://*) exec cat \"$(dirname \"$0\")/plain\";; esac\n"
+    "  [ $n -gt 0 ] || a=$WEB${a#https://api.example.org/api}\n"
+    "  set -- \"$@\" \"$a\"\n"
+    "done\n"
+    "PATH=${PATH#*:} exec curl \"$@\"\n";
+
+static const struct {
+    const char *plain, *line;
+} over_plain_http[] = {
+    {"HTTP/1.1 401 X\r\n\r\n{\"code\":\"invalid_token\"}", "warn plain HTTP: reaches"},
+    {"HTTP/1.1 400 X\r\n\r\n{\"code\":\"bad_request\"}", "ok   plain HTTP does not"},
+    {"HTTP/1.1 301 X\r\nLocation: https://x/\r\n\r\n", "ok   plain HTTP does not"},
+    {"", "ok   plain HTTP does not"},
+};
+
+START_TEST(an_api_that_also_speaks_plain_http_is_told)
+{
+    char *web = arena_strdup(the_arena, start_web(good));
+    web[strlen(web) - 1] = '\0';
+    setenv("WEB", web, 1);
+    write_file(say("%s/curl", folder), fake_curl, 0755);
+    write_file(say("%s/plain", folder), over_plain_http[_i].plain, 0644);
+    setenv("PATH", say("%s:%s", folder, getenv("PATH")), 1);
+
+    struct run r = run("doctor --url https://api.example.org/api");
+
+    ck_run(r, EX_OK);
+    ck_says(r.out, over_plain_http[_i].line);
+}
+END_TEST
+
 START_TEST(an_url_that_will_not_do_is_told)
 {
     ck_says(run("doctor --url ftp://example.org/api").out, "FAIL --url: must be like");
@@ -852,6 +889,7 @@ static TCase *web(void)
     tcase_add_test(tc, a_web_server_that_lets_all_through_is_well);
     tcase_add_loop_test(tc, what_a_web_server_holds_back_is_told, 0, COUNT(faults));
     tcase_add_test(tc, where_nothing_answers_well_one_line_tells_it);
+    tcase_add_loop_test(tc, an_api_that_also_speaks_plain_http_is_told, 0, COUNT(over_plain_http));
     tcase_add_test(tc, an_url_that_will_not_do_is_told);
     tcase_add_test(tc, curl_gets_none_of_our_settings);
     return tc;

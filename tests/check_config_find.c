@@ -186,6 +186,39 @@ static const struct {
     {"12", "1", false},
 };
 
+START_TEST(the_nearest_file_is_seen_whoever_may_read_it)
+{
+    const char *folder;
+    put("postern.conf", 0600);
+    ck_assert_str_eq(config_nearest(a, program, "postern.conf"),
+                     arena_printf(a, "%s/postern.conf", home));
+    const char *open = put("1/2/postern.conf", 0666);
+    ck_assert_int_eq(chmod(arena_printf(a, "%s/1/2/3", home), 0777), 0);
+
+    ck_assert_str_eq(config_nearest(a, program, "postern.conf"), open);
+    ck_assert_ptr_null(config_nearest(a, program, "other.conf"));
+    ck_assert_ptr_null(config_nearest(a, NULL, "postern.conf"));
+    ck_assert_str_eq(config_find_stop(a, program, &folder), "everybody may write to");
+    ck_assert_str_eq(folder, arena_printf(a, "%s/1/2/3", home));
+}
+END_TEST
+
+START_TEST(whose_folder_ended_the_search_is_told)
+{
+    const char *folder, *at = arena_printf(a, "%s/1/2", home);
+    ck_assert_ptr_null(config_find_stop(a, NULL, &folder));
+    if (geteuid() != 0)
+        return; /* only root gives a folder away */
+    ck_assert_int_eq(chown(at, 7654321, 7654321), 0);
+
+    const char *why = config_find_stop(a, program, &folder);
+
+    ck_assert_str_eq(folder, at);
+    ck_assert_pstr_eq(why, "belongs to user 7654321, and the program runs as user 0 (root)");
+    ck_assert_int_eq(chown(at, 0, 0), 0);
+}
+END_TEST
+
 START_TEST(a_file_is_below_a_folder_whatever_the_links)
 {
     const char *root = places[_i].root;
@@ -215,6 +248,8 @@ int main(void)
     tcase_add_loop_test(t, a_file_that_others_can_reach_is_refused, 0, COUNT(open_modes));
     tcase_add_test(t, a_file_of_somebody_else_is_refused);
     tcase_add_test(t, what_is_no_file_is_refused);
+    tcase_add_test(t, the_nearest_file_is_seen_whoever_may_read_it);
+    tcase_add_test(t, whose_folder_ended_the_search_is_told);
     tcase_add_loop_test(t, a_file_is_below_a_folder_whatever_the_links, 0, COUNT(places));
     suite_add_tcase(s, t);
     return suite_run(s);

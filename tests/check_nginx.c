@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -178,7 +179,7 @@ END_TEST
 
 START_TEST(the_limited_routes_are_limited_and_no_others)
 {
-    ck_map_has("postern_login_key", "$binary_remote_addr", is_limited, bases[_i]);
+    ck_map_has("postern_login_key", "$postern_network", is_limited, bases[_i]);
     ck_assert_str_eq(value_in(map_of("postern_login_key"), "default"), "");
 }
 END_TEST
@@ -239,7 +240,8 @@ START_TEST(what_nginx_says_by_itself_is_kept_by_no_cache)
     ck_assert_ptr_nonnull(preflight);
     ck_assert_ptr_nonnull(strstr(preflight, "\n        return 204;"));
     ck_assert_ptr_nonnull(strstr(text_of_file("conf/error-page.conf"),
-                                 "\nadd_header Cache-Control no-store always;\nreturn 500 "));
+                                 "\nadd_header Cache-Control $postern_error_kept always;\n"));
+    ck_assert_pstr_eq(value_in(map_of("postern_error_kept"), "\"\""), "no-store");
 }
 END_TEST
 
@@ -348,6 +350,68 @@ START_TEST(the_application_gets_what_it_reads_and_nothing_else)
 }
 END_TEST
 
+/* ---- time-outs ---- */
+
+static int seconds_in(const char *file, const char *directive)
+{
+    const char *conf = text_of_file(arena_printf(a, "conf/%s", file));
+    const char *at = strstr(conf, arena_printf(a, "\n%s ", directive));
+    ck_assert_msg(at != NULL, "no %s", directive);
+    return atoi(at + strlen(directive) + 2);
+}
+
+/* A host that hangs is given up after its own answer would have come, and then a read gets a second
+ * chance, but no third. */
+START_TEST(a_host_gives_up_before_who_asks_it)
+{
+    render("");
+    int pool = seconds_in("fastcgi.conf", "fastcgi_read_timeout");
+    render("LISTEN=|APP_HOSTS=127.0.0.1:9001");
+    int host = seconds_in("hosts-pass.conf", "proxy_read_timeout");
+    int all = seconds_in("hosts-pass.conf", "proxy_next_upstream_timeout");
+
+    ck_assert_int_lt(pool, host);
+    ck_assert_int_lt(host, all);
+    ck_assert_int_lt(all, 2 * host);
+}
+END_TEST
+
+/* ---- several hosts ---- */
+
+START_TEST(what_a_host_hands_back_goes_to_the_others)
+{
+    render("LISTEN=|APP_HOSTS=10.0.0.1:80 [::1]:9002 c.example:1");
+    const char *conf = text_of_file("conf/hosts-http.conf");
+    const char *second = strstr(conf, "upstream postern_hosts_but_1 {");
+    ck_assert_ptr_nonnull(second);
+    second = arena_copy(a, second, strcspn(second, "}"));
+
+    ck_assert_ptr_nonnull(strstr(second, " 10.0.0.1:80 "));
+    ck_assert_ptr_nonnull(strstr(second, " c.example:1 "));
+    ck_assert_ptr_null(strstr(second, " [::1]:9002 "));
+    ck_assert_ptr_nonnull(
+        strstr(conf, "\n    \"~(?:^| )\\[::1\\]:9002\\z\" postern_hosts_but_1;\n"));
+}
+END_TEST
+
+/* With non_idempotent nginx would send a write twice. */
+START_TEST(a_write_that_was_sent_is_asked_of_nobody_else)
+{
+    static const char *const others[] = {"hosts-again.conf", "server.conf"};
+    static const char directive[] = "proxy_next_upstream ";
+    render("LISTEN=|APP_HOSTS=127.0.0.1:9001 127.0.0.1:9002");
+    const char *conf = text_of_file("conf/hosts-pass.conf");
+    const char *at = strstr(conf, "\nproxy_next_upstream error timeout http_502 http_504;");
+    ck_assert_ptr_nonnull(at);
+    ck_assert_ptr_null(strstr(at + 2, directive));
+    for (int i = 0; i < COUNT(others); i++)
+        ck_assert_ptr_null(strstr(text_of_file(arena_printf(a, "conf/%s", others[i])), directive));
+    render("");
+    ck_assert_ptr_nonnull(
+        strstr(text_of_file("conf/fastcgi.conf"), "\nfastcgi_next_upstream off;"));
+}
+END_TEST
+
 /* ---- nginx itself ---- */
 
 #define TLS "TLS_CERT=@/crt|TLS_KEY=@/key|SERVER_NAME=api.example.org|PLAIN_LISTEN=127.0.0.1:8081"
@@ -381,6 +445,8 @@ static const char *const variants[] = {
     HOSTS,
     HOSTS "|LOGIN_LIMIT=off|TRUSTED_PROXIES=10.0.0.1|CORS_ORIGINS=https://app.example.org",
     HOSTS "|" TLS,
+    "LISTEN=|APP_HOSTS=127.0.0.1:9001",
+    "LISTEN=|APP_HOSTS=127.0.0.1:9001 localhost:9002 [::1]:9003 127.0.0.1:9004",
 };
 
 static const char program_config[] = "# Comments and other settings are not ours.\n"
@@ -458,6 +524,31 @@ static void ck_nginx_accepts(const char *conf, const char *what)
     ck_assert_msg(status == 0, "%s: status %d: %s", what, status, text_of_file("output"));
     ck_assert_str_eq(text_of_file("output"), "");
 }
+
+static mode_t mode_of(const char *path)
+{
+    struct stat s;
+    ck_assert_msg(stat(path, &s) == 0, "no %s", path);
+    return s.st_mode & 07777;
+}
+
+/* nginx keeps the mode of a log that it finds. */
+START_TEST(the_log_is_not_for_everybody)
+{
+    const char *log = arena_printf(a, "%s/access.log", folder);
+    const char *path = arena_printf(a, "%s/conf/nginx.conf", folder);
+    render(arena_printf(a, "ACCESS_LOG=%s", log));
+    ck_assert_uint_eq(mode_of(log), 0640);
+
+    ck_nginx_accepts(path, "a log");
+    ck_assert_uint_eq(mode_of(log), 0640);
+
+    ck_assert_int_eq(chmod(log, 0604), 0);
+    render(arena_printf(a, "ACCESS_LOG=%s", log));
+    ck_assert_uint_eq(mode_of(log), 0604); /* somebody wants it so */
+    render("ACCESS_LOG=/nowhere/access.log");
+}
+END_TEST
 
 START_TEST(nginx_accepts_what_is_rendered)
 {
@@ -733,6 +824,10 @@ int main(void)
     tcase_add_test(t, each_header_that_is_read_may_be_sent);
     tcase_add_test(t, the_methods_are_those_of_the_routes);
     tcase_add_test(t, the_application_gets_what_it_reads_and_nothing_else);
+    tcase_add_test(t, a_host_gives_up_before_who_asks_it);
+    tcase_add_test(t, what_a_host_hands_back_goes_to_the_others);
+    tcase_add_test(t, a_write_that_was_sent_is_asked_of_nobody_else);
+    tcase_add_test(t, the_log_is_not_for_everybody);
     tcase_add_test(t, what_the_program_is_told_need_not_be_said_again);
     tcase_add_loop_test(t, nginx_accepts_what_is_rendered, 0, COUNT(variants));
     tcase_add_loop_test(t, the_site_stands_beside_others, 0, COUNT(beside));

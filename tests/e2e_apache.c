@@ -94,14 +94,44 @@ static void write_conf(const struct backend *b, const char *const *names)
     apache_write(b, "postern.conf", text, "600");
 }
 
+/* The operator's edit that most tests need, for they are about other things than TLS. */
+static void allow_plain_http(const struct backend *b)
+{
+    apache_in_home(b,
+                   "cd \"$0/home/public_html/api\"; "
+                   "grep -q '^#SetEnvIf .* POSTERN_PLAIN_HTTP=1$' .htaccess; "
+                   "sed -i '/^#SetEnvIf .* POSTERN_PLAIN_HTTP=1$/s/#//' .htaccess",
+                   NULL);
+}
+
 void apache_make_home(struct backend *b, const char *const *names)
 {
     backend_make(b);
     unpack(b);
+    allow_plain_http(b);
     write_conf(b, names);
 }
 
 /* ---- Apache ---- */
+
+static bool has_word(const char *words, const char *word)
+{
+    size_t len = strlen(word);
+    for (const char *at = words; (at = strstr(at, word)) != NULL; at += len)
+        if ((at == words || at[-1] == ' ') && (at[len] == ' ' || !at[len]))
+            return true;
+    return false;
+}
+
+/* On 127.0.0.1, and then plain HTTP on the same port of 127.0.0.2. */
+static void write_tls(FILE *out, int port, const char *certificate)
+{
+    fprintf(out,
+            "LoadModule ssl_module /usr/lib/apache2/modules/mod_ssl.so\n"
+            "Listen 127.0.0.2:%d http\n<VirtualHost 127.0.0.1:%d>\nSSLEngine On\n"
+            "SSLCertificateFile %s\n</VirtualHost>\n",
+            port, port, certificate);
+}
 
 /* What is loaded on any host that has mod_fcgid, and some that meddle with answers. mod_unique_id
  * is left out, so that ids come from elsewhere. */
@@ -118,7 +148,7 @@ static void write_httpd_conf(const struct front *f, const struct backend *b, con
     FILE *out = fopen(path, "we");
     ck_assert_ptr_nonnull(out);
     for (size_t i = 0; i < sizeof modules / sizeof *modules; i++)
-        if (strcmp(modules[i], without) != 0)
+        if (!has_word(without, modules[i]))
             fprintf(out, "LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so\n", modules[i],
                     modules[i]);
     if (world_worker())
@@ -128,11 +158,15 @@ static void write_httpd_conf(const struct front *f, const struct backend *b, con
             /* Off by default, when such a path does not get to us at all. */
             "AllowEncodedSlashes %s\n"
             "ErrorLog %s\nLogLevel warn\nTypesConfig /dev/null\n"
+            "<IfModule mod_fcgid.c>\n"
             "FcgidIPCDir fcgid\nFcgidProcessTableFile fcgid/table\nFcgidMaxProcessesPerClass 8\n"
+            "</IfModule>\n"
             "ExpiresActive On\nExpiresDefault \"access plus 1 hour\"\n"
             "CacheEnable disk /\nCacheRoot %s/cache\n"
             "<Directory />\nRequire all denied\nAllowOverride None\n</Directory>\n",
             f->folder, f->port, *slashes ? slashes : "On", b->log, f->folder);
+    if (f->ca)
+        write_tls(out, f->port, f->ca);
     fprintf(out,
             "DocumentRoot %s/home/public_html\n<Directory %s/home/public_html>\n"
             "Require all granted\nOptions FollowSymLinks\n"
@@ -207,7 +241,9 @@ static void make_folder_in(const struct front *f, const char *name)
 void apache_start(struct front *f, const struct backend *b, const char *const *names)
 {
     set_origins(b, value_of(names, "CORS_ORIGINS"));
-    f->host = f->ca = NULL;
+    const char *certificate = value_of(names, "TLS_CERT");
+    f->host = NULL;
+    f->ca = *certificate ? certificate : NULL;
     for (int tries = 0; tries < 5; tries++) {
         world_make_folder("apache", f->folder);
         make_folder_in(f, "fcgid");

@@ -9,6 +9,7 @@
 
 #include "e2e_apache.h"
 #include "e2e_http.h"
+#include "e2e_load.h"
 
 #define LISTED "https://app.example.org"
 #define BODY_LIMIT ((size_t)131072)
@@ -26,6 +27,7 @@ static void start_host(void)
     backend_start(&home, LIST("DB_IDLE_S = 1", "LISTEN = /nowhere/socket"));
     apache_in_home(&home,
                    "cd \"$0/home/public_html\"; mkdir v+1; cp -a api v+1/deep; cd api;"
+                   "mkdir lib-0; touch lib-0/libfcgi.so.0;"
                    "echo secret | tee notes.txt postern.state postern.conf.bak >api.fcgi.bak",
                    NULL);
     front_start(&apache, &home, LIST("CORS_ORIGINS=" LISTED));
@@ -87,7 +89,7 @@ START_TEST(the_libraries_are_those_of_the_tar)
 {
     static const char *const of_the_host[] = {"/libc.so.6", "/libm.so.6", "/ld-linux"};
     const char *maps = proc_file(the_script(&home), "maps");
-    const char *lib = say("%s/home/public_html/api/lib/", home.folder);
+    const char *lib = say("%s/home/public_html/api/lib-", home.folder);
     int own = 0;
 
     for (const char *line = maps; *line; line += strcspn(line, "\n") + 1) {
@@ -254,17 +256,27 @@ START_TEST(the_folder_without_a_slash_is_no_redirection)
 {
     ck_problem(fetch(.path = "/api"), 404, "Not Found", "not_found");
     ck_problem(fetch(.path = "/api/"), 404, "Not Found", "not_found");
-    ck_problem(fetch(.path = "/api/lib"), 404, "Not Found", "not_found");
+    ck_problem(fetch(.path = "/api/lib-0"), 404, "Not Found", "not_found");
 }
 END_TEST
 
 /* ---- what Apache answers by itself ---- */
 
 static const char *const secrets[] = {
-    "/api/.htaccess", "/api/api.fcgi",          "/api/api.fcgi.bak",     "/api/lib/libfcgi.so.0",
-    "/api/lib/",      "/api/postern.conf",      "/api/postern.conf.bak", "/api/postern.state",
-    "/api/notes.txt", "/api/%2ehtaccess",       "/api/lib/../.htaccess", "/api//postern.conf",
-    "/api/metrics",   "/api/api.fcgi/metrics/",
+    "/api/.htaccess",
+    "/api/api.fcgi",
+    "/api/api.fcgi.bak",
+    "/api/lib-0/libfcgi.so.0",
+    "/api/lib-0/",
+    "/api/postern.conf",
+    "/api/postern.conf.bak",
+    "/api/postern.state",
+    "/api/notes.txt",
+    "/api/%2ehtaccess",
+    "/api/lib-0/../.htaccess",
+    "/api//postern.conf",
+    "/api/metrics",
+    "/api/api.fcgi/metrics/",
 };
 
 START_TEST(files_beside_the_program_are_not_shown)
@@ -358,6 +370,67 @@ START_TEST(a_star_allows_all_without_credentials)
 }
 END_TEST
 
+/* ---- HTTPS only ---- */
+
+/* A host with TLS whose site leads all to it, and an .htaccess as it is in the tar. */
+static void start_secure(struct backend *b, struct front *ret_secure, struct front *ret_plain)
+{
+    static char certificate[WORLD_PATH + 40];
+    snprintf(certificate, sizeof certificate, "TLS_CERT=%s/host.pem", world_folder());
+    ck_assert_int_eq(world_run(LIST("sh", "-euc",
+                                    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256"
+                                    " -nodes -days 2 -subj /CN=localhost -addext"
+                                    " subjectAltName=IP:127.0.0.1 -keyout \"$0.key\" -out \"$0\""
+                                    " 2>/dev/null; cat \"$0.key\" >>\"$0\"",
+                                    strchr(certificate, '/')),
+                               NULL, NULL, NULL),
+                     0);
+    backend_start(b, NULL);
+    apache_in_home(
+        b,
+        "cd \"$0/home/public_html\"; sed -i '/POSTERN_PLAIN_HTTP=1/s/^/#/' api/.htaccess;"
+        "printf '%s\\n' 'RewriteEngine On' 'RewriteCond %{HTTPS} off'"
+        " 'RewriteRule ^ https://%{HTTP_HOST}%{REQUEST_URI} [R=301,L]' >.htaccess",
+        NULL);
+    front_start(ret_secure, b, LIST(certificate, "CORS_ORIGINS=" LISTED));
+    *ret_plain = *ret_secure;
+    ret_plain->host = "127.0.0.2";
+    ret_plain->ca = NULL;
+}
+
+START_TEST(plain_http_is_refused_until_the_host_allows_it)
+{
+    static const struct http_call calls[] = {
+        {.path = "/api/auth/login", .body = "{\"email\":\"a@example.org\",\"password\":\"x\"}"},
+        {.path = "/api/auth/profile", .token = "abc"},
+        {.path = "/api/posts"},
+        {.path = "/api/api.fcgi/posts", .astray = true},
+        {.path = "/api/posts", .headers = {"X-Forwarded-Proto: http"}},
+    };
+    struct backend other;
+    struct front secure, plain;
+    start_secure(&other, &secure, &plain);
+
+    for (int i = 0; i < ROWS(calls); i++) {
+        struct http_call call = calls[i];
+        call.at = &plain;
+        struct answer r = http_fetch(&call);
+        ck_problem(r, 400, "Bad Request", "bad_request");
+        ck_assert_msg(strstr(answer_text(r, "message"), "speaks HTTPS only") != NULL, "%s", r.text);
+    }
+    ck_status(fetch(.at = &secure, .path = "/api/posts"), 200);
+    ck_status(fetch(.at = &secure, .path = "/api/auth/login", .body = "{}"), 400);
+    ck_status(fetch(.at = &plain, .path = "/api/posts", .headers = {"X-Forwarded-Proto: https"}),
+              200);
+
+    apache_in_home(&other,
+                   "sed -i '/POSTERN_PLAIN_HTTP=1/s/^#//' \"$0/home/public_html/api/.htaccess\"",
+                   NULL);
+    ck_status(fetch(.at = &plain, .path = "/api/posts"), 200);
+    front_stop(&secure);
+}
+END_TEST
+
 /* ---- hosts that lack a module ---- */
 
 START_TEST(without_mod_rewrite_the_program_answers_below_its_name)
@@ -367,6 +440,7 @@ START_TEST(without_mod_rewrite_the_program_answers_below_its_name)
     backend_start(&other, NULL);
     front_start(&poor, &other, LIST("WITHOUT=rewrite"));
     apache_write(&other, "public_html/api/notes.conf", "SECRET = 1\n", "644");
+    apache_write(&other, "public_html/api/notes.txt", "SECRET = 1\n", "644");
 
     struct answer r = fetch(.at = &poor, .astray = true, .path = "/api/api.fcgi/health");
     struct answer profile = fetch(.at = &poor, .astray = true, .path = "/api/api.fcgi/auth/profile",
@@ -374,13 +448,53 @@ START_TEST(without_mod_rewrite_the_program_answers_below_its_name)
 
     ck_status(r, 200);
     ck_status(profile, 200);
-    static const char *const hidden[] = {"/api/.htaccess", "/api/notes.conf",
-                                         "/api/lib/libfcgi.so.0"};
+    static const char *const hidden[] = {"/api/.htaccess", "/api/notes.conf", "/api/notes.txt",
+                                         "/api/lib-0/libfcgi.so.0"};
     for (int i = 0; i < ROWS(hidden); i++)
         ck_assert_int_eq(world_run(LIST("curl", "-sf", "-o", "/dev/null",
                                         say("http://127.0.0.1:%d%s", poor.port, hidden[i])),
                                    NULL, NULL, NULL),
                          22); /* curl(1): an answer of 400 or above */
+    front_stop(&poor);
+}
+END_TEST
+
+static const char *const no_fcgid[] = {"WITHOUT=fcgid", "WITHOUT=fcgid rewrite",
+                                       "WITHOUT=fcgid rewrite headers dir"};
+
+/* The program is no secret, but a host that gives it away gives away what else lies there. */
+START_TEST(without_mod_fcgid_nothing_is_handed_out)
+{
+    static const char *const paths[] = {"/api",
+                                        "/api/",
+                                        "/api/api.fcgi",
+                                        "/api/api.fcgi/health",
+                                        "/api/api.fcgi.new",
+                                        "/api/health",
+                                        "/api/lib-0",
+                                        "/api/lib-0/",
+                                        "/api/lib-0/libfcgi.so.0",
+                                        "/api/.htaccess.new",
+                                        "/api/lib-0/libfcgi.txt"};
+    struct backend other;
+    struct front poor;
+    backend_start(&other, NULL);
+    front_start(&poor, &other, LIST(no_fcgid[_i]));
+    apache_in_home(&other,
+                   "cd \"$0/home/public_html/api\"; mkdir -p lib-0; cp api.fcgi api.fcgi.new; "
+                   "cp .htaccess .htaccess.new; echo >lib-0/libfcgi.so.0; echo >lib-0/libfcgi.txt",
+                   NULL);
+
+    for (int i = 0; i < ROWS(paths); i++) {
+        struct buf said;
+        buf_init(&said, (size_t)64 * 1024 * 1024);
+        (void)world_run(LIST("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
+                             say("http://127.0.0.1:%d%s", poor.port, paths[i])),
+                        NULL, NULL, &said);
+        buf_add(&said, "", 1);
+        ck_assert_msg(said.data[0] == '4' || said.data[0] == '5', "%s: %s", paths[i], said.data);
+        buf_release(&said);
+    }
     front_stop(&poor);
 }
 END_TEST
@@ -446,6 +560,51 @@ START_TEST(a_configuration_in_a_bad_place_is_refused)
 }
 END_TEST
 
+static const char *const other_places[] = {
+    "mv postern.conf public_html/", "mv postern.conf public_html/api/",
+    "cp postern.conf public_html/", "cp postern.conf public_html/api/; rm postern.conf",
+    "umask 077; tac postern.conf >public_html/postern.conf"};
+
+START_TEST(a_configuration_that_moves_to_a_bad_place_is_seen)
+{
+    pid_t pid = the_script(&home);
+    apache_in_home(&home, say("cd \"$0/home\"; cp postern.conf \"$0/kept\"; %s", other_places[_i]),
+                   NULL);
+
+    ck_problem(fetch(.path = "/api/health"), 503, "Service Unavailable", "unavailable");
+    ck_assert_int_gt(logged(&home, " lies in the document root "), 0);
+    apache_in_home(&home,
+                   "cd \"$0/home\"; rm -f public_html/postern.conf public_html/api/postern.conf; "
+                   "cp -p \"$0/kept\" new; mv new postern.conf",
+                   NULL);
+    ck_status(fetch(.path = "/api/health"), 200);
+    ck_assert_int_eq(the_script(&home), pid);
+}
+END_TEST
+
+/* Where scripts run as a user of the host's own, the folder is somebody else's. */
+START_TEST(a_script_that_runs_as_somebody_else_says_so)
+{
+    struct backend other;
+    if (!world_worker())
+        return; /* only root gives a folder away */
+    backend_start(&other, NULL);
+    ck_assert_int_eq(world_run(LIST("sh", "-euc", "chown -R 7654321 \"$0/home\"", other.folder),
+                               NULL, NULL, NULL),
+                     0);
+
+    struct answer r = answer_of(&other);
+
+    ck_assert_msg(r.status == 500 || r.status == 503, "%d", r.status);
+    ck_assert_int_gt(
+        logged(&other, say("not looked for in %s/home/public_html/api and above, which "
+                           "belongs to user 7654321, and the program runs as user ",
+                           other.folder)),
+        0);
+    ck_assert_int_gt(logged(&other, say("(%s): on a shared host", world_worker())), 0);
+}
+END_TEST
+
 /* ---- new versions ---- */
 
 static const char *conf_with(const char *line)
@@ -508,6 +667,63 @@ START_TEST(a_new_program_takes_the_place_of_the_old)
     char target[WORLD_PATH + 64];
     ssize_t len = readlink(say("/proc/%d/exe", (int)pid), target, sizeof target);
     ck_assert_str_eq(say("%.*s", (int)len, target), say("%s/home/" SCRIPT, home.folder));
+}
+END_TEST
+
+/* A tar of a newer version, whose program and libraries have other names and bytes, is unpacked in
+ * the home as $0/newer.tar.gz. */
+static void make_newer_tar(void)
+{
+    apache_in_home(&home,
+                   "mkdir \"$0/newer\"; cd \"$0/newer\"; tar -xzf \"$1\"; cd public_html/api; "
+                   "mv lib-* lib-newer; patchelf --set-rpath '$ORIGIN/lib-newer' api.fcgi; "
+                   "for lib in lib-newer/*; do echo >>\"$lib\"; done; echo >>api.fcgi; "
+                   "tar -C \"$0/newer\" -czf \"$0/newer.tar.gz\" public_html postern",
+                   LIST(getenv("E2E_PORTABLE")));
+}
+
+/* The lines to be typed in README.txt below a heading, with the tar's name. */
+static const char words_of_readme[] =
+    "cd \"$0/home\"; sed -n \"/^$1\\$/,/^    [^ ]*rm /s/^    //p\" postern/README.txt |"
+    " sed \"s|postern-NEWER.tar.gz|$0/newer.tar.gz|\" >\"$0/words\"; "
+    "test \"$(wc -l <\"$0/words\")\" -ge 3; sh -eu \"$0/words\"";
+
+/* Until no process has others. */
+static void await_libraries(const char *folder)
+{
+    pid_t pids[WORKERS_MAX];
+    size_t others = 1;
+    for (long end = now_ms() + HOLD_LIMIT_MS; others && now_ms() < end; pause_ms(20)) {
+        size_t count = apache_scripts(&home, pids);
+        others = count == 0;
+        for (size_t i = 0; i < count; i++)
+            others += !strstr(proc_file(pids[i], "maps"), folder);
+    }
+    ck_assert_msg(others == 0, "%zu processes are old", others);
+}
+
+START_TEST(an_upgrade_by_the_words_of_the_readme_loses_no_request)
+{
+    make_newer_tar();
+    int before = logged(&home, "\"reloading\"");
+    struct load *load = load_start(&apache, new_user(NULL));
+    load_be_strict(load);
+    unsigned served;
+    while ((served = load_tally(load).served) < 200)
+        pause_ms(10);
+
+    apache_in_home(&home, words_of_readme, LIST("Upgrade"));
+    await_logged(&home, "\"reloading\"", before + 1);
+    served = load_tally(load).served;
+    while (load_tally(load).served < served + 200)
+        pause_ms(10);
+    load_finish(load);
+
+    ck_assert_uint_eq(load_tally(load).refused, 0);
+    load_verify(load, false);
+    load_free(load);
+    await_libraries("/lib-newer/");
+    apache_in_home(&home, "test ! -e \"$0/home/new\"", NULL);
 }
 END_TEST
 
@@ -649,7 +865,9 @@ static void add_contract(Suite *s)
     tcase_add_test(t, a_clients_own_id_is_in_errors_of_apache);
     tcase_add_test(t, head_has_the_headers_of_get);
     tcase_add_test(t, a_star_allows_all_without_credentials);
+    tcase_add_test(t, plain_http_is_refused_until_the_host_allows_it);
     tcase_add_test(t, without_mod_rewrite_the_program_answers_below_its_name);
+    tcase_add_loop_test(t, without_mod_fcgid_nothing_is_handed_out, 0, ROWS(no_fcgid));
     tcase_add_test(t, without_mod_headers_the_api_works);
     tcase_add_loop_test(t, a_configuration_in_a_bad_place_is_refused, 0, ROWS(bad_places));
     suite_add_tcase(s, t);
@@ -662,7 +880,12 @@ static void add_life(Suite *s)
     tcase_add_checked_fixture(t, start_host, stop_host);
     if (getenv("E2E_PORTABLE"))
         tcase_add_test(t, the_libraries_are_those_of_the_tar);
+    if (getenv("E2E_PORTABLE"))
+        tcase_add_test(t, an_upgrade_by_the_words_of_the_readme_loses_no_request);
     tcase_add_test(t, there_is_no_environment_to_speak_of);
+    tcase_add_loop_test(t, a_configuration_that_moves_to_a_bad_place_is_seen, 0,
+                        ROWS(other_places));
+    tcase_add_test(t, a_script_that_runs_as_somebody_else_says_so);
     tcase_add_test(t, a_new_configuration_takes_hold_at_the_next_request);
     tcase_add_test(t, a_touch_of_the_program_loses_no_request);
     tcase_add_test(t, a_new_program_takes_the_place_of_the_old);

@@ -41,7 +41,7 @@ struct load {
     unsigned per_second; /* 0: without pause */
     long began;          /* ms */
     atomic_uint asked;
-    atomic_bool stop, strict, lag;
+    atomic_bool stop, strict, lag, repeats;
     atomic_uint served, refused, refused_502, refused_reads;
     struct load_client clients[LOAD_CLIENTS];
 };
@@ -217,7 +217,7 @@ static void delete (struct load_client *c, struct item *item)
     item->presence = UNKNOWN;
     if (!ask_front(c, (struct http_call){.method = "DELETE", .path = path}, &answer))
         return;
-    if (answer.status != 204)
+    if (answer.status != 204 && !(answer.status == 404 && atomic_load(&c->load->repeats)))
         complain(c, "deleting", &answer);
     else
         item->presence = ABSENT;
@@ -287,6 +287,11 @@ struct load *load_start_paced(const struct front *at, const char *token, unsigne
 void load_bear_lag(struct load *l, bool lag)
 {
     atomic_store(&l->lag, lag);
+}
+
+void load_bear_repeats(struct load *l)
+{
+    atomic_store(&l->repeats, true);
 }
 
 void load_be_strict(struct load *l)

@@ -23,6 +23,10 @@ struct load *load_start_paced(const struct front *at, const char *token, unsigne
 /** Until it is taken back, reads may show what was a moment ago. */
 void load_bear_lag(struct load *l, bool lag);
 
+/** A deletion whose answer was lost may have been repeated, as its method allows: then what it
+ * finds is 404. */
+void load_bear_repeats(struct load *l);
+
 /** From here on nothing that is begun may be refused. */
 void load_be_strict(struct load *l);
 

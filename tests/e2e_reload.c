@@ -1,9 +1,13 @@
 #include "e2e_reload.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "e2e_http.h"
 #include "e2e_load.h"
@@ -59,6 +63,76 @@ START_TEST(ten_reloads_of_nginx_and_five_of_the_pool_lose_nothing)
     load_verify(load, false);
     ck_assert(!backend_logged(&own, "\"worker_died\""));
     load_free(load);
+    stop_own();
+}
+END_TEST
+
+#define KEPT 8 /* connections */
+#define KEPT_ROUNDS 40
+
+static int connect_kept(void)
+{
+    const struct sockaddr_in its = {.sin_family = AF_INET,
+                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                                    .sin_port = htons((uint16_t)own_front.port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(connect(fd, (const struct sockaddr *)&its, sizeof its), 0);
+    return fd;
+}
+
+/* The whole head of an answer and some of its body, or nothing. */
+static size_t read_kept(int fd, char *answer, size_t size)
+{
+    size_t len = 0;
+    do {
+        ssize_t got = recv(fd, answer + len, size - 1 - len, 0);
+        if (got <= 0)
+            break;
+        len += (size_t)got;
+        answer[len] = '\0';
+    } while (!strstr(answer, "\r\n\r\n") || !strchr(strstr(answer, "\r\n\r\n"), '}'));
+    return len;
+}
+
+/* A client that keeps its connection may send while nginx, on its way out, closes it: such a
+ * request is not read, and never answered by halves. */
+START_TEST(what_a_reload_of_nginx_leaves_unanswered_is_not_written)
+{
+    long before, answered = 0, broken = 0;
+    int fds[KEPT];
+    backend_start(&own, LIST("WORKERS=2", "HASH_WORKERS=1"));
+    start_front();
+    const char *body = say("{\"title\":\"kept %ld\",\"content\":\"x\"}", now_ms());
+    const char *request = say("POST /api/posts HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"
+                              "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                              new_user(NULL), strlen(body), body);
+    before = database_number("SELECT COUNT(*) FROM posts");
+    for (int i = 0; i < KEPT; i++)
+        fds[i] = connect_kept();
+
+    for (int round = 0; round < KEPT_ROUNDS; round++) {
+        if (round % 4 == 0)
+            ck_assert_int_eq(kill(own_front.pid, SIGHUP), 0);
+        for (int i = 0; i < KEPT; i++)
+            (void)send(fds[i], request, strlen(request), MSG_NOSIGNAL);
+        for (int i = 0; i < KEPT; i++) {
+            char answer[4096] = "";
+            size_t len = read_kept(fds[i], answer, sizeof answer);
+            bool whole = strncmp(answer, "HTTP/1.1 201 ", 13) == 0;
+            ck_assert_msg(whole || len == 0, "%s", answer);
+            answered += whole;
+            broken += !whole;
+            if (whole && !strstr(answer, "Connection: close"))
+                continue;
+            (void)close(fds[i]);
+            fds[i] = connect_kept();
+        }
+    }
+
+    printf("%ld of %d requests on kept connections were not read\n", broken, KEPT * KEPT_ROUNDS);
+    ck_assert_int_eq(database_number("SELECT COUNT(*) FROM posts") - before, answered);
+    for (int i = 0; i < KEPT; i++)
+        (void)close(fds[i]);
     stop_own();
 }
 END_TEST
@@ -240,6 +314,7 @@ TCase *reload_case(void)
 {
     TCase *t = http_case("reloads");
     tcase_add_test(t, ten_reloads_of_nginx_and_five_of_the_pool_lose_nothing);
+    tcase_add_test(t, what_a_reload_of_nginx_leaves_unanswered_is_not_written);
     tcase_add_test(t, a_dead_worker_is_soon_replaced);
     tcase_add_test(t, a_new_program_takes_over_and_loses_nothing);
     tcase_add_loop_test(t, a_program_that_does_not_start_replaces_nothing, 0,

@@ -239,6 +239,48 @@ static bool is_url(const char *url)
     return strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0;
 }
 
+/* ---- plain HTTP ---- */
+
+static bool is_on_this_machine(const char *host)
+{
+    return strncmp(host, "127.", 4) == 0 || strncmp(host, "[::1]", 5) == 0 ||
+           strncmp(host, "localhost", 9) == 0;
+}
+
+/* A URL with a port of its own does not tell on which one plain HTTP would be. */
+static bool has_port(const char *host)
+{
+    const char *bracket = *host == '[' ? strchr(host, ']') : NULL;
+    const char *end = bracket ? bracket : host;
+    return end[strcspn(end, ":/")] == ':';
+}
+
+/* Whoever comes by `http://` to an API over TLS shall not get as far as the program, or clients go
+ * on that way, with passwords and tokens. */
+static void check_plain(struct checkup *c, const char *base)
+{
+    static const struct question plain = {
+        .method = "GET", .path = "/auth/profile", .header = "Authorization: Bearer no.real.token"};
+    const char *host = strstr(base, "://") + 3;
+    struct reply reply;
+    if (strncmp(base, "http://", 7) == 0) {
+        if (!is_on_this_machine(host))
+            checkup_tell(c, VERDICT_WARN, "--url",
+                         "is plain HTTP: passwords and tokens can be read on the way; give the "
+                         "site TLS, unless something before it has it");
+        return;
+    }
+    if (has_port(host) || !ask(c, arena_printf(c->arena, "http://%s", host), &plain, &reply))
+        return;
+    const char *code = code_of(c, &reply);
+    if (code && strcmp(code, "invalid_token") == 0)
+        checkup_tell(c, VERDICT_WARN, "plain HTTP",
+                     "reaches the program too, so passwords and tokens can be read on the way; "
+                     "have the web server refuse it, as nginx/render and the .htaccess do");
+    else
+        checkup_ok(c, "plain HTTP does not reach the program");
+}
+
 void checkup_url(struct checkup *c, const char *url)
 {
     struct reply reply;
@@ -264,4 +306,5 @@ void checkup_url(struct checkup *c, const char *url)
         if (!tell(c, &questions[i], &reply) && i == 0)
             return;
     }
+    check_plain(c, base);
 }
