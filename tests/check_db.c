@@ -154,12 +154,13 @@ static void create_tables(void)
 {
     a = arena_open(1u << 20);
     must_work(db_open(a, database_url(), &db));
-    must_work(db_run(db, a,
-                     "CREATE TABLE things (id UUID PRIMARY KEY, title VARCHAR(200) NULL,"
-                     " content MEDIUMTEXT NULL, n BIGINT NULL, flag BOOLEAN NULL,"
-                     " colour VARCHAR(20) NULL, at DATETIME(6) NULL,"
-                     " CONSTRAINT uq_things_title UNIQUE (title)) ENGINE = InnoDB ROW_FORMAT = DYNAMIC"
-                     " DEFAULT CHARACTER SET utf8mb4"));
+    must_work(
+        db_run(db, a,
+               "CREATE TABLE things (id UUID PRIMARY KEY, title VARCHAR(200) NULL,"
+               " content MEDIUMTEXT NULL, n BIGINT NULL, flag BOOLEAN NULL,"
+               " colour VARCHAR(20) NULL, at DATETIME(6) NULL,"
+               " CONSTRAINT uq_things_title UNIQUE (title)) ENGINE = InnoDB ROW_FORMAT = DYNAMIC"
+               " DEFAULT CHARACTER SET utf8mb4"));
     must_work(db_run(db, a,
                      "CREATE TABLE parts (id INT PRIMARY KEY, thing_id UUID NOT NULL,"
                      " CONSTRAINT fk_parts_thing FOREIGN KEY (thing_id) REFERENCES things (id))"
