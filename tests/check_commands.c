@@ -388,6 +388,19 @@ START_TEST(a_fresh_database_is_migrated_once)
 }
 END_TEST
 
+/* Or it would be another table on another server. */
+START_TEST(each_table_says_what_a_server_may_preset)
+{
+    ck_run(run("migrate"), EX_OK);
+
+    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM information_schema.tables "
+                                "WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' "
+                                "AND (engine <> 'InnoDB' OR row_format <> 'Dynamic' OR "
+                                "table_collation <> 'utf8mb4_unicode_ci')"),
+                     0);
+}
+END_TEST
+
 START_TEST(a_dry_run_tells_and_changes_nothing)
 {
     run_sql("UPDATE schema_migrations SET complete = 0 WHERE number = 3");
@@ -879,6 +892,7 @@ static TCase *database(void)
 {
     TCase *tc = tcase_create("database");
     tcase_add_test(tc, a_fresh_database_is_migrated_once);
+    tcase_add_test(tc, each_table_says_what_a_server_may_preset);
     tcase_add_test(tc, a_dry_run_tells_and_changes_nothing);
     tcase_add_test(tc, a_schema_from_the_future_is_left_alone);
     tcase_add_test(tc, a_changed_migration_is_refused);
