@@ -152,7 +152,8 @@ static const struct route routes[] = {
      .id = "getHealth", .summary = "Tell that the program is alive."},
     {METHOD_GET, "/ready", ready, AUTH_IGNORED, .status = 200, .reply = &status_record,
      .id = "getReady",
-     .summary = "Tell whether the database is reachable and will do, and its schema is current."},
+     .summary =
+         "Tell whether the database is reachable and will do, and has the schema that is needed."},
     {METHOD_GET, "/openapi.json", openapi, AUTH_IGNORED, .status = 200,
      .media_type = JSON_MEDIA_TYPE, .id = "getOpenapi",
      .summary = "Describe the API for programs."},
