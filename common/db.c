@@ -23,8 +23,8 @@
 
 #define WRITE_LIMIT_S DB_ANSWER_LIMIT_S
 #define PROBE_EVERY_MS 2000 /* after the first time */
-#define PAUSE_FROM_MS 500   /* a host that cost so much or more is not asked at all for as long, */
-#define PAUSE_MAX_MS 10000  /* but not for longer than so: memory may be from another boot */
+#define HANGS_FROM_MS 1900  /* of DB_CONNECT_LIMIT_S; less, and it was a request's own limit */
+#define PAUSE_MAX_MS 10000  /* longer ones do not count: memory may be from another boot */
 #define SHUN_NS INT64_C(5000000000)   /* a host that did not answer is left alone for so long, */
 #define SHUN_TIMES 5                  /* and so many times as long as it kept us waiting */
 #define LESSER_NS INT64_C(5000000000) /* one without writes is kept for so long */
@@ -466,19 +466,19 @@ static bool may_try(struct db *db, size_t host)
            atomic_compare_exchange_strong(at, &pause, in_ms(DB_CONNECT_LIMIT_S * 1000));
 }
 
-static void set_pause(struct db *db, size_t host, int64_t cost)
+static void set_pause(struct db *db, size_t host, int64_t ns)
 {
     _Atomic int64_t *at = pause_of(db, host);
     if (at)
-        atomic_store(at, cost < PAUSE_FROM_MS * INT64_C(1000000) ? 0 : monotonic_ns() + cost);
+        atomic_store(at, ns ? monotonic_ns() + ns : 0);
 }
 
-/* It failed to answer, and kept us waiting for `cost` ns. */
-static void shun(struct db *db, size_t host, int64_t cost)
+/* It failed to answer, and kept us waiting for `cost` ns. `hangs`: it said nothing at all. */
+static void shun(struct db *db, size_t host, int64_t cost, bool hangs)
 {
     int64_t now = monotonic_ns();
     db->shunned[host] = (struct shunned){now, now + SHUN_NS + SHUN_TIMES * cost};
-    set_pause(db, host, cost);
+    set_pause(db, host, hangs ? cost : 0);
 }
 
 /* Connect to a host and stay, unless it takes no writes while there are others: such a one is
@@ -488,7 +488,9 @@ static struct problem *try_host(struct db *db, struct arena *a, size_t host, siz
     int64_t began = monotonic_ns();
     struct problem *p = connect_to(db, a, &db->url.hosts[host]);
     if (p) {
-        shun(db, host, monotonic_ns() - began);
+        int64_t cost = monotonic_ns() - began;
+        shun(db, host, cost,
+             IS_MYSQL_ERROR(p->db_error) && cost >= HANGS_FROM_MS * INT64_C(1000000));
         db->counts.failed_connects++;
         return p;
     }
@@ -822,7 +824,7 @@ static struct problem *failed(struct db *db, struct arena *a, bool harmless, uns
     if (ends)
         db_disconnect(db);
     if (db->wait.outcome == WAIT_FROZEN)
-        shun(db, db->host, DB_CONNECT_LIMIT_S * INT64_C(1000000000));
+        shun(db, db->host, DB_CONNECT_LIMIT_S * INT64_C(1000000000), true);
     if (failure == FAILURE_ELSEWHERE)
         db->host = (db->host + 1) % db->url.host_count;
     else if (ends)

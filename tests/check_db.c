@@ -1877,6 +1877,39 @@ START_TEST(a_host_that_costs_a_time_out_is_not_asked_for_each_statement)
 }
 END_TEST
 
+/* A server that is overloaded: it takes its time to say that it is full. */
+static void *refuse_late(void *context)
+{
+    static const char full[] = "\x0b\0\0\0\xff\x10\x04too busy"; /* 1040 */
+    int client = accept((int)(intptr_t)context, NULL, NULL);
+    usleep(700000);
+    (void)!write(client, full, sizeof full - 1);
+    (void)close(client);
+    return NULL;
+}
+
+START_TEST(a_server_that_refuses_late_is_not_taken_for_one_that_hangs)
+{
+    unsigned port;
+    int late = listen_in_silence(&port);
+    struct db_hosts hosts = {0};
+    struct db *full = NULL;
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, refuse_late, (void *)(intptr_t)late), 0);
+    must_work(db_open(a, arena_printf(a, "mysql://u:p@127.0.0.1:%u/d", port), &full));
+    db_share(full, &hosts);
+
+    struct problem *p = db_ping(full, a);
+
+    ck_assert_ptr_nonnull(p);
+    ck_assert_uint_eq(p->db_error, 1040);
+    ck_assert_int_eq(hosts.pause[0], 0); /* or all who have a connection would leave it */
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    db_close(full);
+    (void)close(late);
+}
+END_TEST
+
 START_TEST(a_wrong_password_is_unavailable_and_not_told)
 {
     struct db *wrong = NULL;
@@ -1995,6 +2028,7 @@ static void add_connections(Suite *s)
     tcase_add_test(t, user_password_and_socket_are_percent_decoded);
     tcase_add_test(t, the_next_host_is_tried_when_one_does_not_answer);
     tcase_add_test(t, a_host_that_costs_a_time_out_is_not_asked_for_each_statement);
+    tcase_add_test(t, a_server_that_refuses_late_is_not_taken_for_one_that_hangs);
     tcase_add_test(t, a_wrong_password_is_unavailable_and_not_told);
     tcase_add_test(t, closing_nothing_does_nothing);
 }
