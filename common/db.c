@@ -389,7 +389,11 @@ static bool host_greets(const struct db *db)
 
 static struct problem *connect_to(struct db *db, struct arena *a, const struct db_host *host)
 {
-    const char *session = db->pinned ? SESSION "0" : SESSION NUMBER(DB_STATEMENT_LIMIT_S);
+    /* Who is stopped within a transaction keeps nobody waiting for its rows for long. */
+    const char *session =
+        db->pinned ? SESSION "0"
+                   : SESSION NUMBER(DB_STATEMENT_LIMIT_S) ", idle_transaction_timeout = " NUMBER(
+                         DB_STATEMENT_LIMIT_S);
     MYSQL *mysql = must(mysql_init(NULL));
     db->wait = (struct wait){.db = db,
                              .end = earlier(in_ms(DB_CONNECT_LIMIT_S * 1000), db->deadline),

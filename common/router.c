@@ -375,10 +375,14 @@ static void add_cache_control(const struct router *router, const struct request 
                               struct response *rs)
 {
     const char *prefix = router->no_store;
+    bool depends = rq->route && rq->route->auth != AUTH_IGNORED;
     if (prefix && (!rq->path || strncmp(rq->path, prefix, strlen(prefix)) == 0))
         response_header(rs, "Cache-Control", "no-store");
-    else if (rq->route && rq->route->auth != AUTH_IGNORED && request_bearer(rq))
+    else if (depends && request_bearer(rq))
         response_header(rs, "Cache-Control", "private, no-cache");
+    /* What there is to read depends on who asks. */
+    if (depends && rq->route->method == METHOD_GET && rs->status < 400)
+        response_header(rs, "Vary", "Authorization, Cookie");
 }
 
 /* Of the body, bytes. */

@@ -22,7 +22,7 @@ struct shared {
     _Atomic int64_t began_us;         /* when it was new, as in struct instant */
     struct db_hosts hosts;
 };
-#define SHARED_LAYOUT 4 /* another one whenever the struct means something else */
+#define SHARED_LAYOUT 5 /* another one whenever the struct means something else */
 
 struct app {
     const struct settings *settings;

@@ -218,6 +218,23 @@ START_TEST(a_draft_exists_for_its_author_and_admins_only)
 }
 END_TEST
 
+START_TEST(what_is_read_depends_on_who_asks)
+{
+    const char *id = write_post(ada, "Open", "to all", true);
+    const char *const varying[] = {"/posts", say("/posts/%s", id), say("/users/%s/posts", ada_id)};
+    for (int i = 0; i < COUNT(varying); i++) {
+        ck_assert_str_eq(answer_header(get(NULL, "%s", varying[i]), "Vary"),
+                         "Authorization, Cookie");
+        ck_assert_str_eq(answer_header(get(ada, "%s", varying[i]), "Vary"),
+                         "Authorization, Cookie");
+    }
+    struct answer known = ask(.path = varying[1], .param = "HTTP_IF_NONE_MATCH=\"1\"");
+    ck_status(known, 304);
+    ck_assert_str_eq(answer_header(known, "Vary"), "Authorization, Cookie");
+    ck_assert_ptr_null(answer_header(get(NULL, "/health"), "Vary"));
+}
+END_TEST
+
 START_TEST(an_unknown_post_is_not_found)
 {
     ck_problem(get(NULL, "/posts/" NOBODY_ID), 404, "Post not found", "post_not_found");
@@ -728,6 +745,7 @@ static TCase *reading_and_changing(void)
     tcase_add_test(tc, a_published_post_is_for_everybody);
     tcase_add_test(tc, a_draft_exists_for_its_author_and_admins_only);
     tcase_add_test(tc, an_unknown_post_is_not_found);
+    tcase_add_test(tc, what_is_read_depends_on_who_asks);
     tcase_add_test(tc, an_id_is_taken_in_upper_case);
     tcase_add_test(tc, an_author_changes_a_post);
     tcase_add_test(tc, an_admin_changes_and_deletes_any_post);

@@ -471,6 +471,7 @@ START_TEST(a_list_is_kept_for_those_without_a_token)
     struct answer again = fetch(.path = list),
                   slash = fetch(.path = say("/api/posts/?%s", strchr(list, '?') + 1));
     struct answer with_token = fetch(.path = list, .token = token);
+    struct answer with_cookie = fetch(.path = list, .headers = {"Cookie: a=b"});
     struct answer another = fetch(.path = fresh_list());
 
     ck_assert_str_eq(again.text, first.text);
@@ -478,6 +479,9 @@ START_TEST(a_list_is_kept_for_those_without_a_token)
     ck_assert_ptr_null(strstr(again.text, id));
     ck_assert_str_ne(answer_header(again, "X-Request-Id"), answer_header(first, "X-Request-Id"));
     ck_assert_ptr_nonnull(strstr(with_token.text, id));
+    ck_assert_ptr_nonnull(strstr(with_cookie.text, id));
+    ck_assert(header_lists(again.headers, "Vary", "Authorization"));
+    ck_assert(header_lists(again.headers, "Vary", "Cookie"));
     ck_assert_ptr_nonnull(strstr(another.text, id));
     ck_header(with_token, "Cache-Control", "private, no-cache");
 }

@@ -158,6 +158,9 @@ START_TEST(only_the_version_that_is_meant_is_touched)
     ck_status(changed, 200);
     ck_assert_str_ne(etag(changed), old);
     ck_problem(stale, 412, "Precondition Failed", "precondition_failed");
+    ck_header(other, "ETag", old);
+    ck_header(stale, "ETag", etag(changed));
+    ck_header(stale_drop, "ETag", etag(changed));
     ck_problem(stale_drop, 412, "Precondition Failed", "precondition_failed");
     ck_header(now, "ETag", etag(changed));
     ck_assert_str_eq(now.text, changed.text);
@@ -308,6 +311,34 @@ static const struct {
     {"k", 7, false}, {"k", 8, true},      {"k", 128, true},       {"k", 129, false},
     {"!~", 4, true}, {"a key", 2, false}, {"\xC3\xA9", 8, false},
 };
+
+START_TEST(an_empty_key_is_no_key)
+{
+    const char *token = new_user(NULL);
+
+    struct answer r = post_once(token, "Idempotency-Key;", POST_BODY); /* curl's way to say so */
+
+    ck_problem(r, 400, "Bad Request", "invalid");
+    ck_assert_str_eq(answer_faults(r), "Idempotency-Key format");
+}
+END_TEST
+
+/* ---- an encoding ---- */
+
+START_TEST(a_body_that_is_encoded_is_told_what_would_do)
+{
+    const char *token = new_user(NULL);
+
+    struct answer r = fetch(.path = "/api/posts", .token = token, .body = "\x1F\x8B",
+                            .headers = {"Content-Encoding: gzip"});
+
+    ck_problem(r, 415, "Request body must be JSON", "not_json");
+    ck_header(r, "Accept-Encoding", "identity");
+    ck_status(fetch(.path = "/api/posts", .token = token, .body = POST_BODY,
+                    .headers = {"Content-Encoding: identity"}),
+              201);
+}
+END_TEST
 
 START_TEST(keys_have_a_form)
 {
@@ -751,6 +782,8 @@ TCase *protocol_case(void)
     tcase_add_test(t, a_key_belongs_to_one_request_of_one_caller);
     tcase_add_test(t, a_refusal_is_not_kept_for_a_key);
     tcase_add_loop_test(t, keys_have_a_form, 0, ROWS(keys));
+    tcase_add_test(t, an_empty_key_is_no_key);
+    tcase_add_test(t, a_body_that_is_encoded_is_told_what_would_do);
     tcase_add_loop_test(t, a_walk_sees_the_whole_list, 0, ROWS(sorts));
     tcase_add_test(t, users_are_walked_through_too);
     tcase_add_test(t, links_lead_to_the_other_pages);
