@@ -19,11 +19,16 @@ struct problem *password_hash(struct arena *a, struct text password, const char 
  *
  * Verified are our own form, Argon2 of any variant and setting, Werkzeug's
  * (`scrypt:N:r:p$salt$hex`, `pbkdf2:sha256:rounds$salt$hex`, also sha512 and sha1) and bcrypt
- * (`$2b$…`, `$2a$…`, `$2y$…`). Costs read from a hash are capped (256 MiB, with scrypt times
- * its p; ten million rounds; bcrypt cost 16; Argon2 t 16 and p 16): past that, or for a form
- * that is none of these, the answer is no, after the same work as for NULL. `*ret_outdated` is
- * set when it matches but is not in today's form, so that the caller can store a new hash.
- * INTERNAL only if memory or a library fails.
+ * (`$2b$…`, `$2a$…`, `$2y$…`). What a hash asks for may take about a second and 256 MiB (Argon2:
+ * passes times memory 1 GiB, p 16; scrypt: 128 N r p 256 MiB; PBKDF2: two million rounds, of
+ * SHA-512 one and a half; bcrypt cost 14): past that, or for a form that is none of these, or is
+ * malformed, the answer is no, after the same work as for NULL. `*ret_outdated` is set when it
+ * matches but is not in today's form, so that the caller can store a new hash. INTERNAL only if
+ * memory or a library fails.
  */
 struct problem *password_verify(struct arena *a, struct text password, const char *hash,
                                 bool *ret_match, bool *ret_outdated) MUST_USE;
+
+/** Does `hash`, or as much of it as is before the salt, ask for more than password_verify() gives?
+ */
+bool password_costs_too_much(const char *hash) MUST_USE;

@@ -2,8 +2,10 @@
 
 #include <check.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/problem.h"
 #include "suite.h"
@@ -132,6 +134,12 @@ static const struct {
     {"correct horse", "pbkdf2:sha512:1000$aZ09bY18$"
                       "63ea32920431ed963edbdfe27c59c08f62ca8c49e0b8cbe90307e458943e420fc1"
                       "f2f575023fc08911b8172a18d79d03f561eca5bbf925e8284102564fcbad2c"},
+    /* Werkzeug's settings, and the most that we take of bcrypt, by hashlib and crypt. */
+    {"correct horse", "pbkdf2:sha256:600000$aZ09bY18cX27dW36$"
+                      "402d8d8716887907235c24785a3287ec418b52398f4bb2607ebfefe931f51026"},
+    {"correct horse", "pbkdf2:sha256:1000000$aZ09bY18cX27dW36$"
+                      "ec6cc703817fef98f221e2e3baffffeaf0a1a15b98394a49ffedc0f8e3dda5fb"},
+    {"correct horse", "$2b$14$abcdefghijklmnopqrstuuVjy3WfYsef9X9ig7GWAQsq.R8VvWccC"},
     /* The test vectors of crypt_blowfish, which John the Ripper and passlib share. */
     {"U*U", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"},
     {"U*U*", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.VGOzA784oUp/Z0DY336zx7pLYAy0lwK"},
@@ -244,7 +252,10 @@ static const char *const unreadable[] = {
     "$2x$05$/OK.fbVrR/bpIqNJ5ianF.CE5elHaaO4EbggVDjb8P19RukzXSM3e",
     /* bcrypt */
     "$2b$03$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+    "$2b$15$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+    "$2b$16$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
     "$2b$17$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+    "$2b$05$",
     "$2b$31$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
     "$2b$5$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeWx",
     "$2b$+5$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
@@ -273,6 +284,11 @@ static const char *const unreadable[] = {
     "$argon2id$v=19$m=65536,t=2,p=1$$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
     "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc$",
     "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPP!",
+    "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ=$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+    "$argon2id$v=19$m=65536,t=2,p=1$c29tZ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+    "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTF",
+    "$argon2id$v=19$m=4294967295,t=4294967295,p=4294967295$c29tZXNhbHQ$"
+    "CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
     "$argon2id",
     "$argon2x$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
 #define SCRYPT_HEX                                                                                 \
@@ -295,6 +311,13 @@ static const char *const unreadable[] = {
     "scrypt:524288:8:1" SCRYPT_HEX,
     "scrypt:262144:8:2" SCRYPT_HEX,
     "scrypt:2147483648:1:1" SCRYPT_HEX,
+    /* RFC 7914 section 2: N is less than 2^(128 r / 8). */
+    "scrypt:65536:1:1" SCRYPT_HEX,
+    "scrypt:131072:1:1" SCRYPT_HEX,
+    /* Little memory, and long in the making. */
+    "scrypt:2:1:1048576" SCRYPT_HEX,
+    "scrypt:2:1:1073741824" SCRYPT_HEX,
+    "scrypt:2:64:16777216" SCRYPT_HEX,
     "scrypt:1024:65:1" SCRYPT_HEX,
     "scrypt:1024:4294967295:1" SCRYPT_HEX,
     "scrypt:2:64:4294967295" SCRYPT_HEX,
@@ -314,6 +337,8 @@ static const char *const unreadable[] = {
     /* PBKDF2 */
     "pbkdf2:sha1:0$salt$0c60c80f961f0e71f3a9b524af6012062fe037a6",
     "pbkdf2:sha1:01$salt$0c60c80f961f0e71f3a9b524af6012062fe037a6",
+    "pbkdf2:sha1:2000001$salt$0c60c80f961f0e71f3a9b524af6012062fe037a6",
+    "pbkdf2:sha1:2147483648$salt$0c60c80f961f0e71f3a9b524af6012062fe037a6",
     "pbkdf2:sha1:10000001$salt$0c60c80f961f0e71f3a9b524af6012062fe037a6",
     "pbkdf2:sha1:4294967297$salt$0c60c80f961f0e71f3a9b524af6012062fe037a6",
     "pbkdf2:sha1$salt$0c60c80f961f0e71f3a9b524af6012062fe037a6",
@@ -377,14 +402,116 @@ static int64_t cost_of(const char *hash)
 /* Nobody, and rows that cannot be read; a skipped hash would cost a thousandth, not a half. */
 START_TEST(no_answer_comes_cheaper_than_a_real_verification)
 {
-    static const char *const stored[] = {NULL, "", "x", "$argon2id$v=19$m=19456,t=2,p=1$x$y",
-                                         "scrypt:1024:8:16$NaCl$00"};
+    static const char *const stored[] = {
+        NULL, "", "x", "$argon2id$v=19$m=19456,t=2,p=1$x$y", "scrypt:1024:8:16$NaCl$00",
+        /* These would take from one to fourteen seconds. */
+        "pbkdf2:sha512:10000000$salt$"
+        "63ea32920431ed963edbdfe27c59c08f62ca8c49e0b8cbe90307e458943e420fc1"
+        "f2f575023fc08911b8172a18d79d03f561eca5bbf925e8284102564fcbad2c",
+        "$2b$16$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+        "$argon2id$v=19$m=262144,t=16,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+        "scrypt:2:1:1048576" SCRYPT_HEX, "scrypt:65536:1:1" SCRYPT_HEX};
     int64_t real = cost_of(hashed(TEXT("correct horse")));
 
     for (int i = 0; i < COUNT(stored); i++) {
         int64_t pretended = cost_of(stored[i]);
         ck_assert_msg(pretended > real / 2 && pretended < real * 2, "%s: %lld ns against %lld",
                       stored[i] ? stored[i] : "NULL", (long long)pretended, (long long)real);
+    }
+}
+END_TEST
+
+static const struct {
+    const char *setting;
+    bool too_much;
+} prices[] = {
+    {"$argon2id$v=19$m=19456,t=2,p=1$", false}, /* ours, argon2-cffi's, Django's, PHP's */
+    {"$argon2id$v=19$m=65536,t=3,p=4$", false},
+    {"$argon2id$v=19$m=102400,t=2,p=8$", false},
+    {"$argon2id$v=19$m=65536,t=4,p=1$", false},
+    {"$argon2id$v=19$m=262144,t=4,p=1$", false},
+    {"$argon2id$v=19$m=262144,t=5,p=1$", true},
+    {"$argon2id$v=19$m=262145,t=1,p=1$", true},
+    {"$argon2id$v=19$m=8192,t=100,p=1$", false},
+    {"$argon2id$v=19$m=8192,t=129,p=1$", true},
+    {"$argon2id$v=19$m=256,t=1000,p=16$", true}, /* so many threads */
+    {"$argon2id$v=19$m=65536,t=1,p=17$", true},
+    {"$argon2i$m=262144,t=5,p=1$", true},
+    {"scrypt:32768:8:1$", false},
+    {"scrypt:262144:8:1", false},
+    {"scrypt:262144:8:2", true},
+    {"scrypt:524288:8:1$", true},
+    {"scrypt:65536:1:1$", false}, /* there is none such */
+    {"pbkdf2:sha256:600000$", false},
+    {"pbkdf2:sha256:1000000$", false},
+    {"pbkdf2:sha256:2000000$", false},
+    {"pbkdf2:sha256:2000001$", true},
+    {"pbkdf2:sha512:1500000$", false},
+    {"pbkdf2:sha512:1500001$", true},
+    {"pbkdf2:md5:10000000$", false}, /* none that we verify, at any price */
+    {"$2b$14$", false},
+    {"$2y$15$", true},
+    {"$2a$31$", true},
+    {"$2b$32$", false},
+    {"$6$rounds=999999999$", false},
+    {"", false},
+};
+
+START_TEST(what_asks_for_too_much_is_known_by_its_beginning)
+{
+    ck_assert_msg(password_costs_too_much(prices[_i].setting) == prices[_i].too_much, "%s",
+                  prices[_i].setting);
+}
+END_TEST
+
+/* ---- memory ---- */
+
+/* KiB of this process. */
+static long resident(void)
+{
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(fscanf(file, "%*d %ld", &pages), 1);
+    ck_assert_int_eq(fclose(file), 0);
+    return pages * sysconf(_SC_PAGESIZE) / 1024;
+}
+
+#if defined __has_feature
+#if __has_feature(address_sanitizer)
+#define MALLOC_KEEPS true
+#endif
+#endif
+#if !defined MALLOC_KEEPS
+#if defined __SANITIZE_ADDRESS__
+#define MALLOC_KEEPS true
+#else
+#define MALLOC_KEEPS false
+#endif
+#endif
+
+/* A worker that has hashed is as small as before: the first time, and those after it, for which
+ * malloc(3) would use what it has kept. A sanitizer's keeps all that OpenSSL has freed. */
+START_TEST(what_a_hash_takes_goes_back)
+{
+    static const char *const hashes[] = {
+        "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg"
+        "$rk2Mi3E4dgRMg0fHaYaptWVZRKqs//6b6k3/nntqGJk",
+        "scrypt:16384:8:1$NaCl$7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1"
+        "f2d5432955613f0fcf62d49705242a9af9e61e85dc0d651e40dfcf017b45575887",
+        NULL};
+    bool outdated;
+    if (_i == 1 && MALLOC_KEEPS)
+        return;
+    long before = resident();
+
+    for (int i = 0; i < 3; i++) {
+        (void)matches(TEXT("password"), hashes[_i], &outdated);
+        ck_assert_int_lt(resident() - before, 6 * 1024);
+    }
+    if (_i == 2) {
+        (void)hashed(TEXT("password"));
+        ck_assert_int_lt(resident() - before, 6 * 1024);
     }
 }
 END_TEST
@@ -410,6 +537,8 @@ static Suite *suite(void)
     tcase_add_loop_test(t, a_stored_text_of_any_length_is_survived, 0, 5);
     tcase_add_test(t, nobody_s_password_never_matches);
     tcase_add_test(t, no_answer_comes_cheaper_than_a_real_verification);
+    tcase_add_loop_test(t, what_asks_for_too_much_is_known_by_its_beginning, 0, COUNT(prices));
+    tcase_add_loop_test(t, what_a_hash_takes_goes_back, 0, 3);
     suite_add_tcase(s, t);
     return s;
 }
