@@ -114,6 +114,53 @@ START_TEST(a_running_installation_is_well)
 }
 END_TEST
 
+static void store(const char *email, const char *hash)
+{
+    make_user(email, ROLE_USER);
+    run_sql(say("UPDATE users SET password_hash = '%s' WHERE email = '%s'", hash, email));
+}
+
+START_TEST(passwords_that_no_login_would_verify_are_counted)
+{
+    make_user("ada@example.org", ROLE_USER); /* as we store them */
+    store("b@example.org", "pbkdf2:sha256:1000000$salt$00");
+    store("c@example.org", "$2b$14$abcdefghijklmnopqrstuuVjy3WfYsef9X9ig7GWAQsq.R8VvWccC");
+    store("d@example.org", "!");
+    struct run well = run("doctor");
+    store("e@example.org", "pbkdf2:sha512:10000000$secretsalt$00");
+    store("f@example.org", "$2y$16$abcdefghijklmnopqrstuuVjy3WfYsef9X9ig7GWAQsq.R8VvWccC");
+    store("g@example.org", "scrypt:1048576:8:1$secretsalt$00");
+    store("h@example.org", "$argon2i$m=262144,t=5,p=1$secretsalt$00");
+
+    struct run r = run("doctor");
+
+    ck_run(well, EX_OK);
+    ck_verdict(&well, "stored passwords: none of 4 looked at takes", "ok");
+    ck_run(r, EX_OK);
+    ck_verdict(&r, "stored passwords: 4 of 8 looked at take more than a second", "warn");
+    ck_assert_ptr_null(strstr(r.out, "secretsalt"));
+}
+END_TEST
+
+/* By UUIDs of version 1 and 4, which are before and after ours: neither end is left out. */
+START_TEST(of_many_users_both_ends_are_looked_at)
+{
+    run_sql("INSERT INTO users (id, email, password_hash) SELECT UUID(), CONCAT(seq, '@x.test'), "
+            "'pbkdf2:sha256:600000$salt$00' FROM seq_1_to_100010");
+    store("old@example.org", "$2b$16$abcdefghijklmnopqrstuuVjy3WfYsef9X9ig7GWAQsq.R8VvWccC");
+    store("new@example.org", "$2b$17$abcdefghijklmnopqrstuuVjy3WfYsef9X9ig7GWAQsq.R8VvWccC");
+    run_sql("UPDATE users SET id = '00000000-0000-7000-8000-000000000000' "
+            "WHERE email = 'old@example.org'");
+    run_sql("UPDATE users SET id = 'ffffffff-ffff-4fff-bfff-ffffffffffff' "
+            "WHERE email = 'new@example.org'");
+
+    struct run r = run("doctor");
+
+    ck_run(r, EX_OK);
+    ck_verdict(&r, "stored passwords: 2 of 100000 looked at (of the first and the last", "warn");
+}
+END_TEST
+
 START_TEST(no_secret_is_shown)
 {
     const char *url = getenv("DATABASE_URL"), *password = strchr(strchr(url, ':') + 1, ':') + 1;
@@ -627,6 +674,8 @@ static TCase *machine(void)
 {
     TCase *tc = tcase_create("machine");
     tcase_add_test(tc, a_running_installation_is_well);
+    tcase_add_test(tc, passwords_that_no_login_would_verify_are_counted);
+    tcase_add_test(tc, of_many_users_both_ends_are_looked_at);
     tcase_add_test(tc, no_secret_is_shown);
     tcase_add_test(tc, json_has_a_line_for_each_finding);
     tcase_add_loop_test(tc, a_bad_setting_is_told_with_its_mend, 0, COUNT(settings));

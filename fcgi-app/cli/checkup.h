@@ -32,6 +32,12 @@ const char *checkup_folder(struct arena *a, const char *path);
  * without asking the database or a running server. */
 void checkup_settings(struct checkup *c);
 
+struct db;
+
+/** Look at how passwords are stored, in a database whose schema is ours. Of very many users it
+ * looks at a part, and says so. */
+void checkup_hashes(struct checkup *c, struct db *db);
+
 /** Look at the two sockets: are they there, who may connect, does a worker answer? */
 void checkup_sockets(struct checkup *c);
 

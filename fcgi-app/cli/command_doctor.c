@@ -234,6 +234,8 @@ static void ask_database(struct checkup *c, struct db *db)
         checkup_tell(c, VERDICT_FAIL, "schema", "%s", p->cause);
     else
         checkup_ok(c, "schema is the one of this program");
+    if (!p)
+        checkup_hashes(c, db);
 }
 
 /* A URL that is no good was told with the settings. */

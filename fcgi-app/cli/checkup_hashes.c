@@ -1,0 +1,39 @@
+/* Doctor's look at stored passwords: does a login verify them? */
+#include "checkup.h"
+
+#include <inttypes.h>
+
+#include "common/password.h"
+#include "common/problem.h"
+#include "fcgi-app/hash_model.h"
+
+struct tally {
+    int64_t seen, dear;
+};
+
+static void count(void *context, const void *row)
+{
+    struct tally *t = context;
+    const struct hash_form *form = row;
+    t->seen += form->n;
+    if (form->form.data && password_costs_too_much(form->form.data))
+        t->dear += form->n;
+}
+
+void checkup_hashes(struct checkup *c, struct db *db)
+{
+    struct tally t = {0};
+    struct problem *p = hash_forms(db, c->arena, count, &t);
+    const char *which =
+        t.seen < 2 * (int64_t)HASHES_OF_EACH_END ? "" : " (of the first and the last users by id)";
+    if (p)
+        checkup_tell(c, VERDICT_WARN, "stored passwords", "cannot be looked at: %s", p->cause);
+    else if (t.dear)
+        checkup_tell(c, VERDICT_WARN, "stored passwords",
+                     "%" PRId64 " of %" PRId64 " looked at%s take more than a second to verify, so "
+                     "no login takes them; have their owners reset them",
+                     t.dear, t.seen, which);
+    else
+        checkup_ok(c, "stored passwords: none of %" PRId64 " looked at%s takes too long to verify",
+                   t.seen, which);
+}
