@@ -382,11 +382,11 @@ START_TEST(nobody_s_password_never_matches)
 }
 END_TEST
 
-/* Processor time of one verification, the least of so many, in nanoseconds. */
-static int64_t cost_of(const char *hash, int times)
+/* Processor time of one verification, the least of three, in nanoseconds. */
+static int64_t cost_of(const char *hash)
 {
     int64_t least = INT64_MAX;
-    for (int i = 0; i < times; i++) {
+    for (int i = 0; i < 3; i++) {
         bool outdated;
         struct timespec before, after;
         clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
@@ -411,10 +411,10 @@ START_TEST(no_answer_comes_cheaper_than_a_real_verification)
         "$2b$16$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
         "$argon2id$v=19$m=262144,t=16,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
         "scrypt:2:1:1048576" SCRYPT_HEX, "scrypt:65536:1:1" SCRYPT_HEX};
-    int64_t real = cost_of(hashed(TEXT("correct horse")), 3);
+    int64_t real = cost_of(hashed(TEXT("correct horse")));
 
     for (int i = 0; i < COUNT(stored); i++) {
-        int64_t pretended = cost_of(stored[i], 3);
+        int64_t pretended = cost_of(stored[i]);
         ck_assert_msg(pretended > real / 2 && pretended < real * 2, "%s: %lld ns against %lld",
                       stored[i] ? stored[i] : "NULL", (long long)pretended, (long long)real);
     }
@@ -461,26 +461,6 @@ START_TEST(what_asks_for_too_much_is_known_by_its_beginning)
 {
     ck_assert_msg(password_costs_too_much(prices[_i].setting) == prices[_i].too_much, "%s",
                   prices[_i].setting);
-}
-END_TEST
-
-/* The dearest of each form that others do not try here; processor time, for the machine is busy. */
-START_TEST(no_hash_asks_for_much_more_than_a_second)
-{
-    static const char *const dearest[] = {
-        "$argon2id$v=19$m=262144,t=4,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
-        "$argon2id$v=19$m=128,t=248,p=16$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
-        "scrypt:2:1:262144" SCRYPT_HEX,
-        "pbkdf2:sha512:1500000$salt$"
-        "63ea32920431ed963edbdfe27c59c08f62ca8c49e0b8cbe90307e458943e420fc1"
-        "f2f575023fc08911b8172a18d79d03f561eca5bbf925e8284102564fcbad2c"};
-    int64_t ours = cost_of(hashed(TEXT("correct horse")), 3);
-
-    ck_assert(!password_costs_too_much(dearest[_i]));
-    int64_t cost = cost_of(dearest[_i], 1);
-
-    ck_assert_msg(cost < 80 * ours, "%s: %lld ns against %lld", dearest[_i], (long long)cost,
-                  (long long)ours);
 }
 END_TEST
 
@@ -558,7 +538,6 @@ static Suite *suite(void)
     tcase_add_test(t, nobody_s_password_never_matches);
     tcase_add_test(t, no_answer_comes_cheaper_than_a_real_verification);
     tcase_add_loop_test(t, what_asks_for_too_much_is_known_by_its_beginning, 0, COUNT(prices));
-    tcase_add_loop_test(t, no_hash_asks_for_much_more_than_a_second, 0, 4);
     tcase_add_loop_test(t, what_a_hash_takes_goes_back, 0, 3);
     suite_add_tcase(s, t);
     return s;
