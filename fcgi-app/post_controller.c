@@ -132,7 +132,7 @@ static struct problem *show(struct app *app, struct request *rq, struct response
 /* Lock the post of the path for its author or an admin, if it is the version they know. */
 static struct problem *lock_post(struct app *app, struct request *rq, struct post *ret)
 {
-    struct problem *p = post_lock(app->db, rq->arena, rq->path_ids[0], ret);
+    struct problem *p = post_lock(app->db, rq->arena, rq->path_ids[0], rq->caller.id, ret);
     if (!p)
         p = check_visible(rq, ret);
     if (!p)
@@ -179,7 +179,7 @@ static struct problem *is_changed(struct app *app, struct request *rq, bool *ret
 {
     const struct post *after = rq->prepared;
     struct post now = {0};
-    struct problem *p = post_lock(app->db, rq->arena, after->id, &now);
+    struct problem *p = post_lock(app->db, rq->arena, after->id, rq->caller.id, &now);
     bool gone = p && p->type == &problem_post_not_found;
     if (p && !gone)
         return p;

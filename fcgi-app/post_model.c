@@ -202,14 +202,16 @@ struct problem *post_find(struct db *db, struct arena *a, struct uuid id, struct
     return find_one(db, a, &find, id, ret);
 }
 
-struct problem *post_lock(struct db *db, struct arena *a, struct uuid id, struct post *ret)
+struct problem *post_lock(struct db *db, struct arena *a, struct uuid id, struct uuid held,
+                          struct post *ret)
 {
     struct post post = {0};
     int64_t there = 0;
     struct problem *p = find_one(db, a, &lock, id, &post);
-    if (!p) /* else its author could go meanwhile, with counters that we change yet */
+    bool keep = !p && !uuid_equal(&post.author_id, &held);
+    if (keep) /* else its author could go meanwhile, with counters that we change yet */
         p = count_read(db, a, &keep_author, DB_ARGS(db_uuid(post.author_id)), &there);
-    if (!p && !there)
+    if (!p && keep && !there)
         p = problem(a, &problem_post_not_found, NULL);
     if (!p)
         *ret = post;

@@ -60,8 +60,9 @@ struct problem *post_is_there(struct db *db, struct arena *a, struct uuid id,
                               bool *ret_yes) MUST_USE;
 
 /** As post_find(), and keep others from writing the row, and its author from going, until the
- *  transaction ends. */
-struct problem *post_lock(struct db *db, struct arena *a, struct uuid id,
+ *  transaction ends. `held` is a user whose row is locked already, nil for nobody. */
+struct problem *post_lock(struct db *db, struct arena *a, struct uuid id, struct uuid held,
+
                           struct post *ret) MUST_USE;
 
 /** Call `each(context, post)` for the posts in `window`, and tell how many there are in all

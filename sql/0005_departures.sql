@@ -10,7 +10,7 @@ CREATE TABLE IF NOT EXISTS user_departures (
     CONSTRAINT fk_user_departures_user FOREIGN KEY (user_id) REFERENCES users (id)
         ON DELETE CASCADE,
     INDEX ix_user_departures_left (left_at, user_id)
-) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
 
 -- Who asked, and whom the answer is about, so that what is stored goes with either.
 ALTER TABLE idempotency_keys

@@ -437,7 +437,7 @@ static void guess_with(const char *token, int which, int times)
     for (int i = 0; i < times; i++) {
         struct answer answer = check(which, token, "wrong");
         ck_status(answer, 400);
-        ck_assert_str_eq(answer_faults(answer), "current_password format");
+        ck_assert_str_eq(answer_faults(answer), "current_password wrong");
     }
 }
 
