@@ -40,5 +40,5 @@ struct problem *idempotency_finish(struct db *db, struct arena *a, const struct 
 struct problem *idempotency_drop(struct db *db, struct arena *a,
                                  const struct idempotency *key) MUST_USE;
 
-/** Delete a few keys that have expired, or expire later than any that is made now. */
+/** Delete a few keys that are over. */
 struct problem *idempotency_purge(struct db *db, struct arena *a, struct instant now) MUST_USE;
