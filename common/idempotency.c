@@ -26,12 +26,9 @@ static const struct field stored_fields[] = {
 static const struct record stored_record =
     RECORD("StoredReply", struct stored, stored_fields, .rule = NULL);
 
-/* A key that has expired counts as none, and so does one of a clock that was wrong. Where a clock
- * was set back, keys live longer by as much: to forget one too early would carry a request out
- * twice. */
-#define EXPIRED "(expires_at <= ? OR expires_at > ?)"
-#define EXPIRED_ARGS(now_) db_time(now_), db_time(instant_plus_s((now_), 2 * IDEMPOTENCY_TTL_S))
-static const struct sql forget = {"DELETE FROM idempotency_keys WHERE id = ? AND " EXPIRED, NULL};
+/* A key that is over counts as none. */
+static const struct sql forget = {"DELETE FROM idempotency_keys WHERE id = ? AND expires_at <= ?",
+                                  NULL};
 static const struct sql claim = {
     "INSERT IGNORE INTO idempotency_keys (id, fingerprint, expires_at, caller_id) "
     "VALUES (?, ?, ?, ?)",
@@ -49,7 +46,7 @@ static const struct sql forget_caller = {"DELETE FROM idempotency_keys WHERE cal
 static const struct sql forget_subject = {"DELETE FROM idempotency_keys WHERE subject_id = ?",
                                           NULL};
 static const struct sql purge = {
-    "DELETE FROM idempotency_keys WHERE " EXPIRED " ORDER BY expires_at LIMIT 20", NULL};
+    "DELETE FROM idempotency_keys WHERE expires_at <= ? ORDER BY expires_at LIMIT 20", NULL};
 
 static bool same_body(const struct idempotency *key, struct text fingerprint)
 {
@@ -72,8 +69,15 @@ static struct db_arg id_of(const struct idempotency *key)
     return db_bytes(key->id, sizeof key->id);
 }
 
+/* Is it of a clock that was wrong? Where one was set back keys live longer by as much, for to
+ * forget one too early would carry its request out twice; but not for ever. */
+static bool is_far_ahead(const struct stored *stored, struct instant now)
+{
+    return stored->expires_at.us > instant_plus_s(now, 2 * IDEMPOTENCY_TTL_S).us;
+}
+
 static struct problem *read_earlier(struct db *db, struct arena *a, const struct idempotency *key,
-                                    struct response *rs)
+                                    struct instant now, struct response *rs, bool *ret_over)
 {
     struct stored stored = {0};
     bool found;
@@ -82,6 +86,9 @@ static struct problem *read_earlier(struct db *db, struct arena *a, const struct
         return p;
     if (!found || !stored.status) /* its owner gave it up between our two statements */
         return problem(a, &problem_idempotency_busy, NULL);
+    *ret_over = is_far_ahead(&stored, now);
+    if (*ret_over)
+        return idempotency_drop(db, a, key);
     if (!same_body(key, stored.fingerprint))
         return problem(a, &problem_idempotency_mismatch, NULL);
     replay(&stored, rs);
@@ -96,19 +103,28 @@ static struct problem *or_busy(struct arena *a, struct problem *p)
     return db_is_lock_timeout(p) ? problem(a, &problem_idempotency_busy, NULL) : p;
 }
 
+static struct problem *claim_key(struct db *db, struct arena *a, const struct idempotency *key,
+                                 struct instant now, uint64_t *ret_claimed)
+{
+    return db_execute(db, a, &claim,
+                      DB_ARGS(id_of(key), db_bytes(key->fingerprints[0], 32),
+                              db_time(instant_plus_s(now, IDEMPOTENCY_TTL_S)),
+                              db_uuid(key->caller)),
+                      ret_claimed);
+}
+
 struct problem *idempotency_begin(struct db *db, struct arena *a, const struct idempotency *key,
                                   struct instant now, struct response *rs, bool *ret_replayed)
 {
     uint64_t claimed = 0;
-    struct problem *p = db_execute(db, a, &forget, DB_ARGS(id_of(key), EXPIRED_ARGS(now)), NULL);
+    bool over = false;
+    struct problem *p = db_execute(db, a, &forget, DB_ARGS(id_of(key), db_time(now)), NULL);
     if (!p)
-        p = db_execute(db, a, &claim,
-                       DB_ARGS(id_of(key), db_bytes(key->fingerprints[0], 32),
-                               db_time(instant_plus_s(now, IDEMPOTENCY_TTL_S)),
-                               db_uuid(key->caller)),
-                       &claimed);
+        p = claim_key(db, a, key, now, &claimed);
     if (!p && !claimed)
-        p = read_earlier(db, a, key, rs);
+        p = read_earlier(db, a, key, now, rs, &over);
+    if (!p && over)
+        p = claim_key(db, a, key, now, &claimed);
     if (!p)
         *ret_replayed = !claimed;
     return or_busy(a, p);
@@ -146,5 +162,5 @@ struct problem *idempotency_forget_subject(struct db *db, struct arena *a, struc
 
 struct problem *idempotency_purge(struct db *db, struct arena *a, struct instant now)
 {
-    return db_execute(db, a, &purge, DB_ARGS(EXPIRED_ARGS(now)), NULL);
+    return db_execute(db, a, &purge, DB_ARGS(db_time(now)), NULL);
 }

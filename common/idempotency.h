@@ -50,5 +50,5 @@ struct problem *idempotency_forget_caller(struct db *db, struct arena *a, struct
 struct problem *idempotency_forget_subject(struct db *db, struct arena *a,
                                            struct uuid subject) MUST_USE;
 
-/** Delete a few keys that have expired, or expire later than any that is made now. */
+/** Delete a few keys that have expired. */
 struct problem *idempotency_purge(struct db *db, struct arena *a, struct instant now) MUST_USE;

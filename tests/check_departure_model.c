@@ -74,11 +74,12 @@ static void fill(int posts)
                 "AND created_at > '2089-01-01'",
                 ada_id));
     run_sql(say("INSERT INTO password_resets (token_hash, user_id, expires_at) SELECT "
-                "UNHEX(SHA2(seq, 256)), '%s', '2095-01-01' FROM seq_1_to_700",
+                "UNHEX(SHA2(seq, 256)), '%s', UTC_TIMESTAMP(6) + INTERVAL 30 MINUTE "
+                "FROM seq_1_to_700",
                 ada_id));
     run_sql(say("INSERT INTO idempotency_keys (id, fingerprint, status, body, expires_at, "
                 "caller_id) SELECT UNHEX(SHA2(seq, 256)), UNHEX(SHA2(seq, 256)), 201, '{}', "
-                "'2095-01-01', '%s' FROM seq_1_to_600",
+                "UTC_TIMESTAMP(6) + INTERVAL 12 HOUR, '%s' FROM seq_1_to_600",
                 ada_id));
     recount();
 }
