@@ -132,7 +132,7 @@ static struct problem *show(struct app *app, struct request *rq, struct response
 /* Lock the post of the path for its author or an admin, if it is the version they know. */
 static struct problem *lock_post(struct app *app, struct request *rq, struct post *ret)
 {
-    struct problem *p = post_lock(app->db, rq->arena, rq->path_ids[0], rq->caller.id, ret);
+    struct problem *p = post_lock(app->db, rq->arena, rq->path_ids[0], ret);
     if (!p)
         p = check_visible(rq, ret);
     if (!p)
@@ -151,7 +151,7 @@ static struct problem *change(struct app *app, struct request *rq, struct respon
     if (rq->in_given) {
         after->updated_at = rq->now;
         after->version++;
-        p = post_update(app->db, rq->arena, &before, after);
+        p = post_update(app->db, rq->arena, &before, after, rq->caller.id);
     }
     if (!p)
         answer(rq, rs, after);
@@ -164,7 +164,7 @@ static struct problem *erase(struct app *app, struct request *rq, struct respons
     struct post post;
     (void)rs;
     struct problem *p = lock_post(app, rq, &post);
-    return p ? p : post_delete(app->db, rq->arena, &post);
+    return p ? p : post_delete(app->db, rq->arena, &post, rq->caller.id);
 }
 
 /* ---- after a commit of which nobody knows ---- */
@@ -179,7 +179,7 @@ static struct problem *is_changed(struct app *app, struct request *rq, bool *ret
 {
     const struct post *after = rq->prepared;
     struct post now = {0};
-    struct problem *p = post_lock(app->db, rq->arena, after->id, rq->caller.id, &now);
+    struct problem *p = post_lock(app->db, rq->arena, after->id, &now);
     bool gone = p && p->type == &problem_post_not_found;
     if (p && !gone)
         return p;

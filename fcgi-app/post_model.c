@@ -202,20 +202,9 @@ struct problem *post_find(struct db *db, struct arena *a, struct uuid id, struct
     return find_one(db, a, &find, id, ret);
 }
 
-struct problem *post_lock(struct db *db, struct arena *a, struct uuid id, struct uuid held,
-                          struct post *ret)
+struct problem *post_lock(struct db *db, struct arena *a, struct uuid id, struct post *ret)
 {
-    struct post post = {0};
-    int64_t there = 0;
-    struct problem *p = find_one(db, a, &lock, id, &post);
-    bool keep = !p && !uuid_equal(&post.author_id, &held);
-    if (keep) /* else its author could go meanwhile, with counters that we change yet */
-        p = count_read(db, a, &keep_author, DB_ARGS(db_uuid(post.author_id)), &there);
-    if (!p && keep && !there)
-        p = problem(a, &problem_post_not_found, NULL);
-    if (!p)
-        *ret = post;
-    return p;
+    return find_one(db, a, &lock, id, ret);
 }
 
 struct problem *post_is_there(struct db *db, struct arena *a, struct uuid id, bool *ret_yes)
@@ -224,23 +213,42 @@ struct problem *post_is_there(struct db *db, struct arena *a, struct uuid id, bo
     return db_find(db, a, &lock, DB_ARGS(db_uuid(id)), &row, ret_yes);
 }
 
-struct problem *post_update(struct db *db, struct arena *a, const struct post *before,
-                            const struct post *post)
+/* Else the author could go meanwhile, with counters that are changed afterwards. */
+static struct problem *hold_author(struct db *db, struct arena *a, struct uuid author,
+                                   struct uuid held)
 {
-    struct problem *p = db_execute(db, a, &update,
-                                   DB_ARGS(db_text(post->title), db_text(post->content),
-                                           db_integer(post->published), db_time(post->updated_at),
-                                           db_integer(post->version), db_uuid(post->id)),
-                                   NULL);
-    if (p || before->published == post->published)
+    int64_t there = 0;
+    if (uuid_equal(&author, &held))
+        return NULL;
+    struct problem *p = count_read(db, a, &keep_author, DB_ARGS(db_uuid(author)), &there);
+    if (!p && !there)
+        p = problem(a, &problem_post_not_found, NULL);
+    return p;
+}
+
+struct problem *post_update(struct db *db, struct arena *a, const struct post *before,
+                            const struct post *post, struct uuid held)
+{
+    bool moves = before->published != post->published;
+    struct problem *p = moves ? hold_author(db, a, post->author_id, held) : NULL;
+    if (!p)
+        p = db_execute(db, a, &update,
+                       DB_ARGS(db_text(post->title), db_text(post->content),
+                               db_integer(post->published), db_time(post->updated_at),
+                               db_integer(post->version), db_uuid(post->id)),
+                       NULL);
+    if (p || !moves)
         return p;
     p = count_post(db, a, post->author_id, before->published, -1);
     return p ? p : count_post(db, a, post->author_id, post->published, 1);
 }
 
-struct problem *post_delete(struct db *db, struct arena *a, const struct post *post)
+struct problem *post_delete(struct db *db, struct arena *a, const struct post *post,
+                            struct uuid held)
 {
-    struct problem *p = db_execute(db, a, &erase, DB_ARGS(db_uuid(post->id)), NULL);
+    struct problem *p = hold_author(db, a, post->author_id, held);
+    if (!p)
+        p = db_execute(db, a, &erase, DB_ARGS(db_uuid(post->id)), NULL);
     return p ? p : count_post(db, a, post->author_id, post->published, -1);
 }
 

@@ -59,10 +59,8 @@ struct problem *post_find(struct db *db, struct arena *a, struct uuid id,
 struct problem *post_is_there(struct db *db, struct arena *a, struct uuid id,
                               bool *ret_yes) MUST_USE;
 
-/** As post_find(), and keep others from writing the row, and its author from going, until the
- *  transaction ends. `held` is a user whose row is locked already, nil for nobody. */
-struct problem *post_lock(struct db *db, struct arena *a, struct uuid id, struct uuid held,
-
+/** As post_find(), and keep others from writing the row until the transaction ends. */
+struct problem *post_lock(struct db *db, struct arena *a, struct uuid id,
                           struct post *ret) MUST_USE;
 
 /** Call `each(context, post)` for the posts in `window`, and tell how many there are in all
@@ -72,11 +70,14 @@ struct problem *post_page(struct db *db, struct arena *a, const struct post_quer
                           void (*each)(void *context, const void *post), void *context,
                           struct page_total *ret_total) MUST_USE;
 
-/** Store title, content and published of `post`, whose row is `before`. In a transaction. */
+/** Store title, content and published of `post`, whose row is `before`; POST_NOT_FOUND when its
+ *  author has gone. `held` is a user whose row is locked already. In a transaction. */
 struct problem *post_update(struct db *db, struct arena *a, const struct post *before,
-                            const struct post *post) MUST_USE;
+                            const struct post *post, struct uuid held) MUST_USE;
 
-struct problem *post_delete(struct db *db, struct arena *a, const struct post *post) MUST_USE;
+/** Delete a post that is locked, in the same way. */
+struct problem *post_delete(struct db *db, struct arena *a, const struct post *post,
+                            struct uuid held) MUST_USE;
 
 /** Take all posts of an author, whose row is locked and about to go, out of the totals. */
 struct problem *post_uncount_author(struct db *db, struct arena *a, struct uuid author) MUST_USE;

@@ -839,7 +839,6 @@ START_TEST(curl_gets_none_of_our_settings)
     ck_assert_uint_eq(signals_in(text, "SigBlk:"), 0);
     ck_assert_ptr_null(strstr(text, SECRET_KEY));
     ck_assert_ptr_null(strstr(text, "DATABASE"));
-    free(here);
 }
 END_TEST
 

@@ -216,7 +216,7 @@ START_TEST(what_is_not_there_is_not_found)
     struct post row;
     bool there = true;
     const struct problem *found = post_find(the_app->db, the_arena, parsed(NOBODY_ID), &row);
-    const struct problem *locked = post_lock(the_app->db, the_arena, parsed(NOBODY_ID), (struct uuid){{0}}, &row);
+    const struct problem *locked = post_lock(the_app->db, the_arena, parsed(NOBODY_ID), &row);
 
     must(post_is_there(the_app->db, the_arena, parsed(NOBODY_ID), &there));
 
@@ -321,7 +321,7 @@ START_TEST(a_version_rises_with_each_change_and_only_then)
     ck_status(patch(admin, path, "{\"title\":\"Other\"}"), 200);
     ck_status(patch(admin, path, "{\"published\":false}"), 200);
 
-    must(post_lock(the_app->db, the_arena, parsed(id), (struct uuid){{0}}, &row));
+    must(post_lock(the_app->db, the_arena, parsed(id), &row));
     ck_assert_int_eq(row.version, 3);
 }
 END_TEST
