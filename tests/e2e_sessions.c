@@ -339,7 +339,7 @@ START_TEST(one_ends_ones_own_sessions_only)
 
     ck_problem(by_another, 404, "Session not found", "session_not_found");
     ck_problem(unknown, 404, "Session not found", "session_not_found");
-    ck_problem(malformed, 404, "Not Found", "not_found");
+    ck_problem(malformed, 404, "Session not found", "session_not_found");
     ck_status(by_owner, 204);
     ck_problem(again, 404, "Session not found", "session_not_found");
     ck_over(there);
