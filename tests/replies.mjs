@@ -10,6 +10,8 @@ const api = JSON.parse(readFileSync(documentFile, "utf8"));
 // Not strict, for the document around the schemas has keywords of OpenAPI's.
 const ajv = new Ajv2020({ strict: false, allErrors: true });
 addFormats(ajv);
+// Addresses are those of the HTML standard's pattern, which lets more pass than RFC 5321.
+ajv.addFormat("email", true);
 ajv.addSchema(api, "api");
 
 const escape = (key) => key.replaceAll("~", "~0").replaceAll("/", "~1");
