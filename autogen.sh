@@ -197,10 +197,34 @@ clear_policy()
 
 # --- building
 
+# Print sources.am: which files make up what, by where they lie.
+list_sources()
+{
+    printf '# Written by ./autogen.sh, which finds the files by pattern; not for editing.\n'
+    list_files common_sources common/*/*.[ch]
+    list_files program_sources fcgi-app/main.c fcgi-app/serve.c fcgi-app/cli/*.[ch]
+    list_files app_sources $(printf '%s\n' fcgi-app/*.[ch] fcgi-app/{accounts,posts,system}/*.[ch] |
+        grep -vE '^fcgi-app/(main|serve|migrations|docs_assets|nginx_files)\.c$')
+    list_files migration_files sql/[0-9]*.sql
+    list_files nginx_files nginx/*.in
+    list_files test_programs $(printf '%s\n' tests/*/check_*.c | sed 's/\.c$//')
+    list_files test_scripts tests/*.test tests/*/*.test
+    list_files test_sources $(printf '%s\n' tests/{support,e2e}/*.[ch] | grep -v '/check_')
+}
+
+# list_files VARIABLE FILE...
+list_files()
+{
+    printf '\n%s =' "$1"
+    printf ' \\\n\t%s' "${@:2}"
+    printf '\n'
+}
+
 bootstrap()
 {
     command -v autoreconf >/dev/null || fail "It takes the packages autoconf and automake."
     say "Writing ./configure"
+    list_sources >sources.am
     run_job autoreconf --install --warnings=all
 }
 
@@ -210,7 +234,7 @@ configure()
     local folder=$1
     shift
     mkdir -p "$folder"
-    [[ -x configure ]] || bootstrap
+    [[ -x configure && $(list_sources) == "$(<sources.am)" ]] || bootstrap
     say "Configuring $folder"
     run_job in_folder "$folder" ../configure --quiet "$@" || fail "See $folder/config.log."
 }
@@ -734,7 +758,7 @@ check_build()
     local folder=$1 status=0
     # Each time, for the packages that tests need may have come after the last.
     configure "$@"
-    rm -f "$folder"/tests/*.trs
+    find "$folder/tests" -name "*.trs" -delete 2>/dev/null || true
     say "Building $folder and its tests"
     if make_in "$folder" -j"$jobs" && make_in "$folder" -j"$jobs" check TESTS=; then
         say "Testing $folder"
@@ -750,7 +774,7 @@ check_build()
 count_results()
 {
     local result log good bad table='' before=$((passed + failed)) failed_before=$failed
-    for result in "$1"/tests/*.trs; do
+    for result in "$1"/tests/*.trs "$1"/tests/*/*.trs; do
         [[ -e $result ]] || continue
         log=${result%.trs}.log
         read -r good bad < <(count_checks "$log" "$result")

@@ -1,20 +1,20 @@
-#include "app.h"
+#include "fcgi-app/app.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "common/config_find.h"
-#include "common/db_limits.h"
-#include "common/idempotency.h"
-#include "common/log.h"
-#include "common/mapping.h"
-#include "common/problem.h"
-#include "database_model.h"
-#include "departure_model.h"
-#include "migrations.h"
-#include "reset_model.h"
-#include "routes.h"
-#include "session_model.h"
+#include "common/field/config_find.h"
+#include "common/db/db_limits.h"
+#include "common/http/idempotency.h"
+#include "common/base/log.h"
+#include "common/process/shm.h"
+#include "common/base/problem.h"
+#include "fcgi-app/system/database_model.h"
+#include "fcgi-app/accounts/departure_model.h"
+#include "fcgi-app/migrations.h"
+#include "fcgi-app/accounts/reset_model.h"
+#include "fcgi-app/routes.h"
+#include "fcgi-app/accounts/session_model.h"
 
 #define DOCUMENT_MAX ((size_t)8 * 1024 * 1024)
 

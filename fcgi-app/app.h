@@ -2,17 +2,17 @@
  */
 #pragma once
 
-#include "common/address.h"
-#include "common/api.h"
-#include "common/buf.h"
-#include "common/db.h"
-#include "common/jwt.h"
-#include "common/limiter.h"
-#include "common/metrics.h"
-#include "common/pool.h"
-#include "common/router.h"
-#include "settings.h"
-#include "user_model.h"
+#include "common/http/address.h"
+#include "common/apidoc/api.h"
+#include "common/base/buf.h"
+#include "common/db/db.h"
+#include "common/crypto/jwt.h"
+#include "common/process/limiter.h"
+#include "common/http/metrics.h"
+#include "common/process/pool.h"
+#include "common/http/router.h"
+#include "fcgi-app/settings.h"
+#include "fcgi-app/accounts/user_model.h"
 
 /* What the workers of a pool count together, and those that replace them after a reload. */
 struct shared {

@@ -1,6 +1,6 @@
 /* docs_assets.h -- the files of docs/, compiled in. */
 #pragma once
 
-#include "common/docs.h"
+#include "common/apidoc/docs.h"
 
 extern const struct docs_assets docs_assets;

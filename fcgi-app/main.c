@@ -8,10 +8,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
-#include "cli/commands.h"
-#include "common/config_find.h"
-#include "common/problem.h"
+#include "fcgi-app/cli/cli.h"
+#include "fcgi-app/cli/commands.h"
+#include "common/field/config_find.h"
+#include "common/base/problem.h"
 
 #define ARENA_MAX ((size_t)64 * 1024 * 1024)
 

@@ -1,4 +1,4 @@
-#include "routes.h"
+#include "fcgi-app/routes.h"
 
 const struct resource *const resources[] = {
     &auth_resource, &session_resource, &password_resource,

@@ -1,7 +1,7 @@
 /* routes.h -- the list of controllers. */
 #pragma once
 
-#include "common/router.h"
+#include "common/http/router.h"
 
 extern const struct resource auth_resource, session_resource, password_resource, user_resource,
     post_resource, system_resource;

@@ -1,5 +1,5 @@
 /* `postern serve`: from settings to sockets, workers, and the parent that keeps them. */
-#include "cli/commands.h"
+#include "fcgi-app/cli/commands.h"
 
 #include <errno.h>
 #include <string.h>
@@ -7,15 +7,15 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "app.h"
-#include "common/activation.h"
-#include "common/config_find.h"
-#include "common/log.h"
-#include "common/pool.h"
-#include "common/problem.h"
-#include "common/renew.h"
-#include "common/server.h"
-#include "post_model.h"
+#include "fcgi-app/app.h"
+#include "common/process/activation.h"
+#include "common/field/config_find.h"
+#include "common/base/log.h"
+#include "common/process/pool.h"
+#include "common/base/problem.h"
+#include "common/process/reexec.h"
+#include "common/process/server.h"
+#include "fcgi-app/posts/post_model.h"
 
 #define SCRIPT_GRACE_S 2 /* mod_fcgid kills three seconds after SIGTERM */
 

@@ -1,16 +1,16 @@
-#include "settings.h"
+#include "fcgi-app/settings.h"
 
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/address.h"
+#include "common/http/address.h"
 
 static const char *const env_words[] = {"production", "development", NULL};
 static const char *const login_limit_words[] = {"on", "off", NULL};
 
 /* What nginx/render takes for the same settings, by patterns of the same text: one program must not
- * start with what the other refuses. tests/check_nginx.c asks both. */
+ * start with what the other refuses. tests/e2e/check_nginx.c asks both. */
 #define PATH_PATTERN "^/[A-Za-z0-9._+/-]+$"
 #define BASE_PATTERN "^(/[A-Za-z0-9._-]+)*$"
 #define ORIGIN_PATTERN                                                                             \

@@ -1,7 +1,7 @@
 /* settings.h -- the one table of what an operator can set. */
 #pragma once
 
-#include "common/config.h"
+#include "common/field/config.h"
 
 enum env { ENV_PRODUCTION, ENV_DEVELOPMENT };
 enum login_limit { LOGIN_LIMIT_ON, LOGIN_LIMIT_OFF };

@@ -1,11 +1,11 @@
-#include "api.h"
+#include "common/apidoc/api.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "buf.h"
-#include "page.h"
-#include "problem.h"
+#include "common/base/buf.h"
+#include "common/http/page.h"
+#include "common/base/problem.h"
 
 bool api_offers(const struct api *api, const struct route *route)
 {

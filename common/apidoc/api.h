@@ -1,7 +1,7 @@
 /* api.h -- what the tables say of the API as a whole, for whoever describes it. */
 #pragma once
 
-#include "router.h"
+#include "common/http/router.h"
 
 struct buf;
 

@@ -1,13 +1,13 @@
-#include "docs.h"
+#include "common/apidoc/docs.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "buf.h"
-#include "jwt.h"
-#include "page.h"
-#include "problem.h"
+#include "common/base/buf.h"
+#include "common/crypto/jwt.h"
+#include "common/http/page.h"
+#include "common/base/problem.h"
 
 #define SCRATCH_MAX ((size_t)1024 * 1024)
 

@@ -1,7 +1,7 @@
 /* docs.h -- the tables as one HTML page to read, and to call the API from. */
 #pragma once
 
-#include "api.h"
+#include "common/apidoc/api.h"
 
 /* The files that the page is made of, as C strings. */
 struct docs_assets {

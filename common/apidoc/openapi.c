@@ -1,12 +1,12 @@
-#include "openapi.h"
+#include "common/apidoc/openapi.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "buf.h"
-#include "page.h"
-#include "problem.h"
+#include "common/base/buf.h"
+#include "common/http/page.h"
+#include "common/base/problem.h"
 
 #define FORMS_MAX 256
 #define CODE_SCHEMA "ErrorCode"

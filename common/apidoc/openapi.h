@@ -1,7 +1,7 @@
 /* openapi.h -- the tables as an OpenAPI document (version 3.1.1). */
 #pragma once
 
-#include "api.h"
+#include "common/apidoc/api.h"
 
 /**
  * Write the document: every route that is offered, with all that it takes and may answer.

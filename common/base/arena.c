@@ -1,4 +1,4 @@
-#include "arena.h"
+#include "common/base/arena.h"
 
 #include <errno.h>
 #include <stdint.h>

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "arena.h"
+#include "common/base/arena.h"
 
 /* Owns its memory. Writing past `max` sets `full` and changes nothing else, so that a
  * caller writes freely and looks once at the end. */

@@ -1,4 +1,4 @@
-#include "fold.h"
+#include "common/base/fold.h"
 
 #include <ctype.h>
 #include <locale.h>
@@ -8,7 +8,7 @@
 #include <wchar.h>
 #include <wctype.h>
 
-#include "common/utf8.h"
+#include "common/base/utf8.h"
 
 /* The C library knows Unicode's letters, but only in a locale that is UTF-8; every glibc since 2.35
  * has this one built in. Without it (an older host) only ASCII is folded. */

@@ -1,7 +1,7 @@
 /* fold.h -- text for searching: case folded, and cut into trigrams that a word index takes. */
 #pragma once
 
-#include "common/arena.h"
+#include "common/base/arena.h"
 
 #define GRAM_POINTS 3 /* code points in one gram */
 #define WORD_MIN 3    /* innodb_ft_min_token_size, code points */

@@ -1,4 +1,4 @@
-#include "instant.h"
+#include "common/base/instant.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "log.h"
+#include "common/base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +8,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "instant.h"
+#include "common/base/instant.h"
 
 #define LINE_MAX_BYTES 8192
 #define TAIL_ROOM 8 /* what always stays free, so that a cut line still ends well */

@@ -1,8 +1,8 @@
-#include "percent.h"
+#include "common/base/percent.h"
 
 #include <string.h>
 
-#include "hex.h"
+#include "common/base/hex.h"
 
 int percent_byte(const char *at, size_t room)
 {

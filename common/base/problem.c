@@ -1,4 +1,4 @@
-#include "problem.h"
+#include "common/base/problem.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "arena.h"
+#include "common/base/arena.h"
 
 /* A kind of failure, described once. Clients tell failures apart by `code`, which never
  * changes its meaning. Programs add kinds of their own as constants of this type. */

@@ -1,4 +1,4 @@
-#include "uuid.h"
+#include "common/base/uuid.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -9,7 +9,7 @@
 #include <sys/random.h>
 #include <sysexits.h>
 
-#include "hex.h"
+#include "common/base/hex.h"
 
 #define TIME_BITS 48
 #define COUNTER_BITS 18 /* the 12 of rand_a and the first 6 of rand_b */

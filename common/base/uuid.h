@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "arena.h"
-#include "instant.h"
+#include "common/base/arena.h"
+#include "common/base/instant.h"
 
 struct uuid {
     unsigned char bytes[16];

@@ -1,4 +1,4 @@
-#include "jwt.h"
+#include "common/crypto/jwt.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -15,8 +15,8 @@
 #include <openssl/params.h>
 #include <openssl/sha.h>
 
-#include "json.h"
-#include "problem.h"
+#include "common/field/json.h"
+#include "common/base/problem.h"
 
 #define MAC_SIZE 32
 #define MAC_TEXT_SIZE 43 /* in base64url */

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "arena.h"
-#include "uuid.h"
+#include "common/base/arena.h"
+#include "common/base/uuid.h"
 
 struct problem;
 struct jwt_keys; /* one key that signs, and older ones that still verify */

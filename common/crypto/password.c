@@ -1,4 +1,4 @@
-#include "password.h"
+#include "common/crypto/password.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -12,7 +12,7 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
-#include "problem.h"
+#include "common/base/problem.h"
 
 /* Today's setting, after OWASP's Password Storage Cheat Sheet. */
 #define MEMORY_KIB 19456

@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "arena.h"
+#include "common/base/arena.h"
 
 struct problem;
 

@@ -1,8 +1,8 @@
-#include "counts.h"
+#include "common/db/counter.h"
 
 #include <unistd.h>
 
-#include "common/field.h"
+#include "common/field/field.h"
 
 static const struct field counted_fields[] = {
     FIELD(struct counted, n, .doc = "How many."),

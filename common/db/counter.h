@@ -3,8 +3,8 @@
 
 #include <stdint.h>
 
-#include "common/db.h"
-#include "common/page.h"
+#include "common/db/db.h"
+#include "common/http/page.h"
 
 /* A total is the sum of so many rows, so that writers seldom wait for each other. */
 #define COUNT_SLOTS 16

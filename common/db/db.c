@@ -1,4 +1,4 @@
-#include "db.h"
+#include "common/db/db.h"
 
 #include <ctype.h>
 #include <errmsg.h>
@@ -16,10 +16,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "db_limits.h"
-#include "db_url.h"
-#include "field.h"
-#include "problem.h"
+#include "common/db/db_limits.h"
+#include "common/db/db_url.h"
+#include "common/field/field.h"
+#include "common/base/problem.h"
 
 #define WRITE_LIMIT_S DB_ANSWER_LIMIT_S
 #define PROBE_EVERY_MS 2000 /* after the first time */

@@ -6,9 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "arena.h"
-#include "instant.h"
-#include "uuid.h"
+#include "common/base/arena.h"
+#include "common/base/instant.h"
+#include "common/base/uuid.h"
 
 struct db;
 struct problem;

@@ -16,7 +16,7 @@
  * These are for a server that is slow. One that is frozen shows within DB_PROBE_AFTER_S and
  * DB_CONNECT_LIMIT_S, whatever it was asked: it does not let a second connection in either.
  *
- * tests/check_nginx.c holds them against each other.
+ * tests/e2e/check_nginx.c holds them against each other.
  */
 #pragma once
 

@@ -1,12 +1,12 @@
-#include "db_url.h"
+#include "common/db/db_url.h"
 
 #include <ctype.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "percent.h"
-#include "problem.h"
+#include "common/base/percent.h"
+#include "common/base/problem.h"
 
 /* End `s` at the first `c` and return what follows; NULL when there is none. */
 static char *cut(char *s, char c)

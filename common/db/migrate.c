@@ -1,16 +1,16 @@
-#include "migrate.h"
+#include "common/db/migrate.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "buf.h"
-#include "db.h"
-#include "field.h"
-#include "jwt.h"
-#include "problem.h"
-#include "shape.h"
+#include "common/base/buf.h"
+#include "common/db/db.h"
+#include "common/field/field.h"
+#include "common/crypto/jwt.h"
+#include "common/base/problem.h"
+#include "common/db/shape.h"
 
 #define QUESTION_MAX ((size_t)256 * 1024) /* bytes that name all columns there are */
 #define CHECKSUM_SIZE sizeof "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

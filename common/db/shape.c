@@ -1,4 +1,4 @@
-#include "shape.h"
+#include "common/db/shape.h"
 
 #include <ctype.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "arena.h"
+#include "common/base/arena.h"
 
 struct shape_table {
     struct text name;

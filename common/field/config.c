@@ -1,11 +1,11 @@
-#include "config.h"
+#include "common/field/config.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "utf8.h"
+#include "common/base/utf8.h"
 
 #define FROM_FILE " < "              /* between an origin and the file that it names */
 #define FILE_MAX ((size_t)64 * 1024) /* bytes; more is not a configuration */

@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-#include "field.h"
+#include "common/field/field.h"
 
 /* One `--name value` of the command line. */
 struct config_flag {

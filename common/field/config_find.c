@@ -1,4 +1,4 @@
-#include "config_find.h"
+#include "common/field/config_find.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "problem.h"
+#include "common/base/problem.h"
 
 #define FOLDERS_MAX 6
 

@@ -1,4 +1,4 @@
-#include "field.h"
+#include "common/field/field.h"
 
 #include <ctype.h>
 #include <assert.h>
@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "buf.h"
-#include "json.h"
-#include "percent.h"
-#include "utf8.h"
+#include "common/base/buf.h"
+#include "common/field/json.h"
+#include "common/base/percent.h"
+#include "common/base/utf8.h"
 
 static void *member(const struct field *f, void *row)
 {

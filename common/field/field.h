@@ -5,10 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "arena.h"
-#include "instant.h"
-#include "problem.h"
-#include "uuid.h"
+#include "common/base/arena.h"
+#include "common/base/instant.h"
+#include "common/base/problem.h"
+#include "common/base/uuid.h"
 
 struct buf;
 struct json;

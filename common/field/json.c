@@ -1,4 +1,4 @@
-#include "json.h"
+#include "common/field/json.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -7,9 +7,9 @@
 
 #include <cJSON.h>
 
-#include "hex.h"
-#include "problem.h"
-#include "utf8.h"
+#include "common/base/hex.h"
+#include "common/base/problem.h"
+#include "common/base/utf8.h"
 
 #define NOT_JSON "The body is not JSON: "
 /* Bytes of a number that cJSON looks at; it refuses valid texts with longer ones, until and unless

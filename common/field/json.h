@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "arena.h"
+#include "common/base/arena.h"
 
 struct problem;
 struct json; /* a node of a parsed document, owned by the arena it was parsed into */

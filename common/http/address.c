@@ -1,4 +1,4 @@
-#include "address.h"
+#include "common/http/address.h"
 
 #include <arpa/inet.h>
 #include <string.h>

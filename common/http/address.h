@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "arena.h"
+#include "common/base/arena.h"
 
 enum address_kind {
     ADDRESS_UNKNOWN = 0,

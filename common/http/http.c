@@ -1,4 +1,4 @@
-#include "http.h"
+#include "common/http/http.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -7,8 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "percent.h"
-#include "problem.h"
+#include "common/base/percent.h"
+#include "common/base/problem.h"
 
 #define HEADERS_MAX ((size_t)16 * 1024)
 #define BODY_MAX ((size_t)64 * 1024 * 1024) /* 100 posts of 64 KiB, escaped at the worst */

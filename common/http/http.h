@@ -5,12 +5,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "address.h"
-#include "arena.h"
-#include "buf.h"
-#include "field.h"
-#include "instant.h"
-#include "uuid.h"
+#include "common/http/address.h"
+#include "common/base/arena.h"
+#include "common/base/buf.h"
+#include "common/field/field.h"
+#include "common/base/instant.h"
+#include "common/base/uuid.h"
 
 struct problem;
 struct route;

@@ -1,11 +1,11 @@
-#include "idempotency.h"
+#include "common/http/idempotency.h"
 
 #include <string.h>
 
-#include "db.h"
-#include "field.h"
-#include "http.h"
-#include "problem.h"
+#include "common/db/db.h"
+#include "common/field/field.h"
+#include "common/http/http.h"
+#include "common/base/problem.h"
 
 struct stored {
     struct text fingerprint;

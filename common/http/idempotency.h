@@ -4,9 +4,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "arena.h"
-#include "instant.h"
-#include "uuid.h"
+#include "common/base/arena.h"
+#include "common/base/instant.h"
+#include "common/base/uuid.h"
 
 struct db;
 struct problem;

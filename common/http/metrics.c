@@ -1,4 +1,4 @@
-#include "metrics.h"
+#include "common/http/metrics.h"
 
 #include <inttypes.h>
 #include <stdbool.h>

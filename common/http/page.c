@@ -1,11 +1,11 @@
-#include "page.h"
+#include "common/http/page.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "problem.h"
-#include "router.h"
+#include "common/base/problem.h"
+#include "common/http/router.h"
 
 #define TAG_SIZE                                                                                   \
     16 /* of a cursor: enough against guessing, HMAC cut as RFC 2104 section 5 allows */

@@ -4,9 +4,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "field.h"
-#include "http.h"
-#include "jwt.h"
+#include "common/field/field.h"
+#include "common/http/http.h"
+#include "common/crypto/jwt.h"
 
 #define PAGE_LIMIT_MAX 100
 

@@ -1,15 +1,15 @@
-#include "router.h"
+#include "common/http/router.h"
 
 #include <string.h>
 
-#include "db.h"
-#include "idempotency.h"
-#include "instant.h"
-#include "json.h"
-#include "jwt.h"
-#include "log.h"
-#include "metrics.h"
-#include "problem.h"
+#include "common/db/db.h"
+#include "common/http/idempotency.h"
+#include "common/base/instant.h"
+#include "common/field/json.h"
+#include "common/crypto/jwt.h"
+#include "common/base/log.h"
+#include "common/http/metrics.h"
+#include "common/base/problem.h"
 
 #define STALE_TRIES 4 /* of a request of which what was found out first has changed meanwhile */
 

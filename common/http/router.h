@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "field.h"
-#include "http.h"
+#include "common/field/field.h"
+#include "common/http/http.h"
 
 struct app; /* what the program's handlers share; the router only hands it on */
 struct db;

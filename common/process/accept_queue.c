@@ -1,4 +1,4 @@
-#include "backlog.h"
+#include "common/process/accept_queue.h"
 
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>

@@ -1,4 +1,4 @@
-#include "activation.h"
+#include "common/process/activation.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "problem.h"
+#include "common/base/problem.h"
 
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */
 

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "arena.h"
+#include "common/base/arena.h"
 
 struct problem;
 

@@ -1,4 +1,4 @@
-#include "child.h"
+#include "common/process/child.h"
 
 #include <errno.h>
 #include <signal.h>

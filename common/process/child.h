@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "arena.h"
+#include "common/base/arena.h"
 
 struct child {
     char *const *words;       /* NULL at the end; the first is looked for in PATH, or has a slash */

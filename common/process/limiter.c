@@ -1,8 +1,8 @@
-#include "limiter.h"
+#include "common/process/limiter.h"
 
 #include <string.h>
 
-#include "jwt.h"
+#include "common/crypto/jwt.h"
 
 #define TIME_BITS 42 /* ms, 139 years; the bits above tell keys of a set apart */
 #define TIME_MASK ((UINT64_C(1) << TIME_BITS) - 1)

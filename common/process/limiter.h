@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "arena.h"
+#include "common/base/arena.h"
 
 #define LIMITER_SETS 8192
 #define LIMITER_WAYS 8

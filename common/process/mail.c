@@ -1,4 +1,4 @@
-#include "mail.h"
+#include "common/process/mail.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,8 +9,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "child.h"
-#include "problem.h"
+#include "common/process/child.h"
+#include "common/base/problem.h"
 
 #define WORDS_MAX 32
 

@@ -1,7 +1,7 @@
 /* mail.h -- hand a message to a sendmail-compatible program. */
 #pragma once
 
-#include "arena.h"
+#include "common/base/arena.h"
 
 /**
  * Start `command` (words separated by spaces, the first a path; no shell looks at them) with

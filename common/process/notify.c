@@ -1,4 +1,4 @@
-#include "notify.h"
+#include "common/process/notify.h"
 
 #include <stddef.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "pool.h"
+#include "common/process/pool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,10 +16,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "instant.h"
-#include "log.h"
-#include "metrics.h"
-#include "notify.h"
+#include "common/base/instant.h"
+#include "common/base/log.h"
+#include "common/http/metrics.h"
+#include "common/process/notify.h"
 
 #define MS 1000000LL           /* nanoseconds */
 #define SHORT_LIFE (1000 * MS) /* who lives shorter than this has crashed at its start */

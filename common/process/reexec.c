@@ -1,10 +1,10 @@
-#include "renew.h"
+#include "common/process/reexec.h"
 
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "pool.h"
+#include "common/process/pool.h"
 
 /* The file as it is now; false when there is none. */
 static bool look_at(const char *path, struct renewal_file *ret)

@@ -6,7 +6,7 @@
 #include <sys/types.h>
 #include <time.h>
 
-#include "arena.h"
+#include "common/base/arena.h"
 
 #define RENEWAL_FILES 2
 

@@ -1,4 +1,4 @@
-#include "server.h"
+#include "common/process/server.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,11 +17,11 @@
 #include <fastcgi.h>
 #include <fcgiapp.h>
 
-#include "address.h"
-#include "instant.h"
-#include "log.h"
-#include "problem.h"
-#include "renew.h"
+#include "common/http/address.h"
+#include "common/base/instant.h"
+#include "common/base/log.h"
+#include "common/base/problem.h"
+#include "common/process/reexec.h"
 
 #define PEER_TIMEOUT_S 10
 #define LOOK_EVERY_S 1 /* at the files of a renewal */

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "http.h"
+#include "common/http/http.h"
 
 struct arena;
 struct problem;

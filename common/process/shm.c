@@ -1,4 +1,4 @@
-#include "mapping.h"
+#include "common/process/shm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "problem.h"
+#include "common/base/problem.h"
 
 #define MAGIC 0x506f7374U
 

@@ -1,13 +1,13 @@
-#include "account.h"
+#include "fcgi-app/accounts/account.h"
 
 #include <string.h>
 
-#include "app.h"
-#include "common/password.h"
-#include "common/problem.h"
-#include "departure_model.h"
-#include "reset_model.h"
-#include "session_model.h"
+#include "fcgi-app/app.h"
+#include "common/crypto/password.h"
+#include "common/base/problem.h"
+#include "fcgi-app/accounts/departure_model.h"
+#include "fcgi-app/accounts/reset_model.h"
+#include "fcgi-app/accounts/session_model.h"
 
 struct problem *account_prepare(struct request *rq, const struct user *user)
 {

@@ -1,8 +1,8 @@
 /* account.h -- what becomes of an account, by API and by command line. */
 #pragma once
 
-#include "common/router.h"
-#include "user_model.h"
+#include "common/http/router.h"
+#include "fcgi-app/accounts/user_model.h"
 
 /** Leave in rq->prepared a copy of `user` with a new id, its times and the hash of its password,
  *  ready to be inserted. Takes the time of a hash. */

@@ -1,17 +1,17 @@
 /* Registering, logging in, and who one is. */
-#include "account.h"
-#include "app.h"
-#include "guess.h"
-#include "routes.h"
-#include "tokens.h"
+#include "fcgi-app/accounts/account.h"
+#include "fcgi-app/app.h"
+#include "fcgi-app/accounts/throttle.h"
+#include "fcgi-app/routes.h"
+#include "fcgi-app/accounts/tokens.h"
 
 #include <string.h>
 
-#include "common/password.h"
-#include "common/problem.h"
-#include "common/utf8.h"
-#include "refresh.h"
-#include "session_model.h"
+#include "common/crypto/password.h"
+#include "common/base/problem.h"
+#include "common/base/utf8.h"
+#include "fcgi-app/accounts/refresh.h"
+#include "fcgi-app/accounts/session_model.h"
 
 #define USER_AGENT_MAX 255
 

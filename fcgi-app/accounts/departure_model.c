@@ -1,10 +1,10 @@
-#include "departure_model.h"
+#include "fcgi-app/accounts/departure_model.h"
 
-#include "common/field.h"
-#include "common/idempotency.h"
-#include "post_model.h"
-#include "reset_model.h"
-#include "session_model.h"
+#include "common/field/field.h"
+#include "common/http/idempotency.h"
+#include "fcgi-app/posts/post_model.h"
+#include "fcgi-app/accounts/reset_model.h"
+#include "fcgi-app/accounts/session_model.h"
 
 struct departure {
     struct uuid user_id;

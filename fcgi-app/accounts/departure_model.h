@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/db.h"
-#include "user_model.h"
+#include "common/db/db.h"
+#include "fcgi-app/accounts/user_model.h"
 
 #define DEPARTURE_BATCH 500 /* rows, of all tables together */
 

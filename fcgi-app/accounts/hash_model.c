@@ -1,6 +1,6 @@
-#include "hash_model.h"
+#include "fcgi-app/accounts/hash_model.h"
 
-#include "common/field.h"
+#include "common/field/field.h"
 
 static const struct field form_fields[] = {
     FIELD(struct hash_form, form, .doc = "What is before the salt."),

@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "common/db.h"
+#include "common/db/db.h"
 
 #define HASHES_OF_EACH_END 50000
 

@@ -1,17 +1,17 @@
 /* What one does with one's password: change it or the e-mail, leave, ask for a new one. */
-#include "account.h"
-#include "app.h"
-#include "guess.h"
-#include "routes.h"
+#include "fcgi-app/accounts/account.h"
+#include "fcgi-app/app.h"
+#include "fcgi-app/accounts/throttle.h"
+#include "fcgi-app/routes.h"
 
 #include <string.h>
 
-#include "common/log.h"
-#include "common/mail.h"
-#include "common/password.h"
-#include "common/problem.h"
-#include "reset_model.h"
-#include "session_model.h"
+#include "common/base/log.h"
+#include "common/process/mail.h"
+#include "common/crypto/password.h"
+#include "common/base/problem.h"
+#include "fcgi-app/accounts/reset_model.h"
+#include "fcgi-app/accounts/session_model.h"
 
 #define RESET_BYTES 32
 

@@ -1,4 +1,4 @@
-#include "refresh.h"
+#include "fcgi-app/accounts/refresh.h"
 
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /* refresh.h -- refresh tokens: made, told apart, and each one's successor. */
 #pragma once
 
-#include "common/arena.h"
-#include "common/jwt.h"
-#include "common/uuid.h"
+#include "common/base/arena.h"
+#include "common/crypto/jwt.h"
+#include "common/base/uuid.h"
 
 #define REFRESH_GRACE_S 10 /* a used token yields the live one for so long */
 

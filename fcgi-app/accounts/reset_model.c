@@ -1,4 +1,4 @@
-#include "reset_model.h"
+#include "fcgi-app/accounts/reset_model.h"
 
 static const struct sql insert = {
     "INSERT INTO password_resets (token_hash, user_id, expires_at) VALUES (?, ?, ?)", NULL};

@@ -1,8 +1,8 @@
 /* reset_model.h -- tokens for who forgot a password, in the database. */
 #pragma once
 
-#include "common/db.h"
-#include "user_model.h"
+#include "common/db/db.h"
+#include "fcgi-app/accounts/user_model.h"
 
 /* No token is good for longer, whatever has happened to the clock. */
 #define RESET_TTL_S (60 * 60)

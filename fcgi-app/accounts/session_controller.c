@@ -1,12 +1,12 @@
 /* Sessions: refresh, end, list. */
-#include "app.h"
-#include "routes.h"
-#include "tokens.h"
+#include "fcgi-app/app.h"
+#include "fcgi-app/routes.h"
+#include "fcgi-app/accounts/tokens.h"
 
-#include "common/page.h"
-#include "common/problem.h"
-#include "refresh.h"
-#include "session_model.h"
+#include "common/http/page.h"
+#include "common/base/problem.h"
+#include "fcgi-app/accounts/refresh.h"
+#include "fcgi-app/accounts/session_model.h"
 
 #define REPEAT_MAX 100 /* refreshes within the grace, beyond what any client does */
 

@@ -1,7 +1,7 @@
-#include "session_model.h"
+#include "fcgi-app/accounts/session_model.h"
 
-#include "common/problem.h"
-#include "counts.h"
+#include "common/base/problem.h"
+#include "common/db/counter.h"
 
 #define DELETED_AT_ONCE 500 /* rows */
 

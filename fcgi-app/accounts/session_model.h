@@ -1,9 +1,9 @@
 /* session_model.h -- logins in the database. */
 #pragma once
 
-#include "common/db.h"
-#include "common/field.h"
-#include "common/page.h"
+#include "common/db/db.h"
+#include "common/field/field.h"
+#include "common/http/page.h"
 
 struct session {
     struct uuid id;

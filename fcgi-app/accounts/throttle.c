@@ -1,10 +1,10 @@
-#include "guess.h"
+#include "fcgi-app/accounts/throttle.h"
 
 #include <inttypes.h>
 
-#include "common/log.h"
-#include "common/problem.h"
-#include "fold.h"
+#include "common/base/log.h"
+#include "common/base/problem.h"
+#include "common/base/fold.h"
 
 static const struct limit limits[GUESS_COUNTERS] = {
     /* An office or a carrier's gateway has many people behind it, of whom some mistype. */

@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "app.h"
+#include "fcgi-app/app.h"
 
 /*
  * Each try is counted before its hash is computed, so that tries at the same time cannot slip

@@ -1,4 +1,4 @@
-#include "tokens.h"
+#include "fcgi-app/accounts/tokens.h"
 
 static const struct field tokens_fields[] = {
     FIELD(struct tokens, access_token, .use = FIELD_SHOWN,

@@ -1,8 +1,8 @@
 /* tokens.h -- what a login and a refresh hand out. */
 #pragma once
 
-#include "app.h"
-#include "session_model.h"
+#include "fcgi-app/app.h"
+#include "fcgi-app/accounts/session_model.h"
 
 struct tokens {
     struct text access_token;

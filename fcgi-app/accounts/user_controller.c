@@ -1,10 +1,10 @@
 /* Users: list, make, read, change, delete. */
-#include "account.h"
-#include "app.h"
-#include "routes.h"
+#include "fcgi-app/accounts/account.h"
+#include "fcgi-app/app.h"
+#include "fcgi-app/routes.h"
 
-#include "common/page.h"
-#include "common/problem.h"
+#include "common/http/page.h"
+#include "common/base/problem.h"
 
 static struct problem *list(struct app *app, struct request *rq, struct response *rs)
 {

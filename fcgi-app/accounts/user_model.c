@@ -1,15 +1,15 @@
-#include "user_model.h"
+#include "fcgi-app/accounts/user_model.h"
 
 #include <ctype.h>
 #include <regex.h>
 #include <string.h>
 #include <strings.h>
 
-#include "common/problem.h"
-#include "common_passwords.h"
-#include "counts.h"
-#include "fold.h"
-#include "session_model.h"
+#include "common/base/problem.h"
+#include "fcgi-app/accounts/common_passwords.h"
+#include "common/db/counter.h"
+#include "common/base/fold.h"
+#include "fcgi-app/accounts/session_model.h"
 
 #define SAMPLE_ROWS "1000"  /* how many of the newest rows are looked at before a search */
 #define SAMPLE_COMMON 50    /* so many matches among them are too many for the word index */

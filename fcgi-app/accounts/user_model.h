@@ -4,9 +4,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/db.h"
-#include "common/field.h"
-#include "common/page.h"
+#include "common/db/db.h"
+#include "common/field/field.h"
+#include "common/http/page.h"
 
 enum role { ROLE_USER, ROLE_ADMIN };
 

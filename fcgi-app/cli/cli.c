@@ -1,4 +1,4 @@
-#include "cli.h"
+#include "fcgi-app/cli/cli.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -6,9 +6,9 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "common/problem.h"
+#include "common/base/problem.h"
 #include "fcgi-app/app.h"
-#include "help.h"
+#include "fcgi-app/cli/help.h"
 
 #define FLAGS_MAX 64
 

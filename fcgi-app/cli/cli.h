@@ -4,10 +4,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "command.h"
-#include "common/arena.h"
+#include "fcgi-app/cli/command.h"
+#include "common/base/arena.h"
 #include "fcgi-app/settings.h"
-#include "terminal.h"
+#include "fcgi-app/cli/terminal.h"
 
 struct app;
 struct problem;

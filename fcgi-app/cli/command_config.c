@@ -1,15 +1,15 @@
 /* `postern config`, `routes`, `openapi`, `secret`: what the program is made and set to. */
-#include "commands.h"
+#include "fcgi-app/cli/commands.h"
 
 #include <stdio.h>
 
-#include "checkup.h"
-#include "common/jwt.h"
-#include "common/openapi.h"
-#include "common/problem.h"
+#include "fcgi-app/cli/doctor.h"
+#include "common/crypto/jwt.h"
+#include "common/apidoc/openapi.h"
+#include "common/base/problem.h"
 #include "fcgi-app/app.h"
 #include "fcgi-app/routes.h"
-#include "listing.h"
+#include "fcgi-app/cli/listing.h"
 
 #define DOCUMENT_MAX ((size_t)64 * 1024 * 1024)
 #define SECRET_BYTES 48

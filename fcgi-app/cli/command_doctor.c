@@ -1,5 +1,5 @@
 /* `postern doctor`: one look at everything around the program. */
-#include "commands.h"
+#include "fcgi-app/cli/commands.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -10,16 +10,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "checkup.h"
-#include "common/db_url.h"
-#include "common/field.h"
-#include "common/problem.h"
-#include "fcgi-app/database_model.h"
-#include "fcgi-app/fold.h"
+#include "fcgi-app/cli/doctor.h"
+#include "common/db/db_url.h"
+#include "common/field/field.h"
+#include "common/base/problem.h"
+#include "fcgi-app/system/database_model.h"
+#include "common/base/fold.h"
 #include "fcgi-app/migrations.h"
 #include "fcgi-app/nginx_files.h"
-#include "fcgi-app/post_model.h"
-#include "listing.h"
+#include "fcgi-app/posts/post_model.h"
+#include "fcgi-app/cli/listing.h"
 
 #define SKEW_WARN_US 1000000
 #define SKEW_FAIL_US 5000000 /* what tokens of another host are forgiven */

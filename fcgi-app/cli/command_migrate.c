@@ -1,15 +1,15 @@
 /* `postern migrate …` and `postern reindex`: the schema, and what is derived from rows. */
-#include "commands.h"
+#include "fcgi-app/cli/commands.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "common/problem.h"
+#include "common/base/problem.h"
 #include "fcgi-app/app.h"
-#include "fcgi-app/database_model.h"
+#include "fcgi-app/system/database_model.h"
 #include "fcgi-app/migrations.h"
-#include "fcgi-app/post_model.h"
-#include "listing.h"
+#include "fcgi-app/posts/post_model.h"
+#include "fcgi-app/cli/listing.h"
 
 /* ---- migrate ---- */
 

@@ -1,13 +1,13 @@
 /* `postern session …`: who is logged in, and out with them. */
-#include "commands.h"
+#include "fcgi-app/cli/commands.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "common/problem.h"
+#include "common/base/problem.h"
 #include "fcgi-app/app.h"
-#include "fcgi-app/session_model.h"
-#include "listing.h"
+#include "fcgi-app/accounts/session_model.h"
+#include "fcgi-app/cli/listing.h"
 
 #define PAGE_MEMORY ((size_t)64 * 1024 * 1024)
 

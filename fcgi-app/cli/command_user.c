@@ -1,16 +1,16 @@
 /* `postern user …`: what an operator does with accounts, by the rules of the API. */
-#include "commands.h"
+#include "fcgi-app/cli/commands.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "common/password.h"
-#include "common/problem.h"
-#include "fcgi-app/account.h"
+#include "common/crypto/password.h"
+#include "common/base/problem.h"
+#include "fcgi-app/accounts/account.h"
 #include "fcgi-app/app.h"
-#include "fcgi-app/departure_model.h"
-#include "listing.h"
+#include "fcgi-app/accounts/departure_model.h"
+#include "fcgi-app/cli/listing.h"
 
 #define PAGE_MEMORY ((size_t)64 * 1024 * 1024)
 

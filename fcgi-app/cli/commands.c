@@ -1,4 +1,4 @@
-#include "commands.h"
+#include "fcgi-app/cli/commands.h"
 
 #define JSON                                                                                       \
     {                                                                                              \

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <sysexits.h>
 
-#include "cli.h"
+#include "fcgi-app/cli/cli.h"
 
 struct user;
 

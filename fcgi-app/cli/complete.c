@@ -1,10 +1,10 @@
 /* `postern complete`: how the last word of a command line could end, from the tables. */
-#include "commands.h"
+#include "fcgi-app/cli/commands.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "help.h"
+#include "fcgi-app/cli/help.h"
 
 #define A_FILE "<file>" /* for the shell's own completion */
 

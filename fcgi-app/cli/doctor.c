@@ -1,4 +1,4 @@
-#include "checkup.h"
+#include "fcgi-app/cli/doctor.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -8,9 +8,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "common/db_url.h"
-#include "common/jwt.h"
-#include "common/problem.h"
+#include "common/db/db_url.h"
+#include "common/crypto/jwt.h"
+#include "common/base/problem.h"
 
 void checkup_ok(struct checkup *c, const char *format, ...)
 {

@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "common/arena.h"
+#include "common/base/arena.h"
 #include "fcgi-app/settings.h"
 
 enum verdict { VERDICT_OK, VERDICT_WARN, VERDICT_FAIL };

@@ -1,11 +1,11 @@
 /* Doctor's look at stored passwords: does a login verify them? */
-#include "checkup.h"
+#include "fcgi-app/cli/doctor.h"
 
 #include <inttypes.h>
 
-#include "common/password.h"
-#include "common/problem.h"
-#include "fcgi-app/hash_model.h"
+#include "common/crypto/password.h"
+#include "common/base/problem.h"
+#include "fcgi-app/accounts/hash_model.h"
 
 struct tally {
     int64_t seen, dear;

@@ -1,5 +1,5 @@
 /* Doctor's look at the sockets: what the file system says, and a request as nginx would send it. */
-#include "checkup.h"
+#include "fcgi-app/cli/doctor.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -12,8 +12,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "common/address.h"
-#include "common/buf.h"
+#include "common/http/address.h"
+#include "common/base/buf.h"
 
 #define PATIENCE_S 5 /* for each step of a request */
 #define ANSWER_MAX ((size_t)64 * 1024)

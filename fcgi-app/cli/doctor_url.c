@@ -1,5 +1,5 @@
 /* Doctor's look through the web server: which requests arrive, and are the answers ours? */
-#include "checkup.h"
+#include "fcgi-app/cli/doctor.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,9 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/child.h"
-#include "common/json.h"
-#include "common/problem.h"
+#include "common/process/child.h"
+#include "common/field/json.h"
+#include "common/base/problem.h"
 
 #define ANSWER_MAX ((size_t)256 * 1024)
 #define REQUEST_ID "doctor-0123456789"

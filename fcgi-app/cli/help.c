@@ -1,4 +1,4 @@
-#include "help.h"
+#include "fcgi-app/cli/help.h"
 
 #include <inttypes.h>
 #include <stdio.h>

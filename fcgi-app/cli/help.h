@@ -1,7 +1,7 @@
 /* help.h -- what the tables of commands and settings say: to readers, to the shell, to groff. */
 #pragma once
 
-#include "command.h"
+#include "fcgi-app/cli/command.h"
 #include "fcgi-app/settings.h"
 
 /** Is `word` the first of some command's two? */

@@ -1,11 +1,11 @@
-#include "listing.h"
+#include "fcgi-app/cli/listing.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/buf.h"
-#include "terminal.h"
+#include "common/base/buf.h"
+#include "fcgi-app/cli/terminal.h"
 
 #define PAGE_MAX ((size_t)128 * 1024 * 1024) /* names may be all escapes */
 #define ROW_MAX ((size_t)1024 * 1024)

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/field.h"
+#include "common/field/field.h"
 
 #define LISTING_ROWS 500
 #define LISTING_COLUMNS 16

@@ -1,12 +1,12 @@
 /* `postern help` and `postern manual`: the tables for readers, and in groff's man(7) for the
  * templates of the manual pages. */
-#include "commands.h"
+#include "fcgi-app/cli/commands.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "help.h"
+#include "fcgi-app/cli/help.h"
 
 #define LINE_SIZE 4096
 

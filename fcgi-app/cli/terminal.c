@@ -1,4 +1,4 @@
-#include "terminal.h"
+#include "fcgi-app/cli/terminal.h"
 
 #include <locale.h>
 #include <poll.h>
@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <wchar.h>
 
-#include "common/utf8.h"
+#include "common/base/utf8.h"
 
 #define ESCAPE_SIZE 6 /* \uXXXX */
 #define LINE_SIZE 1100

@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "common/arena.h"
+#include "common/base/arena.h"
 
 /**
  * `t` with everything that would steer a terminal or turn text around spelled `\uXXXX`: control

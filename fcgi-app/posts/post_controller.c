@@ -1,10 +1,10 @@
 /* Posts: list, write, read, change, delete. */
-#include "app.h"
-#include "routes.h"
+#include "fcgi-app/app.h"
+#include "fcgi-app/routes.h"
 
-#include "common/page.h"
-#include "common/problem.h"
-#include "post_model.h"
+#include "common/http/page.h"
+#include "common/base/problem.h"
+#include "fcgi-app/posts/post_model.h"
 
 /* ---- lists ---- */
 

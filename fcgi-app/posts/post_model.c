@@ -1,10 +1,10 @@
-#include "post_model.h"
+#include "fcgi-app/posts/post_model.h"
 
 #include <string.h>
 
-#include "common/problem.h"
-#include "counts.h"
-#include "fold.h"
+#include "common/base/problem.h"
+#include "common/db/counter.h"
+#include "common/base/fold.h"
 
 const struct problem_type problem_post_not_found = {404, "Post not found", "post_not_found",
                                                     "There is no post with this id."};

@@ -1,11 +1,11 @@
-#include "database_model.h"
+#include "fcgi-app/system/database_model.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "common/field.h"
-#include "common/problem.h"
+#include "common/field/field.h"
+#include "common/base/problem.h"
 
 #define VERSION_MIN 1011        /* MariaDB 10.11 */
 #define PACKET_MIN (512 * 1024) /* an answer kept for a repetition: 64 KiB that are all escaped */

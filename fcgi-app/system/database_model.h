@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/db.h"
+#include "common/db/db.h"
 
 #define DATABASE_FAULTS_MAX 5
 

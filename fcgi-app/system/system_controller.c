@@ -2,13 +2,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app.h"
-#include "docs_assets.h"
-#include "routes.h"
+#include "fcgi-app/app.h"
+#include "fcgi-app/docs_assets.h"
+#include "fcgi-app/routes.h"
 
-#include "common/backlog.h"
-#include "common/openapi.h"
-#include "common/problem.h"
+#include "common/process/accept_queue.h"
+#include "common/apidoc/openapi.h"
+#include "common/base/problem.h"
 
 #define READY_LIMIT_MS 2000 /* whoever asks wants to know soon; a balancer gives up itself */
 

@@ -1,11 +1,12 @@
+/* needs: mariadb */
 /* Registering, logging in, and who one is, as clients see it. */
-#include "loopback.h"
+#include "tests/support/loopback.h"
 
 #include <string.h>
 #include <time.h>
 
-#include "common/jwt.h"
-#include "suite.h"
+#include "common/crypto/jwt.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define BARE_CHALLENGE "Bearer realm=\"postern\""

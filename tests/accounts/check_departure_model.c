@@ -1,5 +1,6 @@
+/* needs: mariadb */
 /* Users who are deleted: gone at once for everybody, and their rows batch after batch. */
-#include "fcgi-app/departure_model.h"
+#include "fcgi-app/accounts/departure_model.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -8,14 +9,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/idempotency.h"
-#include "common/problem.h"
-#include "fcgi-app/account.h"
-#include "fcgi-app/counts.h"
-#include "fcgi-app/post_model.h"
-#include "fcgi-app/session_model.h"
-#include "loopback.h"
-#include "suite.h"
+#include "common/http/idempotency.h"
+#include "common/base/problem.h"
+#include "fcgi-app/accounts/account.h"
+#include "common/db/counter.h"
+#include "fcgi-app/posts/post_model.h"
+#include "fcgi-app/accounts/session_model.h"
+#include "tests/support/loopback.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define POSTS 6000 /* of Ada's; more than twice what one page looks through */

@@ -1,5 +1,6 @@
+/* needs: mariadb */
 /* Passwords and addresses: changed, forgotten, left behind, as clients see it. */
-#include "loopback.h"
+#include "tests/support/loopback.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -10,8 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/jwt.h"
-#include "suite.h"
+#include "common/crypto/jwt.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define NEW_WORD "weaver of patterns"

@@ -1,20 +1,21 @@
+/* needs: mariadb */
 /* Races: what a write was let in by changes while it is on its way.
  *
  * Each route that writes for somebody, or takes a password, has a row below. Between what is judged
  * before its transaction and the transaction itself, and again between its handler and the commit,
  * a rival takes away what it was judged by. */
-#include "loopback.h"
+#include "tests/support/loopback.h"
 
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/password.h"
-#include "common/problem.h"
-#include "fcgi-app/account.h"
+#include "common/crypto/password.h"
+#include "common/base/problem.h"
+#include "fcgi-app/accounts/account.h"
 #include "fcgi-app/routes.h"
-#include "fcgi-app/tokens.h"
-#include "suite.h"
+#include "fcgi-app/accounts/tokens.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 

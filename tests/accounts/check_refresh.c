@@ -1,9 +1,9 @@
-#include "fcgi-app/refresh.h"
+#include "fcgi-app/accounts/refresh.h"
 
 #include <check.h>
 #include <string.h>
 
-#include "suite.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 

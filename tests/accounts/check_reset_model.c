@@ -1,11 +1,12 @@
+/* needs: mariadb */
 /* Tokens for who forgot a password, in the database. */
-#include "loopback.h"
+#include "tests/support/loopback.h"
 
 #include <string.h>
 
-#include "common/problem.h"
-#include "fcgi-app/reset_model.h"
-#include "suite.h"
+#include "common/base/problem.h"
+#include "fcgi-app/accounts/reset_model.h"
+#include "tests/support/suite.h"
 
 #define HOUR_S 3600
 

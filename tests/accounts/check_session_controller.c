@@ -1,14 +1,15 @@
+/* needs: mariadb */
 /* Sessions: refresh, end, list, as clients see them. */
-#include "loopback.h"
+#include "tests/support/loopback.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/jwt.h"
-#include "fcgi-app/refresh.h"
-#include "suite.h"
+#include "common/crypto/jwt.h"
+#include "fcgi-app/accounts/refresh.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define OTHER_KEY "Xe7Rb2Ku9Wf4Gy1Zt6Mq3Vd8Sn5Ph0Lc"

@@ -1,11 +1,12 @@
+/* needs: mariadb */
 /* Logins in the database. */
-#include "fcgi-app/session_model.h"
+#include "fcgi-app/accounts/session_model.h"
 
 #include <string.h>
 
-#include "common/problem.h"
-#include "loopback.h"
-#include "suite.h"
+#include "common/base/problem.h"
+#include "tests/support/loopback.h"
+#include "tests/support/suite.h"
 
 static struct session session;
 static const unsigned char refresh_hash[32] = "thirty-two bytes of some digest";

@@ -1,5 +1,6 @@
+/* needs: mariadb */
 /* check_guess.c -- how often passwords may be tried, as clients see it. */
-#include "loopback.h"
+#include "tests/support/loopback.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "suite.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define ADA "ada@example.org"

@@ -1,10 +1,11 @@
+/* needs: mariadb */
 /* Users: list, make, read, change, delete, as clients see it. */
-#include "loopback.h"
+#include "tests/support/loopback.h"
 
 #include <string.h>
 #include <unistd.h>
 
-#include "suite.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 

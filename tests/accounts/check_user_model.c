@@ -1,11 +1,12 @@
+/* needs: mariadb */
 /* Users in the database: search at size, totals, locks. */
-#include "fcgi-app/user_model.h"
+#include "fcgi-app/accounts/user_model.h"
 
 #include <string.h>
 #include <unistd.h>
 
-#include "loopback.h"
-#include "suite.h"
+#include "tests/support/loopback.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 

@@ -1,12 +1,12 @@
-#include "common/docs.h"
+#include "common/apidoc/docs.h"
 
 #include <check.h>
 #include <string.h>
 
-#include "common/buf.h"
-#include "common/jwt.h"
+#include "common/base/buf.h"
+#include "common/crypto/jwt.h"
 #include "fcgi-app/docs_assets.h"
-#include "suite.h"
+#include "tests/support/suite.h"
 
 #define EVIL "<img src=x onerror=\"alert('1')\">&"
 #define EVIL_ESCAPED "&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt;&amp;"

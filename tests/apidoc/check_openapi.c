@@ -1,5 +1,6 @@
+/* needs: mariadb */
 /* The document holds all that the tables hold, and nothing else. */
-#include "loopback.h"
+#include "tests/support/loopback.h"
 
 #include <cJSON.h>
 #include <ctype.h>
@@ -7,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/openapi.h"
-#include "common/problem.h"
-#include "suite.h"
+#include "common/apidoc/openapi.h"
+#include "common/base/problem.h"
+#include "tests/support/suite.h"
 
 static cJSON *served;
 

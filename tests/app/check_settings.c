@@ -3,7 +3,7 @@
 #include <check.h>
 #include <string.h>
 
-#include "suite.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 

@@ -1,4 +1,4 @@
-#include "common/arena.h"
+#include "common/base/arena.h"
 
 #include <check.h>
 #include <stdint.h>
@@ -8,8 +8,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "tests/memory.h"
-#include "tests/suite.h"
+#include "tests/support/memory.h"
+#include "tests/support/suite.h"
 
 #define MIB ((size_t)1024 * 1024)
 

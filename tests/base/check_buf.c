@@ -1,12 +1,12 @@
-#include "common/buf.h"
+#include "common/base/buf.h"
 
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json.h"
-#include "tests/memory.h"
-#include "tests/suite.h"
+#include "common/field/json.h"
+#include "tests/support/memory.h"
+#include "tests/support/suite.h"
 
 #define MIB ((size_t)1024 * 1024)
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))

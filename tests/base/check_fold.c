@@ -1,12 +1,12 @@
-#include "fcgi-app/fold.h"
+#include "common/base/fold.h"
 
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "common/utf8.h"
-#include "suite.h"
+#include "common/base/utf8.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 

@@ -1,4 +1,4 @@
-#include "common/instant.h"
+#include "common/base/instant.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "suite.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define SECOND INT64_C(1000000)

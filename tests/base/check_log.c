@@ -1,4 +1,4 @@
-#include "common/log.h"
+#include "common/base/log.h"
 
 #include <check.h>
 #include <errno.h>
@@ -17,9 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/instant.h"
-#include "common/json.h"
-#include "suite.h"
+#include "common/base/instant.h"
+#include "common/field/json.h"
+#include "tests/support/suite.h"
 
 #define LINE_MAX_BYTES 8192
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))

@@ -1,9 +1,9 @@
-#include "common/percent.h"
+#include "common/base/percent.h"
 
 #include <check.h>
 #include <string.h>
 
-#include "suite.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 

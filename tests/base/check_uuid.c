@@ -1,4 +1,4 @@
-#include "common/uuid.h"
+#include "common/base/uuid.h"
 
 #include <check.h>
 #include <stdint.h>
@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "suite.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 

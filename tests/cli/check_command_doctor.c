@@ -1,3 +1,4 @@
+/* needs: mariadb */
 /* `postern doctor` and `config --check`: each fault is told with its mend, and nothing else is. */
 #include <errno.h>
 #include <netinet/in.h>
@@ -10,8 +11,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "program.h"
-#include "suite.h"
+#include "tests/support/program.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 

@@ -1,3 +1,4 @@
+/* needs: mariadb */
 /* `postern user …` and `postern session …` beside the API, which they must agree with. */
 #include <fcntl.h>
 #include <limits.h>
@@ -8,8 +9,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "program.h"
-#include "suite.h"
+#include "tests/support/program.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define OTHER_PASSWORD "another long enough one"

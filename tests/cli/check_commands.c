@@ -1,3 +1,4 @@
+/* needs: mariadb */
 /* The program on its command line. `make check` runs this beside it, in the build folder. */
 #include <signal.h>
 #include <stdio.h>
@@ -7,9 +8,9 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "loopback.h"
-#include "program.h"
-#include "suite.h"
+#include "tests/support/loopback.h"
+#include "tests/support/program.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 static void set_up(void)

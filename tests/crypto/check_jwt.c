@@ -1,11 +1,11 @@
-#include "common/jwt.h"
+#include "common/crypto/jwt.h"
 
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/problem.h"
-#include "suite.h"
+#include "common/base/problem.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 

@@ -1,4 +1,4 @@
-#include "common/password.h"
+#include "common/crypto/password.h"
 
 #include <check.h>
 #include <stdint.h>
@@ -7,8 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/problem.h"
-#include "suite.h"
+#include "common/base/problem.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 

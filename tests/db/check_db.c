@@ -1,3 +1,4 @@
+/* needs: mariadb */
 /* Runs as `with-mariadb check_db`: everything here talks to a real server. */
 #include <check.h>
 #include <netinet/in.h>
@@ -13,13 +14,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/arena.h"
-#include "common/db.h"
-#include "common/db_limits.h"
-#include "common/field.h"
-#include "common/problem.h"
-#include "common/uuid.h"
-#include "suite.h"
+#include "common/base/arena.h"
+#include "common/db/db.h"
+#include "common/db/db_limits.h"
+#include "common/field/field.h"
+#include "common/base/problem.h"
+#include "common/base/uuid.h"
+#include "tests/support/suite.h"
 
 static struct arena *a;
 static struct db *db, *other;
@@ -105,7 +106,7 @@ static const char *database_url(void)
 {
     const char *url = getenv("DATABASE_URL");
     if (!url) {
-        fputs("run me under tests/with-mariadb\n", stderr);
+        fputs("run me under tests/support/with-mariadb\n", stderr);
         exit(EXIT_FAILURE);
     }
     return url;

@@ -1,3 +1,4 @@
+/* needs: mariadb */
 /* Runs as `with-mariadb check_migrate`: everything here talks to a real server. */
 #include <check.h>
 #include <signal.h>
@@ -7,12 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/arena.h"
-#include "common/db.h"
-#include "common/field.h"
-#include "common/migrate.h"
-#include "common/problem.h"
-#include "suite.h"
+#include "common/base/arena.h"
+#include "common/db/db.h"
+#include "common/field/field.h"
+#include "common/db/migrate.h"
+#include "common/base/problem.h"
+#include "tests/support/suite.h"
 
 static struct arena *a;
 static struct db *db;
@@ -69,7 +70,7 @@ static void set_up(void)
 {
     const char *url = getenv("DATABASE_URL");
     if (!url) {
-        fputs("run me under tests/with-mariadb\n", stderr);
+        fputs("run me under tests/support/with-mariadb\n", stderr);
         exit(EXIT_FAILURE);
     }
     a = arena_open(16u << 20);

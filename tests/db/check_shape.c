@@ -1,10 +1,10 @@
-#include "common/shape.h"
+#include "common/db/shape.h"
 
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "suite.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 

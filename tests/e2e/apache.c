@@ -1,4 +1,4 @@
-#include "e2e_apache.h"
+#include "tests/e2e/apache.h"
 
 #include <check.h>
 #include <dirent.h>
@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "loopback.h"
+#include "tests/support/loopback.h"
 
 #define START_LIMIT_MS 15000
 #define LINE 4096
@@ -36,7 +36,8 @@ static void unpack(const struct backend *b)
 {
     char htaccess[LINE];
     const char *tar = getenv("E2E_PORTABLE");
-    snprintf(htaccess, sizeof htaccess, "%s/fcgi-app/shared-hosting/htaccess", source_folder());
+    snprintf(htaccess, sizeof htaccess, "%s/fcgi-app/packaging/shared-hosting/htaccess",
+             source_folder());
     apache_in_home(b, "mkdir -m 755 \"$0/home\"", NULL);
     if (tar && *tar) {
         apache_in_home(b, "tar -xzf \"$1\" -C \"$0/home\"", LIST(tar));

@@ -2,7 +2,7 @@
  */
 #pragma once
 
-#include "e2e_world.h"
+#include "tests/e2e/world.h"
 
 /**
  * Fill a home for the user that pools run as, below the backend's folder: the tar that
@@ -13,9 +13,9 @@
 void apache_make_home(struct backend *b, const char *const *names);
 
 /** A real Apache with mod_fcgid on a free port, which shows the public_html of this home. Of
- * `names` it knows CORS_ORIGINS, WITHOUT, modules that this host has not, SLASHES, what it does with
- * an encoded one (AllowEncodedSlashes; On), and TLS_CERT, a file with certificate and key that `f`
- * keeps; plain HTTP is then on the same port of 127.0.0.2. */
+ * `names` it knows CORS_ORIGINS, WITHOUT, modules that this host has not, SLASHES, what it does
+ * with an encoded one (AllowEncodedSlashes; On), and TLS_CERT, a file with certificate and key that
+ * `f` keeps; plain HTTP is then on the same port of 127.0.0.2. */
 void apache_start(struct front *f, const struct backend *b, const char *const *names);
 
 /** Run a line of sh(1) as the home's user; $0 is the backend's folder, with the home in it, and $1

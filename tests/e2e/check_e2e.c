@@ -1,3 +1,4 @@
+/* needs: mariadb */
 /* check_e2e.c -- the real program behind the real nginx: what a client sees over a socket. With
  * E2E_FRONT=apache in the environment: behind Apache, as on a shared host. */
 #include <check.h>
@@ -10,19 +11,19 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "e2e_failures.h"
-#include "e2e_guesses.h"
-#include "e2e_hosting.h"
-#include "e2e_http.h"
-#include "e2e_logs.h"
-#include "e2e_nginx.h"
-#include "e2e_operations.h"
-#include "e2e_operator.h"
-#include "e2e_protocol.h"
-#include "e2e_reload.h"
-#include "e2e_sessions.h"
-#include "e2e_starters.h"
-#include "e2e_world.h"
+#include "tests/e2e/failures.h"
+#include "tests/e2e/guesses.h"
+#include "tests/e2e/hosting.h"
+#include "tests/e2e/http.h"
+#include "tests/e2e/logs.h"
+#include "tests/e2e/nginx.h"
+#include "tests/e2e/operations.h"
+#include "tests/e2e/operator.h"
+#include "tests/e2e/protocol.h"
+#include "tests/e2e/reload.h"
+#include "tests/e2e/sessions.h"
+#include "tests/e2e/starters.h"
+#include "tests/e2e/world.h"
 
 #define LISTED "https://app.example.org"
 #define LISTED_TOO "http://localhost:5173"

@@ -1,11 +1,12 @@
+/* needs: mariadb replica */
 /* A list of database hosts: a primary that dies, a replica that is promoted by hand. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "e2e_http.h"
-#include "e2e_load.h"
-#include "e2e_world.h"
+#include "tests/e2e/http.h"
+#include "tests/e2e/load.h"
+#include "tests/e2e/world.h"
 
 #define RECOVERY_MS 10000 /* generous: half of it is how long a worker stays with a replica */
 
@@ -210,7 +211,7 @@ int main(void)
     primary_control = getenv("DATABASE_CONTROL");
     replica_control = getenv("REPLICA_CONTROL");
     if (!replica_control) {
-        fputs("run this inside tests/with-replica\n", stderr);
+        fputs("run this inside tests/support/with-replica\n", stderr);
         return EXIT_FAILURE;
     }
     return http_suite_run(s);

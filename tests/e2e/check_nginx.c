@@ -7,11 +7,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/db_limits.h"
-#include "common/problem.h"
+#include "common/db/db_limits.h"
+#include "common/base/problem.h"
 #include "fcgi-app/routes.h"
 #include "fcgi-app/settings.h"
-#include "suite.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 

@@ -1,10 +1,10 @@
-#include "e2e_failures.h"
+#include "tests/e2e/failures.h"
 
 #include <signal.h>
 #include <string.h>
 
-#include "e2e_http.h"
-#include "e2e_load.h"
+#include "tests/e2e/http.h"
+#include "tests/e2e/load.h"
 
 #define RECOVERY_MS 5000 /* generous: it takes a tenth of it */
 #define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))

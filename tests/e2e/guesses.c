@@ -1,11 +1,11 @@
-#include "e2e_guesses.h"
+#include "tests/e2e/guesses.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "e2e_http.h"
+#include "tests/e2e/http.h"
 
 #define RIVALS 40
 #define PAIR 10    /* tries at an account from one address */

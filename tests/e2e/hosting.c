@@ -1,4 +1,4 @@
-#include "e2e_hosting.h"
+#include "tests/e2e/hosting.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "e2e_apache.h"
-#include "e2e_http.h"
-#include "e2e_load.h"
+#include "tests/e2e/apache.h"
+#include "tests/e2e/http.h"
+#include "tests/e2e/load.h"
 
 #define LISTED "https://app.example.org"
 #define BODY_LIMIT ((size_t)131072)

@@ -1,4 +1,4 @@
-#include "e2e_http.h"
+#include "tests/e2e/http.h"
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
@@ -14,8 +14,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "described.h"
-#include "suite.h"
+#include "tests/support/described.h"
+#include "tests/support/suite.h"
 
 #define CALL_LIMIT_S 40L /* more than nginx waits for the pool */
 #define ANSWER_MAX ((size_t)64 * 1024 * 1024)

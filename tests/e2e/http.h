@@ -4,9 +4,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/buf.h"
-#include "e2e_world.h"
-#include "loopback.h"
+#include "common/base/buf.h"
+#include "tests/e2e/world.h"
+#include "tests/support/loopback.h"
 
 /* One call. Members that are left out are absent in the request. */
 struct http_call {

@@ -1,4 +1,4 @@
-#include "e2e_load.h"
+#include "tests/e2e/load.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "e2e_http.h"
+#include "tests/e2e/http.h"
 
 #define POSTS_MAX 20000 /* of one client */
 #define COMPLAINT_MAX 600

@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "e2e_world.h"
+#include "tests/e2e/world.h"
 
 #define LOAD_CLIENTS 8
 

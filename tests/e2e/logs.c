@@ -1,11 +1,11 @@
-#include "e2e_logs.h"
+#include "tests/e2e/logs.h"
 
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/problem.h"
-#include "e2e_http.h"
+#include "common/base/problem.h"
+#include "tests/e2e/http.h"
 
 /* Call `look(name, text)` for each log; the text has a NUL behind. Returns how many there were. */
 static size_t each_log(const char *pattern, void (*look)(const char *name, char *text))

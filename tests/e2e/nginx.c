@@ -1,4 +1,4 @@
-#include "e2e_nginx.h"
+#include "tests/e2e/nginx.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -9,8 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "e2e_http.h"
-#include "e2e_load.h"
+#include "tests/e2e/http.h"
+#include "tests/e2e/load.h"
 
 #define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))
 #define ORIGIN "https://app.example.org"

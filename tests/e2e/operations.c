@@ -1,4 +1,4 @@
-#include "e2e_operations.h"
+#include "tests/e2e/operations.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "e2e_http.h"
-#include "exposition.h"
+#include "tests/e2e/http.h"
+#include "tests/support/exposition.h"
 
 #define LIMIT_MS 10000
 #define CLIENTS 8

@@ -1,9 +1,9 @@
-#include "e2e_operator.h"
+#include "tests/e2e/operator.h"
 
 #include <string.h>
 #include <sysexits.h>
 
-#include "e2e_http.h"
+#include "tests/e2e/http.h"
 
 static struct backend pool;
 static struct front front;

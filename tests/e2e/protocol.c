@@ -1,9 +1,9 @@
-#include "e2e_protocol.h"
+#include "tests/e2e/protocol.h"
 
 #include <string.h>
 #include <unistd.h>
 
-#include "e2e_http.h"
+#include "tests/e2e/http.h"
 
 #define WORKERS 4
 #define RIVALS 20

@@ -1,4 +1,4 @@
-#include "e2e_reload.h"
+#include "tests/e2e/reload.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "e2e_http.h"
-#include "e2e_load.h"
+#include "tests/e2e/http.h"
+#include "tests/e2e/load.h"
 
 #define WAIT_MS 10000 /* far more than anything here takes */
 #define RATE 200      /* requests a second */

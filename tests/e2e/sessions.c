@@ -1,4 +1,4 @@
-#include "e2e_sessions.h"
+#include "tests/e2e/sessions.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "e2e_http.h"
+#include "tests/e2e/http.h"
 
 #define WORKERS 4
 #define RIVALS 50

@@ -1,4 +1,4 @@
-#include "e2e_starters.h"
+#include "tests/e2e/starters.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -12,8 +12,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "e2e_http.h"
-#include "e2e_load.h"
+#include "tests/e2e/http.h"
+#include "tests/e2e/load.h"
 
 #define START_MS 5000 /* generous: it takes a tenth of it */
 #define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))

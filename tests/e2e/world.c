@@ -1,4 +1,4 @@
-#include "e2e_world.h"
+#include "tests/e2e/world.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -19,8 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "e2e_apache.h"
-#include "loopback.h"
+#include "tests/e2e/apache.h"
+#include "tests/support/loopback.h"
 
 #define START_LIMIT_MS 15000
 #define END_LIMIT_MS 10000
@@ -366,7 +366,7 @@ static bool wrong(const char *what)
 bool world_open(void)
 {
     if (!getenv("DATABASE_URL") || !getenv("DATABASE_CONTROL"))
-        return wrong("run this inside tests/with-mariadb");
+        return wrong("run this inside tests/support/with-mariadb");
     if (!make_place() || !start_guard() || !choose_worker())
         return wrong("cannot make a folder");
     if (getenv("POSTERN_TEST_KEEP"))

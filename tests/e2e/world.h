@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "common/buf.h"
+#include "common/base/buf.h"
 
 struct db;
 

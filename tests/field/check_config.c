@@ -1,4 +1,4 @@
-#include "common/config.h"
+#include "common/field/config.h"
 
 #include <check.h>
 #include <dirent.h>
@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "suite.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define SECRET "correct-horse-battery-staple"

@@ -1,4 +1,4 @@
-#include "common/config_find.h"
+#include "common/field/config_find.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/problem.h"
-#include "suite.h"
+#include "common/base/problem.h"
+#include "tests/support/suite.h"
 
 #define COUNT(list) ((int)(sizeof(list) / sizeof *(list)))
 

@@ -1,12 +1,12 @@
-#include "common/field.h"
+#include "common/field/field.h"
 
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/buf.h"
-#include "common/json.h"
-#include "suite.h"
+#include "common/base/buf.h"
+#include "common/field/json.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 

@@ -1,12 +1,12 @@
-#include "common/json.h"
+#include "common/field/json.h"
 
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/problem.h"
-#include "suite.h"
+#include "common/base/problem.h"
+#include "tests/support/suite.h"
 
 static struct arena *a;
 

@@ -1,9 +1,9 @@
-#include "common/address.h"
+#include "common/http/address.h"
 
 #include <check.h>
 #include <string.h>
 
-#include "suite.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 

@@ -1,10 +1,10 @@
-#include "common/http.h"
+#include "common/http/http.h"
 
 #include <check.h>
 #include <string.h>
 
-#include "common/problem.h"
-#include "suite.h"
+#include "common/base/problem.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 

@@ -1,14 +1,15 @@
+/* needs: mariadb */
 /* One request sent twice: what a client with an Idempotency-Key sees. */
-#include "common/idempotency.h"
+#include "common/http/idempotency.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/problem.h"
-#include "loopback.h"
-#include "suite.h"
+#include "common/base/problem.h"
+#include "tests/support/loopback.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define KEY "0b8f2c7e-first"

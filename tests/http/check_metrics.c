@@ -1,4 +1,4 @@
-#include "common/metrics.h"
+#include "common/http/metrics.h"
 
 #include <check.h>
 #include <sched.h>
@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tests/exposition.h"
-#include "tests/suite.h"
+#include "tests/support/exposition.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 

@@ -1,12 +1,13 @@
+/* needs: mariadb */
 /* Lists in pages, by number and by cursor. */
-#include "common/page.h"
+#include "common/http/page.h"
 
 #include <string.h>
 
-#include "common/router.h"
-#include "fcgi-app/post_model.h"
-#include "loopback.h"
-#include "suite.h"
+#include "common/http/router.h"
+#include "fcgi-app/posts/post_model.h"
+#include "tests/support/loopback.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define OTHER_KEY "Zt7Bq2Wn5Xc8Vm1Lk4Jh6Gf9Ds3Ap0Qr"

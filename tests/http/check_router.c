@@ -1,14 +1,14 @@
-#include "common/router.h"
+#include "common/http/router.h"
 
 #include <check.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "common/json.h"
-#include "common/jwt.h"
-#include "common/metrics.h"
-#include "common/problem.h"
-#include "suite.h"
+#include "common/field/json.h"
+#include "common/crypto/jwt.h"
+#include "common/http/metrics.h"
+#include "common/base/problem.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define ID "01890a5d-ac96-774b-bcce-b302099a8057"

@@ -1,9 +1,10 @@
+/* needs: mariadb */
 /* Posts: list, write, read, change, delete, as clients see it. */
-#include "loopback.h"
+#include "tests/support/loopback.h"
 
 #include <string.h>
 
-#include "suite.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define GRIN "\360\237\230\200" /* U+1F600, four bytes */

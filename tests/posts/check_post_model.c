@@ -1,13 +1,14 @@
+/* needs: mariadb */
 /* Posts in the database: totals, search at size, locks. */
-#include "fcgi-app/post_model.h"
+#include "fcgi-app/posts/post_model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "loopback.h"
-#include "suite.h"
+#include "tests/support/loopback.h"
+#include "tests/support/suite.h"
 
 #define WRITERS 4
 #define STEPS 300

@@ -1,4 +1,4 @@
-#include "common/backlog.h"
+#include "common/process/accept_queue.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "suite.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 

@@ -7,9 +7,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/activation.h"
-#include "common/problem.h"
-#include "suite.h"
+#include "common/process/activation.h"
+#include "common/base/problem.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define MANY 4 /* descriptors that are passed at most in these tests */

@@ -1,4 +1,4 @@
-#include "common/limiter.h"
+#include "common/process/limiter.h"
 
 #include <check.h>
 #include <signal.h>
@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "suite.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define MINUTE_MS (60 * 1000)

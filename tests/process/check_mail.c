@@ -1,4 +1,4 @@
-#include "common/mail.h"
+#include "common/process/mail.h"
 
 #include <check.h>
 #include <dirent.h>
@@ -14,8 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/problem.h"
-#include "suite.h"
+#include "common/base/problem.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define PATIENCE_S 30

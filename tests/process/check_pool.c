@@ -1,4 +1,4 @@
-#include "common/pool.h"
+#include "common/process/pool.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -17,8 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/metrics.h"
-#include "suite.h"
+#include "common/http/metrics.h"
+#include "tests/support/suite.h"
 
 #define PATIENCE_MS 20000 /* for what should happen at once, on a machine that is busy */
 #define POOL_RETURNED 42

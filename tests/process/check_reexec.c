@@ -1,4 +1,4 @@
-#include "common/renew.h"
+#include "common/process/reexec.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "suite.h"
+#include "tests/support/suite.h"
 
 /* renewal_try() is looked at with a server around it, in check_server.c. */
 

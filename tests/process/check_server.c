@@ -1,4 +1,4 @@
-#include "common/server.h"
+#include "common/process/server.h"
 
 #include <check.h>
 #include <dirent.h>
@@ -18,10 +18,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/instant.h"
-#include "common/problem.h"
-#include "common/renew.h"
-#include "suite.h"
+#include "common/base/instant.h"
+#include "common/base/problem.h"
+#include "common/process/reexec.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define BODY_MAX 100000

@@ -9,9 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/mapping.h"
-#include "common/problem.h"
-#include "suite.h"
+#include "common/process/shm.h"
+#include "common/base/problem.h"
+#include "tests/support/suite.h"
 
 #define LAYOUT 7
 #define SIZE 4096

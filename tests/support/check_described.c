@@ -1,12 +1,12 @@
 /* The validator of the tests has tests of its own: a reply that is not described is refused. */
-#include "described.h"
+#include "tests/support/described.h"
 
 #include <check.h>
 #include <string.h>
 
-#include "common/openapi.h"
-#include "common/problem.h"
-#include "suite.h"
+#include "common/apidoc/openapi.h"
+#include "common/base/problem.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define ID "01890a5d-ac96-774b-bcce-b302099a8057"

@@ -1,4 +1,4 @@
-#include "described.h"
+#include "tests/support/described.h"
 
 #include <cJSON.h>
 #include <ctype.h>
@@ -7,10 +7,10 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/instant.h"
-#include "common/percent.h"
-#include "common/utf8.h"
-#include "common/uuid.h"
+#include "common/base/instant.h"
+#include "common/base/percent.h"
+#include "common/base/utf8.h"
+#include "common/base/uuid.h"
 
 struct described {
     cJSON *root;

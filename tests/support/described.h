@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-#include "common/arena.h"
+#include "common/base/arena.h"
 
 struct described; /* a parsed OpenAPI document */
 

@@ -1,4 +1,4 @@
-#include "exposition.h"
+#include "tests/support/exposition.h"
 
 #include <math.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* exposition.h -- a strict reader of Prometheus' text format, version 0.0.4. */
 #pragma once
 
-#include "common/arena.h"
+#include "common/base/arena.h"
 
 /**
  * What is wrong with `text`, or NULL.

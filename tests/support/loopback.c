@@ -1,4 +1,4 @@
-#include "loopback.h"
+#include "tests/support/loopback.h"
 
 #include <fcntl.h>
 #include <stdarg.h>
@@ -9,14 +9,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/config.h"
-#include "common/openapi.h"
-#include "common/password.h"
-#include "common/problem.h"
-#include "fcgi-app/counts.h"
+#include "common/field/config.h"
+#include "common/apidoc/openapi.h"
+#include "common/crypto/password.h"
+#include "common/base/problem.h"
+#include "common/db/counter.h"
 #include "fcgi-app/migrations.h"
 #include "fcgi-app/routes.h"
-#include "tests/described.h"
+#include "tests/support/described.h"
 
 struct app *the_app;
 struct arena *the_arena;
@@ -73,7 +73,7 @@ void loopback_settings(const char *const *more)
 
 void loopback_open(void)
 {
-    ck_assert_msg(getenv("DATABASE_URL") != NULL, "run this inside tests/with-mariadb");
+    ck_assert_msg(getenv("DATABASE_URL") != NULL, "run this inside tests/support/with-mariadb");
     the_arena = arena_open((size_t)1024 * 1024 * 1024);
     the_time = instant_now();
     load((const char *const[]){NULL});

@@ -4,7 +4,7 @@
 #include <check.h>
 #include <sys/types.h>
 
-#include "common/json.h"
+#include "common/field/json.h"
 #include "fcgi-app/app.h"
 
 #define PASSWORD "a long enough one"

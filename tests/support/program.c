@@ -1,4 +1,4 @@
-#include "program.h"
+#include "tests/support/program.h"
 
 #include <sys/wait.h>
 #include <unistd.h>

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "loopback.h"
+#include "tests/support/loopback.h"
 
 #define PROGRAM "./postern"
 #define PROGRAM_LIMIT_S 60

@@ -1,5 +1,6 @@
+/* needs: mariadb */
 /* Is the program alive, and able to serve? And what has no path. */
-#include "loopback.h"
+#include "tests/support/loopback.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -7,8 +8,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "exposition.h"
-#include "suite.h"
+#include "tests/support/exposition.h"
+#include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 
@@ -119,7 +120,8 @@ START_TEST(a_schema_that_has_more_than_is_needed_is_good_enough)
 }
 END_TEST
 
-/* A monitor asks for it every second: what the server is, and whether its tables have the columns. */
+/* A monitor asks for it every second: what the server is, and whether its tables have the columns.
+ */
 START_TEST(to_be_ready_takes_two_statements)
 {
     static const char asked[] = "SELECT CAST(variable_value AS INTEGER) AS n FROM "
