@@ -239,7 +239,7 @@ configure()
     run_job in_folder "$folder" ../configure --quiet "$@" || fail "See $folder/config.log."
 }
 
-# Not `env --chdir`: configure shall see the path in $PWD, which may lead through plain_checkout's
+# Not `env --chdir`: configure must see the path in $PWD, which may lead through plain_checkout's
 # link.
 in_folder()
 {
@@ -411,7 +411,7 @@ start()
     (cd "$run" && exec "${dress[@]}" -- "$@") \
         </dev/null >"$run/log/$name.log" 2>&1 {run_lock}<&- &
     set +m
-    disown $! # bash shall not report its end; we do
+    disown $! # bash must not report its end; we do
     part[$name]=$!
     printf '%s\n' $! >"$run/pid/$name"
 }
@@ -583,7 +583,7 @@ SQL
 write_config()
 {
     cat >"$run/postern.conf" <<CONF
-# Written anew by each ./autogen.sh run. What you set in the environment is stronger.
+# Written again by each ./autogen.sh run. What you set in the environment is stronger.
 ENV = development
 DATABASE_URL_FILE = $run/secret/database-url
 JWT_SECRET_KEY_FILE = $run/secret/jwt-key

@@ -99,7 +99,7 @@ struct problem *app_share(struct arena *a, const struct settings *settings, int 
 {
     const char *path = settings->state_file.len ? settings->state_file.data : NULL;
     void *at;
-    struct problem *p = mapping_open(a, path, layout(), sizeof(struct shared), fd, &at);
+    struct problem *p = shm_open_shared(a, path, layout(), sizeof(struct shared), fd, &at);
     if (p)
         return p;
     begin(at);
@@ -184,7 +184,8 @@ void app_handle(void *context, struct request *rq, struct response *rs)
     request_trust(rq, &app->proxies);
     router_handle(&app->router, rq, rs);
     db_limit(app->db, 0); /* what comes after it is for nobody who waits */
-    if (rq->route && rq->route->idempotent && rs->status < 300 && rq->param[PARAM_IDEMPOTENCY_KEY])
+    if (rq->route && (rq->route->flags & ROUTE_IDEMPOTENCY_KEY) && rs->status < 300 &&
+        rq->param[PARAM_IDEMPOTENCY_KEY])
         rs->after = app_purge;
     wipe(&app->caller, sizeof app->caller); /* its texts go with the request */
 }
@@ -251,7 +252,7 @@ struct api app_describe(const struct app *app)
     };
 }
 
-struct problem *app_check_self(struct request *rq, const struct uuid *id)
+struct problem *require_owner_or_admin(struct request *rq, const struct uuid *id)
 {
     if (rq->caller.known && uuid_equal(&rq->caller.id, id))
         return NULL;

@@ -90,7 +90,7 @@ struct api app_describe(const struct app *app);
 
 /** NULL if the caller of `rq` is `id` or an admin, else FORBIDDEN. Where it takes an admin, the
  *  caller must be one still when a write is made. */
-struct problem *app_check_self(struct request *rq, const struct uuid *id) MUST_USE;
+struct problem *require_owner_or_admin(struct request *rq, const struct uuid *id) MUST_USE;
 
 /** router_confirm(), for handlers that must ask themselves. Where a password was verified before
  *  the transaction, its hash is compared as well. */

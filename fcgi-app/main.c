@@ -83,7 +83,7 @@ static int start(struct cli *cli, int argc, char **argv)
     return cli->command ? run(cli) : complain(EX_USAGE, "which command? (see postern --help)");
 }
 
-/* SIGPIPE is ignored while a command runs: a log or a terminal that is gone shall not end it
+/* SIGPIPE is ignored while a command runs: a log or a terminal that is gone must not end it
  * between two changes. So where the reader of our output has gone, such as head(1), and the signal
  * was not ignored before us, we die of it now, without a word like any filter. */
 static int finish(int status, const struct sigaction *pipe_before)

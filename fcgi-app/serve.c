@@ -41,7 +41,7 @@ struct plan {
     const struct settings *settings;
     struct shared *shared;
     /* The rest is for a worker without a parent. */
-    struct renewal *renewal;
+    struct reexec *renewal;
     unsigned grace_s;
     bool is_script, finds_base;
     const char *config_path, *program; /* of a script; see app.h */
@@ -94,7 +94,7 @@ bool serve_is_wanted(void)
     return is_listening(STDIN_FILENO);
 }
 
-/* A key or an URL that is no good shall stop the program, not its workers one after another. */
+/* A key or an URL that is no good must stop the program, not its workers one after another. */
 static int check_start(struct cli *cli)
 {
     struct app *app;
@@ -231,7 +231,7 @@ static char **arguments(const struct cli *cli, const char *program)
 static bool is_preset(const struct cli *cli, const char *name)
 {
     const struct field *f = record_find(&settings_record, name);
-    return strcmp(cli->origins[f - settings_record.fields], "preset") == 0;
+    return strcmp(cli->origins[f - settings_record.fields], "default") == 0;
 }
 
 /* One worker on descriptor 0. A web server that runs us as its script has no way to tell us of a
@@ -239,9 +239,9 @@ static bool is_preset(const struct cli *cli, const char *name)
 static void run_alone(struct cli *cli, struct plan *plan)
 {
     const char *program = program_path(cli->arena);
-    struct renewal renewal;
-    renewal_init(&renewal, arguments(cli, program), cli->is_script ? program : NULL,
-                 cli->is_script ? cli->config_path : NULL);
+    struct reexec renewal;
+    reexec_init(&renewal, arguments(cli, program), cli->is_script ? program : NULL,
+                cli->is_script ? cli->config_path : NULL);
     plan->renewal = &renewal;
     plan->grace_s = (unsigned)cli->settings.drain_s;
     if (cli->is_script) {

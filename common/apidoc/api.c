@@ -9,7 +9,7 @@
 
 bool api_offers(const struct api *api, const struct route *route)
 {
-    return !route->local && (!route->offered || route->offered(api->app));
+    return !(route->flags & ROUTE_LOOPBACK_ONLY) && (!route->enabled || route->enabled(api->app));
 }
 
 /* ---- failures ---- */
@@ -68,9 +68,9 @@ static bool can_miss_something(const struct route *route)
 
 static void add_of_token(struct answers *answers, const struct api *api, enum auth auth)
 {
-    if (auth == AUTH_IGNORED)
+    if (auth == AUTH_NONE)
         return;
-    if (auth != AUTH_ANYONE)
+    if (auth != AUTH_OPTIONAL)
         add(answers, &problem_no_token);
     add(answers, &problem_invalid_token);
     add(answers, &problem_token_expired);
@@ -87,7 +87,7 @@ static void add_of_body(struct answers *answers, const struct route *route)
     add(answers, &problem_too_large);
     add_formats(answers, route->body);
     if (can_miss_something(route))
-        add(answers, route->missing ? route->missing : &problem_missing_fields);
+        add(answers, route->missing_problem ? route->missing_problem : &problem_missing_fields);
 }
 
 void api_answers(const struct api *api, const struct route *route, struct answers *ret)
@@ -102,9 +102,9 @@ void api_answers(const struct api *api, const struct route *route, struct answer
     }
     if (route->body)
         add_of_body(ret, route);
-    if (route->limited || route->guessed)
+    if ((route->flags & ROUTE_RATE_LIMITED) || (route->flags & ROUTE_PASSWORD_LIMITED))
         add(ret, &problem_rate_limited);
-    if (route->idempotent) {
+    if ((route->flags & ROUTE_IDEMPOTENCY_KEY)) {
         add(ret, &problem_invalid); /* the key */
         add(ret, &problem_idempotency_busy);
         add(ret, &problem_idempotency_mismatch);
@@ -158,17 +158,17 @@ bool api_is_of_front(const struct problem_type *type)
 
 bool api_may_be_known(const struct route *route)
 {
-    return route->versioned && route->method == METHOD_GET;
+    return (route->flags & ROUTE_ETAG) && route->method == METHOD_GET;
 }
 
 bool api_checks_match(const struct route *route)
 {
-    return route->versioned && !(route->method & (METHOD_GET | METHOD_POST));
+    return (route->flags & ROUTE_ETAG) && !(route->method & (METHOD_GET | METHOD_POST));
 }
 
 static bool is_idempotent(const struct route *route)
 {
-    return route->idempotent;
+    return (route->flags & ROUTE_IDEMPOTENCY_KEY);
 }
 
 const struct request_header request_headers[] = {
@@ -208,7 +208,7 @@ bool form_has(enum form form, const struct field *f)
 bool form_requires(enum form form, const struct field *f)
 {
     if (form == FORM_REPLY)
-        return !(f->use & FIELD_OPTIONAL);
+        return !(f->use & FIELD_OMIT_EMPTY);
     return form == FORM_CREATE && (f->use & FIELD_REQUIRED);
 }
 
@@ -253,7 +253,7 @@ static const char *sample_of(const struct field *f)
                                           [FIELD_UUID] = "019c1397-a600-7c3e-9d2f-3c5e8a7b6d41"};
     if (f->example)
         return f->example;
-    return f->type == FIELD_CHOICE ? f->choices[0] : samples[f->type];
+    return f->type == FIELD_ENUM ? f->choices[0] : samples[f->type];
 }
 
 static bool is_sampled(enum form form, const struct field *f)
@@ -290,7 +290,7 @@ static void sample_page(struct buf *b, const struct route *route)
 {
     json_key(b, PAGE_DATA_KEY);
     json_array(b);
-    form_sample(b, FORM_REPLY, route->reply_record);
+    form_sample(b, FORM_REPLY, route->reply.record);
     json_array_end(b);
     json_key(b, PAGE_PAGINATION_KEY);
     form_sample(b, FORM_REPLY, &pagination_record);
@@ -298,16 +298,16 @@ static void sample_page(struct buf *b, const struct route *route)
 
 void api_sample_reply(struct buf *b, const struct route *route)
 {
-    if (!route->reply && !route->reply_record)
+    if (!route->reply.members && !route->reply.record)
         return;
     json_object(b);
-    if (route->reply)
-        form_sample_members(b, FORM_REPLY, route->reply);
-    if (route->pages) {
+    if (route->reply.members)
+        form_sample_members(b, FORM_REPLY, route->reply.members);
+    if (route->reply.pages) {
         sample_page(b, route);
-    } else if (route->reply_record) {
-        json_key(b, route->reply_key);
-        form_sample(b, FORM_REPLY, route->reply_record);
+    } else if (route->reply.record) {
+        json_key(b, route->reply.key);
+        form_sample(b, FORM_REPLY, route->reply.record);
     }
     json_object_end(b);
 }

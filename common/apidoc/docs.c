@@ -142,7 +142,7 @@ static void put_method(struct docs *d, const struct route *route)
 static const char *length_words(struct docs *d, const struct field *f)
 {
     const char *unit = f->use & FIELD_BYTES ? "bytes" : "characters";
-    int64_t min = f->min ? f->min : f->use & FIELD_FILLED ? 1 : 0;
+    int64_t min = f->min ? f->min : f->use & FIELD_NOT_EMPTY ? 1 : 0;
     if (min && f->max)
         return arena_printf(d->a, "%" PRId64 "–%" PRId64 " %s", min, f->max, unit);
     if (f->max)
@@ -168,8 +168,8 @@ static const char *bounds_of(struct docs *d, const struct field *f)
 static const char *type_of(const struct field *f)
 {
     static const char *const words[] = {
-        [FIELD_TEXT] = "string",   [FIELD_INTEGER] = "integer", [FIELD_BOOLEAN] = "boolean",
-        [FIELD_CHOICE] = "string", [FIELD_TIME] = "date-time",  [FIELD_UUID] = "uuid"};
+        [FIELD_TEXT] = "string", [FIELD_INTEGER] = "integer", [FIELD_BOOLEAN] = "boolean",
+        [FIELD_ENUM] = "string", [FIELD_TIME] = "date-time",  [FIELD_UUID] = "uuid"};
     return f->format && f->format->name ? f->format->name : words[f->type];
 }
 
@@ -182,15 +182,15 @@ static void put_choices(struct docs *d, const struct field *f)
 static void put_type(struct docs *d, enum form form, const struct field *f)
 {
     const char *bounds = form == FORM_REPLY ? "" : bounds_of(d, f);
-    const char *preset = form == FORM_CREATE ? f->preset : NULL;
+    const char *default_value = form == FORM_CREATE ? f->default_value : NULL;
     html(d->b, "<span class=type>%s%s</span>", type_of(f),
          form_may_be_null(form, f) ? " or null" : "");
     put_choices(d, f);
-    if (*bounds || preset)
-        html(d->b, " <span class=bounds>%s%s", bounds, *bounds && preset ? " · " : "");
-    if (preset)
-        html(d->b, "preset <code>%s</code>", preset);
-    if (*bounds || preset)
+    if (*bounds || default_value)
+        html(d->b, " <span class=bounds>%s%s", bounds, *bounds && default_value ? " · " : "");
+    if (default_value)
+        html(d->b, "default <code>%s</code>", default_value);
+    if (*bounds || default_value)
         buf_puts(d->b, "</span>");
 }
 
@@ -268,32 +268,32 @@ static void put_record_link(struct docs *d, const struct record *r)
 
 static void put_reply_words(struct docs *d, const struct route *route)
 {
-    if (route->reply) {
+    if (route->reply.members) {
         buf_puts(d->b, " The members of ");
-        put_record_link(d, route->reply);
-        buf_puts(d->b, route->reply_record ? ", and" : ".");
+        put_record_link(d, route->reply.members);
+        buf_puts(d->b, route->reply.record ? ", and" : ".");
     }
-    if (route->pages) {
+    if (route->reply.pages) {
         html(d->b, " <code>%s</code>, a list of ", PAGE_DATA_KEY);
-        put_record_link(d, route->reply_record);
+        put_record_link(d, route->reply.record);
         html(d->b, ", and <code>%s</code>, a ", PAGE_PAGINATION_KEY);
         put_record_link(d, &pagination_record);
         buf_puts(d->b, " or, with a cursor, a ");
         put_record_link(d, &cursor_pagination_record);
         buf_puts(d->b, ".");
-    } else if (route->reply_record) {
-        html(d->b, " <code>%s</code>, a ", route->reply_key);
-        put_record_link(d, route->reply_record);
+    } else if (route->reply.record) {
+        html(d->b, " <code>%s</code>, a ", route->reply.key);
+        put_record_link(d, route->reply.record);
         buf_puts(d->b, ".");
-    } else if (route->media_type) {
-        html(d->b, " <code>%s</code>", route->media_type);
+    } else if (route->reply.media_type) {
+        html(d->b, " <code>%s</code>", route->reply.media_type);
     }
 }
 
 static void put_success(struct docs *d, const struct route *route)
 {
     html(d->b, "<h4>Answers</h4>\n<p class=success><b>%s</b> %s.",
-         arena_printf(d->a, "%d", route->status), status_phrase(route->status));
+         arena_printf(d->a, "%d", route_status(route)), status_phrase(route_status(route)));
     put_reply_words(d, route);
     buf_puts(d->b, "\n");
 }
@@ -406,10 +406,10 @@ static void put_query_inputs(struct docs *d, const struct record *r)
 {
     for (size_t i = 0; r && i < r->count; i++) {
         const struct field *f = &r->fields[i];
-        if (f->type == FIELD_CHOICE || f->type == FIELD_BOOLEAN)
+        if (f->type == FIELD_ENUM || f->type == FIELD_BOOLEAN)
             put_select(d, f);
         else
-            put_input(d, "query", f->name, f->preset ? f->preset : type_of(f));
+            put_input(d, "query", f->name, f->default_value ? f->default_value : type_of(f));
     }
 }
 
@@ -433,7 +433,7 @@ static void put_form(struct docs *d, const struct route *route)
     html(d->b,
          "<details class=try>\n<summary>Try it</summary>\n<form data-method=\"%s\" "
          "data-path=\"%s\" data-token=\"%s\">\n",
-         method_word(d, route), route->path, route->auth == AUTH_IGNORED ? "no" : "yes");
+         method_word(d, route), route->path, route->auth == AUTH_NONE ? "no" : "yes");
     buf_puts(d->b, "<div class=inputs>\n");
     put_path_inputs(d, route);
     put_query_inputs(d, route->query);
@@ -452,12 +452,12 @@ static void put_who(struct docs *d, const struct route *route)
 {
     static const char *const who[] = {[AUTH_USER] = "Needs a token.",
                                       [AUTH_ADMIN] = "Needs an admin's token.",
-                                      [AUTH_ANYONE] =
+                                      [AUTH_OPTIONAL] =
                                           "For anyone; a token that is sent is checked.",
-                                      [AUTH_IGNORED] = "For anyone."};
+                                      [AUTH_NONE] = "For anyone."};
     html(d->b, "<p class=who>%s%s%s\n", who[route->auth],
-         route->limited ? " Only so often from one address." : "",
-         route->guessed ? " Only so many wrong passwords." : "");
+         (route->flags & ROUTE_RATE_LIMITED) ? " Only so often from one address." : "",
+         (route->flags & ROUTE_PASSWORD_LIMITED) ? " Only so many wrong passwords." : "");
 }
 
 static void put_operation(void *context, const struct resource *resource, const struct route *route)
@@ -465,9 +465,9 @@ static void put_operation(void *context, const struct resource *resource, const 
     struct docs *d = context;
     (void)resource;
     buf_puts(d->b, "<article id=\"");
-    put_anchor(d, "op", route->id);
+    put_anchor(d, "op", route->operation_id);
     buf_puts(d->b, "\">\n<h3><a class=op href=\"#");
-    put_anchor(d, "op", route->id);
+    put_anchor(d, "op", route->operation_id);
     buf_puts(d->b, "\">");
     put_method(d, route);
     buf_puts(d->b, "<span class=path>");
@@ -494,7 +494,7 @@ static void put_link(void *context, const struct resource *resource, const struc
     struct docs *d = context;
     (void)resource;
     buf_puts(d->b, "<li><a href=\"#");
-    put_anchor(d, "op", route->id);
+    put_anchor(d, "op", route->operation_id);
     buf_puts(d->b, "\">");
     put_method(d, route);
     buf_puts(d->b, "<span class=path>");
@@ -587,8 +587,8 @@ static void find_login(void *context, const struct resource *resource, const str
 {
     struct docs *d = context;
     (void)resource;
-    if (!d->login && route->reply && route->body && record_find(route->reply, "access_token") &&
-        api_offers(d->api, route))
+    if (!d->login && route->reply.members && route->body &&
+        record_find(route->reply.members, "access_token") && api_offers(d->api, route))
         d->login = route;
 }
 

@@ -74,7 +74,7 @@ static void use_schema(struct document *d, enum form form, const struct record *
     d->schemas[d->schema_count++] = (struct schema){form, r};
 }
 
-/* A reference to the record's schema, which shall be among the components. */
+/* A reference to the record's schema, which must be among the components. */
 static void put_record_ref(struct document *d, enum form form, const struct record *r)
 {
     use_schema(d, form, r);
@@ -86,8 +86,8 @@ static void put_record_ref(struct document *d, enum form form, const struct reco
 static void put_type(struct buf *b, const struct field *f, bool nullable)
 {
     static const char *const types[] = {
-        [FIELD_TEXT] = "string",   [FIELD_INTEGER] = "integer", [FIELD_BOOLEAN] = "boolean",
-        [FIELD_CHOICE] = "string", [FIELD_TIME] = "string",     [FIELD_UUID] = "string"};
+        [FIELD_TEXT] = "string", [FIELD_INTEGER] = "integer", [FIELD_BOOLEAN] = "boolean",
+        [FIELD_ENUM] = "string", [FIELD_TIME] = "string",     [FIELD_UUID] = "string"};
     if (nullable)
         put_strings(b, "type", (const char *const[]){types[f->type], "null", NULL});
     else
@@ -113,7 +113,7 @@ static void put_number(struct buf *b, const char *key, int64_t n)
 static void put_length(struct buf *b, const struct field *f)
 {
     int64_t min = f->use & FIELD_BYTES ? (f->min + 3) / 4 : f->min;
-    if (min == 0 && (f->use & FIELD_FILLED))
+    if (min == 0 && (f->use & FIELD_NOT_EMPTY))
         min = 1;
     if (min)
         put_number(b, "minLength", min);
@@ -164,9 +164,9 @@ static void put_field(struct document *d, enum form form, const struct field *f)
         put_strings(b, "enum", f->choices);
     if (form != FORM_REPLY)
         put_bounds(b, f);
-    if (form == FORM_CREATE && f->preset) {
+    if (form == FORM_CREATE && f->default_value) {
         json_key(b, "default");
-        field_text_to_json(b, f, f->preset);
+        field_text_to_json(b, f, f->default_value);
     }
     if (f->example)
         put_example(b, f);
@@ -271,7 +271,7 @@ static void put_body(struct document *d, const struct route *route)
         return;
     key_object(d->b, "requestBody");
     json_key(d->b, "required");
-    json_boolean(d->b, !route->body_optional);
+    json_boolean(d->b, !(route->flags & ROUTE_BODY_OPTIONAL));
     key_object(d->b, "content");
     put_body_content(d, route, JSON_MEDIA_TYPE);
     put_body_content(d, route, MERGE_PATCH_MEDIA_TYPE);
@@ -282,11 +282,11 @@ static void put_body(struct document *d, const struct route *route)
 static void put_security(struct document *d, enum auth auth)
 {
     key_array(d->b, "security");
-    if (auth == AUTH_ANYONE) { /* with or without */
+    if (auth == AUTH_OPTIONAL) { /* with or without */
         json_object(d->b);
         json_object_end(d->b);
     }
-    if (auth != AUTH_IGNORED) {
+    if (auth != AUTH_NONE) {
         json_object(d->b);
         key_array(d->b, BEARER_SCHEME);
         json_array_end(d->b);
@@ -322,19 +322,19 @@ static enum presence if_versioned(const struct route *route, int status)
 {
     if (!route)
         return status == 412 ? ALWAYS : NEVER;
-    return route->versioned && status != 204 ? ALWAYS : NEVER;
+    return (route->flags & ROUTE_ETAG) && status != 204 ? ALWAYS : NEVER;
 }
 
 static enum presence if_pages(const struct route *route, int status)
 {
     (void)status;
-    return route && route->pages ? SOMETIMES : NEVER;
+    return route && route->reply.pages ? SOMETIMES : NEVER;
 }
 
 static enum presence if_replayed(const struct route *route, int status)
 {
     (void)status;
-    return route && route->idempotent ? SOMETIMES : NEVER;
+    return route && (route->flags & ROUTE_IDEMPOTENCY_KEY) ? SOMETIMES : NEVER;
 }
 
 static enum presence if_unauthenticated(const struct route *route, int status)
@@ -426,7 +426,7 @@ static void put_page_schema(struct document *d, const struct route *route)
     key_object(d->b, PAGE_DATA_KEY);
     json_member(d->b, "type", "array");
     json_key(d->b, "items");
-    put_record_ref(d, FORM_REPLY, route->reply_record);
+    put_record_ref(d, FORM_REPLY, route->reply.record);
     json_object_end(d->b);
     key_object(d->b, PAGE_PAGINATION_KEY);
     key_array(d->b, "anyOf"); /* what a page by number has, a page by cursor may have */
@@ -440,26 +440,26 @@ static void put_page_schema(struct document *d, const struct route *route)
 /* `{"key": {…}}`, or a page. */
 static void put_keyed_schema(struct document *d, const struct route *route)
 {
-    if (route->pages) {
+    if (route->reply.pages) {
         put_page_schema(d, route);
         return;
     }
-    begin_object_schema(d, (const char *const[]){route->reply_key, NULL});
-    json_key(d->b, route->reply_key);
-    put_record_ref(d, FORM_REPLY, route->reply_record);
+    begin_object_schema(d, (const char *const[]){route->reply.key, NULL});
+    json_key(d->b, route->reply.key);
+    put_record_ref(d, FORM_REPLY, route->reply.record);
     end_object_schema(d);
 }
 
 static void put_reply_schema(struct document *d, const struct route *route)
 {
-    bool both = route->reply && route->reply_record;
+    bool both = route->reply.members && route->reply.record;
     if (both) {
         json_object(d->b);
         key_array(d->b, "allOf");
     }
-    if (route->reply)
-        put_record_ref(d, FORM_REPLY, route->reply);
-    if (route->reply_record)
+    if (route->reply.members)
+        put_record_ref(d, FORM_REPLY, route->reply.members);
+    if (route->reply.record)
         put_keyed_schema(d, route);
     if (both) {
         json_array_end(d->b);
@@ -477,8 +477,8 @@ static void put_media_schema(struct document *d, const char *media_type)
 
 static void put_success_content(struct document *d, const struct route *route)
 {
-    bool records = route->reply || route->reply_record;
-    const char *media_type = records ? JSON_MEDIA_TYPE : route->media_type;
+    bool records = route->reply.members || route->reply.record;
+    const char *media_type = records ? JSON_MEDIA_TYPE : route->reply.media_type;
     if (!media_type)
         return;
     key_object(d->b, "content");
@@ -499,9 +499,9 @@ static void put_success_content(struct document *d, const struct route *route)
 
 static void put_success(struct document *d, const struct route *route)
 {
-    key_object(d->b, status_key(d, route->status));
-    json_member(d->b, "description", status_phrase(route->status));
-    put_reply_headers(d, route, route->status);
+    key_object(d->b, status_key(d, route_status(route)));
+    json_member(d->b, "description", status_phrase(route_status(route)));
+    put_reply_headers(d, route, route_status(route));
     put_success_content(d, route);
     json_object_end(d->b);
 }
@@ -660,12 +660,14 @@ static const char *describe_route(struct document *d, const struct route *route)
     static const char *const who[] = {
         [AUTH_USER] = "Needs an access token.",
         [AUTH_ADMIN] = "Needs an admin's access token.",
-        [AUTH_ANYONE] = "Anyone may call it; a token that is sent is checked.",
-        [AUTH_IGNORED] = "Anyone may call it; Authorization is not looked at."};
-    return arena_printf(d->a, "%s%s%s", who[route->auth],
-                        route->limited ? " An address may call it only so often." : "",
-                        route->guessed ? " After too many wrong passwords it refuses to try more."
-                                       : "");
+        [AUTH_OPTIONAL] = "Anyone may call it; a token that is sent is checked.",
+        [AUTH_NONE] = "Anyone may call it; Authorization is not looked at."};
+    return arena_printf(
+        d->a, "%s%s%s", who[route->auth],
+        (route->flags & ROUTE_RATE_LIMITED) ? " An address may call it only so often." : "",
+        (route->flags & ROUTE_PASSWORD_LIMITED)
+            ? " After too many wrong passwords it refuses to try more."
+            : "");
 }
 
 static const char *method_key(struct document *d, enum method method)
@@ -679,7 +681,7 @@ static const char *method_key(struct document *d, enum method method)
 /* Summaries are sentences; here they are titles. */
 static const char *title_of(struct document *d, const struct route *route)
 {
-    const char *text = route->summary ? route->summary : route->id;
+    const char *text = route->summary ? route->summary : route->operation_id;
     size_t len = strlen(text);
     return len && text[len - 1] == '.' ? arena_copy(d->a, text, len - 1) : text;
 }
@@ -688,7 +690,7 @@ static void put_operation(struct document *d, const struct resource *resource,
                           const struct route *route)
 {
     key_object(d->b, method_key(d, route->method));
-    json_member(d->b, "operationId", route->id);
+    json_member(d->b, "operationId", route->operation_id);
     put_strings(d->b, "tags", (const char *const[]){resource->name, NULL});
     json_member(d->b, "summary", title_of(d, route));
     json_member(d->b, "description", describe_route(d, route));

@@ -46,7 +46,7 @@ static void add_string(struct line *l, const char *s)
     add(l, s, strlen(s));
 }
 
-/* Bytes outside printable ASCII are spelled out: whoever reads the log on a terminal shall
+/* Bytes outside printable ASCII are spelled out: whoever reads the log on a terminal must
  * see what is there, and nothing that was sent can begin a new line. */
 static void add_escaped(struct line *l, const char *s)
 {

@@ -29,7 +29,7 @@ struct log_pair log_number(const char *name, int64_t number);
  *
  * A file is appended to, one write for each line, so that processes may share it; what a full disk
  * refuses goes to stderr. It is opened here and never again, and so a file that was moved away is
- * still the one that is written to. To rotate it, move it and have the program start anew in its
+ * still the one that is written to. To rotate it, move it and have the program start again in its
  * process, as `postern serve` does at SIGHUP; requests that old workers have in hand then still go
  * to the old file.
  *

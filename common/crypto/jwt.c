@@ -214,7 +214,7 @@ static struct problem *check_issuer(struct arena *a, const char *issuer)
     return NULL;
 }
 
-/* Without a key the context starts anew with the one that it holds: 0.5 us in place of 2.5. */
+/* Without a key the context starts again with the one that it holds: 0.5 us in place of 2.5. */
 static void make_mac(EVP_MAC_CTX *mac, const void *data, size_t len, unsigned char ret[MAC_SIZE])
 {
     size_t made = 0;

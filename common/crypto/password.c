@@ -451,7 +451,7 @@ struct problem *password_verify(struct arena *a, struct text password, const cha
                                 bool *ret_match, bool *ret_outdated)
 {
     enum outcome outcome = hash ? check(a, password, hash) : UNREADABLE;
-    if (outcome == UNREADABLE) /* nobody, or a spoilt row: time shall tell neither */
+    if (outcome == UNREADABLE) /* nobody, or a spoilt row: time must tell neither */
         outcome = pretend(password);
     if (outcome == BROKEN)
         return problem_because(a, &problem_internal,

@@ -25,16 +25,17 @@
 #define PROBE_EVERY_MS 2000 /* after the first time */
 #define HANGS_FROM_MS 1900  /* of DB_CONNECT_LIMIT_S; less, and it was a request's own limit */
 #define PAUSE_MAX_MS 10000  /* longer ones do not count: memory may be from another boot */
-#define SHUN_NS INT64_C(5000000000)   /* a host that did not answer is left alone for so long, */
-#define SHUN_TIMES 5                  /* and so many times as long as it kept us waiting */
-#define LESSER_NS INT64_C(5000000000) /* one without writes is kept for so long */
-#define PAUSE_US 4000                 /* the longest before the second try; doubles */
+#define BACK_OFF_NS INT64_C(5000000000) /* a host that did not answer is left alone for so long,   \
+                                         */
+#define BACK_OFF_TIMES 5                /* and so many times as long as it kept us waiting */
+#define READ_ONLY_HOST_NS INT64_C(5000000000) /* one without writes is kept for so long */
+#define PAUSE_US 4000                         /* the longest before the second try; doubles */
 #define PAUSE_UNKNOWN_US                                                                           \
     50000                    /* the same while asking how a commit ended: a restart takes as long */
 #define STATEMENTS_MAX 64    /* of one connection */
 #define TEXT_ROOM_FIRST 1024 /* bytes of a text column, until a longer one comes */
 #define TEXT_ROOM_KEPT (1024 * 1024)
-#define PORT_PRESET 3306
+#define DEFAULT_PORT 3306
 
 #define NUMBER(n) NUMBER_OF(n)
 #define NUMBER_OF(n) #n
@@ -109,7 +110,7 @@ struct statement {
 
 /* A host that did not answer, by monotonic_ns(); all zero for one that did not fail yet. Until
  * `until` the others come first. */
-struct shunned {
+struct backed_off {
     int64_t since, until;
 };
 
@@ -128,19 +129,19 @@ struct wait {
 
 struct db {
     struct db_url url;
-    size_t host;             /* of url.hosts: the one to begin with, and then the one in use */
-    struct shunned *shunned; /* for each */
-    struct db_hosts *hosts;  /* db_share(), or our own */
+    size_t host; /* of url.hosts: the one to begin with, and then the one in use */
+    struct backed_off *backed_off; /* for each */
+    struct db_hosts *hosts;        /* db_share(), or our own */
     struct db_hosts own_hosts;
     int64_t leave_at; /* when to look for a better host than the one in use; 0: it is good */
 
     MYSQL *mysql;   /* NULL: not connected */
     unsigned owner; /* `generation` when it was connected */
     bool pinned, in_transaction;
-    int64_t deadline;     /* db_limit(); FOREVER: none */
-    struct wait wait;     /* the latest one */
-    bool busy;            /* rows are being handed out */
-    struct problem *doom; /* why the transaction under way cannot be committed any more */
+    int64_t deadline;           /* db_limit(); FOREVER: none */
+    struct wait wait;           /* the latest one */
+    bool busy;                  /* rows are being handed out */
+    struct problem *txn_failed; /* why the transaction under way cannot be committed any more */
 
     struct statement statements[STATEMENTS_MAX];
     size_t statement_count;
@@ -151,7 +152,7 @@ struct db {
     uint64_t random;
 };
 
-/* One call of db_execute(), db_find() or db_each(), and what it shall do with the answer. */
+/* One call of db_execute(), db_find() or db_each(), and what it must do with the answer. */
 struct question {
     const struct sql *sql;
     struct db_args args;
@@ -196,7 +197,7 @@ struct problem *db_open(struct arena *a, const char *url, struct db **ret)
     db->url = parts;
     db->deadline = FOREVER;
     db->hosts = &db->own_hosts;
-    db->shunned = must(calloc(parts.host_count, sizeof *db->shunned));
+    db->backed_off = must(calloc(parts.host_count, sizeof *db->backed_off));
     *ret = db;
     return NULL;
 }
@@ -212,7 +213,7 @@ void db_close(struct db *db)
         return;
     db_disconnect(db);
     db_url_release(&db->url);
-    free(db->shunned);
+    free(db->backed_off);
     free(db);
 }
 
@@ -235,7 +236,7 @@ static void release_statement(struct statement *s)
 
 /* A child's copy of its parent's connection: closing it must not say good-bye to the server in
  * the parent's name, so the farewell goes nowhere. */
-static void muffle(MYSQL *mysql)
+static void drop_forked_socket(MYSQL *mysql)
 {
     int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (nowhere < 0 || dup2(nowhere, (int)mysql_get_socket(mysql)) < 0)
@@ -248,7 +249,7 @@ void db_disconnect(struct db *db)
     if (!db->mysql)
         return;
     if (db->owner != generation)
-        muffle(db->mysql);
+        drop_forked_socket(db->mysql);
     mysql_close(db->mysql); /* first: then the statements are closed without a message for each */
     for (size_t i = 0; i < db->statement_count; i++)
         release_statement(&db->statements[i]);
@@ -341,7 +342,7 @@ static void set_options(MYSQL *mysql, const struct db_host *host, bool by_socket
     unsigned connect_s = DB_CONNECT_LIMIT_S;
     unsigned read_s = unlimited ? 0 : DB_ANSWER_LIMIT_S;
     unsigned write_s = WRITE_LIMIT_S;
-    unsigned local_infile = 0; /* no server shall ask for our files */
+    unsigned local_infile = 0; /* no server must ask for our files */
     unsigned tcp = MYSQL_PROTOCOL_TCP;
     my_bool reconnect = 0; /* it would lose transactions without a word */
     mysql_options(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &connect_s);
@@ -351,7 +352,7 @@ static void set_options(MYSQL *mysql, const struct db_host *host, bool by_socket
     mysql_options(mysql, MYSQL_OPT_RECONNECT, &reconnect);
     mysql_optionsv(mysql, MARIADB_OPT_IO_WAIT, await);
     mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-    if (!by_socket && host->port) /* else `localhost` would mean the library's preset socket */
+    if (!by_socket && host->port) /* else `localhost` would mean the library's default socket */
         mysql_options(mysql, MYSQL_OPT_PROTOCOL, &tcp);
 }
 
@@ -363,7 +364,7 @@ static bool is_by_socket(const struct db *db, const struct db_host *host)
 static bool open_mysql(const struct db *db, const struct db_host *host, MYSQL *mysql)
 {
     bool by_socket = is_by_socket(db, host);
-    unsigned port = host->port ? host->port : PORT_PRESET;
+    unsigned port = host->port ? host->port : DEFAULT_PORT;
     set_options(mysql, host, by_socket, db->pinned);
     return mysql_real_connect(mysql, host->name, db->url.user, db->url.password, db->url.name, port,
                               by_socket ? db->url.socket : NULL, CLIENT_FOUND_ROWS) != NULL;
@@ -419,11 +420,11 @@ const char *db_where(const struct db *db, struct arena *a)
     const struct db_host *host = &db->url.hosts[db->host];
     if (is_by_socket(db, host))
         return arena_printf(a, "%s, %s", host->name, db->url.socket);
-    return arena_printf(a, "%s:%u", host->name, host->port ? host->port : PORT_PRESET);
+    return arena_printf(a, "%s:%u", host->name, host->port ? host->port : DEFAULT_PORT);
 }
 
-/* Does the server that we are connected to take writes? A replica does not, nor does a primary
- * of former days that came back as the manual of failovers wants it. */
+/* Does the server that we are connected to take writes? A replica does not, nor does a demoted
+ * primary that came back as the manual of failovers wants it. */
 static bool takes_writes(struct db *db)
 {
     /* The first became a word in later versions; the second makes the tables of every host
@@ -481,13 +482,13 @@ static void set_pause(struct db *db, size_t host, int64_t ns)
 static void shun(struct db *db, size_t host, int64_t cost, bool hangs)
 {
     int64_t now = monotonic_ns();
-    db->shunned[host] = (struct shunned){now, now + SHUN_NS + SHUN_TIMES * cost};
+    db->backed_off[host] = (struct backed_off){now, now + BACK_OFF_NS + BACK_OFF_TIMES * cost};
     set_pause(db, host, hangs ? cost : 0);
 }
 
 /* Connect to a host and stay, unless it takes no writes while there are others: such a one is
  * only noted, the first of them in `lesser`. */
-static struct problem *try_host(struct db *db, struct arena *a, size_t host, size_t *lesser)
+static struct problem *try_host(struct db *db, struct arena *a, size_t host, size_t *read_only_host)
 {
     int64_t began = monotonic_ns();
     struct problem *p = connect_to(db, a, &db->url.hosts[host]);
@@ -503,16 +504,16 @@ static struct problem *try_host(struct db *db, struct arena *a, size_t host, siz
     if (db->url.host_count == 1 || takes_writes(db))
         return NULL;
     db_disconnect(db);
-    if (*lesser == db->url.host_count)
-        *lesser = host;
+    if (*read_only_host == db->url.host_count)
+        *read_only_host = host;
     return NULL;
 }
 
 /* Did it fail to answer a moment ago, before this search `began`? One that drops packets costs the
  * whole time-out, so it is asked again only when nobody else answers. */
-static bool is_shunned(const struct db *db, size_t host, int64_t began)
+static bool is_backed_off(const struct db *db, size_t host, int64_t began)
 {
-    return db->shunned[host].since < began && began < db->shunned[host].until;
+    return db->backed_off[host].since < began && began < db->backed_off[host].until;
 }
 
 /* Try the hosts in order, beginning with `db->host`, and in a second round those that are shunned.
@@ -520,18 +521,18 @@ static bool is_shunned(const struct db *db, size_t host, int64_t began)
 static struct problem *connect_any(struct db *db, struct arena *a)
 {
     struct problem *p = NULL;
-    size_t count = db->url.host_count, first = db->host, lesser = count;
+    size_t count = db->url.host_count, first = db->host, read_only_host = count;
     int64_t began = monotonic_ns();
-    for (size_t i = 0; i < 2 * count && !db->mysql && (i < count || lesser == count); i++) {
+    for (size_t i = 0; i < 2 * count && !db->mysql && (i < count || read_only_host == count); i++) {
         size_t host = (first + i) % count;
-        if (is_shunned(db, host, began) == (i >= count) && may_try(db, host))
-            p = try_host(db, a, host, &lesser);
+        if (is_backed_off(db, host, began) == (i >= count) && may_try(db, host))
+            p = try_host(db, a, host, &read_only_host);
     }
     db->leave_at = 0;
-    if (!db->mysql && lesser < count) {
-        db->leave_at = monotonic_ns() + LESSER_NS;
-        db->host = lesser;
-        p = connect_to(db, a, &db->url.hosts[lesser]);
+    if (!db->mysql && read_only_host < count) {
+        db->leave_at = monotonic_ns() + READ_ONLY_HOST_NS;
+        db->host = read_only_host;
+        p = connect_to(db, a, &db->url.hosts[read_only_host]);
     } else if (!db->mysql && !p) {
         p = problem_because(a, &problem_unavailable,
                             "database at %s did not answer a moment ago; it is asked again soon",
@@ -556,8 +557,8 @@ static struct problem *ready(struct db *db, struct arena *a)
 {
     if (db->busy)
         abort(); /* `each` uses the connection that its row comes from */
-    if (db->doom)
-        return db->doom;
+    if (db->txn_failed)
+        return db->txn_failed;
     if (db->mysql && db->owner != generation)
         db_disconnect(db);
     if (db->mysql && !db->in_transaction && !db->pinned && shall_leave(db))
@@ -572,7 +573,7 @@ static struct problem *ready(struct db *db, struct arena *a)
         a, &problem_unavailable, "the connection is gone, and with it what its session held");
     if (db->in_transaction) {
         p->retry = RETRY_AGAIN;
-        db->doom = p;
+        db->txn_failed = p;
     }
     return p;
 }
@@ -834,7 +835,7 @@ static struct problem *failed(struct db *db, struct arena *a, bool harmless, uns
     else if (ends)
         db->host = 0;
     if (db->in_transaction && (ends || failure == FAILURE_CONFLICT))
-        db->doom = p;
+        db->txn_failed = p;
     return p;
 }
 
@@ -862,7 +863,7 @@ static void pause_before_try(struct db *db, unsigned tries, unsigned longest_us)
     nanosleep(&t, NULL); /* cut short by a signal, it is just as good */
 }
 
-/* After try number `tries` of what came to `p`: shall there be another? Sleeps before it. */
+/* After try number `tries` of what came to `p`: must there be another? Sleeps before it. */
 static bool shall_try_again(struct db *db, const struct problem *p, unsigned tries)
 {
     if (!p || p->retry != RETRY_AGAIN || tries == DB_TRIES)
@@ -920,7 +921,7 @@ static bool fits(enum field_type type, const MYSQL_FIELD *meta)
 {
     switch (type) {
     case FIELD_TEXT:
-    case FIELD_CHOICE:
+    case FIELD_ENUM:
     case FIELD_UUID:
         return IS_ONE_OF(meta->type, MYSQL_TYPE_VARCHAR, MYSQL_TYPE_VAR_STRING, MYSQL_TYPE_STRING,
                          MYSQL_TYPE_TINY_BLOB, MYSQL_TYPE_BLOB, MYSQL_TYPE_MEDIUM_BLOB,
@@ -951,7 +952,7 @@ static void bind_column(struct column *c, MYSQL_BIND *bind, const MYSQL_FIELD *m
     bind->error = &c->error;
     switch (c->field->type) {
     case FIELD_TEXT:
-    case FIELD_CHOICE:
+    case FIELD_ENUM:
     case FIELD_UUID:
         bind->buffer_type = MYSQL_TYPE_STRING;
         set_text_room(c, bind, meta->length < TEXT_ROOM_FIRST ? meta->length : TEXT_ROOM_FIRST);
@@ -1025,7 +1026,7 @@ static void release_oldest(struct db *db)
     *oldest = db->statements[--db->statement_count]; /* bound are arrays of its own, which stay */
 }
 
-/* Statements are told apart by what they say: a text may be composed anew in some arena each
+/* Statements are told apart by what they say: a text may be composed again in some arena each
  * time, or another one stand in its place. */
 static struct statement *find_statement(struct db *db, const struct sql *sql, size_t len)
 {
@@ -1210,7 +1211,7 @@ static struct problem *store(struct arena *a, const struct statement *s, struct 
     case FIELD_TIME:
         *(struct instant *)member = c->is_null ? (struct instant){0} : time_in(&c->time);
         return NULL;
-    case FIELD_CHOICE:
+    case FIELD_ENUM:
         *(unsigned *)member = 0;
         return c->is_null ? NULL : choice_in(a, c, member);
     case FIELD_UUID:
@@ -1468,7 +1469,7 @@ static struct problem *transact_once(struct db *db, struct arena *a,
     p = body(context);
     if (!p)
         p = ready(db, a); /* a body that overlooks its failures commits nothing */
-    db->doom = NULL;
+    db->txn_failed = NULL;
     db->in_transaction = false;
     if (!p)
         p = run_once(db, a, "COMMIT", false);

@@ -138,7 +138,7 @@ struct problem *db_run(struct db *db, struct arena *a, const char *text) MUST_US
 /**
  * Run `body(context)` in a transaction: commit when it returns NULL, else roll back.
  *
- * When the failure is one that a new try may mend (deadlock, lock wait, a connection lost
+ * When the failure is one that a new try may fix (deadlock, lock wait, a connection lost
  * before the commit was sent) the whole body runs again, at most four times in all, with a growing
  * random pause of some milliseconds; so it must be able to. When the connection is lost during
  * COMMIT and the outcome is unknown, `committed(context, &yes)` is asked on a fresh connection,

@@ -47,7 +47,7 @@ static const struct record locked_record =
     RECORD("Lock", struct locked, locked_fields, .rule = NULL);
 
 /* Locks are named for the whole server; the name of a database may be longer than theirs. */
-static const struct sql lock = {
+static const struct sql sql_lock = {
     "SELECT GET_LOCK(CONCAT('schema_migrations.', MD5(DATABASE())), 60) AS locked",
     &locked_record,
 };
@@ -62,12 +62,12 @@ static const char create_table[] = "CREATE TABLE IF NOT EXISTS schema_migrations
                                    ") ENGINE = InnoDB ROW_FORMAT = DYNAMIC"
                                    " DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci";
 
-static const struct sql list_all = {
+static const struct sql sql_list_all = {
     "SELECT number, checksum, statements_done, complete FROM schema_migrations ORDER BY number",
     &progress_record,
 };
 
-static const struct sql note = {
+static const struct sql sql_note = {
     "INSERT INTO schema_migrations"
     " (number, name, checksum, statements_done, complete, applied_at)"
     " VALUES (?, ?, ?, ?, ?, UTC_TIMESTAMP(6))"
@@ -143,7 +143,7 @@ static struct problem *survey_by(struct db *db, struct arena *a, const struct sq
 static struct problem *survey(struct db *db, struct arena *a, const struct migration *list,
                               size_t count, struct survey *ret)
 {
-    struct problem *p = survey_by(db, a, &list_all, list, count, ret);
+    struct problem *p = survey_by(db, a, &sql_list_all, list, count, ret);
     if (db_is_missing_column(p))
         return problem_because(a, &problem_internal, NOT_OURS, "schema_migrations");
     return db_is_missing_table(p) ? NULL : p;
@@ -216,7 +216,7 @@ static const struct field found_fields[] = {
 static const struct record found_record =
     RECORD("Column", struct found, found_fields, .rule = NULL);
 
-static const struct sql list_columns = {
+static const struct sql sql_list_columns = {
     "SELECT table_name, column_name, data_type"
     " FROM information_schema.columns WHERE table_schema = DATABASE()",
     &found_record,
@@ -325,7 +325,7 @@ static struct problem *compare(struct db *db, struct arena *a, const struct surv
         return p;
     c.table_is_there = arena_array(a, c.shape.table_count + 1, sizeof *c.table_is_there);
     c.types = arena_array(a, c.shape.column_count + 1, sizeof *c.types);
-    p = db_each(db, a, &list_columns, DB_NO_ARGS, note_found, &c);
+    p = db_each(db, a, &sql_list_columns, DB_NO_ARGS, note_found, &c);
     for (size_t i = 0; !p && i < c.shape.table_count; i++)
         p = compare_table(a, s, &c.shape.tables[i], c.table_is_there[i]);
     for (size_t i = 0; !p && i < c.shape.column_count; i++)
@@ -341,7 +341,7 @@ static struct problem *set_progress(struct db *db, struct arena *a, const struct
 {
     char checksum[CHECKSUM_SIZE];
     checksum_of(m, checksum);
-    return db_execute(db, a, &note,
+    return db_execute(db, a, &sql_note,
                       DB_ARGS(db_integer(m->number), db_text(text_of(m->name)),
                               db_text(text_of(checksum)), db_integer((int64_t)done),
                               db_integer(done == count)),
@@ -370,7 +370,7 @@ static struct problem *take_lock(struct db *db, struct arena *a)
 {
     struct locked row = {false};
     bool found = false;
-    struct problem *p = db_find(db, a, &lock, DB_NO_ARGS, &row, &found);
+    struct problem *p = db_find(db, a, &sql_lock, DB_NO_ARGS, &row, &found);
     if (p || (found && row.locked))
         return p;
     return problem_because(a, &problem_unavailable, "another program is migrating the schema");

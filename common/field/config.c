@@ -212,8 +212,8 @@ static struct problem *take_presets(struct loading *l)
 {
     struct problem *p = NULL;
     for (size_t i = 0; !p && i < l->r->count; i++)
-        if (!l->origins[i] && l->r->fields[i].preset)
-            p = set(l, &l->r->fields[i], text_of(l->r->fields[i].preset), "preset");
+        if (!l->origins[i] && l->r->fields[i].default_value)
+            p = set(l, &l->r->fields[i], text_of(l->r->fields[i].default_value), "default");
     return p;
 }
 

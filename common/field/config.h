@@ -19,7 +19,7 @@ struct config_flags {
 
 /**
  * Fill the struct at `ret` (zeroed, described by `r`) from the strongest source of each
- * setting: a flag, the environment, the file at `path` (NULL: none), its preset.
+ * setting: a flag, the environment, the file at `path` (NULL: none), its default.
  *
  * A byte order mark at the beginning of a file is skipped.
  * The field `max_body` is MAX_BODY in environment and file. The file has lines `NAME = value`;
@@ -27,7 +27,7 @@ struct config_flags {
  * line without `=` are errors that tell the line. For a FIELD_SECRET, NAME_FILE names a file
  * that holds the value, up to its last newline; a secret has no flag. `ret_origins`, with
  * one place per field, says where each came from: "flag", "environment", "PATH:LINE",
- * "preset", or NULL for what is set nowhere; " < PATH" behind it for a value from a NAME_FILE.
+ * "default", or NULL for what is set nowhere; " < PATH" behind it for a value from a NAME_FILE.
  * A secret of `flags.unread` that is in a file of its own has its origin and no value, so that
  * whoever has no use for it need not be able to read it. Texts live as long as `a`. INTERNAL with
  * the fault in `cause`, never a secret.

@@ -155,7 +155,7 @@ enum fault_code field_from_text(struct arena *a, const struct field *f, struct t
         return integer_from_text(a, f, value, row, ret_message);
     case FIELD_BOOLEAN:
         return boolean_from_text(f, value, row, ret_message);
-    case FIELD_CHOICE:
+    case FIELD_ENUM:
         return take_choice(a, f, value, row, ret_message);
     case FIELD_TIME:
         return take_time(a, f, value, row, ret_message);
@@ -176,7 +176,7 @@ const char *field_to_text(struct arena *a, const struct field *f, const void *ro
         return arena_printf(a, "%" PRId64, *(const int64_t *)at);
     case FIELD_BOOLEAN:
         return *(const bool *)at ? "true" : "false";
-    case FIELD_CHOICE:
+    case FIELD_ENUM:
         return f->choices[*(const unsigned *)at];
     case FIELD_TIME:
         text = arena_alloc(a, INSTANT_TEXT_SIZE);
@@ -202,7 +202,7 @@ const char *field_heading(struct arena *a, const struct field *f)
 
 static const char *const type_words[] = {
     [FIELD_TEXT] = "Must be a string.",     [FIELD_INTEGER] = "Must be a whole number.",
-    [FIELD_BOOLEAN] = "Must be a boolean.", [FIELD_CHOICE] = "Must be a string.",
+    [FIELD_BOOLEAN] = "Must be a boolean.", [FIELD_ENUM] = "Must be a string.",
     [FIELD_TIME] = "Must be a string.",     [FIELD_UUID] = "Must be a string."};
 
 static enum fault_code wrong_type(const struct field *f, const char **ret_message)
@@ -227,7 +227,7 @@ static enum fault_code field_from_json(struct arena *a, const struct field *f,
         *(bool *)member(f, row) = json_as_boolean(node);
         return FAULT_NONE;
     case FIELD_TEXT:
-    case FIELD_CHOICE:
+    case FIELD_ENUM:
     case FIELD_TIME:
     case FIELD_UUID:
         if (type != JSON_TEXT)
@@ -250,7 +250,7 @@ static bool is_missing(const struct field *f, const struct json *node, enum reco
         return false;
     if (!node)
         return true;
-    return (f->use & FIELD_FILLED) &&
+    return (f->use & FIELD_NOT_EMPTY) &&
            (json_type(node) == JSON_NULL ||
             (json_type(node) == JSON_TEXT && json_as_text(node).len == 0));
 }
@@ -285,14 +285,14 @@ static void name_missing(struct problem *p, const struct problem_type *missing)
     }
 }
 
-static void preset(struct arena *a, const struct record *r, field_set given, void *ret)
+static void default_value(struct arena *a, const struct record *r, field_set given, void *ret)
 {
     for (size_t i = 0; i < r->count; i++) {
         const struct field *f = &r->fields[i];
         const char *message;
-        if (!f->preset || (given & ((field_set)1 << i)))
+        if (!f->default_value || (given & ((field_set)1 << i)))
             continue;
-        enum fault_code code = field_from_text(a, f, text_of(f->preset), ret, &message);
+        enum fault_code code = field_from_text(a, f, text_of(f->default_value), ret, &message);
         assert(code == FAULT_NONE); /* a table that contradicts itself */
         (void)code;
     }
@@ -325,7 +325,7 @@ struct problem *record_from_json(struct arena *a, const struct record *r, const 
             note(a, &p, f, code, message);
     }
     if (mode == RECORD_CREATE)
-        preset(a, r, given, ret);
+        default_value(a, r, given, ret);
     if (r->rule && r->rule->broken(ret))
         note(a, &p, record_find(r, r->rule->field), r->rule->code, r->rule->message);
     if (p)
@@ -392,7 +392,7 @@ struct problem *record_from_query(struct arena *a, const struct record *r, const
     }
     if (p)
         return p;
-    preset(a, r, given, ret);
+    default_value(a, r, given, ret);
     *ret_given = given;
     return NULL;
 }
@@ -412,7 +412,7 @@ static void value_to_json(struct buf *b, const struct field *f, const void *at)
     case FIELD_BOOLEAN:
         json_boolean(b, *(const bool *)at);
         return;
-    case FIELD_CHOICE:
+    case FIELD_ENUM:
         json_string(b, f->choices[*(const unsigned *)at]);
         return;
     case FIELD_TIME:
@@ -431,7 +431,7 @@ static size_t size_of(enum field_type type)
 {
     static const size_t sizes[] = {
         [FIELD_TEXT] = sizeof(struct text),    [FIELD_INTEGER] = sizeof(int64_t),
-        [FIELD_BOOLEAN] = sizeof(bool),        [FIELD_CHOICE] = sizeof(unsigned),
+        [FIELD_BOOLEAN] = sizeof(bool),        [FIELD_ENUM] = sizeof(unsigned),
         [FIELD_TIME] = sizeof(struct instant), [FIELD_UUID] = sizeof(struct uuid)};
     return sizes[type];
 }
@@ -441,7 +441,7 @@ static bool is_left_out(const struct field *f, const void *at)
 {
     static const char
         zero[sizeof(struct text) > sizeof(struct uuid) ? sizeof(struct text) : sizeof(struct uuid)];
-    return (f->use & FIELD_OPTIONAL) && memcmp(at, zero, size_of(f->type)) == 0;
+    return (f->use & FIELD_OMIT_EMPTY) && memcmp(at, zero, size_of(f->type)) == 0;
 }
 
 void record_members_to_json(struct buf *b, const struct record *r, const void *row)

@@ -17,7 +17,7 @@ enum field_type {
     FIELD_TEXT,    /* struct text */
     FIELD_INTEGER, /* int64_t */
     FIELD_BOOLEAN, /* bool */
-    FIELD_CHOICE,  /* unsigned: the place of a word in `choices` */
+    FIELD_ENUM,    /* unsigned: the place of a word in `choices` */
     FIELD_TIME,    /* struct instant */
     FIELD_UUID,    /* struct uuid */
 };
@@ -30,10 +30,10 @@ enum field_use {
     FIELD_CHANGE = 1 << 3,       /* may be given in a change */
     FIELD_ADMIN_CHANGE = 1 << 4, /* may be given in a change by an admin; from others ignored */
     FIELD_NULLABLE = 1 << 5,
-    FIELD_FILLED = 1 << 6,   /* null and empty count as missing */
-    FIELD_BYTES = 1 << 7,    /* min and max count bytes, not code points */
-    FIELD_SECRET = 1 << 8,   /* never printed, not even by `postern config` */
-    FIELD_OPTIONAL = 1 << 9, /* left out of replies while it is null, false or 0 */
+    FIELD_NOT_EMPTY = 1 << 6,  /* null and empty count as missing */
+    FIELD_BYTES = 1 << 7,      /* min and max count bytes, not code points */
+    FIELD_SECRET = 1 << 8,     /* never printed, not even by `postern config` */
+    FIELD_OMIT_EMPTY = 1 << 9, /* left out of replies while it is null, false or 0 */
 };
 
 /* A rule for text beyond its length. */
@@ -53,11 +53,11 @@ struct field {
     size_t offset;
     unsigned use;               /* of enum field_use */
     int64_t min, max;           /* length of text or value of an integer; max 0: no bound */
-    const char *const *choices; /* FIELD_CHOICE: words, NULL at the end */
+    const char *const *choices; /* FIELD_ENUM: words, NULL at the end */
     const struct format *format;
-    const char *preset;  /* what an absent value is read from, except in a change */
-    const char *example; /* for the documentation */
-    const char *doc;     /* one sentence */
+    const char *default_value; /* what an absent value is read from, except in a change */
+    const char *example;       /* for the documentation */
+    const char *doc;           /* one sentence */
 };
 
 /* The type column follows from the member, so that a mismatch does not compile. */
@@ -68,7 +68,7 @@ struct field {
                          : FIELD_TEXT, int64_t                                                     \
                          : FIELD_INTEGER, bool                                                     \
                          : FIELD_BOOLEAN, unsigned                                                 \
-                         : FIELD_CHOICE, struct instant                                            \
+                         : FIELD_ENUM, struct instant                                              \
                          : FIELD_TIME, struct uuid                                                 \
                          : FIELD_UUID),                                                            \
         __VA_ARGS__                                                                                \
@@ -115,7 +115,7 @@ struct problem *record_from_json(struct arena *a, const struct record *r, const 
                                  const struct problem_type *missing, void *ret,
                                  field_set *ret_given) MUST_USE;
 
-/** Fill `ret` from a query string (application/x-www-form-urlencoded), presets included. Of
+/** Fill `ret` from a query string (application/x-www-form-urlencoded), defaults included. Of
  *  a name given twice the first counts, unknown ones are ignored. All faults at once. */
 struct problem *record_from_query(struct arena *a, const struct record *r, const char *query,
                                   void *ret, field_set *ret_given) MUST_USE;

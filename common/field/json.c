@@ -13,7 +13,7 @@
 
 #define NOT_JSON "The body is not JSON: "
 /* Bytes of a number that cJSON looks at; it refuses valid texts with longer ones, until and unless
- * CVE-2023-26819 is mended in it. */
+ * CVE-2023-26819 is fixed in it. */
 #define NUMBER_MAX 63
 
 /* How far the check has come. cJSON is lenient and has bounds of its own, so this check says
@@ -142,7 +142,7 @@ static bool digits(struct scan *s)
     return s->at > start || wrong(s, NOT_JSON "a digit is missing");
 }
 
-/* Spell the long number that ends here anew, with spaces behind it, so that cJSON sees its whole
+/* Spell the long number that ends here again, with spaces behind it, so that cJSON sees its whole
  * value and all bytes keep their places. The decimal point is that of the C locale, which the
  * program never leaves. */
 static void respell_number(struct scan *s, size_t start)

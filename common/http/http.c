@@ -147,7 +147,7 @@ void request_from_params(struct request *rq, struct arena *a, char *const *param
     rq->method = method_from_word(rq->param[PARAM_METHOD]);
     rq->base = base_path;
     rq->path = find_path(rq, base_path);
-    rq->query = or_empty(rq->param[PARAM_QUERY]);
+    rq->raw_query = or_empty(rq->param[PARAM_QUERY]);
     request_trust(rq, &(const struct address_list){0});
     rq->content_length = length_of(rq->param[PARAM_CONTENT_LENGTH]);
     rq->id = is_request_id(rq->param[PARAM_REQUEST_ID]) ? rq->param[PARAM_REQUEST_ID]

@@ -84,9 +84,9 @@ struct request {
     const char *base;               /* what clients write before the path, percent-encoded */
     const char *path;               /* behind the base path, "/" first; NULL outside it. Segments
                                        are decoded, but for %2F, %25 and %00, which stay */
-    const char *query;              /* never NULL */
+    const char *raw_query;          /* as it was sent; never NULL */
     const char *id;                 /* X-Request-Id */
-    struct text body;               /* at most the server's bound */
+    struct text raw_body;           /* at most the server's bound */
     size_t content_length;          /* as announced, bytes */
     bool too_large;                 /* the body was larger than the bound and is not here */
     struct instant now;             /* when it began, on a clock that can be set */
@@ -97,11 +97,11 @@ struct request {
     const struct route *route;
     struct uuid path_ids[PATH_IDS_MAX]; /* the `{id}`s of the path, in order */
     struct caller caller;
-    bool expired;   /* there is a token, ours and intact, but too old: on routes that go on then */
-    const void *in; /* the struct of route->body */
-    field_set in_given;
-    const void *asked; /* the struct of route->query */
-    field_set asked_given;
+    bool expired; /* there is a token, ours and intact, but too old: on routes that go on then */
+    const void *body; /* the struct of route->body */
+    field_set body_given;
+    const void *query; /* the struct of route->query */
+    field_set query_given;
     void *prepared; /* what route->prepare left for the handler */
 
     bool confirmed; /* the caller is locked as they were judged, until the transaction ends */
@@ -114,10 +114,10 @@ struct response {
     const char *media_type;
     struct buf headers; /* whole lines, each with its CR LF */
     struct buf body;
-    /* A refusal whose transaction is committed all the same: what it wrote shall stand. */
+    /* A refusal whose transaction is committed all the same: what it wrote must stand. */
     struct problem *refusal;
     struct uuid subject; /* whom the answer is about, for it must not outlive them; nil: nobody */
-    /* Work for when the answer is out, which shall not show in its time. */
+    /* Work for when the answer is out, which must not show in its time. */
     void (*after)(void *context, struct request *rq);
 };
 

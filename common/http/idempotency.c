@@ -20,32 +20,32 @@ static const struct field stored_fields[] = {
     FIELD(struct stored, status, .doc = "What was answered; 0 while it is not."),
     FIELD(struct stored, headers, .doc = "Whole lines."),
     FIELD(struct stored, body, .doc = "As it went out."),
-    FIELD(struct stored, expires_at, .doc = "When the key may be used anew."),
+    FIELD(struct stored, expires_at, .doc = "When the key may be used again."),
 };
 
 static const struct record stored_record =
     RECORD("StoredReply", struct stored, stored_fields, .rule = NULL);
 
 /* A key that is over counts as none. */
-static const struct sql forget = {"DELETE FROM idempotency_keys WHERE id = ? AND expires_at <= ?",
-                                  NULL};
-static const struct sql claim = {
+static const struct sql sql_forget = {
+    "DELETE FROM idempotency_keys WHERE id = ? AND expires_at <= ?", NULL};
+static const struct sql sql_claim = {
     "INSERT IGNORE INTO idempotency_keys (id, fingerprint, expires_at, caller_id) "
     "VALUES (?, ?, ?, ?)",
     NULL};
-static const struct sql find = {
+static const struct sql sql_find = {
     "SELECT fingerprint, status, headers, body, expires_at FROM idempotency_keys WHERE id = ? "
     "FOR UPDATE",
     &stored_record};
-static const struct sql store = {
+static const struct sql sql_store = {
     "UPDATE idempotency_keys SET status = ?, headers = ?, body = ?, subject_id = ? WHERE id = ?",
     NULL};
-static const struct sql drop = {"DELETE FROM idempotency_keys WHERE id = ?", NULL};
-static const struct sql forget_caller = {"DELETE FROM idempotency_keys WHERE caller_id = ? LIMIT ?",
-                                         NULL};
-static const struct sql forget_subject = {"DELETE FROM idempotency_keys WHERE subject_id = ?",
-                                          NULL};
-static const struct sql purge = {
+static const struct sql sql_drop = {"DELETE FROM idempotency_keys WHERE id = ?", NULL};
+static const struct sql sql_forget_caller = {
+    "DELETE FROM idempotency_keys WHERE caller_id = ? LIMIT ?", NULL};
+static const struct sql sql_forget_subject = {"DELETE FROM idempotency_keys WHERE subject_id = ?",
+                                              NULL};
+static const struct sql sql_purge = {
     "DELETE FROM idempotency_keys WHERE expires_at <= ? ORDER BY expires_at LIMIT 20", NULL};
 
 static bool same_body(const struct idempotency *key, struct text fingerprint)
@@ -81,14 +81,14 @@ static struct problem *read_earlier(struct db *db, struct arena *a, const struct
 {
     struct stored stored = {0};
     bool found;
-    struct problem *p = db_find(db, a, &find, DB_ARGS(id_of(key)), &stored, &found);
+    struct problem *p = db_find(db, a, &sql_find, DB_ARGS(id_of(key)), &stored, &found);
     if (p)
         return p;
     if (!found || !stored.status) /* its owner gave it up between our two statements */
         return problem(a, &problem_idempotency_busy, NULL);
     *ret_over = is_far_ahead(&stored, now);
     if (*ret_over)
-        return idempotency_drop(db, a, key);
+        return idempotency_delete(db, a, key);
     if (!same_body(key, stored.fingerprint))
         return problem(a, &problem_idempotency_mismatch, NULL);
     replay(&stored, rs);
@@ -106,7 +106,7 @@ static struct problem *or_busy(struct arena *a, struct problem *p)
 static struct problem *claim_key(struct db *db, struct arena *a, const struct idempotency *key,
                                  struct instant now, uint64_t *ret_claimed)
 {
-    return db_execute(db, a, &claim,
+    return db_execute(db, a, &sql_claim,
                       DB_ARGS(id_of(key), db_bytes(key->fingerprints[0], 32),
                               db_time(instant_plus_s(now, IDEMPOTENCY_TTL_S)),
                               db_uuid(key->caller)),
@@ -118,7 +118,7 @@ struct problem *idempotency_begin(struct db *db, struct arena *a, const struct i
 {
     uint64_t claimed = 0;
     bool over = false;
-    struct problem *p = db_execute(db, a, &forget, DB_ARGS(id_of(key), db_time(now)), NULL);
+    struct problem *p = db_execute(db, a, &sql_forget, DB_ARGS(id_of(key), db_time(now)), NULL);
     if (!p)
         p = claim_key(db, a, key, now, &claimed);
     if (!p && !claimed)
@@ -138,29 +138,29 @@ struct problem *idempotency_finish(struct db *db, struct arena *a, const struct 
     const struct db_arg subject =
         uuid_is_nil(&rs->subject) ? db_text((struct text){0}) : db_uuid(rs->subject);
     return db_execute(
-        db, a, &store,
+        db, a, &sql_store,
         DB_ARGS(db_integer(rs->status), db_text(headers), db_text(body), subject, id_of(key)),
         NULL);
 }
 
-struct problem *idempotency_drop(struct db *db, struct arena *a, const struct idempotency *key)
+struct problem *idempotency_delete(struct db *db, struct arena *a, const struct idempotency *key)
 {
-    return db_execute(db, a, &drop, DB_ARGS(id_of(key)), NULL);
+    return db_execute(db, a, &sql_drop, DB_ARGS(id_of(key)), NULL);
 }
 
 struct problem *idempotency_forget_caller(struct db *db, struct arena *a, struct uuid caller,
                                           int64_t limit, uint64_t *ret_deleted)
 {
-    return db_execute(db, a, &forget_caller, DB_ARGS(db_uuid(caller), db_integer(limit)),
+    return db_execute(db, a, &sql_forget_caller, DB_ARGS(db_uuid(caller), db_integer(limit)),
                       ret_deleted);
 }
 
 struct problem *idempotency_forget_subject(struct db *db, struct arena *a, struct uuid subject)
 {
-    return db_execute(db, a, &forget_subject, DB_ARGS(db_uuid(subject)), NULL);
+    return db_execute(db, a, &sql_forget_subject, DB_ARGS(db_uuid(subject)), NULL);
 }
 
 struct problem *idempotency_purge(struct db *db, struct arena *a, struct instant now)
 {
-    return db_execute(db, a, &purge, DB_ARGS(db_time(now)), NULL);
+    return db_execute(db, a, &sql_purge, DB_ARGS(db_time(now)), NULL);
 }

@@ -39,8 +39,8 @@ struct problem *idempotency_finish(struct db *db, struct arena *a, const struct 
                                    const struct response *rs) MUST_USE;
 
 /** Give the claim up, where the transaction ends well and the answer is none to keep. */
-struct problem *idempotency_drop(struct db *db, struct arena *a,
-                                 const struct idempotency *key) MUST_USE;
+struct problem *idempotency_delete(struct db *db, struct arena *a,
+                                   const struct idempotency *key) MUST_USE;
 
 /** Delete up to `limit` answers that a caller got; fewer only where no more were left. */
 struct problem *idempotency_forget_caller(struct db *db, struct arena *a, struct uuid caller,

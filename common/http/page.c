@@ -36,7 +36,7 @@ static const struct field pagination_fields[] = {
     FIELD(struct pagination, pages, .use = FIELD_SHOWN, .example = "1",
           .doc = "How many pages there are; 0 when there is nothing."),
     NEXT_CURSOR,
-    FIELD(struct pagination, total_capped, .use = FIELD_SHOWN | FIELD_OPTIONAL, .example = "true",
+    FIELD(struct pagination, total_capped, .use = FIELD_SHOWN | FIELD_OMIT_EMPTY, .example = "true",
           .doc = "True where a search stopped counting; there may be more than `total`."),
 };
 
@@ -53,7 +53,7 @@ const struct record cursor_pagination_record =
 static const void *asked_member(const struct request *rq, const char *name)
 {
     const struct field *f = record_find(rq->route->query, name);
-    return f ? (const char *)rq->asked + f->offset : NULL;
+    return f ? (const char *)rq->query + f->offset : NULL;
 }
 
 static int64_t asked_integer(const struct request *rq, const char *name)
@@ -63,10 +63,11 @@ static int64_t asked_integer(const struct request *rq, const char *name)
 
 /* The field that the list is sorted by. */
 static const struct field *find_key(const struct request *rq, const struct record *r,
-                                    const char *preset)
+                                    const char *default_value)
 {
     const struct field *sort = record_find(rq->route->query, "sort");
-    const char *word = sort ? sort->choices[*(const unsigned *)asked_member(rq, "sort")] : preset;
+    const char *word =
+        sort ? sort->choices[*(const unsigned *)asked_member(rq, "sort")] : default_value;
     const struct field *key = record_find(r, *word == '-' ? word + 1 : word);
     if (!key || (key->type != FIELD_TIME && key->type != FIELD_TEXT))
         abort(); /* a table whose sorts are not members of its rows */
@@ -105,9 +106,9 @@ static const char *scope_of(const struct request *rq)
     const char *scope = path;
     for (size_t i = 0; i < r->count; i++) {
         const struct field *f = &r->fields[i];
-        bool counts = f->preset || (rq->asked_given & ((field_set)1 << i));
+        bool counts = f->default_value || (rq->query_given & ((field_set)1 << i));
         if (counts && !tells_where(f->name))
-            scope = add_to_scope(rq->arena, scope, f->name, field_to_text(rq->arena, f, rq->asked));
+            scope = add_to_scope(rq->arena, scope, f->name, field_to_text(rq->arena, f, rq->query));
     }
     return scope;
 }
@@ -171,14 +172,14 @@ static bool read_cursor(struct page *page, struct text cursor)
 /* ---- reading and writing ---- */
 
 struct problem *page_open(struct page *page, struct request *rq, struct response *rs,
-                          const struct record *r, const char *preset_key,
+                          const struct record *r, const char *default_key,
                           const struct jwt_keys *keys)
 {
     *page = (struct page){.rq = rq,
                           .rs = rs,
                           .r = r,
                           .keys = keys,
-                          .key = find_key(rq, r, preset_key),
+                          .key = find_key(rq, r, default_key),
                           .number = asked_integer(rq, "page"),
                           .limit = asked_integer(rq, "limit")};
     const struct text *cursor = asked_member(rq, "cursor");
@@ -262,7 +263,7 @@ static void put_link(struct page *page, struct buf *b, const char *base_path, co
     put_safely(b, page->rq->path, strlen(page->rq->path));
     /* Ours comes first, and the first counts: so does it where the query spells `p%61ge`. */
     buf_printf(b, "?%s=%s", name, value);
-    put_filters(b, page->rq->query);
+    put_filters(b, page->rq->raw_query);
     buf_printf(b, ">; rel=\"%s\"", relation);
 }
 

@@ -14,10 +14,10 @@
  * its table begins with PAGE_FIELDS, so that every list takes the same. Where it has a choice
  * `sort`, each word is the name of a member of its rows, with a minus before it or not. */
 #define PAGE_FIELDS(struct_)                                                                       \
-    FIELD(struct_, page, .min = 1, .max = 9007199254740991, .preset = "1", .example = "1",         \
+    FIELD(struct_, page, .min = 1, .max = 9007199254740991, .default_value = "1", .example = "1",  \
           .doc = "Which page, from 1."),                                                           \
-        FIELD(struct_, limit, .min = 1, .max = PAGE_LIMIT_MAX, .preset = "20", .example = "20",    \
-              .doc = "How many things a page has."),                                               \
+        FIELD(struct_, limit, .min = 1, .max = PAGE_LIMIT_MAX, .default_value = "20",              \
+              .example = "20", .doc = "How many things a page has."),                              \
         FIELD(struct_, cursor, .max = 2000,                                                        \
               .doc = "The next_cursor of a page, in place of its number.")
 
@@ -27,7 +27,7 @@ extern const struct record pagination_record, cursor_pagination_record;
 #define PAGE_DATA_KEY "data"
 #define PAGE_PAGINATION_KEY "pagination"
 
-/* The rows that a model shall read. */
+/* The rows that a model must read. */
 struct page_window {
     int64_t limit; /* one more than are shown, to see whether there is a next page */
     int64_t offset;
@@ -62,12 +62,12 @@ struct page {
 };
 
 /**
- * Read what rq->asked wants of a list of `r`, sorted by `preset_key` where it has no say, and open
+ * Read what rq->query wants of a list of `r`, sorted by `default_key` where it has no say, and open
  * `{"data": [` in `rs`. A cursor must be one that we made for the same list, filters and sort,
  * under one of `keys`: else problem_invalid.
  */
 struct problem *page_open(struct page *page, struct request *rq, struct response *rs,
-                          const struct record *r, const char *preset_key,
+                          const struct record *r, const char *default_key,
                           const struct jwt_keys *keys) MUST_USE;
 
 /** Add one row; the form that db_each() wants. `page` is a struct page. */

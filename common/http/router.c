@@ -70,7 +70,8 @@ static bool is_local(const struct request *rq)
 static bool is_there(const struct router *router, const struct request *rq,
                      const struct route *route)
 {
-    return (!route->offered || route->offered(router->app)) && (!route->local || is_local(rq));
+    return (!route->enabled || route->enabled(router->app)) &&
+           (!(route->flags & ROUTE_LOOPBACK_ONLY) || is_local(rq));
 }
 
 /* Find the route for path and method; `*ret_methods` are those that the path has at all. */
@@ -98,18 +99,27 @@ static const struct route *match(const struct router *router, struct request *rq
     return found;
 }
 
+int route_status(const struct route *route)
+{
+    const struct reply *reply = &route->reply;
+    if (route->status)
+        return route->status;
+    return reply->members || reply->record || reply->media_type ? 200 : 204;
+}
+
 /* ---- the checks before the handler ---- */
 
 static struct problem *check_token(const struct router *router, struct request *rq)
 {
     enum auth auth = rq->route->auth;
-    if (auth == AUTH_IGNORED)
+    if (auth == AUTH_NONE)
         return NULL;
     const char *token = request_bearer(rq);
     if (!token)
-        return auth == AUTH_ANYONE ? NULL : problem(rq->arena, &problem_no_token, NULL);
+        return auth == AUTH_OPTIONAL ? NULL : problem(rq->arena, &problem_no_token, NULL);
     struct problem *p = router->authenticate(router->app, rq, token);
-    rq->expired = p && p->type == &problem_token_expired && rq->route->outlives_token;
+    rq->expired =
+        p && p->type == &problem_token_expired && (rq->route->flags & ROUTE_OUTLIVES_TOKEN);
     if (rq->expired)
         return NULL;
     if (!p)
@@ -120,7 +130,7 @@ static struct problem *check_token(const struct router *router, struct request *
 /* Without a transaction there is nothing to hold a lock: then the door stays closed as usual. */
 static bool is_found_later(const struct route *route)
 {
-    return route->locks_caller && route->transaction;
+    return (route->flags & ROUTE_LOCKS_CALLER) && (route->flags & ROUTE_TRANSACTION);
 }
 
 static struct problem *find_caller(const struct router *router, struct request *rq, bool lock)
@@ -149,8 +159,8 @@ static struct problem *read_query(struct request *rq)
     if (!r)
         return NULL;
     void *asked = arena_alloc(rq->arena, r->size);
-    rq->asked = asked;
-    return record_from_query(rq->arena, r, rq->query, asked, &rq->asked_given);
+    rq->query = asked;
+    return record_from_query(rq->arena, r, rq->raw_query, asked, &rq->query_given);
 }
 
 /* Has the body set what only admins may? Then the caller must be one to the end. */
@@ -158,7 +168,7 @@ static void note_rank(struct request *rq)
 {
     const struct record *r = rq->route->body;
     for (size_t i = 0; i < r->count; i++)
-        if ((rq->in_given & ((field_set)1 << i)) &&
+        if ((rq->body_given & ((field_set)1 << i)) &&
             !field_lets_in(&r->fields[i], rq->route->mode, false))
             rq->caller.unless_admin = &problem_admin_required;
 }
@@ -180,8 +190,8 @@ static struct problem *read_body(struct request *rq)
     if (!route->body)
         return NULL;
     void *in = arena_alloc(a, route->body->size);
-    rq->in = in;
-    if (route->body_optional && !rq->content_length)
+    rq->body = in;
+    if ((route->flags & ROUTE_BODY_OPTIONAL) && !rq->content_length)
         return NULL;
     if (rq->content_length && !request_is_json(rq))
         return problem(a, &problem_not_json, NULL);
@@ -189,13 +199,14 @@ static struct problem *read_body(struct request *rq)
         return refuse_encoding(rq);
     if (rq->too_large)
         return problem(a, &problem_too_large, NULL);
-    if (rq->body.len < rq->content_length)
+    if (rq->raw_body.len < rq->content_length)
         return problem(a, &problem_bad_json, "The body ended before its announced length.");
-    struct problem *p = json_parse(a, rq->body.data ? rq->body.data : "", rq->body.len, &document);
+    struct problem *p =
+        json_parse(a, rq->raw_body.data ? rq->raw_body.data : "", rq->raw_body.len, &document);
     if (p)
         return p;
-    p = record_from_json(a, route->body, document, route->mode, rq->caller.admin, route->missing,
-                         in, &rq->in_given);
+    p = record_from_json(a, route->body, document, route->mode, rq->caller.admin,
+                         route->missing_problem, in, &rq->body_given);
     note_rank(rq);
     return p;
 }
@@ -210,7 +221,7 @@ static struct problem *read_key(const struct router *router, struct request *rq,
     const char *key = rq->param[PARAM_IDEMPOTENCY_KEY];
     size_t len = key ? strlen(key) : 0, count = jwt_key_count(router->keys);
     struct arena *a = rq->arena;
-    if (!key || !rq->route->idempotent)
+    if (!key || !(rq->route->flags & ROUTE_IDEMPOTENCY_KEY))
         return NULL;
     for (size_t i = 0; i < len; i++)
         if (key[i] < '!' || key[i] > '~')
@@ -222,10 +233,10 @@ static struct problem *read_key(const struct router *router, struct request *rq,
     unsigned char(*prints)[32] = arena_array(a, count, sizeof *prints);
     char caller[UUID_TEXT_SIZE];
     uuid_format(&rq->caller.id, caller);
-    const char *scope = arena_printf(a, "%s %s %s", caller, rq->route->id, key);
+    const char *scope = arena_printf(a, "%s %s %s", caller, rq->route->operation_id, key);
     sha256(scope, strlen(scope), made->id);
     for (size_t i = 0; i < count; i++)
-        jwt_mac(router->keys, i, label, rq->body.data, rq->body.len, prints[i]);
+        jwt_mac(router->keys, i, label, rq->raw_body.data, rq->raw_body.len, prints[i]);
     made->caller = rq->caller.id;
     made->fingerprints = prints;
     made->fingerprint_count = count;
@@ -239,7 +250,7 @@ static struct problem *run_handler(void *context)
     struct request *rq = t->rq;
     struct problem *p = rq->route->handle(t->router->app, rq, t->rs);
     if (!p && t->rs->status == 0)
-        t->rs->status = rq->route->status;
+        t->rs->status = route_status(rq->route);
     return p;
 }
 
@@ -257,7 +268,7 @@ static struct problem *run_once_per_key(struct try *t)
     p = run_handler(t);
     if (p)
         return p;
-    return t->rs->refusal ? idempotency_drop(db, a, t->key)
+    return t->rs->refusal ? idempotency_delete(db, a, t->key)
                           : idempotency_finish(db, a, t->key, t->rs);
 }
 
@@ -278,15 +289,15 @@ static struct problem *run_transaction(void *context)
 static struct problem *ask_committed(void *context, bool *ret_yes)
 {
     struct try *t = context;
-    return t->rq->route->committed(t->router->app, t->rq, ret_yes);
+    return t->rq->route->in_doubt(t->router->app, t->rq, ret_yes);
 }
 
 static struct problem *call(struct try *t)
 {
     const struct route *route = t->rq->route;
-    struct problem *p = route->transaction
+    struct problem *p = (route->flags & ROUTE_TRANSACTION)
                             ? db_transaction(t->router->db, t->rq->arena, run_transaction,
-                                             route->committed ? ask_committed : NULL, t)
+                                             route->in_doubt ? ask_committed : NULL, t)
                             : run_handler(t);
     return p ? p : t->rs->refusal;
 }
@@ -352,7 +363,7 @@ static struct problem *dispatch(const struct router *router, struct request *rq,
         if (!p || !rq->stale || tries == STALE_TRIES)
             break;
         rq->caller = (struct caller){0};
-        rq->in_given = rq->asked_given = 0;
+        rq->body_given = rq->query_given = 0;
         rq->stale = false;
     }
     if (!p && (rs->body.full || rs->headers.full))
@@ -375,7 +386,7 @@ static void add_cache_control(const struct router *router, const struct request 
                               struct response *rs)
 {
     const char *prefix = router->no_store;
-    bool depends = rq->route && rq->route->auth != AUTH_IGNORED;
+    bool depends = rq->route && rq->route->auth != AUTH_NONE;
     if (prefix && (!rq->path || strncmp(rq->path, prefix, strlen(prefix)) == 0))
         response_header(rs, "Cache-Control", "no-store");
     else if (depends && request_bearer(rq))
@@ -505,7 +516,7 @@ uint32_t router_fingerprint(const struct resource *const *resources)
     return hash;
 }
 
-struct problem *router_run_again(struct app *app, struct request *rq, bool *ret_yes)
+struct problem *in_doubt_repeat(struct app *app, struct request *rq, bool *ret_yes)
 {
     (void)app, (void)rq;
     *ret_yes = false;

@@ -19,54 +19,79 @@ struct problem_type;
 enum auth {
     AUTH_USER = 0,
     AUTH_ADMIN,
-    AUTH_ANYONE,  /* a token that is sent is checked, and so the caller may be known */
-    AUTH_IGNORED, /* Authorization is not looked at */
+    AUTH_OPTIONAL, /* a token that is sent is checked, and so the caller may be known */
+    AUTH_NONE,     /* Authorization is not looked at */
 };
 
-struct route {
-    enum method method;
-    const char *path; /* below the base path; `{id}` stands for a UUID, and what is none in its
-                         place for one that nothing has */
-    struct problem *(*handle)(struct app *app, struct request *rq, struct response *rs);
-    enum auth auth;
-    bool outlives_token;        /* a token that has expired counts as none; see rq->expired */
-    const struct record *query; /* NULL: none is read */
-    const struct record *body;  /* NULL: none is read */
-    enum record_mode mode;      /* how the body is read */
-    bool body_optional;
-    const struct problem_type *missing; /* for absent fields, instead of problem_missing_fields */
-    int status;                         /* of success */
-    /* What a success answers: the members of `reply`, and beside them `reply_key` with a
-     * `reply_record` in it, or with `pages` a list of these and its pagination. All NULL: no
-     * content, or what `media_type` says. */
-    const struct record *reply;
-    const char *reply_key;
-    const struct record *reply_record;
-    bool pages;
-    const char *media_type; /* of a reply that is no JSON object of records */
-    /* Slow work, and ids of what is made, before the transaction; leaves rq->prepared. What it
-     * found out the handler must compare again under a lock, and may set rq->stale. */
-    struct problem *(*prepare)(struct app *app, struct request *rq);
-    bool limited;     /* nginx lets an address call it only so often */
-    bool guessed;     /* takes a password that may be wrong, but not too often */
-    bool idempotent;  /* takes an Idempotency-Key; wants a transaction */
-    bool versioned;   /* has an ETag, and looks at If-None-Match or If-Match */
-    bool hashes;      /* takes the time of a password hash; for the pool of its own */
-    bool transaction; /* the handler runs in one, and again when the database asks for it */
+/* What is true of a route, one bit each. */
+enum route_flag {
+    ROUTE_RATE_LIMITED = 1 << 0,     /* nginx lets an address call it only so often */
+    ROUTE_PASSWORD_LIMITED = 1 << 1, /* takes a password that may be wrong, but not too often */
+    ROUTE_HASH_POOL = 1 << 2,       /* takes the time of a password hash; for the pool of its own */
+    ROUTE_IDEMPOTENCY_KEY = 1 << 3, /* takes one; wants ROUTE_TRANSACTION */
+    ROUTE_ETAG = 1 << 4,            /* has one, and looks at If-None-Match or If-Match */
+    ROUTE_TRANSACTION = 1 << 5,     /* the handler runs in one, and again when it must */
+    ROUTE_BODY_OPTIONAL = 1 << 6,
+    ROUTE_LOOPBACK_ONLY =
+        1 << 7, /* for callers on this machine, and in no description of the API */
     /* The caller is looked up within the transaction, with a lock, and so only once. For handlers
      * that do not write the caller's own row. Until the handler runs, rq->caller has the ids alone,
      * and a body is read as from one who is no admin. */
-    bool locks_caller;
-    /* Did the write of an earlier try take hold? For transaction rows that cannot simply run
-     * twice; must read with a lock. NULL: the caller is told that it is not known. */
-    struct problem *(*committed)(struct app *app, struct request *rq, bool *ret_yes);
-    const struct problem_type *const *problems; /* what else it may answer, NULL at the end */
-    const char *id;                             /* a stable word for what it does: "listPosts" */
-    const char *summary;
-    /* Is it there at all with these settings? NULL: always. */
-    bool (*offered)(const struct app *app);
-    bool local; /* there for callers on this machine only, and in no description of the API */
+    ROUTE_LOCKS_CALLER = 1 << 8,
+    ROUTE_OUTLIVES_TOKEN = 1 << 9, /* a token that has expired counts as none */
 };
+
+/* What a success answers: an object with `members`, and in it `key` with a `record`, or with
+ * `pages` a list of these and its pagination. All zero: no content. `media_type` is of what is no
+ * JSON. */
+struct reply {
+    const struct record *members;
+    const char *key;
+    const struct record *record;
+    bool pages;
+    const char *media_type;
+};
+
+#define ONE(key_, record_)                                                                         \
+    {                                                                                              \
+        .key = (key_), .record = (record_)                                                         \
+    }
+#define MANY(record_)                                                                              \
+    {                                                                                              \
+        .record = (record_), .pages = true                                                         \
+    }
+
+/* One operation. Rows name their columns in this order and leave out what is zero. */
+struct route {
+    enum method method;
+    /* Below the base path; `{id}` stands for a UUID, and what is none there for an id that nothing
+     * has. */
+    const char *path;
+    struct problem *(*handle)(struct app *app, struct request *rq, struct response *rs);
+    enum auth auth;
+    const struct record *query;                 /* NULL: none is read */
+    const struct record *body;                  /* NULL: none is read */
+    enum record_mode mode;                      /* how the body is read */
+    const struct problem_type *missing_problem; /* instead of problem_missing_fields */
+    /* Slow work, and ids of what is made, before the transaction; leaves rq->prepared. What it
+     * found out the handler must compare again under a lock, and may set rq->stale. */
+    struct problem *(*prepare)(struct app *app, struct request *rq);
+    /* Resolves an in-doubt commit: did the write of an earlier try take effect? For transactions
+     * that cannot simply run twice; must read with a lock. NULL: the caller is told that it is not
+     * known. */
+    struct problem *(*in_doubt)(struct app *app, struct request *rq, bool *ret_yes);
+    struct reply reply;
+    int status;                                 /* of success; 0: 200 with a reply, else 204 */
+    unsigned flags;                             /* of enum route_flag */
+    const struct problem_type *const *problems; /* what else it may answer, NULL at the end */
+    /* Is it there at all with these settings? NULL: always. */
+    bool (*enabled)(const struct app *app);
+    const char *operation_id; /* a stable word for what it does: "listPosts" */
+    const char *summary;      /* one sentence */
+};
+
+/** The status of its success. */
+int route_status(const struct route *route);
 
 /* The routes of one controller. */
 struct resource {
@@ -128,7 +153,7 @@ void router_write_metrics(const struct router *router, struct buf *b);
 uint32_t router_fingerprint(const struct resource *const *resources);
 
 /** For the column `committed` of rows whose handler leaves the same when it runs twice. */
-struct problem *router_run_again(struct app *app, struct request *rq, bool *ret_yes);
+struct problem *in_doubt_repeat(struct app *app, struct request *rq, bool *ret_yes);
 
 /** Call `each(context, resource, route)` for all routes, in the order of the tables. */
 void router_each(const struct resource *const *resources,

@@ -96,7 +96,7 @@ static bool read_tcp(int fd, unsigned *ret)
     return true;
 }
 
-bool backlog_read(int listen_fd, unsigned *ret_waiting)
+bool accept_queue_read(int listen_fd, unsigned *ret_waiting)
 {
     int listens = 0, family = 0;
     socklen_t len = sizeof listens;

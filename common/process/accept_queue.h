@@ -7,4 +7,4 @@
 
 /** Count the connections that nobody has accepted yet. False where the kernel does not tell: no
  *  listening socket, or no netlink for this process. */
-bool backlog_read(int listen_fd, unsigned *ret_waiting) MUST_USE;
+bool accept_queue_read(int listen_fd, unsigned *ret_waiting) MUST_USE;

@@ -57,5 +57,5 @@ int64_t limiter_wait_ms(const struct limiter *l, uint64_t key, const struct limi
 int64_t limiter_take_ms(struct limiter *l, uint64_t key, const struct limit *limit,
                         int64_t uptime_ms) MUST_USE;
 
-/** Undo what limiter_take_ms() has counted, for what shall not count after all. */
+/** Undo what limiter_take_ms() has counted, for what must not count after all. */
 void limiter_give_back(struct limiter *l, uint64_t key, const struct limit *limit);

@@ -495,7 +495,7 @@ void pool_become(char *const *argv)
     hand_over_fds();
     start_program(argv);
     LOG(LOG_LEVEL_ERROR, log_event("reload_failed"), log_text("cause", strerror(errno)));
-    exit(EX_OSERR); /* the trial worked a moment ago: let whoever runs us start anew */
+    exit(EX_OSERR); /* the trial worked a moment ago: let whoever runs us start again */
 }
 
 static void reload(struct state *s)
@@ -538,7 +538,7 @@ static void watch_signals(struct state *s)
     for (size_t i = 0; i < sizeof watched / sizeof *watched; i++)
         (void)sigaddset(&set, watched[i]);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
-    (void)signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more shall not end us all */
+    (void)signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more must not end us all */
     s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (s->signals < 0 || pipe2(s->ready, O_CLOEXEC | O_NONBLOCK) != 0) {
         LOG(LOG_LEVEL_ERROR, log_event("cannot_start"), log_text("cause", strerror(errno)));

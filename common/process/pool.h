@@ -43,7 +43,7 @@ struct pool {
  * `drain_s` are killed. Workers end with their parent, also when it is killed. Returns when
  * no worker is left.
  *
- * SIGHUP starts the program anew in the same process, with the sockets open and the old
+ * SIGHUP starts the program again in the same process, with the sockets open and the old
  * workers at work; each new worker that is ready relieves an old one. So it takes a new
  * configuration and a new binary, and no request is refused. First a trial: the program is
  * run with POOL_TRIAL set, and unless it ends with 0 all stays as it is. A
@@ -77,5 +77,5 @@ _Noreturn void pool_become(char *const *argv);
 int pool_inherited_fd(const char *address);
 
 /** Remember for a reload that `fd` listens on `address`, a text without commas, or is something
- *  else of that name that shall stay open. At most four. */
+ *  else of that name that must stay open. At most four. */
 void pool_keep_fd(const char *address, int fd);

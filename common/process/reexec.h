@@ -11,7 +11,7 @@
 #define RENEWAL_FILES 2
 
 /* What tells one state of a file from the next. */
-struct renewal_file {
+struct reexec_file {
     const char *path; /* NULL: none */
     dev_t device;
     ino_t inode;
@@ -20,22 +20,22 @@ struct renewal_file {
     struct timespec changed; /* by its content, or by touch(1) */
 };
 
-struct renewal {
+struct reexec {
     char **argv; /* how the program is started; the first is a path with a slash in it */
-    struct renewal_file files[RENEWAL_FILES];
+    struct reexec_file files[RENEWAL_FILES];
 };
 
 /** Is there a file whose change asks for a renewal? */
-bool renewal_watches(const struct renewal *r);
+bool reexec_watches(const struct reexec *r);
 
 /** Take note of how the files are now. Paths are borrowed; NULL is no file. */
-void renewal_init(struct renewal *r, char **argv, const char *program, const char *config);
+void reexec_init(struct reexec *r, char **argv, const char *program, const char *config);
 
 /**
  * Is a file another one than when this was last asked? One that is gone just now is not: whoever
  * writes a file by a rename, or uploads it, is still at it.
  */
-bool renewal_is_due(struct renewal *r);
+bool reexec_is_due(struct reexec *r);
 
 /**
  * The first half of a renewal, a trial (pool.h): would what the program and its configuration are
@@ -44,10 +44,10 @@ bool renewal_is_due(struct renewal *r);
  * When it returns true, SIGHUP, SIGINT and SIGTERM are held back for the new program. One that came
  * during the trial was the caller's, who may have to end instead.
  */
-bool renewal_try(const struct renewal *r) MUST_USE;
+bool reexec_try(const struct reexec *r) MUST_USE;
 
 /**
  * The second: become that in the same process, with the descriptors that pool_keep_fd() knows and
  * 0, 1 and 2; so nobody who waits on the socket is refused.
  */
-_Noreturn void renewal_become(const struct renewal *r);
+_Noreturn void reexec_become(const struct reexec *r);

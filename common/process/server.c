@@ -80,7 +80,7 @@ static void stop_signals(sigset_t *set)
 
 static void handle_signal(int signal, void (*handler)(int signal))
 {
-    /* SA_RESTART, for what a signal interrupts shall go on: accept, which shall not, has lost its
+    /* SA_RESTART, for what a signal interrupts must go on: accept, which must not, has lost its
      * socket by then, or has a time-out. */
     const struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
     (void)sigaction(signal, &action, NULL);
@@ -155,14 +155,14 @@ static void rest(struct worker *w)
 static void renew_if_due(struct worker *w)
 {
     const struct server *server = w->server;
-    bool due = renewal_is_due(server->renewal);
+    bool due = reexec_is_due(server->renewal);
     if (!due && !asked_for_renewal)
         return;
     asked_for_renewal = 0;
     if (server->idle)
         server->idle(server->context);
-    if (renewal_try(server->renewal) && !stopping)
-        renewal_become(server->renewal);
+    if (reexec_try(server->renewal) && !stopping)
+        reexec_become(server->renewal);
 }
 
 /* Before a connection is taken from the queue, so that it waits there for the new program. */
@@ -173,7 +173,7 @@ static bool look_before_accept(struct worker *w)
     bool is_there = true;
     if (!server->renewal)
         return true;
-    if (renewal_watches(server->renewal))
+    if (reexec_watches(server->renewal))
         is_there = poll(&wait, 1, LOOK_EVERY_S * 1000) == 1;
     if (!stopping)
         renew_if_due(w);
@@ -208,7 +208,7 @@ static bool read_body(struct worker *w, FCGX_Request *peer, struct request *rq)
     } while ((size_t)got == sizeof chunk);
     rq->too_large = w->body.full || rq->content_length > w->server->body_max;
     if (!rq->too_large)
-        rq->body = (struct text){w->body.data, w->body.len};
+        rq->raw_body = (struct text){w->body.data, w->body.len};
     if (total > rq->content_length)
         rq->content_length = total; /* some servers pass a chunked body without a length */
     return true;
@@ -388,7 +388,7 @@ static bool serve_next(struct worker *w)
         note_busy(w->server, true);
         serve(w, fd);
         while (do_spare(w) && has_time(w->server))
-            note_busy(w->server, true); /* anew: this is not one long request */
+            note_busy(w->server, true); /* again: this is not one long request */
         note_busy(w->server, false);
         note_idle(w);
         return true;

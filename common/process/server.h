@@ -10,7 +10,7 @@
 
 struct arena;
 struct problem;
-struct renewal;
+struct reexec;
 
 struct server {
     int listen_fd;         /* a listening stream socket; closed by nobody here */
@@ -27,8 +27,8 @@ struct server {
     /* Work that can wait, done between requests: called after each, and as long as it returns true
      * and nobody waits to be let in; or NULL. Its arena is emptied each time. */
     bool (*spare)(void *context, struct arena *a);
-    unsigned grace_s;        /* what a request gets from SIGTERM on; 0: what it needs */
-    struct renewal *renewal; /* for SIGHUP and changed files; NULL: a parent sees to that */
+    unsigned grace_s;       /* what a request gets from SIGTERM on; 0: what it needs */
+    struct reexec *renewal; /* for SIGHUP and changed files; NULL: a parent sees to that */
 };
 
 /**

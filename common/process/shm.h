@@ -21,5 +21,5 @@ struct problem;
  * Processes may be killed at any moment, so keep to atomics in it. It stays mapped until the
  * process ends. INTERNAL with the reason in `cause`: a file that is another user's, or no file.
  */
-struct problem *mapping_open(struct arena *a, const char *path, uint32_t layout, size_t size,
-                             int *fd, void **ret) MUST_USE;
+struct problem *shm_open_shared(struct arena *a, const char *path, uint32_t layout, size_t size,
+                                int *fd, void **ret) MUST_USE;

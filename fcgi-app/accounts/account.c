@@ -166,7 +166,7 @@ struct problem *account_has_hash(struct app *app, struct request *rq, struct uui
 {
     struct user user = {0};
     bool there = false;
-    struct problem *p = user_is_there(app->db, rq->arena, id, &there); /* locks */
+    struct problem *p = user_exists_locked(app->db, rq->arena, id, &there); /* locks */
     if (!p && there)
         p = user_find_with_hash(app->db, rq->arena, id, &user);
     if (!p)
@@ -174,7 +174,7 @@ struct problem *account_has_hash(struct app *app, struct request *rq, struct uui
     return p;
 }
 
-struct problem *account_erase(struct app *app, struct request *rq, struct uuid id)
+struct problem *account_delete(struct app *app, struct request *rq, struct uuid id)
 {
     struct user user = {0};
     bool other_admins = true;
@@ -188,11 +188,11 @@ struct problem *account_erase(struct app *app, struct request *rq, struct uuid i
     return departure_begin(app->db, rq->arena, &user, rq->now);
 }
 
-struct problem *account_is_erased(struct app *app, struct request *rq, struct uuid id,
-                                  bool *ret_yes)
+struct problem *account_is_deleted(struct app *app, struct request *rq, struct uuid id,
+                                   bool *ret_yes)
 {
     bool there;
-    struct problem *p = user_is_there(app->db, rq->arena, id, &there);
+    struct problem *p = user_exists_locked(app->db, rq->arena, id, &there);
     if (!p)
         *ret_yes = !there;
     return p;
@@ -200,5 +200,5 @@ struct problem *account_is_erased(struct app *app, struct request *rq, struct uu
 
 struct problem *account_is_there(struct app *app, struct request *rq, bool *ret_yes)
 {
-    return user_is_there(app->db, rq->arena, ((const struct user *)rq->prepared)->id, ret_yes);
+    return user_exists_locked(app->db, rq->arena, ((const struct user *)rq->prepared)->id, ret_yes);
 }

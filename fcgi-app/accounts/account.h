@@ -46,11 +46,11 @@ struct problem *account_has_hash(struct app *app, struct request *rq, struct uui
  * not the version that the request knows. In a transaction, after which the user is gone; of many
  * rows some are left for app_sweep().
  */
-struct problem *account_erase(struct app *app, struct request *rq, struct uuid id) MUST_USE;
+struct problem *account_delete(struct app *app, struct request *rq, struct uuid id) MUST_USE;
 
 /** Is the user gone? A locking read. */
-struct problem *account_is_erased(struct app *app, struct request *rq, struct uuid id,
-                                  bool *ret_yes) MUST_USE;
+struct problem *account_is_deleted(struct app *app, struct request *rq, struct uuid id,
+                                   bool *ret_yes) MUST_USE;
 
 /** For the column `committed`: is the prepared user stored? */
 struct problem *account_is_there(struct app *app, struct request *rq, bool *ret_yes) MUST_USE;

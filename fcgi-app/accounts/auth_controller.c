@@ -24,7 +24,7 @@ static const struct problem_type problem_invalid_credentials = {
 
 static struct problem *prepare(struct app *app, struct request *rq)
 {
-    struct user user = *(const struct user *)rq->in;
+    struct user user = *(const struct user *)rq->body;
     (void)app;
     user.role = ROLE_USER;
     user.is_active = true;
@@ -45,7 +45,7 @@ struct prepared {
 static struct problem *try_credentials(struct app *app, struct request *rq,
                                        struct prepared *prepared)
 {
-    const struct user *in = rq->in;
+    const struct user *in = rq->body;
     struct arena *a = rq->arena;
     struct user *user = &prepared->user;
     bool found, match, outdated;
@@ -69,14 +69,14 @@ static struct problem *try_credentials(struct app *app, struct request *rq,
 static struct problem *check_credentials(struct app *app, struct request *rq,
                                          struct prepared *prepared)
 {
-    const struct user *in = rq->in;
-    struct guess guess;
-    struct problem *p = guess_at_login(app, rq, in->email, &guess);
+    const struct user *in = rq->body;
+    struct throttle guess;
+    struct problem *p = throttle_login(app, rq, in->email, &guess);
     if (p)
         return p;
     p = try_credentials(app, rq, prepared);
     if (!p || p->type != &problem_invalid_credentials)
-        guess_take_back(app, &guess);
+        throttle_take_back(app, &guess);
     return p;
 }
 
@@ -178,20 +178,46 @@ static const struct problem_type *const register_problems[] = {&problem_invalid_
 static const struct problem_type *const login_problems[] = {&problem_invalid_credentials, NULL};
 
 static const struct route routes[] = {
-    {METHOD_POST, "/auth/register", account_create, AUTH_IGNORED, .body = &registration_record,
-     .prepare = prepare, .limited = true, .hashes = true, .transaction = true,
-     .committed = account_is_there, .versioned = true, .status = 201, .reply_key = "user",
-     .reply_record = &user_record, .problems = register_problems, .id = "register",
-     .summary = "Make an account of one's own."},
-    {METHOD_POST, "/auth/login", login, AUTH_IGNORED, .body = &credentials_record,
-     .missing = &problem_missing_credentials, .prepare = prepare_login, .limited = true,
-     .guessed = true, .hashes = true, .transaction = true, .committed = is_logged_in, .status = 200,
-     .reply = &tokens_record, .reply_key = "user", .reply_record = &user_record,
-     .problems = login_problems, .id = "login",
-     .summary = "Get an access token for e-mail and password."},
-    {METHOD_GET, "/auth/profile", profile, AUTH_USER, .versioned = true, .status = 200,
-     .reply_key = "user", .reply_record = &user_record, .id = "getProfile",
-     .summary = "Read one's own account."},
+    {
+        .method = METHOD_POST,
+        .path = "/auth/register",
+        .handle = account_create,
+        .auth = AUTH_NONE,
+        .body = &registration_record,
+        .prepare = prepare,
+        .in_doubt = account_is_there,
+        .reply = ONE("user", &user_record),
+        .status = 201,
+        .flags = ROUTE_RATE_LIMITED | ROUTE_ETAG | ROUTE_HASH_POOL | ROUTE_TRANSACTION,
+        .problems = register_problems,
+        .operation_id = "register",
+        .summary = "Make an account of one's own.",
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/auth/login",
+        .handle = login,
+        .auth = AUTH_NONE,
+        .body = &credentials_record,
+        .missing_problem = &problem_missing_credentials,
+        .prepare = prepare_login,
+        .in_doubt = is_logged_in,
+        .reply = {.members = &tokens_record, .key = "user", .record = &user_record},
+        .flags = ROUTE_RATE_LIMITED | ROUTE_PASSWORD_LIMITED | ROUTE_HASH_POOL | ROUTE_TRANSACTION,
+        .problems = login_problems,
+        .operation_id = "login",
+        .summary = "Get an access token for e-mail and password.",
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/auth/profile",
+        .handle = profile,
+        .auth = AUTH_USER,
+        .reply = ONE("user", &user_record),
+        .flags = ROUTE_ETAG,
+        .operation_id = "getProfile",
+        .summary = "Read one's own account.",
+    },
 };
 
 const struct resource auth_resource =

@@ -16,14 +16,14 @@ static const struct field departure_fields[] = {
 static const struct record departure_record =
     RECORD("Departure", struct departure, departure_fields, .rule = NULL);
 
-static const struct sql insert = {"INSERT INTO user_departures (user_id, left_at) VALUES (?, ?)",
-                                  NULL};
-static const struct sql first = {
+static const struct sql sql_insert = {
+    "INSERT INTO user_departures (user_id, left_at) VALUES (?, ?)", NULL};
+static const struct sql sql_first = {
     "SELECT user_id FROM user_departures ORDER BY left_at, user_id LIMIT 1", &departure_record};
-static const struct sql claim = {
+static const struct sql sql_claim = {
     "SELECT user_id FROM user_departures WHERE user_id = ? FOR UPDATE SKIP LOCKED",
     &departure_record};
-static const struct sql erase = {"DELETE FROM user_departures WHERE user_id = ?", NULL};
+static const struct sql sql_delete = {"DELETE FROM user_departures WHERE user_id = ?", NULL};
 
 /* What speaks of a user: each deletes up to `limit` rows, and fewer only where it were all. What
  * was answered to the user comes first, for it may be a copy of the rest. */
@@ -61,7 +61,7 @@ struct problem *departure_begin(struct db *db, struct arena *a, const struct use
         return user_delete(db, a, user->id);
     if (!p)
         p = user_hide(db, a, user->id, now);
-    return p ? p : db_execute(db, a, &insert, DB_ARGS(db_uuid(user->id), db_time(now)), NULL);
+    return p ? p : db_execute(db, a, &sql_insert, DB_ARGS(db_uuid(user->id), db_time(now)), NULL);
 }
 
 struct sweep {
@@ -77,13 +77,13 @@ static struct problem *sweep_one(void *context)
     struct departure departure;
     bool all = false;
     struct problem *p =
-        db_find(s->db, s->arena, &claim, DB_ARGS(db_uuid(s->user)), &departure, &s->claimed);
+        db_find(s->db, s->arena, &sql_claim, DB_ARGS(db_uuid(s->user)), &departure, &s->claimed);
     if (!p && s->claimed)
         p = delete_some(s->db, s->arena, s->user, &all);
     if (!p && all) /* a recount that began before may have counted them in again */
         p = post_uncount_author(s->db, s->arena, s->user);
     if (!p && all)
-        p = db_execute(s->db, s->arena, &erase, DB_ARGS(db_uuid(s->user)), NULL);
+        p = db_execute(s->db, s->arena, &sql_delete, DB_ARGS(db_uuid(s->user)), NULL);
     if (!p && all)
         p = user_delete(s->db, s->arena, s->user);
     return p;
@@ -102,7 +102,7 @@ struct problem *departure_sweep(struct db *db, struct arena *a, bool *ret_more)
     struct sweep s = {.db = db, .arena = a};
     struct departure departure;
     bool found;
-    struct problem *p = db_find(db, a, &first, DB_NO_ARGS, &departure, &found);
+    struct problem *p = db_find(db, a, &sql_first, DB_NO_ARGS, &departure, &found);
     if (p)
         return p;
     s.user = departure.user_id;

@@ -13,15 +13,15 @@ static const struct record form_record = RECORD("HashForm", struct hash_form, fo
     "scrypt:[0-9]+:[0-9]+:[0-9]+|pbkdf2:[a-z0-9]+:[0-9]+)'"
 #define SOME "SELECT id, password_hash FROM users FORCE INDEX (PRIMARY) ORDER BY id "
 
-static const struct sql forms = {"SELECT REGEXP_SUBSTR(password_hash, " BEFORE_SALT
-                                 ") AS form, COUNT(*) AS n FROM ((" SOME "LIMIT ?) UNION (" SOME
-                                 "DESC LIMIT ?)) AS some GROUP BY form "
-                                 "ORDER BY n DESC, form LIMIT 1000",
-                                 &form_record};
+static const struct sql sql_forms = {"SELECT REGEXP_SUBSTR(password_hash, " BEFORE_SALT
+                                     ") AS form, COUNT(*) AS n FROM ((" SOME "LIMIT ?) UNION (" SOME
+                                     "DESC LIMIT ?)) AS some GROUP BY form "
+                                     "ORDER BY n DESC, form LIMIT 1000",
+                                     &form_record};
 
 struct problem *hash_forms(struct db *db, struct arena *a,
                            void (*each)(void *context, const void *form), void *context)
 {
     const struct db_arg rows = db_integer(HASHES_OF_EACH_END);
-    return db_each(db, a, &forms, DB_ARGS(rows, rows), each, context);
+    return db_each(db, a, &sql_forms, DB_ARGS(rows, rows), each, context);
 }

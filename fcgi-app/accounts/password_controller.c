@@ -82,11 +82,11 @@ static struct problem *bad_token(struct request *rq)
 
 static struct problem *check_current(struct app *app, struct request *rq)
 {
-    const struct change *in = rq->in;
+    const struct change *in = rq->body;
     struct prepared *prepared = arena_alloc(rq->arena, sizeof *prepared);
-    struct guess guess;
+    struct throttle guess;
     bool match = false, outdated;
-    struct problem *p = guess_with_token(app, rq, &guess);
+    struct problem *p = throttle_session(app, rq, &guess);
     if (p)
         return p;
     p = user_find_with_hash(app->db, rq->arena, rq->caller.id, &prepared->user);
@@ -94,7 +94,7 @@ static struct problem *check_current(struct app *app, struct request *rq)
         p = password_verify(rq->arena, in->current_password, prepared->user.password_hash.data,
                             &match, &outdated);
     if (p || match)
-        guess_take_back(app, &guess);
+        throttle_take_back(app, &guess);
     rq->prepared = prepared;
     app->verified_hash = prepared->user.password_hash;
     return p || match ? p : wrong_password(rq);
@@ -102,7 +102,7 @@ static struct problem *check_current(struct app *app, struct request *rq)
 
 static struct problem *hash_new(struct request *rq)
 {
-    const struct change *in = rq->in;
+    const struct change *in = rq->body;
     struct prepared *prepared = rq->prepared;
     const char *hash;
     const struct user with_new = {.email = prepared->user.email, .password = in->new_password};
@@ -145,7 +145,7 @@ static struct problem *is_changed(struct app *app, struct request *rq, bool *ret
 
 static struct problem *change_email(struct app *app, struct request *rq, struct response *rs)
 {
-    const struct change *in = rq->in;
+    const struct change *in = rq->body;
     struct user before = {0};
     struct problem *p = account_lock(app, rq, rq->caller.id, &before);
     if (p)
@@ -167,12 +167,12 @@ static struct problem *change_email(struct app *app, struct request *rq, struct 
 static struct problem *leave(struct app *app, struct request *rq, struct response *rs)
 {
     rs->after = app_purge; /* what is left */
-    return account_erase(app, rq, rq->caller.id);
+    return account_delete(app, rq, rq->caller.id);
 }
 
 static struct problem *has_left(struct app *app, struct request *rq, bool *ret_yes)
 {
-    return account_is_erased(app, rq, rq->caller.id, ret_yes);
+    return account_is_deleted(app, rq, rq->caller.id, ret_yes);
 }
 
 /* ---- with a token from a mail ---- */
@@ -209,7 +209,7 @@ static struct problem *store_token(void *context)
 {
     struct letter *letter = context;
     struct request *rq = letter->rq;
-    const struct change *in = rq->in;
+    const struct change *in = rq->body;
     unsigned char secret[RESET_BYTES], hash[32];
     bool found;
     letter->token = NULL;
@@ -248,7 +248,7 @@ static struct problem *forgot(struct app *app, struct request *rq, struct respon
 
 static struct problem *prepare_reset(struct app *app, struct request *rq)
 {
-    const struct change *in = rq->in;
+    const struct change *in = rq->body;
     struct prepared *prepared = arena_alloc(rq->arena, sizeof *prepared);
     bool found;
     sha256(in->token.data, in->token.len, prepared->token);
@@ -283,27 +283,72 @@ static const struct problem_type *const leave_problems[] = {&problem_last_admin,
 static const struct problem_type *const forgot_problems[] = {&problem_invalid_email, NULL};
 
 static const struct route routes[] = {
-    {METHOD_DELETE, "/auth/profile", leave, AUTH_USER, .body = &leave_record,
-     .prepare = check_current, .limited = true, .guessed = true, .hashes = true,
-     .transaction = true, .committed = has_left, .versioned = true, .status = 204,
-     .problems = leave_problems, .id = "deleteProfile",
-     .summary = "Delete one's own account with its posts."},
-    {METHOD_POST, "/auth/password", change_password, AUTH_USER, .body = &password_record,
-     .prepare = prepare_password, .limited = true, .guessed = true, .hashes = true,
-     .transaction = true, .committed = is_changed, .status = 204, .id = "changePassword",
-     .summary = "Change one's password, which ends all other sessions."},
-    {METHOD_POST, "/auth/email", change_email, AUTH_USER, .body = &email_record,
-     .prepare = check_current, .limited = true, .guessed = true, .hashes = true,
-     .transaction = true, .committed = router_run_again, .status = 200, .reply_key = "user",
-     .reply_record = &user_record, .problems = email_problems, .id = "changeEmail",
-     .summary = "Change one's e-mail address."},
-    {METHOD_POST, "/auth/password/forgot", forgot, AUTH_IGNORED, .body = &forgot_record,
-     .limited = true, .status = 202, .problems = forgot_problems, .offered = has_mail,
-     .id = "forgotPassword", .summary = "Have a token for a new password sent by mail."},
-    {METHOD_POST, "/auth/password/reset", reset, AUTH_IGNORED, .body = &reset_record,
-     .prepare = prepare_reset, .limited = true, .hashes = true, .transaction = true,
-     .committed = is_changed, .status = 204, .offered = has_mail, .id = "resetPassword",
-     .summary = "Choose a new password with a token, which ends all sessions."},
+    {
+        .method = METHOD_DELETE,
+        .path = "/auth/profile",
+        .handle = leave,
+        .auth = AUTH_USER,
+        .body = &leave_record,
+        .prepare = check_current,
+        .in_doubt = has_left,
+        .flags = ROUTE_RATE_LIMITED | ROUTE_PASSWORD_LIMITED | ROUTE_ETAG | ROUTE_HASH_POOL |
+                 ROUTE_TRANSACTION,
+        .problems = leave_problems,
+        .operation_id = "deleteProfile",
+        .summary = "Delete one's own account with its posts.",
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/auth/password",
+        .handle = change_password,
+        .auth = AUTH_USER,
+        .body = &password_record,
+        .prepare = prepare_password,
+        .in_doubt = is_changed,
+        .flags = ROUTE_RATE_LIMITED | ROUTE_PASSWORD_LIMITED | ROUTE_HASH_POOL | ROUTE_TRANSACTION,
+        .operation_id = "changePassword",
+        .summary = "Change one's password, which ends all other sessions.",
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/auth/email",
+        .handle = change_email,
+        .auth = AUTH_USER,
+        .body = &email_record,
+        .prepare = check_current,
+        .in_doubt = in_doubt_repeat,
+        .reply = ONE("user", &user_record),
+        .flags = ROUTE_RATE_LIMITED | ROUTE_PASSWORD_LIMITED | ROUTE_HASH_POOL | ROUTE_TRANSACTION,
+        .problems = email_problems,
+        .operation_id = "changeEmail",
+        .summary = "Change one's e-mail address.",
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/auth/password/forgot",
+        .handle = forgot,
+        .auth = AUTH_NONE,
+        .body = &forgot_record,
+        .status = 202,
+        .flags = ROUTE_RATE_LIMITED,
+        .problems = forgot_problems,
+        .enabled = has_mail,
+        .operation_id = "forgotPassword",
+        .summary = "Have a token for a new password sent by mail.",
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/auth/password/reset",
+        .handle = reset,
+        .auth = AUTH_NONE,
+        .body = &reset_record,
+        .prepare = prepare_reset,
+        .in_doubt = is_changed,
+        .flags = ROUTE_RATE_LIMITED | ROUTE_HASH_POOL | ROUTE_TRANSACTION,
+        .enabled = has_mail,
+        .operation_id = "resetPassword",
+        .summary = "Choose a new password with a token, which ends all sessions.",
+    },
 };
 
 const struct resource password_resource =

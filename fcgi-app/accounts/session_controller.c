@@ -22,8 +22,8 @@ struct refresh_body {
 static const struct field refresh_fields[] = {REFRESH_TOKEN(FIELD_REQUIRED)};
 
 static const struct field logout_fields[] = {
-    FIELD(struct refresh_body, all, .use = FIELD_CREATE, .preset = "false", .example = "true",
-          .doc = "End all sessions of the user."),
+    FIELD(struct refresh_body, all, .use = FIELD_CREATE, .default_value = "false",
+          .example = "true", .doc = "End all sessions of the user."),
     REFRESH_TOKEN(FIELD_CREATE | FIELD_NULLABLE),
 };
 
@@ -34,11 +34,11 @@ static const struct record logout_record =
 
 /* ---- what a refresh token is worth ---- */
 
-enum worth {
-    WORTH_NOTHING,
-    WORTH_CURRENT, /* the session's own */
-    WORTH_USED,    /* a moment ago; its successor may be had again */
-    WORTH_STOLEN,  /* ours, but used long ago: two have it */
+enum token_state {
+    TOKEN_UNKNOWN,
+    TOKEN_CURRENT, /* the session's own */
+    TOKEN_USED,    /* a moment ago; its successor may be had again */
+    TOKEN_STOLEN,  /* ours, but used long ago: two have it */
 };
 
 /* A moment ago. What was used in a time to come, beyond what clocks of hosts differ by, was used
@@ -55,12 +55,13 @@ static struct text hash_of(const struct refresh_token *token)
 }
 
 /* Look a token up and lock its session. */
-static struct problem *weigh(struct app *app, struct request *rq, struct refresh_token *ret_token,
-                             struct session *ret_session, enum worth *ret)
+static struct problem *classify_token(struct app *app, struct request *rq,
+                                      struct refresh_token *ret_token, struct session *ret_session,
+                                      enum token_state *ret)
 {
-    const struct refresh_body *in = rq->in;
+    const struct refresh_body *in = rq->body;
     bool found, used;
-    *ret = WORTH_NOTHING;
+    *ret = TOKEN_UNKNOWN;
     if (!refresh_read(rq->arena, in->refresh_token, ret_token))
         return NULL;
     struct problem *p =
@@ -68,15 +69,15 @@ static struct problem *weigh(struct app *app, struct request *rq, struct refresh
     if (p || !found)
         return p;
     if (text_equal(ret_session->refresh_hash, hash_of(ret_token))) {
-        *ret = WORTH_CURRENT;
+        *ret = TOKEN_CURRENT;
         return NULL;
     }
     p = session_was_refreshed(app->db, rq->arena, ret_token->session, ret_token->hash, grace(rq),
                               &used);
     if (!p)
-        *ret = used                                    ? WORTH_USED
-               : refresh_is_ours(app->keys, ret_token) ? WORTH_STOLEN
-                                                       : WORTH_NOTHING;
+        *ret = used                                    ? TOKEN_USED
+               : refresh_is_ours(app->keys, ret_token) ? TOKEN_STOLEN
+                                                       : TOKEN_UNKNOWN;
     return p;
 }
 
@@ -143,13 +144,13 @@ static struct problem *refresh(struct app *app, struct request *rq, struct respo
     struct refresh_token used, next;
     struct session session = {0};
     struct user user = {0};
-    enum worth worth;
-    struct problem *p = weigh(app, rq, &used, &session, &worth);
+    enum token_state token_state;
+    struct problem *p = classify_token(app, rq, &used, &session, &token_state);
     if (p)
         return p;
-    if (worth == WORTH_NOTHING)
+    if (token_state == TOKEN_UNKNOWN)
         return invalid(rq);
-    if (worth == WORTH_STOLEN) {
+    if (token_state == TOKEN_STOLEN) {
         rs->refusal = invalid(rq); /* and the end of the session is committed */
         return session_delete(app->db, rq->arena, session.user_id, session.id, rq->now);
     }
@@ -157,8 +158,8 @@ static struct problem *refresh(struct app *app, struct request *rq, struct respo
     if ((p && p->type == &problem_user_not_found) || (!p && !user.is_active))
         return invalid(rq);
     if (!p)
-        p = worth == WORTH_CURRENT ? rotate(app, rq, &session, &used, &next)
-                                   : repeat(app, rq, &session, &used, &next);
+        p = token_state == TOKEN_CURRENT ? rotate(app, rq, &session, &used, &next)
+                                         : repeat(app, rq, &session, &used, &next);
     if (p)
         return p;
     const struct tokens tokens = tokens_make(app, rq, &session, next.text);
@@ -173,9 +174,9 @@ static struct problem *refresh(struct app *app, struct request *rq, struct respo
  * live refresh token. */
 static struct problem *find_session(struct app *app, struct request *rq, struct session *ret)
 {
-    const struct refresh_body *in = rq->in;
+    const struct refresh_body *in = rq->body;
     struct refresh_token token;
-    enum worth worth;
+    enum token_state token_state;
     if (rq->caller.known) {
         ret->id = rq->caller.session;
         ret->user_id = rq->caller.id;
@@ -183,15 +184,15 @@ static struct problem *find_session(struct app *app, struct request *rq, struct 
     }
     if (!in->refresh_token.data)
         return problem(rq->arena, rq->expired ? &problem_token_expired : &problem_no_token, NULL);
-    struct problem *p = weigh(app, rq, &token, ret, &worth);
-    if (!p && worth != WORTH_CURRENT && worth != WORTH_USED)
+    struct problem *p = classify_token(app, rq, &token, ret, &token_state);
+    if (!p && token_state != TOKEN_CURRENT && token_state != TOKEN_USED)
         p = invalid(rq);
     return p;
 }
 
 static struct problem *logout(struct app *app, struct request *rq, struct response *rs)
 {
-    const struct refresh_body *in = rq->in;
+    const struct refresh_body *in = rq->body;
     struct session session = {0};
     (void)rs;
     struct problem *p = find_session(app, rq, &session);
@@ -207,7 +208,7 @@ static struct problem *logout(struct app *app, struct request *rq, struct respon
 /* After a commit of which nobody knows: what is over needs no second try. */
 static struct problem *is_logged_out(struct app *app, struct request *rq, bool *ret_yes)
 {
-    const struct refresh_body *in = rq->in;
+    const struct refresh_body *in = rq->body;
     struct uuid id = rq->caller.session;
     struct refresh_token token;
     struct session session;
@@ -266,20 +267,53 @@ static const struct problem_type *const logout_problems[] = {&problem_no_token, 
 static const struct problem_type *const end_problems[] = {&problem_session_not_found, NULL};
 
 static const struct route routes[] = {
-    {METHOD_POST, "/auth/refresh", refresh, AUTH_IGNORED, .body = &refresh_record,
-     .transaction = true, .committed = router_run_again, .status = 200, .reply = &tokens_record,
-     .problems = token_problems, .id = "refresh",
-     .summary = "Get new tokens for a refresh token, which is used up."},
-    {METHOD_POST, "/auth/logout", logout, AUTH_ANYONE, .outlives_token = true,
-     .body = &logout_record, .body_optional = true, .transaction = true, .locks_caller = true,
-     .committed = is_logged_out, .status = 204, .problems = logout_problems, .id = "logout",
-     .summary = "End this session, or all of the user's."},
-    {METHOD_GET, "/auth/sessions", list, AUTH_USER, .query = &session_query_record, .status = 200,
-     .pages = true, .reply_record = &session_record, .id = "listSessions",
-     .summary = "List one's own sessions."},
-    {METHOD_DELETE, "/auth/sessions/{id}", end, AUTH_USER, .transaction = true,
-     .locks_caller = true, .committed = is_ended, .status = 204, .problems = end_problems,
-     .id = "endSession", .summary = "End one of one's own sessions."},
+    {
+        .method = METHOD_POST,
+        .path = "/auth/refresh",
+        .handle = refresh,
+        .auth = AUTH_NONE,
+        .body = &refresh_record,
+        .in_doubt = in_doubt_repeat,
+        .reply = {.members = &tokens_record},
+        .flags = ROUTE_TRANSACTION,
+        .problems = token_problems,
+        .operation_id = "refresh",
+        .summary = "Get new tokens for a refresh token, which is used up.",
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/auth/logout",
+        .handle = logout,
+        .auth = AUTH_OPTIONAL,
+        .body = &logout_record,
+        .in_doubt = is_logged_out,
+        .flags =
+            ROUTE_TRANSACTION | ROUTE_BODY_OPTIONAL | ROUTE_LOCKS_CALLER | ROUTE_OUTLIVES_TOKEN,
+        .problems = logout_problems,
+        .operation_id = "logout",
+        .summary = "End this session, or all of the user's.",
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/auth/sessions",
+        .handle = list,
+        .auth = AUTH_USER,
+        .query = &session_query_record,
+        .reply = MANY(&session_record),
+        .operation_id = "listSessions",
+        .summary = "List one's own sessions.",
+    },
+    {
+        .method = METHOD_DELETE,
+        .path = "/auth/sessions/{id}",
+        .handle = end,
+        .auth = AUTH_USER,
+        .in_doubt = is_ended,
+        .flags = ROUTE_TRANSACTION | ROUTE_LOCKS_CALLER,
+        .problems = end_problems,
+        .operation_id = "endSession",
+        .summary = "End one of one's own sessions.",
+    },
 };
 
 const struct resource session_resource =

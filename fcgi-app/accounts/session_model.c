@@ -28,7 +28,7 @@ static const struct field session_fields[] = {
 const struct record session_record =
     RECORD("Session", struct session, session_fields, .rule = NULL);
 
-static const struct sql insert = {
+static const struct sql sql_insert = {
     "INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, expires_at, ip, "
     "user_agent) SELECT ?, id, ?, ?, ?, ?, ?, ? FROM users WHERE id = ? AND left_at IS NULL "
     "LOCK IN SHARE MODE",
@@ -36,31 +36,32 @@ static const struct sql insert = {
 /* At a time, and SESSION_AHEAD_S later: see LIVES_ARGS. */
 #define LIVES "expires_at > ? AND last_used_at <= ?"
 #define LIVES_ARGS(now_) db_time(now_), db_time(instant_plus_s((now_), SESSION_AHEAD_S))
-static const struct sql lock = {
+static const struct sql sql_lock = {
     "SELECT id, user_id, refresh_hash, created_at, last_used_at, expires_at FROM sessions "
     "WHERE id = ? AND " LIVES
     " AND NOT EXISTS (SELECT 1 FROM user_departures WHERE user_departures.user_id = "
     "sessions.user_id) FOR UPDATE",
     &session_record};
-static const struct sql note_use = {
+static const struct sql sql_note_use = {
     "INSERT INTO session_refreshes (hash, session_id, used_at) VALUES (?, ?, ?)", NULL};
-static const struct sql forget_uses = {
+static const struct sql sql_forget_uses = {
     "DELETE FROM session_refreshes WHERE session_id = ? AND (used_at < ? OR used_at > ?)", NULL};
-static const struct sql rotate = {
+static const struct sql sql_rotate = {
     "UPDATE sessions SET refresh_hash = ?, last_used_at = ?, expires_at = ? WHERE id = ?", NULL};
-static const struct sql find_use = {"SELECT COUNT(*) AS n FROM session_refreshes "
-                                    "WHERE hash = ? AND session_id = ? AND used_at BETWEEN ? AND ?",
-                                    &counted_record};
-static const struct sql delete_one = {
+static const struct sql sql_find_use = {
+    "SELECT COUNT(*) AS n FROM session_refreshes "
+    "WHERE hash = ? AND session_id = ? AND used_at BETWEEN ? AND ?",
+    &counted_record};
+static const struct sql sql_delete = {
     "DELETE FROM sessions WHERE id = ? AND user_id = ? AND " LIVES, NULL};
-static const struct sql count_live = {
+static const struct sql sql_count_live = {
     "SELECT COUNT(*) AS n FROM sessions WHERE user_id = ? AND " LIVES, &counted_record};
-static const struct sql page_newest = {
+static const struct sql sql_page_newest = {
     "SELECT id, created_at, last_used_at, ip, user_agent, id = ? AS current FROM sessions "
     "FORCE INDEX (ix_sessions_user) WHERE user_id = ? AND " LIVES " "
     "ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?",
     &session_record};
-static const struct sql page_after = {
+static const struct sql sql_page_after = {
     "SELECT id, created_at, last_used_at, ip, user_agent, id = ? AS current FROM sessions "
     "FORCE INDEX (ix_sessions_user) WHERE user_id = ? AND " LIVES " "
     "AND created_at <= ? AND (created_at < ? OR id < ?) "
@@ -71,28 +72,28 @@ static const struct sql page_after = {
 #define NEWEST                                                                                     \
     "(SELECT id FROM sessions FORCE INDEX (ix_sessions_user) WHERE user_id = ? AND id <> ? "       \
     "ORDER BY created_at DESC, id DESC LIMIT ?) AS newest"
-static const struct sql delete_newest_uses = {
+static const struct sql sql_delete_newest_uses = {
     "DELETE session_refreshes FROM (SELECT hash FROM " NEWEST " STRAIGHT_JOIN session_refreshes "
     "FORCE INDEX (ix_session_refreshes_session) ON session_id = newest.id LIMIT ?) AS used "
     "STRAIGHT_JOIN session_refreshes ON session_refreshes.hash = used.hash",
     NULL};
-static const struct sql delete_newest = {
+static const struct sql sql_delete_newest = {
     "DELETE sessions FROM " NEWEST " STRAIGHT_JOIN sessions ON sessions.id = newest.id", NULL};
 #define WALK_COLUMNS                                                                               \
     "sessions.id, sessions.user_id, users.email, sessions.created_at, sessions.last_used_at, "     \
     "sessions.expires_at, sessions.ip, sessions.user_agent"
-static const struct sql walk_all = {
+static const struct sql sql_walk_all = {
     "SELECT " WALK_COLUMNS " FROM sessions FORCE INDEX (PRIMARY) STRAIGHT_JOIN users "
     "ON users.id = sessions.user_id WHERE sessions.id > ? AND " LIVES
     " AND users.left_at IS NULL ORDER BY sessions.id LIMIT ?",
     &session_record};
-static const struct sql walk_one = {
+static const struct sql sql_walk_one = {
     "SELECT " WALK_COLUMNS " FROM sessions FORCE INDEX (ix_sessions_user) STRAIGHT_JOIN users "
     "ON users.id = sessions.user_id WHERE sessions.user_id = ? AND sessions.id > ? AND " LIVES
     " AND users.left_at IS NULL "
     "ORDER BY sessions.id LIMIT ?",
     &session_record};
-static const struct sql purge = {
+static const struct sql sql_purge = {
     "DELETE FROM sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT 5", NULL};
 
 struct problem *session_insert(struct db *db, struct arena *a, const struct session *session,
@@ -100,7 +101,7 @@ struct problem *session_insert(struct db *db, struct arena *a, const struct sess
 {
     uint64_t inserted = 0;
     struct problem *p = db_execute(
-        db, a, &insert,
+        db, a, &sql_insert,
         DB_ARGS(db_uuid(session->id), db_bytes(refresh_hash, 32), db_time(session->created_at),
                 db_time(session->last_used_at), db_time(session->expires_at), db_text(session->ip),
                 db_text(session->user_agent), db_uuid(session->user_id)),
@@ -115,7 +116,7 @@ struct problem *session_insert(struct db *db, struct arena *a, const struct sess
 struct problem *session_lock(struct db *db, struct arena *a, struct uuid id, struct instant now,
                              struct session *ret, bool *ret_found)
 {
-    return db_find(db, a, &lock, DB_ARGS(db_uuid(id), LIVES_ARGS(now)), ret, ret_found);
+    return db_find(db, a, &sql_lock, DB_ARGS(db_uuid(id), LIVES_ARGS(now)), ret, ret_found);
 }
 
 struct problem *session_rotate(struct db *db, struct arena *a, const struct session *session,
@@ -123,15 +124,15 @@ struct problem *session_rotate(struct db *db, struct arena *a, const struct sess
                                struct instant expires_at, struct span keep)
 {
     struct problem *p =
-        db_execute(db, a, &forget_uses,
+        db_execute(db, a, &sql_forget_uses,
                    DB_ARGS(db_uuid(session->id), db_time(keep.from), db_time(keep.to)), NULL);
     if (!p)
-        p = db_execute(db, a, &note_use,
+        p = db_execute(db, a, &sql_note_use,
                        DB_ARGS(db_bytes(session->refresh_hash.data, session->refresh_hash.len),
                                db_uuid(session->id), db_time(now)),
                        NULL);
     if (!p)
-        p = db_execute(db, a, &rotate,
+        p = db_execute(db, a, &sql_rotate,
                        DB_ARGS(db_bytes(new_hash, 32), db_time(now), db_time(expires_at),
                                db_uuid(session->id)),
                        NULL);
@@ -143,7 +144,7 @@ struct problem *session_was_refreshed(struct db *db, struct arena *a, struct uui
 {
     int64_t n = 0;
     struct problem *p = count_read(
-        db, a, &find_use,
+        db, a, &sql_find_use,
         DB_ARGS(db_bytes(hash, 32), db_uuid(id), db_time(when.from), db_time(when.to)), &n);
     if (!p)
         *ret_yes = n > 0;
@@ -155,7 +156,7 @@ struct problem *session_delete(struct db *db, struct arena *a, struct uuid user_
 {
     uint64_t matched = 0;
     struct problem *p = db_execute(
-        db, a, &delete_one, DB_ARGS(db_uuid(id), db_uuid(user_id), LIVES_ARGS(now)), &matched);
+        db, a, &sql_delete, DB_ARGS(db_uuid(id), db_uuid(user_id), LIVES_ARGS(now)), &matched);
     if (!p && !matched)
         p = problem(a, &problem_session_not_found, NULL);
     return p;
@@ -167,10 +168,10 @@ static struct problem *delete_some(struct db *db, struct arena *a, struct uuid u
     const struct db_arg user = db_uuid(user_id), but = db_uuid(keep), most = db_integer(limit);
     uint64_t uses = 0, sessions = 0;
     struct problem *p =
-        db_execute(db, a, &delete_newest_uses, DB_ARGS(user, but, most, most), &uses);
+        db_execute(db, a, &sql_delete_newest_uses, DB_ARGS(user, but, most, most), &uses);
     if (!p && (int64_t)uses < limit)
-        p = db_execute(db, a, &delete_newest, DB_ARGS(user, but, db_integer(limit - (int64_t)uses)),
-                       &sessions);
+        p = db_execute(db, a, &sql_delete_newest,
+                       DB_ARGS(user, but, db_integer(limit - (int64_t)uses)), &sessions);
     if (!p)
         *ret_deleted = uses + sessions;
     return p;
@@ -203,14 +204,14 @@ struct problem *session_page(struct db *db, struct arena *a, struct uuid user_id
     struct page_total total = {0};
     struct problem *p;
     if (window->after)
-        return db_each(db, a, &page_after,
+        return db_each(db, a, &sql_page_after,
                        DB_ARGS(me, user, LIVES_ARGS(now), db_time(window->time),
                                db_time(window->time), db_uuid(window->id),
                                db_integer(window->limit)),
                        each, context);
-    p = count_read(db, a, &count_live, DB_ARGS(user, LIVES_ARGS(now)), &total.count);
+    p = count_read(db, a, &sql_count_live, DB_ARGS(user, LIVES_ARGS(now)), &total.count);
     if (!p)
-        p = db_each(db, a, &page_newest,
+        p = db_each(db, a, &sql_page_newest,
                     DB_ARGS(me, user, LIVES_ARGS(now), db_integer(window->limit),
                             db_integer(window->offset)),
                     each, context);
@@ -225,12 +226,12 @@ struct problem *session_walk(struct db *db, struct arena *a, const struct uuid *
 {
     const struct db_arg from = db_uuid(after), rows = db_integer(limit);
     if (!user_id)
-        return db_each(db, a, &walk_all, DB_ARGS(from, LIVES_ARGS(now), rows), each, context);
-    return db_each(db, a, &walk_one, DB_ARGS(db_uuid(*user_id), from, LIVES_ARGS(now), rows), each,
-                   context);
+        return db_each(db, a, &sql_walk_all, DB_ARGS(from, LIVES_ARGS(now), rows), each, context);
+    return db_each(db, a, &sql_walk_one, DB_ARGS(db_uuid(*user_id), from, LIVES_ARGS(now), rows),
+                   each, context);
 }
 
 struct problem *session_purge(struct db *db, struct arena *a, struct instant now)
 {
-    return db_execute(db, a, &purge, DB_ARGS(db_time(now)), NULL);
+    return db_execute(db, a, &sql_purge, DB_ARGS(db_time(now)), NULL);
 }

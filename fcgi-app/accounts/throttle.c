@@ -32,18 +32,18 @@ static const char *network_of(struct arena *a, const struct request *rq)
 }
 
 static void make_keys(const struct limiter *l, const struct request *rq,
-                      const struct target *target, struct guess *ret)
+                      const struct target *target, struct throttle *ret)
 {
     struct arena *a = rq->arena;
     uint64_t account = limiter_key(l, target->what, target->account);
     struct text pair = text_of(arena_printf(a, "%" PRIx64 " %s", account, target->place));
-    *ret =
-        (struct guess){.keys = {
-                           [GUESS_ADDRESS] = limiter_key(l, "address", text_of(network_of(a, rq))),
-                           [GUESS_PAIR] = limiter_key(l, "pair", pair),
-                           [GUESS_ACCOUNT] = account,
-                           [GUESS_SPARE] = limiter_key(l, "spare", pair),
-                       }};
+    *ret = (struct throttle){
+        .keys = {
+            [GUESS_ADDRESS] = limiter_key(l, "address", text_of(network_of(a, rq))),
+            [GUESS_PAIR] = limiter_key(l, "pair", pair),
+            [GUESS_ACCOUNT] = account,
+            [GUESS_SPARE] = limiter_key(l, "spare", pair),
+        }};
 }
 
 static int64_t larger(int64_t a, int64_t b)
@@ -51,7 +51,7 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-static int64_t wait_of(const struct limiter *l, const struct guess *guess, int which,
+static int64_t wait_of(const struct limiter *l, const struct throttle *guess, int which,
                        int64_t uptime_ms)
 {
     return limiter_wait_ms(l, guess->keys[which], &limits[which], uptime_ms);
@@ -59,7 +59,8 @@ static int64_t wait_of(const struct limiter *l, const struct guess *guess, int w
 
 /* How long until the address and the pair let it through, and either the account or what the pair
  * may have beyond that. */
-static int64_t wait_for_all(const struct limiter *l, const struct guess *guess, int64_t uptime_ms)
+static int64_t wait_for_all(const struct limiter *l, const struct throttle *guess,
+                            int64_t uptime_ms)
 {
     int64_t account = wait_of(l, guess, GUESS_ACCOUNT, uptime_ms);
     int64_t spare = wait_of(l, guess, GUESS_SPARE, uptime_ms);
@@ -68,7 +69,7 @@ static int64_t wait_for_all(const struct limiter *l, const struct guess *guess, 
     return larger(own, account < spare ? account : spare);
 }
 
-static int64_t take(struct limiter *l, struct guess *guess, int which, int64_t uptime_ms)
+static int64_t take(struct limiter *l, struct throttle *guess, int which, int64_t uptime_ms)
 {
     int64_t wait = limiter_take_ms(l, guess->keys[which], &limits[which], uptime_ms);
     guess->taken[which] = wait == 0;
@@ -76,7 +77,7 @@ static int64_t take(struct limiter *l, struct guess *guess, int which, int64_t u
 }
 
 /* A try that is refused has counted nowhere, or an address could fill an account by it. */
-static int64_t count(struct app *app, struct guess *guess, int64_t uptime_ms)
+static int64_t count(struct app *app, struct throttle *guess, int64_t uptime_ms)
 {
     struct limiter *l = &app->shared->limiter;
     int64_t wait = wait_for_all(l, guess, uptime_ms);
@@ -88,7 +89,7 @@ static int64_t count(struct app *app, struct guess *guess, int64_t uptime_ms)
     if (!wait && take(l, guess, GUESS_ACCOUNT, uptime_ms))
         wait = take(l, guess, GUESS_SPARE, uptime_ms);
     if (wait) /* others were faster just now */
-        guess_take_back(app, guess);
+        throttle_take_back(app, guess);
     return wait;
 }
 
@@ -104,9 +105,9 @@ static struct problem *refuse(struct app *app, const struct request *rq, int64_t
 }
 
 static struct problem *guess_at(struct app *app, const struct request *rq,
-                                const struct target *target, struct guess *ret)
+                                const struct target *target, struct throttle *ret)
 {
-    struct guess guess = {0};
+    struct throttle guess = {0};
     if (app->settings->login_limit == LOGIN_LIMIT_ON) {
         make_keys(&app->shared->limiter, rq, target, &guess);
         int64_t wait_ms = count(app, &guess, rq->uptime_ms);
@@ -117,14 +118,14 @@ static struct problem *guess_at(struct app *app, const struct request *rq,
     return NULL;
 }
 
-struct problem *guess_at_login(struct app *app, const struct request *rq, struct text email,
-                               struct guess *ret)
+struct problem *throttle_login(struct app *app, const struct request *rq, struct text email,
+                               struct throttle *ret)
 {
     const struct target target = {"login", fold(rq->arena, email), network_of(rq->arena, rq)};
     return guess_at(app, rq, &target, ret);
 }
 
-struct problem *guess_with_token(struct app *app, const struct request *rq, struct guess *ret)
+struct problem *throttle_session(struct app *app, const struct request *rq, struct throttle *ret)
 {
     char account[UUID_TEXT_SIZE], session[UUID_TEXT_SIZE];
     uuid_format(&rq->caller.id, account);
@@ -132,7 +133,7 @@ struct problem *guess_with_token(struct app *app, const struct request *rq, stru
     return guess_at(app, rq, &(const struct target){"token", text_of(account), session}, ret);
 }
 
-void guess_take_back(struct app *app, const struct guess *guess)
+void throttle_take_back(struct app *app, const struct throttle *guess)
 {
     for (int which = 0; which < GUESS_COUNTERS; which++)
         if (guess->taken[which])

@@ -27,7 +27,7 @@
 enum guess_counter { GUESS_ADDRESS, GUESS_PAIR, GUESS_ACCOUNT, GUESS_SPARE, GUESS_COUNTERS };
 
 /* A try that is counted. */
-struct guess {
+struct throttle {
     uint64_t keys[GUESS_COUNTERS];
     bool taken[GUESS_COUNTERS];
 };
@@ -36,12 +36,12 @@ struct guess {
  * Count a try at the account with this e-mail. RATE_LIMITED, which is counted and logged, when it
  * must not be made: then wait as long as Retry-After says. Nothing with LOGIN_LIMIT=off.
  */
-struct problem *guess_at_login(struct app *app, const struct request *rq, struct text email,
-                               struct guess *ret) MUST_USE;
+struct problem *throttle_login(struct app *app, const struct request *rq, struct text email,
+                               struct throttle *ret) MUST_USE;
 
 /** The same for the caller's own password. */
-struct problem *guess_with_token(struct app *app, const struct request *rq,
-                                 struct guess *ret) MUST_USE;
+struct problem *throttle_session(struct app *app, const struct request *rq,
+                                 struct throttle *ret) MUST_USE;
 
 /** It was none, or a right one. */
-void guess_take_back(struct app *app, const struct guess *guess);
+void throttle_take_back(struct app *app, const struct throttle *guess);

@@ -12,7 +12,7 @@ static struct problem *list(struct app *app, struct request *rq, struct response
     struct page_total total;
     struct problem *p = page_open(&page, rq, rs, &user_record, "created_at", app->keys);
     if (!p)
-        p = user_page(app->db, rq->arena, rq->asked, rq->asked_given, &page.window, page_add, &page,
+        p = user_page(app->db, rq->arena, rq->query, rq->query_given, &page.window, page_add, &page,
                       &total);
     if (!p)
         page_close(&page, rq->base, total);
@@ -29,7 +29,7 @@ static void answer(struct request *rq, struct response *rs, const struct user *u
 static struct problem *prepare(struct app *app, struct request *rq)
 {
     (void)app;
-    return account_prepare(rq, rq->in);
+    return account_prepare(rq, rq->body);
 }
 
 static struct problem *show(struct app *app, struct request *rq, struct response *rs)
@@ -44,9 +44,9 @@ static struct problem *show(struct app *app, struct request *rq, struct response
 static struct problem *change(struct app *app, struct request *rq, struct response *rs)
 {
     struct user *after = arena_alloc(rq->arena, sizeof *after);
-    struct problem *p = app_check_self(rq, &rq->path_ids[0]);
+    struct problem *p = require_owner_or_admin(rq, &rq->path_ids[0]);
     if (!p)
-        p = account_change(app, rq, rq->path_ids[0], rq->in, rq->in_given, after);
+        p = account_change(app, rq, rq->path_ids[0], rq->body, rq->body_given, after);
     if (!p)
         answer(rq, rs, after);
     rq->prepared = after; /* for is_changed() */
@@ -59,15 +59,15 @@ static struct problem *is_changed(struct app *app, struct request *rq, bool *ret
     return account_is_changed(app, rq, rq->prepared, ret_yes);
 }
 
-static struct problem *erase(struct app *app, struct request *rq, struct response *rs)
+static struct problem *delete (struct app *app, struct request *rq, struct response *rs)
 {
     rs->after = app_purge; /* what is left */
-    return account_erase(app, rq, rq->path_ids[0]);
+    return account_delete(app, rq, rq->path_ids[0]);
 }
 
 static struct problem *is_deleted(struct app *app, struct request *rq, bool *ret_yes)
 {
-    return account_is_erased(app, rq, rq->path_ids[0], ret_yes);
+    return account_is_deleted(app, rq, rq->path_ids[0], ret_yes);
 }
 
 static const struct problem_type *const make_problems[] = {&problem_invalid_email,
@@ -84,23 +84,67 @@ static const struct problem_type *const delete_problems[] = {&problem_user_not_f
                                                              &problem_last_admin, NULL};
 
 static const struct route routes[] = {
-    {METHOD_GET, "/users", list, AUTH_USER, .query = &user_query_record, .status = 200,
-     .pages = true, .reply_record = &user_record, .id = "listUsers",
-     .summary = "List and search users."},
-    {METHOD_POST, "/users", account_create, AUTH_ADMIN, .body = &user_record, .prepare = prepare,
-     .hashes = true, .idempotent = true, .transaction = true, .committed = account_is_there,
-     .versioned = true, .status = 201, .reply_key = "user", .reply_record = &user_record,
-     .problems = make_problems, .id = "createUser", .summary = "Make a user."},
-    {METHOD_GET, "/users/{id}", show, AUTH_USER, .versioned = true, .status = 200,
-     .reply_key = "user", .reply_record = &user_record, .problems = show_problems, .id = "getUser",
-     .summary = "Read a user."},
-    {METHOD_PATCH, "/users/{id}", change, AUTH_USER, .body = &user_record, .mode = RECORD_CHANGE,
-     .transaction = true, .committed = is_changed, .versioned = true, .status = 200,
-     .reply_key = "user", .reply_record = &user_record, .problems = change_problems,
-     .id = "updateUser", .summary = "Change oneself; an admin changes anyone."},
-    {METHOD_DELETE, "/users/{id}", erase, AUTH_ADMIN, .transaction = true, .committed = is_deleted,
-     .versioned = true, .status = 204, .problems = delete_problems, .id = "deleteUser",
-     .summary = "Delete a user with posts and sessions."},
+    {
+        .method = METHOD_GET,
+        .path = "/users",
+        .handle = list,
+        .auth = AUTH_USER,
+        .query = &user_query_record,
+        .reply = MANY(&user_record),
+        .operation_id = "listUsers",
+        .summary = "List and search users.",
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/users",
+        .handle = account_create,
+        .auth = AUTH_ADMIN,
+        .body = &user_record,
+        .prepare = prepare,
+        .in_doubt = account_is_there,
+        .reply = ONE("user", &user_record),
+        .status = 201,
+        .flags = ROUTE_IDEMPOTENCY_KEY | ROUTE_ETAG | ROUTE_HASH_POOL | ROUTE_TRANSACTION,
+        .problems = make_problems,
+        .operation_id = "createUser",
+        .summary = "Make a user.",
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/users/{id}",
+        .handle = show,
+        .auth = AUTH_USER,
+        .reply = ONE("user", &user_record),
+        .flags = ROUTE_ETAG,
+        .problems = show_problems,
+        .operation_id = "getUser",
+        .summary = "Read a user.",
+    },
+    {
+        .method = METHOD_PATCH,
+        .path = "/users/{id}",
+        .handle = change,
+        .auth = AUTH_USER,
+        .body = &user_record,
+        .mode = RECORD_CHANGE,
+        .in_doubt = is_changed,
+        .reply = ONE("user", &user_record),
+        .flags = ROUTE_ETAG | ROUTE_TRANSACTION,
+        .problems = change_problems,
+        .operation_id = "updateUser",
+        .summary = "Change oneself; an admin changes anyone.",
+    },
+    {
+        .method = METHOD_DELETE,
+        .path = "/users/{id}",
+        .handle = delete,
+        .auth = AUTH_ADMIN,
+        .in_doubt = is_deleted,
+        .flags = ROUTE_ETAG | ROUTE_TRANSACTION,
+        .problems = delete_problems,
+        .operation_id = "deleteUser",
+        .summary = "Delete a user with posts and sessions.",
+    },
 };
 
 const struct resource user_resource =

@@ -111,10 +111,10 @@ static const struct field user_fields[] = {
     FIRST_NAME(FIELD_SHOWN | FIELD_REQUIRED | FIELD_CHANGE),
     LAST_NAME(FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE),
     FIELD(struct user, role, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_ADMIN_CHANGE,
-          .choices = user_role_words, .preset = "user", .example = "user",
+          .choices = user_role_words, .default_value = "user", .example = "user",
           .doc = "What the user may do."),
     FIELD(struct user, is_active, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_ADMIN_CHANGE,
-          .preset = "true", .example = "true", .doc = "Whether the user may log in."),
+          .default_value = "true", .example = "true", .doc = "Whether the user may log in."),
     FIELD(struct user, created_at, .use = FIELD_SHOWN, .doc = "When the account was made."),
     FIELD(struct user, updated_at, .use = FIELD_SHOWN, .doc = "When it was changed last."),
     FIELD(struct user, version, .doc = "Rises with every change."),
@@ -129,9 +129,9 @@ static const struct field registration_fields[] = {
 };
 
 static const struct field credentials_fields[] = {
-    FIELD(struct user, email, .use = FIELD_REQUIRED | FIELD_FILLED, .example = "ada@example.org",
+    FIELD(struct user, email, .use = FIELD_REQUIRED | FIELD_NOT_EMPTY, .example = "ada@example.org",
           .doc = "The address of the account."),
-    FIELD(struct user, password, .use = FIELD_REQUIRED | FIELD_FILLED | FIELD_BYTES, .max = 1024,
+    FIELD(struct user, password, .use = FIELD_REQUIRED | FIELD_NOT_EMPTY | FIELD_BYTES, .max = 1024,
           .example = "correct horse battery", .doc = "The password of the account."),
 };
 
@@ -148,7 +148,7 @@ static const struct field user_query_fields[] = {
     FIELD(struct user_query, q, .max = 200,
           .doc = "Only users with this in the e-mail or the first name, in any case."),
     FIELD(struct user_query, role, .choices = user_role_words, .doc = "Only users of this role."),
-    FIELD(struct user_query, sort, .choices = user_sorts, .preset = "created_at",
+    FIELD(struct user_query, sort, .choices = user_sorts, .default_value = "created_at",
           .doc = "The order; a leading minus reverses it."),
 };
 
@@ -171,39 +171,39 @@ const struct record user_query_record =
  * departure_model.h. It is told in the row itself, so that a locking read sees it too. */
 #define IS_THERE "users.left_at IS NULL"
 
-static const struct sql insert = {
+static const struct sql sql_insert = {
     "INSERT INTO users (id, email, password_hash, first_name, last_name, role, is_active, "
     "created_at, updated_at, first_name_folded, search_grams) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     NULL};
-static const struct sql find = {"SELECT " COLUMNS " FROM users WHERE id = ? AND " IS_THERE,
-                                &user_record};
-static const struct sql lock = {
+static const struct sql sql_find = {"SELECT " COLUMNS " FROM users WHERE id = ? AND " IS_THERE,
+                                    &user_record};
+static const struct sql sql_lock = {
     "SELECT " COLUMNS " FROM users WHERE id = ? AND " IS_THERE " FOR UPDATE", &user_record};
-static const struct sql find_by_email = {
+static const struct sql sql_find_by_email = {
     "SELECT " COLUMNS ", password_hash FROM users WHERE email_folded = ? AND " IS_THERE,
     &user_record};
-static const struct sql share_by_email = {
+static const struct sql sql_share_by_email = {
     "SELECT " COLUMNS ", password_hash FROM users WHERE email_folded = ? AND " IS_THERE
     " LOCK IN SHARE MODE",
     &user_record};
-static const struct sql update = {
+static const struct sql sql_update = {
     "UPDATE users SET email = ?, first_name = ?, last_name = ?, role = ?, is_active = ?, "
     "updated_at = ?, version = ?, first_name_folded = ?, search_grams = ? WHERE id = ?",
     NULL};
-static const struct sql find_with_hash = {
+static const struct sql sql_find_with_hash = {
     "SELECT " COLUMNS ", password_hash FROM users WHERE id = ? AND " IS_THERE, &user_record};
-static const struct sql replace_hash = {
+static const struct sql sql_replace_hash = {
     "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?", NULL};
-static const struct sql erase = {"DELETE FROM users WHERE id = ?", NULL};
-static const struct sql share_with_hash = {"SELECT " COLUMNS ", password_hash FROM users "
-                                           "WHERE id = ? AND " IS_THERE " LOCK IN SHARE MODE",
-                                           &user_record};
-static const struct sql lock_with_hash = {
+static const struct sql sql_delete = {"DELETE FROM users WHERE id = ?", NULL};
+static const struct sql sql_share_with_hash = {"SELECT " COLUMNS ", password_hash FROM users "
+                                               "WHERE id = ? AND " IS_THERE " LOCK IN SHARE MODE",
+                                               &user_record};
+static const struct sql sql_lock_with_hash = {
     "SELECT " COLUMNS ", password_hash FROM users WHERE id = ? AND " IS_THERE " FOR UPDATE",
     &user_record};
 /* An id is no address, and so it takes nobody's. */
-static const struct sql hide = {
+static const struct sql sql_hide = {
     "UPDATE users SET email = CAST(id AS CHAR), password_hash = '', first_name = NULL, "
     "last_name = NULL, role = 'user', is_active = 0, updated_at = ?, version = version + 1, "
     "first_name_folded = NULL, search_grams = NULL, left_at = ? WHERE id = ?",
@@ -213,24 +213,24 @@ static const struct sql hide = {
     "ON sessions.id = ? AND sessions.user_id = users.id AND sessions.expires_at > ? "              \
     "AND sessions.last_used_at <= ? "                                                              \
     "WHERE users.id = ? AND " IS_THERE
-static const struct sql find_with_session = {"SELECT " COLUMNS ", " WITH_SESSION, &user_record};
-static const struct sql share_with_session = {
+static const struct sql sql_find_with_session = {"SELECT " COLUMNS ", " WITH_SESSION, &user_record};
+static const struct sql sql_share_with_session = {
     "SELECT " COLUMNS ", password_hash, " WITH_SESSION " LOCK IN SHARE MODE", &user_record};
 /* In the order of the index, so that all who lock the admins do so in one order. */
-static const struct sql lock_admins = {
+static const struct sql sql_lock_admins = {
     "SELECT " COLUMNS " FROM users FORCE INDEX (ix_users_role_active) "
     "WHERE role = 'admin' AND is_active = 1 ORDER BY id FOR UPDATE",
     &user_record};
-static const struct sql count = {"UPDATE user_counts SET n = n + ? WHERE role = ? AND slot = ?",
-                                 NULL};
+static const struct sql sql_count = {"UPDATE user_counts SET n = n + ? WHERE role = ? AND slot = ?",
+                                     NULL};
 
-static const struct sql total_all = {"SELECT SUM(n) AS n FROM user_counts", &counted_record};
-static const struct sql total_by_role = {"SELECT SUM(n) AS n FROM user_counts WHERE role = ?",
-                                         &counted_record};
+static const struct sql sql_total_all = {"SELECT SUM(n) AS n FROM user_counts", &counted_record};
+static const struct sql sql_total_by_role = {"SELECT SUM(n) AS n FROM user_counts WHERE role = ?",
+                                             &counted_record};
 
 #define MATCHES_TEXT "(email_folded LIKE ? OR first_name_folded LIKE ?)"
 
-static const struct sql sample = {
+static const struct sql sql_sample = {
     "SELECT COUNT(*) AS n FROM (SELECT email_folded, first_name_folded FROM users "
     "ORDER BY created_at DESC, id DESC LIMIT " SAMPLE_ROWS ") AS newest WHERE " MATCHES_TEXT,
     &counted_record};
@@ -245,7 +245,7 @@ bool user_is_active_admin(const struct user *user)
 static struct problem *count_user(struct db *db, struct arena *a, unsigned role, int64_t by)
 {
     return db_execute(
-        db, a, &count,
+        db, a, &sql_count,
         DB_ARGS(db_integer(by), db_text(text_of(user_role_words[role])), db_integer(count_slot())),
         NULL);
 }
@@ -265,7 +265,7 @@ static const char *grams_of(struct arena *a, const struct user *user)
 struct problem *user_insert(struct db *db, struct arena *a, const struct user *user)
 {
     struct problem *p = db_execute(
-        db, a, &insert,
+        db, a, &sql_insert,
         DB_ARGS(db_uuid(user->id), db_text(user->email), db_text(user->password_hash),
                 db_text(user->first_name), db_text(user->last_name),
                 db_text(text_of(user_role_words[user->role])), db_integer(user->is_active),
@@ -289,24 +289,24 @@ static struct problem *find_one(struct db *db, struct arena *a, const struct sql
 
 struct problem *user_find(struct db *db, struct arena *a, struct uuid id, struct user *ret)
 {
-    return find_one(db, a, &find, id, ret);
+    return find_one(db, a, &sql_find, id, ret);
 }
 
 struct problem *user_find_with_hash(struct db *db, struct arena *a, struct uuid id,
                                     struct user *ret)
 {
-    return find_one(db, a, &find_with_hash, id, ret);
+    return find_one(db, a, &sql_find_with_hash, id, ret);
 }
 
 struct problem *user_lock_with_hash(struct db *db, struct arena *a, struct uuid id, bool to_write,
                                     struct user *ret)
 {
-    return find_one(db, a, to_write ? &lock_with_hash : &share_with_hash, id, ret);
+    return find_one(db, a, to_write ? &sql_lock_with_hash : &sql_share_with_hash, id, ret);
 }
 
 struct problem *user_lock(struct db *db, struct arena *a, struct uuid id, struct user *ret)
 {
-    return find_one(db, a, &lock, id, ret);
+    return find_one(db, a, &sql_lock, id, ret);
 }
 
 static bool is_ascii(struct text t)
@@ -330,13 +330,13 @@ static struct problem *find_email(struct db *db, struct arena *a, const struct s
 struct problem *user_find_by_email(struct db *db, struct arena *a, struct text email,
                                    struct user *ret, bool *ret_found)
 {
-    return find_email(db, a, &find_by_email, email, ret, ret_found);
+    return find_email(db, a, &sql_find_by_email, email, ret, ret_found);
 }
 
 struct problem *user_share_by_email(struct db *db, struct arena *a, struct text email,
                                     struct user *ret, bool *ret_found)
 {
-    return find_email(db, a, &share_by_email, email, ret, ret_found);
+    return find_email(db, a, &sql_share_by_email, email, ret, ret_found);
 }
 
 struct problem *user_find_with_session(struct db *db, struct arena *a, struct uuid id,
@@ -345,24 +345,24 @@ struct problem *user_find_with_session(struct db *db, struct arena *a, struct uu
 {
     const struct instant ahead = instant_plus_s(now, SESSION_AHEAD_S);
     struct problem *p = db_find(
-        db, a, locked ? &share_with_session : &find_with_session,
+        db, a, locked ? &sql_share_with_session : &sql_find_with_session,
         DB_ARGS(db_uuid(session), db_time(now), db_time(ahead), db_uuid(id)), ret, ret_found);
     if (!p)
         *ret_session_lives = *ret_found && uuid_equal(&ret->session_id, &session);
     return p;
 }
 
-struct problem *user_is_there(struct db *db, struct arena *a, struct uuid id, bool *ret_yes)
+struct problem *user_exists_locked(struct db *db, struct arena *a, struct uuid id, bool *ret_yes)
 {
     struct user row;
-    return db_find(db, a, &lock, DB_ARGS(db_uuid(id)), &row, ret_yes);
+    return db_find(db, a, &sql_lock, DB_ARGS(db_uuid(id)), &row, ret_yes);
 }
 
 struct problem *user_update(struct db *db, struct arena *a, const struct user *before,
                             const struct user *user)
 {
     struct problem *p =
-        db_execute(db, a, &update,
+        db_execute(db, a, &sql_update,
                    DB_ARGS(db_text(user->email), db_text(user->first_name),
                            db_text(user->last_name), db_text(text_of(user_role_words[user->role])),
                            db_integer(user->is_active), db_time(user->updated_at),
@@ -381,7 +381,7 @@ struct problem *user_replace_hash(struct db *db, struct arena *a, struct uuid id
                                   struct text before, struct text hash, bool *ret_done)
 {
     uint64_t matched = 0;
-    struct problem *p = db_execute(db, a, &replace_hash,
+    struct problem *p = db_execute(db, a, &sql_replace_hash,
                                    DB_ARGS(db_text(hash), db_uuid(id), db_text(before)), &matched);
     if (!p)
         *ret_done = matched > 0;
@@ -395,12 +395,12 @@ struct problem *user_uncount(struct db *db, struct arena *a, const struct user *
 
 struct problem *user_hide(struct db *db, struct arena *a, struct uuid id, struct instant now)
 {
-    return db_execute(db, a, &hide, DB_ARGS(db_time(now), db_time(now), db_uuid(id)), NULL);
+    return db_execute(db, a, &sql_hide, DB_ARGS(db_time(now), db_time(now), db_uuid(id)), NULL);
 }
 
 struct problem *user_delete(struct db *db, struct arena *a, struct uuid id)
 {
-    return db_execute(db, a, &erase, DB_ARGS(db_uuid(id)), NULL);
+    return db_execute(db, a, &sql_delete, DB_ARGS(db_uuid(id)), NULL);
 }
 
 struct others {
@@ -419,7 +419,7 @@ struct problem *user_lock_other_admins(struct db *db, struct arena *a, struct uu
                                        bool *ret_any)
 {
     struct others others = {.id = id};
-    struct problem *p = db_each(db, a, &lock_admins, DB_NO_ARGS, note_other, &others);
+    struct problem *p = db_each(db, a, &sql_lock_admins, DB_NO_ARGS, note_other, &others);
     if (!p)
         *ret_any = others.any;
     return p;
@@ -472,7 +472,8 @@ static struct problem *is_frequent(struct db *db, struct arena *a, struct text p
                                    bool *ret_yes)
 {
     int64_t n = 0;
-    struct problem *p = count_read(db, a, &sample, DB_ARGS(db_text(pattern), db_text(pattern)), &n);
+    struct problem *p =
+        count_read(db, a, &sql_sample, DB_ARGS(db_text(pattern), db_text(pattern)), &n);
     *ret_yes = n >= SAMPLE_COMMON;
     return p;
 }
@@ -501,8 +502,8 @@ static struct problem *count_all(struct db *db, struct arena *a, const struct us
                                  bool by_role, struct page_total *ret)
 {
     if (!by_role)
-        return count_read(db, a, &total_all, DB_NO_ARGS, &ret->count);
-    return count_read(db, a, &total_by_role,
+        return count_read(db, a, &sql_total_all, DB_NO_ARGS, &ret->count);
+    return count_read(db, a, &sql_total_by_role,
                       DB_ARGS(db_text(text_of(user_role_words[query->role]))), &ret->count);
 }
 
@@ -576,21 +577,21 @@ struct problem *user_page(struct db *db, struct arena *a, const struct user_quer
 
 #define REINDEX_STEP "200"
 
-static const struct sql unindexed = {
+static const struct sql sql_unindexed = {
     "SELECT id, email, first_name FROM users WHERE id > ? AND search_grams IS NULL AND " IS_THERE
     " ORDER BY id LIMIT " REINDEX_STEP,
     &user_record};
-static const struct sql set_index = {
+static const struct sql sql_set_index = {
     "UPDATE users SET first_name_folded = ?, search_grams = ? WHERE id = ? AND " IS_THERE, NULL};
-static const struct sql lock_counts = {"SELECT n FROM user_counts FOR UPDATE", &counted_record};
-static const struct sql clear_counts = {"UPDATE user_counts SET n = 0", NULL};
+static const struct sql sql_lock_counts = {"SELECT n FROM user_counts FOR UPDATE", &counted_record};
+static const struct sql sql_clear_counts = {"UPDATE user_counts SET n = 0", NULL};
 /* Roles are compared by number: as text they have the collations of two tables. A subquery of a
  * plain UPDATE reads without locks at READ COMMITTED, where a JOIN would lock all users, and so
  * run into every writer that waits for our counters. */
-static const struct sql recount = {"UPDATE user_counts SET n = (SELECT COUNT(*) FROM users "
-                                   "WHERE users.role + 0 = user_counts.role + 0 AND " IS_THERE
-                                   ") WHERE slot = 0",
-                                   NULL};
+static const struct sql sql_recount = {"UPDATE user_counts SET n = (SELECT COUNT(*) FROM users "
+                                       "WHERE users.role + 0 = user_counts.role + 0 AND " IS_THERE
+                                       ") WHERE slot = 0",
+                                       NULL};
 
 struct batch {
     struct arena *arena;
@@ -611,7 +612,7 @@ static struct problem *index_batch(struct db *db, struct arena *a, const struct 
 {
     struct problem *p = NULL;
     for (size_t i = 0; !p && i < batch->count; i++)
-        p = db_execute(db, a, &set_index,
+        p = db_execute(db, a, &sql_set_index,
                        DB_ARGS(db_text(fold(a, batch->users[i].first_name)),
                                db_text(text_of(grams_of(a, &batch->users[i]))),
                                db_uuid(batch->users[i].id)),
@@ -623,7 +624,7 @@ struct problem *user_index_some(struct db *db, struct arena *a, struct uuid *aft
 {
     struct batch *batch = arena_alloc(a, sizeof *batch);
     batch->arena = a;
-    struct problem *p = db_each(db, a, &unindexed, DB_ARGS(db_uuid(*after)), keep, batch);
+    struct problem *p = db_each(db, a, &sql_unindexed, DB_ARGS(db_uuid(*after)), keep, batch);
     if (!p)
         p = index_batch(db, a, batch);
     if (!p)
@@ -645,8 +646,8 @@ struct problem *user_rebuild_search(struct db *db, struct arena *a)
  * counters that we replace, and what is not will be added to ours. */
 struct problem *user_recount(struct db *db, struct arena *a)
 {
-    struct problem *p = count_lock(db, a, &lock_counts);
+    struct problem *p = count_lock(db, a, &sql_lock_counts);
     if (!p)
-        p = db_execute(db, a, &clear_counts, DB_NO_ARGS, NULL);
-    return p ? p : db_execute(db, a, &recount, DB_NO_ARGS, NULL);
+        p = db_execute(db, a, &sql_clear_counts, DB_NO_ARGS, NULL);
+    return p ? p : db_execute(db, a, &sql_recount, DB_NO_ARGS, NULL);
 }

@@ -63,8 +63,8 @@ struct problem *user_find(struct db *db, struct arena *a, struct uuid id,
                           struct user *ret) MUST_USE;
 
 /** Is there one? A locking read, which waits for whoever writes it. */
-struct problem *user_is_there(struct db *db, struct arena *a, struct uuid id,
-                              bool *ret_yes) MUST_USE;
+struct problem *user_exists_locked(struct db *db, struct arena *a, struct uuid id,
+                                   bool *ret_yes) MUST_USE;
 
 /** As user_find(), and keep others from writing the row until the transaction ends. */
 struct problem *user_lock(struct db *db, struct arena *a, struct uuid id,
@@ -142,5 +142,5 @@ struct problem *user_index_some(struct db *db, struct arena *a, struct uuid *aft
  *  Takes its time, and the connection for itself. */
 struct problem *user_rebuild_search(struct db *db, struct arena *a) MUST_USE;
 
-/** Count all users anew, after rows were brought in by other means. In a transaction. */
+/** Count all users again, after rows were brought in by other means. In a transaction. */
 struct problem *user_recount(struct db *db, struct arena *a) MUST_USE;

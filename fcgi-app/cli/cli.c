@@ -232,7 +232,7 @@ static bool take(struct cli *cli, int got, const struct option *found, char *con
         for (size_t i = 0; i < option_count(cli->command); i++)
             if (strcmp(cli->command->options[i].name, found->name) == 0)
                 cli->values[i] = optarg ? optarg : "";
-        cli->group = NULL; /* an option of the preset: now it is meant */
+        cli->group = NULL; /* an option of the default: now it is meant */
         break;
     case TAKEN_CONFIG:
         cli->config_path = optarg;

@@ -52,7 +52,7 @@ static void show_setting(struct cli *cli, const struct field *f, const char *ori
         printf("# %s is not set\n", shown.name.data);
 }
 
-static void tell_fault(struct checkup *c, enum verdict verdict, const char *what, const char *mend)
+static void tell_fault(struct doctor *c, enum verdict verdict, const char *what, const char *mend)
 {
     if (verdict == VERDICT_FAIL)
         complain(EX_CONFIG, "%s: %s", what, mend);
@@ -63,11 +63,11 @@ static void tell_fault(struct checkup *c, enum verdict verdict, const char *what
 
 static int check_config(struct cli *cli)
 {
-    struct checkup c = {.arena = cli->arena,
-                        .settings = &cli->settings,
-                        .origins = cli->origins,
-                        .tell = tell_fault};
-    checkup_settings(&c);
+    struct doctor c = {.arena = cli->arena,
+                       .settings = &cli->settings,
+                       .origins = cli->origins,
+                       .tell = tell_fault};
+    doctor_settings(&c);
     if (c.failed)
         return EX_CONFIG;
     puts("ok");
@@ -92,10 +92,10 @@ struct line {
     struct text id, summary;
 };
 
-enum { LOCAL = AUTH_IGNORED + 1 }; /* callers on this machine */
+enum { LOCAL = AUTH_NONE + 1 }; /* callers on this machine */
 static const char *const who_words[] = {
-    [AUTH_USER] = "user",        [AUTH_ADMIN] = "admin", [AUTH_ANYONE] = "anyone",
-    [AUTH_IGNORED] = "no-token", [LOCAL] = "local",      NULL};
+    [AUTH_USER] = "user",     [AUTH_ADMIN] = "admin", [AUTH_OPTIONAL] = "anyone",
+    [AUTH_NONE] = "no-token", [LOCAL] = "local",      NULL};
 static const struct field line_fields[] = {
     FIELD(struct line, method, .use = FIELD_SHOWN),
     FIELD(struct line, path, .use = FIELD_SHOWN),
@@ -112,16 +112,16 @@ static void print_route(void *context, const struct resource *resource, const st
     const char *method = method_list(cli->arena, route->method);
     const struct line line = {.method = text_of(method),
                               .path = text_of(route->path),
-                              .auth = route->local ? LOCAL : route->auth,
-                              .hashes = route->hashes,
-                              .id = text_of(route->id),
+                              .auth = (route->flags & ROUTE_LOOPBACK_ONLY) ? LOCAL : route->auth,
+                              .hashes = (route->flags & ROUTE_HASH_POOL),
+                              .id = text_of(route->operation_id),
                               .summary = text_of(route->summary)};
     (void)resource;
     if (cli_option(cli, "json"))
         print_record(cli->arena, &line_record, &line, true);
     else
         printf("%-7s %-25s %-9s %-5s %s\n", method, route->path, who_words[line.auth],
-               route->hashes ? "hash" : "fast", route->summary);
+               (route->flags & ROUTE_HASH_POOL) ? "hash" : "fast", route->summary);
 }
 
 int command_routes(struct cli *cli)

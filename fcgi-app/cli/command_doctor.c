@@ -42,7 +42,7 @@ static const struct field finding_fields[] = {
 static const struct record finding_record = RECORD("Finding", struct finding, finding_fields, 0);
 
 /* Each at once, for some of what comes next takes seconds. */
-static void print_finding(struct checkup *c, enum verdict verdict, const char *what,
+static void print_finding(struct doctor *c, enum verdict verdict, const char *what,
                           const char *mend)
 {
     const struct finding finding = {verdict, text_of(what), text_of(mend)};
@@ -57,31 +57,31 @@ static void print_finding(struct checkup *c, enum verdict verdict, const char *w
 /* ---- files and rights ---- */
 
 /* Files with a secret are for the program and root alone. */
-static void check_secret_file(struct checkup *c, const char *path)
+static void check_secret_file(struct doctor *c, const char *path)
 {
     struct stat st;
     if (stat(path, &st) != 0)
-        checkup_tell(c, VERDICT_FAIL, path, "%s", strerror(errno));
+        doctor_tell(c, VERDICT_FAIL, path, "%s", strerror(errno));
     else if (!S_ISREG(st.st_mode))
-        checkup_ok(c, "%s is handed to us, and no file of its own", path);
+        doctor_ok(c, "%s is handed to us, and no file of its own", path);
     else if (st.st_mode & (S_IROTH | S_IWOTH))
-        checkup_tell(c, VERDICT_FAIL, path,
-                     "has a secret that everybody on this machine can read; chmod 640 %s", path);
+        doctor_tell(c, VERDICT_FAIL, path,
+                    "has a secret that everybody on this machine can read; chmod 640 %s", path);
     else if (st.st_mode & S_IWGRP)
-        checkup_tell(c, VERDICT_WARN, path, "its group can write it; chmod g-w %s", path);
+        doctor_tell(c, VERDICT_WARN, path, "its group can write it; chmod g-w %s", path);
     else
-        checkup_ok(c, "%s is readable by who should read it, mode %04o", path,
-                   (unsigned)st.st_mode & 07777);
+        doctor_ok(c, "%s is readable by who should read it, mode %04o", path,
+                  (unsigned)st.st_mode & 07777);
 }
 
 /* A file from which no secret came must only be safe from being written. */
-static void check_plain_file(struct checkup *c, const char *path)
+static void check_plain_file(struct doctor *c, const char *path)
 {
     struct stat st;
     if (stat(path, &st) == 0 && (st.st_mode & S_IWOTH))
-        checkup_tell(c, VERDICT_FAIL, path, "everybody can write it; chmod o-w %s", path);
+        doctor_tell(c, VERDICT_FAIL, path, "everybody can write it; chmod o-w %s", path);
     else
-        checkup_ok(c, "%s has no secret in it", path);
+        doctor_ok(c, "%s has no secret in it", path);
 }
 
 /* Is the origin "PATH:LINE"? */
@@ -92,7 +92,7 @@ static bool is_line_of(const char *origin, const char *path)
 }
 
 /* A DATABASE_URL without a password is none: MariaDB may know its users by their sockets. */
-static bool is_secret(struct checkup *c, const struct field *f)
+static bool is_secret(struct doctor *c, const struct field *f)
 {
     struct db_url url;
     if (!(f->use & FIELD_SECRET))
@@ -106,7 +106,7 @@ static bool is_secret(struct checkup *c, const struct field *f)
 }
 
 /* Look at the file itself only once, and at those that it or the environment names. */
-static void check_files(struct checkup *c, const struct cli *cli)
+static void check_files(struct doctor *c, const struct cli *cli)
 {
     bool in_config = false;
     for (size_t i = 0; i < settings_record.count; i++) {
@@ -127,18 +127,18 @@ static void check_files(struct checkup *c, const struct cli *cli)
         check_plain_file(c, cli->config_path);
 }
 
-static void check_user(struct checkup *c)
+static void check_user(struct doctor *c)
 {
     if (geteuid() != 0)
-        checkup_ok(c, "runs as user %u and not as root", (unsigned)geteuid());
+        doctor_ok(c, "runs as user %u and not as root", (unsigned)geteuid());
     else if (c->settings->env == ENV_PRODUCTION)
-        checkup_tell(c, VERDICT_WARN, "runs as root",
-                     "the server would refuse to, and root may what its user may not; ask again "
-                     "as that user, such as with runuser -u");
+        doctor_tell(c, VERDICT_WARN, "runs as root",
+                    "the server would refuse to, and root may what its user may not; ask again "
+                    "as that user, such as with runuser -u");
 }
 
 /* The kernel cuts a longer backlog without a word. */
-static void check_backlog(struct checkup *c)
+static void check_backlog(struct doctor *c)
 {
     static const char path[] = "/proc/sys/net/core/somaxconn";
     long long most = 0;
@@ -147,74 +147,74 @@ static void check_backlog(struct checkup *c)
         return;
     if (fscanf(file, "%lld", &most) == 1 && c->settings->listen.len) {
         if (most < c->settings->backlog)
-            checkup_tell(c, VERDICT_WARN, "BACKLOG",
-                         "only %lld connections can wait; sysctl net.core.somaxconn=%lld", most,
-                         (long long)c->settings->backlog);
+            doctor_tell(c, VERDICT_WARN, "BACKLOG",
+                        "only %lld connections can wait; sysctl net.core.somaxconn=%lld", most,
+                        (long long)c->settings->backlog);
         else
-            checkup_ok(c, "BACKLOG %lld is within the system's %lld",
-                       (long long)c->settings->backlog, most);
+            doctor_ok(c, "BACKLOG %lld is within the system's %lld",
+                      (long long)c->settings->backlog, most);
     }
     (void)fclose(file);
 }
 
-static void check_limits(struct checkup *c)
+static void check_limits(struct doctor *c)
 {
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) != 0)
         return;
     if (files.rlim_cur < FILES_MIN)
-        checkup_tell(c, VERDICT_WARN, "open files",
-                     "only %llu are allowed; ulimit -n 1024, or LimitNOFILE in the unit",
-                     (unsigned long long)files.rlim_cur);
+        doctor_tell(c, VERDICT_WARN, "open files",
+                    "only %llu are allowed; ulimit -n 1024, or LimitNOFILE in the unit",
+                    (unsigned long long)files.rlim_cur);
     else
-        checkup_ok(c, "%llu open files are allowed", (unsigned long long)files.rlim_cur);
+        doctor_ok(c, "%llu open files are allowed", (unsigned long long)files.rlim_cur);
 }
 
 /* ---- the database ---- */
 
-static void check_server(struct checkup *c, const struct database *d)
+static void check_server(struct doctor *c, const struct database *d)
 {
     const char *faults[DATABASE_FAULTS_MAX];
     size_t count = database_faults(d, c->arena, faults);
     for (size_t i = 0; i < count; i++)
-        checkup_tell(c, VERDICT_FAIL, "database", "%s", faults[i]);
+        doctor_tell(c, VERDICT_FAIL, "database", "%s", faults[i]);
     if (!count)
-        checkup_ok(c, "database is %s", d->version.data);
+        doctor_ok(c, "database is %s", d->version.data);
 }
 
-static void check_room(struct checkup *c, const struct database *d)
+static void check_room(struct doctor *c, const struct database *d)
 {
     const struct settings *s = c->settings;
     /* Without LISTEN others make the sockets, and it is not known of which kind. */
     bool known = s->listen.len > 0;
     int64_t workers = s->workers + (s->hash_listen.len || !known ? s->hash_workers : 0);
     if (d->read_only)
-        checkup_tell(c, VERDICT_FAIL, "database",
-                     "takes no writes (read_only); promote it, or put the primary first in "
-                     "DATABASE_URL");
+        doctor_tell(c, VERDICT_FAIL, "database",
+                    "takes no writes (read_only); promote it, or put the primary first in "
+                    "DATABASE_URL");
     if (workers >= d->connections_max)
-        checkup_tell(c, VERDICT_WARN, "database",
-                     "%lld workers are more than its max_connections of %lld allow; raise it",
-                     (long long)workers, (long long)d->connections_max);
+        doctor_tell(c, VERDICT_WARN, "database",
+                    "%lld workers are more than its max_connections of %lld allow; raise it",
+                    (long long)workers, (long long)d->connections_max);
     else
-        checkup_ok(c, "database has room for %lld connections, and we open %s%lld",
-                   (long long)d->connections_max, known ? "" : "one for each worker, at most ",
-                   (long long)workers);
+        doctor_ok(c, "database has room for %lld connections, and we open %s%lld",
+                  (long long)d->connections_max, known ? "" : "one for each worker, at most ",
+                  (long long)workers);
 }
 
-static void check_clock(struct checkup *c, const struct database *d, struct instant before)
+static void check_clock(struct doctor *c, const struct database *d, struct instant before)
 {
     int64_t ours = (before.us + instant_now().us) / 2;
     int64_t skew = d->now.us - ours, size = llabs(skew);
     if (size < SKEW_WARN_US)
-        checkup_ok(c, "clocks of this host and the database agree within a second");
+        doctor_ok(c, "clocks of this host and the database agree within a second");
     else
-        checkup_tell(c, size < SKEW_FAIL_US ? VERDICT_WARN : VERDICT_FAIL, "clock",
-                     "the database's is %.1f s %s ours; run NTP on both", (double)size / 1e6,
-                     skew > 0 ? "ahead of" : "behind");
+        doctor_tell(c, size < SKEW_FAIL_US ? VERDICT_WARN : VERDICT_FAIL, "clock",
+                    "the database's is %.1f s %s ours; run NTP on both", (double)size / 1e6,
+                    skew > 0 ? "ahead of" : "behind");
 }
 
-static void check_schema(struct checkup *c, struct db *db)
+static void check_schema(struct doctor *c, struct db *db)
 {
     enum migration_state *states = arena_array(c->arena, migration_count, sizeof *states);
     size_t unknown = 0;
@@ -224,43 +224,41 @@ static void check_schema(struct checkup *c, struct db *db)
     if (!p)
         p = migrate_status(db, c->arena, migrations, migration_count, states, &unknown);
     if (p)
-        checkup_tell(c, VERDICT_FAIL, "schema", "%s", p->cause);
+        doctor_tell(c, VERDICT_FAIL, "schema", "%s", p->cause);
     else if (unknown)
-        checkup_tell(c, VERDICT_WARN, "schema",
-                     "has %zu migrations of a later program; install that one here, too", unknown);
+        doctor_tell(c, VERDICT_WARN, "schema",
+                    "has %zu migrations of a later program; install that one here, too", unknown);
     else
-        checkup_ok(c, "schema is the one of this program");
+        doctor_ok(c, "schema is the one of this program");
 }
 
 /* How the server is set up for words, and whether ours are in the index: neither a dump nor the
  * table's definition carries what it was built with. */
-static void check_search(struct checkup *c, struct db *db, const struct database *d)
+static void check_search(struct doctor *c, struct db *db, const struct database *d)
 {
     const char *lost = NULL;
     if (d->word_min > WORD_MIN)
-        checkup_tell(
-            c, VERDICT_WARN, "search",
-            "finds no word below %lld characters; set innodb_ft_min_token_size = %d in the "
-            "server's configuration, restart it, and run `postern reindex`",
-            (long long)d->word_min, WORD_MIN);
+        doctor_tell(c, VERDICT_WARN, "search",
+                    "finds no word below %lld characters; set innodb_ft_min_token_size = %d in the "
+                    "server's configuration, restart it, and run `postern reindex`",
+                    (long long)d->word_min, WORD_MIN);
     else if (d->word_max < WORD_MAX)
-        checkup_tell(
-            c, VERDICT_WARN, "search",
-            "finds no word above %lld characters; set innodb_ft_max_token_size = %d in the "
-            "server's configuration, restart it, and run `postern reindex`",
-            (long long)d->word_max, WORD_MAX);
+        doctor_tell(c, VERDICT_WARN, "search",
+                    "finds no word above %lld characters; set innodb_ft_max_token_size = %d in the "
+                    "server's configuration, restart it, and run `postern reindex`",
+                    (long long)d->word_max, WORD_MAX);
     else if (post_probe_search(db, c->arena, &lost))
         return; /* told already: there is no schema to ask */
     else if (lost)
-        checkup_tell(c, VERDICT_WARN, "search",
-                     "does not find a post by the word \"%s\" that it has; run `postern reindex`, "
-                     "as after each restore",
-                     lost);
+        doctor_tell(c, VERDICT_WARN, "search",
+                    "does not find a post by the word \"%s\" that it has; run `postern reindex`, "
+                    "as after each restore",
+                    lost);
     else
-        checkup_ok(c, "search finds what was looked for");
+        doctor_ok(c, "search finds what was looked for");
 }
 
-static void ask_database(struct checkup *c, struct db *db)
+static void ask_database(struct doctor *c, struct db *db)
 {
     struct database d;
     struct problem *p = db_ping(db, c->arena); /* connects, which is not to count as skew */
@@ -268,21 +266,20 @@ static void ask_database(struct checkup *c, struct db *db)
     if (!p)
         p = database_ask(db, c->arena, &d);
     if (p) {
-        checkup_tell(c, VERDICT_FAIL, "database", "%s; start it, or correct DATABASE_URL",
-                     p->cause);
+        doctor_tell(c, VERDICT_FAIL, "database", "%s; start it, or correct DATABASE_URL", p->cause);
         return;
     }
     check_clock(c, &d, before);
-    checkup_ok(c, "database answers at %s", db_where(db, c->arena));
+    doctor_ok(c, "database answers at %s", db_where(db, c->arena));
     check_server(c, &d);
     check_room(c, &d);
     check_schema(c, db);
     check_search(c, db, &d);
-    checkup_hashes(c, db);
+    doctor_hashes(c, db);
 }
 
 /* A URL that is no good was told with the settings. */
-static void check_database(struct checkup *c)
+static void check_database(struct doctor *c)
 {
     struct db *db;
     const char *url = c->settings->database_url.data;
@@ -295,7 +292,7 @@ static void check_database(struct checkup *c)
 /* ---- what nginx/render has written ---- */
 
 /* The former release's files do, but lack what the new one brought. */
-static void check_rendered(struct checkup *c, const char *folder, bool is_named)
+static void check_rendered(struct doctor *c, const char *folder, bool is_named)
 {
     static const char key[] = "# templates: ";
     const char *path = arena_printf(c->arena, "%s/http.conf", folder);
@@ -304,7 +301,7 @@ static void check_rendered(struct checkup *c, const char *folder, bool is_named)
     FILE *file = fopen(path, "re");
     if (!file) {
         if (is_named)
-            checkup_tell(c, VERDICT_FAIL, path, "%s", strerror(errno));
+            doctor_tell(c, VERDICT_FAIL, path, "%s", strerror(errno));
         return;
     }
     while (!is_ours && fgets(line, sizeof line, file))
@@ -313,15 +310,15 @@ static void check_rendered(struct checkup *c, const char *folder, bool is_named)
                   strncmp(line + strlen(key), nginx_templates, strlen(nginx_templates)) == 0;
     (void)fclose(file);
     if (is_ours)
-        checkup_ok(c, "%s was rendered for this program", path);
+        doctor_ok(c, "%s was rendered for this program", path);
     else
-        checkup_tell(c, VERDICT_WARN, path,
-                     "was rendered for another release; run nginx/render, or dpkg-reconfigure "
-                     "postern, and reload nginx");
+        doctor_tell(c, VERDICT_WARN, path,
+                    "was rendered for another release; run nginx/render, or dpkg-reconfigure "
+                    "postern, and reload nginx");
 }
 
 /* Where the README and the Debian package have them. */
-static void check_nginx(struct checkup *c, const char *folder)
+static void check_nginx(struct doctor *c, const char *folder)
 {
     if (folder) {
         check_rendered(c, folder, true);
@@ -335,21 +332,21 @@ static void check_nginx(struct checkup *c, const char *folder)
 
 int command_doctor(struct cli *cli)
 {
-    struct checkup c = {.arena = cli->arena,
-                        .settings = &cli->settings,
-                        .origins = cli->origins,
-                        .tell = print_finding,
-                        .context = cli};
+    struct doctor c = {.arena = cli->arena,
+                       .settings = &cli->settings,
+                       .origins = cli->origins,
+                       .tell = print_finding,
+                       .context = cli};
     const char *url = cli_option(cli, "url");
-    checkup_settings(&c);
+    doctor_settings(&c);
     check_files(&c, cli);
     check_user(&c);
     check_limits(&c);
     check_backlog(&c);
     check_database(&c);
-    checkup_sockets(&c);
+    doctor_sockets(&c);
     check_nginx(&c, cli_option(cli, "nginx"));
     if (url)
-        checkup_url(&c, url);
+        doctor_url(&c, url);
     return c.failed ? EX_UNAVAILABLE : EX_OK;
 }

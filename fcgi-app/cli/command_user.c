@@ -20,7 +20,7 @@ struct work {
     struct app *app;
     struct request rq;
     struct user user; /* the one that is meant, as it was */
-    struct user in;   /* what shall become of it */
+    struct user in;   /* what must become of it */
     field_set given;
     struct text hash; /* of a new password */
 };
@@ -345,16 +345,16 @@ int command_user_disable(struct cli *cli)
 
 /* ---- delete ---- */
 
-static struct problem *erase(void *context)
+static struct problem *delete (void *context)
 {
     struct work *w = context;
-    return account_erase(w->app, &w->rq, w->user.id);
+    return account_delete(w->app, &w->rq, w->user.id);
 }
 
 static struct problem *is_erased(void *context, bool *ret_yes)
 {
     struct work *w = context;
-    return account_is_erased(w->app, &w->rq, w->user.id, ret_yes);
+    return account_is_deleted(w->app, &w->rq, w->user.id, ret_yes);
 }
 
 /* Unless --yes says it already. */
@@ -391,7 +391,7 @@ int command_user_delete(struct cli *cli)
     if (status != EX_OK)
         return status;
     if (is_meant(cli, &w.user)) {
-        struct problem *p = db_transaction(w.app->db, cli->arena, erase, is_erased, &w);
+        struct problem *p = db_transaction(w.app->db, cli->arena, delete, is_erased, &w);
         return close_work(&w, p ? p : sweep(&w));
     }
     app_close(w.app);

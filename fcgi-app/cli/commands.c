@@ -76,7 +76,7 @@ const struct command commands[] = {
      end_options},
     {"config", "", "Show the settings that hold and where each comes from.", command_config, true,
      config_options, .needs_keys = true},
-    {"doctor", "", "Look for what is wrong with the installation, and tell how to mend it.",
+    {"doctor", "", "Look for what is wrong with the installation, and tell how to fix it.",
      command_doctor, true, doctor_options,
      "A line begins with ok, warn or FAIL; the status is 0 unless there is a FAIL. Run it as the\n"
      "user that the server runs as, with its settings.",

@@ -13,7 +13,7 @@ int command_find_user(struct cli *cli, struct app *app, const char *who, struct 
 
 int command_serve(struct cli *cli);
 
-/** Is descriptor 0 a listening socket? So web servers start a program that shall serve. */
+/** Is descriptor 0 a listening socket? So web servers start a program that must serve. */
 bool serve_is_wanted(void);
 
 int command_migrate(struct cli *cli);

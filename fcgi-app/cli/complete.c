@@ -11,7 +11,7 @@
 /* A command line while it is typed. */
 struct typed {
     struct arena *arena;
-    const char *last;              /* the word that shall be completed */
+    const char *last;              /* the word that must be completed */
     const char *group;             /* the first word, where a second may follow */
     const struct command *command; /* as far as it is known */
     size_t args;                   /* in front of `last` */

@@ -122,53 +122,53 @@ static const char *group_name(struct arena *a, gid_t gid)
 }
 
 /* Who may write there may put a socket of their own in its place. */
-static void check_folder(struct checkup *c, const char *name, const char *path)
+static void check_folder(struct doctor *c, const char *name, const char *path)
 {
     struct stat st;
-    const char *folder = checkup_folder(c->arena, path);
+    const char *folder = doctor_folder(c->arena, path);
     if (stat(folder, &st) != 0)
-        checkup_tell(c, VERDICT_FAIL, name, "%s: %s; make the folder, for the server's user",
-                     folder, strerror(errno));
+        doctor_tell(c, VERDICT_FAIL, name, "%s: %s; make the folder, for the server's user", folder,
+                    strerror(errno));
     else if ((st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX))
-        checkup_tell(c, VERDICT_FAIL, name, "everybody may write to %s; chmod o-w %s", folder,
-                     folder);
+        doctor_tell(c, VERDICT_FAIL, name, "everybody may write to %s; chmod o-w %s", folder,
+                    folder);
 }
 
-static void check_mode(struct checkup *c, const char *name, const char *path, const struct stat *st)
+static void check_mode(struct doctor *c, const char *name, const char *path, const struct stat *st)
 {
     unsigned mode = st->st_mode & 07777;
     const char *group = group_name(c->arena, st->st_gid);
     const char *wanted = c->settings->socket_group.data;
     if (mode & S_IWOTH)
-        checkup_tell(c, VERDICT_FAIL, name, "everybody may connect; chmod 660 %s", path);
+        doctor_tell(c, VERDICT_FAIL, name, "everybody may connect; chmod 660 %s", path);
     else if (wanted && *wanted && strcmp(wanted, group) != 0)
-        checkup_tell(c, VERDICT_FAIL, name,
-                     "belongs to group %s and not to SOCKET_GROUP %s; "
-                     "restart the server",
-                     group, wanted);
+        doctor_tell(c, VERDICT_FAIL, name,
+                    "belongs to group %s and not to SOCKET_GROUP %s; "
+                    "restart the server",
+                    group, wanted);
     else
-        checkup_ok(c, "%s: mode %04o, so user %u and group %s may connect", name, mode,
-                   (unsigned)st->st_uid, group);
+        doctor_ok(c, "%s: mode %04o, so user %u and group %s may connect", name, mode,
+                  (unsigned)st->st_uid, group);
 }
 
-static void ask_worker(struct checkup *c, const char *name, const char *address)
+static void ask_worker(struct doctor *c, const char *name, const char *address)
 {
     const char *path = arena_printf(c->arena, "%s/health", c->settings->base_path.data);
     int fd = strchr(address, '/') ? connect_unix(address) : connect_tcp(c->arena, address);
     if (fd < 0 && errno == EACCES)
-        checkup_tell(c, VERDICT_WARN, name,
-                     "this user may not connect; ask as the server's or the web server's");
+        doctor_tell(c, VERDICT_WARN, name,
+                    "this user may not connect; ask as the server's or the web server's");
     else if (fd < 0)
-        checkup_tell(c, VERDICT_FAIL, name, "%s; start the server", strerror(errno));
+        doctor_tell(c, VERDICT_FAIL, name, "%s; start the server", strerror(errno));
     else if (!answers(fd, path))
-        checkup_tell(c, VERDICT_FAIL, name, "no worker answers; look into the server's log");
+        doctor_tell(c, VERDICT_FAIL, name, "no worker answers; look into the server's log");
     else
-        checkup_ok(c, "%s: a worker answers", name);
+        doctor_ok(c, "%s: a worker answers", name);
     if (fd >= 0)
         (void)close(fd);
 }
 
-static void check_socket(struct checkup *c, const char *name, struct text address)
+static void check_socket(struct doctor *c, const char *name, struct text address)
 {
     struct stat st;
     if (!address.len)
@@ -180,24 +180,24 @@ static void check_socket(struct checkup *c, const char *name, struct text addres
     }
     check_folder(c, name, address.data);
     if (stat(address.data, &st) != 0) {
-        checkup_tell(c, VERDICT_FAIL, name, "%s: %s; start the server", address.data,
-                     strerror(errno));
+        doctor_tell(c, VERDICT_FAIL, name, "%s: %s; start the server", address.data,
+                    strerror(errno));
         return;
     }
     if (!S_ISSOCK(st.st_mode)) {
-        checkup_tell(c, VERDICT_FAIL, name, "%s is no socket; take it away", address.data);
+        doctor_tell(c, VERDICT_FAIL, name, "%s is no socket; take it away", address.data);
         return;
     }
     check_mode(c, name, address.data, &st);
     ask_worker(c, name, address.data);
 }
 
-void checkup_sockets(struct checkup *c)
+void doctor_sockets(struct doctor *c)
 {
     if (!c->settings->listen.len)
-        checkup_ok(c, "LISTEN is not set, so the sockets are made by others, such as systemd or a "
-                      "web server, and were not looked at; LISTEN says where, --url asks through "
-                      "them");
+        doctor_ok(c, "LISTEN is not set, so the sockets are made by others, such as systemd or a "
+                     "web server, and were not looked at; LISTEN says where, --url asks through "
+                     "them");
     check_socket(c, "LISTEN", c->settings->listen);
     check_socket(c, "HASH_LISTEN", c->settings->hash_listen);
 }

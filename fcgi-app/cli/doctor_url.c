@@ -57,7 +57,7 @@ static const struct question questions[] = {
      "requests get another id here than in front; let the header pass"},
     {"a body above MAX_BODY is refused with JSON", "POST", "/auth/refresh",
      "Content-Type: application/json", true, 413, "too_large", NULL, VERDICT_FAIL,
-     "set MAX_BODY below the web server's own bound (FcgidMaxRequestLen), or mend its error page"},
+     "set MAX_BODY below the web server's own bound (FcgidMaxRequestLen), or fix its error page"},
 };
 
 /* ---- curl ---- */
@@ -136,7 +136,7 @@ static char **curl_words(struct arena *a, const char *url, const struct question
 }
 
 /* False when there is no curl. */
-static bool ask(struct checkup *c, const char *url, const struct question *q, struct reply *ret)
+static bool ask(struct doctor *c, const char *url, const struct question *q, struct reply *ret)
 {
     int in = memfd_create("in", MFD_CLOEXEC), out = memfd_create("out", MFD_CLOEXEC);
     int err = memfd_create("err", MFD_CLOEXEC);
@@ -158,7 +158,7 @@ static bool ask(struct checkup *c, const char *url, const struct question *q, st
 /* ---- what is told ---- */
 
 /* The code of our own form of errors, which is a short word; NULL for anything else. */
-static const char *code_of(struct checkup *c, const struct reply *reply)
+static const char *code_of(struct doctor *c, const struct reply *reply)
 {
     const struct json *object;
     struct problem *p = json_parse(c->arena, reply->body, strlen(reply->body), &object);
@@ -166,7 +166,7 @@ static const char *code_of(struct checkup *c, const struct reply *reply)
     return code.len <= CODE_MAX ? code.data : NULL;
 }
 
-static bool is_ok(struct checkup *c, const struct reply *reply)
+static bool is_ok(struct doctor *c, const struct reply *reply)
 {
     const struct json *object;
     struct problem *p = json_parse(c->arena, reply->body, strlen(reply->body), &object);
@@ -181,7 +181,7 @@ static bool has_line(const char *head, const char *line)
     return false;
 }
 
-static bool is_as_expected(struct checkup *c, const struct question *q, const struct reply *reply)
+static bool is_as_expected(struct doctor *c, const struct question *q, const struct reply *reply)
 {
     const char *code = code_of(c, reply);
     if (reply->status != q->status || (q->answer && !has_line(reply->head, q->answer)))
@@ -217,16 +217,16 @@ static const char *mend_of(const struct question *q, const struct reply *reply)
 }
 
 /* Returns whether it is so. */
-static bool tell(struct checkup *c, const struct question *q, const struct reply *reply)
+static bool tell(struct doctor *c, const struct question *q, const struct reply *reply)
 {
     const char *code = code_of(c, reply), *to = redirection_of(c->arena, reply);
     bool is_so = is_as_expected(c, q, reply);
     if (is_so)
-        checkup_ok(c, "%s", q->what);
+        doctor_ok(c, "%s", q->what);
     else
-        checkup_tell(c, q->verdict, arena_printf(c->arena, "not so: %s", q->what),
-                     "%s (status %d%s%s, %s)", mend_of(q, reply), reply->status, to ? " to " : "",
-                     to ? to : "", code ? code : "no error of ours");
+        doctor_tell(c, q->verdict, arena_printf(c->arena, "not so: %s", q->what),
+                    "%s (status %d%s%s, %s)", mend_of(q, reply), reply->status, to ? " to " : "",
+                    to ? to : "", code ? code : "no error of ours");
     return is_so;
 }
 
@@ -255,9 +255,9 @@ static bool has_port(const char *host)
     return end[strcspn(end, ":/")] == ':';
 }
 
-/* Whoever comes by `http://` to an API over TLS shall not get as far as the program, or clients go
+/* Whoever comes by `http://` to an API over TLS must not get as far as the program, or clients go
  * on that way, with passwords and tokens. */
-static void check_plain(struct checkup *c, const char *base)
+static void check_plain(struct doctor *c, const char *base)
 {
     static const struct question plain = {
         .method = "GET", .path = "/auth/profile", .header = "Authorization: Bearer no.real.token"};
@@ -265,41 +265,40 @@ static void check_plain(struct checkup *c, const char *base)
     struct reply reply;
     if (strncmp(base, "http://", 7) == 0) {
         if (!is_on_this_machine(host))
-            checkup_tell(c, VERDICT_WARN, "--url",
-                         "is plain HTTP: passwords and tokens can be read on the way; give the "
-                         "site TLS, unless something before it has it");
+            doctor_tell(c, VERDICT_WARN, "--url",
+                        "is plain HTTP: passwords and tokens can be read on the way; give the "
+                        "site TLS, unless something before it has it");
         return;
     }
     if (has_port(host) || !ask(c, arena_printf(c->arena, "http://%s", host), &plain, &reply))
         return;
     const char *code = code_of(c, &reply);
     if (code && strcmp(code, "invalid_token") == 0)
-        checkup_tell(c, VERDICT_WARN, "plain HTTP",
-                     "reaches the program too, so passwords and tokens can be read on the way; "
-                     "have the web server refuse it, as nginx/render and the .htaccess do");
+        doctor_tell(c, VERDICT_WARN, "plain HTTP",
+                    "reaches the program too, so passwords and tokens can be read on the way; "
+                    "have the web server refuse it, as nginx/render and the .htaccess do");
     else
-        checkup_ok(c, "plain HTTP does not reach the program");
+        doctor_ok(c, "plain HTTP does not reach the program");
 }
 
-void checkup_url(struct checkup *c, const char *url)
+void doctor_url(struct doctor *c, const char *url)
 {
     struct reply reply;
     char *base = arena_strdup(c->arena, url);
     if (!is_url(url)) {
-        checkup_tell(c, VERDICT_FAIL, "--url", "must be like https://example.org/api");
+        doctor_tell(c, VERDICT_FAIL, "--url", "must be like https://example.org/api");
         return;
     }
     while (*base && base[strlen(base) - 1] == '/')
         base[strlen(base) - 1] = '\0';
     for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
         if (!ask(c, base, &questions[i], &reply)) {
-            checkup_tell(c, VERDICT_FAIL, "--url", "takes the program curl; install it");
+            doctor_tell(c, VERDICT_FAIL, "--url", "takes the program curl; install it");
             return;
         }
         if (!reply.status) {
-            checkup_tell(c, VERDICT_FAIL, base,
-                         "no answer: %s; start the web server, or correct the URL",
-                         reply.complaint);
+            doctor_tell(c, VERDICT_FAIL, base,
+                        "no answer: %s; start the web server, or correct the URL", reply.complaint);
             return;
         }
         /* What is not there lacks all the rest too, for no other reason. */

@@ -99,8 +99,8 @@ static void print_settings(struct arena *a)
 {
     for (size_t i = 0; i < settings_record.count; i++) {
         const struct field *f = &settings_record.fields[i];
-        printf("  %s%s%s%s\n      %s\n", config_name(a, f), f->preset ? " (" : "",
-               f->preset ? f->preset : "", f->preset ? ")" : "", f->doc);
+        printf("  %s%s%s%s\n      %s\n", config_name(a, f), f->default_value ? " (" : "",
+               f->default_value ? f->default_value : "", f->default_value ? ")" : "", f->doc);
     }
 }
 

@@ -137,8 +137,8 @@ static void put_settings(struct arena *a)
         put_line(f->doc);
         if (*bounds)
             put_line(arena_printf(a, "Takes %s.", bounds));
-        if (f->preset && *f->preset)
-            put_line(arena_printf(a, "The preset is `%s`.", f->preset));
+        if (f->default_value && *f->default_value)
+            put_line(arena_printf(a, "The default is `%s`.", f->default_value));
         if (f->example)
             put_line(arena_printf(a, "For example `%s`.", f->example));
         if (f->use & FIELD_SECRET)

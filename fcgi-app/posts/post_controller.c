@@ -10,9 +10,9 @@
 
 static bool asks_for(const struct request *rq, bool published)
 {
-    const struct post_query *query = rq->asked;
+    const struct post_query *query = rq->query;
     field_set bit = FIELD_AT(rq->route->query, struct post_query, published);
-    return (rq->asked_given & bit) && query->published == published;
+    return (rq->query_given & bit) && query->published == published;
 }
 
 static struct problem *write_page(struct app *app, struct request *rq, struct response *rs,
@@ -21,7 +21,7 @@ static struct problem *write_page(struct app *app, struct request *rq, struct re
 {
     struct problem *p = page_open(ret_page, rq, rs, &post_record, "-created_at", app->keys);
     if (!p)
-        p = post_page(app->db, rq->arena, rq->asked, filter, &ret_page->window, page_add, ret_page,
+        p = post_page(app->db, rq->arena, rq->query, filter, &ret_page->window, page_add, ret_page,
                       ret_total);
     if (p)
         return p;
@@ -45,11 +45,11 @@ static void ask_for_drafts(const struct request *rq, struct post_filter *filter)
 
 static struct problem *list(struct app *app, struct request *rq, struct response *rs)
 {
-    const struct post_query *query = rq->asked;
+    const struct post_query *query = rq->query;
     struct page_total total;
     struct page page;
     struct post_filter filter = {
-        .by_author = rq->asked_given & FIELD_AT(&post_query_record, struct post_query, author_id),
+        .by_author = rq->query_given & FIELD_AT(&post_query_record, struct post_query, author_id),
         .author_id = query->author_id,
         .published = !asks_for(rq, false)};
     if (!filter.published && !rq->caller.known)
@@ -90,7 +90,7 @@ static struct problem *prepare(struct app *app, struct request *rq)
 {
     (void)app;
     struct post *post = arena_alloc(rq->arena, sizeof *post);
-    *post = *(const struct post *)rq->in;
+    *post = *(const struct post *)rq->body;
     post->id = uuid_make(rq->now);
     post->author_id = rq->caller.id;
     post->created_at = post->updated_at = rq->now;
@@ -113,7 +113,7 @@ static struct problem *create(struct app *app, struct request *rq, struct respon
 /* To others than its author and admins a draft does not exist. */
 static struct problem *check_visible(struct request *rq, const struct post *post)
 {
-    if (post->published || !app_check_self(rq, &post->author_id))
+    if (post->published || !require_owner_or_admin(rq, &post->author_id))
         return NULL;
     return problem(rq->arena, &problem_post_not_found, NULL);
 }
@@ -136,7 +136,7 @@ static struct problem *lock_post(struct app *app, struct request *rq, struct pos
     if (!p)
         p = check_visible(rq, ret);
     if (!p)
-        p = app_check_self(rq, &ret->author_id);
+        p = require_owner_or_admin(rq, &ret->author_id);
     return p ? p : request_check_match(rq, ret->version);
 }
 
@@ -147,8 +147,8 @@ static struct problem *change(struct app *app, struct request *rq, struct respon
     if (p)
         return p;
     *after = before;
-    record_overlay(&post_record, rq->in_given, rq->in, after);
-    if (rq->in_given) {
+    record_overlay(&post_record, rq->body_given, rq->body, after);
+    if (rq->body_given) {
         after->updated_at = rq->now;
         after->version++;
         p = post_update(app->db, rq->arena, &before, after, rq->caller.id);
@@ -159,7 +159,7 @@ static struct problem *change(struct app *app, struct request *rq, struct respon
     return p;
 }
 
-static struct problem *erase(struct app *app, struct request *rq, struct response *rs)
+static struct problem *delete (struct app *app, struct request *rq, struct response *rs)
 {
     struct post post;
     (void)rs;
@@ -171,7 +171,7 @@ static struct problem *erase(struct app *app, struct request *rq, struct respons
 
 static struct problem *is_created(struct app *app, struct request *rq, bool *ret_yes)
 {
-    return post_is_there(app->db, rq->arena, ((const struct post *)rq->prepared)->id, ret_yes);
+    return post_exists_locked(app->db, rq->arena, ((const struct post *)rq->prepared)->id, ret_yes);
 }
 
 /* Its version is another then, for which an If-Match was not meant. */
@@ -190,7 +190,7 @@ static struct problem *is_changed(struct app *app, struct request *rq, bool *ret
 static struct problem *is_deleted(struct app *app, struct request *rq, bool *ret_yes)
 {
     bool there;
-    struct problem *p = post_is_there(app->db, rq->arena, rq->path_ids[0], &there);
+    struct problem *p = post_exists_locked(app->db, rq->arena, rq->path_ids[0], &there);
     if (!p)
         *ret_yes = !there;
     return p;
@@ -205,27 +205,79 @@ static const struct problem_type *const change_problems[] = {&problem_forbidden,
                                                              &problem_post_not_found, NULL};
 
 static const struct route routes[] = {
-    {METHOD_GET, "/users/{id}/posts", list_of_author, AUTH_ANYONE,
-     .query = &author_post_query_record, .status = 200, .pages = true, .reply_record = &post_record,
-     .problems = author_list_problems, .id = "listPostsOfUser",
-     .summary = "List the posts of a user."},
-    {METHOD_GET, "/posts", list, AUTH_ANYONE, .query = &post_query_record, .status = 200,
-     .pages = true, .reply_record = &post_record, .problems = list_problems, .id = "listPosts",
-     .summary = "List and search posts."},
-    {METHOD_POST, "/posts", create, AUTH_USER, .body = &post_record, .prepare = prepare,
-     .idempotent = true, .transaction = true, .locks_caller = true, .committed = is_created,
-     .versioned = true, .status = 201, .reply_key = "post", .reply_record = &post_record,
-     .problems = create_problems, .id = "createPost", .summary = "Write a post."},
-    {METHOD_GET, "/posts/{id}", show, AUTH_ANYONE, .versioned = true, .status = 200,
-     .reply_key = "post", .reply_record = &post_record, .problems = show_problems, .id = "getPost",
-     .summary = "Read a post."},
-    {METHOD_PATCH, "/posts/{id}", change, AUTH_USER, .body = &post_record, .mode = RECORD_CHANGE,
-     .transaction = true, .locks_caller = true, .committed = is_changed, .versioned = true,
-     .status = 200, .reply_key = "post", .reply_record = &post_record, .problems = change_problems,
-     .id = "updatePost", .summary = "Change a post."},
-    {METHOD_DELETE, "/posts/{id}", erase, AUTH_USER, .transaction = true, .locks_caller = true,
-     .committed = is_deleted, .versioned = true, .status = 204, .problems = change_problems,
-     .id = "deletePost", .summary = "Delete a post."},
+    {
+        .method = METHOD_GET,
+        .path = "/users/{id}/posts",
+        .handle = list_of_author,
+        .auth = AUTH_OPTIONAL,
+        .query = &author_post_query_record,
+        .reply = MANY(&post_record),
+        .problems = author_list_problems,
+        .operation_id = "listPostsOfUser",
+        .summary = "List the posts of a user.",
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/posts",
+        .handle = list,
+        .auth = AUTH_OPTIONAL,
+        .query = &post_query_record,
+        .reply = MANY(&post_record),
+        .problems = list_problems,
+        .operation_id = "listPosts",
+        .summary = "List and search posts.",
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/posts",
+        .handle = create,
+        .auth = AUTH_USER,
+        .body = &post_record,
+        .prepare = prepare,
+        .in_doubt = is_created,
+        .reply = ONE("post", &post_record),
+        .status = 201,
+        .flags = ROUTE_IDEMPOTENCY_KEY | ROUTE_ETAG | ROUTE_TRANSACTION | ROUTE_LOCKS_CALLER,
+        .problems = create_problems,
+        .operation_id = "createPost",
+        .summary = "Write a post.",
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/posts/{id}",
+        .handle = show,
+        .auth = AUTH_OPTIONAL,
+        .reply = ONE("post", &post_record),
+        .flags = ROUTE_ETAG,
+        .problems = show_problems,
+        .operation_id = "getPost",
+        .summary = "Read a post.",
+    },
+    {
+        .method = METHOD_PATCH,
+        .path = "/posts/{id}",
+        .handle = change,
+        .auth = AUTH_USER,
+        .body = &post_record,
+        .mode = RECORD_CHANGE,
+        .in_doubt = is_changed,
+        .reply = ONE("post", &post_record),
+        .flags = ROUTE_ETAG | ROUTE_TRANSACTION | ROUTE_LOCKS_CALLER,
+        .problems = change_problems,
+        .operation_id = "updatePost",
+        .summary = "Change a post.",
+    },
+    {
+        .method = METHOD_DELETE,
+        .path = "/posts/{id}",
+        .handle = delete,
+        .auth = AUTH_USER,
+        .in_doubt = is_deleted,
+        .flags = ROUTE_ETAG | ROUTE_TRANSACTION | ROUTE_LOCKS_CALLER,
+        .problems = change_problems,
+        .operation_id = "deletePost",
+        .summary = "Delete a post.",
+    },
 };
 
 const struct resource post_resource =

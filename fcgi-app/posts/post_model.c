@@ -51,7 +51,7 @@ static const struct field post_fields[] = {
     FIELD(struct post, content, .use = FIELD_SHOWN | FIELD_REQUIRED | FIELD_CHANGE | FIELD_BYTES,
           .min = 1, .max = 65535, .example = "They weave algebraic patterns.", .doc = "The text."),
     FIELD(struct post, published, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE,
-          .preset = "false", .example = "true",
+          .default_value = "false", .example = "true",
           .doc = "Whether others than the author and admins see it."),
     FIELD(struct post, author_id, .use = FIELD_SHOWN, .doc = "Who wrote it."),
     FIELD(struct post, created_at, .use = FIELD_SHOWN, .doc = "When it was written."),
@@ -73,7 +73,7 @@ static const char *const post_sorts[] = {
               .doc = "Only posts with all of these words in title or content."),                   \
         FIELD(struct post_query, published,                                                        \
               .doc = "Only published posts, or only drafts that the caller may see."),             \
-        FIELD(struct post_query, sort, .choices = post_sorts, .preset = "-created_at",             \
+        FIELD(struct post_query, sort, .choices = post_sorts, .default_value = "-created_at",      \
               .doc = "The order; a leading minus reverses it.")
 
 static const struct field author_post_query_fields[] = {SEARCH_FIELDS};
@@ -99,39 +99,39 @@ const struct record author_post_query_record =
     "NOT EXISTS (SELECT 1 FROM user_departures WHERE user_departures.user_id = posts.author_id)"
 
 /* Only for an author who is there, and stays until the transaction ends. */
-static const struct sql insert = {
+static const struct sql sql_insert = {
     "INSERT INTO posts (id, author_id, title, content, published, created_at, updated_at) "
     "SELECT ?, id, ?, ?, ?, ?, ? FROM users WHERE id = ? AND left_at IS NULL LOCK IN SHARE MODE",
     NULL};
-static const struct sql find = {"SELECT " COLUMNS " FROM posts WHERE id = ? AND " AUTHOR_STAYS,
-                                &post_record};
-static const struct sql lock = {
+static const struct sql sql_find = {"SELECT " COLUMNS " FROM posts WHERE id = ? AND " AUTHOR_STAYS,
+                                    &post_record};
+static const struct sql sql_lock = {
     "SELECT " COLUMNS " FROM posts WHERE id = ? AND " AUTHOR_STAYS " FOR UPDATE", &post_record};
-static const struct sql keep_author = {
+static const struct sql sql_keep_author = {
     "SELECT 1 AS n FROM users WHERE id = ? AND left_at IS NULL LOCK IN SHARE MODE",
     &counted_record};
-static const struct sql update = {
+static const struct sql sql_update = {
     "UPDATE posts SET title = ?, content = ?, published = ?, updated_at = ?, "
     "version = ? WHERE id = ?",
     NULL};
-static const struct sql erase = {"DELETE FROM posts WHERE id = ?", NULL};
+static const struct sql sql_delete = {"DELETE FROM posts WHERE id = ?", NULL};
 
-static const struct sql count_for_author = {
+static const struct sql sql_count_for_author = {
     "INSERT INTO post_counts (author_id, published, n) VALUES (?, ?, ?) "
     "ON DUPLICATE KEY UPDATE n = n + VALUES(n)",
     NULL};
-static const struct sql count_in_total = {
+static const struct sql sql_count_in_total = {
     "UPDATE post_totals SET n = n + ? WHERE published = ? AND slot = ?", NULL};
-static const struct sql author_total = {
+static const struct sql sql_author_total = {
     "SELECT SUM(n) AS n FROM post_counts WHERE author_id = ? AND published BETWEEN ? AND ?",
     &counted_record};
-static const struct sql author_total_locked = {
+static const struct sql sql_author_total_locked = {
     "SELECT n FROM post_counts WHERE author_id = ? AND published = ? FOR UPDATE", &counted_record};
-static const struct sql total = {
+static const struct sql sql_total = {
     "SELECT SUM(n) AS n FROM post_totals WHERE published BETWEEN ? AND ?", &counted_record};
-static const struct sql forget_author = {"DELETE FROM post_counts WHERE author_id = ?", NULL};
+static const struct sql sql_forget_author = {"DELETE FROM post_counts WHERE author_id = ?", NULL};
 /* The index is prescribed, for there may be many. */
-static const struct sql delete_newest = {
+static const struct sql sql_delete_newest = {
     "DELETE posts FROM (SELECT id FROM posts FORCE INDEX (ix_posts_author_created) "
     "WHERE author_id = ? ORDER BY created_at DESC, id DESC LIMIT ?) AS newest "
     "STRAIGHT_JOIN posts ON posts.id = newest.id",
@@ -141,7 +141,7 @@ static const struct sql delete_newest = {
 
 static struct problem *add_to_total(struct db *db, struct arena *a, bool published, int64_t by)
 {
-    return db_execute(db, a, &count_in_total,
+    return db_execute(db, a, &sql_count_in_total,
                       DB_ARGS(db_integer(by), db_integer(published), db_integer(count_slot())),
                       NULL);
 }
@@ -150,7 +150,7 @@ static struct problem *count_post(struct db *db, struct arena *a, struct uuid au
                                   bool published, int64_t by)
 {
     struct problem *p =
-        db_execute(db, a, &count_for_author,
+        db_execute(db, a, &sql_count_for_author,
                    DB_ARGS(db_uuid(author), db_integer(published), db_integer(by)), NULL);
     return p ? p : add_to_total(db, a, published, by);
 }
@@ -159,14 +159,14 @@ struct problem *post_uncount_author(struct db *db, struct arena *a, struct uuid 
 {
     for (int published = 0; published <= 1; published++) {
         int64_t n;
-        struct problem *p = count_read(db, a, &author_total_locked,
+        struct problem *p = count_read(db, a, &sql_author_total_locked,
                                        DB_ARGS(db_uuid(author), db_integer(published)), &n);
         if (!p && n)
             p = add_to_total(db, a, published, -n);
         if (p)
             return p;
     }
-    return db_execute(db, a, &forget_author, DB_ARGS(db_uuid(author)), NULL);
+    return db_execute(db, a, &sql_forget_author, DB_ARGS(db_uuid(author)), NULL);
 }
 
 /* ---- one post ---- */
@@ -175,7 +175,7 @@ struct problem *post_insert(struct db *db, struct arena *a, const struct post *p
 {
     uint64_t inserted = 0;
     struct problem *p =
-        db_execute(db, a, &insert,
+        db_execute(db, a, &sql_insert,
                    DB_ARGS(db_uuid(post->id), db_text(post->title), db_text(post->content),
                            db_integer(post->published), db_time(post->created_at),
                            db_time(post->updated_at), db_uuid(post->author_id)),
@@ -199,18 +199,18 @@ static struct problem *find_one(struct db *db, struct arena *a, const struct sql
 
 struct problem *post_find(struct db *db, struct arena *a, struct uuid id, struct post *ret)
 {
-    return find_one(db, a, &find, id, ret);
+    return find_one(db, a, &sql_find, id, ret);
 }
 
 struct problem *post_lock(struct db *db, struct arena *a, struct uuid id, struct post *ret)
 {
-    return find_one(db, a, &lock, id, ret);
+    return find_one(db, a, &sql_lock, id, ret);
 }
 
-struct problem *post_is_there(struct db *db, struct arena *a, struct uuid id, bool *ret_yes)
+struct problem *post_exists_locked(struct db *db, struct arena *a, struct uuid id, bool *ret_yes)
 {
     struct post row;
-    return db_find(db, a, &lock, DB_ARGS(db_uuid(id)), &row, ret_yes);
+    return db_find(db, a, &sql_lock, DB_ARGS(db_uuid(id)), &row, ret_yes);
 }
 
 /* Else the author could go meanwhile, with counters that are changed afterwards. */
@@ -220,7 +220,7 @@ static struct problem *hold_author(struct db *db, struct arena *a, struct uuid a
     int64_t there = 0;
     if (uuid_equal(&author, &held))
         return NULL;
-    struct problem *p = count_read(db, a, &keep_author, DB_ARGS(db_uuid(author)), &there);
+    struct problem *p = count_read(db, a, &sql_keep_author, DB_ARGS(db_uuid(author)), &there);
     if (!p && !there)
         p = problem(a, &problem_post_not_found, NULL);
     return p;
@@ -232,7 +232,7 @@ struct problem *post_update(struct db *db, struct arena *a, const struct post *b
     bool moves = before->published != post->published;
     struct problem *p = moves ? hold_author(db, a, post->author_id, held) : NULL;
     if (!p)
-        p = db_execute(db, a, &update,
+        p = db_execute(db, a, &sql_update,
                        DB_ARGS(db_text(post->title), db_text(post->content),
                                db_integer(post->published), db_time(post->updated_at),
                                db_integer(post->version), db_uuid(post->id)),
@@ -248,14 +248,14 @@ struct problem *post_delete(struct db *db, struct arena *a, const struct post *p
 {
     struct problem *p = hold_author(db, a, post->author_id, held);
     if (!p)
-        p = db_execute(db, a, &erase, DB_ARGS(db_uuid(post->id)), NULL);
+        p = db_execute(db, a, &sql_delete, DB_ARGS(db_uuid(post->id)), NULL);
     return p ? p : count_post(db, a, post->author_id, post->published, -1);
 }
 
 struct problem *post_delete_newest(struct db *db, struct arena *a, struct uuid author,
                                    int64_t limit, uint64_t *ret_deleted)
 {
-    return db_execute(db, a, &delete_newest, DB_ARGS(db_uuid(author), db_integer(limit)),
+    return db_execute(db, a, &sql_delete_newest, DB_ARGS(db_uuid(author), db_integer(limit)),
                       ret_deleted);
 }
 
@@ -318,9 +318,9 @@ static struct problem *count_all(struct db *db, struct arena *a, const struct po
 {
     struct db_arg lowest = db_integer(!filter->drafts), highest = db_integer(filter->published);
     if (filter->by_author)
-        return count_read(db, a, &author_total,
+        return count_read(db, a, &sql_author_total,
                           DB_ARGS(db_uuid(filter->author_id), lowest, highest), &ret->count);
-    return count_read(db, a, &total, DB_ARGS(lowest, highest), &ret->count);
+    return count_read(db, a, &sql_total, DB_ARGS(lowest, highest), &ret->count);
 }
 
 /* A comparison with a row, in the order of the list. Of two comparisons with its key the first is
@@ -545,17 +545,17 @@ struct problem *post_page(struct db *db, struct arena *a, const struct post_quer
 
 /* ---- rows from elsewhere ---- */
 
-static const struct sql lock_counts = {"SELECT n FROM post_counts FOR UPDATE", &counted_record};
-static const struct sql lock_totals = {"SELECT n FROM post_totals FOR UPDATE", &counted_record};
-static const struct sql forget_counts = {"DELETE FROM post_counts", NULL};
+static const struct sql sql_lock_counts = {"SELECT n FROM post_counts FOR UPDATE", &counted_record};
+static const struct sql sql_lock_totals = {"SELECT n FROM post_totals FOR UPDATE", &counted_record};
+static const struct sql sql_forget_counts = {"DELETE FROM post_counts", NULL};
 /* An author whose first post came in between has a row, which is right. */
-static const struct sql recount_authors = {
+static const struct sql sql_recount_authors = {
     "INSERT INTO post_counts (author_id, published, n) "
     "SELECT author_id, published, COUNT(*) FROM posts WHERE " AUTHOR_STAYS
     " GROUP BY author_id, published "
     "ON DUPLICATE KEY UPDATE n = VALUES(n)",
     NULL};
-static const struct sql recount_totals = {
+static const struct sql sql_recount_totals = {
     "UPDATE post_totals SET n = IF(slot = 0, (SELECT COALESCE(SUM(n), 0) FROM post_counts "
     "WHERE post_counts.published = post_totals.published), 0)",
     NULL};
@@ -564,14 +564,14 @@ static const struct sql recount_totals = {
  * every write, so that nobody waits for who waits for us. */
 struct problem *post_recount(struct db *db, struct arena *a)
 {
-    struct problem *p = count_lock(db, a, &lock_counts);
+    struct problem *p = count_lock(db, a, &sql_lock_counts);
     if (!p)
-        p = db_execute(db, a, &forget_counts, DB_NO_ARGS, NULL);
+        p = db_execute(db, a, &sql_forget_counts, DB_NO_ARGS, NULL);
     if (!p)
-        p = db_execute(db, a, &recount_authors, DB_NO_ARGS, NULL);
+        p = db_execute(db, a, &sql_recount_authors, DB_NO_ARGS, NULL);
     if (!p)
-        p = count_lock(db, a, &lock_totals);
-    return p ? p : db_execute(db, a, &recount_totals, DB_NO_ARGS, NULL);
+        p = count_lock(db, a, &sql_lock_totals);
+    return p ? p : db_execute(db, a, &sql_recount_totals, DB_NO_ARGS, NULL);
 }
 
 /* OPTIMIZE TABLE would do the same, but not where innodb_optimize_fulltext_only is set. */
@@ -601,13 +601,13 @@ static const struct record probe_record = RECORD("Probe", struct probe, probe_fi
 #define STOP_WORDS                                                                                 \
     "www|und|com|where|who|about|how|when|what|will|are|was|from|this|that|with|for|the"
 
-static const struct sql find_stop_word = {
+static const struct sql sql_find_stop_word = {
     "SELECT id, word FROM (SELECT id, LOWER(REGEXP_SUBSTR(CONCAT(' ', title, ' ',"
     " LEFT(content, 4000), ' '), '(?i)(?<=[[:space:]])(" STOP_WORDS ")(?=[[:space:].,;:!?])'))"
     " AS word FROM posts ORDER BY id DESC LIMIT 100) AS newest WHERE word <> ''"
     " ORDER BY LOCATE(word, '" STOP_WORDS "') LIMIT 1",
     &probe_record};
-static const struct sql look_up = {
+static const struct sql sql_look_up = {
     "SET STATEMENT max_statement_time = 1 FOR SELECT COUNT(*) AS n FROM posts"
     " WHERE id = ? AND MATCH (title, content) AGAINST (CONCAT('+', ?) IN BOOLEAN MODE)",
     &counted_record};
@@ -617,11 +617,12 @@ struct problem *post_probe_search(struct db *db, struct arena *a, const char **r
     struct probe probe;
     bool found;
     int64_t n = 0;
-    struct problem *p = db_find(db, a, &find_stop_word, DB_NO_ARGS, &probe, &found);
+    struct problem *p = db_find(db, a, &sql_find_stop_word, DB_NO_ARGS, &probe, &found);
     if (p)
         return p;
     /* What an index has too much of for a second, it has. */
-    if (found && count_read(db, a, &look_up, DB_ARGS(db_uuid(probe.id), db_text(probe.word)), &n))
+    if (found &&
+        count_read(db, a, &sql_look_up, DB_ARGS(db_uuid(probe.id), db_text(probe.word)), &n))
         found = false;
     *ret_lost = found && !n ? probe.word.data : NULL;
     return NULL;

@@ -56,8 +56,8 @@ struct problem *post_find(struct db *db, struct arena *a, struct uuid id,
                           struct post *ret) MUST_USE;
 
 /** Is there one? A locking read, which waits for whoever writes it. */
-struct problem *post_is_there(struct db *db, struct arena *a, struct uuid id,
-                              bool *ret_yes) MUST_USE;
+struct problem *post_exists_locked(struct db *db, struct arena *a, struct uuid id,
+                                   bool *ret_yes) MUST_USE;
 
 /** As post_find(), and keep others from writing the row until the transaction ends. */
 struct problem *post_lock(struct db *db, struct arena *a, struct uuid id,
@@ -87,7 +87,7 @@ struct problem *post_uncount_author(struct db *db, struct arena *a, struct uuid 
 struct problem *post_delete_newest(struct db *db, struct arena *a, struct uuid author,
                                    int64_t limit, uint64_t *ret_deleted) MUST_USE;
 
-/** Count all posts anew, after rows were brought in by other means. In a transaction. */
+/** Count all posts again, after rows were brought in by other means. In a transaction. */
 struct problem *post_recount(struct db *db, struct arena *a) MUST_USE;
 
 /** Build the table and its word index again, with the settings that a session of ours has.

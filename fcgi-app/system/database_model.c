@@ -27,7 +27,7 @@ static const struct record database_record =
     RECORD("Database", struct database, database_fields, .rule = NULL);
 
 /* `read_only` became a word in later versions. */
-static const struct sql ask = {
+static const struct sql sql_ask = {
     "SELECT VERSION() AS version, UTC_TIMESTAMP(6) AS now, @@max_connections AS connections_max, "
     "@@max_allowed_packet AS packet_max, @@innodb_force_recovery AS forced_recovery, "
     "@@read_only NOT IN ('0', 'OFF') AS read_only, @@innodb_read_only AS innodb_read_only, "
@@ -38,7 +38,7 @@ static const struct sql ask = {
 struct problem *database_ask(struct db *db, struct arena *a, struct database *ret)
 {
     bool found;
-    struct problem *p = db_find(db, a, &ask, DB_NO_ARGS, ret, &found);
+    struct problem *p = db_find(db, a, &sql_ask, DB_NO_ARGS, ret, &found);
     if (!p && !found)
         p = problem_because(a, &problem_unavailable, "the database does not tell its version");
     return p;

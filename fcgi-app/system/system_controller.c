@@ -57,7 +57,7 @@ static struct problem *send(const struct buf *document, struct request *rq, stru
 {
     if (document->full)
         return problem_because(rq->arena, &problem_internal, "the document is over its bound");
-    rs->media_type = rq->route->media_type;
+    rs->media_type = rq->route->reply.media_type;
     buf_add(&rs->body, document->data, document->len);
     return NULL;
 }
@@ -102,7 +102,7 @@ static bool read_busy(const struct pool_worker *worker, size_t i, unsigned *ret)
 
 static bool read_queue(const struct pool_worker *worker, size_t i, unsigned *ret)
 {
-    return backlog_read(group_of(worker, i).listen_fd, ret);
+    return accept_queue_read(group_of(worker, i).listen_fd, ret);
 }
 
 /* What is told of each socket, where it is known. */
@@ -132,7 +132,7 @@ static struct problem *metrics(struct app *app, struct request *rq, struct respo
 {
     static const char began[] = "postern_start_time_seconds", info[] = "postern_build_info",
                       refused[] = "postern_password_tries_refused_total";
-    rs->media_type = rq->route->media_type;
+    rs->media_type = rq->route->reply.media_type;
     response_header(rs, "Cache-Control", "no-store");
     router_write_metrics(&app->router, &rs->body);
     if (app->worker)
@@ -148,20 +148,53 @@ static struct problem *metrics(struct app *app, struct request *rq, struct respo
 }
 
 static const struct route routes[] = {
-    {METHOD_GET, "/health", health, AUTH_IGNORED, .status = 200, .reply = &status_record,
-     .id = "getHealth", .summary = "Tell that the program is alive."},
-    {METHOD_GET, "/ready", ready, AUTH_IGNORED, .status = 200, .reply = &status_record,
-     .id = "getReady",
-     .summary =
-         "Tell whether the database is reachable and will do, and has the schema that is needed."},
-    {METHOD_GET, "/openapi.json", openapi, AUTH_IGNORED, .status = 200,
-     .media_type = JSON_MEDIA_TYPE, .id = "getOpenapi",
-     .summary = "Describe the API for programs."},
-    {METHOD_GET, "/docs", page, AUTH_IGNORED, .status = 200,
-     .media_type = "text/html; charset=utf-8", .id = "getDocs",
-     .summary = "Describe the API for people."},
-    {METHOD_GET, "/metrics", metrics, AUTH_IGNORED, .status = 200, .media_type = METRICS_MEDIA_TYPE,
-     .local = true, .id = "getMetrics", .summary = "Tell Prometheus what was counted."},
+    {
+        .method = METHOD_GET,
+        .path = "/health",
+        .handle = health,
+        .auth = AUTH_NONE,
+        .reply = {.members = &status_record},
+        .operation_id = "getHealth",
+        .summary = "Tell that the program is alive.",
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/ready",
+        .handle = ready,
+        .auth = AUTH_NONE,
+        .reply = {.members = &status_record},
+        .operation_id = "getReady",
+        .summary = "Tell whether the database is reachable and will do, and has the schema that is "
+                   "needed.",
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/openapi.json",
+        .handle = openapi,
+        .auth = AUTH_NONE,
+        .reply = {.media_type = JSON_MEDIA_TYPE},
+        .operation_id = "getOpenapi",
+        .summary = "Describe the API for programs.",
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/docs",
+        .handle = page,
+        .auth = AUTH_NONE,
+        .reply = {.media_type = "text/html; charset=utf-8"},
+        .operation_id = "getDocs",
+        .summary = "Describe the API for people.",
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/metrics",
+        .handle = metrics,
+        .auth = AUTH_NONE,
+        .reply = {.media_type = METRICS_MEDIA_TYPE},
+        .flags = ROUTE_LOOPBACK_ONLY,
+        .operation_id = "getMetrics",
+        .summary = "Tell Prometheus what was counted.",
+    },
 };
 
 const struct resource system_resource =

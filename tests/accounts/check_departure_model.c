@@ -126,7 +126,7 @@ static const char *post_of_ada(const char *condition)
 static struct problem *erase_ada(void *context)
 {
     struct request *rq = context;
-    return account_erase(the_app, rq, parsed(ada_id));
+    return account_delete(the_app, rq, parsed(ada_id));
 }
 
 static void leave_rows_behind(void)
@@ -635,7 +635,7 @@ struct leaving {
 static struct problem *erase_one(void *context)
 {
     struct leaving *leaving = context;
-    return account_erase(the_app, &leaving->rq, leaving->id);
+    return account_delete(the_app, &leaving->rq, leaving->id);
 }
 
 static void leave_aside(void *context)

@@ -163,7 +163,7 @@ static void tear_down(void)
     loopback_close();
 }
 
-/* All anew for each try; the hash in kept_hash is the one that a rival has left last. */
+/* All again for each try; the hash in kept_hash is the one that a rival has left last. */
 static void populate(bool admin)
 {
     static int number;
@@ -302,7 +302,7 @@ static void find_original(void *context, const struct resource *resource, const 
 {
     const struct route **at = context;
     (void)resource;
-    if (strcmp((*at)->id, route->id) == 0)
+    if (strcmp((*at)->operation_id, route->operation_id) == 0)
         *at = route;
 }
 
@@ -384,7 +384,7 @@ static void note_route(void *context, const struct resource *resource, const str
 {
     struct found *found = context;
     (void)resource;
-    if (strcmp(route->id, found->id) == 0)
+    if (strcmp(route->operation_id, found->id) == 0)
         found->route = route;
 }
 
@@ -484,7 +484,8 @@ END_TEST
 static bool wants_a_race(const struct route *route)
 {
     bool writes = route->method != METHOD_GET;
-    return writes && (route->auth != AUTH_IGNORED || route->hashes || route->prepare);
+    return writes &&
+           (route->auth != AUTH_NONE || (route->flags & ROUTE_HASH_POOL) || route->prepare);
 }
 
 static void check_row(void *context, const struct resource *resource, const struct route *route)
@@ -494,19 +495,25 @@ static void check_row(void *context, const struct resource *resource, const stru
     if (!wants_a_race(route))
         return;
     for (int i = 0; i < COUNT(races); i++) {
-        if (strcmp(races[i].route, route->id) != 0)
+        if (strcmp(races[i].route, route->operation_id) != 0)
             continue;
         found = true;
         demoted |= races[i].refused[DEMOTED] != NULL;
         rehashed |= races[i].refused[REHASHED] != NULL;
-        ck_assert_msg(races[i].nothing_judged || races[i].refused[DISABLED], "%s", route->id);
-        ck_assert_msg(!races[i].nothing_judged || route->auth == AUTH_IGNORED, "%s", route->id);
+        ck_assert_msg(races[i].nothing_judged || races[i].refused[DISABLED], "%s",
+                      route->operation_id);
+        ck_assert_msg(!races[i].nothing_judged || route->auth == AUTH_NONE, "%s",
+                      route->operation_id);
     }
-    ck_assert_msg(found, "%s has no race", route->id);
-    ck_assert_msg(demoted || route->auth != AUTH_ADMIN, "%s: no admin is demoted", route->id);
-    ck_assert_msg(rehashed || !route->guessed, "%s: no password is changed", route->id);
-    ck_assert_msg(route->transaction, "%s has no transaction to be judged in", route->id);
-    ck_assert_msg(!route->locks_caller || !route->hashes, "%s holds a lock for long", route->id);
+    ck_assert_msg(found, "%s has no race", route->operation_id);
+    ck_assert_msg(demoted || route->auth != AUTH_ADMIN, "%s: no admin is demoted",
+                  route->operation_id);
+    ck_assert_msg(rehashed || !(route->flags & ROUTE_PASSWORD_LIMITED),
+                  "%s: no password is changed", route->operation_id);
+    ck_assert_msg((route->flags & ROUTE_TRANSACTION), "%s has no transaction to be judged in",
+                  route->operation_id);
+    ck_assert_msg(!(route->flags & ROUTE_LOCKS_CALLER) || !(route->flags & ROUTE_HASH_POOL),
+                  "%s holds a lock for long", route->operation_id);
 }
 
 START_TEST(every_route_that_writes_has_its_race)
@@ -520,7 +527,7 @@ END_TEST
 static bool is_committed(void)
 {
     bool yes = false;
-    must(original(&last)->committed(the_app, &last, &yes));
+    must(original(&last)->in_doubt(the_app, &last, &yes));
     return yes;
 }
 
@@ -535,7 +542,7 @@ START_TEST(a_write_that_stands_is_found_again)
     ck_assert_int_lt(run(race).status, 300);
 
     const struct route *route = original(&last);
-    bool may_run_twice = route->committed == router_run_again && !api_checks_match(route);
+    bool may_run_twice = route->in_doubt == in_doubt_repeat && !api_checks_match(route);
     ck_assert_msg(is_committed() || may_run_twice, "%s", race->route);
 }
 END_TEST

@@ -533,7 +533,7 @@ static const char *logged_by(void (*body)(void))
     return arena_copy(the_arena, text, (size_t)len);
 }
 
-static void guess_too_often(void)
+static void throttle_refusal(void)
 {
     guess_times(PAIR, THERE, ADA);
     ck_limited(guess_from(THERE, ADA), PAIR_S);
@@ -542,7 +542,7 @@ static void guess_too_often(void)
 
 START_TEST(refusals_are_logged_and_counted_without_names_and_passwords)
 {
-    const char *log = logged_by(guess_too_often);
+    const char *log = logged_by(throttle_refusal);
 
     const char *first = strstr(log, "\"event\":\"login_limited\"");
     ck_assert_msg(first != NULL, "%s", log);

@@ -82,11 +82,11 @@ END_TEST
 START_TEST(who_is_there_is_there)
 {
     bool there;
-    must(user_is_there(the_app->db, the_arena, parsed(NOBODY_ID), &there));
+    must(user_exists_locked(the_app->db, the_arena, parsed(NOBODY_ID), &there));
     ck_assert(!there);
 
-    must(user_is_there(the_app->db, the_arena, parsed(make_user("ada@example.org", ROLE_USER)),
-                       &there));
+    must(user_exists_locked(the_app->db, the_arena, parsed(make_user("ada@example.org", ROLE_USER)),
+                            &there));
 
     ck_assert(there);
 }

@@ -20,7 +20,7 @@ static const struct field plant_fields[] = {
     FIELD(struct plant, name, .use = FIELD_SHOWN | FIELD_REQUIRED, .min = 2, .max = 30,
           .example = "Adam's needle", .doc = "The name, in `code` " EVIL),
     FIELD(struct plant, height, .use = FIELD_SHOWN | FIELD_CREATE, .min = 1, .max = 99,
-          .preset = "7", .doc = "In metres."),
+          .default_value = "7", .doc = "In metres."),
 };
 
 static const struct record plant_record = RECORD("Plant", struct plant, plant_fields, .rule = NULL);
@@ -32,14 +32,46 @@ static bool is_never(const struct app *app)
 }
 
 static const struct route routes[] = {
-    {METHOD_POST, "/plants", NULL, AUTH_USER, .body = &plant_record, .status = 201,
-     .reply_key = "plant", .reply_record = &plant_record, .id = "createPlant", .summary = EVIL},
-    {METHOD_GET, "/plants/{id}", NULL, AUTH_ANYONE, .status = 200, .reply = &plant_record,
-     .id = "getPlant", .summary = "Show."},
-    {METHOD_GET, "/weeds", NULL, AUTH_ANYONE, .status = 200, .reply = &plant_record,
-     .id = "listWeeds", .summary = "Show.", .offered = is_never},
-    {METHOD_GET, "/roots", NULL, AUTH_ANYONE, .status = 200, .reply = &plant_record,
-     .id = "listRoots", .summary = "Show.", .local = true},
+    {
+        .method = METHOD_POST,
+        .path = "/plants",
+        .handle = NULL,
+        .auth = AUTH_USER,
+        .body = &plant_record,
+        .reply = ONE("plant", &plant_record),
+        .status = 201,
+        .operation_id = "createPlant",
+        .summary = EVIL,
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/plants/{id}",
+        .handle = NULL,
+        .auth = AUTH_OPTIONAL,
+        .reply = {.members = &plant_record},
+        .operation_id = "getPlant",
+        .summary = "Show.",
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/weeds",
+        .handle = NULL,
+        .auth = AUTH_OPTIONAL,
+        .reply = {.members = &plant_record},
+        .enabled = is_never,
+        .operation_id = "listWeeds",
+        .summary = "Show.",
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/roots",
+        .handle = NULL,
+        .auth = AUTH_OPTIONAL,
+        .reply = {.members = &plant_record},
+        .flags = ROUTE_LOOPBACK_ONLY,
+        .operation_id = "listRoots",
+        .summary = "Show.",
+    },
 };
 
 static const struct resource plants = RESOURCE("plants", EVIL, routes);
@@ -89,7 +121,7 @@ END_TEST
 START_TEST(fields_are_told_with_their_bounds)
 {
     ck_assert(has("2–30 characters"));
-    ck_assert(has("1–99 · preset <code>7</code>"));
+    ck_assert(has("1–99 · default <code>7</code>"));
     ck_assert(has("The name, in <code>code</code> "));
 }
 END_TEST

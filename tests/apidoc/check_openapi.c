@@ -69,7 +69,7 @@ static void ck_is_there_if_offered(void *context, const struct resource *resourc
     }
     ++*count;
     ck_assert_msg(operation != NULL, "%s %s is not there", method_key(route), route->path);
-    ck_assert_str_eq(at(operation, "operationId")->valuestring, route->id);
+    ck_assert_str_eq(at(operation, "operationId")->valuestring, route->operation_id);
     ck_assert(lists(at(operation, "tags"), resource->name));
 }
 

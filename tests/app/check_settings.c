@@ -94,7 +94,7 @@ START_TEST(what_holds_keys_or_passwords_is_secret_and_has_no_flag)
 
     ck_assert(f->use & FIELD_SECRET);
     ck_assert_ptr_null(config_flag_field(&settings_record, secrets[_i]));
-    ck_assert_ptr_null(f->preset);
+    ck_assert_ptr_null(f->default_value);
 }
 END_TEST
 

@@ -1,5 +1,5 @@
 /* needs: mariadb */
-/* `postern doctor` and `config --check`: each fault is told with its mend, and nothing else is. */
+/* `postern doctor` and `config --check`: each fault is told with its fix, and nothing else is. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <signal.h>

@@ -339,7 +339,7 @@ START_TEST(config_tells_values_and_where_they_come_from)
     ck_says(r.out, say("WORKERS = 7  # %s:3\n", path));
     ck_says(r.out, "MAX_BODY = 8192  # environment\n");
     ck_says(r.out, "DRAIN_S = 5  # flag\n");
-    ck_says(r.out, "BASE_PATH = /api  # preset\n");
+    ck_says(r.out, "BASE_PATH = /api  # default\n");
     ck_says(r.out, "# LISTEN is not set\n");
 }
 END_TEST

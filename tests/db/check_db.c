@@ -521,9 +521,9 @@ START_TEST(the_session_is_strict_and_in_utc)
 }
 END_TEST
 
-/* What a server or its init_connect may preset, so that our statements would mean something else.
+/* What a server or its init_connect may default, so that our statements would mean something else.
  */
-static const char *const presets[] = {
+static const char *const defaults[] = {
     "sql_mode = 'ORACLE,ANSI,EMPTY_STRING_IS_NULL,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH'",
     "old_mode = 'ZERO_DATE_TIME_CAST,IGNORE_INDEX_ONLY_FOR_JOIN'",
     "autocommit = 0",
@@ -560,12 +560,12 @@ static const char *const presets[] = {
     "max_statement_time = 1",
 };
 
-/* The value of `preset`'s variable in a session of ours. */
-static const char *session_value(const char *preset)
+/* The value of `default`'s variable in a session of ours. */
+static const char *session_value(const char *default_value)
 {
-    size_t len = strcspn(preset, " ");
+    size_t len = strcspn(default_value, " ");
     struct sql value = {
-        arena_printf(a, "SELECT CAST(@@session.%.*s AS CHAR) AS title", (int)len, preset),
+        arena_printf(a, "SELECT CAST(@@session.%.*s AS CHAR) AS title", (int)len, default_value),
         &thing_record};
     struct thing out = {0};
     bool found = false;
@@ -574,15 +574,15 @@ static const char *session_value(const char *preset)
     return out.title.data ? out.title.data : "NULL";
 }
 
-#define PRESETS (sizeof presets / sizeof *presets)
+#define PRESETS (sizeof defaults / sizeof *defaults)
 
 /* By SET GLOBAL, and again by init_connect, which also leaves a transaction open. */
 static void preset_all(void)
 {
     const char *global = "", *session = "";
     for (size_t i = 0; i < PRESETS; i++) {
-        global = arena_printf(a, "%sSET GLOBAL %s;\n", global, presets[i]);
-        session = arena_printf(a, "%sSET %s;", session, presets[i]);
+        global = arena_printf(a, "%sSET GLOBAL %s;\n", global, defaults[i]);
+        session = arena_printf(a, "%sSET %s;", session, defaults[i]);
     }
     control_sql(arena_printf(a,
                              "SET GLOBAL init_connect = \"START TRANSACTION; "
@@ -594,13 +594,13 @@ START_TEST(a_statement_means_the_same_whatever_the_server_presets)
 {
     const char *before[PRESETS];
     for (size_t i = 0; i < PRESETS; i++)
-        before[i] = session_value(presets[i]);
+        before[i] = session_value(defaults[i]);
     db_disconnect(db);
     preset_all();
 
     for (size_t i = 0; i < PRESETS; i++)
-        ck_assert_msg(strcmp(session_value(presets[i]), before[i]) == 0, "%s: %s, before: %s",
-                      presets[i], session_value(presets[i]), before[i]);
+        ck_assert_msg(strcmp(session_value(defaults[i]), before[i]) == 0, "%s: %s, before: %s",
+                      defaults[i], session_value(defaults[i]), before[i]);
     ck_assert_int_eq(
         number_of(db, &(struct sql){"SELECT @@in_transaction AS n", &number_record}, DB_NO_ARGS),
         0);

@@ -211,7 +211,7 @@ static const char *value_of(const char *const *names, const char *name)
     return "";
 }
 
-/* Nothing of our environment shall be there by chance. */
+/* Nothing of our environment must be there by chance. */
 static bool launch(struct front *f)
 {
     char conf[WORLD_PATH + 16], log[WORLD_PATH + 16], pid_file[WORLD_PATH + 16];

@@ -26,5 +26,5 @@ void apache_in_home(const struct backend *b, const char *line, const char *const
  */
 size_t apache_scripts(const struct backend *b, pid_t *ret_pids);
 
-/** Write a file of the home anew, with this mode, as its user. */
+/** Write a file of the home again, with this mode, as its user. */
 void apache_write(const struct backend *b, const char *name, const char *text, const char *mode);

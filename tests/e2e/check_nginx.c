@@ -131,12 +131,12 @@ struct marked {
 
 static bool hashes(const struct route *route)
 {
-    return route->hashes;
+    return (route->flags & ROUTE_HASH_POOL);
 }
 
 static bool is_limited(const struct route *route)
 {
-    return route->limited;
+    return (route->flags & ROUTE_RATE_LIMITED);
 }
 
 static void hold_against_map(void *context, const struct resource *resource,
@@ -664,7 +664,7 @@ START_TEST(who_waits_for_another_waits_longer)
     long one_thing = DB_TRIES * DB_LOCK_LIMIT_S;
     if (one_thing < DB_CONNECT_LIMIT_S + DB_ANSWER_LIMIT_S)
         one_thing = DB_CONNECT_LIMIT_S + DB_ANSWER_LIMIT_S;
-    long hang = atol(record_find(&settings_record, "hang_s")->preset);
+    long hang = atol(record_find(&settings_record, "hang_s")->default_value);
     render("APP_HOSTS=");
     long answer = seconds_of("conf/fastcgi.conf", "fastcgi_read_timeout");
     render("LISTEN=|APP_HOSTS=10.0.0.1:8080");

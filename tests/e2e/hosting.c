@@ -13,7 +13,7 @@
 
 #define LISTED "https://app.example.org"
 #define BODY_LIMIT ((size_t)131072)
-#define HOLD_LIMIT_MS 6000 /* for what takes hold within a second, on a busy machine */
+#define HOLD_LIMIT_MS 6000 /* for what takes effect within a second, on a busy machine */
 #define END_LIMIT_MS 3000  /* what mod_fcgid grants after SIGTERM */
 #define SCRIPT "public_html/api/api.fcgi"
 #define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))

@@ -39,7 +39,7 @@ struct client *client_open(void);
 void client_close(struct client *c);
 void client_ask(struct client *c, const struct http_call *call, struct http_answer *ret);
 
-/** Open the world, run a suite in it, close it, and return what main() shall return. */
+/** Open the world, run a suite in it, close it, and return what main() must return. */
 int http_suite_run(Suite *suite);
 
 /** A test case whose tests may fetch(). */

@@ -72,7 +72,7 @@ bool read_file(const char *path, struct buf *b)
 
 /* ---- processes ---- */
 
-/* What a program shall not find in its environment is the settings of whoever runs the tests. */
+/* What a program must not find in its environment is the settings of whoever runs the tests. */
 static const char *inherited(const char *name)
 {
     size_t len = strlen(name);
@@ -717,7 +717,7 @@ struct db *database_hold(const char *table, const char *id)
 
 void database_await_waiting(long count)
 {
-    /* The server looks anew only when nobody has looked for a tenth of a second. */
+    /* The server looks again only when nobody has looked for a tenth of a second. */
     long seen = 0;
     for (long end = now_ms() + 4000; now_ms() < end; pause_ms(150)) {
         seen = database_number("SELECT COUNT(*) FROM information_schema.innodb_trx"

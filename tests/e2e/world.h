@@ -115,7 +115,7 @@ void front_start(struct front *f, const struct backend *b, const char *const *na
 void front_start_impatient(struct front *f, const struct backend *b, unsigned seconds);
 void front_stop(struct front *f);
 
-/** Have nginx take its configuration anew; returns when the workers from before are gone. */
+/** Have nginx take its configuration again; returns when the workers from before are gone. */
 void front_reload(struct front *f);
 
 /** Do one of the things that $DATABASE_CONTROL knows. */

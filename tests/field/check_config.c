@@ -36,10 +36,10 @@ static const struct format no_number = {
     .valid = is_no_number, .code = FAULT_FORMAT, .message = "Must have no digits."};
 
 static const struct field sample_fields[] = {
-    FIELD(struct sample, name, .min = 1, .max = 10, .preset = "nobody"),
-    FIELD(struct sample, max_body, .min = 10, .max = 1000, .preset = "100"),
-    FIELD(struct sample, quiet, .preset = "false"),
-    FIELD(struct sample, mood, .choices = moods, .preset = "calm"),
+    FIELD(struct sample, name, .min = 1, .max = 10, .default_value = "nobody"),
+    FIELD(struct sample, max_body, .min = 10, .max = 1000, .default_value = "100"),
+    FIELD(struct sample, quiet, .default_value = "false"),
+    FIELD(struct sample, mood, .choices = moods, .default_value = "calm"),
     FIELD(struct sample, key, .use = FIELD_SECRET, .min = 4, .format = &no_number),
     FIELD(struct sample, nothing, .max = 10),
 };
@@ -182,7 +182,7 @@ START_TEST(the_strongest_source_of_each_setting_wins)
     char *environment[] = {arena_strdup(a, "NAME=env"), NULL};
     const char *file = file_with("conf", "# a comment\nNAME=file\n");
     const char *const words[] = {"nobody", "file", "env", "env", "flag", "flag", "flag", "flag"};
-    const char *const from[] = {"preset",      arena_printf(a, "%s:2", file),
+    const char *const from[] = {"default",     arena_printf(a, "%s:2", file),
                                 "environment", "environment",
                                 "flag",        "flag",
                                 "flag",        "flag"};
@@ -192,7 +192,7 @@ START_TEST(the_strongest_source_of_each_setting_wins)
 
     ck_assert_str_eq(sample.name.data, words[_i]);
     ck_assert_str_eq(origins[NAME], from[_i]);
-    ck_assert_str_eq(origins[QUIET], "preset");
+    ck_assert_str_eq(origins[QUIET], "default");
 }
 END_TEST
 
@@ -206,7 +206,7 @@ START_TEST(different_settings_come_from_different_sources)
 
     ck_assert_str_eq(origins[NAME], arena_printf(a, "%s:1", path));
     ck_assert_str_eq(origins[MAX_BODY], "environment");
-    ck_assert_str_eq(origins[QUIET], "preset");
+    ck_assert_str_eq(origins[QUIET], "default");
     ck_assert_str_eq(origins[MOOD], "flag");
     ck_assert_ptr_null(origins[KEY]);
     ck_assert_ptr_null(origins[NOTHING]);

@@ -52,7 +52,7 @@ static const struct format nick_format = {
 
 static const struct field thing_fields[] = {
     FIELD(struct thing, id, .use = FIELD_SHOWN),
-    FIELD(struct thing, title, .use = FIELD_SHOWN | FIELD_REQUIRED | FIELD_FILLED | FIELD_CHANGE,
+    FIELD(struct thing, title, .use = FIELD_SHOWN | FIELD_REQUIRED | FIELD_NOT_EMPTY | FIELD_CHANGE,
           .min = 2, .max = 5),
     FIELD(struct thing, nick, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE | FIELD_NULLABLE,
           .min = 1, .max = 10, .format = &nick_format),
@@ -60,10 +60,11 @@ static const struct field thing_fields[] = {
           .format = &mail_format),
     FIELD(struct thing, blob, .use = FIELD_CREATE | FIELD_CHANGE | FIELD_BYTES, .min = 1, .max = 4),
     FIELD(struct thing, size, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE, .min = -5,
-          .max = 10, .preset = "7"),
-    FIELD(struct thing, open, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE, .preset = "true"),
+          .max = 10, .default_value = "7"),
+    FIELD(struct thing, open, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE,
+          .default_value = "true"),
     FIELD(struct thing, colour, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE,
-          .choices = colours, .preset = "blue"),
+          .choices = colours, .default_value = "blue"),
     FIELD(struct thing, due, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE),
     FIELD(struct thing, owner, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE),
     FIELD(struct thing, rank, .use = FIELD_SHOWN | FIELD_ADMIN_CHANGE, .max = 3),
@@ -154,7 +155,7 @@ START_TEST(types_follow_from_the_members)
         const char *name;
         enum field_type type;
     } expected[] = {{"id", FIELD_UUID},      {"title", FIELD_TEXT}, {"size", FIELD_INTEGER},
-                    {"open", FIELD_BOOLEAN}, {"due", FIELD_TIME},   {"colour", FIELD_CHOICE}};
+                    {"open", FIELD_BOOLEAN}, {"due", FIELD_TIME},   {"colour", FIELD_ENUM}};
     for (int i = 0; i < COUNT(expected); i++) {
         const struct field *f = record_find(&thing_record, expected[i].name);
         ck_assert_ptr_nonnull(f);

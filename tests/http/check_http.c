@@ -264,9 +264,9 @@ START_TEST(a_request_without_variables_is_harmless)
 
     ck_assert_int_eq(rq.method, METHOD_OTHER);
     ck_assert_ptr_null(rq.path);
-    ck_assert_str_eq(rq.query, "");
+    ck_assert_str_eq(rq.raw_query, "");
     ck_assert_uint_eq(rq.content_length, 0);
-    ck_assert_uint_eq(rq.body.len, 0);
+    ck_assert_uint_eq(rq.raw_body.len, 0);
     ck_assert(!rq.too_large);
     ck_assert(!rq.caller.known);
     ck_assert(!rq.caller.admin);
@@ -305,7 +305,7 @@ START_TEST(variables_are_borrowed_and_time_and_arena_kept)
 
     request_from_params(&rq, a, params, "/api", now);
 
-    ck_assert_ptr_eq(rq.query, params[0] + strlen("QUERY_STRING="));
+    ck_assert_ptr_eq(rq.raw_query, params[0] + strlen("QUERY_STRING="));
     ck_assert_uint_eq(rq.content_length, 42);
     ck_assert_int_eq(rq.now.us, now.us);
     ck_assert_ptr_eq(rq.arena, a);

@@ -382,7 +382,7 @@ static void handle(struct request *rq, struct response *rs, const char *path, co
     params[4] = say("CONTENT_LENGTH=%zu", strlen(body));
     params[5] = say("HTTP_IDEMPOTENCY_KEY=%s", key);
     request_from_params(rq, the_arena, params, "/api", the_time);
-    rq->body = text_of(body);
+    rq->raw_body = text_of(body);
     app_handle(the_app, rq, rs);
 }
 
@@ -526,8 +526,17 @@ static const struct field nothing_fields[] = {
 static const struct record nothing_record = {
     .name = "Nothing", .size = sizeof(bool), .fields = nothing_fields, .count = 1};
 static const struct route scratch_routes[] = {
-    {METHOD_POST, "/scratch", scratch, AUTH_USER, .body = &nothing_record, .idempotent = true,
-     .transaction = true, .committed = router_run_again, .status = 201, .id = "scratch"},
+    {
+        .method = METHOD_POST,
+        .path = "/scratch",
+        .handle = scratch,
+        .auth = AUTH_USER,
+        .body = &nothing_record,
+        .in_doubt = in_doubt_repeat,
+        .status = 201,
+        .flags = ROUTE_IDEMPOTENCY_KEY | ROUTE_TRANSACTION,
+        .operation_id = "scratch",
+    },
 };
 static const struct resource scratch_resource = RESOURCE("scratch", "For trying.", scratch_routes);
 static const struct resource *const scratch_resources[] = {&scratch_resource, NULL};

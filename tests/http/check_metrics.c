@@ -20,8 +20,18 @@
 static struct arena *a;
 static struct metrics *m; /* shared with children */
 
-static const struct metrics_name names[] = {
-    {METHOD_GET, "/things"}, {METHOD_POST, "/things"}, {METHOD_GET, "/things/{id}"}};
+static const struct metrics_name names[] = {{
+                                                .method = METHOD_GET,
+                                                .path = "/things",
+                                            },
+                                            {
+                                                .method = METHOD_POST,
+                                                .path = "/things",
+                                            },
+                                            {
+                                                .method = METHOD_GET,
+                                                .path = "/things/{id}",
+                                            }};
 
 static void set_up(void)
 {

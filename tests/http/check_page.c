@@ -35,7 +35,7 @@ static const struct field asked_fields[] = {
     PAGE_FIELDS(struct asked),
     FIELD(struct asked, q, .doc = "What to look for."),
     FIELD(struct asked, red, .doc = "Only red ones."),
-    FIELD(struct asked, sort, .choices = sorts, .preset = "made_at", .doc = "The order."),
+    FIELD(struct asked, sort, .choices = sorts, .default_value = "made_at", .doc = "The order."),
 };
 static const struct field item_fields[] = {
     FIELD(struct item, id, .doc = "Its id."),
@@ -45,7 +45,10 @@ static const struct field item_fields[] = {
 };
 static const struct record asked_record = RECORD("Asked", struct asked, asked_fields, 0);
 static const struct record item_record = RECORD("Item", struct item, item_fields, 0);
-static const struct route list_route = {.method = METHOD_GET, .query = &asked_record};
+static const struct route list_route = {
+    .method = METHOD_GET,
+    .query = &asked_record,
+};
 
 static struct arena *a;
 static struct jwt_keys *keys;
@@ -88,10 +91,10 @@ static struct problem *open_list(const char *path, const char *query)
     rq = (struct request){.arena = a,
                           .method = METHOD_GET,
                           .path = path,
-                          .query = query,
+                          .raw_query = query,
                           .route = &list_route,
-                          .asked = asked};
-    struct problem *p = record_from_query(a, &asked_record, query, asked, &rq.asked_given);
+                          .query = asked};
+    struct problem *p = record_from_query(a, &asked_record, query, asked, &rq.query_given);
     return p ? p : page_open(&page, &rq, &rs, &item_record, "made_at", keys);
 }
 
@@ -183,7 +186,7 @@ START_TEST(the_offset_is_what_the_pages_before_hold_and_does_not_overflow)
     const struct asked asked = {.page = offsets[_i].page, .limit = offsets[_i].limit};
     ck_assert_ptr_null(open_list("/items", ""));
     response_reset(&rs);
-    rq.asked = &asked;
+    rq.query = &asked;
 
     ck_assert_ptr_null(page_open(&page, &rq, &rs, &item_record, "made_at", keys));
 
@@ -573,7 +576,7 @@ static const struct {
     {"/items", "q=x&red=true", true},
     {"/items", "red=true&q=x", true},
     {"/items", "red=true&q=%78", true},
-    {"/items", "q=x&red=true&sort=made_at", true}, /* the preset, spelled out */
+    {"/items", "q=x&red=true&sort=made_at", true}, /* the default, spelled out */
     {"/items", "q=x&red=true&limit=77", true},
     {"/items", "q=x&red=true&page=5", true},
     {"/items", "q=x&red=true&unknown=1", true},

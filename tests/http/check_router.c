@@ -36,7 +36,7 @@ struct input {
 };
 
 static const struct field asked_fields[] = {
-    FIELD(struct asked, limit, .min = 1, .max = 9, .preset = "5")};
+    FIELD(struct asked, limit, .min = 1, .max = 9, .default_value = "5")};
 static const struct record asked_record = RECORD("Asked", struct asked, asked_fields, 0);
 
 static const struct field input_fields[] = {
@@ -106,7 +106,7 @@ static struct problem *handle_and_go_on(struct app *app, struct request *rq, str
     return handle(app, rq, rs);
 }
 
-/* What it wrote to the database shall stand, and the caller is refused all the same. */
+/* What it wrote to the database must stand, and the caller is refused all the same. */
 static struct problem *handle_refusing(struct app *app, struct request *rq, struct response *rs)
 {
     rs->refusal = problem(rq->arena, &busy, NULL);
@@ -137,41 +137,197 @@ static struct problem *prepare_failing(struct app *app, struct request *rq)
 }
 
 static const struct route main_routes[] = {
-    {METHOD_GET, "/", handle, .auth = AUTH_ANYONE, .status = 200},
-    {METHOD_GET, "/things", handle, .auth = AUTH_ANYONE, .query = &asked_record, .status = 200},
-    {METHOD_POST, "/things", handle, .auth = AUTH_ADMIN, .query = &asked_record,
-     .body = &input_record, .mode = RECORD_CREATE, .status = 201},
-    {METHOD_GET, "/things/{id}", handle, .auth = AUTH_ANYONE, .status = 200},
-    {METHOD_PATCH, "/things/{id}", handle, .body = &input_record, .mode = RECORD_CHANGE,
-     .status = 200},
-    {METHOD_DELETE, "/things/{id}", handle, .status = 204},
-    {METHOD_GET, "/things/{id}/parts/{id}", handle, .auth = AUTH_ANYONE, .status = 200},
-    {METHOD_GET, "/closed", handle, .status = 200}, /* no word of who may call */
+    {
+        .method = METHOD_GET,
+        .path = "/",
+        .handle = handle,
+        .auth = AUTH_OPTIONAL,
+        .status = 200,
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/things",
+        .handle = handle,
+        .auth = AUTH_OPTIONAL,
+        .query = &asked_record,
+        .status = 200,
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/things",
+        .handle = handle,
+        .auth = AUTH_ADMIN,
+        .query = &asked_record,
+        .body = &input_record,
+        .mode = RECORD_CREATE,
+        .status = 201,
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/things/{id}",
+        .handle = handle,
+        .auth = AUTH_OPTIONAL,
+        .status = 200,
+    },
+    {
+        .method = METHOD_PATCH,
+        .path = "/things/{id}",
+        .handle = handle,
+        .body = &input_record,
+        .mode = RECORD_CHANGE,
+        .status = 200,
+    },
+    {
+        .method = METHOD_DELETE,
+        .path = "/things/{id}",
+        .handle = handle,
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/things/{id}/parts/{id}",
+        .handle = handle,
+        .auth = AUTH_OPTIONAL,
+        .status = 200,
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/closed",
+        .handle = handle,
+        .status = 200,
+    }, /* no word of who may call */
 };
 
 static const struct route other_routes[] = {
-    {METHOD_POST, "/auth/login", handle, .auth = AUTH_IGNORED, .body = &input_record,
-     .missing = &lacking, .status = 200},
-    {METHOD_POST, "/created", handle_created, .auth = AUTH_ANYONE, .status = 201},
-    {METHOD_GET, "/failing", handle_failing, .auth = AUTH_ANYONE, .status = 200},
-    {METHOD_GET, "/broken", handle_broken, .auth = AUTH_ANYONE, .status = 200},
-    {METHOD_GET, "/endless", handle_endless, .auth = AUTH_ANYONE, .status = 200},
-    {METHOD_GET, "/prepared", handle, .auth = AUTH_ANYONE, .prepare = prepare, .status = 200},
-    {METHOD_GET, "/unprepared", handle, .auth = AUTH_ANYONE, .prepare = prepare_failing,
-     .status = 200},
-    {METHOD_PUT, "/things", handle, .auth = AUTH_ANYONE, .status = 200}, /* a path of the other's */
-    {METHOD_POST, "/optional", handle, .auth = AUTH_ANYONE, .body = &input_record,
-     .body_optional = true, .status = 204},
-    {METHOD_GET, "/refusing", handle_refusing, .auth = AUTH_ANYONE, .status = 200},
-    {METHOD_GET, "/going-on", handle_and_go_on, .auth = AUTH_ANYONE, .status = 200},
-    {METHOD_GET, "/known", handle_known, .auth = AUTH_ANYONE, .versioned = true, .status = 200},
-    {METHOD_POST, "/offered", handle, .auth = AUTH_ANYONE, .status = 202, .offered = is_offered},
-    {METHOD_GET, "/half-offered", handle, .auth = AUTH_ANYONE, .status = 200},
-    {METHOD_POST, "/half-offered", handle, .auth = AUTH_ANYONE, .status = 201,
-     .offered = is_offered},
-    {METHOD_POST, "/keyed", handle, .auth = AUTH_ANYONE, .body = &input_record, .idempotent = true,
-     .status = 201},
-    {METHOD_GET, "/local", handle, .auth = AUTH_IGNORED, .status = 200, .local = true},
+    {
+        .method = METHOD_POST,
+        .path = "/auth/login",
+        .handle = handle,
+        .auth = AUTH_NONE,
+        .body = &input_record,
+        .missing_problem = &lacking,
+        .status = 200,
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/created",
+        .handle = handle_created,
+        .auth = AUTH_OPTIONAL,
+        .status = 201,
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/failing",
+        .handle = handle_failing,
+        .auth = AUTH_OPTIONAL,
+        .status = 200,
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/broken",
+        .handle = handle_broken,
+        .auth = AUTH_OPTIONAL,
+        .status = 200,
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/endless",
+        .handle = handle_endless,
+        .auth = AUTH_OPTIONAL,
+        .status = 200,
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/prepared",
+        .handle = handle,
+        .auth = AUTH_OPTIONAL,
+        .prepare = prepare,
+        .status = 200,
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/unprepared",
+        .handle = handle,
+        .auth = AUTH_OPTIONAL,
+        .prepare = prepare_failing,
+        .status = 200,
+    },
+    {
+        .method = METHOD_PUT,
+        .path = "/things",
+        .handle = handle,
+        .auth = AUTH_OPTIONAL,
+        .status = 200,
+    }, /* a path of the other's */
+    {
+        .method = METHOD_POST,
+        .path = "/optional",
+        .handle = handle,
+        .auth = AUTH_OPTIONAL,
+        .body = &input_record,
+        .flags = ROUTE_BODY_OPTIONAL,
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/refusing",
+        .handle = handle_refusing,
+        .auth = AUTH_OPTIONAL,
+        .status = 200,
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/going-on",
+        .handle = handle_and_go_on,
+        .auth = AUTH_OPTIONAL,
+        .status = 200,
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/known",
+        .handle = handle_known,
+        .auth = AUTH_OPTIONAL,
+        .status = 200,
+        .flags = ROUTE_ETAG,
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/offered",
+        .handle = handle,
+        .auth = AUTH_OPTIONAL,
+        .status = 202,
+        .enabled = is_offered,
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/half-offered",
+        .handle = handle,
+        .auth = AUTH_OPTIONAL,
+        .status = 200,
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/half-offered",
+        .handle = handle,
+        .auth = AUTH_OPTIONAL,
+        .status = 201,
+        .enabled = is_offered,
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/keyed",
+        .handle = handle,
+        .auth = AUTH_OPTIONAL,
+        .body = &input_record,
+        .status = 201,
+        .flags = ROUTE_IDEMPOTENCY_KEY,
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/local",
+        .handle = handle,
+        .auth = AUTH_NONE,
+        .status = 200,
+        .flags = ROUTE_LOOPBACK_ONLY,
+    },
 };
 
 static const struct resource main_resource = RESOURCE("main", "The things.", main_routes);
@@ -248,7 +404,7 @@ static void prepare_request(const struct call *call)
     if (call->address)
         params[n++] = arena_printf(a, "REMOTE_ADDR=%s", call->address);
     request_from_params(&rq, a, params, "/api", (struct instant){1});
-    rq.body = text_of(call->body);
+    rq.raw_body = text_of(call->body);
     rq.too_large = call->too_large;
 }
 
@@ -553,13 +709,13 @@ START_TEST(query_and_body_are_decoded_by_their_tables)
     ask(.method = "POST", .path = "/things", .query = "limit=3", .token = "Bearer admin",
         .type = "application/merge-patch+json", .body = "{\"title\":\"abc\",\"other\":1}");
 
-    const struct asked *asked = rq.asked;
-    const struct input *in = rq.in;
+    const struct asked *asked = rq.query;
+    const struct input *in = rq.body;
     assert_status(201);
     ck_assert_int_eq(asked->limit, 3);
-    ck_assert_uint_eq(rq.asked_given, 1);
+    ck_assert_uint_eq(rq.query_given, 1);
     ck_assert_str_eq(in->title.data, "abc");
-    ck_assert_uint_eq(rq.in_given, 1);
+    ck_assert_uint_eq(rq.body_given, 1);
 }
 END_TEST
 
@@ -567,8 +723,8 @@ START_TEST(a_query_that_was_not_given_has_its_presets)
 {
     ask(.method = "GET", .path = "/things");
 
-    ck_assert_int_eq(((const struct asked *)rq.asked)->limit, 5);
-    ck_assert_uint_eq(rq.asked_given, 0);
+    ck_assert_int_eq(((const struct asked *)rq.query)->limit, 5);
+    ck_assert_uint_eq(rq.query_given, 0);
 }
 END_TEST
 
@@ -577,7 +733,7 @@ START_TEST(a_change_needs_no_field)
     ask(.method = "PATCH", .path = "/things/" ID, .token = "Bearer user", JSON_BODY = "{}");
 
     assert_status(200);
-    ck_assert_uint_eq(rq.in_given, 0);
+    ck_assert_uint_eq(rq.body_given, 0);
 }
 END_TEST
 
@@ -587,8 +743,8 @@ START_TEST(a_route_without_tables_reads_neither_query_nor_body)
         .type = "text/plain", .body = "{", .announced = 9, .too_large = true);
 
     assert_status(204);
-    ck_assert_ptr_null(rq.in);
-    ck_assert_ptr_null(rq.asked);
+    ck_assert_ptr_null(rq.body);
+    ck_assert_ptr_null(rq.query);
 }
 END_TEST
 
@@ -673,9 +829,9 @@ START_TEST(without_its_optional_body_a_handler_gets_an_empty_one)
 {
     ask(.method = "POST", .path = "/optional");
 
-    ck_assert_ptr_nonnull(rq.in);
-    ck_assert_ptr_null(((const struct input *)rq.in)->title.data);
-    ck_assert_uint_eq(rq.in_given, 0);
+    ck_assert_ptr_nonnull(rq.body);
+    ck_assert_ptr_null(((const struct input *)rq.body)->title.data);
+    ck_assert_uint_eq(rq.body_given, 0);
 }
 END_TEST
 
@@ -1183,12 +1339,41 @@ static struct problem *handle_what_is_fresh(struct app *of, struct request *aske
 }
 
 static const struct route judged_routes[] = {
-    {METHOD_POST, "/locked", handle, .locks_caller = true, .status = 201},
-    {METHOD_POST, "/admins", confirm_and_handle, .auth = AUTH_ADMIN, .status = 201},
-    {METHOD_POST, "/users", confirm_and_handle, .status = 201},
-    {METHOD_POST, "/stale", handle_what_is_fresh, .prepare = prepare, .status = 201},
-    {METHOD_PATCH, "/ranked", confirm_and_handle, .body = &ranked_record, .mode = RECORD_CHANGE,
-     .status = 200},
+    {
+        .method = METHOD_POST,
+        .path = "/locked",
+        .handle = handle,
+        .status = 201,
+        .flags = ROUTE_LOCKS_CALLER,
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/admins",
+        .handle = confirm_and_handle,
+        .auth = AUTH_ADMIN,
+        .status = 201,
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/users",
+        .handle = confirm_and_handle,
+        .status = 201,
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/stale",
+        .handle = handle_what_is_fresh,
+        .prepare = prepare,
+        .status = 201,
+    },
+    {
+        .method = METHOD_PATCH,
+        .path = "/ranked",
+        .handle = confirm_and_handle,
+        .body = &ranked_record,
+        .mode = RECORD_CHANGE,
+        .status = 200,
+    },
 };
 static const struct resource judged_resource = RESOURCE("judged", "Again.", judged_routes);
 static const struct resource *const judged_resources[] = {&judged_resource, NULL};
@@ -1297,7 +1482,7 @@ START_TEST(rows_that_may_run_twice_say_that_nothing_stands)
 {
     bool stands = true;
 
-    ck_assert_ptr_null(router_run_again(&app, &rq, &stands));
+    ck_assert_ptr_null(in_doubt_repeat(&app, &rq, &stands));
 
     ck_assert(!stands);
 }

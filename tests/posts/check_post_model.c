@@ -219,7 +219,7 @@ START_TEST(what_is_not_there_is_not_found)
     const struct problem *found = post_find(the_app->db, the_arena, parsed(NOBODY_ID), &row);
     const struct problem *locked = post_lock(the_app->db, the_arena, parsed(NOBODY_ID), &row);
 
-    must(post_is_there(the_app->db, the_arena, parsed(NOBODY_ID), &there));
+    must(post_exists_locked(the_app->db, the_arena, parsed(NOBODY_ID), &there));
 
     ck_assert_ptr_eq(found->type, &problem_post_not_found);
     ck_assert_ptr_eq(locked->type, &problem_post_not_found);
@@ -234,7 +234,7 @@ START_TEST(what_is_there_is_found)
     struct uuid id = parsed(write_post(admin, "Title", "Text", true));
 
     must(post_find(the_app->db, the_arena, id, &row));
-    must(post_is_there(the_app->db, the_arena, id, &there));
+    must(post_exists_locked(the_app->db, the_arena, id, &there));
 
     ck_assert(there);
     ck_assert_str_eq(row.title.data, "Title");

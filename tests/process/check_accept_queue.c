@@ -47,7 +47,7 @@ static bool can_tell(sa_family_t family)
 static void ck_waiting(int fd, unsigned expected)
 {
     unsigned waiting = 4711;
-    ck_assert(backlog_read(fd, &waiting));
+    ck_assert(accept_queue_read(fd, &waiting));
     ck_assert_uint_eq(waiting, expected);
 }
 
@@ -97,9 +97,9 @@ START_TEST(what_does_not_listen_has_no_queue)
     int pair[2];
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 
-    ck_assert(!backlog_read(pair[0], &waiting));
-    ck_assert(!backlog_read(open("/dev/null", O_RDONLY | O_CLOEXEC), &waiting));
-    ck_assert(!backlog_read(-1, &waiting));
+    ck_assert(!accept_queue_read(pair[0], &waiting));
+    ck_assert(!accept_queue_read(open("/dev/null", O_RDONLY | O_CLOEXEC), &waiting));
+    ck_assert(!accept_queue_read(-1, &waiting));
 
     ck_assert_uint_eq(waiting, 4711);
 }
@@ -116,7 +116,7 @@ START_TEST(without_netlink_nothing_is_told)
     const struct rlimit none = {0, usual.rlim_max}; /* no descriptor more, and so no netlink */
 
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
-    bool told = backlog_read(listening, &waiting);
+    bool told = accept_queue_read(listening, &waiting);
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &usual), 0);
 
     ck_assert(!told);

@@ -605,7 +605,7 @@ START_TEST(workers_finish_what_they_have)
 
     for (int i = 0; i < 3; i++)
         (void)expect('d');
-    (void)expect('e'); /* and none was started anew */
+    (void)expect('e'); /* and none was started again */
     ck_assert_int_eq(end_of(pool), POOL_RETURNED);
 }
 END_TEST

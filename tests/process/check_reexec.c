@@ -9,10 +9,10 @@
 
 #include "tests/support/suite.h"
 
-/* renewal_try() is looked at with a server around it, in check_server.c. */
+/* reexec_try() is looked at with a server around it, in check_server.c. */
 
 static char folder[64], program[80], config[80];
-static struct renewal renewal;
+static struct reexec renewal;
 static char *argv[] = {NULL};
 
 static void put(const char *path, const char *text)
@@ -39,7 +39,7 @@ static void set_up(void)
     put(config, "A = 1\n");
     set_time(program, 1000, 0);
     set_time(config, 1000, 0);
-    renewal_init(&renewal, argv, program, config);
+    reexec_init(&renewal, argv, program, config);
 }
 
 static void tear_down(void)
@@ -89,34 +89,34 @@ static void (*const changes[])(void) = {touch_program, touch_config,   turn_cloc
 
 START_TEST(a_change_is_seen_once)
 {
-    ck_assert(!renewal_is_due(&renewal));
+    ck_assert(!reexec_is_due(&renewal));
 
     changes[_i]();
 
-    ck_assert(renewal_is_due(&renewal));
-    ck_assert(!renewal_is_due(&renewal));
+    ck_assert(reexec_is_due(&renewal));
+    ck_assert(!reexec_is_due(&renewal));
 }
 END_TEST
 
 START_TEST(a_file_that_is_gone_is_no_change_until_it_is_back)
 {
     ck_assert_int_eq(unlink(config), 0);
-    ck_assert(!renewal_is_due(&renewal));
+    ck_assert(!reexec_is_due(&renewal));
 
     put(config, "A = 2\n");
 
-    ck_assert(renewal_is_due(&renewal));
+    ck_assert(reexec_is_due(&renewal));
 }
 END_TEST
 
 START_TEST(without_files_there_is_nothing_to_watch)
 {
-    ck_assert(renewal_watches(&renewal));
+    ck_assert(reexec_watches(&renewal));
 
-    renewal_init(&renewal, argv, NULL, NULL);
+    reexec_init(&renewal, argv, NULL, NULL);
 
-    ck_assert(!renewal_watches(&renewal));
-    ck_assert(!renewal_is_due(&renewal));
+    ck_assert(!reexec_watches(&renewal));
+    ck_assert(!reexec_is_due(&renewal));
 }
 END_TEST
 

@@ -104,8 +104,8 @@ static void describe(const struct request *rq, struct response *rs)
 {
     static int count;
     buf_printf(&rs->body, "n=%d method=%s path=%s query=%s length=%zu body=%zu large=%d", ++count,
-               rq->param[PARAM_METHOD], rq->path, rq->query, rq->content_length, rq->body.len,
-               rq->too_large);
+               rq->param[PARAM_METHOD], rq->path, rq->raw_query, rq->content_length,
+               rq->raw_body.len, rq->too_large);
 }
 
 static void note_release(void *object)
@@ -122,7 +122,7 @@ static void handle(void *context, struct request *rq, struct response *rs)
     if (!rq->path)
         rs->status = 404;
     else if (strcmp(rq->path, "/echo") == 0)
-        buf_add(&rs->body, rq->body.data, rq->body.len);
+        buf_add(&rs->body, rq->raw_body.data, rq->raw_body.len);
     else if (strcmp(rq->path, "/long") == 0)
         answer_long(rs);
     else if (strcmp(rq->path, "/slow") == 0)
@@ -933,9 +933,9 @@ START_TEST(a_changed_file_or_sighup_leads_to_a_trial_and_a_new_program)
     char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"},
                     (char[]){"test \"$POOL_TRIAL\" && exit $REFUSE; exit 7"}, NULL};
     const char *file = arena_printf(a, "%s.conf", path), *aside = arena_printf(a, "%s.old", path);
-    struct renewal renewal;
+    struct reexec renewal;
     int made = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    renewal_init(&renewal, argv, file, NULL);
+    reexec_init(&renewal, argv, file, NULL);
     wanted = (struct server){.renewal = &renewal};
 
     ck_assert_int_eq(setenv("REFUSE", "1", 1), 0);
@@ -953,7 +953,7 @@ START_TEST(a_changed_file_or_sighup_leads_to_a_trial_and_a_new_program)
     stop(pid);
 
     ck_assert_int_eq(setenv("REFUSE", "0", 1), 0);
-    renewal_init(&renewal, argv, file, NULL);
+    reexec_init(&renewal, argv, file, NULL);
     pid = start();
     assert_alive();
     if (_i == 0)
@@ -979,8 +979,8 @@ START_TEST(an_end_during_the_trial_is_an_end)
     char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"},
                     arena_printf(a, "test \"$POOL_TRIAL\" && >%s && sleep 1 && exit; exit 7", file),
                     NULL};
-    struct renewal renewal;
-    renewal_init(&renewal, argv, NULL, NULL);
+    struct reexec renewal;
+    reexec_init(&renewal, argv, NULL, NULL);
     wanted = (struct server){.renewal = &renewal};
     pid_t pid = start();
     assert_alive();
@@ -998,9 +998,9 @@ START_TEST(a_renewal_cuts_no_request_that_is_half_way_in)
 {
     char *argv[] = {(char[]){"/bin/false"}, NULL};
     const struct call call = {.method = "GET", .uri = "/api/alive"};
-    struct renewal renewal;
+    struct reexec renewal;
     struct buf out;
-    renewal_init(&renewal, argv, NULL, NULL);
+    reexec_init(&renewal, argv, NULL, NULL);
     wanted = (struct server){.renewal = &renewal};
     pid_t pid = start();
     assert_alive();

@@ -45,17 +45,54 @@ static const struct problem_type problem_no_plant = {404, "Plant not found", "pl
 static const struct problem_type *const show_problems[] = {&problem_no_plant, NULL};
 
 static const struct route routes[] = {
-    {METHOD_GET, "/plants", NULL, AUTH_ANYONE, .status = 200, .pages = true,
-     .reply_record = &plant_record, .id = "listPlants", .summary = "List."},
-    {METHOD_POST, "/plants", NULL, AUTH_USER, .body = &plant_record, .status = 201,
-     .reply_key = "plant", .reply_record = &plant_record, .id = "createPlant", .summary = "Make."},
-    {METHOD_GET, "/plants/{id}", NULL, AUTH_ANYONE, .status = 200, .versioned = true,
-     .reply_key = "plant", .reply_record = &plant_record, .problems = show_problems,
-     .id = "getPlant", .summary = "Show."},
-    {METHOD_GET, "/plants/rare", NULL, AUTH_IGNORED, .status = 200, .reply = &plant_record,
-     .id = "getRare", .summary = "Show."},
-    {METHOD_DELETE, "/plants/{id}", NULL, AUTH_USER, .status = 204, .id = "deletePlant",
-     .summary = "Delete."},
+    {
+        .method = METHOD_GET,
+        .path = "/plants",
+        .handle = NULL,
+        .auth = AUTH_OPTIONAL,
+        .reply = MANY(&plant_record),
+        .operation_id = "listPlants",
+        .summary = "List.",
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/plants",
+        .handle = NULL,
+        .auth = AUTH_USER,
+        .body = &plant_record,
+        .reply = ONE("plant", &plant_record),
+        .status = 201,
+        .operation_id = "createPlant",
+        .summary = "Make.",
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/plants/{id}",
+        .handle = NULL,
+        .auth = AUTH_OPTIONAL,
+        .reply = ONE("plant", &plant_record),
+        .flags = ROUTE_ETAG,
+        .problems = show_problems,
+        .operation_id = "getPlant",
+        .summary = "Show.",
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/plants/rare",
+        .handle = NULL,
+        .auth = AUTH_NONE,
+        .reply = {.members = &plant_record},
+        .operation_id = "getRare",
+        .summary = "Show.",
+    },
+    {
+        .method = METHOD_DELETE,
+        .path = "/plants/{id}",
+        .handle = NULL,
+        .auth = AUTH_USER,
+        .operation_id = "deletePlant",
+        .summary = "Delete.",
+    },
 };
 
 static const struct resource plants = RESOURCE("plants", "What grows.", routes);
@@ -95,8 +132,8 @@ static const char *unquote(const char *s)
     return text;
 }
 
-static const char *weigh(const char *method, const char *path, int status, const char *headers,
-                         const char *body)
+static const char *classify_token(const char *method, const char *path, int status,
+                                  const char *headers, const char *body)
 {
     const struct seen seen = {method, path, status,
                               arena_printf(a, "X-Request-Id: 12345678\r\n%s", headers),
@@ -188,8 +225,8 @@ static const struct {
 
 START_TEST(a_reply_that_is_described_passes)
 {
-    const char *wrong =
-        weigh(good[_i].method, good[_i].path, good[_i].status, good[_i].headers, good[_i].body);
+    const char *wrong = classify_token(good[_i].method, good[_i].path, good[_i].status,
+                                       good[_i].headers, good[_i].body);
 
     ck_assert_msg(wrong == NULL, "%s", wrong);
 }
@@ -252,7 +289,7 @@ static const struct {
 START_TEST(a_reply_that_is_not_described_is_refused)
 {
     const char *wrong =
-        weigh(bad[_i].method, bad[_i].path, bad[_i].status, bad[_i].headers, bad[_i].body);
+        classify_token(bad[_i].method, bad[_i].path, bad[_i].status, bad[_i].headers, bad[_i].body);
 
     ck_assert_msg(wrong != NULL, "%s %s %s passed", bad[_i].method, bad[_i].path, bad[_i].body);
     ck_assert_msg(strstr(wrong, bad[_i].word) != NULL, "%s does not tell of %s", wrong,
@@ -279,7 +316,7 @@ START_TEST(a_keyword_that_nobody_knows_is_a_fault)
     document = described_open(
         a, unquote("{'paths':{'/x':{'get':{'responses':{'200':{'content':{'application/json':"
                    "{'schema':{'type':'object','minProperties':1}}}}}}}}}"));
-    const char *wrong = weigh("GET", "/x", 200, JSON_TYPE, "{}");
+    const char *wrong = classify_token("GET", "/x", 200, JSON_TYPE, "{}");
 
     ck_assert_ptr_nonnull(wrong);
     ck_assert_ptr_nonnull(strstr(wrong, "minProperties"));

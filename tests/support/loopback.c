@@ -211,8 +211,8 @@ struct answer loopback_ask(const struct call *call)
     request_from_params(&rq, the_arena, params_of(call), "/api", the_time);
     rq.uptime_ms = (the_time.us - the_steps_us) / 1000; /* a machine that is up since 1970 */
     if (call->body) {
-        rq.body = text_of(call->body);
-        rq.too_large = rq.body.len > (size_t)settings.max_body;
+        rq.raw_body = text_of(call->body);
+        rq.too_large = rq.raw_body.len > (size_t)settings.max_body;
     }
     response_init(&rs);
     buf_init(&head, (size_t)64 * 1024);
@@ -228,7 +228,8 @@ struct answer loopback_ask(const struct call *call)
         rs.after(the_app, &rq);
     buf_release(&head);
     response_release(&rs);
-    if (!rq.route || !rq.route->local) /* what only this machine sees is not described */
+    if (!rq.route ||
+        !(rq.route->flags & ROUTE_LOOPBACK_ONLY)) /* what only this machine sees is not described */
         check_described(call, &answer);
     return answer;
 }

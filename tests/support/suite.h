@@ -3,5 +3,5 @@
 
 #include <check.h>
 
-/** Run a suite, tell which tests failed, and return what main() shall return. */
+/** Run a suite, tell which tests failed, and return what main() must return. */
 int suite_run(Suite *suite);

@@ -21,7 +21,7 @@ static void ck_ok(struct answer answer)
     ck_assert_str_eq(answer_header(answer, "X-Content-Type-Options"), "nosniff");
 }
 
-/* Something that a new try may find mended. */
+/* Something that a new try may find fixed. */
 static void ck_unavailable(struct answer answer)
 {
     ck_problem(answer, 503, "Service Unavailable", "unavailable");
