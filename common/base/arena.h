@@ -5,19 +5,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define MUST_USE __attribute__((warn_unused_result))
-#define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
+#include "common/base/compiler.h"
+#include "common/base/text.h"
 
 struct arena;
-
-/* A stretch of bytes that somebody else owns; `data` is NULL for SQL's and JSON's null.
- * What comes out of an arena carries a NUL behind its `len` bytes. */
-struct text {
-    const char *data;
-    size_t len;
-};
-
-#define TEXT(literal) ((struct text){literal, sizeof(literal) - 1})
 
 /**
  * Make an arena that may grow to `max` bytes.
@@ -55,11 +46,6 @@ char *arena_vprintf(struct arena *a, const char *format, va_list args) PRINTF_LI
 
 /** Call `destroy(object)` when the arena is reset or closed, the latest first. */
 void arena_defer(struct arena *a, void (*destroy)(void *), void *object);
-
-/** The text that the C string `s` holds, borrowed; NULL gives null. */
-struct text text_of(const char *s);
-
-bool text_equal(struct text a, struct text b);
 
 /** Overwrite memory so that the compiler cannot leave it out. */
 void wipe(void *data, size_t len);

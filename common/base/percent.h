@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/base/arena.h"
+#include "common/base/compiler.h"
 
 /** The byte that `%xx` at `at` spells, or -1 for anything else; `room` bytes may be looked at. */
 int percent_byte(const char *at, size_t room);

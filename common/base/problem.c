@@ -1,4 +1,5 @@
 #include "common/base/problem.h"
+#include "common/base/arena.h"
 
 #include <string.h>
 

@@ -4,7 +4,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/base/arena.h"
+#include "common/base/compiler.h"
+
+struct arena;
 
 /* A kind of failure, described once. Clients tell failures apart by `code`, which never
  * changes its meaning. Programs add kinds of their own as constants of this type. */

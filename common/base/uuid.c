@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <sysexits.h>
 
+#include "common/base/arena.h"
 #include "common/base/hex.h"
 
 #define TIME_BITS 48

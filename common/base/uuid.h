@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/base/arena.h"
+#include "common/base/compiler.h"
 #include "common/base/instant.h"
 
 struct uuid {

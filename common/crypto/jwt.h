@@ -4,9 +4,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/base/arena.h"
+#include "common/base/compiler.h"
 #include "common/base/uuid.h"
 
+struct arena;
 struct problem;
 struct jwt_keys; /* one key that signs, and older ones that still verify */
 

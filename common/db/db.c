@@ -25,9 +25,10 @@
 #define PROBE_EVERY_MS 2000 /* after the first time */
 #define HANGS_FROM_MS 1900  /* of DB_CONNECT_LIMIT_S; less, and it was a request's own limit */
 #define PAUSE_MAX_MS 10000  /* longer ones do not count: memory may be from another boot */
-#define BACK_OFF_NS INT64_C(5000000000) /* a host that did not answer is left alone for so long,   \
-                                         */
-#define BACK_OFF_TIMES 5                /* and so many times as long as it kept us waiting */
+#define BACK_OFF_NS                                                                                \
+    INT64_C(5000000000)  /* a host that did not answer is left alone for so long,                  \
+                          */
+#define BACK_OFF_TIMES 5 /* and so many times as long as it kept us waiting */
 #define READ_ONLY_HOST_NS INT64_C(5000000000) /* one without writes is kept for so long */
 #define PAUSE_US 4000                         /* the longest before the second try; doubles */
 #define PAUSE_UNKNOWN_US                                                                           \

@@ -4,10 +4,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/base/arena.h"
+#include "common/base/compiler.h"
 #include "common/base/instant.h"
 #include "common/base/uuid.h"
 
+struct arena;
 struct db;
 struct problem;
 struct response;

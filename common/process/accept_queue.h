@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "common/base/arena.h"
+#include "common/base/compiler.h"
 
 /** Count the connections that nobody has accepted yet. False where the kernel does not tell: no
  *  listening socket, or no netlink for this process. */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/arena.h"
 #include "common/base/problem.h"
 
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */

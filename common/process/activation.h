@@ -4,7 +4,9 @@
 
 #include <stddef.h>
 
-#include "common/base/arena.h"
+#include "common/base/compiler.h"
+
+struct arena;
 
 struct problem;
 

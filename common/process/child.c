@@ -1,4 +1,5 @@
 #include "common/process/child.h"
+#include "common/base/arena.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -4,7 +4,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "common/base/arena.h"
+#include "common/base/compiler.h"
+
+struct arena;
 
 struct child {
     char *const *words;       /* NULL at the end; the first is looked for in PATH, or has a slash */

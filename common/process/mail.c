@@ -9,8 +9,9 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "common/process/child.h"
+#include "common/base/arena.h"
 #include "common/base/problem.h"
+#include "common/process/child.h"
 
 #define WORDS_MAX 32
 

@@ -1,7 +1,9 @@
 /* mail.h -- hand a message to a sendmail-compatible program. */
 #pragma once
 
-#include "common/base/arena.h"
+#include "common/base/compiler.h"
+
+struct arena;
 
 /**
  * Start `command` (words separated by spaces, the first a path; no shell looks at them) with

@@ -6,7 +6,7 @@
 #include <sys/types.h>
 #include <time.h>
 
-#include "common/base/arena.h"
+#include "common/base/compiler.h"
 
 #define RENEWAL_FILES 2
 

@@ -4,11 +4,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/base/compiler.h"
 #include "fcgi-app/cli/command.h"
-#include "common/base/arena.h"
-#include "fcgi-app/settings.h"
 #include "fcgi-app/cli/terminal.h"
+#include "fcgi-app/settings.h"
 
+struct arena;
 struct app;
 struct problem;
 

@@ -3,8 +3,10 @@
 
 #include <stdbool.h>
 
-#include "common/base/arena.h"
+#include "common/base/compiler.h"
 #include "fcgi-app/settings.h"
+
+struct arena;
 
 enum verdict { VERDICT_OK, VERDICT_WARN, VERDICT_FAIL };
 

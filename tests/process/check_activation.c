@@ -7,8 +7,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/process/activation.h"
+#include "common/base/arena.h"
 #include "common/base/problem.h"
+#include "common/process/activation.h"
 #include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/arena.h"
 #include "common/base/problem.h"
 #include "tests/support/suite.h"
 

@@ -9,8 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/process/shm.h"
+#include "common/base/arena.h"
 #include "common/base/problem.h"
+#include "common/process/shm.h"
 #include "tests/support/suite.h"
 
 #define LAYOUT 7

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/base/arena.h"
 #include "common/base/instant.h"
 #include "common/base/percent.h"
 #include "common/base/utf8.h"

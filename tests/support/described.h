@@ -3,7 +3,9 @@
 
 #include <stddef.h>
 
-#include "common/base/arena.h"
+#include "common/base/compiler.h"
+
+struct arena;
 
 struct described; /* a parsed OpenAPI document */
 

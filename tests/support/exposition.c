@@ -1,4 +1,5 @@
 #include "tests/support/exposition.h"
+#include "common/base/arena.h"
 
 #include <math.h>
 #include <stdbool.h>

@@ -1,7 +1,9 @@
 /* exposition.h -- a strict reader of Prometheus' text format, version 0.0.4. */
 #pragma once
 
-#include "common/base/arena.h"
+#include "common/base/compiler.h"
+
+struct arena;
 
 /**
  * What is wrong with `text`, or NULL.
