@@ -5,9 +5,10 @@
 #include <string.h>
 
 #include "common/base/buf.h"
+#include "common/base/encode.h"
+#include "common/base/problem.h"
 #include "common/crypto/jwt.h"
 #include "common/http/page.h"
-#include "common/base/problem.h"
 
 #define SCRATCH_MAX ((size_t)1024 * 1024)
 

@@ -10,7 +10,7 @@
 #include <sysexits.h>
 
 #include "common/base/arena.h"
-#include "common/base/hex.h"
+#include "common/base/encode.h"
 
 #define TIME_BITS 48
 #define COUNTER_BITS 18 /* the 12 of rand_a and the first 6 of rand_b */

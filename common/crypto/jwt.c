@@ -15,8 +15,9 @@
 #include <openssl/params.h>
 #include <openssl/sha.h>
 
-#include "common/field/json.h"
+#include "common/base/encode.h"
 #include "common/base/problem.h"
+#include "common/field/json.h"
 
 #define MAC_SIZE 32
 #define MAC_TEXT_SIZE 43 /* in base64url */
@@ -46,69 +47,6 @@ static void must(int ok, const char *what)
         return;
     fprintf(stderr, "postern: OpenSSL fails at %s\n", what);
     abort();
-}
-
-static int base64url_digit(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
-
-/* The `len` characters at `text` as bytes; `ret` has room for three quarters of them. False
- * unless it is the one right spelling: no padding, no strange character, no stray bits. */
-static bool base64url_read(const char *text, size_t len, unsigned char *ret, size_t *ret_len)
-{
-    uint32_t bits = 0;
-    unsigned held = 0; /* bits not yet written */
-    size_t n = 0;
-    for (size_t i = 0; i < len; i++) {
-        int digit = base64url_digit(text[i]);
-        if (digit < 0)
-            return false;
-        bits = bits << 6 | (uint32_t)digit;
-        held += 6;
-        if (held >= 8) {
-            held -= 8;
-            ret[n++] = (unsigned char)(bits >> held);
-        }
-    }
-    if (held == 6 || (bits & ((1u << held) - 1)) != 0)
-        return false;
-    *ret_len = n;
-    return true;
-}
-
-const char *base64url(struct arena *a, const void *data, size_t len)
-{
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    const unsigned char *bytes = data;
-    char *text = arena_array(a, len / 3 + 1, 4);
-    char *c = text;
-    uint32_t bits = 0;
-    unsigned held = 0;
-    for (size_t i = 0; i < len; i++) {
-        bits = bits << 8 | bytes[i];
-        for (held += 8; held >= 6; held -= 6)
-            *c++ = alphabet[bits >> (held - 6) & 63];
-    }
-    if (held)
-        *c++ = alphabet[bits << (6 - held) & 63];
-    *c = '\0';
-    return text;
-}
-
-bool base64url_decode(const char *text, size_t len, void *ret, size_t size)
-{
-    size_t got;
-    if (len != (size * 4 + 2) / 3)
-        return false;
-    return base64url_read(text, len, ret, &got) && got == size;
 }
 
 bool secret_equal(const void *a, const void *b, size_t len)

@@ -70,11 +70,5 @@ void hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
 /** SHA-256 of `data`, for looking up secrets that are not stored themselves. */
 void sha256(const void *data, size_t len, unsigned char ret_hash[32]);
 
-/** `len` bytes as base64url without padding (RFC 4648 section 5). */
-const char *base64url(struct arena *a, const void *data, size_t len);
-
-/** Read base64url of exactly `size` bytes; false for anything else, `ret` then undefined. */
-bool base64url_decode(const char *text, size_t len, void *ret, size_t size) MUST_USE;
-
 /** `len` bytes from the system's generator; ends the program when there are none. */
 void random_bytes(void *ret, size_t len);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/base/arena.h"
-#include "common/base/percent.h"
+#include "common/base/encode.h"
 #include "common/base/problem.h"
 
 /* End `s` at the first `c` and return what follows; NULL when there is none. */

@@ -9,7 +9,7 @@
 
 #include "common/base/buf.h"
 #include "common/field/json.h"
-#include "common/base/percent.h"
+#include "common/base/encode.h"
 #include "common/base/utf8.h"
 
 static void *member(const struct field *f, void *row)

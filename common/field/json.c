@@ -7,7 +7,7 @@
 
 #include <cJSON.h>
 
-#include "common/base/hex.h"
+#include "common/base/encode.h"
 #include "common/base/problem.h"
 #include "common/base/utf8.h"
 

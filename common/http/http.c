@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/base/percent.h"
+#include "common/base/encode.h"
 #include "common/base/problem.h"
 
 #define HEADERS_MAX ((size_t)16 * 1024)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/encode.h"
 #include "common/base/problem.h"
 #include "common/http/router.h"
 

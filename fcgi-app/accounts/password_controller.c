@@ -6,10 +6,11 @@
 
 #include <string.h>
 
+#include "common/base/encode.h"
 #include "common/base/log.h"
-#include "common/process/mail.h"
-#include "common/crypto/password.h"
 #include "common/base/problem.h"
+#include "common/crypto/password.h"
+#include "common/process/mail.h"
 #include "fcgi-app/accounts/reset_model.h"
 #include "fcgi-app/accounts/session_model.h"
 

@@ -1,4 +1,5 @@
 #include "fcgi-app/accounts/refresh.h"
+#include "common/base/encode.h"
 
 #include <string.h>
 

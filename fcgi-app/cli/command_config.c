@@ -3,13 +3,14 @@
 
 #include <stdio.h>
 
-#include "fcgi-app/cli/doctor.h"
-#include "common/crypto/jwt.h"
 #include "common/apidoc/openapi.h"
+#include "common/base/encode.h"
 #include "common/base/problem.h"
+#include "common/crypto/jwt.h"
 #include "fcgi-app/app.h"
-#include "fcgi-app/routes.h"
+#include "fcgi-app/cli/doctor.h"
 #include "fcgi-app/cli/listing.h"
+#include "fcgi-app/routes.h"
 
 #define DOCUMENT_MAX ((size_t)64 * 1024 * 1024)
 #define SECRET_BYTES 48

@@ -3,6 +3,7 @@
 #include <check.h>
 #include <string.h>
 
+#include "common/base/encode.h"
 #include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "common/base/encode.h"
 #include "common/crypto/jwt.h"
 #include "fcgi-app/accounts/refresh.h"
 #include "tests/support/suite.h"

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/buf.h"
+#include "common/base/encode.h"
 #include "common/crypto/jwt.h"
 #include "fcgi-app/docs_assets.h"
 #include "tests/support/suite.h"

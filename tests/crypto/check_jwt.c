@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/arena.h"
+#include "common/base/encode.h"
 #include "common/base/problem.h"
 #include "tests/support/suite.h"
 

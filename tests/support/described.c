@@ -9,7 +9,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/instant.h"
-#include "common/base/percent.h"
+#include "common/base/encode.h"
 #include "common/base/utf8.h"
 #include "common/base/uuid.h"
 

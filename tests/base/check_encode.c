@@ -1,4 +1,4 @@
-#include "common/base/percent.h"
+#include "common/base/encode.h"
 
 #include <check.h>
 #include <string.h>
