@@ -7,7 +7,7 @@
 #include "common/base/buf.h"
 #include "common/base/encode.h"
 #include "common/base/problem.h"
-#include "common/crypto/jwt.h"
+#include "common/crypto/digest.h"
 #include "common/http/page.h"
 
 #define SCRATCH_MAX ((size_t)1024 * 1024)

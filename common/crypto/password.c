@@ -13,6 +13,7 @@
 #include <openssl/rand.h>
 
 #include "common/base/problem.h"
+#include "common/crypto/digest.h"
 
 /* Today's setting, after OWASP's Password Storage Cheat Sheet. */
 #define MEMORY_KIB 19456

@@ -6,11 +6,11 @@
 #include <strings.h>
 
 #include "common/base/buf.h"
-#include "common/db/db.h"
-#include "common/field/field.h"
-#include "common/crypto/jwt.h"
 #include "common/base/problem.h"
+#include "common/crypto/digest.h"
+#include "common/db/db.h"
 #include "common/db/shape.h"
+#include "common/field/field.h"
 
 #define QUESTION_MAX ((size_t)256 * 1024) /* bytes that name all columns there are */
 #define CHECKSUM_SIZE sizeof "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

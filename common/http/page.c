@@ -6,6 +6,7 @@
 
 #include "common/base/encode.h"
 #include "common/base/problem.h"
+#include "common/crypto/digest.h"
 #include "common/http/router.h"
 
 #define TAG_SIZE                                                                                   \

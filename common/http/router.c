@@ -2,14 +2,15 @@
 
 #include <string.h>
 
-#include "common/db/db.h"
-#include "common/http/idempotency.h"
 #include "common/base/instant.h"
-#include "common/field/json.h"
-#include "common/crypto/jwt.h"
 #include "common/base/log.h"
-#include "common/http/metrics.h"
 #include "common/base/problem.h"
+#include "common/crypto/digest.h"
+#include "common/crypto/jwt.h"
+#include "common/db/db.h"
+#include "common/field/json.h"
+#include "common/http/idempotency.h"
+#include "common/http/metrics.h"
 
 #define STALE_TRIES 4 /* of a request of which what was found out first has changed meanwhile */
 

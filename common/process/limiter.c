@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "common/crypto/jwt.h"
+#include "common/crypto/digest.h"
 
 #define TIME_BITS 42 /* ms, 139 years; the bits above tell keys of a set apart */
 #define TIME_MASK ((UINT64_C(1) << TIME_BITS) - 1)

@@ -9,6 +9,7 @@
 #include "common/base/encode.h"
 #include "common/base/log.h"
 #include "common/base/problem.h"
+#include "common/crypto/digest.h"
 #include "common/crypto/password.h"
 #include "common/process/mail.h"
 #include "fcgi-app/accounts/reset_model.h"

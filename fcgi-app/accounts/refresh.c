@@ -1,5 +1,6 @@
 #include "fcgi-app/accounts/refresh.h"
 #include "common/base/encode.h"
+#include "common/crypto/digest.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
 #include "common/apidoc/openapi.h"
 #include "common/base/encode.h"
 #include "common/base/problem.h"
-#include "common/crypto/jwt.h"
+#include "common/crypto/digest.h"
 #include "fcgi-app/app.h"
 #include "fcgi-app/cli/doctor.h"
 #include "fcgi-app/cli/listing.h"

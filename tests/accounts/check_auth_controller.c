@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/crypto/digest.h"
 #include "common/crypto/jwt.h"
 #include "tests/support/suite.h"
 

@@ -10,11 +10,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/crypto/password.h"
 #include "common/base/problem.h"
+#include "common/crypto/digest.h"
+#include "common/crypto/password.h"
 #include "fcgi-app/accounts/account.h"
-#include "fcgi-app/routes.h"
 #include "fcgi-app/accounts/tokens.h"
+#include "fcgi-app/routes.h"
 #include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))

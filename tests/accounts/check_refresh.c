@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/encode.h"
+#include "common/crypto/digest.h"
 #include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "common/base/encode.h"
-#include "common/crypto/jwt.h"
+#include "common/crypto/digest.h"
 #include "fcgi-app/accounts/refresh.h"
 #include "tests/support/suite.h"
 

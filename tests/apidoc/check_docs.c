@@ -5,7 +5,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/encode.h"
-#include "common/crypto/jwt.h"
+#include "common/crypto/digest.h"
 #include "fcgi-app/docs_assets.h"
 #include "tests/support/suite.h"
 

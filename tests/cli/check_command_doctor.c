@@ -11,6 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/crypto/digest.h"
 #include "tests/support/program.h"
 #include "tests/support/suite.h"
 

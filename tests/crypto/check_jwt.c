@@ -7,6 +7,7 @@
 #include "common/base/arena.h"
 #include "common/base/encode.h"
 #include "common/base/problem.h"
+#include "common/crypto/digest.h"
 #include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))

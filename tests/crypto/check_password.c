@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/base/problem.h"
+#include "common/crypto/digest.h"
 #include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))

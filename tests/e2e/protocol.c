@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/crypto/digest.h"
 #include "tests/e2e/http.h"
 
 #define WORKERS 4
