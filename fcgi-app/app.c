@@ -3,18 +3,20 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "common/field/config_find.h"
-#include "common/db/db_limits.h"
-#include "common/http/idempotency.h"
 #include "common/base/log.h"
-#include "common/process/shm.h"
 #include "common/base/problem.h"
-#include "fcgi-app/system/database_model.h"
+#include "common/crypto/jwt.h"
+#include "common/crypto/keyring.h"
+#include "common/db/db_limits.h"
+#include "common/field/config_find.h"
+#include "common/http/idempotency.h"
+#include "common/process/shm.h"
 #include "fcgi-app/accounts/departure_model.h"
-#include "fcgi-app/migrations.h"
 #include "fcgi-app/accounts/reset_model.h"
-#include "fcgi-app/routes.h"
 #include "fcgi-app/accounts/session_model.h"
+#include "fcgi-app/migrations.h"
+#include "fcgi-app/routes.h"
+#include "fcgi-app/system/database_model.h"
 
 #define DOCUMENT_MAX ((size_t)8 * 1024 * 1024)
 
@@ -108,13 +110,13 @@ struct problem *app_share(struct arena *a, const struct settings *settings, int 
 }
 
 static struct problem *open_keys(struct arena *a, const struct settings *settings,
-                                 struct jwt_keys **ret)
+                                 struct keyring **ret)
 {
     if (!settings->jwt_secret_key.len)
         return problem_because(a, &problem_internal,
                                "JWT_SECRET_KEY is not set; `postern secret` makes one");
-    return jwt_open(a, settings->jwt_secret_key.data, settings->jwt_previous_keys.data,
-                    settings->jwt_issuer.data, ret);
+    return keyring_open(a, settings->jwt_secret_key.data, settings->jwt_previous_keys.data,
+                        settings->jwt_issuer.data, ret);
 }
 
 static struct problem *open_parts(struct arena *a, const struct settings *settings,
@@ -171,7 +173,7 @@ void app_close(struct app *app)
     if (!app)
         return;
     db_close(app->db);
-    jwt_close(app->keys);
+    keyring_close(app->keys);
     buf_release(&app->openapi);
     buf_release(&app->page);
 }

@@ -6,13 +6,14 @@
 #include "common/apidoc/api.h"
 #include "common/base/buf.h"
 #include "common/db/db.h"
-#include "common/crypto/jwt.h"
 #include "common/process/limiter.h"
 #include "common/http/metrics.h"
 #include "common/process/pool.h"
 #include "common/http/router.h"
 #include "fcgi-app/settings.h"
 #include "fcgi-app/accounts/user_model.h"
+
+struct keyring;
 
 /* What the workers of a pool count together, and those that replace them after a reload. */
 struct shared {
@@ -31,7 +32,7 @@ struct app {
     const char *program;     /* where such a file would be found from; NULL where that is */
     const struct pool_worker *worker; /* what we are in a pool; NULL: nothing is known of it */
     struct db *db;
-    struct jwt_keys *keys;
+    struct keyring *keys;
     struct address_list proxies; /* that are trusted */
     struct router router;
     struct buf openapi, page;   /* made when first asked for, then kept */

@@ -9,9 +9,7 @@
 
 struct arena;
 struct problem;
-struct jwt_keys; /* one key that signs, and older ones that still verify */
-
-#define JWT_KEY_MIN 32 /* bytes, RFC 7518 section 3.2 */
+struct keyring;
 
 /* What a token says. */
 struct claims {
@@ -22,22 +20,8 @@ struct claims {
     int64_t expires_s;   /* exp, Unix seconds */
 };
 
-/**
- * Read the signing key and the older keys, separated by spaces (may be empty or NULL).
- *
- * Each is used as the bytes of the text. INTERNAL, with the reason in `cause`, when one is
- * shorter than JWT_KEY_MIN bytes or is a well-known sample ("change-me…", "secret" repeated,
- * one character repeated, and the like), or when `issuer` is not 1 to 255 bytes of printable
- * ASCII without quotes and backslashes. All is copied and stays until jwt_close().
- */
-struct problem *jwt_open(struct arena *a, const char *key, const char *previous_keys,
-                         const char *issuer, struct jwt_keys **ret) MUST_USE;
-
-/** Wipe and free. NULL does nothing. */
-void jwt_close(struct jwt_keys *keys);
-
 /** Sign `claims` with the first key: header alg, typ "at+jwt", kid; all claims and iss. */
-const char *jwt_sign(struct arena *a, struct jwt_keys *keys, const struct claims *claims);
+const char *jwt_sign(struct arena *a, struct keyring *keys, const struct claims *claims);
 
 /**
  * Verify `token` and fill `ret` with its claims (RFC 7519 section 7.2).
@@ -49,13 +33,5 @@ const char *jwt_sign(struct arena *a, struct jwt_keys *keys, const struct claims
  * problem_token_expired where all is right but exp; problem_invalid_token for any token we would
  * not have issued, with the reason in `cause` only.
  */
-struct problem *jwt_verify(struct arena *a, struct jwt_keys *keys, const char *token, int64_t now_s,
+struct problem *jwt_verify(struct arena *a, struct keyring *keys, const char *token, int64_t now_s,
                            int64_t leeway_s, struct claims *ret) MUST_USE;
-
-/**
- * HMAC-SHA-256 of `data` for another purpose than tokens, told apart by `label`, under key
- * number `key` (0 signs). What was made before a change of keys is found by trying all.
- */
-void jwt_mac(const struct jwt_keys *keys, size_t key, const char *label, const void *data,
-             size_t len, unsigned char ret_mac[32]);
-size_t jwt_key_count(const struct jwt_keys *keys);

@@ -7,6 +7,7 @@
 #include "common/base/encode.h"
 #include "common/base/problem.h"
 #include "common/crypto/digest.h"
+#include "common/crypto/keyring.h"
 #include "common/http/router.h"
 
 #define TAG_SIZE                                                                                   \
@@ -124,7 +125,7 @@ static void make_tag(const struct page *page, size_t key, const unsigned char *r
     unsigned char *all = arena_alloc(page->rq->arena, len + scope_len);
     memcpy(all, rest, len);
     memcpy(all + len, scope, scope_len);
-    jwt_mac(page->keys, key, "cursor", all, len + scope_len, ret_mac);
+    keyring_mac(page->keys, key, "cursor", all, len + scope_len, ret_mac);
 }
 
 static const char *make_cursor(const struct page *page)
@@ -146,7 +147,7 @@ static const char *make_cursor(const struct page *page)
 static bool is_ours(const struct page *page, const unsigned char *bytes, size_t len)
 {
     unsigned char mac[32];
-    for (size_t i = 0; i < jwt_key_count(page->keys); i++) {
+    for (size_t i = 0; i < keyring_count(page->keys); i++) {
         make_tag(page, i, bytes + TAG_SIZE, len - TAG_SIZE, mac);
         if (secret_equal(mac, bytes, TAG_SIZE))
             return true;
@@ -175,7 +176,7 @@ static bool read_cursor(struct page *page, struct text cursor)
 
 struct problem *page_open(struct page *page, struct request *rq, struct response *rs,
                           const struct record *r, const char *default_key,
-                          const struct jwt_keys *keys)
+                          const struct keyring *keys)
 {
     *page = (struct page){.rq = rq,
                           .rs = rs,

@@ -6,7 +6,8 @@
 
 #include "common/field/field.h"
 #include "common/http/http.h"
-#include "common/crypto/jwt.h"
+
+struct keyring;
 
 #define PAGE_LIMIT_MAX 100
 
@@ -52,7 +53,7 @@ struct page {
     struct request *rq;
     struct response *rs;
     const struct record *r;
-    const struct jwt_keys *keys;
+    const struct keyring *keys;
     const struct field *key; /* of `r`: by which is sorted */
     int64_t number, limit;   /* as asked for */
     int64_t written;
@@ -68,7 +69,7 @@ struct page {
  */
 struct problem *page_open(struct page *page, struct request *rq, struct response *rs,
                           const struct record *r, const char *default_key,
-                          const struct jwt_keys *keys) MUST_USE;
+                          const struct keyring *keys) MUST_USE;
 
 /** Add one row; the form that db_each() wants. `page` is a struct page. */
 void page_add(void *page, const void *row);

@@ -6,7 +6,7 @@
 #include "common/base/log.h"
 #include "common/base/problem.h"
 #include "common/crypto/digest.h"
-#include "common/crypto/jwt.h"
+#include "common/crypto/keyring.h"
 #include "common/db/db.h"
 #include "common/field/json.h"
 #include "common/http/idempotency.h"
@@ -220,7 +220,7 @@ static struct problem *read_key(const struct router *router, struct request *rq,
 {
     static const char label[] = "idempotent body";
     const char *key = rq->param[PARAM_IDEMPOTENCY_KEY];
-    size_t len = key ? strlen(key) : 0, count = jwt_key_count(router->keys);
+    size_t len = key ? strlen(key) : 0, count = keyring_count(router->keys);
     struct arena *a = rq->arena;
     if (!key || !(rq->route->flags & ROUTE_IDEMPOTENCY_KEY))
         return NULL;
@@ -237,7 +237,7 @@ static struct problem *read_key(const struct router *router, struct request *rq,
     const char *scope = arena_printf(a, "%s %s %s", caller, rq->route->operation_id, key);
     sha256(scope, strlen(scope), made->id);
     for (size_t i = 0; i < count; i++)
-        jwt_mac(router->keys, i, label, rq->raw_body.data, rq->raw_body.len, prints[i]);
+        keyring_mac(router->keys, i, label, rq->raw_body.data, rq->raw_body.len, prints[i]);
     made->caller = rq->caller.id;
     made->fingerprints = prints;
     made->fingerprint_count = count;

@@ -10,7 +10,7 @@
 
 struct app; /* what the program's handlers share; the router only hands it on */
 struct db;
-struct jwt_keys;
+struct keyring;
 struct metrics;
 struct problem;
 struct problem_type;
@@ -118,7 +118,7 @@ struct router {
      * rq->caller. With `lock`, so that it stays so until the transaction ends. NULL: what
      * `authenticate` says is all there is to know. */
     struct problem *(*find_caller)(struct app *app, struct request *rq, bool lock);
-    const struct jwt_keys *keys; /* for fingerprints of bodies */
+    const struct keyring *keys; /* for fingerprints of bodies */
     struct problem_form form;
     const char *no_store;    /* paths that begin so are never cached; NULL: none */
     bool quiet;              /* no line per request in the log */

@@ -1,6 +1,7 @@
 #include "fcgi-app/accounts/refresh.h"
 #include "common/base/encode.h"
 #include "common/crypto/digest.h"
+#include "common/crypto/keyring.h"
 
 #include <string.h>
 
@@ -17,17 +18,17 @@ static void to_bytes(const struct refresh_token *token, unsigned char ret[TOKEN_
     memcpy(ret + SIGNED_SIZE, token->tag, TAG_SIZE);
 }
 
-static void make_tag(const struct jwt_keys *keys, size_t key, const struct refresh_token *token,
+static void make_tag(const struct keyring *keys, size_t key, const struct refresh_token *token,
                      unsigned char ret_mac[32])
 {
     unsigned char bytes[TOKEN_SIZE];
     to_bytes(token, bytes);
-    jwt_mac(keys, key, "refresh tag", bytes, SIGNED_SIZE, ret_mac);
+    keyring_mac(keys, key, "refresh tag", bytes, SIGNED_SIZE, ret_mac);
     wipe(bytes, sizeof bytes);
 }
 
 /* A token whose secret and session are there becomes whole. */
-static void finish(struct arena *a, const struct jwt_keys *keys, size_t key,
+static void finish(struct arena *a, const struct keyring *keys, size_t key,
                    struct refresh_token *token)
 {
     unsigned char bytes[TOKEN_SIZE], mac[32];
@@ -39,7 +40,7 @@ static void finish(struct arena *a, const struct jwt_keys *keys, size_t key,
     wipe(bytes, sizeof bytes);
 }
 
-struct refresh_token refresh_make(struct arena *a, const struct jwt_keys *keys, struct uuid session)
+struct refresh_token refresh_make(struct arena *a, const struct keyring *keys, struct uuid session)
 {
     struct refresh_token token = {.session = session};
     random_bytes(token.secret, SECRET_SIZE);
@@ -61,10 +62,10 @@ bool refresh_read(struct arena *a, struct text text, struct refresh_token *ret)
     return true;
 }
 
-bool refresh_is_ours(const struct jwt_keys *keys, const struct refresh_token *token)
+bool refresh_is_ours(const struct keyring *keys, const struct refresh_token *token)
 {
     unsigned char mac[32];
-    for (size_t i = 0; i < jwt_key_count(keys); i++) {
+    for (size_t i = 0; i < keyring_count(keys); i++) {
         make_tag(keys, i, token, mac);
         if (secret_equal(mac, token->tag, TAG_SIZE))
             return true;
@@ -72,13 +73,13 @@ bool refresh_is_ours(const struct jwt_keys *keys, const struct refresh_token *to
     return false;
 }
 
-struct refresh_token refresh_successor(struct arena *a, const struct jwt_keys *keys, size_t key,
+struct refresh_token refresh_successor(struct arena *a, const struct keyring *keys, size_t key,
                                        const struct refresh_token *used)
 {
     unsigned char bytes[TOKEN_SIZE];
     struct refresh_token token = {.session = used->session};
     to_bytes(used, bytes);
-    jwt_mac(keys, key, "refresh successor", bytes, SIGNED_SIZE, token.secret);
+    keyring_mac(keys, key, "refresh successor", bytes, SIGNED_SIZE, token.secret);
     wipe(bytes, sizeof bytes);
     finish(a, keys, key, &token);
     return token;

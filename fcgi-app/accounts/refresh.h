@@ -2,8 +2,9 @@
 #pragma once
 
 #include "common/base/arena.h"
-#include "common/crypto/jwt.h"
 #include "common/base/uuid.h"
+
+struct keyring;
 
 #define REFRESH_GRACE_S 10 /* a used token yields the live one for so long */
 
@@ -18,19 +19,18 @@ struct refresh_token {
 };
 
 /** A new token for a session. Its text lives as long as `a`. */
-struct refresh_token refresh_make(struct arena *a, const struct jwt_keys *keys,
-                                  struct uuid session);
+struct refresh_token refresh_make(struct arena *a, const struct keyring *keys, struct uuid session);
 
 /** Take a token apart; false unless it has the form of one. Says nothing about whose it is. */
 bool refresh_read(struct arena *a, struct text text, struct refresh_token *ret) MUST_USE;
 
 /** Did we make this token, under a key that we still have? */
-bool refresh_is_ours(const struct jwt_keys *keys, const struct refresh_token *token);
+bool refresh_is_ours(const struct keyring *keys, const struct refresh_token *token);
 
 /**
  * The token that follows on `used`, derived from it under key number `key` (0: today's).
  *
  * Whoever has only an old token cannot derive it, and we can give it again without storing it.
  */
-struct refresh_token refresh_successor(struct arena *a, const struct jwt_keys *keys, size_t key,
+struct refresh_token refresh_successor(struct arena *a, const struct keyring *keys, size_t key,
                                        const struct refresh_token *used);

@@ -3,8 +3,9 @@
 #include "fcgi-app/routes.h"
 #include "fcgi-app/accounts/tokens.h"
 
-#include "common/http/page.h"
 #include "common/base/problem.h"
+#include "common/crypto/keyring.h"
+#include "common/http/page.h"
 #include "fcgi-app/accounts/refresh.h"
 #include "fcgi-app/accounts/session_model.h"
 
@@ -104,7 +105,7 @@ static struct problem *find_successor(struct app *app, struct request *rq,
                                       bool *ret_found)
 {
     bool found = false;
-    for (size_t key = 0; !found && key < jwt_key_count(app->keys); key++) {
+    for (size_t key = 0; !found && key < keyring_count(app->keys); key++) {
         struct refresh_token next = refresh_successor(rq->arena, app->keys, key, token);
         struct problem *p = NULL;
         found = text_equal(session->refresh_hash, hash_of(&next));

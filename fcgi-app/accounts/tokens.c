@@ -1,4 +1,5 @@
 #include "fcgi-app/accounts/tokens.h"
+#include "common/crypto/jwt.h"
 
 static const struct field tokens_fields[] = {
     FIELD(struct tokens, access_token, .use = FIELD_SHOWN,

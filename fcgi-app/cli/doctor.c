@@ -8,9 +8,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "common/db/db_url.h"
-#include "common/crypto/jwt.h"
 #include "common/base/problem.h"
+#include "common/crypto/keyring.h"
+#include "common/db/db_url.h"
 
 void doctor_ok(struct doctor *c, const char *format, ...)
 {
@@ -41,22 +41,22 @@ static bool is_unread(const struct doctor *c, const char *name, struct text valu
 static void check_keys(struct doctor *c)
 {
     const struct settings *s = c->settings;
-    struct jwt_keys *keys;
+    struct keyring *keys;
     if (is_unread(c, "jwt_secret_key", s->jwt_secret_key))
         return;
     if (!s->jwt_secret_key.len) {
         doctor_tell(c, VERDICT_FAIL, "JWT_SECRET_KEY", "is not set; `postern secret` makes one");
         return;
     }
-    struct problem *p = jwt_open(c->arena, s->jwt_secret_key.data, s->jwt_previous_keys.data,
-                                 s->jwt_issuer.data, &keys);
+    struct problem *p = keyring_open(c->arena, s->jwt_secret_key.data, s->jwt_previous_keys.data,
+                                     s->jwt_issuer.data, &keys);
     if (p) {
         doctor_tell(c, VERDICT_FAIL, "JWT_SECRET_KEY", "%s `postern secret` makes a good one.",
                     p->cause);
         return;
     }
-    doctor_ok(c, "JWT_SECRET_KEY is strong enough; keys that verify: %zu", jwt_key_count(keys));
-    jwt_close(keys);
+    doctor_ok(c, "JWT_SECRET_KEY is strong enough; keys that verify: %zu", keyring_count(keys));
+    keyring_close(keys);
 }
 
 static void check_database_url(struct doctor *c)

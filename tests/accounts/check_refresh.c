@@ -5,21 +5,22 @@
 
 #include "common/base/encode.h"
 #include "common/crypto/digest.h"
+#include "common/crypto/keyring.h"
 #include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 
 static struct arena *a;
-static struct jwt_keys *keys, *rotated, *others; /* today's; with a new key before it; without it */
+static struct keyring *keys, *rotated, *others; /* today's; with a new key before it; without it */
 static const struct uuid session = {"\x01\x89\x0a\x5d\xac\x96\x77\x4b\xbc\xce\xb3\x02\x09\x9a\x80"};
 
 #define OLD_KEY "kQ3vT8mZr1Yx6Lw9Pc2Nd5Hb7Jg4Fs0A"
 #define NEW_KEY "Xe7Rb2Ku9Wf4Gy1Zt6Mq3Vd8Sn5Ph0Lc"
 
-static struct jwt_keys *open_keys(const char *key, const char *previous)
+static struct keyring *open_keys(const char *key, const char *previous)
 {
-    struct jwt_keys *ret;
-    ck_assert_ptr_null(jwt_open(a, key, previous, "postern", &ret));
+    struct keyring *ret;
+    ck_assert_ptr_null(keyring_open(a, key, previous, "postern", &ret));
     return ret;
 }
 
@@ -33,9 +34,9 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-    jwt_close(keys);
-    jwt_close(rotated);
-    jwt_close(others);
+    keyring_close(keys);
+    keyring_close(rotated);
+    keyring_close(others);
     arena_close(a);
 }
 

@@ -8,6 +8,7 @@
 #include "common/base/encode.h"
 #include "common/base/problem.h"
 #include "common/crypto/digest.h"
+#include "common/crypto/keyring.h"
 #include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
@@ -18,12 +19,12 @@ static const char issuer[] = "https://api.example.org";
 static const int64_t now_s = 1767225600; /* 2026-01-01T00:00:00Z */
 
 static struct arena *a;
-static struct jwt_keys *keys;
+static struct keyring *keys;
 
-static struct jwt_keys *keys_of(const char *signing, const char *previous)
+static struct keyring *keys_of(const char *signing, const char *previous)
 {
-    struct jwt_keys *opened = NULL;
-    struct problem *p = jwt_open(a, signing, previous, issuer, &opened);
+    struct keyring *opened = NULL;
+    struct problem *p = keyring_open(a, signing, previous, issuer, &opened);
     ck_assert_msg(!p, "%s", p ? p->cause : "");
     return opened;
 }
@@ -36,7 +37,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-    jwt_close(keys);
+    keyring_close(keys);
     arena_close(a);
 }
 
@@ -58,7 +59,7 @@ static const char *good_token(void)
 }
 
 /* `token` must be refused for a reason that holds the words `why`. */
-static void assert_refused(struct jwt_keys *by, const char *token, const char *why)
+static void assert_refused(struct keyring *by, const char *token, const char *why)
 {
     struct claims claims = claims_at(7);
     const struct claims before = claims;
@@ -133,17 +134,17 @@ END_TEST
 
 START_TEST(the_longest_issuer_makes_tokens_that_verify)
 {
-    struct jwt_keys *longest;
+    struct keyring *longest;
     char name[256] = "";
     struct claims claims = claims_at(now_s), read;
     memset(name, 'x', 255);
     claims.expires_s = 9007199254740991;
 
-    ck_assert_ptr_null(jwt_open(a, key, NULL, name, &longest));
+    ck_assert_ptr_null(keyring_open(a, key, NULL, name, &longest));
 
     ck_assert_ptr_null(jwt_verify(a, longest, jwt_sign(a, longest, &claims), now_s, 0, &read));
     ck_assert_int_eq(read.expires_s, claims.expires_s);
-    jwt_close(longest);
+    keyring_close(longest);
 }
 END_TEST
 
@@ -224,7 +225,7 @@ END_TEST
 
 START_TEST(the_kid_of_another_key_is_refused)
 {
-    struct jwt_keys *both = keys_of(other_key, key);
+    struct keyring *both = keys_of(other_key, key);
     struct claims claims = claims_at(now_s);
     const char *with_other = jwt_sign(a, both, &claims);
 
@@ -233,7 +234,7 @@ START_TEST(the_kid_of_another_key_is_refused)
     /* Both keys are known here, but the header names the wrong one. */
     assert_refused(both, forged(header_of(with_other), good_payload, key), "signature");
     assert_refused(both, forged(header_of(good_token()), good_payload, other_key), "signature");
-    jwt_close(both);
+    keyring_close(both);
 }
 END_TEST
 
@@ -329,12 +330,12 @@ START_TEST(another_issuer_s_token_is_refused)
         "HTTPS://API.EXAMPLE.ORG",
     };
     struct claims claims = claims_at(now_s);
-    struct jwt_keys *foreign;
+    struct keyring *foreign;
 
-    ck_assert_ptr_null(jwt_open(a, key, NULL, issuers[_i], &foreign));
+    ck_assert_ptr_null(keyring_open(a, key, NULL, issuers[_i], &foreign));
 
     assert_refused(keys, jwt_sign(a, foreign, &claims), "issuer");
-    jwt_close(foreign);
+    keyring_close(foreign);
 }
 END_TEST
 
@@ -401,9 +402,9 @@ START_TEST(a_previous_key_verifies_and_a_removed_one_does_not)
 {
     struct claims read;
     const char *old = good_token();
-    struct jwt_keys *rotated = keys_of(
+    struct keyring *rotated = keys_of(
         other_key, arena_printf(a, "  %s \n\t%s ", "Qe3rT7yU1iO9pA5sD8fG2hJ6kL4zX0cV", key));
-    struct jwt_keys *removed = keys_of(other_key, "");
+    struct keyring *removed = keys_of(other_key, "");
 
     ck_assert_ptr_null(jwt_verify(a, rotated, old, now_s, 0, &read));
     assert_refused(removed, old, "header");
@@ -412,18 +413,18 @@ START_TEST(a_previous_key_verifies_and_a_removed_one_does_not)
     const char *fresh = jwt_sign(a, rotated, &claims);
     ck_assert_ptr_null(jwt_verify(a, removed, fresh, now_s, 0, &read));
     assert_refused(keys, fresh, "header");
-    jwt_close(rotated);
-    jwt_close(removed);
+    keyring_close(rotated);
+    keyring_close(removed);
 }
 END_TEST
 
 START_TEST(processes_with_the_same_keys_make_the_same_tokens)
 {
     struct claims claims = claims_at(now_s);
-    struct jwt_keys *twin = keys_of(key, other_key);
+    struct keyring *twin = keys_of(key, other_key);
 
     ck_assert_str_eq(jwt_sign(a, twin, &claims), good_token());
-    jwt_close(twin);
+    keyring_close(twin);
 }
 END_TEST
 
@@ -452,9 +453,9 @@ static const char *const weak[] = {
 
 START_TEST(weak_and_sample_keys_are_refused)
 {
-    struct jwt_keys *opened = NULL;
+    struct keyring *opened = NULL;
 
-    struct problem *p = jwt_open(a, weak[_i], NULL, issuer, &opened);
+    struct problem *p = keyring_open(a, weak[_i], NULL, issuer, &opened);
 
     ck_assert_msg(p, "%s", weak[_i]);
     ck_assert_ptr_eq(p->type, &problem_internal);
@@ -466,10 +467,10 @@ END_TEST
 
 START_TEST(weak_previous_keys_are_refused)
 {
-    struct jwt_keys *opened = NULL;
+    struct keyring *opened = NULL;
     const char *previous = arena_printf(a, "%s secretsecretsecretsecretsecretsecret", other_key);
 
-    struct problem *p = jwt_open(a, key, previous, issuer, &opened);
+    struct problem *p = keyring_open(a, key, previous, issuer, &opened);
 
     ck_assert_ptr_nonnull(p);
     ck_assert_ptr_nonnull(strstr(p->cause, "A previous signing key"));
@@ -488,8 +489,8 @@ START_TEST(random_keys_are_never_taken_for_samples)
             hex[2 * n] = "0123456789abcdef"[bytes[n] >> 4];
             hex[2 * n + 1] = "0123456789abcdef"[bytes[n] & 15];
         }
-        jwt_close(keys_of(hex, base64url(a, bytes, 24)));
-        jwt_close(keys_of(base64url(a, bytes, 32), NULL));
+        keyring_close(keys_of(hex, base64url(a, bytes, 24)));
+        keyring_close(keys_of(base64url(a, bytes, 32), NULL));
         arena_reset(a);
     }
 }
@@ -499,9 +500,9 @@ static const char *const bad_issuers[] = {"", "a\"b", "a\\b", "a\nb", "\xC3\xA9"
 
 START_TEST(an_issuer_that_would_break_the_claims_is_refused)
 {
-    struct jwt_keys *opened = NULL;
+    struct keyring *opened = NULL;
 
-    struct problem *p = jwt_open(a, key, NULL, bad_issuers[_i], &opened);
+    struct problem *p = keyring_open(a, key, NULL, bad_issuers[_i], &opened);
 
     ck_assert_ptr_nonnull(p);
     ck_assert_ptr_eq(p->type, &problem_internal);
@@ -512,7 +513,7 @@ END_TEST
 
 START_TEST(closing_nothing_does_nothing)
 {
-    jwt_close(NULL);
+    keyring_close(NULL);
 }
 END_TEST
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/base/problem.h"
+#include "common/crypto/keyring.h"
 #include "tests/support/loopback.h"
 #include "tests/support/suite.h"
 
@@ -337,9 +338,9 @@ END_TEST
 
 static void change_signing_key(void)
 {
-    jwt_close(the_app->keys);
-    must(jwt_open(the_arena, "Zt7Bq2Wn5Xc8Vm1Lk4Jh6Gf9Ds3Ap0Qr", SECRET_KEY,
-                  the_app->settings->jwt_issuer.data, &the_app->keys));
+    keyring_close(the_app->keys);
+    must(keyring_open(the_arena, "Zt7Bq2Wn5Xc8Vm1Lk4Jh6Gf9Ds3Ap0Qr", SECRET_KEY,
+                      the_app->settings->jwt_issuer.data, &the_app->keys));
     the_app->router.keys = the_app->keys;
 }
 

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "common/crypto/keyring.h"
 #include "common/http/router.h"
 #include "fcgi-app/posts/post_model.h"
 #include "tests/support/loopback.h"
@@ -51,7 +52,7 @@ static const struct route list_route = {
 };
 
 static struct arena *a;
-static struct jwt_keys *keys;
+static struct keyring *keys;
 static struct request rq;
 static struct response rs;
 static struct page page;
@@ -59,8 +60,8 @@ static struct item items[101];
 
 static void use_keys(const char *key, const char *previous)
 {
-    jwt_close(keys);
-    ck_assert_ptr_null(jwt_open(a, key, previous, "check", &keys));
+    keyring_close(keys);
+    ck_assert_ptr_null(keyring_open(a, key, previous, "check", &keys));
 }
 
 static void set_up(void)
@@ -79,7 +80,7 @@ static void set_up(void)
 static void tear_down(void)
 {
     response_release(&rs);
-    jwt_close(keys);
+    keyring_close(keys);
     arena_close(a);
 }
 

@@ -4,10 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/field/json.h"
-#include "common/crypto/jwt.h"
-#include "common/http/metrics.h"
 #include "common/base/problem.h"
+#include "common/crypto/keyring.h"
+#include "common/field/json.h"
+#include "common/http/metrics.h"
 #include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
@@ -359,7 +359,7 @@ static struct arena *a;
 static struct app app;
 static struct request rq;
 static struct response rs;
-static struct jwt_keys *keys;
+static struct keyring *keys;
 static struct router router = {.resources = resources,
                                .app = &app,
                                .authenticate = authenticate,
@@ -370,7 +370,7 @@ static struct router router = {.resources = resources,
 static void set_up(void)
 {
     a = arena_open((size_t)1024 * 1024);
-    ck_assert_ptr_null(jwt_open(a, "kQ3vT8mZr1Yx6Lw9Pc2Nd5Hb7Jg4Fs0A", NULL, "check", &keys));
+    ck_assert_ptr_null(keyring_open(a, "kQ3vT8mZr1Yx6Lw9Pc2Nd5Hb7Jg4Fs0A", NULL, "check", &keys));
     router.keys = keys;
     app = (struct app){0};
     response_init(&rs);
@@ -379,7 +379,7 @@ static void set_up(void)
 static void tear_down(void)
 {
     response_release(&rs);
-    jwt_close(keys);
+    keyring_close(keys);
     arena_close(a);
 }
 
