@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "common/base/buf.h"
-#include "common/http/page.h"
 #include "common/base/problem.h"
+#include "common/field/json_write.h"
+#include "common/http/page.h"
 
 bool api_offers(const struct api *api, const struct route *route)
 {

@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "common/base/buf.h"
-#include "common/http/page.h"
 #include "common/base/problem.h"
+#include "common/field/json_write.h"
+#include "common/http/page.h"
 
 #define FORMS_MAX 256
 #define CODE_SCHEMA "ErrorCode"

@@ -8,9 +8,10 @@
 #include <string.h>
 
 #include "common/base/buf.h"
-#include "common/field/json.h"
 #include "common/base/encode.h"
 #include "common/base/utf8.h"
+#include "common/field/json.h"
+#include "common/field/json_write.h"
 
 static void *member(const struct field *f, void *row)
 {

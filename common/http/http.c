@@ -9,6 +9,7 @@
 
 #include "common/base/encode.h"
 #include "common/base/problem.h"
+#include "common/field/json_write.h"
 
 #define HEADERS_MAX ((size_t)16 * 1024)
 #define BODY_MAX ((size_t)64 * 1024 * 1024) /* 100 posts of 64 KiB, escaped at the worst */

@@ -7,9 +7,10 @@
 
 #include <string.h>
 
-#include "common/crypto/password.h"
 #include "common/base/problem.h"
 #include "common/base/utf8.h"
+#include "common/crypto/password.h"
+#include "common/field/json_write.h"
 #include "fcgi-app/accounts/refresh.h"
 #include "fcgi-app/accounts/session_model.h"
 

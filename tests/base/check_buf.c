@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/field/json.h"
+#include "common/field/json_write.h"
 #include "tests/support/memory.h"
 #include "tests/support/suite.h"
 

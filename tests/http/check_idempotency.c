@@ -9,6 +9,7 @@
 
 #include "common/base/problem.h"
 #include "common/crypto/keyring.h"
+#include "common/field/json_write.h"
 #include "tests/support/loopback.h"
 #include "tests/support/suite.h"
 

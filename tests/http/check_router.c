@@ -7,6 +7,7 @@
 #include "common/base/problem.h"
 #include "common/crypto/keyring.h"
 #include "common/field/json.h"
+#include "common/field/json_write.h"
 #include "common/http/metrics.h"
 #include "tests/support/suite.h"
 

@@ -9,11 +9,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/field/config.h"
 #include "common/apidoc/openapi.h"
-#include "common/crypto/password.h"
 #include "common/base/problem.h"
+#include "common/crypto/password.h"
 #include "common/db/counter.h"
+#include "common/field/config.h"
+#include "common/field/json_write.h"
 #include "fcgi-app/migrations.h"
 #include "fcgi-app/routes.h"
 #include "tests/support/described.h"
