@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "common/db/window.h"
 #include "common/field/field.h"
 
 static const struct field counted_fields[] = {

@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #include "common/db/db.h"
-#include "common/http/page.h"
+#include "common/db/window.h"
 
 /* A total is the sum of so many rows, so that writers seldom wait for each other. */
 #define COUNT_SLOTS 16

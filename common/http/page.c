@@ -8,6 +8,7 @@
 #include "common/base/problem.h"
 #include "common/crypto/digest.h"
 #include "common/crypto/keyring.h"
+#include "common/db/window.h"
 #include "common/field/json_write.h"
 #include "common/http/router.h"
 

@@ -5,6 +5,7 @@
 
 #include "common/base/problem.h"
 #include "common/crypto/keyring.h"
+#include "common/db/window.h"
 #include "common/http/page.h"
 #include "fcgi-app/accounts/refresh.h"
 #include "fcgi-app/accounts/session_model.h"

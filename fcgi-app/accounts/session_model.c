@@ -2,6 +2,7 @@
 
 #include "common/base/problem.h"
 #include "common/db/counter.h"
+#include "common/db/window.h"
 
 #define DELETED_AT_ONCE 500 /* rows */
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "common/db/db.h"
+#include "common/db/window.h"
 #include "common/field/field.h"
-#include "common/http/page.h"
 
 struct session {
     struct uuid id;

@@ -3,8 +3,9 @@
 #include "fcgi-app/app.h"
 #include "fcgi-app/routes.h"
 
-#include "common/http/page.h"
 #include "common/base/problem.h"
+#include "common/db/window.h"
+#include "common/http/page.h"
 
 static struct problem *list(struct app *app, struct request *rq, struct response *rs)
 {

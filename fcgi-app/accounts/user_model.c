@@ -5,10 +5,11 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/base/problem.h"
-#include "fcgi-app/accounts/common_passwords.h"
-#include "common/db/counter.h"
 #include "common/base/fold.h"
+#include "common/base/problem.h"
+#include "common/db/counter.h"
+#include "common/db/window.h"
+#include "fcgi-app/accounts/common_passwords.h"
 #include "fcgi-app/accounts/session_model.h"
 
 #define SAMPLE_ROWS "1000"  /* how many of the newest rows are looked at before a search */

@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 #include "common/db/db.h"
+#include "common/db/window.h"
 #include "common/field/field.h"
-#include "common/http/page.h"
 
 enum role { ROLE_USER, ROLE_ADMIN };
 

@@ -5,11 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/crypto/password.h"
 #include "common/base/problem.h"
+#include "common/crypto/password.h"
+#include "common/db/window.h"
 #include "fcgi-app/accounts/account.h"
-#include "fcgi-app/app.h"
 #include "fcgi-app/accounts/departure_model.h"
+#include "fcgi-app/app.h"
 #include "fcgi-app/cli/listing.h"
 
 #define PAGE_MEMORY ((size_t)64 * 1024 * 1024)

@@ -2,8 +2,9 @@
 #include "fcgi-app/app.h"
 #include "fcgi-app/routes.h"
 
-#include "common/http/page.h"
 #include "common/base/problem.h"
+#include "common/db/window.h"
+#include "common/http/page.h"
 #include "fcgi-app/posts/post_model.h"
 
 /* ---- lists ---- */

@@ -2,9 +2,10 @@
 
 #include <string.h>
 
+#include "common/base/fold.h"
 #include "common/base/problem.h"
 #include "common/db/counter.h"
-#include "common/base/fold.h"
+#include "common/db/window.h"
 
 const struct problem_type problem_post_not_found = {404, "Post not found", "post_not_found",
                                                     "There is no post with this id."};

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/problem.h"
+#include "common/db/window.h"
 #include "tests/support/loopback.h"
 #include "tests/support/suite.h"
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/crypto/keyring.h"
+#include "common/db/window.h"
 #include "common/http/router.h"
 #include "fcgi-app/posts/post_model.h"
 #include "tests/support/loopback.h"
