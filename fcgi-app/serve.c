@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "fcgi-app/app.h"
-#include "common/process/activation.h"
+#include "common/process/systemd.h"
 #include "common/field/config_find.h"
 #include "common/base/log.h"
 #include "common/process/pool.h"

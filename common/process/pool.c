@@ -19,7 +19,7 @@
 #include "common/base/instant.h"
 #include "common/base/log.h"
 #include "common/http/metrics.h"
-#include "common/process/notify.h"
+#include "common/process/systemd.h"
 
 #define MS 1000000LL           /* nanoseconds */
 #define SHORT_LIFE (1000 * MS) /* who lives shorter than this has crashed at its start */

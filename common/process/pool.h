@@ -52,7 +52,7 @@ struct pool {
  * SIGPIPE is ignored from here on, in workers too: a log whose reader has gone ends nobody. A
  * program that is started has it as usual.
  *
- * Tells a service manager READY, RELOADING, STOPPING and WATCHDOG (notify.h).
+ * Tells a service manager READY, RELOADING, STOPPING and WATCHDOG (systemd.h).
  */
 void pool_run(const struct pool *pool);
 

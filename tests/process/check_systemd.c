@@ -9,7 +9,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/problem.h"
-#include "common/process/activation.h"
+#include "common/process/systemd.h"
 #include "tests/support/suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))

@@ -1,13 +1,13 @@
-/* activation.h -- sockets passed by a service manager (sd_listen_fds(3)'s protocol, without its
- * library). */
+/* systemd.h -- sockets from a service manager, and word to it of how we are (the protocols of
+ * sd_listen_fds(3) and sd_notify(3), without their library). */
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/base/compiler.h"
 
 struct arena;
-
 struct problem;
 
 /**
@@ -24,3 +24,9 @@ struct problem;
  */
 struct problem *activation_take(struct arena *a, const char *const *names, size_t count,
                                 int *ret_fds) MUST_USE;
+
+/** Send `state` ("READY=1", several lines if need be) to $NOTIFY_SOCKET; without one, nothing. */
+void notify(const char *state);
+
+/** How often the manager wants a "WATCHDOG=1", in ns: half of $WATCHDOG_USEC; 0: never. */
+int64_t notify_interval_ns(void);
