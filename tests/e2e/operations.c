@@ -415,11 +415,11 @@ static const struct {
     const char *login, *hosts, *name; /* NULL: as it is */
     const char *refused;              /* NULL: it is taken */
 } addresses[] = {
-    {"postern:wrong", NULL, NULL, "DATABASE_URL: database at localhost: 1045: Access denied"},
-    {"nobody:wrong", NULL, NULL, "DATABASE_URL: database at localhost: 1045: Access denied"},
-    {NULL, NULL, "elsewhere", "DATABASE_URL: database at localhost: 1044: Access denied"},
-    {"postern:wrong", "localhost,127.0.0.1:1", NULL, "1045: Access denied"},
-    {"postern:wrong", "127.0.0.1:1,localhost", NULL, "1045: Access denied"},
+    {"postern:wrong", NULL, NULL, "DATABASE_URL: database at localhost: 1045: "},
+    {"nobody:wrong", NULL, NULL, "DATABASE_URL: database at localhost: 1045: "},
+    {NULL, NULL, "elsewhere", "DATABASE_URL: database at localhost: 1044: "},
+    {"postern:wrong", "localhost,127.0.0.1:1", NULL, "1045: "},
+    {"postern:wrong", "127.0.0.1:1,localhost", NULL, "1045: "},
     {"postern:wrong", "127.0.0.1:1", NULL, NULL}, /* nobody is there to say so */
 };
 
