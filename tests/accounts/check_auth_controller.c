@@ -9,7 +9,6 @@
 #include "common/crypto/jwt.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define BARE_CHALLENGE "Bearer realm=\"postern\""
 #define TOKEN_CHALLENGE BARE_CHALLENGE ", error=\"invalid_token\""
 
@@ -36,7 +35,9 @@ static struct answer register_as(const char *email)
 
 /* ---- registering ---- */
 
-START_TEST(registering_makes_a_user)
+CASE("registering", loopback_open, loopback_close);
+
+TEST(registering_makes_a_user)
 {
     struct answer answer = post(
         NULL, "/auth/register",
@@ -55,9 +56,8 @@ START_TEST(registering_makes_a_user)
                      answer_text(answer, "user.updated_at"));
     ck_assert_int_eq(answer_text(answer, "user.id")[14], '7'); /* the UUID's version */
 }
-END_TEST
 
-START_TEST(the_answer_to_registering_leads_to_the_user)
+TEST(the_answer_to_registering_leads_to_the_user)
 {
     struct answer answer = register_as("ada@example.org");
 
@@ -67,9 +67,8 @@ START_TEST(the_answer_to_registering_leads_to_the_user)
     ck_assert_str_eq(answer_header(answer, "Content-Type"), "application/json");
     ck_status(get(log_in("ada@example.org"), "/users/%s", id), 200);
 }
-END_TEST
 
-START_TEST(a_password_is_stored_as_argon2id_and_never_shown)
+TEST(a_password_is_stored_as_argon2id_and_never_shown)
 {
     struct answer answer = register_as("ada@example.org");
 
@@ -80,7 +79,6 @@ START_TEST(a_password_is_stored_as_argon2id_and_never_shown)
                                 "'$argon2id$v=19$m=19456,t=2,p=1$%'"),
                      1);
 }
-END_TEST
 
 static const char *const attempts_at_rank[] = {
     "'role':'admin'",
@@ -90,7 +88,7 @@ static const char *const attempts_at_rank[] = {
     "'password_hash':{},'updated_at':'2000-01-01T00:00:00Z','session_id':1",
 };
 
-START_TEST(nobody_registers_as_more_than_a_user)
+TEST_EACH(nobody_registers_as_more_than_a_user, attempts_at_rank)
 {
     struct answer answer = post(
         NULL, "/auth/register",
@@ -103,12 +101,11 @@ START_TEST(nobody_registers_as_more_than_a_user)
     ck_problem(post(log_in("eve@example.org"), "/users", "{}"), 403, "Admin access required",
                "admin_required");
 }
-END_TEST
 
 static const char *const same_addresses[] = {"ada@example.org", "ADA@EXAMPLE.ORG",
                                              "Ada@example.Org"};
 
-START_TEST(an_address_registers_once_in_whatever_case)
+TEST_EACH(an_address_registers_once_in_whatever_case, same_addresses)
 {
     ck_status(register_as("ada@example.org"), 201);
 
@@ -119,7 +116,6 @@ START_TEST(an_address_registers_once_in_whatever_case)
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 1);
     ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM user_counts"), 1);
 }
-END_TEST
 
 static const struct refusal bad_registrations[] = {
     {"{}", 400, "Missing required fields", "missing_fields", "email password",
@@ -152,7 +148,7 @@ static const struct refusal bad_registrations[] = {
      "Bad Request", "invalid", "", "first_name too_short, last_name type"},
 };
 
-START_TEST(a_bad_registration_is_told_all_its_faults)
+TEST_EACH(a_bad_registration_is_told_all_its_faults, bad_registrations)
 {
     const struct refusal *want = &bad_registrations[_i];
 
@@ -160,7 +156,6 @@ START_TEST(a_bad_registration_is_told_all_its_faults)
 
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 0);
 }
-END_TEST
 
 /* The HTML standard's pattern for <input type=email>, and a dot in the domain. */
 static const char *const good_addresses[] = {
@@ -172,14 +167,13 @@ static const char *const good_addresses[] = {
     "x@a-b.example",
 };
 
-START_TEST(an_address_of_the_pattern_is_taken_as_it_is)
+TEST_EACH(an_address_of_the_pattern_is_taken_as_it_is, good_addresses)
 {
     struct answer answer = register_as(good_addresses[_i]);
 
     ck_status(answer, 201);
     ck_assert_str_eq(answer_text(answer, "user.email"), good_addresses[_i]);
 }
-END_TEST
 
 static const char *const bad_addresses[] = {
     "",
@@ -203,14 +197,13 @@ static const char *const bad_addresses[] = {
     "a@m\303\274nchen.example",
 };
 
-START_TEST(an_address_of_another_form_is_refused)
+TEST_EACH(an_address_of_another_form_is_refused, bad_addresses)
 {
     struct answer answer = register_as(bad_addresses[_i]);
 
     ck_problem(answer, 400, "Invalid email format", "invalid_email");
     ck_assert_str_eq(answer_faults(answer), "email format");
 }
-END_TEST
 
 /* An address of `len` characters. */
 static const char *address_of(size_t len)
@@ -220,7 +213,7 @@ static const char *address_of(size_t len)
     return say("%s%s", repeat("l", len - strlen(domain)), domain);
 }
 
-START_TEST(an_address_has_at_most_254_characters)
+TEST(an_address_has_at_most_254_characters)
 {
     ck_status(register_as(address_of(254)), 201);
     ck_status(post(NULL, "/auth/login",
@@ -232,7 +225,6 @@ START_TEST(an_address_has_at_most_254_characters)
     ck_problem(longer, 400, "Invalid email format", "invalid_email");
     ck_assert_str_eq(answer_faults(longer), "email too_long");
 }
-END_TEST
 
 /* What a password of `times` repeated parts, and one more letter, is answered with. */
 static struct answer register_with_password(const char *part, size_t times, const char *end)
@@ -256,7 +248,7 @@ static const struct {
     {"\360\237\230\200", 128, "password too_long"},
 };
 
-START_TEST(a_password_has_8_to_128_code_points)
+TEST_EACH(a_password_has_8_to_128_code_points, password_lengths)
 {
     struct answer answer =
         register_with_password(password_lengths[_i].part, password_lengths[_i].times, "z");
@@ -264,7 +256,6 @@ START_TEST(a_password_has_8_to_128_code_points)
     ck_assert_str_eq(answer_faults(answer), password_lengths[_i].faults);
     ck_status(answer, *password_lengths[_i].faults ? 400 : 201);
 }
-END_TEST
 
 static struct answer register_with_name(const char *email, const char *name)
 {
@@ -272,7 +263,7 @@ static struct answer register_with_name(const char *email, const char *name)
                 object("{'email':'%s','password':'%s','first_name':'%s'}", email, PASSWORD, name));
 }
 
-START_TEST(a_name_has_at_most_100_code_points)
+TEST(a_name_has_at_most_100_code_points)
 {
     const char *longest = repeat("\360\237\230\200", 100);
 
@@ -284,7 +275,6 @@ START_TEST(a_name_has_at_most_100_code_points)
     ck_problem(longer, 400, "Bad Request", "invalid");
     ck_assert_str_eq(answer_faults(longer), "first_name too_long");
 }
-END_TEST
 
 /* ---- bodies ---- */
 
@@ -304,12 +294,13 @@ static const char *const bad_bodies[] = {
     "{'n':01}",
 };
 
-START_TEST(what_is_no_json_object_is_refused)
+CASE("bodies", loopback_open, loopback_close);
+
+TEST_EACH(what_is_no_json_object_is_refused, bad_bodies)
 {
     ck_problem(post(NULL, "/auth/register", object("%s", bad_bodies[_i])), 400, "Bad Request",
                "bad_json");
 }
-END_TEST
 
 /* An object whose member x is nested so that the whole has `depth` levels. */
 static const char *nested(size_t depth)
@@ -318,12 +309,11 @@ static const char *nested(size_t depth)
                   repeat("]", depth - 1));
 }
 
-START_TEST(a_body_may_be_32_levels_deep_but_not_33)
+TEST(a_body_may_be_32_levels_deep_but_not_33)
 {
     ck_problem(post(NULL, "/auth/register", nested(33)), 400, "Bad Request", "bad_json");
     ck_status(post(NULL, "/auth/register", nested(32)), 201);
 }
-END_TEST
 
 static const struct {
     const char *type;
@@ -338,7 +328,7 @@ static const struct {
     {"", false},
 };
 
-START_TEST(a_body_of_another_media_type_is_refused)
+TEST_EACH(a_body_of_another_media_type_is_refused, media_types)
 {
     struct answer answer =
         ask(.method = "POST", .path = "/auth/register", .type = media_types[_i].type,
@@ -349,9 +339,8 @@ START_TEST(a_body_of_another_media_type_is_refused)
     else
         ck_problem(answer, 415, "Request body must be JSON", "not_json");
 }
-END_TEST
 
-START_TEST(a_body_that_is_too_large_is_refused_after_its_type)
+TEST(a_body_that_is_too_large_is_refused_after_its_type)
 {
     const char *large = object("{'email':'%s'}", repeat("x", (size_t)512 * 1024));
 
@@ -359,11 +348,12 @@ START_TEST(a_body_that_is_too_large_is_refused_after_its_type)
     ck_problem(ask(.method = "POST", .path = "/auth/register", .body = large, .type = "text/html"),
                415, "Request body must be JSON", "not_json");
 }
-END_TEST
 
 /* ---- logging in ---- */
 
-START_TEST(logging_in_gives_tokens_and_the_user)
+CASE("logging in", loopback_open, loopback_close);
+
+TEST(logging_in_gives_tokens_and_the_user)
 {
     const char *id = make_user("ada@example.org", ROLE_USER);
 
@@ -381,9 +371,8 @@ START_TEST(logging_in_gives_tokens_and_the_user)
     ck_status(get(answer_text(answer, "access_token"), "/auth/profile"), 200);
     ck_assert_ptr_null(strstr(answer.text, "argon2"));
 }
-END_TEST
 
-START_TEST(every_login_is_a_session_of_its_own)
+TEST(every_login_is_a_session_of_its_own)
 {
     make_user("ada@example.org", ROLE_USER);
 
@@ -393,9 +382,8 @@ START_TEST(every_login_is_a_session_of_its_own)
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions WHERE ip = '192.0.2.1'"), 2);
     ck_assert_int_eq(ask_number("SELECT COUNT(DISTINCT refresh_hash) AS n FROM sessions"), 2);
 }
-END_TEST
 
-START_TEST(a_refresh_token_is_not_stored_itself)
+TEST(a_refresh_token_is_not_stored_itself)
 {
     make_user("ada@example.org", ROLE_USER);
     struct answer answer =
@@ -407,7 +395,6 @@ START_TEST(a_refresh_token_is_not_stored_itself)
                                     token)),
                      1);
 }
-END_TEST
 
 static const struct refusal bad_logins[] = {
     {"{}", 400, "Missing credentials", "missing_fields", "email password",
@@ -436,7 +423,7 @@ static const struct refusal bad_logins[] = {
      "invalid_credentials", "", ""},
 };
 
-START_TEST(a_bad_login_is_refused)
+TEST_EACH(a_bad_login_is_refused, bad_logins)
 {
     const struct refusal *want = &bad_logins[_i];
     make_user("ada@example.org", ROLE_USER);
@@ -445,7 +432,6 @@ START_TEST(a_bad_login_is_refused)
 
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 0);
 }
-END_TEST
 
 static struct answer log_in_with(const char *password)
 {
@@ -453,7 +439,7 @@ static struct answer log_in_with(const char *password)
                 object("{'email':'ada@example.org','password':'%s'}", password));
 }
 
-START_TEST(a_password_of_1024_bytes_is_tried_and_a_longer_one_refused)
+TEST(a_password_of_1024_bytes_is_tried_and_a_longer_one_refused)
 {
     struct answer longest = log_in_with(repeat("\303\244", 512));
     struct answer longer = log_in_with(repeat("x", 1025));
@@ -462,7 +448,6 @@ START_TEST(a_password_of_1024_bytes_is_tried_and_a_longer_one_refused)
     ck_problem(longer, 400, "Bad Request", "invalid");
     ck_assert_str_eq(answer_faults(longer), "password too_long");
 }
-END_TEST
 
 /* Who cannot log in: an unknown, a wrong password, a disabled account. */
 static const char *const refused_logins[] = {
@@ -478,7 +463,7 @@ static void make_ada_and_disabled(void)
     run_sql("UPDATE users SET is_active = 0 WHERE email = 'disabled@example.org'");
 }
 
-START_TEST(all_refused_logins_look_alike)
+TEST_EACH(all_refused_logins_look_alike, refused_logins)
 {
     make_ada_and_disabled();
     struct answer wrong = post(NULL, "/auth/login", object("%s", refused_logins[1]));
@@ -489,7 +474,6 @@ START_TEST(all_refused_logins_look_alike)
     ck_assert_str_eq(answer_header(answer, "WWW-Authenticate"), BARE_CHALLENGE);
     ck_assert_str_eq(answer_text(answer, "message"), answer_text(wrong, "message"));
 }
-END_TEST
 
 static int64_t cpu_us(void)
 {
@@ -512,7 +496,7 @@ static int64_t cost_of_login(const char *body)
     return least;
 }
 
-START_TEST(all_refused_logins_cost_the_same)
+TEST_EACH(all_refused_logins_cost_the_same, refused_logins)
 {
     make_ada_and_disabled();
     int64_t wrong = cost_of_login(object("%s", refused_logins[1]));
@@ -523,14 +507,13 @@ START_TEST(all_refused_logins_cost_the_same)
     ck_assert_msg(cost > wrong / 2 && cost < wrong * 2, "%lld us instead of %lld", (long long)cost,
                   (long long)wrong);
 }
-END_TEST
 
 /* PASSWORD as Werkzeug would have stored it. */
 #define WERKZEUG_HASH                                                                              \
     "pbkdf2:sha256:1000$saltsalt$"                                                                 \
     "456440f4a1d16903e837051f1d6bee1a077c3ea55042cbe137587cc5e32e6ef2"
 
-START_TEST(a_hash_from_elsewhere_is_replaced_at_the_next_login)
+TEST(a_hash_from_elsewhere_is_replaced_at_the_next_login)
 {
     make_user("ada@example.org", ROLE_USER);
     run_sql("UPDATE users SET password_hash = '" WERKZEUG_HASH "'");
@@ -543,11 +526,10 @@ START_TEST(a_hash_from_elsewhere_is_replaced_at_the_next_login)
         ask_number("SELECT COUNT(*) AS n FROM users WHERE password_hash LIKE '$argon2id$%'"), 1);
     log_in("ada@example.org");
 }
-END_TEST
 
 static const char *const public_calls[] = {"/auth/login", "/auth/register"};
 
-START_TEST(login_and_register_do_not_look_at_a_token)
+TEST_EACH(login_and_register_do_not_look_at_a_token, public_calls)
 {
     struct answer answer = post("nonsense", public_calls[_i],
                                 object("{'email':'new@example.org','password':'%s'}", PASSWORD));
@@ -557,9 +539,8 @@ START_TEST(login_and_register_do_not_look_at_a_token)
     if (_i == 0)
         ck_assert_str_eq(answer_text(answer, "code"), "invalid_credentials");
 }
-END_TEST
 
-START_TEST(a_strange_user_agent_does_not_keep_one_from_logging_in)
+TEST(a_strange_user_agent_does_not_keep_one_from_logging_in)
 {
     static const char *const agents[] = {"HTTP_USER_AGENT=\377\376", "HTTP_USER_AGENT=", NULL};
     make_user("ada@example.org", ROLE_USER);
@@ -574,11 +555,12 @@ START_TEST(a_strange_user_agent_does_not_keep_one_from_logging_in)
 
     ck_assert_int_eq(ask_number("SELECT MAX(LENGTH(user_agent)) AS n FROM sessions"), 254);
 }
-END_TEST
 
 /* ---- who one is ---- */
 
-START_TEST(a_profile_is_ones_own_account)
+CASE("tokens", loopback_open, loopback_close);
+
+TEST(a_profile_is_ones_own_account)
 {
     make_user("other@example.org", ROLE_USER);
     const char *id = make_user("ada@example.org", ROLE_USER);
@@ -591,9 +573,8 @@ START_TEST(a_profile_is_ones_own_account)
     ck_assert(answer_is_null(answer, "user.last_name"));
     ck_assert_str_eq(answer_header(answer, "Cache-Control"), "no-store");
 }
-END_TEST
 
-START_TEST(without_a_token_there_is_no_profile)
+TEST(without_a_token_there_is_no_profile)
 {
     struct answer answer = get(NULL, "/auth/profile");
 
@@ -601,18 +582,16 @@ START_TEST(without_a_token_there_is_no_profile)
     ck_assert_str_eq(answer_header(answer, "WWW-Authenticate"), BARE_CHALLENGE);
     ck_assert_str_eq(answer_header(answer, "Cache-Control"), "no-store");
 }
-END_TEST
 
-START_TEST(another_scheme_is_no_token)
+TEST(another_scheme_is_no_token)
 {
     ck_problem(ask(.path = "/auth/profile", .param = "HTTP_AUTHORIZATION=Basic YTpi"), 401,
                "Unauthenticated", "no_token");
     ck_problem(ask(.path = "/auth/profile", .param = "HTTP_AUTHORIZATION=Bearerish x"), 401,
                "Unauthenticated", "no_token");
 }
-END_TEST
 
-START_TEST(the_scheme_is_taken_in_any_case)
+TEST(the_scheme_is_taken_in_any_case)
 {
     make_user("ada@example.org", ROLE_USER);
     const char *token = log_in("ada@example.org");
@@ -623,7 +602,6 @@ START_TEST(the_scheme_is_taken_in_any_case)
         ask(.path = "/auth/profile", .param = say("REDIRECT_HTTP_AUTHORIZATION=Bearer %s", token)),
         200);
 }
-END_TEST
 
 static void ck_invalid_token(const char *token)
 {
@@ -634,13 +612,12 @@ static void ck_invalid_token(const char *token)
 
 static const char *const nonsense_tokens[] = {"", "x", "a.b.c", "..", "null"};
 
-START_TEST(nonsense_is_no_token)
+TEST_EACH(nonsense_is_no_token, nonsense_tokens)
 {
     ck_invalid_token(nonsense_tokens[_i]);
 }
-END_TEST
 
-START_TEST(a_token_with_another_signature_is_refused)
+TEST(a_token_with_another_signature_is_refused)
 {
     make_user("ada@example.org", ROLE_USER);
     char *token = arena_strdup(the_arena, log_in("ada@example.org"));
@@ -650,9 +627,8 @@ START_TEST(a_token_with_another_signature_is_refused)
 
     ck_invalid_token(token);
 }
-END_TEST
 
-START_TEST(a_token_is_good_for_its_time_and_no_longer)
+TEST(a_token_is_good_for_its_time_and_no_longer)
 {
     make_user("ada@example.org", ROLE_USER);
     const char *token = log_in("ada@example.org");
@@ -667,7 +643,6 @@ START_TEST(a_token_is_good_for_its_time_and_no_longer)
     ck_problem(get(token, "/posts"), 401, "Invalid token", "token_expired");
     ck_invalid_token(say("%sx", token));
 }
-END_TEST
 
 /* A token that we sign ourselves: for `user`, in the newest session of `owner`. */
 static const char *token_for(const char *user, const char *session)
@@ -680,13 +655,12 @@ static const char *token_for(const char *user, const char *session)
     return jwt_sign(the_arena, the_app->keys, &claims);
 }
 
-START_TEST(a_token_for_no_session_is_refused)
+TEST(a_token_for_no_session_is_refused)
 {
     ck_invalid_token(token_for(make_user("ada@example.org", ROLE_USER), NOBODY_ID));
 }
-END_TEST
 
-START_TEST(a_token_with_the_session_of_another_is_refused)
+TEST(a_token_with_the_session_of_another_is_refused)
 {
     const char *ada = make_user("ada@example.org", ROLE_USER);
     make_user("eve@example.org", ROLE_USER);
@@ -695,9 +669,8 @@ START_TEST(a_token_with_the_session_of_another_is_refused)
 
     ck_invalid_token(token_for(ada, NOBODY_ID));
 }
-END_TEST
 
-START_TEST(a_token_of_an_ended_session_is_refused)
+TEST(a_token_of_an_ended_session_is_refused)
 {
     make_user("ada@example.org", ROLE_USER);
     const char *ended = log_in("ada@example.org");
@@ -707,9 +680,8 @@ START_TEST(a_token_of_an_ended_session_is_refused)
     ck_invalid_token(ended);
     ck_status(get(log_in("ada@example.org"), "/auth/profile"), 200);
 }
-END_TEST
 
-START_TEST(a_token_of_an_expired_session_is_refused)
+TEST(a_token_of_an_expired_session_is_refused)
 {
     make_user("ada@example.org", ROLE_USER);
     const char *token = log_in("ada@example.org");
@@ -718,14 +690,13 @@ START_TEST(a_token_of_an_expired_session_is_refused)
 
     ck_invalid_token(token);
 }
-END_TEST
 
 static const char *const ends_of_an_account[] = {
     "DELETE FROM users WHERE email = 'ada@example.org'",
     "UPDATE users SET is_active = 0 WHERE email = 'ada@example.org'",
 };
 
-START_TEST(a_token_of_a_user_who_is_gone_or_disabled_is_refused)
+TEST_EACH(a_token_of_a_user_who_is_gone_or_disabled_is_refused, ends_of_an_account)
 {
     make_user("ada@example.org", ROLE_USER);
     const char *token = log_in("ada@example.org");
@@ -738,9 +709,8 @@ START_TEST(a_token_of_a_user_who_is_gone_or_disabled_is_refused)
         strncmp(answer_header(answer, "WWW-Authenticate"), BARE_CHALLENGE, strlen(BARE_CHALLENGE)),
         0);
 }
-END_TEST
 
-START_TEST(a_changed_role_holds_at_once)
+TEST(a_changed_role_holds_at_once)
 {
     make_user("ada@example.org", ROLE_USER);
     const char *token = log_in("ada@example.org");
@@ -752,9 +722,8 @@ START_TEST(a_changed_role_holds_at_once)
 
     ck_problem(drop(token, "/users/" NOBODY_ID), 403, "Admin access required", "admin_required");
 }
-END_TEST
 
-START_TEST(a_path_of_auth_has_its_methods)
+TEST(a_path_of_auth_has_its_methods)
 {
     struct answer refused = get(NULL, "/auth/login");
     struct answer options = ask(.method = "OPTIONS", .path = "/auth/login", .token = "nonsense");
@@ -763,86 +732,4 @@ START_TEST(a_path_of_auth_has_its_methods)
     ck_assert_str_eq(answer_header(refused, "Allow"), "POST, OPTIONS");
     ck_status(options, 204);
     ck_assert_str_eq(answer_header(options, "Allow"), "POST, OPTIONS");
-}
-END_TEST
-
-static TCase *registering(void)
-{
-    TCase *tc = tcase_create("registering");
-    tcase_add_test(tc, registering_makes_a_user);
-    tcase_add_test(tc, the_answer_to_registering_leads_to_the_user);
-    tcase_add_test(tc, a_password_is_stored_as_argon2id_and_never_shown);
-    tcase_add_loop_test(tc, nobody_registers_as_more_than_a_user, 0, COUNT(attempts_at_rank));
-    tcase_add_loop_test(tc, an_address_registers_once_in_whatever_case, 0, COUNT(same_addresses));
-    tcase_add_loop_test(tc, a_bad_registration_is_told_all_its_faults, 0, COUNT(bad_registrations));
-    tcase_add_loop_test(tc, an_address_of_the_pattern_is_taken_as_it_is, 0, COUNT(good_addresses));
-    tcase_add_loop_test(tc, an_address_of_another_form_is_refused, 0, COUNT(bad_addresses));
-    tcase_add_test(tc, an_address_has_at_most_254_characters);
-    tcase_add_loop_test(tc, a_password_has_8_to_128_code_points, 0, COUNT(password_lengths));
-    tcase_add_test(tc, a_name_has_at_most_100_code_points);
-    return tc;
-}
-
-static TCase *bodies(void)
-{
-    TCase *tc = tcase_create("bodies");
-    tcase_add_loop_test(tc, what_is_no_json_object_is_refused, 0, COUNT(bad_bodies));
-    tcase_add_test(tc, a_body_may_be_32_levels_deep_but_not_33);
-    tcase_add_loop_test(tc, a_body_of_another_media_type_is_refused, 0, COUNT(media_types));
-    tcase_add_test(tc, a_body_that_is_too_large_is_refused_after_its_type);
-    return tc;
-}
-
-static TCase *logging_in(void)
-{
-    TCase *tc = tcase_create("logging in");
-    tcase_add_test(tc, logging_in_gives_tokens_and_the_user);
-    tcase_add_test(tc, every_login_is_a_session_of_its_own);
-    tcase_add_test(tc, a_refresh_token_is_not_stored_itself);
-    tcase_add_loop_test(tc, a_bad_login_is_refused, 0, COUNT(bad_logins));
-    tcase_add_test(tc, a_password_of_1024_bytes_is_tried_and_a_longer_one_refused);
-    tcase_add_loop_test(tc, all_refused_logins_look_alike, 0, COUNT(refused_logins));
-    tcase_add_loop_test(tc, all_refused_logins_cost_the_same, 0, COUNT(refused_logins));
-    tcase_add_test(tc, a_hash_from_elsewhere_is_replaced_at_the_next_login);
-    tcase_add_loop_test(tc, login_and_register_do_not_look_at_a_token, 0, COUNT(public_calls));
-    tcase_add_test(tc, a_strange_user_agent_does_not_keep_one_from_logging_in);
-    return tc;
-}
-
-static TCase *tokens(void)
-{
-    TCase *tc = tcase_create("tokens");
-    tcase_add_test(tc, a_profile_is_ones_own_account);
-    tcase_add_test(tc, without_a_token_there_is_no_profile);
-    tcase_add_test(tc, another_scheme_is_no_token);
-    tcase_add_test(tc, the_scheme_is_taken_in_any_case);
-    tcase_add_loop_test(tc, nonsense_is_no_token, 0, COUNT(nonsense_tokens));
-    tcase_add_test(tc, a_token_with_another_signature_is_refused);
-    tcase_add_test(tc, a_token_is_good_for_its_time_and_no_longer);
-    tcase_add_test(tc, a_token_for_no_session_is_refused);
-    tcase_add_test(tc, a_token_with_the_session_of_another_is_refused);
-    tcase_add_test(tc, a_token_of_an_ended_session_is_refused);
-    tcase_add_test(tc, a_token_of_an_expired_session_is_refused);
-    tcase_add_loop_test(tc, a_token_of_a_user_who_is_gone_or_disabled_is_refused, 0,
-                        COUNT(ends_of_an_account));
-    tcase_add_test(tc, a_changed_role_holds_at_once);
-    tcase_add_test(tc, a_path_of_auth_has_its_methods);
-    return tc;
-}
-
-static void add(Suite *suite, TCase *tc)
-{
-    tcase_add_checked_fixture(tc, loopback_open, loopback_close);
-    tcase_set_timeout(tc, 60);
-    suite_add_tcase(suite, tc);
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("auth_controller");
-    add(suite, registering());
-    add(suite, bodies());
-    add(suite, logging_in());
-    add(suite, tokens());
-    return suite_run(suite);
 }

@@ -14,7 +14,6 @@
 #include "common/crypto/digest.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define NEW_WORD "weaver of patterns"
 #define HOUR_S 3600
 #define PATIENCE_S 30
@@ -90,7 +89,11 @@ static struct answer change_password(const char *token, const char *current, con
                 object("{'current_password':'%s','new_password':'%s'}", current, new));
 }
 
-START_TEST(a_changed_password_is_the_only_one)
+static void set_up_mail(void), tear_down_mail(void);
+
+CASE("changing", set_up, loopback_close);
+
+TEST(a_changed_password_is_the_only_one)
 {
     struct answer answer = change_password(ada.access, PASSWORD, NEW_WORD);
 
@@ -102,9 +105,8 @@ START_TEST(a_changed_password_is_the_only_one)
                                 "AND password_hash LIKE '$argon2id$%'"),
                      1);
 }
-END_TEST
 
-START_TEST(a_changed_password_ends_all_other_sessions_but_this)
+TEST(a_changed_password_ends_all_other_sessions_but_this)
 {
     ck_status(change_password(ada.access, PASSWORD, NEW_WORD), 204);
 
@@ -113,9 +115,8 @@ START_TEST(a_changed_password_ends_all_other_sessions_but_this)
     ck_dead(&elsewhere);
     ck_alive(&bob);
 }
-END_TEST
 
-START_TEST(the_password_may_be_changed_again_and_back)
+TEST(the_password_may_be_changed_again_and_back)
 {
     ck_status(change_password(ada.access, PASSWORD, NEW_WORD), 204);
     ck_wrong_password(change_password(ada.access, PASSWORD, "another long one"));
@@ -124,9 +125,8 @@ START_TEST(the_password_may_be_changed_again_and_back)
 
     ck_password(PASSWORD, NEW_WORD);
 }
-END_TEST
 
-START_TEST(a_wrong_current_password_changes_nothing)
+TEST(a_wrong_current_password_changes_nothing)
 {
     ck_wrong_password(change_password(ada.access, "not " PASSWORD, NEW_WORD));
     ck_wrong_password(change_password(ada.access, "A LONG ENOUGH ONE", NEW_WORD));
@@ -134,10 +134,9 @@ START_TEST(a_wrong_current_password_changes_nothing)
     ck_alive(&elsewhere);
     ck_password(PASSWORD, NEW_WORD);
 }
-END_TEST
 
 /* 1,024 bytes, and one more. */
-START_TEST(a_current_password_of_1024_bytes_is_tried_and_a_longer_one_refused)
+TEST(a_current_password_of_1024_bytes_is_tried_and_a_longer_one_refused)
 {
     struct answer longer = change_password(ada.access, repeat("x", 1025), NEW_WORD);
 
@@ -145,7 +144,6 @@ START_TEST(a_current_password_of_1024_bytes_is_tried_and_a_longer_one_refused)
     ck_problem(longer, 400, "Bad Request", "invalid");
     ck_assert_str_eq(answer_faults(longer), "current_password too_long");
 }
-END_TEST
 
 static const struct {
     const char *body, *error, *code, *faults;
@@ -167,7 +165,7 @@ static const struct {
      "invalid", "new_password common"},
 };
 
-START_TEST(a_bad_change_is_told_all_its_faults)
+TEST_EACH(a_bad_change_is_told_all_its_faults, bad_changes)
 {
     struct answer answer = post(ada.access, "/auth/password", object("%s", bad_changes[_i].body));
 
@@ -176,21 +174,19 @@ START_TEST(a_bad_change_is_told_all_its_faults)
     ck_alive(&elsewhere);
     ck_status(try_login("ada@example.org", PASSWORD), 200);
 }
-END_TEST
 
 static const struct {
     size_t length;
     int status;
 } lengths[] = {{7, 400}, {8, 204}, {128, 204}, {129, 400}};
 
-START_TEST(a_new_password_has_8_to_128_code_points)
+TEST_EACH(a_new_password_has_8_to_128_code_points, lengths)
 {
     const char *word = repeat("\303\244", lengths[_i].length);
 
     ck_status(change_password(ada.access, PASSWORD, word), lengths[_i].status);
     ck_status(try_login("ada@example.org", word), lengths[_i].status == 204 ? 200 : 401);
 }
-END_TEST
 
 /* A call of this file that is for those who logged in. */
 static const struct {
@@ -201,7 +197,7 @@ static const struct {
     {"DELETE", "/auth/profile"},
 };
 
-START_TEST(ones_account_is_for_those_who_logged_in)
+TEST_EACH(ones_account_is_for_those_who_logged_in, closed)
 {
     const char *method = closed[_i].method, *path = closed[_i].path;
     const char *body = object("{'current_password':'%s'}", PASSWORD);
@@ -213,7 +209,6 @@ START_TEST(ones_account_is_for_those_who_logged_in)
     ck_problem(ask(.method = method, .path = path, .token = ada.access), 400, "Bad Request",
                "bad_json");
 }
-END_TEST
 
 /* ---- hashes that came from elsewhere ---- */
 
@@ -252,7 +247,9 @@ static int64_t of_hash(const char *pattern)
                           pattern));
 }
 
-START_TEST(who_was_imported_logs_in_and_gets_a_hash_of_today_s_form)
+CASE("importing", set_up, loopback_close);
+
+TEST_EACH(who_was_imported_logs_in_and_gets_a_hash_of_today_s_form, known)
 {
     import_hash(_i);
     ck_assert_int_eq(of_hash("$argon2id$v=19$m=19456,t=2,p=1$%"), 0);
@@ -264,9 +261,8 @@ START_TEST(who_was_imported_logs_in_and_gets_a_hash_of_today_s_form)
     ck_status(try_login("ada@example.org", PASSWORD), 401);
     ck_alive(&elsewhere);
 }
-END_TEST
 
-START_TEST(a_wrong_password_does_not_replace_an_imported_hash)
+TEST_EACH(a_wrong_password_does_not_replace_an_imported_hash, known)
 {
     import_hash(_i);
 
@@ -275,9 +271,8 @@ START_TEST(a_wrong_password_does_not_replace_an_imported_hash)
 
     ck_assert_int_eq(of_hash(known[_i].hash), 1);
 }
-END_TEST
 
-START_TEST(a_disabled_account_keeps_its_imported_hash)
+TEST(a_disabled_account_keeps_its_imported_hash)
 {
     import_hash(0);
     run_sql("UPDATE users SET is_active = 0");
@@ -286,9 +281,8 @@ START_TEST(a_disabled_account_keeps_its_imported_hash)
 
     ck_assert_int_eq(of_hash(known[0].hash), 1);
 }
-END_TEST
 
-START_TEST(an_imported_password_may_be_changed)
+TEST_EACH(an_imported_password_may_be_changed, known)
 {
     import_hash(_i);
 
@@ -297,7 +291,6 @@ START_TEST(an_imported_password_may_be_changed)
 
     ck_password(NEW_WORD, known[_i].password);
 }
-END_TEST
 
 /* ---- another address ---- */
 
@@ -307,7 +300,9 @@ static struct answer change_email(const char *token, const char *email, const ch
                 object("{'email':'%s','current_password':'%s'}", email, password));
 }
 
-START_TEST(a_changed_address_is_what_one_logs_in_with)
+CASE("moving", set_up, loopback_close);
+
+TEST(a_changed_address_is_what_one_logs_in_with)
 {
     struct answer before = get(ada.access, "/auth/profile");
     pass_s(60);
@@ -324,9 +319,8 @@ START_TEST(a_changed_address_is_what_one_logs_in_with)
     ck_status(try_login("lovelace@example.org", PASSWORD), 200);
     ck_status(try_login("ada@example.org", PASSWORD), 401);
 }
-END_TEST
 
-START_TEST(a_changed_address_leaves_the_sessions_and_frees_the_old_one)
+TEST(a_changed_address_leaves_the_sessions_and_frees_the_old_one)
 {
     ck_status(change_email(ada.access, "lovelace@example.org", PASSWORD), 200);
 
@@ -334,9 +328,8 @@ START_TEST(a_changed_address_leaves_the_sessions_and_frees_the_old_one)
     ck_alive(&elsewhere);
     ck_status(change_email(bob.access, "ada@example.org", PASSWORD), 200);
 }
-END_TEST
 
-START_TEST(a_changed_address_is_found_by_a_search)
+TEST(a_changed_address_is_found_by_a_search)
 {
     ck_status(change_email(ada.access, "lovelace@example.org", PASSWORD), 200);
 
@@ -344,11 +337,10 @@ START_TEST(a_changed_address_is_found_by_a_search)
                      "lovelace@example.org");
     ck_assert_uint_eq(answer_count(get(bob.access, "/users?q=ada")), 0);
 }
-END_TEST
 
 static const char *const taken[] = {"bob@example.org", "BOB@Example.org"};
 
-START_TEST(the_address_of_another_is_taken)
+TEST_EACH(the_address_of_another_is_taken, taken)
 {
     struct answer before = get(ada.access, "/auth/profile");
 
@@ -357,16 +349,14 @@ START_TEST(the_address_of_another_is_taken)
 
     ck_assert_str_eq(get(ada.access, "/auth/profile").text, before.text);
 }
-END_TEST
 
-START_TEST(ones_own_address_may_change_its_case)
+TEST(ones_own_address_may_change_its_case)
 {
     struct answer answer = change_email(ada.access, "ADA@example.org", PASSWORD);
 
     ck_status(answer, 200);
     ck_assert_str_eq(answer_text(answer, "user.email"), "ADA@example.org");
 }
-END_TEST
 
 static const struct {
     const char *body, *error, *code, *faults;
@@ -386,7 +376,7 @@ static const struct {
      "current_password wrong"},
 };
 
-START_TEST(a_bad_address_is_told_all_its_faults)
+TEST_EACH(a_bad_address_is_told_all_its_faults, bad_addresses)
 {
     struct answer before = get(ada.access, "/auth/profile");
 
@@ -396,7 +386,6 @@ START_TEST(a_bad_address_is_told_all_its_faults)
     ck_assert_str_eq(answer_faults(answer), bad_addresses[_i].faults);
     ck_assert_str_eq(get(ada.access, "/auth/profile").text, before.text);
 }
-END_TEST
 
 /* ---- leaving ---- */
 
@@ -420,7 +409,9 @@ static void ck_counts(void)
                      ask_number("SELECT COUNT(*) AS n FROM posts"));
 }
 
-START_TEST(who_leaves_is_gone_with_posts_and_sessions)
+CASE("leaving", set_up, loopback_close);
+
+TEST(who_leaves_is_gone_with_posts_and_sessions)
 {
     write_post(ada.access, "One", "by Ada", true);
     write_post(ada.access, "Two", "by Ada", false);
@@ -440,9 +431,8 @@ START_TEST(who_leaves_is_gone_with_posts_and_sessions)
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 1);
     ck_counts();
 }
-END_TEST
 
-START_TEST(who_has_left_may_come_back)
+TEST(who_has_left_may_come_back)
 {
     ck_status(leave(ada.access, PASSWORD), 204);
     ck_status(try_login("ada@example.org", PASSWORD), 401);
@@ -451,9 +441,8 @@ START_TEST(who_has_left_may_come_back)
                    object("{'email':'ada@example.org','password':'%s'}", PASSWORD)),
               201);
 }
-END_TEST
 
-START_TEST(nobody_leaves_by_a_wrong_password)
+TEST(nobody_leaves_by_a_wrong_password)
 {
     ck_wrong_password(leave(ada.access, "not " PASSWORD));
     ck_status(ask(.method = "DELETE", .path = "/auth/profile", .token = ada.access), 400);
@@ -463,9 +452,8 @@ START_TEST(nobody_leaves_by_a_wrong_password)
     ck_alive(&ada);
     ck_counts();
 }
-END_TEST
 
-START_TEST(the_last_active_admin_does_not_leave)
+TEST(the_last_active_admin_does_not_leave)
 {
     make_user("admin@example.org", ROLE_ADMIN);
     make_user("disabled@example.org", ROLE_ADMIN);
@@ -479,9 +467,8 @@ START_TEST(the_last_active_admin_does_not_leave)
     ck_status(leave(admin.access, PASSWORD), 204);
     ck_counts();
 }
-END_TEST
 
-START_TEST(who_has_changed_meanwhile_does_not_leave_unawares)
+TEST(who_has_changed_meanwhile_does_not_leave_unawares)
 {
     const char *tag = answer_header(get(ada.access, "/auth/profile"), "ETag");
     ck_status(change_email(ada.access, "lovelace@example.org", PASSWORD), 200);
@@ -496,7 +483,6 @@ START_TEST(who_has_changed_meanwhile_does_not_leave_unawares)
                   .param = say("HTTP_IF_MATCH=%s", tag)),
               204);
 }
-END_TEST
 
 /* ---- mail ---- */
 
@@ -636,7 +622,9 @@ static const char *const addresses[] = {
     "disabled@example.org",
 };
 
-START_TEST(every_address_gets_the_same_answer)
+CASE("forgetting", set_up_mail, tear_down_mail);
+
+TEST_EACH(every_address_gets_the_same_answer, addresses)
 {
     make_user("disabled@example.org", ROLE_USER);
     run_sql("UPDATE users SET is_active = 0 WHERE email = 'disabled@example.org'");
@@ -652,9 +640,8 @@ START_TEST(every_address_gets_the_same_answer)
     if (resets() > 1)
         take_mail();
 }
-END_TEST
 
-START_TEST(mail_goes_to_known_and_active_users_only)
+TEST(mail_goes_to_known_and_active_users_only)
 {
     const char *name;
     make_user("disabled@example.org", ROLE_USER);
@@ -669,9 +656,8 @@ START_TEST(mail_goes_to_known_and_active_users_only)
     ck_assert_ptr_nonnull(strstr(take_mail(), "\nTo: Ada@example.org\n"));
     ck_assert_int_eq(count_files("mail.", &name) + count_files("part.", &name), 0);
 }
-END_TEST
 
-START_TEST(the_message_is_whole)
+TEST(the_message_is_whole)
 {
     ck_status(forget("ADA@example.org"), 202);
 
@@ -687,9 +673,8 @@ START_TEST(the_message_is_whole)
     ck_assert_ptr_null(strstr(head, RESET_URL));
     ck_assert_ptr_null(strcasestr(head, "\nBcc:"));
 }
-END_TEST
 
-START_TEST(forgot_and_reset_do_not_look_at_authorization)
+TEST(forgot_and_reset_do_not_look_at_authorization)
 {
     const char *body = object("{'email':'ada@example.org'}");
 
@@ -701,7 +686,6 @@ START_TEST(forgot_and_reset_do_not_look_at_authorization)
                   .body = object("{'token':'%s','new_password':'%s'}", token, NEW_WORD)),
               204);
 }
-END_TEST
 
 /* An address that would be more than one, or more than a line of a header. */
 static const char *const forged[] = {
@@ -719,7 +703,7 @@ static const char *const forged[] = {
     "ada:eve;@example.org",
 };
 
-START_TEST(an_address_forges_no_header)
+TEST_EACH(an_address_forges_no_header, forged)
 {
     struct answer answer =
         post(NULL, "/auth/password/forgot", say("{\"email\":\"%s\"}", forged[_i]));
@@ -730,10 +714,9 @@ START_TEST(an_address_forges_no_header)
     ck_status(forget("ada@example.org"), 202);
     ck_assert_ptr_null(strstr(take_mail(), "eve"));
 }
-END_TEST
 
 /* A table from elsewhere may hold what we would not have let in. */
-START_TEST(a_stored_address_forges_no_header_either)
+TEST(a_stored_address_forges_no_header_either)
 {
     run_sql("UPDATE users SET email = CONCAT(email, CHAR(10), 'Bcc: eve@example.org') "
             "WHERE email = 'Ada@example.org'");
@@ -742,7 +725,6 @@ START_TEST(a_stored_address_forges_no_header_either)
 
     ck_assert_int_eq(resets(), 0);
 }
-END_TEST
 
 static const struct {
     const char *body, *error, *code, *faults;
@@ -752,18 +734,19 @@ static const struct {
     {"{'email':'nonsense'}", "Invalid email format", "invalid_email", "email format"},
 };
 
-START_TEST(a_bad_request_for_a_token_is_told_its_faults)
+TEST_EACH(a_bad_request_for_a_token_is_told_its_faults, bad_requests)
 {
     struct answer answer = post(NULL, "/auth/password/forgot", object("%s", bad_requests[_i].body));
 
     ck_problem(answer, 400, bad_requests[_i].error, bad_requests[_i].code);
     ck_assert_str_eq(answer_faults(answer), bad_requests[_i].faults);
 }
-END_TEST
 
 /* ---- a new password by a token ---- */
 
-START_TEST(a_token_is_good_for_one_new_password)
+CASE("resetting", set_up_mail, tear_down_mail);
+
+TEST(a_token_is_good_for_one_new_password)
 {
     const char *token = ask_for_token("ada@example.org");
 
@@ -775,13 +758,12 @@ START_TEST(a_token_is_good_for_one_new_password)
     ck_bad_token(reset(token, "another long one"));
     ck_password(NEW_WORD, "another long one");
 }
-END_TEST
 
 static const struct {
     int after_s, status;
 } ages[] = {{HOUR_S - 1, 204}, {HOUR_S, 400}, {24 * HOUR_S, 400}};
 
-START_TEST(a_token_is_good_for_an_hour)
+TEST_EACH(a_token_is_good_for_an_hour, ages)
 {
     const char *token = ask_for_token("ada@example.org");
 
@@ -790,9 +772,8 @@ START_TEST(a_token_is_good_for_an_hour)
     ck_status(reset(token, NEW_WORD), ages[_i].status);
     ck_status(try_login("ada@example.org", NEW_WORD), ages[_i].status == 204 ? 200 : 401);
 }
-END_TEST
 
-START_TEST(a_reset_ends_all_sessions_of_the_user)
+TEST(a_reset_ends_all_sessions_of_the_user)
 {
     ck_status(reset(ask_for_token("ada@example.org"), NEW_WORD), 204);
 
@@ -801,9 +782,8 @@ START_TEST(a_reset_ends_all_sessions_of_the_user)
     ck_alive(&bob);
     ck_status(refresh(bob.refresh), 200);
 }
-END_TEST
 
-START_TEST(a_second_token_of_the_user_dies_with_the_reset)
+TEST(a_second_token_of_the_user_dies_with_the_reset)
 {
     const char *first = ask_for_token("ada@example.org");
     const char *second = ask_for_token("ada@example.org");
@@ -815,9 +795,8 @@ START_TEST(a_second_token_of_the_user_dies_with_the_reset)
     ck_status(reset(bobs, NEW_WORD), 204);
     ck_assert_int_eq(resets(), 0);
 }
-END_TEST
 
-START_TEST(a_token_dies_when_the_password_is_changed)
+TEST(a_token_dies_when_the_password_is_changed)
 {
     const char *token = ask_for_token("ada@example.org");
 
@@ -825,14 +804,13 @@ START_TEST(a_token_dies_when_the_password_is_changed)
 
     ck_bad_token(reset(token, "another long one"));
 }
-END_TEST
 
 static const char *const ends[] = {
     "UPDATE users SET is_active = 0 WHERE email = 'Ada@example.org'",
     "DELETE FROM users WHERE email = 'Ada@example.org'",
 };
 
-START_TEST(a_token_is_of_no_use_to_who_is_gone_or_disabled)
+TEST_EACH(a_token_is_of_no_use_to_who_is_gone_or_disabled, ends)
 {
     const char *token = ask_for_token("ada@example.org");
 
@@ -840,9 +818,8 @@ START_TEST(a_token_is_of_no_use_to_who_is_gone_or_disabled)
 
     ck_bad_token(reset(token, NEW_WORD));
 }
-END_TEST
 
-START_TEST(what_is_no_token_is_refused)
+TEST(what_is_no_token_is_refused)
 {
     const char *token = ask_for_token("ada@example.org");
 
@@ -854,7 +831,6 @@ START_TEST(what_is_no_token_is_refused)
 
     ck_status(reset(token, NEW_WORD), 204);
 }
-END_TEST
 
 static const struct {
     const char *body, *error, *code, *faults;
@@ -880,7 +856,7 @@ static const char *fill(const char *text, const char *with)
     return say("%s%s", filled, text);
 }
 
-START_TEST(a_bad_reset_is_told_its_faults_and_leaves_the_token)
+TEST_EACH(a_bad_reset_is_told_its_faults_and_leaves_the_token, bad_resets)
 {
     const char *token = ask_for_token("ada@example.org");
 
@@ -892,9 +868,8 @@ START_TEST(a_bad_reset_is_told_its_faults_and_leaves_the_token)
     ck_alive(&ada);
     ck_status(reset(token, NEW_WORD), 204);
 }
-END_TEST
 
-START_TEST(a_token_is_stored_as_its_hash_only)
+TEST(a_token_is_stored_as_its_hash_only)
 {
     const char *token = ask_for_token("ada@example.org");
 
@@ -907,9 +882,8 @@ START_TEST(a_token_is_stored_as_its_hash_only)
                                 "AND column_name NOT IN ('token_hash', 'user_id', 'expires_at')"),
                      0);
 }
-END_TEST
 
-START_TEST(a_few_tokens_that_are_over_go_with_each_request_for_one)
+TEST(a_few_tokens_that_are_over_go_with_each_request_for_one)
 {
     for (int i = 0; i < 7; i++)
         run_sql(say("INSERT INTO password_resets SELECT UNHEX(SHA2('%d', 256)), id, '2001-01-01' "
@@ -922,7 +896,6 @@ START_TEST(a_few_tokens_that_are_over_go_with_each_request_for_one)
 
     ck_assert_int_eq(resets(), 0);
 }
-END_TEST
 
 /* ---- where a token must not be seen ---- */
 
@@ -935,7 +908,9 @@ static void catch_log(void)
     close(fd);
 }
 
-START_TEST(a_token_is_in_no_log_and_no_command_line)
+CASE("forgetting", set_up_mail, tear_down_mail);
+
+TEST(a_token_is_in_no_log_and_no_command_line)
 {
     const char *name;
     catch_log();
@@ -956,9 +931,8 @@ START_TEST(a_token_is_in_no_log_and_no_command_line)
     ck_assert_ptr_null(strstr(seen, token));
     ck_assert_ptr_null(strcasestr(seen, "ada@example.org"));
 }
-END_TEST
 
-START_TEST(mail_that_cannot_be_sent_is_told_to_the_operator_alone)
+TEST(mail_that_cannot_be_sent_is_told_to_the_operator_alone)
 {
     struct answer other = forget("nobody@example.org");
     loopback_set("MAIL_COMMAND=/nonexistent/sendmail -t");
@@ -974,7 +948,6 @@ START_TEST(mail_that_cannot_be_sent_is_told_to_the_operator_alone)
     ck_assert_ptr_nonnull(strstr(log, answer_header(answer, "X-Request-Id")));
     ck_assert_ptr_nonnull(strstr(log, "/nonexistent/sendmail"));
 }
-END_TEST
 
 /* ---- without mail ---- */
 
@@ -982,7 +955,9 @@ static const char *const methods[] = {"POST",  "GET",    "HEAD",    "PUT",
                                       "PATCH", "DELETE", "OPTIONS", "BREW"};
 static const char *const mail_paths[] = {"/auth/password/forgot", "/auth/password/reset"};
 
-START_TEST(without_a_mail_command_the_paths_are_unknown)
+CASE("leaving", set_up, loopback_close);
+
+TEST_EACH(without_a_mail_command_the_paths_are_unknown, methods)
 {
     for (int i = 0; i < COUNT(mail_paths); i++) {
         struct answer answer =
@@ -993,9 +968,10 @@ START_TEST(without_a_mail_command_the_paths_are_unknown)
         ck_assert_ptr_null(answer_header(answer, "Allow"));
     }
 }
-END_TEST
 
-START_TEST(with_a_mail_command_the_paths_have_their_methods)
+CASE("forgetting", set_up_mail, tear_down_mail);
+
+TEST(with_a_mail_command_the_paths_have_their_methods)
 {
     for (int i = 0; i < COUNT(mail_paths); i++) {
         struct answer options = ask(.method = "OPTIONS", .path = mail_paths[i]);
@@ -1007,9 +983,10 @@ START_TEST(with_a_mail_command_the_paths_have_their_methods)
         ck_assert_str_eq(answer_header(refused, "Allow"), "POST, OPTIONS");
     }
 }
-END_TEST
 
-START_TEST(the_token_of_an_earlier_mail_waits_for_the_command_to_come_back)
+CASE("resetting", set_up_mail, tear_down_mail);
+
+TEST(the_token_of_an_earlier_mail_waits_for_the_command_to_come_back)
 {
     const char *token = ask_for_token("ada@example.org");
 
@@ -1019,7 +996,6 @@ START_TEST(the_token_of_an_earlier_mail_waits_for_the_command_to_come_back)
 
     ck_status(reset(token, NEW_WORD), 204);
 }
-END_TEST
 
 /* ---- meanwhile ---- */
 
@@ -1038,7 +1014,7 @@ static void strike(void *context)
     ck_assert_int_eq(write(duel->status_fd, &status, sizeof status), sizeof status);
 }
 
-START_TEST(of_two_who_use_a_token_at_once_one_is_refused)
+TEST(of_two_who_use_a_token_at_once_one_is_refused)
 {
     for (int round = 0; round < 5; round++) {
         int gate[2], told[2], status[2];
@@ -1059,108 +1035,4 @@ START_TEST(of_two_who_use_a_token_at_once_one_is_refused)
         ck_assert_int_ne(try_login("ada@example.org", words[0]).status,
                          try_login("ada@example.org", words[1]).status);
     }
-}
-END_TEST
-
-static TCase *changing(void)
-{
-    TCase *tc = tcase_create("changing");
-    tcase_add_test(tc, a_changed_password_is_the_only_one);
-    tcase_add_test(tc, a_changed_password_ends_all_other_sessions_but_this);
-    tcase_add_test(tc, the_password_may_be_changed_again_and_back);
-    tcase_add_test(tc, a_wrong_current_password_changes_nothing);
-    tcase_add_test(tc, a_current_password_of_1024_bytes_is_tried_and_a_longer_one_refused);
-    tcase_add_loop_test(tc, a_bad_change_is_told_all_its_faults, 0, COUNT(bad_changes));
-    tcase_add_loop_test(tc, a_new_password_has_8_to_128_code_points, 0, COUNT(lengths));
-    tcase_add_loop_test(tc, ones_account_is_for_those_who_logged_in, 0, COUNT(closed));
-    return tc;
-}
-
-static TCase *importing(void)
-{
-    TCase *tc = tcase_create("importing");
-    tcase_add_loop_test(tc, who_was_imported_logs_in_and_gets_a_hash_of_today_s_form, 0,
-                        COUNT(known));
-    tcase_add_loop_test(tc, a_wrong_password_does_not_replace_an_imported_hash, 0, COUNT(known));
-    tcase_add_test(tc, a_disabled_account_keeps_its_imported_hash);
-    tcase_add_loop_test(tc, an_imported_password_may_be_changed, 0, COUNT(known));
-    return tc;
-}
-
-static TCase *moving(void)
-{
-    TCase *tc = tcase_create("moving");
-    tcase_add_test(tc, a_changed_address_is_what_one_logs_in_with);
-    tcase_add_test(tc, a_changed_address_leaves_the_sessions_and_frees_the_old_one);
-    tcase_add_test(tc, a_changed_address_is_found_by_a_search);
-    tcase_add_loop_test(tc, the_address_of_another_is_taken, 0, COUNT(taken));
-    tcase_add_test(tc, ones_own_address_may_change_its_case);
-    tcase_add_loop_test(tc, a_bad_address_is_told_all_its_faults, 0, COUNT(bad_addresses));
-    return tc;
-}
-
-static TCase *leaving(void)
-{
-    TCase *tc = tcase_create("leaving");
-    tcase_add_test(tc, who_leaves_is_gone_with_posts_and_sessions);
-    tcase_add_test(tc, who_has_left_may_come_back);
-    tcase_add_test(tc, nobody_leaves_by_a_wrong_password);
-    tcase_add_test(tc, the_last_active_admin_does_not_leave);
-    tcase_add_test(tc, who_has_changed_meanwhile_does_not_leave_unawares);
-    tcase_add_loop_test(tc, without_a_mail_command_the_paths_are_unknown, 0, COUNT(methods));
-    return tc;
-}
-
-static TCase *forgetting(void)
-{
-    TCase *tc = tcase_create("forgetting");
-    tcase_add_loop_test(tc, every_address_gets_the_same_answer, 0, COUNT(addresses));
-    tcase_add_test(tc, mail_goes_to_known_and_active_users_only);
-    tcase_add_test(tc, the_message_is_whole);
-    tcase_add_test(tc, forgot_and_reset_do_not_look_at_authorization);
-    tcase_add_loop_test(tc, an_address_forges_no_header, 0, COUNT(forged));
-    tcase_add_test(tc, a_stored_address_forges_no_header_either);
-    tcase_add_loop_test(tc, a_bad_request_for_a_token_is_told_its_faults, 0, COUNT(bad_requests));
-    tcase_add_test(tc, a_token_is_in_no_log_and_no_command_line);
-    tcase_add_test(tc, mail_that_cannot_be_sent_is_told_to_the_operator_alone);
-    tcase_add_test(tc, with_a_mail_command_the_paths_have_their_methods);
-    return tc;
-}
-
-static TCase *resetting(void)
-{
-    TCase *tc = tcase_create("resetting");
-    tcase_add_test(tc, a_token_is_good_for_one_new_password);
-    tcase_add_loop_test(tc, a_token_is_good_for_an_hour, 0, COUNT(ages));
-    tcase_add_test(tc, a_reset_ends_all_sessions_of_the_user);
-    tcase_add_test(tc, a_second_token_of_the_user_dies_with_the_reset);
-    tcase_add_test(tc, a_token_dies_when_the_password_is_changed);
-    tcase_add_loop_test(tc, a_token_is_of_no_use_to_who_is_gone_or_disabled, 0, COUNT(ends));
-    tcase_add_test(tc, what_is_no_token_is_refused);
-    tcase_add_loop_test(tc, a_bad_reset_is_told_its_faults_and_leaves_the_token, 0,
-                        COUNT(bad_resets));
-    tcase_add_test(tc, a_token_is_stored_as_its_hash_only);
-    tcase_add_test(tc, a_few_tokens_that_are_over_go_with_each_request_for_one);
-    tcase_add_test(tc, the_token_of_an_earlier_mail_waits_for_the_command_to_come_back);
-    tcase_add_test(tc, of_two_who_use_a_token_at_once_one_is_refused);
-    return tc;
-}
-
-static void add(Suite *suite, TCase *tc, void (*before)(void), void (*after)(void))
-{
-    tcase_add_checked_fixture(tc, before, after);
-    tcase_set_timeout(tc, 60);
-    suite_add_tcase(suite, tc);
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("password_controller");
-    add(suite, changing(), set_up, loopback_close);
-    add(suite, importing(), set_up, loopback_close);
-    add(suite, moving(), set_up, loopback_close);
-    add(suite, leaving(), set_up, loopback_close);
-    add(suite, forgetting(), set_up_mail, tear_down_mail);
-    add(suite, resetting(), set_up_mail, tear_down_mail);
-    return suite_run(suite);
 }

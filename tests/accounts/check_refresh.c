@@ -8,8 +8,6 @@
 #include "common/crypto/keyring.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
-
 static struct arena *a;
 static struct keyring *keys, *rotated, *others; /* today's; with a new key before it; without it */
 static const struct uuid session = {"\x01\x89\x0a\x5d\xac\x96\x77\x4b\xbc\xce\xb3\x02\x09\x9a\x80"};
@@ -49,7 +47,9 @@ static struct refresh_token read_token(struct text text)
 
 /* ---- its form ---- */
 
-START_TEST(a_token_travels_as_86_letters_of_base64url)
+CASE("refresh", set_up, tear_down);
+
+TEST(a_token_travels_as_86_letters_of_base64url)
 {
     struct refresh_token token = refresh_make(a, keys, session);
 
@@ -58,9 +58,8 @@ START_TEST(a_token_travels_as_86_letters_of_base64url)
                                               "0123456789-_"),
                       86);
 }
-END_TEST
 
-START_TEST(a_token_is_read_as_it_was_made)
+TEST(a_token_is_read_as_it_was_made)
 {
     struct refresh_token made = refresh_make(a, keys, session);
 
@@ -72,9 +71,8 @@ START_TEST(a_token_is_read_as_it_was_made)
     ck_assert(uuid_equal(&token.session, &session));
     ck_assert(text_equal(token.text, made.text));
 }
-END_TEST
 
-START_TEST(what_is_stored_is_the_sha_256_of_the_text)
+TEST(what_is_stored_is_the_sha_256_of_the_text)
 {
     struct refresh_token token = refresh_make(a, keys, session);
     unsigned char hash[32];
@@ -83,16 +81,14 @@ START_TEST(what_is_stored_is_the_sha_256_of_the_text)
 
     ck_assert_mem_eq(token.hash, hash, sizeof hash);
 }
-END_TEST
 
-START_TEST(no_two_tokens_are_the_same)
+TEST(no_two_tokens_are_the_same)
 {
     struct refresh_token one = refresh_make(a, keys, session), two = refresh_make(a, keys, session);
 
     ck_assert_mem_ne(one.secret, two.secret, sizeof one.secret);
     ck_assert_mem_ne(one.hash, two.hash, sizeof one.hash);
 }
-END_TEST
 
 #define LETTERS_80                                                                                 \
     "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -117,15 +113,14 @@ static const struct {
     {NULL, false},
 };
 
-START_TEST(only_the_form_of_a_token_is_read)
+TEST_EACH(only_the_form_of_a_token_is_read, forms)
 {
     struct refresh_token token;
 
     ck_assert_int_eq(refresh_read(a, text_of(forms[_i].text), &token), forms[_i].readable);
 }
-END_TEST
 
-START_TEST(a_token_with_a_nul_in_it_is_not_read)
+TEST(a_token_with_a_nul_in_it_is_not_read)
 {
     struct refresh_token token;
     char text[] = LETTERS_80 "AAAAAA";
@@ -133,29 +128,26 @@ START_TEST(a_token_with_a_nul_in_it_is_not_read)
 
     ck_assert(!refresh_read(a, (struct text){text, sizeof text - 1}, &token));
 }
-END_TEST
 
 /* ---- whose it is ---- */
 
-START_TEST(what_we_made_is_ours)
+TEST(what_we_made_is_ours)
 {
     struct refresh_token token = refresh_make(a, keys, session);
 
     ck_assert(refresh_is_ours(keys, &token));
 }
-END_TEST
 
-START_TEST(what_we_made_is_ours_as_long_as_we_have_the_key)
+TEST(what_we_made_is_ours_as_long_as_we_have_the_key)
 {
     struct refresh_token token = refresh_make(a, keys, session);
 
     ck_assert(refresh_is_ours(rotated, &token));
     ck_assert(!refresh_is_ours(others, &token));
 }
-END_TEST
 
 /* Every one of the 64 bytes that travel counts. */
-START_TEST(a_changed_token_is_not_ours)
+TEST_TIMES(a_changed_token_is_not_ours, 64)
 {
     unsigned char bytes[64];
     struct refresh_token made = refresh_make(a, keys, session);
@@ -166,11 +158,10 @@ START_TEST(a_changed_token_is_not_ours)
 
     ck_assert(!refresh_is_ours(keys, &token));
 }
-END_TEST
 
 /* ---- what follows on it ---- */
 
-START_TEST(the_successor_is_the_same_every_time)
+TEST(the_successor_is_the_same_every_time)
 {
     struct refresh_token used = refresh_make(a, keys, session);
 
@@ -181,9 +172,8 @@ START_TEST(the_successor_is_the_same_every_time)
     ck_assert(text_equal(next.text, again.text));
     ck_assert_mem_eq(next.hash, again.hash, sizeof next.hash);
 }
-END_TEST
 
-START_TEST(the_successor_is_a_token_of_ours_for_the_same_session)
+TEST(the_successor_is_a_token_of_ours_for_the_same_session)
 {
     struct refresh_token used = refresh_make(a, keys, session);
 
@@ -196,9 +186,8 @@ START_TEST(the_successor_is_a_token_of_ours_for_the_same_session)
     ck_assert(uuid_equal(&read.session, &session));
     ck_assert(refresh_is_ours(keys, &read));
 }
-END_TEST
 
-START_TEST(a_chain_of_successors_does_not_come_back)
+TEST(a_chain_of_successors_does_not_come_back)
 {
     struct refresh_token chain[20] = {refresh_make(a, keys, session)};
     for (int i = 1; i < COUNT(chain); i++)
@@ -208,9 +197,8 @@ START_TEST(a_chain_of_successors_does_not_come_back)
         for (int j = 0; j < i; j++)
             ck_assert_mem_ne(chain[i].hash, chain[j].hash, sizeof chain[i].hash);
 }
-END_TEST
 
-START_TEST(two_tokens_have_two_successors)
+TEST(two_tokens_have_two_successors)
 {
     struct refresh_token one = refresh_make(a, keys, session), two = one;
     two.session.bytes[15] ^= 1;
@@ -220,9 +208,8 @@ START_TEST(two_tokens_have_two_successors)
 
     ck_assert_mem_ne(next.secret, other.secret, sizeof next.secret);
 }
-END_TEST
 
-START_TEST(another_key_makes_another_successor)
+TEST(another_key_makes_another_successor)
 {
     struct refresh_token used = refresh_make(a, keys, session);
 
@@ -232,9 +219,8 @@ START_TEST(another_key_makes_another_successor)
     ck_assert_mem_ne(next.secret, other.secret, sizeof next.secret);
     ck_assert(!refresh_is_ours(keys, &other));
 }
-END_TEST
 
-START_TEST(a_previous_key_makes_the_successor_that_it_made_then)
+TEST(a_previous_key_makes_the_successor_that_it_made_then)
 {
     struct refresh_token used = refresh_make(a, keys, session);
 
@@ -243,45 +229,13 @@ START_TEST(a_previous_key_makes_the_successor_that_it_made_then)
 
     ck_assert(text_equal(then.text, now.text));
 }
-END_TEST
 
 /* The two MACs of a token must not be one: who holds it knows its tag. */
-START_TEST(the_tag_is_no_part_of_the_successor)
+TEST(the_tag_is_no_part_of_the_successor)
 {
     struct refresh_token used = refresh_make(a, keys, session);
 
     struct refresh_token next = refresh_successor(a, keys, 0, &used);
 
     ck_assert_mem_ne(next.secret, used.tag, sizeof used.tag);
-}
-END_TEST
-
-static TCase *tests(void)
-{
-    TCase *tc = tcase_create("refresh");
-    tcase_add_checked_fixture(tc, set_up, tear_down);
-    tcase_add_test(tc, a_token_travels_as_86_letters_of_base64url);
-    tcase_add_test(tc, a_token_is_read_as_it_was_made);
-    tcase_add_test(tc, what_is_stored_is_the_sha_256_of_the_text);
-    tcase_add_test(tc, no_two_tokens_are_the_same);
-    tcase_add_loop_test(tc, only_the_form_of_a_token_is_read, 0, COUNT(forms));
-    tcase_add_test(tc, a_token_with_a_nul_in_it_is_not_read);
-    tcase_add_test(tc, what_we_made_is_ours);
-    tcase_add_test(tc, what_we_made_is_ours_as_long_as_we_have_the_key);
-    tcase_add_loop_test(tc, a_changed_token_is_not_ours, 0, 64);
-    tcase_add_test(tc, the_successor_is_the_same_every_time);
-    tcase_add_test(tc, the_successor_is_a_token_of_ours_for_the_same_session);
-    tcase_add_test(tc, a_chain_of_successors_does_not_come_back);
-    tcase_add_test(tc, two_tokens_have_two_successors);
-    tcase_add_test(tc, another_key_makes_another_successor);
-    tcase_add_test(tc, a_previous_key_makes_the_successor_that_it_made_then);
-    tcase_add_test(tc, the_tag_is_no_part_of_the_successor);
-    return tc;
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("refresh");
-    suite_add_tcase(suite, tests());
-    return suite_run(suite);
 }

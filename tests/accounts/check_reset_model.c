@@ -57,7 +57,9 @@ static int64_t rows(void)
     return ask_number("SELECT COUNT(*) AS n FROM password_resets");
 }
 
-START_TEST(a_token_leads_to_its_user)
+CASE("resets", set_up, loopback_close);
+
+TEST(a_token_leads_to_its_user)
 {
     struct user user = {0};
     bool found = false;
@@ -70,9 +72,8 @@ START_TEST(a_token_leads_to_its_user)
     ck_assert(uuid_equal(&user.id, &ada));
     ck_assert_str_eq(user.email.data, "Ada@example.org");
 }
-END_TEST
 
-START_TEST(an_unknown_token_leads_nowhere)
+TEST(an_unknown_token_leads_nowhere)
 {
     insert(first, ada, HOUR_S);
 
@@ -80,9 +81,8 @@ START_TEST(an_unknown_token_leads_nowhere)
     ck_assert(!use(unknown, 0));
     ck_assert_int_eq(rows(), 1);
 }
-END_TEST
 
-START_TEST(a_token_is_good_until_its_time)
+TEST(a_token_is_good_until_its_time)
 {
     insert(first, ada, HOUR_S);
 
@@ -91,10 +91,9 @@ START_TEST(a_token_is_good_until_its_time)
     ck_assert(!use(first, HOUR_S));
     ck_assert(use(first, HOUR_S - 1));
 }
-END_TEST
 
 /* A clock that is set back gives nobody more than the hour. */
-START_TEST(a_token_is_good_for_no_longer_than_an_hour)
+TEST(a_token_is_good_for_no_longer_than_an_hour)
 {
     insert(first, ada, HOUR_S);
 
@@ -104,9 +103,8 @@ START_TEST(a_token_is_good_for_no_longer_than_an_hour)
     must(reset_purge(the_app->db, the_arena, in_s(-6)));
     ck_assert_int_eq(rows(), 0);
 }
-END_TEST
 
-START_TEST(looking_does_not_use_a_token_up_and_using_does)
+TEST(looking_does_not_use_a_token_up_and_using_does)
 {
     insert(first, ada, HOUR_S);
     ck_assert(is_good(first, 0));
@@ -117,9 +115,8 @@ START_TEST(looking_does_not_use_a_token_up_and_using_does)
     ck_assert(!use(first, 0));
     ck_assert(!is_good(first, 0));
 }
-END_TEST
 
-START_TEST(a_token_is_of_no_use_to_a_disabled_user)
+TEST(a_token_is_of_no_use_to_a_disabled_user)
 {
     insert(first, ada, HOUR_S);
 
@@ -127,9 +124,8 @@ START_TEST(a_token_is_of_no_use_to_a_disabled_user)
 
     ck_assert(!is_good(first, 0));
 }
-END_TEST
 
-START_TEST(all_tokens_of_a_user_are_forgotten_and_no_others)
+TEST(all_tokens_of_a_user_are_forgotten_and_no_others)
 {
     static const unsigned char third[32] = {3};
     insert(first, ada, HOUR_S);
@@ -141,9 +137,8 @@ START_TEST(all_tokens_of_a_user_are_forgotten_and_no_others)
     ck_assert_int_eq(rows(), 1);
     ck_assert(is_good(third, 0));
 }
-END_TEST
 
-START_TEST(tokens_go_with_their_user)
+TEST(tokens_go_with_their_user)
 {
     insert(first, ada, HOUR_S);
     insert(second, bob, HOUR_S);
@@ -153,18 +148,16 @@ START_TEST(tokens_go_with_their_user)
     ck_assert_int_eq(rows(), 1);
     ck_assert(is_good(second, 0));
 }
-END_TEST
 
-START_TEST(a_user_who_is_gone_gets_no_token)
+TEST(a_user_who_is_gone_gets_no_token)
 {
     struct problem *p = reset_insert(the_app->db, the_arena, first, id_of(NOBODY_ID), in_s(HOUR_S));
 
     ck_assert(db_is_violation(p, "fk_password_resets_user"));
     ck_assert_int_eq(rows(), 0);
 }
-END_TEST
 
-START_TEST(a_few_tokens_that_are_over_are_purged_at_a_time)
+TEST(a_few_tokens_that_are_over_are_purged_at_a_time)
 {
     for (int i = 0; i < 8; i++)
         insert((const unsigned char[32]){10, (unsigned char)i}, ada, i);
@@ -178,30 +171,4 @@ START_TEST(a_few_tokens_that_are_over_are_purged_at_a_time)
 
     ck_assert_int_eq(rows(), 1);
     ck_assert(is_good(first, 7));
-}
-END_TEST
-
-static TCase *tests(void)
-{
-    TCase *tc = tcase_create("resets");
-    tcase_add_checked_fixture(tc, set_up, loopback_close);
-    tcase_set_timeout(tc, 60);
-    tcase_add_test(tc, a_token_leads_to_its_user);
-    tcase_add_test(tc, an_unknown_token_leads_nowhere);
-    tcase_add_test(tc, a_token_is_good_until_its_time);
-    tcase_add_test(tc, a_token_is_good_for_no_longer_than_an_hour);
-    tcase_add_test(tc, looking_does_not_use_a_token_up_and_using_does);
-    tcase_add_test(tc, a_token_is_of_no_use_to_a_disabled_user);
-    tcase_add_test(tc, all_tokens_of_a_user_are_forgotten_and_no_others);
-    tcase_add_test(tc, tokens_go_with_their_user);
-    tcase_add_test(tc, a_user_who_is_gone_gets_no_token);
-    tcase_add_test(tc, a_few_tokens_that_are_over_are_purged_at_a_time);
-    return tc;
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("reset_model");
-    suite_add_tcase(suite, tests());
-    return suite_run(suite);
 }

@@ -12,7 +12,6 @@
 #include "fcgi-app/accounts/refresh.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define OTHER_KEY "Xe7Rb2Ku9Wf4Gy1Zt6Mq3Vd8Sn5Ph0Lc"
 #define MONTH_S (30 * 24 * 60 * 60)
 
@@ -83,7 +82,9 @@ static int64_t sessions(void)
 
 /* ---- refresh ---- */
 
-START_TEST(a_refresh_gives_new_tokens)
+CASE("refreshing", set_up, loopback_close);
+
+TEST(a_refresh_gives_new_tokens)
 {
     struct answer answer = refresh(ada.refresh);
 
@@ -96,9 +97,8 @@ START_TEST(a_refresh_gives_new_tokens)
     ck_assert_str_eq(answer_header(answer, "Cache-Control"), "no-store");
     ck_alive(answer_text(answer, "access_token"));
 }
-END_TEST
 
-START_TEST(the_session_stays_the_same)
+TEST(the_session_stays_the_same)
 {
     struct login next = renew(ada.refresh);
 
@@ -106,9 +106,8 @@ START_TEST(the_session_stays_the_same)
     ck_assert_str_eq(get(next.access, "/auth/sessions").text,
                      get(ada.access, "/auth/sessions").text);
 }
-END_TEST
 
-START_TEST(a_session_goes_on_by_its_newest_token)
+TEST(a_session_goes_on_by_its_newest_token)
 {
     struct login login = ada;
 
@@ -122,15 +121,13 @@ START_TEST(a_session_goes_on_by_its_newest_token)
 
     ck_assert_int_eq(sessions(), 1);
 }
-END_TEST
 
-START_TEST(a_refresh_does_not_look_at_authorization)
+TEST(a_refresh_does_not_look_at_authorization)
 {
     ck_status(ask(.method = "POST", .path = "/auth/refresh", .token = "nonsense",
                   .body = object("{'refresh_token':'%s'}", ada.refresh)),
               200);
 }
-END_TEST
 
 static const struct {
     const char *body, *error, *code, *faults;
@@ -142,16 +139,15 @@ static const struct {
     {"{'refresh_token':7}", "Bad Request", "invalid", "refresh_token type"},
 };
 
-START_TEST(a_refresh_without_a_token_is_a_bad_request)
+TEST_EACH(a_refresh_without_a_token_is_a_bad_request, bad_refreshes)
 {
     struct answer answer = post(NULL, "/auth/refresh", object("%s", bad_refreshes[_i].body));
 
     ck_problem(answer, 400, bad_refreshes[_i].error, bad_refreshes[_i].code);
     ck_assert_str_eq(answer_faults(answer), bad_refreshes[_i].faults);
 }
-END_TEST
 
-START_TEST(what_is_no_refresh_token_is_refused)
+TEST(what_is_no_refresh_token_is_refused)
 {
     ck_refused(refresh(""));
     ck_refused(refresh("x"));
@@ -164,13 +160,11 @@ START_TEST(what_is_no_refresh_token_is_refused)
     ck_alive(ada.access);
     renew(ada.refresh);
 }
-END_TEST
 
-START_TEST(an_access_token_is_not_its_refresh_token)
+TEST(an_access_token_is_not_its_refresh_token)
 {
     ck_problem(get(ada.refresh, "/auth/profile"), 401, "Invalid token", "invalid_token");
 }
-END_TEST
 
 /* Everything that the tables of sessions hold, as text and as hexadecimal digits. */
 #define STORED                                                                                     \
@@ -204,7 +198,7 @@ static void ck_not_stored(const char *text)
     ck_assert_int_eq(ask_number(say(STORED "WHERE INSTR(stored, '%s')", hex(token.hash, 32))), 1);
 }
 
-START_TEST(no_token_is_stored_but_the_hash_of_each)
+TEST(no_token_is_stored_but_the_hash_of_each)
 {
     struct login next = renew(ada.refresh);
     struct login last = renew(next.refresh);
@@ -215,10 +209,9 @@ START_TEST(no_token_is_stored_but_the_hash_of_each)
     ck_not_stored(next.refresh);
     ck_not_stored(last.refresh);
 }
-END_TEST
 
 /* The columns that the test above looks at are all that there are beside times. */
-START_TEST(the_tables_of_sessions_have_no_other_columns)
+TEST(the_tables_of_sessions_have_no_other_columns)
 {
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM information_schema.columns WHERE "
                                 "table_schema = DATABASE() AND table_name IN ('sessions', "
@@ -227,13 +220,14 @@ START_TEST(the_tables_of_sessions_have_no_other_columns)
                                 "'user_agent', 'hash', 'session_id')"),
                      0);
 }
-END_TEST
 
 /* ---- the grace ---- */
 
 static const int within_grace_s[] = {0, 1, 9, 10};
 
-START_TEST(a_used_token_yields_the_same_successor_for_ten_seconds)
+CASE("reusing", set_up, loopback_close);
+
+TEST_EACH(a_used_token_yields_the_same_successor_for_ten_seconds, within_grace_s)
 {
     struct login next = renew(ada.refresh);
 
@@ -244,10 +238,9 @@ START_TEST(a_used_token_yields_the_same_successor_for_ten_seconds)
     ck_alive(again.access);
     ck_assert_str_ne(renew(next.refresh).refresh, next.refresh);
 }
-END_TEST
 
 /* One that is used already would end the session of whoever got it. */
-START_TEST(a_used_token_yields_the_live_one_however_many_followed)
+TEST(a_used_token_yields_the_live_one_however_many_followed)
 {
     struct login next = renew(ada.refresh);
     pass_s(4);
@@ -263,9 +256,8 @@ START_TEST(a_used_token_yields_the_live_one_however_many_followed)
     ck_alive(renew(again.refresh).access);
     ck_assert_int_eq(sessions(), 1);
 }
-END_TEST
 
-START_TEST(there_is_an_end_to_what_followed)
+TEST(there_is_an_end_to_what_followed)
 {
     struct login last = renew(ada.refresh);
     for (int i = 1; i < 100; i++)
@@ -277,9 +269,8 @@ START_TEST(there_is_an_end_to_what_followed)
 
     ck_alive(renew(last.refresh).access);
 }
-END_TEST
 
-START_TEST(asking_again_does_not_make_the_grace_longer)
+TEST(asking_again_does_not_make_the_grace_longer)
 {
     struct login next = renew(ada.refresh);
     pass_s(6);
@@ -289,13 +280,12 @@ START_TEST(asking_again_does_not_make_the_grace_longer)
     ck_refused(refresh(ada.refresh));
     ck_dead(next.access);
 }
-END_TEST
 
 /* ---- a clock that is set ---- */
 
 static const int64_t set_back_s[] = {6, 11, 600, 3600 - 11, 23 * 3600};
 
-START_TEST(a_token_used_before_the_clock_was_set_back_is_not_within_its_grace)
+TEST_EACH(a_token_used_before_the_clock_was_set_back_is_not_within_its_grace, set_back_s)
 {
     struct login next = renew(ada.refresh);
     pass_s(-set_back_s[_i]);
@@ -305,9 +295,8 @@ START_TEST(a_token_used_before_the_clock_was_set_back_is_not_within_its_grace)
     ck_refused(refresh(next.refresh));
     ck_assert_int_eq(sessions(), 0);
 }
-END_TEST
 
-START_TEST(honest_clients_outlive_a_clock_that_is_set_back)
+TEST_EACH(honest_clients_outlive_a_clock_that_is_set_back, set_back_s)
 {
     struct login next = renew(ada.refresh);
     pass_s(-set_back_s[_i]);
@@ -320,10 +309,9 @@ START_TEST(honest_clients_outlive_a_clock_that_is_set_back)
     ck_alive(renew(last.refresh).access);
     ck_assert_int_eq(sessions(), 1);
 }
-END_TEST
 
 /* Of two hosts one may be a little ahead. */
-START_TEST(hosts_whose_clocks_differ_by_seconds_share_the_grace)
+TEST(hosts_whose_clocks_differ_by_seconds_share_the_grace)
 {
     struct login next = renew(ada.refresh);
     pass_s(-5);
@@ -335,9 +323,8 @@ START_TEST(hosts_whose_clocks_differ_by_seconds_share_the_grace)
     ck_assert_str_eq(renew(ada.refresh).refresh, last.refresh);
     ck_assert_int_eq(sessions(), 1);
 }
-END_TEST
 
-START_TEST(a_clock_that_is_set_forward_ends_the_grace)
+TEST(a_clock_that_is_set_forward_ends_the_grace)
 {
     renew(ada.refresh);
     pass_s(3600);
@@ -345,9 +332,8 @@ START_TEST(a_clock_that_is_set_forward_ends_the_grace)
     ck_refused(refresh(ada.refresh));
     ck_assert_int_eq(sessions(), 0);
 }
-END_TEST
 
-START_TEST(a_session_of_a_clock_far_ahead_does_not_live)
+TEST(a_session_of_a_clock_far_ahead_does_not_live)
 {
     pass_s(20 * 24 * 3600);
     struct login ahead = enter("ada@example.org");
@@ -359,9 +345,8 @@ START_TEST(a_session_of_a_clock_far_ahead_does_not_live)
     ck_assert_uint_eq(answer_count(get(ada.access, "/auth/sessions")), 1);
     ck_assert_int_eq(answer_integer(get(ada.access, "/auth/sessions"), "pagination.total"), 1);
 }
-END_TEST
 
-START_TEST(reuse_after_the_grace_ends_the_session)
+TEST(reuse_after_the_grace_ends_the_session)
 {
     struct login next = renew(ada.refresh), elsewhere = enter("ada@example.org");
     the_time.us += 10 * 1000000 + 1;
@@ -375,10 +360,9 @@ START_TEST(reuse_after_the_grace_ends_the_session)
     ck_alive(elsewhere.access);
     ck_assert_int_eq(sessions(), 1);
 }
-END_TEST
 
 /* Its row has been dropped by then: the token is known by its tag alone. */
-START_TEST(reuse_of_a_token_from_long_ago_ends_the_session)
+TEST(reuse_of_a_token_from_long_ago_ends_the_session)
 {
     struct login login = ada;
     for (int i = 0; i < 3; i++) {
@@ -393,7 +377,6 @@ START_TEST(reuse_of_a_token_from_long_ago_ends_the_session)
     ck_refused(refresh(login.refresh));
     ck_assert_int_eq(sessions(), 0);
 }
-END_TEST
 
 /* A token in which one of its parts is replaced by something made up. */
 static const char *forge(const char *text, bool secret, bool session, bool tag)
@@ -412,7 +395,7 @@ static const char *forge(const char *text, bool secret, bool session, bool tag)
     return base64url(the_arena, bytes, sizeof bytes);
 }
 
-START_TEST(a_made_up_token_does_not_end_the_session_that_it_names)
+TEST(a_made_up_token_does_not_end_the_session_that_it_names)
 {
     ck_assert_str_eq(forge(ada.refresh, false, false, false), ada.refresh);
 
@@ -424,10 +407,9 @@ START_TEST(a_made_up_token_does_not_end_the_session_that_it_names)
     ck_alive(ada.access);
     renew(ada.refresh);
 }
-END_TEST
 
 /* The tag of one session's token is of no use for another session. */
-START_TEST(a_token_does_not_end_another_session)
+TEST(a_token_does_not_end_another_session)
 {
     make_user("eve@example.org", ROLE_USER);
     struct refresh_token eves = token_of(enter("eve@example.org").refresh);
@@ -442,11 +424,12 @@ START_TEST(a_token_does_not_end_another_session)
     ck_alive(ada.access);
     renew(ada.refresh);
 }
-END_TEST
 
 /* ---- who may not any more ---- */
 
-START_TEST(a_session_lives_for_thirty_days)
+CASE("ends", set_up, loopback_close);
+
+TEST(a_session_lives_for_thirty_days)
 {
     struct login other = enter("ada@example.org");
 
@@ -457,9 +440,8 @@ START_TEST(a_session_lives_for_thirty_days)
     ck_refused(refresh(ada.refresh));
     ck_alive(renew(renew(other.refresh).refresh).access);
 }
-END_TEST
 
-START_TEST(each_refresh_makes_a_session_live_for_thirty_days_more)
+TEST(each_refresh_makes_a_session_live_for_thirty_days_more)
 {
     struct login login = ada;
 
@@ -470,9 +452,8 @@ START_TEST(each_refresh_makes_a_session_live_for_thirty_days_more)
 
     ck_alive(login.access);
 }
-END_TEST
 
-START_TEST(a_disabled_user_gets_no_tokens_and_the_token_is_not_used_up)
+TEST(a_disabled_user_gets_no_tokens_and_the_token_is_not_used_up)
 {
     run_sql("UPDATE users SET is_active = 0");
     ck_refused(refresh(ada.refresh));
@@ -484,7 +465,6 @@ START_TEST(a_disabled_user_gets_no_tokens_and_the_token_is_not_used_up)
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM session_refreshes"), 0);
     renew(ada.refresh);
 }
-END_TEST
 
 /* What an admin does to Ada, and what her tokens are worth at the next request. */
 static const struct {
@@ -497,7 +477,7 @@ static const struct {
     {NULL, 401, 401, 401},
 };
 
-START_TEST(what_an_admin_does_takes_hold_at_the_next_request)
+TEST_EACH(what_an_admin_does_takes_hold_at_the_next_request, measures)
 {
     make_user("admin@example.org", ROLE_ADMIN);
     const char *admin = enter("admin@example.org").access;
@@ -513,7 +493,6 @@ START_TEST(what_an_admin_does_takes_hold_at_the_next_request)
     ck_status(drop(ada.access, "/users/" NOBODY_ID), measures[_i].admins_page);
     ck_status(refresh(ada.refresh), measures[_i].refresh);
 }
-END_TEST
 
 /* ---- many at once ---- */
 
@@ -544,7 +523,9 @@ static void run_race(void *context)
     }
 }
 
-START_TEST(of_fifty_refreshes_at_once_all_get_one_successor)
+CASE("reusing", set_up, loopback_close);
+
+TEST(of_fifty_refreshes_at_once_all_get_one_successor)
 {
     size_t size = sizeof(struct result[PROCESSES * ROUNDS]);
     struct result *results =
@@ -570,7 +551,6 @@ START_TEST(of_fifty_refreshes_at_once_all_get_one_successor)
     ck_alive(renew(results[0].token).access);
     munmap(results, size);
 }
-END_TEST
 
 /* ---- keys ---- */
 
@@ -584,16 +564,17 @@ static void replace_key(void)
     loopback_set("JWT_SECRET_KEY=" OTHER_KEY);
 }
 
-START_TEST(tokens_of_a_previous_key_are_good)
+CASE("keys", set_up, loopback_close);
+
+TEST(tokens_of_a_previous_key_are_good)
 {
     rotate_keys();
 
     ck_alive(ada.access);
     ck_alive(renew(ada.refresh).access);
 }
-END_TEST
 
-START_TEST(new_tokens_are_signed_by_the_new_key)
+TEST(new_tokens_are_signed_by_the_new_key)
 {
     rotate_keys();
     struct login next = renew(ada.refresh), fresh = enter("ada@example.org");
@@ -605,9 +586,8 @@ START_TEST(new_tokens_are_signed_by_the_new_key)
     ck_alive(fresh.access);
     renew(next.refresh);
 }
-END_TEST
 
-START_TEST(without_the_old_key_its_access_tokens_die_but_not_the_session)
+TEST(without_the_old_key_its_access_tokens_die_but_not_the_session)
 {
     replace_key();
 
@@ -616,9 +596,8 @@ START_TEST(without_the_old_key_its_access_tokens_die_but_not_the_session)
     ck_alive(next.access);
     ck_assert_int_eq(sessions(), 1);
 }
-END_TEST
 
-START_TEST(the_grace_outlives_a_change_of_keys)
+TEST(the_grace_outlives_a_change_of_keys)
 {
     struct login next = renew(ada.refresh);
     rotate_keys();
@@ -630,9 +609,8 @@ START_TEST(the_grace_outlives_a_change_of_keys)
     ck_assert_str_eq(renew(ada.refresh).refresh, last.refresh);
     renew(last.refresh);
 }
-END_TEST
 
-START_TEST(reuse_is_seen_after_a_change_of_keys)
+TEST(reuse_is_seen_after_a_change_of_keys)
 {
     struct login next = renew(ada.refresh);
     rotate_keys();
@@ -643,10 +621,9 @@ START_TEST(reuse_is_seen_after_a_change_of_keys)
     ck_dead(next.access);
     ck_assert_int_eq(sessions(), 0);
 }
-END_TEST
 
 /* Nobody can tell it from a made-up one then, and the grace cannot be kept. */
-START_TEST(a_used_token_of_a_forgotten_key_is_refused_and_ends_nothing)
+TEST(a_used_token_of_a_forgotten_key_is_refused_and_ends_nothing)
 {
     struct login next = renew(ada.refresh);
     replace_key();
@@ -657,7 +634,6 @@ START_TEST(a_used_token_of_a_forgotten_key_is_refused_and_ends_nothing)
 
     renew(next.refresh);
 }
-END_TEST
 
 /* ---- logout ---- */
 
@@ -676,7 +652,9 @@ static const char *const plain_logouts[] = {
     NULL, "{}", "{'all':false}", "{'refresh_token':null}", "{'refresh_token':'x','unknown':1}",
 };
 
-START_TEST(logout_ends_this_session)
+CASE("logging out", set_up, loopback_close);
+
+TEST_EACH(logout_ends_this_session, plain_logouts)
 {
     struct login elsewhere = enter("ada@example.org");
 
@@ -690,9 +668,8 @@ START_TEST(logout_ends_this_session)
     ck_alive(elsewhere.access);
     ck_assert_int_eq(sessions(), 1);
 }
-END_TEST
 
-START_TEST(logout_of_all_ends_all_sessions_of_the_user)
+TEST(logout_of_all_ends_all_sessions_of_the_user)
 {
     struct login elsewhere = enter("ada@example.org");
     make_user("bob@example.org", ROLE_USER);
@@ -707,9 +684,8 @@ START_TEST(logout_of_all_ends_all_sessions_of_the_user)
     ck_alive(bob.access);
     renew(bob.refresh);
 }
-END_TEST
 
-START_TEST(a_live_refresh_token_logs_its_session_out)
+TEST(a_live_refresh_token_logs_its_session_out)
 {
     struct login elsewhere = enter("ada@example.org");
 
@@ -719,9 +695,8 @@ START_TEST(a_live_refresh_token_logs_its_session_out)
     ck_refused(refresh(ada.refresh));
     ck_alive(elsewhere.access);
 }
-END_TEST
 
-START_TEST(a_live_refresh_token_logs_all_of_its_user_s_sessions_out)
+TEST(a_live_refresh_token_logs_all_of_its_user_s_sessions_out)
 {
     struct login elsewhere = enter("ada@example.org");
     make_user("bob@example.org", ROLE_USER);
@@ -733,9 +708,8 @@ START_TEST(a_live_refresh_token_logs_all_of_its_user_s_sessions_out)
     ck_dead(elsewhere.access);
     ck_alive(bob.access);
 }
-END_TEST
 
-START_TEST(a_token_used_a_moment_ago_logs_out_too)
+TEST(a_token_used_a_moment_ago_logs_out_too)
 {
     struct login next = renew(ada.refresh);
     pass_s(10);
@@ -745,9 +719,8 @@ START_TEST(a_token_used_a_moment_ago_logs_out_too)
     ck_dead(next.access);
     ck_assert_int_eq(sessions(), 0);
 }
-END_TEST
 
-START_TEST(a_dead_refresh_token_logs_nobody_out)
+TEST(a_dead_refresh_token_logs_nobody_out)
 {
     struct login next = renew(ada.refresh), ended = enter("ada@example.org");
     ck_status(log_out(ended.access, NULL), 204);
@@ -762,25 +735,22 @@ START_TEST(a_dead_refresh_token_logs_nobody_out)
 
     ck_alive(next.access);
 }
-END_TEST
 
-START_TEST(the_token_of_an_expired_session_logs_nobody_out)
+TEST(the_token_of_an_expired_session_logs_nobody_out)
 {
     pass_s(MONTH_S);
 
     ck_refused(log_out(NULL, with_token(ada.refresh, "")));
 }
-END_TEST
 
 static const char *const empty_logouts[] = {NULL, "{}", "{'all':true}", "{'refresh_token':null}"};
 
-START_TEST(without_any_token_nobody_is_logged_out)
+TEST_EACH(without_any_token_nobody_is_logged_out, empty_logouts)
 {
     ck_problem(log_out(NULL, empty_logouts[_i]), 401, "Unauthenticated", "no_token");
 
     ck_assert_int_eq(sessions(), 1);
 }
-END_TEST
 
 static void ck_refused_beside_token(struct answer answer)
 {
@@ -789,15 +759,14 @@ static void ck_refused_beside_token(struct answer answer)
                      "Bearer realm=\"postern\", error=\"invalid_token\"");
 }
 
-START_TEST(a_bad_access_token_is_refused_beside_a_live_refresh_token)
+TEST(a_bad_access_token_is_refused_beside_a_live_refresh_token)
 {
     ck_refused_beside_token(log_out("nonsense", with_token(ada.refresh, "")));
     ck_alive(ada.access);
 }
-END_TEST
 
 /* Who comes back after a while may still log out. */
-START_TEST(an_access_token_that_has_expired_counts_as_none)
+TEST(an_access_token_that_has_expired_counts_as_none)
 {
     pass_s(3600);
 
@@ -810,9 +779,8 @@ START_TEST(an_access_token_that_has_expired_counts_as_none)
     ck_assert_int_eq(sessions(), 0);
     ck_refused(refresh(ada.refresh));
 }
-END_TEST
 
-START_TEST(with_an_expired_access_token_all_sessions_may_end_too)
+TEST(with_an_expired_access_token_all_sessions_may_end_too)
 {
     enter("ada@example.org");
     pass_s(3600);
@@ -821,9 +789,8 @@ START_TEST(with_an_expired_access_token_all_sessions_may_end_too)
 
     ck_assert_int_eq(sessions(), 0);
 }
-END_TEST
 
-START_TEST(the_access_token_says_whose_session_if_there_are_both)
+TEST(the_access_token_says_whose_session_if_there_are_both)
 {
     make_user("bob@example.org", ROLE_USER);
     struct login bob = enter("bob@example.org");
@@ -833,15 +800,13 @@ START_TEST(the_access_token_says_whose_session_if_there_are_both)
     ck_dead(ada.access);
     ck_alive(bob.access);
 }
-END_TEST
 
-START_TEST(who_has_logged_out_cannot_do_it_again)
+TEST(who_has_logged_out_cannot_do_it_again)
 {
     ck_status(log_out(ada.access, NULL), 204);
 
     ck_problem(log_out(ada.access, NULL), 401, "Invalid token", "invalid_token");
 }
-END_TEST
 
 static const struct {
     const char *body, *code, *faults;
@@ -852,7 +817,7 @@ static const struct {
     {"{'all':1,'refresh_token':7}", "invalid", "all type, refresh_token type"},
 };
 
-START_TEST(a_bad_logout_is_told_all_its_faults)
+TEST_EACH(a_bad_logout_is_told_all_its_faults, bad_logouts)
 {
     struct answer answer = log_out(ada.access, bad_logouts[_i].body);
 
@@ -860,15 +825,13 @@ START_TEST(a_bad_logout_is_told_all_its_faults)
     ck_assert_str_eq(answer_faults(answer), bad_logouts[_i].faults);
     ck_alive(ada.access);
 }
-END_TEST
 
-START_TEST(a_body_of_logout_is_json)
+TEST(a_body_of_logout_is_json)
 {
     ck_problem(ask(.method = "POST", .path = "/auth/logout", .token = ada.access, .body = "all=1",
                    .type = "application/x-www-form-urlencoded"),
                415, "Request body must be JSON", "not_json");
 }
-END_TEST
 
 /* ---- one's own sessions ---- */
 
@@ -883,7 +846,9 @@ static const char *session_of(const char *access)
     return answer_text(answer, say("data.%zu.id", i));
 }
 
-START_TEST(a_list_has_ones_own_sessions_the_newest_first)
+CASE("listing", set_up, loopback_close);
+
+TEST(a_list_has_ones_own_sessions_the_newest_first)
 {
     make_user("bob@example.org", ROLE_USER);
     enter("bob@example.org");
@@ -901,9 +866,8 @@ START_TEST(a_list_has_ones_own_sessions_the_newest_first)
     ck_assert_int_eq(answer_integer(answer, "pagination.total"), 3);
     ck_assert_str_eq(answer_header(answer, "Cache-Control"), "no-store");
 }
-END_TEST
 
-START_TEST(a_session_shows_where_it_came_from_and_nothing_secret)
+TEST(a_session_shows_where_it_came_from_and_nothing_secret)
 {
     run_sql("DELETE FROM sessions");
     struct answer login =
@@ -922,15 +886,13 @@ START_TEST(a_session_shows_where_it_came_from_and_nothing_secret)
     ck_assert_ptr_null(strstr(answer.text, "hash"));
     ck_assert_ptr_null(strstr(answer.text, "user_id"));
 }
-END_TEST
 
-START_TEST(a_session_of_an_unnamed_program_shows_null)
+TEST(a_session_of_an_unnamed_program_shows_null)
 {
     ck_assert(answer_is_null(get(ada.access, "/auth/sessions"), "data.0.user_agent"));
 }
-END_TEST
 
-START_TEST(a_refresh_moves_last_used_at_and_nothing_else)
+TEST(a_refresh_moves_last_used_at_and_nothing_else)
 {
     struct answer before = get(ada.access, "/auth/sessions");
     char time[INSTANT_TEXT_SIZE];
@@ -949,9 +911,8 @@ START_TEST(a_refresh_moves_last_used_at_and_nothing_else)
     ck_assert_str_eq(answer_text(answer, "data.0.id"), answer_text(before, "data.0.id"));
     ck_assert_str_eq(answer_text(answer, "data.0.ip"), "192.0.2.1");
 }
-END_TEST
 
-START_TEST(what_is_over_is_not_in_the_list)
+TEST(what_is_over_is_not_in_the_list)
 {
     struct login ended = enter("ada@example.org");
     const char *expired = session_of(enter("ada@example.org").access);
@@ -963,7 +924,6 @@ START_TEST(what_is_over_is_not_in_the_list)
     ck_assert_str_eq(answer_column(answer, "id"), session_of(ada.access));
     ck_assert_int_eq(answer_integer(answer, "pagination.total"), 1);
 }
-END_TEST
 
 /* Ada with five sessions; their ids, the newest first. */
 static const char *make_five(void)
@@ -973,7 +933,7 @@ static const char *make_five(void)
     return answer_column(get(ada.access, "/auth/sessions"), "id");
 }
 
-START_TEST(a_page_shows_its_part)
+TEST(a_page_shows_its_part)
 {
     const char *ids = make_five();
 
@@ -990,7 +950,6 @@ START_TEST(a_page_shows_its_part)
     ck_status(past, 200);
     ck_assert_uint_eq(answer_count(past), 0);
 }
-END_TEST
 
 static void same_moment(void)
 {
@@ -1004,7 +963,7 @@ static void no_change(void)
 /* Ties are broken by id. */
 static void (*const before_walks[])(void) = {no_change, same_moment};
 
-START_TEST(a_cursor_walks_through_all_sessions)
+TEST_EACH(a_cursor_walks_through_all_sessions, before_walks)
 {
     make_five();
     before_walks[_i]();
@@ -1022,10 +981,9 @@ START_TEST(a_cursor_walks_through_all_sessions)
 
     ck_assert_str_eq(seen, ids);
 }
-END_TEST
 
 /* A cursor holds a place, and no leave to read. */
-START_TEST(a_cursor_of_another_user_leads_to_ones_own_sessions)
+TEST(a_cursor_of_another_user_leads_to_ones_own_sessions)
 {
     make_user("bob@example.org", ROLE_USER);
     struct login bob = enter("bob@example.org");
@@ -1038,7 +996,6 @@ START_TEST(a_cursor_of_another_user_leads_to_ones_own_sessions)
     ck_status(answer, 200);
     ck_assert_str_eq(answer_column(answer, "id"), session_of(bob.access));
 }
-END_TEST
 
 static const struct {
     const char *query, *faults;
@@ -1048,18 +1005,19 @@ static const struct {
     {"?cursor=x", "cursor format"}, {"?cursor=", "cursor format"},
 };
 
-START_TEST(a_bad_query_is_told_all_its_faults)
+TEST_EACH(a_bad_query_is_told_all_its_faults, bad_queries)
 {
     struct answer answer = get(ada.access, "/auth/sessions%s", bad_queries[_i].query);
 
     ck_problem(answer, 400, "Bad Request", "invalid");
     ck_assert_str_eq(answer_faults(answer), bad_queries[_i].faults);
 }
-END_TEST
 
 /* ---- ending one ---- */
 
-START_TEST(one_ends_one_s_other_session)
+CASE("ending", set_up, loopback_close);
+
+TEST(one_ends_one_s_other_session)
 {
     struct login other = enter("ada@example.org");
 
@@ -1071,23 +1029,21 @@ START_TEST(one_ends_one_s_other_session)
     ck_refused(refresh(other.refresh));
     ck_alive(ada.access);
 }
-END_TEST
 
-START_TEST(one_ends_one_s_own_session)
+TEST(one_ends_one_s_own_session)
 {
     ck_status(drop(ada.access, "/auth/sessions/%s", session_of(ada.access)), 204);
 
     ck_dead(ada.access);
     ck_refused(refresh(ada.refresh));
 }
-END_TEST
 
 static void ck_no_session(struct answer answer)
 {
     ck_problem(answer, 404, "Session not found", "session_not_found");
 }
 
-START_TEST(the_session_of_another_is_not_found)
+TEST(the_session_of_another_is_not_found)
 {
     make_user("bob@example.org", ROLE_ADMIN);
     struct login bob = enter("bob@example.org");
@@ -1096,9 +1052,8 @@ START_TEST(the_session_of_another_is_not_found)
 
     ck_alive(ada.access);
 }
-END_TEST
 
-START_TEST(a_session_that_is_not_there_is_not_found)
+TEST(a_session_that_is_not_there_is_not_found)
 {
     struct login other = enter("ada@example.org"), expired = enter("ada@example.org");
     const char *gone = session_of(other.access), *over = session_of(expired.access);
@@ -1110,7 +1065,6 @@ START_TEST(a_session_that_is_not_there_is_not_found)
     ck_no_session(drop(ada.access, "/auth/sessions/%s", over));
     ck_no_session(drop(ada.access, "/auth/sessions/x"));
 }
-END_TEST
 
 static const struct {
     const char *method, *path, *body;
@@ -1119,7 +1073,7 @@ static const struct {
     {"DELETE", "/auth/sessions/" NOBODY_ID, NULL},
 };
 
-START_TEST(sessions_are_for_those_who_logged_in)
+TEST_EACH(sessions_are_for_those_who_logged_in, closed)
 {
     const char *method = closed[_i].method, *path = closed[_i].path;
 
@@ -1127,7 +1081,6 @@ START_TEST(sessions_are_for_those_who_logged_in)
     ck_problem(ask(.method = method, .path = path, .token = "nonsense"), 401, "Invalid token",
                "invalid_token");
 }
-END_TEST
 
 static const struct {
     const char *path, *allow;
@@ -1138,7 +1091,7 @@ static const struct {
     {"/auth/sessions/" NOBODY_ID, "DELETE, OPTIONS"},
 };
 
-START_TEST(a_path_has_its_methods)
+TEST_EACH(a_path_has_its_methods, paths)
 {
     struct answer refused = ask(.method = "PUT", .path = paths[_i].path);
     struct answer options = ask(.method = "OPTIONS", .path = paths[_i].path);
@@ -1148,7 +1101,6 @@ START_TEST(a_path_has_its_methods)
     ck_status(options, 204);
     ck_assert_str_eq(answer_header(options, "Allow"), paths[_i].allow);
 }
-END_TEST
 
 /* ---- what is over goes ---- */
 
@@ -1161,7 +1113,9 @@ static void make_expired(int count)
                     i % 28 + 1));
 }
 
-START_TEST(a_few_expired_sessions_go_with_each_login_and_refresh)
+CASE("ends", set_up, loopback_close);
+
+TEST(a_few_expired_sessions_go_with_each_login_and_refresh)
 {
     make_expired(12);
 
@@ -1178,9 +1132,8 @@ START_TEST(a_few_expired_sessions_go_with_each_login_and_refresh)
     ck_alive(next.access);
     ck_alive(other.access);
 }
-END_TEST
 
-START_TEST(used_tokens_do_not_pile_up)
+TEST(used_tokens_do_not_pile_up)
 {
     struct login login = ada;
 
@@ -1193,134 +1146,4 @@ START_TEST(used_tokens_do_not_pile_up)
     pass_s(3600);
     renew(login.refresh);
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM session_refreshes"), 1);
-}
-END_TEST
-
-static TCase *refreshing(void)
-{
-    TCase *tc = tcase_create("refreshing");
-    tcase_add_test(tc, a_refresh_gives_new_tokens);
-    tcase_add_test(tc, the_session_stays_the_same);
-    tcase_add_test(tc, a_session_goes_on_by_its_newest_token);
-    tcase_add_test(tc, a_refresh_does_not_look_at_authorization);
-    tcase_add_loop_test(tc, a_refresh_without_a_token_is_a_bad_request, 0, COUNT(bad_refreshes));
-    tcase_add_test(tc, what_is_no_refresh_token_is_refused);
-    tcase_add_test(tc, an_access_token_is_not_its_refresh_token);
-    tcase_add_test(tc, no_token_is_stored_but_the_hash_of_each);
-    tcase_add_test(tc, the_tables_of_sessions_have_no_other_columns);
-    return tc;
-}
-
-static TCase *reusing(void)
-{
-    TCase *tc = tcase_create("reusing");
-    tcase_add_loop_test(tc, a_used_token_yields_the_same_successor_for_ten_seconds, 0,
-                        COUNT(within_grace_s));
-    tcase_add_test(tc, a_used_token_yields_the_live_one_however_many_followed);
-    tcase_add_test(tc, there_is_an_end_to_what_followed);
-    tcase_add_test(tc, asking_again_does_not_make_the_grace_longer);
-    tcase_add_loop_test(tc, a_token_used_before_the_clock_was_set_back_is_not_within_its_grace, 0,
-                        COUNT(set_back_s));
-    tcase_add_loop_test(tc, honest_clients_outlive_a_clock_that_is_set_back, 0, COUNT(set_back_s));
-    tcase_add_test(tc, hosts_whose_clocks_differ_by_seconds_share_the_grace);
-    tcase_add_test(tc, a_clock_that_is_set_forward_ends_the_grace);
-    tcase_add_test(tc, a_session_of_a_clock_far_ahead_does_not_live);
-    tcase_add_test(tc, reuse_after_the_grace_ends_the_session);
-    tcase_add_test(tc, reuse_of_a_token_from_long_ago_ends_the_session);
-    tcase_add_test(tc, a_made_up_token_does_not_end_the_session_that_it_names);
-    tcase_add_test(tc, a_token_does_not_end_another_session);
-    tcase_add_test(tc, of_fifty_refreshes_at_once_all_get_one_successor);
-    return tc;
-}
-
-static TCase *ends(void)
-{
-    TCase *tc = tcase_create("ends");
-    tcase_add_test(tc, a_session_lives_for_thirty_days);
-    tcase_add_test(tc, each_refresh_makes_a_session_live_for_thirty_days_more);
-    tcase_add_test(tc, a_disabled_user_gets_no_tokens_and_the_token_is_not_used_up);
-    tcase_add_loop_test(tc, what_an_admin_does_takes_hold_at_the_next_request, 0, COUNT(measures));
-    tcase_add_test(tc, a_few_expired_sessions_go_with_each_login_and_refresh);
-    tcase_add_test(tc, used_tokens_do_not_pile_up);
-    return tc;
-}
-
-static TCase *keys(void)
-{
-    TCase *tc = tcase_create("keys");
-    tcase_add_test(tc, tokens_of_a_previous_key_are_good);
-    tcase_add_test(tc, new_tokens_are_signed_by_the_new_key);
-    tcase_add_test(tc, without_the_old_key_its_access_tokens_die_but_not_the_session);
-    tcase_add_test(tc, the_grace_outlives_a_change_of_keys);
-    tcase_add_test(tc, reuse_is_seen_after_a_change_of_keys);
-    tcase_add_test(tc, a_used_token_of_a_forgotten_key_is_refused_and_ends_nothing);
-    return tc;
-}
-
-static TCase *logging_out(void)
-{
-    TCase *tc = tcase_create("logging out");
-    tcase_add_loop_test(tc, logout_ends_this_session, 0, COUNT(plain_logouts));
-    tcase_add_test(tc, logout_of_all_ends_all_sessions_of_the_user);
-    tcase_add_test(tc, a_live_refresh_token_logs_its_session_out);
-    tcase_add_test(tc, a_live_refresh_token_logs_all_of_its_user_s_sessions_out);
-    tcase_add_test(tc, a_token_used_a_moment_ago_logs_out_too);
-    tcase_add_test(tc, a_dead_refresh_token_logs_nobody_out);
-    tcase_add_test(tc, the_token_of_an_expired_session_logs_nobody_out);
-    tcase_add_loop_test(tc, without_any_token_nobody_is_logged_out, 0, COUNT(empty_logouts));
-    tcase_add_test(tc, a_bad_access_token_is_refused_beside_a_live_refresh_token);
-    tcase_add_test(tc, an_access_token_that_has_expired_counts_as_none);
-    tcase_add_test(tc, with_an_expired_access_token_all_sessions_may_end_too);
-    tcase_add_test(tc, the_access_token_says_whose_session_if_there_are_both);
-    tcase_add_test(tc, who_has_logged_out_cannot_do_it_again);
-    tcase_add_loop_test(tc, a_bad_logout_is_told_all_its_faults, 0, COUNT(bad_logouts));
-    tcase_add_test(tc, a_body_of_logout_is_json);
-    return tc;
-}
-
-static TCase *listing(void)
-{
-    TCase *tc = tcase_create("listing");
-    tcase_add_test(tc, a_list_has_ones_own_sessions_the_newest_first);
-    tcase_add_test(tc, a_session_shows_where_it_came_from_and_nothing_secret);
-    tcase_add_test(tc, a_session_of_an_unnamed_program_shows_null);
-    tcase_add_test(tc, a_refresh_moves_last_used_at_and_nothing_else);
-    tcase_add_test(tc, what_is_over_is_not_in_the_list);
-    tcase_add_test(tc, a_page_shows_its_part);
-    tcase_add_loop_test(tc, a_cursor_walks_through_all_sessions, 0, COUNT(before_walks));
-    tcase_add_test(tc, a_cursor_of_another_user_leads_to_ones_own_sessions);
-    tcase_add_loop_test(tc, a_bad_query_is_told_all_its_faults, 0, COUNT(bad_queries));
-    return tc;
-}
-
-static TCase *ending(void)
-{
-    TCase *tc = tcase_create("ending");
-    tcase_add_test(tc, one_ends_one_s_other_session);
-    tcase_add_test(tc, one_ends_one_s_own_session);
-    tcase_add_test(tc, the_session_of_another_is_not_found);
-    tcase_add_test(tc, a_session_that_is_not_there_is_not_found);
-    tcase_add_loop_test(tc, sessions_are_for_those_who_logged_in, 0, COUNT(closed));
-    tcase_add_loop_test(tc, a_path_has_its_methods, 0, COUNT(paths));
-    return tc;
-}
-
-static void add(Suite *suite, TCase *tc)
-{
-    tcase_add_checked_fixture(tc, set_up, loopback_close);
-    tcase_set_timeout(tc, 60);
-    suite_add_tcase(suite, tc);
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("session_controller");
-    add(suite, refreshing());
-    add(suite, reusing());
-    add(suite, ends());
-    add(suite, keys());
-    add(suite, logging_out());
-    add(suite, listing());
-    add(suite, ending());
-    return suite_run(suite);
 }

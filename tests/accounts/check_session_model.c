@@ -43,7 +43,9 @@ static bool lives(struct uuid user, struct uuid id, struct instant now)
     return yes;
 }
 
-START_TEST(a_session_lives_from_its_insertion_to_its_end)
+CASE("sessions", set_up, loopback_close);
+
+TEST(a_session_lives_from_its_insertion_to_its_end)
 {
     ck_assert(!lives(session.user_id, session.id, the_time));
 
@@ -53,18 +55,16 @@ START_TEST(a_session_lives_from_its_insertion_to_its_end)
     ck_assert(lives(session.user_id, session.id, (struct instant){session.expires_at.us - 1}));
     ck_assert(!lives(session.user_id, session.id, session.expires_at));
 }
-END_TEST
 
-START_TEST(a_session_is_of_its_user_only)
+TEST(a_session_is_of_its_user_only)
 {
     must(session_insert(the_app->db, the_arena, &session, refresh_hash));
 
     ck_assert(!lives(parsed(make_user("eve@example.org", ROLE_USER)), session.id, the_time));
     ck_assert(!lives(session.user_id, parsed(NOBODY_ID), the_time));
 }
-END_TEST
 
-START_TEST(a_session_is_stored_as_given)
+TEST(a_session_is_stored_as_given)
 {
     must(session_insert(the_app->db, the_arena, &session, refresh_hash));
 
@@ -74,9 +74,8 @@ START_TEST(a_session_is_stored_as_given)
                                 "created_at AND expires_at = created_at + INTERVAL 60 SECOND"),
                      1);
 }
-END_TEST
 
-START_TEST(what_is_not_known_of_a_client_is_null)
+TEST(what_is_not_known_of_a_client_is_null)
 {
     session.ip = session.user_agent = (struct text){0};
 
@@ -86,9 +85,8 @@ START_TEST(what_is_not_known_of_a_client_is_null)
         ask_number("SELECT COUNT(*) AS n FROM sessions WHERE ip IS NULL AND user_agent IS NULL"),
         1);
 }
-END_TEST
 
-START_TEST(a_session_of_nobody_is_told_apart)
+TEST(a_session_of_nobody_is_told_apart)
 {
     session.user_id = parsed(NOBODY_ID);
 
@@ -97,9 +95,8 @@ START_TEST(a_session_of_nobody_is_told_apart)
     ck_assert_ptr_nonnull(p);
     ck_assert(db_is_violation(p, "fk_sessions_user"));
 }
-END_TEST
 
-START_TEST(all_sessions_of_one_user_end_at_once)
+TEST(all_sessions_of_one_user_end_at_once)
 {
     make_user("eve@example.org", ROLE_USER);
     log_in("ada@example.org");
@@ -113,7 +110,6 @@ START_TEST(all_sessions_of_one_user_end_at_once)
                                 "user_id WHERE email = 'eve@example.org'"),
                      1);
 }
-END_TEST
 
 static int64_t deletes_so_far(void)
 {
@@ -121,7 +117,7 @@ static int64_t deletes_so_far(void)
                       "information_schema.session_status WHERE variable_name = 'Com_delete_multi'");
 }
 
-START_TEST(very_many_sessions_end_in_many_statements)
+TEST(very_many_sessions_end_in_many_statements)
 {
     run_sql(
         "INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, expires_at) "
@@ -141,9 +137,8 @@ START_TEST(very_many_sessions_end_in_many_statements)
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM session_refreshes"), 0);
     ck_assert(lives(session.user_id, session.id, the_time));
 }
-END_TEST
 
-START_TEST(all_sessions_but_one_end_at_once)
+TEST(all_sessions_but_one_end_at_once)
 {
     struct uuid other = parsed(NOBODY_ID);
     must(session_insert(the_app->db, the_arena, &session, refresh_hash));
@@ -156,9 +151,8 @@ START_TEST(all_sessions_but_one_end_at_once)
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 1);
     ck_assert(lives(session.user_id, other, the_time));
 }
-END_TEST
 
-START_TEST(one_session_ends_for_its_user_and_while_it_lives)
+TEST(one_session_ends_for_its_user_and_while_it_lives)
 {
     struct uuid eve = parsed(make_user("eve@example.org", ROLE_USER));
     struct db *db = the_app->db;
@@ -176,11 +170,10 @@ START_TEST(one_session_ends_for_its_user_and_while_it_lives)
     must(session_delete(db, the_arena, session.user_id, session.id, the_time));
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 0);
 }
-END_TEST
 
 /* ---- refreshing ---- */
 
-START_TEST(a_session_is_locked_with_the_hash_of_its_token)
+TEST(a_session_is_locked_with_the_hash_of_its_token)
 {
     struct session row = {0};
     bool found = false;
@@ -198,7 +191,6 @@ START_TEST(a_session_is_locked_with_the_hash_of_its_token)
     must(session_lock(the_app->db, the_arena, parsed(NOBODY_ID), the_time, &row, &found));
     ck_assert(!found);
 }
-END_TEST
 
 static bool was_refreshed(const unsigned char hash[32], struct instant since)
 {
@@ -218,7 +210,7 @@ static void rotate_to(const unsigned char hash[32], struct instant now, struct i
                         (struct span){forget, now}));
 }
 
-START_TEST(a_used_token_is_remembered_until_it_is_forgotten)
+TEST(a_used_token_is_remembered_until_it_is_forgotten)
 {
     struct instant first = instant_plus_s(the_time, 10), second = instant_plus_s(the_time, 20);
     must(session_insert(the_app->db, the_arena, &session, refresh_hash));
@@ -238,9 +230,8 @@ START_TEST(a_used_token_is_remembered_until_it_is_forgotten)
     ck_assert(was_refreshed(other_hash, second));
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM session_refreshes"), 1);
 }
-END_TEST
 
-START_TEST(a_use_in_a_time_to_come_is_none_and_dropped)
+TEST(a_use_in_a_time_to_come_is_none_and_dropped)
 {
     struct instant used = instant_plus_s(the_time, 10), back = instant_plus_s(used, -3600);
     bool yes;
@@ -258,10 +249,9 @@ START_TEST(a_use_in_a_time_to_come_is_none_and_dropped)
     ck_assert(!was_refreshed(refresh_hash, back));
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM session_refreshes"), 1);
 }
-END_TEST
 
 /* A clock that was a year ahead makes sessions that would live for a year more. */
-START_TEST(a_session_of_a_clock_far_ahead_does_not_live)
+TEST(a_session_of_a_clock_far_ahead_does_not_live)
 {
     struct instant last = instant_plus_s(session.last_used_at, -SESSION_AHEAD_S);
     must(session_insert(the_app->db, the_arena, &session, refresh_hash));
@@ -277,9 +267,8 @@ START_TEST(a_session_of_a_clock_far_ahead_does_not_live)
                                              (struct instant){last.us - 1});
     ck_assert_ptr_nonnull(p);
 }
-END_TEST
 
-START_TEST(used_tokens_go_with_their_session)
+TEST(used_tokens_go_with_their_session)
 {
     must(session_insert(the_app->db, the_arena, &session, refresh_hash));
     rotate_to(other_hash, the_time, the_time);
@@ -288,7 +277,6 @@ START_TEST(used_tokens_go_with_their_session)
 
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM session_refreshes"), 0);
 }
-END_TEST
 
 /* ---- listing and purging ---- */
 
@@ -326,7 +314,7 @@ static const char *listed(struct page_window window, int64_t total)
     return list;
 }
 
-START_TEST(sessions_are_listed_the_newest_first)
+TEST(sessions_are_listed_the_newest_first)
 {
     insert_five();
     struct page_window behind = {
@@ -338,9 +326,8 @@ START_TEST(sessions_are_listed_the_newest_first)
     ck_assert_str_eq(listed((struct page_window){.limit = 2, .offset = 9}, 4), "");
     ck_assert_str_eq(listed(behind, -1), " 02* 01"); /* the total is left alone */
 }
-END_TEST
 
-START_TEST(only_what_is_over_is_purged)
+TEST(only_what_is_over_is_purged)
 {
     insert_five();
 
@@ -351,31 +338,4 @@ START_TEST(only_what_is_over_is_purged)
     must(session_purge(the_app->db, the_arena, instant_plus_s(the_time, 60)));
 
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 0);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("session_model");
-    TCase *tc = tcase_create("sessions");
-    tcase_add_checked_fixture(tc, set_up, loopback_close);
-    tcase_set_timeout(tc, 60);
-    tcase_add_test(tc, a_session_lives_from_its_insertion_to_its_end);
-    tcase_add_test(tc, a_session_is_of_its_user_only);
-    tcase_add_test(tc, a_session_is_stored_as_given);
-    tcase_add_test(tc, what_is_not_known_of_a_client_is_null);
-    tcase_add_test(tc, a_session_of_nobody_is_told_apart);
-    tcase_add_test(tc, all_sessions_of_one_user_end_at_once);
-    tcase_add_test(tc, all_sessions_but_one_end_at_once);
-    tcase_add_test(tc, very_many_sessions_end_in_many_statements);
-    tcase_add_test(tc, one_session_ends_for_its_user_and_while_it_lives);
-    tcase_add_test(tc, a_session_is_locked_with_the_hash_of_its_token);
-    tcase_add_test(tc, a_used_token_is_remembered_until_it_is_forgotten);
-    tcase_add_test(tc, a_use_in_a_time_to_come_is_none_and_dropped);
-    tcase_add_test(tc, a_session_of_a_clock_far_ahead_does_not_live);
-    tcase_add_test(tc, used_tokens_go_with_their_session);
-    tcase_add_test(tc, sessions_are_listed_the_newest_first);
-    tcase_add_test(tc, only_what_is_over_is_purged);
-    suite_add_tcase(suite, tc);
-    return suite_run(suite);
 }

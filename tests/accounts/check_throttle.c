@@ -12,7 +12,6 @@
 #include "common/crypto/digest.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define ADA "ada@example.org"
 #define HEX_64                                                                                     \
     "fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b3731622eaf30d92e22a3886ff109279d98" \
@@ -69,7 +68,9 @@ static void open_with_ada(void)
 
 /* ---- one address, one account ---- */
 
-START_TEST(one_more_is_tried_when_it_was_told_and_not_before)
+CASE("pair", open_with_ada, loopback_close);
+
+TEST(one_more_is_tried_when_it_was_told_and_not_before)
 {
     guess_times(PAIR, HERE, ADA);
 
@@ -80,12 +81,11 @@ START_TEST(one_more_is_tried_when_it_was_told_and_not_before)
     guess_times(1, HERE, ADA);
     ck_limited(guess_from(HERE, ADA), PAIR_S);
 }
-END_TEST
 
 static const int64_t steps_s[] = {-1, -600, -3600, -365 * 86400, 1, 600, 3600, 365 * 86400};
 
 /* Those who were right leave counters at the time of their login, which must not be one to come. */
-START_TEST(a_clock_that_is_set_locks_nobody_out)
+TEST_EACH(a_clock_that_is_set_locks_nobody_out, steps_s)
 {
     for (int i = 0; i < 6; i++)
         ck_status(try_from(HERE, ADA, PASSWORD), 200);
@@ -97,9 +97,8 @@ START_TEST(a_clock_that_is_set_locks_nobody_out)
     guess_times(PAIR, HERE, ADA);
     ck_limited(guess_from(HERE, ADA), PAIR_S);
 }
-END_TEST
 
-START_TEST(a_clock_that_is_set_forgives_no_guess)
+TEST_EACH(a_clock_that_is_set_forgives_no_guess, steps_s)
 {
     guess_times(PAIR, HERE, ADA);
 
@@ -113,9 +112,8 @@ START_TEST(a_clock_that_is_set_forgives_no_guess)
     let_pass(1);
     guess_times(1, HERE, ADA);
 }
-END_TEST
 
-START_TEST(refusals_are_counted_for_a_monitor)
+TEST(refusals_are_counted_for_a_monitor)
 {
     guess_times(PAIR, HERE, ADA);
     ck_limited(guess_from(HERE, ADA), PAIR_S);
@@ -126,13 +124,12 @@ START_TEST(refusals_are_counted_for_a_monitor)
     ck_status(r, 200);
     ck_assert_ptr_nonnull(strstr(r.text, "\npostern_password_tries_refused_total 2\n"));
 }
-END_TEST
 
 static const char *const accounts[] = {
     ADA,          "ADA@example.ORG", "nobody@example.org", "disabled@example.org",
     "no address", "\303\244@b.org"};
 
-START_TEST(whether_there_is_an_account_is_not_told)
+TEST_EACH(whether_there_is_an_account_is_not_told, accounts)
 {
     const char *email = accounts[_i];
 
@@ -143,7 +140,6 @@ START_TEST(whether_there_is_an_account_is_not_told)
     guess_times(SPARE, "203.0.113.1", email);
     ck_limited(guess_from("203.0.113.1", email), ACCOUNT_S);
 }
-END_TEST
 
 /* As imports leave them; the last three are forms that cost too much. */
 static const char *const stored[PAIR] = {
@@ -158,7 +154,7 @@ static const char *const stored[PAIR] = {
     "scrypt:2:1:1048576$salt$" HEX_64,
     "pbkdf2:sha512:10000000$salt$" HEX_64};
 
-START_TEST(a_stored_hash_that_cannot_be_verified_counts_as_a_guess)
+TEST(a_stored_hash_that_cannot_be_verified_counts_as_a_guess)
 {
     for (int i = 0; i < PAIR; i++) {
         run_sql(say("UPDATE users SET password_hash = '%s' WHERE email = '" ADA "'", stored[i]));
@@ -168,17 +164,15 @@ START_TEST(a_stored_hash_that_cannot_be_verified_counts_as_a_guess)
 
     ck_limited(try_from(HERE, ADA, PASSWORD), PAIR_S);
 }
-END_TEST
 
-START_TEST(letters_of_another_case_are_no_other_account)
+TEST(letters_of_another_case_are_no_other_account)
 {
     guess_times(PAIR, HERE, ADA);
 
     ck_limited(guess_from(HERE, "Ada@Example.Org"), PAIR_S);
 }
-END_TEST
 
-START_TEST(the_right_password_is_refused_here_but_not_elsewhere)
+TEST(the_right_password_is_refused_here_but_not_elsewhere)
 {
     guess_times(PAIR, HERE, ADA);
 
@@ -186,9 +180,8 @@ START_TEST(the_right_password_is_refused_here_but_not_elsewhere)
     ck_status(try_from(THERE, ADA, PASSWORD), 200);
     ck_status(try_from(HERE, "disabled@example.org", PASSWORD), 401); /* nor is another account */
 }
-END_TEST
 
-START_TEST(right_passwords_do_not_count)
+TEST(right_passwords_do_not_count)
 {
     for (int i = 0; i < ACCOUNT + 1; i++)
         ck_status(try_from(HERE, ADA, PASSWORD), 200);
@@ -196,9 +189,8 @@ START_TEST(right_passwords_do_not_count)
     guess_times(PAIR, HERE, ADA);
     ck_limited(guess_from(HERE, ADA), PAIR_S);
 }
-END_TEST
 
-START_TEST(a_right_password_gives_no_fresh_tries)
+TEST(a_right_password_gives_no_fresh_tries)
 {
     guess_times(PAIR - 1, HERE, ADA);
 
@@ -207,9 +199,8 @@ START_TEST(a_right_password_gives_no_fresh_tries)
     guess_times(1, HERE, ADA);
     ck_limited(guess_from(HERE, ADA), PAIR_S);
 }
-END_TEST
 
-START_TEST(what_fails_for_another_reason_does_not_count)
+TEST(what_fails_for_another_reason_does_not_count)
 {
     int unavailable = 0;
     run_sql("RENAME TABLE users TO users_away");
@@ -220,16 +211,14 @@ START_TEST(what_fails_for_another_reason_does_not_count)
     ck_assert_int_eq(unavailable, ACCOUNT);
     guess_times(PAIR, HERE, ADA);
 }
-END_TEST
 
-START_TEST(a_body_that_is_not_valid_does_not_count)
+TEST(a_body_that_is_not_valid_does_not_count)
 {
     for (int i = 0; i < ACCOUNT; i++)
         ck_status(post(NULL, "/auth/login", object("{'email':'" ADA "'}")), 400);
 
     guess_times(PAIR, HERE, ADA);
 }
-END_TEST
 
 static int64_t cpu_us(void)
 {
@@ -238,7 +227,7 @@ static int64_t cpu_us(void)
     return ts.tv_sec * 1000000LL + ts.tv_nsec / 1000;
 }
 
-START_TEST(who_is_refused_costs_no_hash)
+TEST(who_is_refused_costs_no_hash)
 {
     guess_times(PAIR, HERE, ADA);
     int64_t start = cpu_us();
@@ -247,9 +236,8 @@ START_TEST(who_is_refused_costs_no_hash)
 
     ck_assert_int_lt(cpu_us() - start, 5000);
 }
-END_TEST
 
-START_TEST(a_refusal_has_the_form_that_was_asked_for)
+TEST(a_refusal_has_the_form_that_was_asked_for)
 {
     guess_times(PAIR, HERE, ADA);
 
@@ -261,7 +249,6 @@ START_TEST(a_refusal_has_the_form_that_was_asked_for)
     ck_assert_str_eq(answer_header(answer, "Content-Type"), "application/problem+json");
     ck_assert_str_eq(answer_text(answer, "code"), "rate_limited");
 }
-END_TEST
 
 /* ---- one account, many addresses ---- */
 
@@ -271,7 +258,9 @@ static void attack_from_two(void)
     guess_times(PAIR, "203.0.113.2", ADA);
 }
 
-START_TEST(an_account_under_attack_leaves_each_address_two_tries)
+CASE("many", open_with_ada, loopback_close);
+
+TEST(an_account_under_attack_leaves_each_address_two_tries)
 {
     attack_from_two();
 
@@ -282,9 +271,8 @@ START_TEST(an_account_under_attack_leaves_each_address_two_tries)
         ck_limited(try_from(address, ADA, PASSWORD), ACCOUNT_S);
     }
 }
-END_TEST
 
-START_TEST(the_owner_of_an_account_under_attack_gets_in)
+TEST(the_owner_of_an_account_under_attack_gets_in)
 {
     attack_from_two();
 
@@ -293,9 +281,8 @@ START_TEST(the_owner_of_an_account_under_attack_gets_in)
     guess_times(1, THERE, ADA); /* who mistypes once, too */
     ck_status(try_from(THERE, ADA, PASSWORD), 200);
 }
-END_TEST
 
-START_TEST(an_account_recovers_by_the_minute)
+TEST(an_account_recovers_by_the_minute)
 {
     attack_from_two();
     guess_times(SPARE, THERE, ADA);
@@ -306,9 +293,8 @@ START_TEST(an_account_recovers_by_the_minute)
     guess_times(1, THERE, ADA);
     ck_limited(guess_from(THERE, ADA), ACCOUNT_S);
 }
-END_TEST
 
-START_TEST(refusals_do_not_add_up)
+TEST(refusals_do_not_add_up)
 {
     attack_from_two();
     for (int i = 0; i < 3 * ADDRESS; i++)
@@ -318,7 +304,6 @@ START_TEST(refusals_do_not_add_up)
 
     guess_times(1, "203.0.113.1", ADA);
 }
-END_TEST
 
 /* ---- one address, many accounts ---- */
 
@@ -328,7 +313,7 @@ static void spray(const char *address)
         guess_times(1, address, say("user-%d@example.org", i));
 }
 
-START_TEST(an_address_that_tries_many_accounts_is_refused_for_all)
+TEST(an_address_that_tries_many_accounts_is_refused_for_all)
 {
     spray(HERE);
 
@@ -338,9 +323,8 @@ START_TEST(an_address_that_tries_many_accounts_is_refused_for_all)
     let_pass(ADDRESS_S);
     ck_status(try_from(HERE, ADA, PASSWORD), 200);
 }
-END_TEST
 
-START_TEST(the_longest_of_all_waits_is_told)
+TEST(the_longest_of_all_waits_is_told)
 {
     guess_times(PAIR, HERE, ADA);
     for (int i = 0; i < ADDRESS - PAIR; i++)
@@ -350,9 +334,8 @@ START_TEST(the_longest_of_all_waits_is_told)
     let_pass(PAIR_S);
     guess_times(1, HERE, ADA);
 }
-END_TEST
 
-START_TEST(of_ipv6_a_whole_64_is_one_client)
+TEST(of_ipv6_a_whole_64_is_one_client)
 {
     for (int i = 0; i < PAIR; i++)
         guess_times(1, say("2001:db8:0:1::%x", i), ADA);
@@ -360,15 +343,13 @@ START_TEST(of_ipv6_a_whole_64_is_one_client)
     ck_limited(guess_from("2001:db8:0:1:ffff::1", ADA), PAIR_S);
     guess_times(1, "2001:db8:0:2::1", ADA);
 }
-END_TEST
 
-START_TEST(an_ipv4_address_is_the_same_in_ipv6_s_clothes)
+TEST(an_ipv4_address_is_the_same_in_ipv6_s_clothes)
 {
     guess_times(PAIR, HERE, ADA);
 
     ck_limited(guess_from("::ffff:" HERE, ADA), PAIR_S);
 }
-END_TEST
 
 /* ---- behind proxies ---- */
 
@@ -379,7 +360,7 @@ static struct answer try_behind(const char *proxy, const char *header, const cha
                .body = object("{'email':'" ADA "','password':'%s'}", password));
 }
 
-START_TEST(clients_of_a_trusted_proxy_are_told_apart)
+TEST(clients_of_a_trusted_proxy_are_told_apart)
 {
     loopback_set("TRUSTED_PROXIES=10.0.0.0/8 unix:");
     for (int i = 0; i < PAIR; i++)
@@ -393,9 +374,8 @@ START_TEST(clients_of_a_trusted_proxy_are_told_apart)
     struct answer sessions = get(answer_text(answer, "access_token"), "/auth/sessions");
     ck_assert_str_eq(answer_text(sessions, "data.0.ip"), "203.0.113.10");
 }
-END_TEST
 
-START_TEST(who_is_not_trusted_cannot_pretend_to_be_many)
+TEST(who_is_not_trusted_cannot_pretend_to_be_many)
 {
     loopback_set("TRUSTED_PROXIES=10.0.0.0/8");
     for (int i = 0; i < PAIR; i++)
@@ -404,9 +384,8 @@ START_TEST(who_is_not_trusted_cannot_pretend_to_be_many)
     ck_limited(try_behind(HERE, "203.0.113.99", PASSWORD), PAIR_S);
     ck_status(try_behind("10.0.0.1", "203.0.113.99", PASSWORD), 200);
 }
-END_TEST
 
-START_TEST(a_session_without_an_address_shows_null)
+TEST(a_session_without_an_address_shows_null)
 {
     struct answer answer = try_from("unix:", ADA, PASSWORD);
 
@@ -414,7 +393,6 @@ START_TEST(a_session_without_an_address_shows_null)
     ck_assert(
         answer_is_null(get(answer_text(answer, "access_token"), "/auth/sessions"), "data.0.ip"));
 }
-END_TEST
 
 /* ---- with a token ---- */
 
@@ -443,7 +421,9 @@ static void guess_with(const char *token, int which, int times)
     }
 }
 
-START_TEST(a_stolen_token_does_not_guess_the_password)
+CASE("token", open_with_ada, loopback_close);
+
+TEST_EACH(a_stolen_token_does_not_guess_the_password, checks)
 {
     const char *stolen = log_in(ADA);
     guess_with(stolen, _i, PAIR);
@@ -454,9 +434,8 @@ START_TEST(a_stolen_token_does_not_guess_the_password)
         ck_limited(check(other, stolen, PASSWORD), PAIR_S);
     ck_status(get(stolen, "/auth/profile"), 200);
 }
-END_TEST
 
-START_TEST(a_stolen_token_does_not_lock_the_owner_out)
+TEST_EACH(a_stolen_token_does_not_lock_the_owner_out, checks)
 {
     const char *stolen = log_in(ADA), *too = log_in(ADA), *owner = log_in(ADA);
     guess_with(stolen, 0, PAIR);
@@ -465,9 +444,8 @@ START_TEST(a_stolen_token_does_not_lock_the_owner_out)
 
     ck_status(check(_i, owner, PASSWORD), checks[_i].status);
 }
-END_TEST
 
-START_TEST(sessions_together_guess_no_more_than_an_account_has)
+TEST(sessions_together_guess_no_more_than_an_account_has)
 {
     guess_with(log_in(ADA), 0, PAIR);
     guess_with(log_in(ADA), 0, PAIR);
@@ -477,9 +455,8 @@ START_TEST(sessions_together_guess_no_more_than_an_account_has)
         ck_limited(check(0, token, PASSWORD), ACCOUNT_S);
     }
 }
-END_TEST
 
-START_TEST(tries_with_a_token_and_logins_do_not_share_an_account)
+TEST(tries_with_a_token_and_logins_do_not_share_an_account)
 {
     const char *token = log_in(ADA);
     attack_from_two();
@@ -490,9 +467,8 @@ START_TEST(tries_with_a_token_and_logins_do_not_share_an_account)
     guess_times(SPARE, HERE, ADA);
     ck_limited(guess_from(HERE, ADA), ACCOUNT_S);
 }
-END_TEST
 
-START_TEST(right_passwords_with_a_token_do_not_count)
+TEST(right_passwords_with_a_token_do_not_count)
 {
     const char *token = log_in(ADA);
     for (int i = 0; i < ACCOUNT + 1; i++)
@@ -502,11 +478,12 @@ START_TEST(right_passwords_with_a_token_do_not_count)
 
     guess_with(token, 0, PAIR);
 }
-END_TEST
 
 /* ---- the operator ---- */
 
-START_TEST(limits_can_be_off)
+CASE("operator", open_with_ada, loopback_close);
+
+TEST(limits_can_be_off)
 {
     loopback_set("LOGIN_LIMIT=off");
     const char *token = log_in(ADA);
@@ -517,7 +494,6 @@ START_TEST(limits_can_be_off)
     ck_status(try_from(HERE, ADA, PASSWORD), 200);
     ck_assert_uint_eq(the_app->shared->guesses_refused, 0);
 }
-END_TEST
 
 /* Run `body` and return what it writes to stderr. */
 static const char *logged_by(void (*body)(void))
@@ -541,7 +517,7 @@ static void throttle_refusal(void)
     ck_limited(guess_from(THERE, ADA), PAIR_S);
 }
 
-START_TEST(refusals_are_logged_and_counted_without_names_and_passwords)
+TEST(refusals_are_logged_and_counted_without_names_and_passwords)
 {
     const char *log = logged_by(throttle_refusal);
 
@@ -555,78 +531,4 @@ START_TEST(refusals_are_logged_and_counted_without_names_and_passwords)
     ck_assert_ptr_null(strstr(log, "ada"));
     ck_assert_ptr_null(strstr(log, "wrong"));
     ck_assert_uint_eq(the_app->shared->guesses_refused, 2);
-}
-END_TEST
-
-static TCase *pair(void)
-{
-    TCase *tc = tcase_create("pair");
-    tcase_add_test(tc, refusals_are_counted_for_a_monitor);
-    tcase_add_test(tc, one_more_is_tried_when_it_was_told_and_not_before);
-    tcase_add_loop_test(tc, a_clock_that_is_set_locks_nobody_out, 0, COUNT(steps_s));
-    tcase_add_loop_test(tc, a_clock_that_is_set_forgives_no_guess, 0, COUNT(steps_s));
-    tcase_add_loop_test(tc, whether_there_is_an_account_is_not_told, 0, COUNT(accounts));
-    tcase_add_test(tc, a_stored_hash_that_cannot_be_verified_counts_as_a_guess);
-    tcase_add_test(tc, letters_of_another_case_are_no_other_account);
-    tcase_add_test(tc, the_right_password_is_refused_here_but_not_elsewhere);
-    tcase_add_test(tc, right_passwords_do_not_count);
-    tcase_add_test(tc, a_right_password_gives_no_fresh_tries);
-    tcase_add_test(tc, what_fails_for_another_reason_does_not_count);
-    tcase_add_test(tc, a_body_that_is_not_valid_does_not_count);
-    tcase_add_test(tc, who_is_refused_costs_no_hash);
-    tcase_add_test(tc, a_refusal_has_the_form_that_was_asked_for);
-    return tc;
-}
-
-static TCase *many(void)
-{
-    TCase *tc = tcase_create("many");
-    tcase_add_test(tc, an_account_under_attack_leaves_each_address_two_tries);
-    tcase_add_test(tc, the_owner_of_an_account_under_attack_gets_in);
-    tcase_add_test(tc, an_account_recovers_by_the_minute);
-    tcase_add_test(tc, refusals_do_not_add_up);
-    tcase_add_test(tc, an_address_that_tries_many_accounts_is_refused_for_all);
-    tcase_add_test(tc, the_longest_of_all_waits_is_told);
-    tcase_add_test(tc, of_ipv6_a_whole_64_is_one_client);
-    tcase_add_test(tc, an_ipv4_address_is_the_same_in_ipv6_s_clothes);
-    tcase_add_test(tc, clients_of_a_trusted_proxy_are_told_apart);
-    tcase_add_test(tc, who_is_not_trusted_cannot_pretend_to_be_many);
-    tcase_add_test(tc, a_session_without_an_address_shows_null);
-    return tc;
-}
-
-static TCase *token(void)
-{
-    TCase *tc = tcase_create("token");
-    tcase_add_loop_test(tc, a_stolen_token_does_not_guess_the_password, 0, COUNT(checks));
-    tcase_add_loop_test(tc, a_stolen_token_does_not_lock_the_owner_out, 0, COUNT(checks));
-    tcase_add_test(tc, sessions_together_guess_no_more_than_an_account_has);
-    tcase_add_test(tc, tries_with_a_token_and_logins_do_not_share_an_account);
-    tcase_add_test(tc, right_passwords_with_a_token_do_not_count);
-    return tc;
-}
-
-static TCase *operator(void)
-{
-    TCase *tc = tcase_create("operator");
-    tcase_add_test(tc, limits_can_be_off);
-    tcase_add_test(tc, refusals_are_logged_and_counted_without_names_and_passwords);
-    return tc;
-}
-
-static void add(Suite *suite, TCase *tc)
-{
-    tcase_add_checked_fixture(tc, open_with_ada, loopback_close);
-    tcase_set_timeout(tc, 60);
-    suite_add_tcase(suite, tc);
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("guess");
-    add(suite, pair());
-    add(suite, many());
-    add(suite, token());
-    add(suite, operator());
-    return suite_run(suite);
 }

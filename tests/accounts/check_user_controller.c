@@ -7,8 +7,6 @@
 
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
-
 /* Who is there when a test begins, and their tokens. */
 static const char *admin_id, *ada_id, *bob_id;
 static const char *admin, *ada;
@@ -52,7 +50,9 @@ static const struct {
     {"DELETE", "/users/" NOBODY_ID, 401, 403},
 };
 
-START_TEST(users_are_for_those_who_logged_in)
+CASE("access", set_up, loopback_close);
+
+TEST_EACH(users_are_for_those_who_logged_in, access_rules)
 {
     const char *method = access_rules[_i].method, *path = access_rules[_i].path;
     const char *body = *method == 'P' ? "{}" : NULL;
@@ -65,18 +65,16 @@ START_TEST(users_are_for_those_who_logged_in)
     ck_status(ask(.method = method, .path = path, .body = body, .token = ada),
               access_rules[_i].user);
 }
-END_TEST
 
-START_TEST(the_role_is_checked_before_the_body)
+TEST(the_role_is_checked_before_the_body)
 {
     ck_problem(post(ada, "/users", "no json"), 403, "Admin access required", "admin_required");
     ck_problem(ask(.method = "POST", .path = "/users", .token = ada, .body = "x", .type = "a/b"),
                403, "Admin access required", "admin_required");
     ck_problem(drop(ada, "/users/%s", bob_id), 403, "Admin access required", "admin_required");
 }
-END_TEST
 
-START_TEST(path_and_method_are_checked_before_the_token)
+TEST(path_and_method_are_checked_before_the_token)
 {
     ck_problem(get("nonsense", "/usersnone"), 404, "Not Found", "not_found");
     struct answer answer = ask(.method = "PUT", .path = "/users", .token = "nonsense");
@@ -86,7 +84,6 @@ START_TEST(path_and_method_are_checked_before_the_token)
     ck_assert_str_eq(answer_header(ask(.method = "OPTIONS", .path = path_of(ada_id)), "Allow"),
                      "GET, HEAD, PATCH, DELETE, OPTIONS");
 }
-END_TEST
 
 static const char *const bad_ids[] = {
     "1",
@@ -103,7 +100,7 @@ static const char *const bad_ids[] = {
 };
 
 /* Method, caller and body are looked at as for any other id, and in the same order. */
-START_TEST(a_malformed_id_is_an_unknown_one)
+TEST_EACH(a_malformed_id_is_an_unknown_one, bad_ids)
 {
     const char *path = say("/users/%s", bad_ids[_i]), *nobody = "/users/" NOBODY_ID;
 
@@ -122,7 +119,6 @@ START_TEST(a_malformed_id_is_an_unknown_one)
     ck_problem(ask(.method = "PUT", .path = path), 405, "Method Not Allowed", "method_not_allowed");
     ck_status(ask(.method = "OPTIONS", .path = path), 204);
 }
-END_TEST
 
 /* What leads elsewhere once it is decoded or its dots are followed; @ is an id. */
 static const char *const bent_paths[] = {
@@ -148,7 +144,7 @@ static const char *const bent_paths[] = {
     "/users/@/x/..",
 };
 
-START_TEST(a_path_is_split_before_it_is_decoded)
+TEST_EACH(a_path_is_split_before_it_is_decoded, bent_paths)
 {
     const char *at = strchr(bent_paths[_i], '@');
     const char *bent = say("%.*s%s%s", (int)(at - bent_paths[_i]), bent_paths[_i], bob_id, at + 1);
@@ -159,20 +155,18 @@ START_TEST(a_path_is_split_before_it_is_decoded)
 
     ck_assert_str_eq(answer_text(get(admin, "/users/%s", bob_id), "user.first_name"), "Test");
 }
-END_TEST
 
 /* A character may be written as its code, and names the same place. */
-START_TEST(an_encoded_character_is_that_character)
+TEST(an_encoded_character_is_that_character)
 {
     ck_status(get(admin, "/%%75sers/%%%02x%s", bob_id[0], bob_id + 1), 200);
     ck_status(drop(admin, "/us%%65rs/%s/", bob_id), 204);
     ck_status(get(admin, "/users/%s", bob_id), 404);
 }
-END_TEST
 
 /* ---- reading ---- */
 
-START_TEST(any_user_is_read_by_any_other)
+TEST(any_user_is_read_by_any_other)
 {
     struct answer answer = get(ada, "/users/%s", bob_id);
 
@@ -183,7 +177,6 @@ START_TEST(any_user_is_read_by_any_other)
     ck_assert_ptr_null(strstr(answer.text, "password"));
     ck_assert_ptr_null(strstr(answer.text, "session"));
 }
-END_TEST
 
 static const char *upper(const char *s)
 {
@@ -193,16 +186,15 @@ static const char *upper(const char *s)
     return text;
 }
 
-START_TEST(an_id_is_taken_in_upper_case_and_shown_in_lower)
+TEST(an_id_is_taken_in_upper_case_and_shown_in_lower)
 {
     struct answer answer = get(ada, "/users/%s", upper(bob_id));
 
     ck_status(answer, 200);
     ck_assert_str_eq(answer_text(answer, "user.id"), bob_id);
 }
-END_TEST
 
-START_TEST(an_imported_id_is_taken)
+TEST(an_imported_id_is_taken)
 {
     run_sql("UPDATE users SET id = 'F47AC10B-58CC-4372-A567-0E02B2C3D479' "
             "WHERE email = 'bob@example.org'");
@@ -212,27 +204,26 @@ START_TEST(an_imported_id_is_taken)
     ck_status(answer, 200);
     ck_assert_str_eq(answer_text(answer, "user.id"), "f47ac10b-58cc-4372-a567-0e02b2c3d479");
 }
-END_TEST
 
-START_TEST(one_trailing_slash_is_tolerated)
+TEST(one_trailing_slash_is_tolerated)
 {
     ck_status(get(ada, "/users/%s/", bob_id), 200);
     ck_status(get(ada, "/users/"), 200);
     ck_status(get(ada, "/users/%s//", bob_id), 404);
 }
-END_TEST
 
-START_TEST(an_unknown_user_is_not_found)
+TEST(an_unknown_user_is_not_found)
 {
     ck_problem(get(ada, "/users/" NOBODY_ID), 404, "User not found", "user_not_found");
     ck_problem(patch(admin, "/users/" NOBODY_ID, "{}"), 404, "User not found", "user_not_found");
     ck_problem(drop(admin, "/users/" NOBODY_ID), 404, "User not found", "user_not_found");
 }
-END_TEST
 
 /* ---- making ---- */
 
-START_TEST(an_admin_makes_a_user)
+CASE("making", set_up, loopback_close);
+
+TEST(an_admin_makes_a_user)
 {
     struct answer answer =
         post(admin, "/users",
@@ -249,9 +240,8 @@ START_TEST(an_admin_makes_a_user)
     ck_assert(!answer_boolean(answer, "user.is_active"));
     ck_assert_str_eq(get(admin, "/users/%s", id).text, answer.text);
 }
-END_TEST
 
-START_TEST(a_new_user_is_active_and_no_admin_unless_told)
+TEST(a_new_user_is_active_and_no_admin_unless_told)
 {
     struct answer answer =
         post(admin, "/users",
@@ -265,7 +255,6 @@ START_TEST(a_new_user_is_active_and_no_admin_unless_told)
     ck_assert(answer_is_null(answer, "user.last_name"));
     log_in("eve@example.org");
 }
-END_TEST
 
 #define WHOLE "'email':'eve@example.org','password':'" PASSWORD "','first_name':'Eve'"
 
@@ -293,7 +282,7 @@ static const struct {
      "invalid", "", "password common"},
 };
 
-START_TEST(a_bad_user_is_told_all_its_faults)
+TEST_EACH(a_bad_user_is_told_all_its_faults, bad_users)
 {
     struct answer answer = post(admin, "/users", object("%s", bad_users[_i].body));
 
@@ -302,9 +291,8 @@ START_TEST(a_bad_user_is_told_all_its_faults)
     ck_assert_str_eq(answer_faults(answer), bad_users[_i].faults);
     ck_assert_int_eq(rows(), 3);
 }
-END_TEST
 
-START_TEST(an_address_is_taken_once_in_whatever_case)
+TEST(an_address_is_taken_once_in_whatever_case)
 {
     struct answer answer =
         post(admin, "/users",
@@ -314,11 +302,12 @@ START_TEST(an_address_is_taken_once_in_whatever_case)
     ck_assert_int_eq(rows(), 3);
     ck_assert_int_eq(counted(), 3);
 }
-END_TEST
 
 /* ---- changing ---- */
 
-START_TEST(one_changes_ones_own_names)
+CASE("changing", set_up, loopback_close);
+
+TEST(one_changes_ones_own_names)
 {
     the_time = instant_plus_s(the_time, 60);
     struct answer before = get(ada, "/users/%s", ada_id);
@@ -335,9 +324,8 @@ START_TEST(one_changes_ones_own_names)
                      answer_text(before, "user.created_at"));
     ck_assert_str_eq(get(ada, "/users/%s", ada_id).text, answer.text);
 }
-END_TEST
 
-START_TEST(null_clears_a_name_and_an_absent_one_stays)
+TEST(null_clears_a_name_and_an_absent_one_stays)
 {
     ck_status(patch(ada, path_of(ada_id), object("{'last_name':'L'}")), 200);
 
@@ -347,7 +335,6 @@ START_TEST(null_clears_a_name_and_an_absent_one_stays)
     ck_assert(answer_is_null(answer, "user.first_name"));
     ck_assert_str_eq(answer_text(answer, "user.last_name"), "L");
 }
-END_TEST
 
 /* What changes nothing when its own user sends it. */
 static const char *const idle_changes[] = {
@@ -360,7 +347,7 @@ static const char *const idle_changes[] = {
     "{'id':'" NOBODY_ID "','created_at':1,'updated_at':2,'password':'x','password_hash':'y'}",
 };
 
-START_TEST(what_one_may_not_set_is_ignored)
+TEST_EACH(what_one_may_not_set_is_ignored, idle_changes)
 {
     struct answer before = get(ada, "/users/%s", ada_id);
     the_time = instant_plus_s(the_time, 60);
@@ -371,17 +358,15 @@ START_TEST(what_one_may_not_set_is_ignored)
     ck_assert_str_eq(answer.text, before.text);
     ck_assert_str_eq(get(ada, "/users/%s", ada_id).text, before.text);
 }
-END_TEST
 
-START_TEST(a_password_is_not_changed_this_way_by_an_admin_either)
+TEST(a_password_is_not_changed_this_way_by_an_admin_either)
 {
     ck_status(patch(admin, path_of(ada_id), object("{'password':'another long one'}")), 200);
 
     log_in("ada@example.org");
 }
-END_TEST
 
-START_TEST(others_are_not_for_a_user_to_change)
+TEST(others_are_not_for_a_user_to_change)
 {
     ck_problem(patch(ada, path_of(bob_id), "{}"), 403, "Unauthorized", "forbidden");
     ck_problem(patch(ada, "/users/" NOBODY_ID, "{}"), 403, "Unauthorized", "forbidden");
@@ -389,9 +374,8 @@ START_TEST(others_are_not_for_a_user_to_change)
                "invalid");
     ck_problem(patch(ada, path_of(bob_id), ""), 400, "Bad Request", "bad_json");
 }
-END_TEST
 
-START_TEST(an_admin_changes_anything_of_anyone)
+TEST(an_admin_changes_anything_of_anyone)
 {
     struct answer answer = patch(
         admin, path_of(bob_id),
@@ -404,7 +388,6 @@ START_TEST(an_admin_changes_anything_of_anyone)
     ck_assert_str_eq(get(admin, "/users/%s", bob_id).text, answer.text);
     log_in("bob2@EXAMPLE.org");
 }
-END_TEST
 
 static const struct {
     const char *body, *error, *code, *faults;
@@ -417,7 +400,7 @@ static const struct {
      "first_name type, last_name too_short, role range, is_active type"},
 };
 
-START_TEST(a_bad_change_is_told_all_its_faults)
+TEST_EACH(a_bad_change_is_told_all_its_faults, bad_changes)
 {
     struct answer before = get(admin, "/users/%s", bob_id);
 
@@ -427,17 +410,15 @@ START_TEST(a_bad_change_is_told_all_its_faults)
     ck_assert_str_eq(answer_faults(answer), bad_changes[_i].faults);
     ck_assert_str_eq(get(admin, "/users/%s", bob_id).text, before.text);
 }
-END_TEST
 
-START_TEST(nobody_gets_the_address_of_another)
+TEST(nobody_gets_the_address_of_another)
 {
     ck_problem(patch(admin, path_of(bob_id), object("{'email':'ADA@example.org'}")), 409,
                "Email already exists", "email_exists");
     ck_status(patch(admin, path_of(bob_id), object("{'email':'BOB@example.org'}")), 200);
 }
-END_TEST
 
-START_TEST(a_changed_role_holds_at_once)
+TEST(a_changed_role_holds_at_once)
 {
     ck_status(patch(admin, path_of(ada_id), object("{'role':'admin'}")), 200);
     ck_status(patch(ada, path_of(bob_id), object("{'last_name':'B'}")), 200);
@@ -446,9 +427,8 @@ START_TEST(a_changed_role_holds_at_once)
 
     ck_problem(patch(ada, path_of(bob_id), "{}"), 403, "Unauthorized", "forbidden");
 }
-END_TEST
 
-START_TEST(disabling_ends_all_sessions_for_good)
+TEST(disabling_ends_all_sessions_for_good)
 {
     ck_status(patch(admin, path_of(ada_id), object("{'is_active':false}")), 200);
     ck_problem(get(ada, "/users"), 401, "User not found or inactive", "user_inactive");
@@ -458,11 +438,10 @@ START_TEST(disabling_ends_all_sessions_for_good)
     ck_problem(get(ada, "/users"), 401, "Invalid token", "invalid_token");
     ck_status(get(log_in("ada@example.org"), "/users"), 200);
 }
-END_TEST
 
 /* ---- deleting ---- */
 
-START_TEST(a_deleted_user_is_gone_with_posts_and_sessions)
+TEST(a_deleted_user_is_gone_with_posts_and_sessions)
 {
     write_post(ada, "One", "by Ada", true);
     write_post(ada, "Two", "by Ada", false);
@@ -483,9 +462,8 @@ START_TEST(a_deleted_user_is_gone_with_posts_and_sessions)
     ck_assert_int_eq(answer_integer(get(admin, "/posts?published=false"), "pagination.total"), 0);
     ck_problem(drop(admin, "/users/%s", ada_id), 404, "User not found", "user_not_found");
 }
-END_TEST
 
-START_TEST(a_deleted_address_may_register_again)
+TEST(a_deleted_address_may_register_again)
 {
     ck_status(drop(admin, "/users/%s", ada_id), 204);
 
@@ -493,7 +471,6 @@ START_TEST(a_deleted_address_may_register_again)
                    object("{'email':'ada@example.org','password':'%s'}", PASSWORD)),
               201);
 }
-END_TEST
 
 /* ---- the last admin ---- */
 
@@ -507,7 +484,9 @@ static struct answer take_down(const char *token, const char *id, const char *wa
     return way ? patch(token, path_of(id), object("%s", way)) : drop(token, "/users/%s", id);
 }
 
-START_TEST(the_last_active_admin_stays)
+CASE("the last admin", set_up, loopback_close);
+
+TEST_EACH(the_last_active_admin_stays, ways_down)
 {
     struct answer before = get(admin, "/users/%s", admin_id);
     make_user("disabled@example.org", ROLE_ADMIN);
@@ -517,9 +496,8 @@ START_TEST(the_last_active_admin_stays)
 
     ck_assert_str_eq(get(admin, "/users/%s", admin_id).text, before.text);
 }
-END_TEST
 
-START_TEST(an_admin_may_go_while_another_stays)
+TEST_EACH(an_admin_may_go_while_another_stays, ways_down)
 {
     make_user("second@example.org", ROLE_ADMIN);
     const char *second = log_in("second@example.org");
@@ -529,24 +507,21 @@ START_TEST(an_admin_may_go_while_another_stays)
     ck_status(get(second, "/users/%s", ada_id), 200);
     ck_assert_int_eq(counted(), rows());
 }
-END_TEST
 
-START_TEST(an_inactive_admin_may_go)
+TEST_EACH(an_inactive_admin_may_go, ways_down)
 {
     const char *id = make_user("disabled@example.org", ROLE_ADMIN);
     run_sql("UPDATE users SET is_active = 0 WHERE email = 'disabled@example.org'");
 
     ck_status(take_down(admin, id, ways_down[_i]), ways_down[_i] ? 200 : 204);
 }
-END_TEST
 
-START_TEST(the_last_admin_may_change_otherwise)
+TEST(the_last_admin_may_change_otherwise)
 {
     ck_status(patch(admin, path_of(admin_id),
                     object("{'role':'admin','is_active':true,'last_name':'L'}")),
               200);
 }
-END_TEST
 
 struct duel {
     const char *token, *id, *way;
@@ -563,7 +538,7 @@ static void strike(void *context)
 }
 
 /* Two admins take each other's rank at the same time, again and again. */
-START_TEST(of_two_admins_who_depose_each_other_one_stays)
+TEST_EACH(of_two_admins_who_depose_each_other_one_stays, ways_down)
 {
     for (int round = 0; round < 10; round++) {
         int gate[2];
@@ -586,7 +561,6 @@ START_TEST(of_two_admins_who_depose_each_other_one_stays)
                          1);
     }
 }
-END_TEST
 
 /* ---- lists ---- */
 
@@ -597,7 +571,9 @@ static const char *emails(const char *query)
     return answer_column(answer, "email");
 }
 
-START_TEST(a_list_has_data_and_pagination)
+CASE("lists", set_up, loopback_close);
+
+TEST(a_list_has_data_and_pagination)
 {
     struct answer answer = get(ada, "/users");
 
@@ -614,7 +590,6 @@ START_TEST(a_list_has_data_and_pagination)
     ck_assert(answer_has(answer, "data.0.is_active"));
     ck_assert(answer_has(answer, "data.0.updated_at"));
 }
-END_TEST
 
 static const struct {
     const char *query;
@@ -637,7 +612,7 @@ static const struct {
     {"?q=nobody", 1, 20, 0, ""},
 };
 
-START_TEST(a_page_shows_its_part)
+TEST_EACH(a_page_shows_its_part, pages)
 {
     struct answer answer = get(ada, "/users%s", pages[_i].query);
 
@@ -648,7 +623,6 @@ START_TEST(a_page_shows_its_part)
     if (pages[_i].page < 100)
         ck_assert_int_eq(answer_integer(answer, "pagination.page"), pages[_i].page);
 }
-END_TEST
 
 static const struct {
     const char *query, *faults;
@@ -676,21 +650,19 @@ static const struct {
     {"?limit=0&page=0&sort=x&role=y", "limit range, page range, sort range, role range"},
 };
 
-START_TEST(a_bad_query_is_told_all_its_faults)
+TEST_EACH(a_bad_query_is_told_all_its_faults, bad_queries)
 {
     struct answer answer = get(ada, "/users%s", bad_queries[_i].query);
 
     ck_problem(answer, 400, "Bad Request", "invalid");
     ck_assert_str_eq(answer_faults(answer), bad_queries[_i].faults);
 }
-END_TEST
 
-START_TEST(a_search_is_for_at_most_200_characters)
+TEST(a_search_is_for_at_most_200_characters)
 {
     ck_status(get(ada, "/users?q=%s", repeat("%C3%A4", 200)), 200);
     ck_status(get(ada, "/users?q=%s", repeat("a", 201)), 400);
 }
-END_TEST
 
 static const struct {
     const char *query, *emails;
@@ -704,11 +676,10 @@ static const struct {
     {"?sort=-created_at&q=example&role=user", "bob@example.org ada@example.org"},
 };
 
-START_TEST(a_list_is_sorted_as_asked)
+TEST_EACH(a_list_is_sorted_as_asked, sorts)
 {
     ck_assert_str_eq(emails(sorts[_i].query), sorts[_i].emails);
 }
-END_TEST
 
 /* The rows of `query` one by one, which must be those of the whole list. */
 static void ck_walk(const char *query, size_t count)
@@ -723,7 +694,7 @@ static void ck_walk(const char *query, size_t count)
 static const char *const walks[] = {"?sort=created_at", "?sort=-created_at", "?q=example.org",
                                     "?sort=-created_at&role=user", "?sort=email"};
 
-START_TEST(users_of_one_moment_are_neither_skipped_nor_doubled)
+TEST_EACH(users_of_one_moment_are_neither_skipped_nor_doubled, walks)
 {
     for (int i = 0; i < 9; i++)
         make_user(say("n%d@example.org", i), ROLE_USER);
@@ -732,9 +703,8 @@ START_TEST(users_of_one_moment_are_neither_skipped_nor_doubled)
 
     ck_walk(walks[_i], strstr(walks[_i], "role") ? 11 : 12);
 }
-END_TEST
 
-START_TEST(totals_follow_every_change)
+TEST(totals_follow_every_change)
 {
     const char *id = make_user("eve@example.org", ROLE_USER);
     ck_assert_int_eq(answer_integer(get(ada, "/users"), "pagination.total"), 4);
@@ -747,7 +717,6 @@ START_TEST(totals_follow_every_change)
     ck_assert_int_eq(answer_integer(get(ada, "/users"), "pagination.total"), 3);
     ck_assert_int_eq(answer_integer(get(ada, "/users?role=admin"), "pagination.total"), 1);
 }
-END_TEST
 
 /* ---- searching ---- */
 
@@ -810,23 +779,21 @@ static const struct {
     {"tag%40p.testO%27N", ""}, /* no match across e-mail and name */
 };
 
-START_TEST(a_search_is_a_substring_in_any_case)
+TEST_EACH(a_search_is_a_substring_in_any_case, searches)
 {
     make_people();
 
     ck_assert_str_eq(emails(say("?q=%s", searches[_i].q)), searches[_i].emails);
 }
-END_TEST
 
-START_TEST(a_search_does_not_look_at_last_names)
+TEST(a_search_does_not_look_at_last_names)
 {
     ck_status(patch(ada, path_of(ada_id), object("{'last_name':'Wonderland'}")), 200);
 
     ck_assert_str_eq(emails("?q=wonder"), "");
 }
-END_TEST
 
-START_TEST(a_search_follows_changes)
+TEST(a_search_follows_changes)
 {
     ck_status(patch(ada, path_of(ada_id), object("{'first_name':'Countess'}")), 200);
     ck_assert_str_eq(emails("?q=countess"), "ada@example.org");
@@ -838,95 +805,4 @@ START_TEST(a_search_follows_changes)
     ck_assert_str_eq(emails("?q=countess"), "");
     ck_assert_str_eq(emails("?q=ada%40"), "");
     ck_assert_str_eq(emails("?q=LOVELACE"), "lovelace@example.org");
-}
-END_TEST
-
-static TCase *access_case(void)
-{
-    TCase *tc = tcase_create("access");
-    tcase_add_loop_test(tc, users_are_for_those_who_logged_in, 0, COUNT(access_rules));
-    tcase_add_test(tc, the_role_is_checked_before_the_body);
-    tcase_add_test(tc, path_and_method_are_checked_before_the_token);
-    tcase_add_loop_test(tc, a_malformed_id_is_an_unknown_one, 0, COUNT(bad_ids));
-    tcase_add_loop_test(tc, a_path_is_split_before_it_is_decoded, 0, COUNT(bent_paths));
-    tcase_add_test(tc, an_encoded_character_is_that_character);
-    tcase_add_test(tc, any_user_is_read_by_any_other);
-    tcase_add_test(tc, an_id_is_taken_in_upper_case_and_shown_in_lower);
-    tcase_add_test(tc, an_imported_id_is_taken);
-    tcase_add_test(tc, one_trailing_slash_is_tolerated);
-    tcase_add_test(tc, an_unknown_user_is_not_found);
-    return tc;
-}
-
-static TCase *making(void)
-{
-    TCase *tc = tcase_create("making");
-    tcase_add_test(tc, an_admin_makes_a_user);
-    tcase_add_test(tc, a_new_user_is_active_and_no_admin_unless_told);
-    tcase_add_loop_test(tc, a_bad_user_is_told_all_its_faults, 0, COUNT(bad_users));
-    tcase_add_test(tc, an_address_is_taken_once_in_whatever_case);
-    return tc;
-}
-
-static TCase *changing(void)
-{
-    TCase *tc = tcase_create("changing");
-    tcase_add_test(tc, one_changes_ones_own_names);
-    tcase_add_test(tc, null_clears_a_name_and_an_absent_one_stays);
-    tcase_add_loop_test(tc, what_one_may_not_set_is_ignored, 0, COUNT(idle_changes));
-    tcase_add_test(tc, a_password_is_not_changed_this_way_by_an_admin_either);
-    tcase_add_test(tc, others_are_not_for_a_user_to_change);
-    tcase_add_test(tc, an_admin_changes_anything_of_anyone);
-    tcase_add_loop_test(tc, a_bad_change_is_told_all_its_faults, 0, COUNT(bad_changes));
-    tcase_add_test(tc, nobody_gets_the_address_of_another);
-    tcase_add_test(tc, a_changed_role_holds_at_once);
-    tcase_add_test(tc, disabling_ends_all_sessions_for_good);
-    tcase_add_test(tc, a_deleted_user_is_gone_with_posts_and_sessions);
-    tcase_add_test(tc, a_deleted_address_may_register_again);
-    return tc;
-}
-
-static TCase *last_admin(void)
-{
-    TCase *tc = tcase_create("the last admin");
-    tcase_add_loop_test(tc, the_last_active_admin_stays, 0, COUNT(ways_down));
-    tcase_add_loop_test(tc, an_admin_may_go_while_another_stays, 0, COUNT(ways_down));
-    tcase_add_loop_test(tc, an_inactive_admin_may_go, 0, COUNT(ways_down));
-    tcase_add_test(tc, the_last_admin_may_change_otherwise);
-    tcase_add_loop_test(tc, of_two_admins_who_depose_each_other_one_stays, 0, COUNT(ways_down));
-    return tc;
-}
-
-static TCase *lists(void)
-{
-    TCase *tc = tcase_create("lists");
-    tcase_add_test(tc, a_list_has_data_and_pagination);
-    tcase_add_loop_test(tc, a_page_shows_its_part, 0, COUNT(pages));
-    tcase_add_loop_test(tc, a_bad_query_is_told_all_its_faults, 0, COUNT(bad_queries));
-    tcase_add_test(tc, a_search_is_for_at_most_200_characters);
-    tcase_add_loop_test(tc, a_list_is_sorted_as_asked, 0, COUNT(sorts));
-    tcase_add_loop_test(tc, users_of_one_moment_are_neither_skipped_nor_doubled, 0, COUNT(walks));
-    tcase_add_test(tc, totals_follow_every_change);
-    tcase_add_loop_test(tc, a_search_is_a_substring_in_any_case, 0, COUNT(searches));
-    tcase_add_test(tc, a_search_does_not_look_at_last_names);
-    tcase_add_test(tc, a_search_follows_changes);
-    return tc;
-}
-
-static void add(Suite *suite, TCase *tc)
-{
-    tcase_add_checked_fixture(tc, set_up, loopback_close);
-    tcase_set_timeout(tc, 60);
-    suite_add_tcase(suite, tc);
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("user_controller");
-    add(suite, access_case());
-    add(suite, making());
-    add(suite, changing());
-    add(suite, last_admin());
-    add(suite, lists());
-    return suite_run(suite);
 }

@@ -8,8 +8,6 @@
 #include "tests/support/loopback.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
-
 static const char *token;
 
 static void set_up(void)
@@ -43,7 +41,10 @@ static const struct {
     {"' OR 1 = 1 -- ", false},
 };
 
-START_TEST(an_address_is_found_in_any_case_and_only_exactly)
+CASE("finding", set_up, loopback_close);
+CASE_LIMIT_S(180);
+
+TEST_EACH(an_address_is_found_in_any_case_and_only_exactly, addresses)
 {
     struct user user = {0};
     bool found;
@@ -55,9 +56,8 @@ START_TEST(an_address_is_found_in_any_case_and_only_exactly)
     if (found)
         ck_assert_int_eq(strncmp(user.password_hash.data, "$argon2id$", 10), 0);
 }
-END_TEST
 
-START_TEST(a_long_address_is_not_looked_for)
+TEST(a_long_address_is_not_looked_for)
 {
     struct user user;
     bool found = true;
@@ -66,9 +66,8 @@ START_TEST(a_long_address_is_not_looked_for)
 
     ck_assert(!found);
 }
-END_TEST
 
-START_TEST(a_hash_is_not_read_unless_asked_for)
+TEST(a_hash_is_not_read_unless_asked_for)
 {
     struct user user = {0};
 
@@ -77,9 +76,8 @@ START_TEST(a_hash_is_not_read_unless_asked_for)
     ck_assert_ptr_null(user.password_hash.data);
     ck_assert_str_eq(user.email.data, "ada@example.org");
 }
-END_TEST
 
-START_TEST(who_is_there_is_there)
+TEST(who_is_there_is_there)
 {
     bool there;
     must(user_exists_locked(the_app->db, the_arena, parsed(NOBODY_ID), &there));
@@ -90,9 +88,8 @@ START_TEST(who_is_there_is_there)
 
     ck_assert(there);
 }
-END_TEST
 
-START_TEST(a_hash_is_replaced_only_where_it_is_the_one_that_was_seen)
+TEST(a_hash_is_replaced_only_where_it_is_the_one_that_was_seen)
 {
     struct user user = {0}, after = {0};
     bool done = true;
@@ -109,7 +106,6 @@ START_TEST(a_hash_is_replaced_only_where_it_is_the_one_that_was_seen)
     ck_assert_int_eq(after.version, user.version); /* nothing that is shown has changed */
     ck_assert_int_eq(after.updated_at.us, user.updated_at.us);
 }
-END_TEST
 
 /* ---- rows from elsewhere ---- */
 
@@ -175,7 +171,10 @@ static void ck_total(struct answer answer, int64_t total, int64_t number_of_page
  * not, and the word index is asked. */
 static const char *const ages[] = {"2090-01-01", "2001-01-01"};
 
-START_TEST(a_search_counts_to_10000)
+CASE("searching", set_up, loopback_close);
+CASE_LIMIT_S(180);
+
+TEST_EACH(a_search_counts_to_10000, ages)
 {
     multiply(10000, ages[_i]);
     if (_i == 1)
@@ -196,9 +195,8 @@ START_TEST(a_search_counts_to_10000)
     ck_total(search("q=co"), 10000, 500, true); /* too short for the word index */
     ck_assert_uint_eq(answer_count(search("q=common&page=101&limit=100")), 1);
 }
-END_TEST
 
-START_TEST(frequent_and_rare_words_are_counted_exactly)
+TEST(frequent_and_rare_words_are_counted_exactly)
 {
     multiply(3000, "2090-01-01");
 
@@ -214,9 +212,8 @@ START_TEST(frequent_and_rare_words_are_counted_exactly)
     ck_assert_str_eq(answer_column(search("q=c299&sort=-email&limit=2"), "email"),
                      "c299@common.test c2999@common.test");
 }
-END_TEST
 
-START_TEST(a_list_without_a_search_is_never_capped)
+TEST(a_list_without_a_search_is_never_capped)
 {
     multiply(10050, "2090-01-01");
 
@@ -224,11 +221,13 @@ START_TEST(a_list_without_a_search_is_never_capped)
     ck_total(get(token, "/users?role=user&limit=100&page=101"), 10051, 101, false);
     ck_assert_uint_eq(answer_count(get(token, "/users?limit=100&page=101")), 51);
 }
-END_TEST
 
 /* ---- totals ---- */
 
-START_TEST(imported_rows_are_counted_and_found_after_a_reindex)
+CASE("totals and locks", set_up, loopback_close);
+CASE_LIMIT_S(180);
+
+TEST(imported_rows_are_counted_and_found_after_a_reindex)
 {
     run_sql("INSERT INTO users (id, email, password_hash, first_name, role) VALUES "
             "(UUID(), 'One@import.test', '', '\303\204RGER', 'user'), "
@@ -243,9 +242,8 @@ START_TEST(imported_rows_are_counted_and_found_after_a_reindex)
     ck_assert_str_eq(answer_column(search("q=%C3%A4rger"), "email"), "One@import.test");
     ck_assert_str_eq(answer_column(search("q=TWO%40"), "email"), "Two@import.test");
 }
-END_TEST
 
-START_TEST(a_recount_leaves_nothing_of_a_role_that_nobody_has)
+TEST(a_recount_leaves_nothing_of_a_role_that_nobody_has)
 {
     run_sql("UPDATE user_counts SET n = 7");
 
@@ -254,7 +252,6 @@ START_TEST(a_recount_leaves_nothing_of_a_role_that_nobody_has)
     ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM user_counts WHERE role = 'admin'"), 0);
     ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM user_counts WHERE role = 'user'"), 1);
 }
-END_TEST
 
 /* ---- locks ---- */
 
@@ -265,7 +262,7 @@ static void ck_other_admins(const char *id, bool expected)
     ck_assert_int_eq(any, expected);
 }
 
-START_TEST(other_admins_are_the_active_ones)
+TEST(other_admins_are_the_active_ones)
 {
     const char *first = make_user("first@example.org", ROLE_ADMIN);
     ck_other_admins(first, false);
@@ -278,7 +275,6 @@ START_TEST(other_admins_are_the_active_ones)
     ck_other_admins(first, false);
     ck_other_admins(second, true);
 }
-END_TEST
 
 /* A transaction that holds an admin, and then wants the other, whom the first one's deletion
  * holds. */
@@ -307,7 +303,7 @@ static void oppose(void *context)
     must(db_transaction(the_app->db, the_arena, lock_both, NULL, context));
 }
 
-START_TEST(a_deletion_that_meets_a_deadlock_is_tried_again)
+TEST(a_deletion_that_meets_a_deadlock_is_tried_again)
 {
     int pipe_fds[2];
     char byte;
@@ -332,7 +328,6 @@ START_TEST(a_deletion_that_meets_a_deadlock_is_tried_again)
         before);
     ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM user_counts"), 2);
 }
-END_TEST
 
 static void make_many(void *context)
 {
@@ -341,7 +336,7 @@ static void make_many(void *context)
         make_user(say("p%d-%d@example.org", *number, i), i % 5 ? ROLE_USER : ROLE_ADMIN);
 }
 
-START_TEST(totals_hold_while_others_write_and_one_counts_anew)
+TEST(totals_hold_while_others_write_and_one_counts_anew)
 {
     int numbers[] = {0, 1, 2};
     pid_t pids[3];
@@ -357,52 +352,4 @@ START_TEST(totals_hold_while_others_write_and_one_counts_anew)
         wait_for(pids[i]);
     ck_total(search(""), 151, 8, false);
     ck_total(search("role=admin"), 30, 2, false);
-}
-END_TEST
-
-static TCase *finding(void)
-{
-    TCase *tc = tcase_create("finding");
-    tcase_add_loop_test(tc, an_address_is_found_in_any_case_and_only_exactly, 0, COUNT(addresses));
-    tcase_add_test(tc, a_long_address_is_not_looked_for);
-    tcase_add_test(tc, a_hash_is_not_read_unless_asked_for);
-    tcase_add_test(tc, who_is_there_is_there);
-    tcase_add_test(tc, a_hash_is_replaced_only_where_it_is_the_one_that_was_seen);
-    return tc;
-}
-
-static TCase *searching(void)
-{
-    TCase *tc = tcase_create("searching");
-    tcase_add_loop_test(tc, a_search_counts_to_10000, 0, COUNT(ages));
-    tcase_add_test(tc, frequent_and_rare_words_are_counted_exactly);
-    tcase_add_test(tc, a_list_without_a_search_is_never_capped);
-    return tc;
-}
-
-static TCase *totals_and_locks(void)
-{
-    TCase *tc = tcase_create("totals and locks");
-    tcase_add_test(tc, imported_rows_are_counted_and_found_after_a_reindex);
-    tcase_add_test(tc, a_recount_leaves_nothing_of_a_role_that_nobody_has);
-    tcase_add_test(tc, other_admins_are_the_active_ones);
-    tcase_add_test(tc, a_deletion_that_meets_a_deadlock_is_tried_again);
-    tcase_add_test(tc, totals_hold_while_others_write_and_one_counts_anew);
-    return tc;
-}
-
-static void add(Suite *suite, TCase *tc)
-{
-    tcase_add_checked_fixture(tc, set_up, loopback_close);
-    tcase_set_timeout(tc, 180);
-    suite_add_tcase(suite, tc);
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("user_model");
-    add(suite, finding());
-    add(suite, searching());
-    add(suite, totals_and_locks());
-    return suite_run(suite);
 }

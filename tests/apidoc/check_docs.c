@@ -107,7 +107,9 @@ static bool has(const char *text)
     return strstr(page, text) != NULL;
 }
 
-START_TEST(every_route_that_is_offered_has_its_place)
+CASE("docs", set_up, tear_down);
+
+TEST(every_route_that_is_offered_has_its_place)
 {
     ck_assert(has("<article id=\"op-createPlant\">"));
     ck_assert(has("<article id=\"op-getPlant\">"));
@@ -117,33 +119,29 @@ START_TEST(every_route_that_is_offered_has_its_place)
     ck_assert(!has("listRoots"));
     ck_assert(!has("/roots"));
 }
-END_TEST
 
-START_TEST(fields_are_told_with_their_bounds)
+TEST(fields_are_told_with_their_bounds)
 {
     ck_assert(has("2–30 characters"));
     ck_assert(has("1–99 · default <code>7</code>"));
     ck_assert(has("The name, in <code>code</code> "));
 }
-END_TEST
 
-START_TEST(text_is_escaped_wherever_it_stands)
+TEST(text_is_escaped_wherever_it_stands)
 {
     ck_assert(!has("<img"));
     ck_assert(has("<title>" EVIL_ESCAPED " API</title>"));
     ck_assert(has("<p class=summary>" EVIL_ESCAPED));
     ck_assert(has("</code> " EVIL_ESCAPED));
 }
-END_TEST
 
-START_TEST(the_example_for_a_shell_has_no_quote_of_its_own)
+TEST(the_example_for_a_shell_has_no_quote_of_its_own)
 {
     ck_assert(has("Adam\\u0027s needle"));
     ck_assert(has("curl &quot;$API/plants&quot;"));
 }
-END_TEST
 
-START_TEST(each_code_has_the_place_that_a_problem_leads_to)
+TEST(each_code_has_the_place_that_a_problem_leads_to)
 {
     ck_assert(has("<tr id=\"no_token\">"));
     ck_assert(has("<tr id=\"method_not_allowed\">"));
@@ -151,7 +149,6 @@ START_TEST(each_code_has_the_place_that_a_problem_leads_to)
     ck_assert_ptr_nonnull(first);
     ck_assert_ptr_null(strstr(first + 1, "<tr id=\"unavailable\">"));
 }
-END_TEST
 
 /* The text of the first element that is written `<name>…</name>`. */
 static const char *element(const char *name)
@@ -174,7 +171,7 @@ static const char *hash_of(const char *text)
     return arena_printf(a, "'sha256-%s='", base64);
 }
 
-START_TEST(the_policy_lets_in_what_is_in_the_page_and_nothing_else)
+TEST(the_policy_lets_in_what_is_in_the_page_and_nothing_else)
 {
     const char *policy = docs_policy(a, &docs_assets);
 
@@ -185,29 +182,11 @@ START_TEST(the_policy_lets_in_what_is_in_the_page_and_nothing_else)
     ck_assert_ptr_nonnull(strstr(policy, "default-src 'none';"));
     ck_assert_ptr_null(strstr(policy, "unsafe"));
 }
-END_TEST
 
-START_TEST(nothing_is_fetched_from_elsewhere)
+TEST(nothing_is_fetched_from_elsewhere)
 {
     ck_assert(!has("src=\"http"));
     ck_assert(!has("href=\"http"));
     ck_assert(!has("@import"));
     ck_assert(!has("url("));
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("docs");
-    TCase *tc = tcase_create("docs");
-    tcase_add_checked_fixture(tc, set_up, tear_down);
-    tcase_add_test(tc, every_route_that_is_offered_has_its_place);
-    tcase_add_test(tc, fields_are_told_with_their_bounds);
-    tcase_add_test(tc, text_is_escaped_wherever_it_stands);
-    tcase_add_test(tc, the_example_for_a_shell_has_no_quote_of_its_own);
-    tcase_add_test(tc, each_code_has_the_place_that_a_problem_leads_to);
-    tcase_add_test(tc, the_policy_lets_in_what_is_in_the_page_and_nothing_else);
-    tcase_add_test(tc, nothing_is_fetched_from_elsewhere);
-    suite_add_tcase(suite, tc);
-    return suite_run(suite);
 }

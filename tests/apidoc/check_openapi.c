@@ -73,7 +73,9 @@ static void ck_is_there_if_offered(void *context, const struct resource *resourc
     ck_assert(lists(at(operation, "tags"), resource->name));
 }
 
-START_TEST(every_route_that_is_offered_is_there_and_nothing_else)
+CASE("openapi", set_up, loopback_close);
+
+TEST(every_route_that_is_offered_is_there_and_nothing_else)
 {
     size_t expected = 0, found = 0;
 
@@ -84,9 +86,8 @@ START_TEST(every_route_that_is_offered_is_there_and_nothing_else)
     ck_assert_uint_gt(expected, 0);
     ck_assert_uint_eq(found, expected);
 }
-END_TEST
 
-START_TEST(what_a_setting_offers_is_there_with_it)
+TEST(what_a_setting_offers_is_there_with_it)
 {
     struct settings settings = *the_app->settings;
     settings.mail_command = TEXT("/bin/true");
@@ -103,7 +104,6 @@ START_TEST(what_a_setting_offers_is_there_with_it)
     buf_release(&more);
     buf_release(&less);
 }
-END_TEST
 
 static void ck_takes_what_the_tables_say(void *context, const struct resource *resource,
                                          const struct route *route)
@@ -122,11 +122,10 @@ static void ck_takes_what_the_tables_say(void *context, const struct resource *r
     ck_assert_int_eq(at(operation, "requestBody") != NULL, route->body != NULL);
 }
 
-START_TEST(an_operation_takes_what_the_tables_say)
+TEST(an_operation_takes_what_the_tables_say)
 {
     router_each(the_app->router.resources, ck_takes_what_the_tables_say, NULL);
 }
-END_TEST
 
 /* ---- failures ---- */
 
@@ -162,7 +161,7 @@ static void ck_lists_its_codes(void *context, const struct resource *resource,
     }
 }
 
-START_TEST(every_code_is_listed_where_it_may_come_and_among_all)
+TEST(every_code_is_listed_where_it_may_come_and_among_all)
 {
     const cJSON *schema = at(at(at(served, "components"), "schemas"), "ErrorCode");
     cJSON *all = cJSON_Duplicate(at(schema, "enum"), true);
@@ -173,7 +172,6 @@ START_TEST(every_code_is_listed_where_it_may_come_and_among_all)
     ck_assert_ptr_nonnull(strstr(at(schema, "description")->valuestring, "`method_not_allowed`"));
     cJSON_Delete(all);
 }
-END_TEST
 
 /* ---- the document itself ---- */
 
@@ -194,13 +192,12 @@ static size_t ck_refs_resolve(const cJSON *node)
     return count;
 }
 
-START_TEST(every_reference_leads_somewhere)
+TEST(every_reference_leads_somewhere)
 {
     ck_assert_uint_gt(ck_refs_resolve(served), 10);
 }
-END_TEST
 
-START_TEST(no_key_is_there_twice)
+TEST(no_key_is_there_twice)
 {
     /* Two records of one name, or two routes of one method and path. */
     struct answer answer = get(NULL, "/openapi.json");
@@ -210,9 +207,8 @@ START_TEST(no_key_is_there_twice)
 
     ck_assert_msg(p == NULL, "%s", p ? p->message : "");
 }
-END_TEST
 
-START_TEST(the_command_prints_what_is_served)
+TEST(the_command_prints_what_is_served)
 {
     struct answer answer = get(NULL, "/openapi.json");
     size_t len = strlen(answer.text);
@@ -227,31 +223,11 @@ START_TEST(the_command_prints_what_is_served)
     ck_assert_int_eq(printed[len], '\n');
     ck_assert_int_eq(memcmp(printed, answer.text, len), 0);
 }
-END_TEST
 
-START_TEST(it_is_written_once_and_stays_the_same)
+TEST(it_is_written_once_and_stays_the_same)
 {
     struct answer first = get(NULL, "/openapi.json");
     struct answer second = get(NULL, "/openapi.json");
 
     ck_assert_str_eq(first.text, second.text);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("openapi");
-    TCase *tc = tcase_create("openapi");
-    tcase_add_checked_fixture(tc, set_up, loopback_close);
-    tcase_set_timeout(tc, 60);
-    tcase_add_test(tc, every_route_that_is_offered_is_there_and_nothing_else);
-    tcase_add_test(tc, what_a_setting_offers_is_there_with_it);
-    tcase_add_test(tc, an_operation_takes_what_the_tables_say);
-    tcase_add_test(tc, every_code_is_listed_where_it_may_come_and_among_all);
-    tcase_add_test(tc, every_reference_leads_somewhere);
-    tcase_add_test(tc, no_key_is_there_twice);
-    tcase_add_test(tc, the_command_prints_what_is_served);
-    tcase_add_test(tc, it_is_written_once_and_stays_the_same);
-    suite_add_tcase(suite, tc);
-    return suite_run(suite);
 }

@@ -5,8 +5,6 @@
 
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
-
 static struct arena *a;
 static struct settings settings;
 static const char *origins[64];
@@ -30,7 +28,9 @@ static struct problem *load(const char *pair)
                        origins);
 }
 
-START_TEST(presets_are_valid_and_alone_enough)
+CASE("settings", set_up, tear_down);
+
+TEST(presets_are_valid_and_alone_enough)
 {
     ck_assert_uint_le(settings_record.count, sizeof origins / sizeof *origins);
 
@@ -51,9 +51,8 @@ START_TEST(presets_are_valid_and_alone_enough)
     ck_assert_str_eq(settings.trusted_proxies.data, "");
     ck_assert_uint_eq(settings.login_limit, LOGIN_LIMIT_ON);
 }
-END_TEST
 
-START_TEST(what_only_the_operator_knows_has_no_preset)
+TEST(what_only_the_operator_knows_has_no_preset)
 {
     ck_assert_ptr_null(load(NULL));
 
@@ -63,9 +62,8 @@ START_TEST(what_only_the_operator_knows_has_no_preset)
     ck_assert_ptr_null(settings.listen.data);
     ck_assert_ptr_null(settings.hash_listen.data);
 }
-END_TEST
 
-START_TEST(every_setting_is_documented_by_one_sentence)
+TEST(every_setting_is_documented_by_one_sentence)
 {
     for (size_t i = 0; i < settings_record.count; i++) {
         const struct field *f = &settings_record.fields[i];
@@ -73,9 +71,8 @@ START_TEST(every_setting_is_documented_by_one_sentence)
         ck_assert_msg(f->doc[strlen(f->doc) - 1] == '.', "%s", f->name);
     }
 }
-END_TEST
 
-START_TEST(names_are_lower_case_and_different)
+TEST(names_are_lower_case_and_different)
 {
     for (size_t i = 0; i < settings_record.count; i++) {
         const char *name = settings_record.fields[i].name;
@@ -84,11 +81,10 @@ START_TEST(names_are_lower_case_and_different)
             ck_assert_str_ne(name, settings_record.fields[k].name);
     }
 }
-END_TEST
 
 static const char *const secrets[] = {"database_url", "jwt_secret_key", "jwt_previous_keys"};
 
-START_TEST(what_holds_keys_or_passwords_is_secret_and_has_no_flag)
+TEST_EACH(what_holds_keys_or_passwords_is_secret_and_has_no_flag, secrets)
 {
     const struct field *f = record_find(&settings_record, secrets[_i]);
 
@@ -96,9 +92,8 @@ START_TEST(what_holds_keys_or_passwords_is_secret_and_has_no_flag)
     ck_assert_ptr_null(config_flag_field(&settings_record, secrets[_i]));
     ck_assert_ptr_null(f->default_value);
 }
-END_TEST
 
-START_TEST(everything_else_has_a_flag)
+TEST(everything_else_has_a_flag)
 {
     for (size_t i = 0; i < settings_record.count; i++) {
         const struct field *f = &settings_record.fields[i];
@@ -106,7 +101,6 @@ START_TEST(everything_else_has_a_flag)
             ck_assert_ptr_eq(config_flag_field(&settings_record, f->name), f);
     }
 }
-END_TEST
 
 static const struct {
     const char *pair;
@@ -165,32 +159,9 @@ static const struct {
     {"LOGIN_LIMIT=perhaps", false},
 };
 
-START_TEST(values_are_held_to_their_bounds)
+TEST_EACH(values_are_held_to_their_bounds, pairs)
 {
     struct problem *p = load(pairs[_i].pair);
 
     ck_assert_msg((p == NULL) == pairs[_i].good, "%s: %s", pairs[_i].pair, p ? p->cause : "");
-}
-END_TEST
-
-static Suite *suite(void)
-{
-    Suite *s = suite_create("settings");
-    TCase *t = tcase_create("settings");
-    tcase_add_checked_fixture(t, set_up, tear_down);
-    tcase_add_test(t, presets_are_valid_and_alone_enough);
-    tcase_add_test(t, what_only_the_operator_knows_has_no_preset);
-    tcase_add_test(t, every_setting_is_documented_by_one_sentence);
-    tcase_add_test(t, names_are_lower_case_and_different);
-    tcase_add_loop_test(t, what_holds_keys_or_passwords_is_secret_and_has_no_flag, 0,
-                        COUNT(secrets));
-    tcase_add_test(t, everything_else_has_a_flag);
-    tcase_add_loop_test(t, values_are_held_to_their_bounds, 0, COUNT(pairs));
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    return suite_run(suite());
 }

@@ -35,7 +35,9 @@ static bool is_zero(const char *data, size_t len)
     return true;
 }
 
-START_TEST(memory_is_zeroed_and_aligned_for_any_type)
+CASE("arena", set_up, tear_down);
+
+TEST(memory_is_zeroed_and_aligned_for_any_type)
 {
     for (size_t size = 0; size < 300; size++) {
         char *p = arena_alloc(a, size);
@@ -45,9 +47,8 @@ START_TEST(memory_is_zeroed_and_aligned_for_any_type)
         memset(p, 0xFF, size);
     }
 }
-END_TEST
 
-START_TEST(memory_used_before_a_reset_is_zeroed_again)
+TEST(memory_used_before_a_reset_is_zeroed_again)
 {
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < 50; i++) {
@@ -58,9 +59,8 @@ START_TEST(memory_used_before_a_reset_is_zeroed_again)
         arena_reset(a);
     }
 }
-END_TEST
 
-START_TEST(pieces_do_not_overlap)
+TEST(pieces_do_not_overlap)
 {
     unsigned char *pieces[500];
     for (size_t i = 0; i < 500; i++) {
@@ -72,18 +72,16 @@ START_TEST(pieces_do_not_overlap)
         for (size_t at = 0; at < i * 7 % 1500 + 1; at++)
             ck_assert_uint_eq(pieces[i][at], i % 251);
 }
-END_TEST
 
-START_TEST(a_piece_larger_than_a_block_is_given)
+TEST(a_piece_larger_than_a_block_is_given)
 {
     char *large = arena_alloc(a, 3 * MIB);
 
     ck_assert(is_zero(large, 3 * MIB));
     memset(large, 1, 3 * MIB);
 }
-END_TEST
 
-START_TEST(an_array_has_room_for_every_element)
+TEST(an_array_has_room_for_every_element)
 {
     int64_t *numbers = arena_array(a, 1000, sizeof *numbers);
 
@@ -94,18 +92,16 @@ START_TEST(an_array_has_room_for_every_element)
     ck_assert_ptr_nonnull(arena_array(a, 0, 8));
     ck_assert_ptr_nonnull(arena_array(a, 8, 0));
 }
-END_TEST
 
-START_TEST(after_a_reset_the_whole_bound_is_there_again)
+TEST(after_a_reset_the_whole_bound_is_there_again)
 {
     for (int i = 0; i < 20; i++) {
         memset(arena_alloc(a, 3 * MIB), 1, 3 * MIB);
         arena_reset(a);
     }
 }
-END_TEST
 
-START_TEST(the_first_block_is_kept_by_a_reset)
+TEST(the_first_block_is_kept_by_a_reset)
 {
     void *before = arena_alloc(a, 100);
     arena_alloc(a, MIB);
@@ -114,7 +110,6 @@ START_TEST(the_first_block_is_kept_by_a_reset)
 
     ck_assert_ptr_eq(arena_alloc(a, 100), before);
 }
-END_TEST
 
 /* ---- bounds ---- */
 
@@ -184,11 +179,10 @@ static void (*const too_much[])(void) = {ask_for_all_in_one, ask_for_all_in_piec
                                          ask_for_everything, ask_for_an_overflowing_array,
                                          ask_for_a_long_text};
 
-START_TEST(who_asks_for_more_than_the_bound_ends_with_a_message_and_status_70)
+TEST_EACH(who_asks_for_more_than_the_bound_ends_with_a_message_and_status_70, too_much)
 {
     assert_gave_up(end_of(too_much[_i]));
 }
-END_TEST
 
 static void ask_for_what_was_promised(void)
 {
@@ -198,18 +192,17 @@ static void ask_for_what_was_promised(void)
     arena_close(small);
 }
 
-START_TEST(who_asks_for_less_than_the_bound_gets_it)
+TEST(who_asks_for_less_than_the_bound_gets_it)
 {
     struct end end = end_of(ask_for_what_was_promised);
 
     ck_assert_msg(WIFEXITED(end.status) && WEXITSTATUS(end.status) == EXIT_SUCCESS,
                   "90 of 100 KiB were refused: %s", end.message);
 }
-END_TEST
 
 /* ---- copies and texts ---- */
 
-START_TEST(a_copy_is_apart_from_its_source_and_ends_in_nul)
+TEST(a_copy_is_apart_from_its_source_and_ends_in_nul)
 {
     char source[] = "ab\0cd";
 
@@ -218,16 +211,14 @@ START_TEST(a_copy_is_apart_from_its_source_and_ends_in_nul)
 
     ck_assert_mem_eq(copy, "ab\0cd", 6);
 }
-END_TEST
 
-START_TEST(a_copy_of_nothing_is_an_empty_string)
+TEST(a_copy_of_nothing_is_an_empty_string)
 {
     ck_assert_str_eq(arena_copy(a, NULL, 0), "");
     ck_assert_str_eq(arena_strdup(a, ""), "");
 }
-END_TEST
 
-START_TEST(a_string_is_copied_whole)
+TEST(a_string_is_copied_whole)
 {
     char source[] = "hello";
 
@@ -236,9 +227,8 @@ START_TEST(a_string_is_copied_whole)
 
     ck_assert_str_eq(copy, "hello");
 }
-END_TEST
 
-START_TEST(a_text_is_copied_with_a_nul_behind_it)
+TEST(a_text_is_copied_with_a_nul_behind_it)
 {
     char source[] = "hello, world";
 
@@ -248,17 +238,15 @@ START_TEST(a_text_is_copied_with_a_nul_behind_it)
     ck_assert_uint_eq(copy.len, 5);
     ck_assert_str_eq(copy.data, "hello");
 }
-END_TEST
 
-START_TEST(null_stays_null_and_empty_stays_empty)
+TEST(null_stays_null_and_empty_stays_empty)
 {
     ck_assert_ptr_null(arena_text(a, (struct text){NULL, 0}).data);
     ck_assert_ptr_nonnull(arena_text(a, TEXT("")).data);
     ck_assert_uint_eq(arena_text(a, TEXT("")).len, 0);
 }
-END_TEST
 
-START_TEST(printed_text_is_as_long_as_it_needs_to_be)
+TEST(printed_text_is_as_long_as_it_needs_to_be)
 {
     char *text = arena_printf(a, "%s-%d-%*d", "a", 42, 100000, 7);
 
@@ -267,9 +255,8 @@ START_TEST(printed_text_is_as_long_as_it_needs_to_be)
     ck_assert_str_eq(text + 5 + 99998, " 7");
     ck_assert_str_eq(arena_printf(a, "%s", ""), "");
 }
-END_TEST
 
-START_TEST(a_text_of_a_string_borrows_it)
+TEST(a_text_of_a_string_borrows_it)
 {
     const char *s = "abc";
 
@@ -278,7 +265,6 @@ START_TEST(a_text_of_a_string_borrows_it)
     ck_assert_ptr_null(text_of(NULL).data);
     ck_assert_uint_eq(text_of(NULL).len, 0);
 }
-END_TEST
 
 #define NULL_TEXT                                                                                  \
     {                                                                                              \
@@ -297,11 +283,10 @@ static const struct {
     {{"", 0}, NULL_TEXT, false},
 };
 
-START_TEST(texts_are_equal_when_all_bytes_are)
+TEST_EACH(texts_are_equal_when_all_bytes_are, pairs)
 {
     ck_assert_int_eq(text_equal(pairs[_i].a, pairs[_i].b), pairs[_i].equal);
 }
-END_TEST
 
 /* ---- destructors ---- */
 
@@ -312,7 +297,7 @@ static void note_destruction(void *object)
     strncat(destroyed, object, 1); /* reads the object: it must still be there */
 }
 
-START_TEST(destructors_run_at_a_reset_latest_first_and_once)
+TEST(destructors_run_at_a_reset_latest_first_and_once)
 {
     *destroyed = '\0';
     arena_defer(a, note_destruction, arena_strdup(a, "1"));
@@ -327,9 +312,8 @@ START_TEST(destructors_run_at_a_reset_latest_first_and_once)
     arena_reset(a);
     ck_assert_str_eq(destroyed, "321");
 }
-END_TEST
 
-START_TEST(destructors_run_at_the_close)
+TEST(destructors_run_at_the_close)
 {
     struct arena *other = arena_open(MIB);
     *destroyed = '\0';
@@ -340,14 +324,13 @@ START_TEST(destructors_run_at_the_close)
 
     ck_assert_str_eq(destroyed, "ba");
 }
-END_TEST
 
 static void defer_another(void *object)
 {
     arena_defer(object, note_destruction, arena_strdup(object, "n"));
 }
 
-START_TEST(what_a_destructor_defers_is_run_too)
+TEST(what_a_destructor_defers_is_run_too)
 {
     *destroyed = '\0';
     arena_defer(a, defer_another, a);
@@ -356,17 +339,15 @@ START_TEST(what_a_destructor_defers_is_run_too)
 
     ck_assert_str_eq(destroyed, "n");
 }
-END_TEST
 
-START_TEST(closing_nothing_does_nothing)
+TEST(closing_nothing_does_nothing)
 {
     arena_close(NULL);
 }
-END_TEST
 
 /* ---- wiping ---- */
 
-START_TEST(wiped_memory_is_zero)
+TEST(wiped_memory_is_zero)
 {
     char secret[33] = "0123456789abcdef0123456789abcdef";
 
@@ -376,7 +357,6 @@ START_TEST(wiped_memory_is_zero)
     ck_assert_int_eq(secret[31], 'f');
     ck_assert(is_zero(secret + 1, 30));
 }
-END_TEST
 
 /* A secret in the first block, one in a later block and one in a block of its own. */
 static void keep_secrets(struct arena *in)
@@ -387,7 +367,7 @@ static void keep_secrets(struct arena *in)
     secret_write((char *)arena_alloc(in, MIB) + MIB / 2);
 }
 
-START_TEST(a_reset_leaves_no_secret_in_memory)
+TEST(a_reset_leaves_no_secret_in_memory)
 {
     keep_secrets(a);
     ck_assert(memory_holds_secret());
@@ -396,9 +376,8 @@ START_TEST(a_reset_leaves_no_secret_in_memory)
 
     ck_assert(!memory_holds_secret());
 }
-END_TEST
 
-START_TEST(a_close_leaves_no_secret_in_memory)
+TEST(a_close_leaves_no_secret_in_memory)
 {
     struct arena *other = arena_open(4 * MIB);
     keep_secrets(other);
@@ -407,46 +386,4 @@ START_TEST(a_close_leaves_no_secret_in_memory)
     arena_close(other);
 
     ck_assert(!memory_holds_secret());
-}
-END_TEST
-
-static Suite *suite(void)
-{
-    Suite *s = suite_create("arena");
-    TCase *t = tcase_create("arena");
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, set_up, tear_down);
-    tcase_add_test(t, memory_is_zeroed_and_aligned_for_any_type);
-    tcase_add_test(t, memory_used_before_a_reset_is_zeroed_again);
-    tcase_add_test(t, pieces_do_not_overlap);
-    tcase_add_test(t, a_piece_larger_than_a_block_is_given);
-    tcase_add_test(t, an_array_has_room_for_every_element);
-    tcase_add_test(t, after_a_reset_the_whole_bound_is_there_again);
-    tcase_add_test(t, the_first_block_is_kept_by_a_reset);
-    tcase_add_loop_test(t, who_asks_for_more_than_the_bound_ends_with_a_message_and_status_70, 0,
-                        (int)(sizeof too_much / sizeof *too_much));
-    tcase_add_test(t, who_asks_for_less_than_the_bound_gets_it);
-    tcase_add_test(t, a_copy_is_apart_from_its_source_and_ends_in_nul);
-    tcase_add_test(t, a_copy_of_nothing_is_an_empty_string);
-    tcase_add_test(t, a_string_is_copied_whole);
-    tcase_add_test(t, a_text_is_copied_with_a_nul_behind_it);
-    tcase_add_test(t, null_stays_null_and_empty_stays_empty);
-    tcase_add_test(t, printed_text_is_as_long_as_it_needs_to_be);
-    tcase_add_test(t, a_text_of_a_string_borrows_it);
-    tcase_add_loop_test(t, texts_are_equal_when_all_bytes_are, 0,
-                        (int)(sizeof pairs / sizeof *pairs));
-    tcase_add_test(t, destructors_run_at_a_reset_latest_first_and_once);
-    tcase_add_test(t, destructors_run_at_the_close);
-    tcase_add_test(t, what_a_destructor_defers_is_run_too);
-    tcase_add_test(t, closing_nothing_does_nothing);
-    tcase_add_test(t, wiped_memory_is_zero);
-    tcase_add_test(t, a_reset_leaves_no_secret_in_memory);
-    tcase_add_test(t, a_close_leaves_no_secret_in_memory);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    return suite_run(suite());
 }

@@ -10,8 +10,6 @@
 #include "tests/support/suite.h"
 
 #define MIB ((size_t)1024 * 1024)
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
-
 static struct buf b;
 
 static void set_up(void)
@@ -34,15 +32,16 @@ static void assert_holds(const char *expected)
 
 /* ---- growing text ---- */
 
-START_TEST(a_new_buffer_is_empty)
+CASE("buf", set_up, tear_down);
+
+TEST(a_new_buffer_is_empty)
 {
     ck_assert_uint_eq(b.len, 0);
     ck_assert_uint_eq(b.max, 8 * MIB);
     ck_assert(!b.full);
 }
-END_TEST
 
-START_TEST(what_is_added_follows_what_is_there)
+TEST(what_is_added_follows_what_is_there)
 {
     buf_puts(&b, "one");
     buf_add(&b, " twofold", 4);
@@ -52,18 +51,16 @@ START_TEST(what_is_added_follows_what_is_there)
 
     assert_holds("one two 3!");
 }
-END_TEST
 
-START_TEST(nul_bytes_are_bytes)
+TEST(nul_bytes_are_bytes)
 {
     buf_add(&b, "a\0b", 3);
 
     ck_assert_uint_eq(b.len, 3);
     ck_assert_mem_eq(b.data, "a\0b", 3);
 }
-END_TEST
 
-START_TEST(growth_keeps_every_byte)
+TEST(growth_keeps_every_byte)
 {
     for (int i = 0; i < 300000; i++)
         buf_add(&b, &(char){(char)(i % 251)}, 1);
@@ -72,9 +69,8 @@ START_TEST(growth_keeps_every_byte)
     for (int i = 0; i < 300000; i++)
         ck_assert_int_eq((unsigned char)b.data[i], i % 251);
 }
-END_TEST
 
-START_TEST(a_buffer_takes_exactly_its_bound)
+TEST(a_buffer_takes_exactly_its_bound)
 {
     b.max = 10;
 
@@ -83,9 +79,8 @@ START_TEST(a_buffer_takes_exactly_its_bound)
 
     assert_holds("0123456789");
 }
-END_TEST
 
-START_TEST(printing_takes_exactly_the_bound_too)
+TEST(printing_takes_exactly_the_bound_too)
 {
     b.max = 10;
 
@@ -93,9 +88,8 @@ START_TEST(printing_takes_exactly_the_bound_too)
 
     assert_holds("1234567890");
 }
-END_TEST
 
-START_TEST(writing_past_the_bound_sets_full_and_changes_nothing_else)
+TEST_TIMES(writing_past_the_bound_sets_full_and_changes_nothing_else, 3)
 {
     b.max = 10;
     buf_puts(&b, "01234567");
@@ -115,9 +109,8 @@ START_TEST(writing_past_the_bound_sets_full_and_changes_nothing_else)
     ck_assert_uint_eq(b.len, 8);
     ck_assert_mem_eq(b.data, "01234567", 8);
 }
-END_TEST
 
-START_TEST(a_full_buffer_stays_as_it_is)
+TEST(a_full_buffer_stays_as_it_is)
 {
     b.max = 10;
     buf_puts(&b, "0123456789A");
@@ -130,9 +123,8 @@ START_TEST(a_full_buffer_stays_as_it_is)
     ck_assert(b.full);
     ck_assert_uint_eq(b.len, 0);
 }
-END_TEST
 
-START_TEST(a_huge_length_does_not_wrap_round)
+TEST(a_huge_length_does_not_wrap_round)
 {
     buf_puts(&b, "abc");
 
@@ -141,9 +133,8 @@ START_TEST(a_huge_length_does_not_wrap_round)
     ck_assert(b.full);
     ck_assert_uint_eq(b.len, 3);
 }
-END_TEST
 
-START_TEST(a_reset_buffer_is_empty_again_and_keeps_little_memory)
+TEST(a_reset_buffer_is_empty_again_and_keeps_little_memory)
 {
     buf_puts(&b, "some text");
     size_t room = b.room;
@@ -155,9 +146,8 @@ START_TEST(a_reset_buffer_is_empty_again_and_keeps_little_memory)
     buf_puts(&b, "new");
     assert_holds("new");
 }
-END_TEST
 
-START_TEST(a_full_buffer_can_be_reset)
+TEST(a_full_buffer_can_be_reset)
 {
     b.max = 4;
     buf_puts(&b, "12345");
@@ -168,9 +158,8 @@ START_TEST(a_full_buffer_can_be_reset)
 
     assert_holds("1234");
 }
-END_TEST
 
-START_TEST(memory_above_one_mebibyte_is_given_back_by_a_reset)
+TEST(memory_above_one_mebibyte_is_given_back_by_a_reset)
 {
     char *text = calloc(1, 3 * MIB);
     buf_add(&b, text, 3 * MIB);
@@ -184,9 +173,8 @@ START_TEST(memory_above_one_mebibyte_is_given_back_by_a_reset)
     buf_puts(&b, "again");
     assert_holds("again");
 }
-END_TEST
 
-START_TEST(a_released_buffer_holds_nothing_and_can_be_released_again)
+TEST(a_released_buffer_holds_nothing_and_can_be_released_again)
 {
     buf_puts(&b, "text");
 
@@ -197,7 +185,6 @@ START_TEST(a_released_buffer_holds_nothing_and_can_be_released_again)
 
     buf_release(&b);
 }
-END_TEST
 
 /* ---- wiping ---- */
 
@@ -209,7 +196,7 @@ static void add_secret(void)
     wipe(secret, sizeof secret);
 }
 
-START_TEST(a_release_leaves_no_secret_in_memory)
+TEST(a_release_leaves_no_secret_in_memory)
 {
     add_secret();
     ck_assert(memory_holds_secret());
@@ -218,9 +205,8 @@ START_TEST(a_release_leaves_no_secret_in_memory)
 
     ck_assert(!memory_holds_secret());
 }
-END_TEST
 
-START_TEST(a_release_wipes_what_was_there_before_a_reset)
+TEST(a_release_wipes_what_was_there_before_a_reset)
 {
     add_secret();
     buf_reset(&b);
@@ -229,9 +215,8 @@ START_TEST(a_release_wipes_what_was_there_before_a_reset)
 
     ck_assert(!memory_holds_secret());
 }
-END_TEST
 
-START_TEST(growth_leaves_no_secret_behind)
+TEST(growth_leaves_no_secret_behind)
 {
     add_secret();
     void *in_the_way = malloc(6000); /* so that the buffer has to move */
@@ -244,7 +229,6 @@ START_TEST(growth_leaves_no_secret_behind)
     free(in_the_way);
     ck_assert(!held);
 }
-END_TEST
 
 /* ---- the JSON writer ---- */
 
@@ -267,16 +251,15 @@ static void one_of_each(void)
     json_object_end(&b);
 }
 
-START_TEST(one_value_of_each_kind_is_written)
+TEST(one_value_of_each_kind_is_written)
 {
     one_of_each();
 
     assert_holds("{\"null\":null,\"yes\":true,\"no\":false,\"n\":-5,\"s\":\"x\",\"t\":\"y\","
                  "\"m\":\"z\"}");
 }
-END_TEST
 
-START_TEST(every_value_but_the_first_has_a_comma_in_an_array)
+TEST(every_value_but_the_first_has_a_comma_in_an_array)
 {
     json_array(&b);
     json_null(&b);
@@ -296,9 +279,8 @@ START_TEST(every_value_but_the_first_has_a_comma_in_an_array)
 
     assert_holds("[null,true,1,\"s\",\"\",{},[],[2],3]");
 }
-END_TEST
 
-START_TEST(members_after_containers_have_a_comma)
+TEST(members_after_containers_have_a_comma)
 {
     json_object(&b);
     json_key(&b, "a");
@@ -312,11 +294,10 @@ START_TEST(members_after_containers_have_a_comma)
 
     assert_holds("{\"a\":{},\"b\":[],\"c\":\"d\"}");
 }
-END_TEST
 
 static const char *const punctuation[] = {"{", "[", ":", ",", "}", "]", "a:", "[{:", "\"", "\\"};
 
-START_TEST(text_that_ends_in_punctuation_does_not_lose_the_comma)
+TEST_EACH(text_that_ends_in_punctuation_does_not_lose_the_comma, punctuation)
 {
     json_array(&b);
     json_string(&b, punctuation[_i]);
@@ -325,9 +306,8 @@ START_TEST(text_that_ends_in_punctuation_does_not_lose_the_comma)
 
     ck_assert_mem_eq(b.data + b.len - 4, "\",1]", 4);
 }
-END_TEST
 
-START_TEST(null_text_is_null)
+TEST(null_text_is_null)
 {
     json_array(&b);
     json_text(&b, (struct text){NULL, 0});
@@ -336,7 +316,6 @@ START_TEST(null_text_is_null)
 
     assert_holds("[null,null]");
 }
-END_TEST
 
 static const struct {
     struct text text;
@@ -356,15 +335,14 @@ static const struct {
     {{"\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80", 9}, "\"\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80\""},
 };
 
-START_TEST(text_is_escaped_as_rfc_8259_section_7_wants_it)
+TEST_EACH(text_is_escaped_as_rfc_8259_section_7_wants_it, escapes)
 {
     json_text(&b, escapes[_i].text);
 
     assert_holds(escapes[_i].json);
 }
-END_TEST
 
-START_TEST(keys_are_escaped_too)
+TEST(keys_are_escaped_too)
 {
     json_object(&b);
     json_member(&b, "a\"b\n", "c");
@@ -372,7 +350,6 @@ START_TEST(keys_are_escaped_too)
 
     assert_holds("{\"a\\\"b\\n\":\"c\"}");
 }
-END_TEST
 
 static const struct {
     int64_t number;
@@ -383,15 +360,14 @@ static const struct {
                {INT64_MIN, "-9223372036854775808"},
                {9007199254740993, "9007199254740993"}};
 
-START_TEST(integers_keep_all_their_digits)
+TEST_EACH(integers_keep_all_their_digits, numbers)
 {
     json_integer(&b, numbers[_i].number);
 
     assert_holds(numbers[_i].json);
 }
-END_TEST
 
-START_TEST(every_ascii_character_comes_back_from_a_parser)
+TEST(every_ascii_character_comes_back_from_a_parser)
 {
     struct arena *a = arena_open(MIB);
     const struct json *document;
@@ -409,9 +385,8 @@ START_TEST(every_ascii_character_comes_back_from_a_parser)
     ck_assert(text_equal(back, (struct text){all, sizeof all}));
     arena_close(a);
 }
-END_TEST
 
-START_TEST(a_document_past_the_bound_is_told_at_the_end)
+TEST(a_document_past_the_bound_is_told_at_the_end)
 {
     b.max = 40;
 
@@ -419,47 +394,4 @@ START_TEST(a_document_past_the_bound_is_told_at_the_end)
 
     ck_assert(b.full);
     ck_assert_uint_le(b.len, 40);
-}
-END_TEST
-
-static Suite *suite(void)
-{
-    Suite *s = suite_create("buf");
-    TCase *t = tcase_create("buf");
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, set_up, tear_down);
-    tcase_add_test(t, a_new_buffer_is_empty);
-    tcase_add_test(t, what_is_added_follows_what_is_there);
-    tcase_add_test(t, nul_bytes_are_bytes);
-    tcase_add_test(t, growth_keeps_every_byte);
-    tcase_add_test(t, a_buffer_takes_exactly_its_bound);
-    tcase_add_test(t, printing_takes_exactly_the_bound_too);
-    tcase_add_loop_test(t, writing_past_the_bound_sets_full_and_changes_nothing_else, 0, 3);
-    tcase_add_test(t, a_full_buffer_stays_as_it_is);
-    tcase_add_test(t, a_huge_length_does_not_wrap_round);
-    tcase_add_test(t, a_reset_buffer_is_empty_again_and_keeps_little_memory);
-    tcase_add_test(t, a_full_buffer_can_be_reset);
-    tcase_add_test(t, memory_above_one_mebibyte_is_given_back_by_a_reset);
-    tcase_add_test(t, a_released_buffer_holds_nothing_and_can_be_released_again);
-    tcase_add_test(t, a_release_leaves_no_secret_in_memory);
-    tcase_add_test(t, a_release_wipes_what_was_there_before_a_reset);
-    tcase_add_test(t, growth_leaves_no_secret_behind);
-    tcase_add_test(t, one_value_of_each_kind_is_written);
-    tcase_add_test(t, every_value_but_the_first_has_a_comma_in_an_array);
-    tcase_add_test(t, members_after_containers_have_a_comma);
-    tcase_add_loop_test(t, text_that_ends_in_punctuation_does_not_lose_the_comma, 0,
-                        COUNT(punctuation));
-    tcase_add_test(t, null_text_is_null);
-    tcase_add_loop_test(t, text_is_escaped_as_rfc_8259_section_7_wants_it, 0, COUNT(escapes));
-    tcase_add_test(t, keys_are_escaped_too);
-    tcase_add_loop_test(t, integers_keep_all_their_digits, 0, COUNT(numbers));
-    tcase_add_test(t, every_ascii_character_comes_back_from_a_parser);
-    tcase_add_test(t, a_document_past_the_bound_is_told_at_the_end);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    return suite_run(suite());
 }

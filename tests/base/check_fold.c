@@ -8,8 +8,6 @@
 #include "common/base/utf8.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
-
 static struct arena *a;
 
 static void set_up(void)
@@ -44,16 +42,17 @@ static const struct {
     {"\xEF\xBC\xA1", "\xEF\xBD\x81"}, /* full width */
 };
 
-START_TEST(letters_of_all_scripts_are_folded)
+CASE("fold", set_up, tear_down);
+
+TEST_EACH(letters_of_all_scripts_are_folded, folds)
 {
     struct text folded = fold(a, text_of(folds[_i].text));
 
     ck_assert_str_eq(folded.data, folds[_i].folded);
     ck_assert_uint_eq(folded.len, strlen(folds[_i].folded));
 }
-END_TEST
 
-START_TEST(folding_twice_is_folding_once)
+TEST(folding_twice_is_folding_once)
 {
     for (unsigned c = 0x80; c < 0x20000; c++) {
         char text[5] = {0};
@@ -79,15 +78,13 @@ START_TEST(folding_twice_is_folding_once)
             arena_reset(a);
     }
 }
-END_TEST
 
-START_TEST(null_stays_null)
+TEST(null_stays_null)
 {
     ck_assert_ptr_null(fold(a, (struct text){NULL, 0}).data);
 }
-END_TEST
 
-START_TEST(text_that_grows_by_folding_fits)
+TEST(text_that_grows_by_folding_fits)
 {
     char *text = arena_alloc(a, 2001);
     for (int i = 0; i < 1000; i++)
@@ -98,7 +95,6 @@ START_TEST(text_that_grows_by_folding_fits)
     ck_assert_uint_eq(folded.len, 3000);
     ck_assert_mem_eq(folded.data + 2997, "\xE2\xB1\xA5", 3);
 }
-END_TEST
 
 /* ---- grams ---- */
 
@@ -122,20 +118,18 @@ static const struct {
     {"\xF0\x9F\x98\x80\xF0\x9F\x98\x80\xF0\x9F\x98\x80", "+", 100, "+xf09f9880f09f9880f09f9880"},
 };
 
-START_TEST(every_three_code_points_make_one_word)
+TEST_EACH(every_three_code_points_make_one_word, grams)
 {
     ck_assert_str_eq(fold_grams(a, text_of(grams[_i].text), grams[_i].before, grams[_i].max),
                      grams[_i].words);
 }
-END_TEST
 
-START_TEST(nothing_has_no_grams)
+TEST(nothing_has_no_grams)
 {
     ck_assert_str_eq(fold_grams(a, (struct text){NULL, 0}, "+", 10), "");
 }
-END_TEST
 
-START_TEST(grams_are_words_that_no_index_drops)
+TEST(grams_are_words_that_no_index_drops)
 {
     static const char allowed[] = "x0123456789abcdef ";
     const char *words = fold_grams(a, TEXT("the and \"<>~@*()' \xE6\x97\xA5\xE6\x9C\xAC"), "", 99);
@@ -147,11 +141,10 @@ START_TEST(grams_are_words_that_no_index_drops)
         ck_assert_uint_ge(strcspn(word, " "), 7);
     }
 }
-END_TEST
 
 /* The reason for grams: a text holds a part exactly when it holds the part's bytes, and then
  * it has all grams of the part. */
-START_TEST(a_text_has_all_grams_of_all_its_parts)
+TEST(a_text_has_all_grams_of_all_its_parts)
 {
     static const char text[] = "user.name+tag@example.org";
     const char *all = arena_printf(a, " %s ", fold_grams(a, text_of(text), "", 1000));
@@ -163,7 +156,6 @@ START_TEST(a_text_has_all_grams_of_all_its_parts)
         }
     }
 }
-END_TEST
 
 /* ---- LIKE ---- */
 
@@ -176,14 +168,13 @@ static const struct {
     {"'; --", "%'; --%"}, {"\xC3\xA9%", "%\xC3\xA9\\%%"},
 };
 
-START_TEST(like_takes_the_text_for_itself)
+TEST_EACH(like_takes_the_text_for_itself, patterns)
 {
     struct text pattern = like_pattern(a, text_of(patterns[_i].text));
 
     ck_assert_str_eq(pattern.data, patterns[_i].pattern);
     ck_assert_uint_eq(pattern.len, strlen(patterns[_i].pattern));
 }
-END_TEST
 
 /* ---- words ---- */
 
@@ -216,17 +207,15 @@ static const struct {
     {"foo\\bar%baz'", "+foo +bar +baz"},
 };
 
-START_TEST(all_words_are_asked_for_and_nothing_else_gets_in)
+TEST_EACH(all_words_are_asked_for_and_nothing_else_gets_in, queries)
 {
     ck_assert_str_eq(match_all_words(a, text_of(queries[_i].text)), queries[_i].query);
 }
-END_TEST
 
-START_TEST(no_words_come_out_of_null)
+TEST(no_words_come_out_of_null)
 {
     ck_assert_str_eq(match_all_words(a, (struct text){NULL, 0}), "");
 }
-END_TEST
 
 /* A plus may stand only in front of a word of three or more, after a space or at the start. */
 static bool is_plain_query(const char *q)
@@ -242,7 +231,7 @@ static bool is_plain_query(const char *q)
     return *q == '\0';
 }
 
-START_TEST(no_random_text_brings_in_an_operator)
+TEST(no_random_text_brings_in_an_operator)
 {
     static const char letters[] = "abAB01_+-*\"()<>~@' \\%\n\t";
     unsigned seed = (unsigned)time(NULL), now = seed;
@@ -257,32 +246,4 @@ START_TEST(no_random_text_brings_in_an_operator)
         ck_assert_msg(is_plain_query(query), "%s from %s, seed %u", query, text, seed);
         arena_reset(a);
     }
-}
-END_TEST
-
-static Suite *suite(void)
-{
-    Suite *s = suite_create("fold");
-    TCase *t = tcase_create("fold");
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, set_up, tear_down);
-    tcase_add_loop_test(t, letters_of_all_scripts_are_folded, 0, COUNT(folds));
-    tcase_add_test(t, folding_twice_is_folding_once);
-    tcase_add_test(t, null_stays_null);
-    tcase_add_test(t, text_that_grows_by_folding_fits);
-    tcase_add_loop_test(t, every_three_code_points_make_one_word, 0, COUNT(grams));
-    tcase_add_test(t, nothing_has_no_grams);
-    tcase_add_test(t, grams_are_words_that_no_index_drops);
-    tcase_add_test(t, a_text_has_all_grams_of_all_its_parts);
-    tcase_add_loop_test(t, like_takes_the_text_for_itself, 0, COUNT(patterns));
-    tcase_add_loop_test(t, all_words_are_asked_for_and_nothing_else_gets_in, 0, COUNT(queries));
-    tcase_add_test(t, no_words_come_out_of_null);
-    tcase_add_test(t, no_random_text_brings_in_an_operator);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    return suite_run(suite());
 }

@@ -10,7 +10,6 @@
 
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define SECOND INT64_C(1000000)
 
 /* ---- the table: text and microseconds since 1970 ---- */
@@ -36,7 +35,9 @@ static const struct {
     {"1996-12-20T00:39:57.000000Z", 851042397 * SECOND},
 };
 
-START_TEST(known_times_are_written)
+CASE("instant", NULL, NULL);
+
+TEST_EACH(known_times_are_written, known)
 {
     char text[INSTANT_TEXT_SIZE];
 
@@ -44,9 +45,8 @@ START_TEST(known_times_are_written)
 
     ck_assert_str_eq(text, known[_i].text);
 }
-END_TEST
 
-START_TEST(known_times_are_read)
+TEST_EACH(known_times_are_read, known)
 {
     struct instant t;
 
@@ -54,7 +54,6 @@ START_TEST(known_times_are_read)
 
     ck_assert_int_eq(t.us, known[_i].us);
 }
-END_TEST
 
 /* ---- other spellings ---- */
 
@@ -83,7 +82,7 @@ static const struct {
     {"2028-03-01T00:30:00+01:00", "2028-02-29T23:30:00.000000Z"},
 };
 
-START_TEST(what_rfc_3339_allows_is_read)
+TEST_EACH(what_rfc_3339_allows_is_read, spellings)
 {
     struct instant t;
     char text[INSTANT_TEXT_SIZE];
@@ -93,7 +92,6 @@ START_TEST(what_rfc_3339_allows_is_read)
 
     ck_assert_str_eq(text, spellings[_i].same);
 }
-END_TEST
 
 static const char *const refused[] = {
     "",
@@ -148,7 +146,7 @@ static const char *const refused[] = {
     "2026-03-04T05:06:07UTC",
 };
 
-START_TEST(anything_else_is_refused_and_the_result_untouched)
+TEST_EACH(anything_else_is_refused_and_the_result_untouched, refused)
 {
     struct instant t = {42};
 
@@ -156,9 +154,8 @@ START_TEST(anything_else_is_refused_and_the_result_untouched)
 
     ck_assert_int_eq(t.us, 42);
 }
-END_TEST
 
-START_TEST(every_cut_text_is_refused)
+TEST(every_cut_text_is_refused)
 {
     static const char whole[] = "2026-03-04T05:06:07.123456+01:30";
     struct instant t;
@@ -169,7 +166,6 @@ START_TEST(every_cut_text_is_refused)
         free(cut);
     }
 }
-END_TEST
 
 static const struct {
     int year;
@@ -177,7 +173,7 @@ static const struct {
 } years[] = {{1600, true}, {1700, false}, {1900, false}, {2000, true}, {2023, false},
              {2024, true}, {2100, false}, {2400, true},  {4, true},    {9996, true}};
 
-START_TEST(only_leap_years_have_a_29th_of_february)
+TEST_EACH(only_leap_years_have_a_29th_of_february, years)
 {
     char text[32];
     struct instant t;
@@ -185,11 +181,10 @@ START_TEST(only_leap_years_have_a_29th_of_february)
 
     ck_assert_int_eq(instant_parse(text, &t), years[_i].leap);
 }
-END_TEST
 
 /* ---- arithmetic and the calendar ---- */
 
-START_TEST(seconds_are_added_and_taken_away)
+TEST(seconds_are_added_and_taken_away)
 {
     const struct instant t = {5};
 
@@ -198,9 +193,8 @@ START_TEST(seconds_are_added_and_taken_away)
     ck_assert_int_eq(instant_plus_s(t, 0).us, 5);
     ck_assert_int_eq(instant_plus_s(t, 100LL * 366 * 86400).us, 3162240000 * SECOND + 5);
 }
-END_TEST
 
-START_TEST(what_lies_beyond_all_years_is_the_first_or_last_moment)
+TEST(what_lies_beyond_all_years_is_the_first_or_last_moment)
 {
     char text[INSTANT_TEXT_SIZE];
     instant_format((struct instant){INT64_MIN}, text);
@@ -214,9 +208,8 @@ START_TEST(what_lies_beyond_all_years_is_the_first_or_last_moment)
     ck_assert_int_eq(instant_plus_s((struct instant){INT64_MIN}, -1).us, INT64_MIN);
     ck_assert_int_lt(instant_to_civil((struct instant){INT64_MIN}).year, -290000);
 }
-END_TEST
 
-START_TEST(a_time_has_the_parts_that_the_calendar_shows)
+TEST(a_time_has_the_parts_that_the_calendar_shows)
 {
     struct civil c = instant_to_civil((struct instant){1078099199 * SECOND + 42});
 
@@ -228,9 +221,8 @@ START_TEST(a_time_has_the_parts_that_the_calendar_shows)
     ck_assert_int_eq(c.second, 59);
     ck_assert_int_eq(c.us, 42);
 }
-END_TEST
 
-START_TEST(microseconds_before_1970_count_up_too)
+TEST(microseconds_before_1970_count_up_too)
 {
     struct civil c = instant_to_civil((struct instant){-1});
 
@@ -238,9 +230,8 @@ START_TEST(microseconds_before_1970_count_up_too)
     ck_assert_int_eq(c.second, 59);
     ck_assert_int_eq(c.us, 999999);
 }
-END_TEST
 
-START_TEST(the_local_time_zone_does_not_matter)
+TEST(the_local_time_zone_does_not_matter)
 {
     struct instant t;
     char text[INSTANT_TEXT_SIZE];
@@ -254,9 +245,8 @@ START_TEST(the_local_time_zone_does_not_matter)
     ck_assert_str_eq(text, "2026-07-04T05:06:07.000000Z");
     ck_assert_int_eq(instant_from_civil(instant_to_civil(t)).us, t.us);
 }
-END_TEST
 
-START_TEST(now_is_the_clock)
+TEST(now_is_the_clock)
 {
     int64_t before = time(NULL);
     struct instant now = instant_now();
@@ -266,9 +256,8 @@ START_TEST(now_is_the_clock)
     ck_assert_int_ge(now.us, before * SECOND);
     ck_assert_int_le(now.us, (after + 2) * SECOND);
 }
-END_TEST
 
-START_TEST(random_times_come_back)
+TEST(random_times_come_back)
 {
     const int64_t first = -62167219200 * SECOND, last = 253402300799 * SECOND + 999999;
     unsigned short seed[3] = {(unsigned short)time(NULL), (unsigned short)clock(), 7};
@@ -286,19 +275,17 @@ START_TEST(random_times_come_back)
                          start[2]);
     }
 }
-END_TEST
 
-START_TEST(the_clock_that_nobody_sets_goes_on_by_the_nanosecond)
+TEST(the_clock_that_nobody_sets_goes_on_by_the_nanosecond)
 {
     const struct timespec pause = {.tv_nsec = 2000000};
     int64_t before = monotonic_ns();
     ck_assert_int_eq(nanosleep(&pause, NULL), 0);
     ck_assert_int_ge(monotonic_ns() - before, pause.tv_nsec);
 }
-END_TEST
 
 /* The other clock stands while the machine sleeps, and so is never ahead. */
-START_TEST(uptime_goes_on_by_the_millisecond)
+TEST(uptime_goes_on_by_the_millisecond)
 {
     const struct timespec pause = {.tv_nsec = 2000000};
     int64_t other = monotonic_ns() / 1000000, before = uptime_ms();
@@ -307,9 +294,8 @@ START_TEST(uptime_goes_on_by_the_millisecond)
     ck_assert_int_eq(nanosleep(&pause, NULL), 0);
     ck_assert_int_ge(uptime_ms() - before, 2);
 }
-END_TEST
 
-START_TEST(all_processes_see_the_same_boot)
+TEST(all_processes_see_the_same_boot)
 {
     uint64_t here = boot_number();
     int status;
@@ -322,35 +308,4 @@ START_TEST(all_processes_see_the_same_boot)
     ck_assert_int_eq(status, 0);
     ck_assert_uint_ne(here, 0);
     ck_assert_uint_ne(here >> 42, 0);
-}
-END_TEST
-
-static Suite *suite(void)
-{
-    Suite *s = suite_create("instant");
-    TCase *t = tcase_create("instant");
-    tcase_set_timeout(t, 60);
-    tcase_add_loop_test(t, known_times_are_written, 0, COUNT(known));
-    tcase_add_loop_test(t, known_times_are_read, 0, COUNT(known));
-    tcase_add_loop_test(t, what_rfc_3339_allows_is_read, 0, COUNT(spellings));
-    tcase_add_loop_test(t, anything_else_is_refused_and_the_result_untouched, 0, COUNT(refused));
-    tcase_add_test(t, what_lies_beyond_all_years_is_the_first_or_last_moment);
-    tcase_add_test(t, every_cut_text_is_refused);
-    tcase_add_loop_test(t, only_leap_years_have_a_29th_of_february, 0, COUNT(years));
-    tcase_add_test(t, seconds_are_added_and_taken_away);
-    tcase_add_test(t, a_time_has_the_parts_that_the_calendar_shows);
-    tcase_add_test(t, microseconds_before_1970_count_up_too);
-    tcase_add_test(t, the_local_time_zone_does_not_matter);
-    tcase_add_test(t, now_is_the_clock);
-    tcase_add_test(t, the_clock_that_nobody_sets_goes_on_by_the_nanosecond);
-    tcase_add_test(t, uptime_goes_on_by_the_millisecond);
-    tcase_add_test(t, all_processes_see_the_same_boot);
-    tcase_add_test(t, random_times_come_back);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    return suite_run(suite());
 }

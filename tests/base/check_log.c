@@ -22,7 +22,6 @@
 #include "tests/support/suite.h"
 
 #define LINE_MAX_BYTES 8192
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define CANNOT 77 /* ends with this what the kernel does not let us try */
 
 static struct arena *a;
@@ -109,7 +108,9 @@ static const char *text_at(const struct json *line, const char *key)
 
 /* ---- form ---- */
 
-START_TEST(a_line_has_time_level_event_and_pairs_in_this_order)
+CASE("log", set_up, tear_down);
+
+TEST(a_line_has_time_level_event_and_pairs_in_this_order)
 {
     LOG(LOG_LEVEL_WARNING, log_event("worker_died"), log_number("pid", 42),
         log_text("pool", "main"));
@@ -121,20 +122,18 @@ START_TEST(a_line_has_time_level_event_and_pairs_in_this_order)
                      ",\"level\":\"warning\",\"event\":\"worker_died\",\"pid\":42,"
                      "\"pool\":\"main\"}\n");
 }
-END_TEST
 
 static const char *const level_words[] = {
     [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_INFO] = "info"};
 
-START_TEST(each_level_has_its_word)
+TEST_TIMES(each_level_has_its_word, 3)
 {
     LOG((enum log_level)_i, log_event("x"));
 
     ck_assert_str_eq(text_at(written(), "level"), level_words[_i]);
 }
-END_TEST
 
-START_TEST(the_time_is_now)
+TEST(the_time_is_now)
 {
     struct instant before = instant_now(), at;
     LOG(LOG_LEVEL_INFO, log_event("x"));
@@ -145,9 +144,8 @@ START_TEST(the_time_is_now)
     ck_assert_int_ge(at.us, before.us);
     ck_assert_int_le(at.us, after.us);
 }
-END_TEST
 
-START_TEST(numbers_are_written_whole)
+TEST(numbers_are_written_whole)
 {
     LOG(LOG_LEVEL_INFO, log_event("x"), log_number("zero", 0), log_number("less", -1),
         log_number("most", INT64_MAX), log_number("least", INT64_MIN));
@@ -157,9 +155,8 @@ START_TEST(numbers_are_written_whole)
                                  ",\"zero\":0,\"less\":-1,\"most\":9223372036854775807,"
                                  "\"least\":-9223372036854775808}"));
 }
-END_TEST
 
-START_TEST(null_text_is_left_out_and_empty_text_is_not)
+TEST(null_text_is_left_out_and_empty_text_is_not)
 {
     LOG(LOG_LEVEL_INFO, log_event("x"), log_text("null", NULL), log_text("empty", ""),
         log_text("behind", "y"));
@@ -169,7 +166,6 @@ START_TEST(null_text_is_left_out_and_empty_text_is_not)
     ck_assert_str_eq(text_at(line, "empty"), "");
     ck_assert_str_eq(text_at(line, "behind"), "y");
 }
-END_TEST
 
 /* ---- forgery ---- */
 
@@ -201,15 +197,14 @@ static void ck_unforged(struct text text)
     ck_assert_int_eq(n, 7);
 }
 
-START_TEST(no_text_forges_a_line_or_a_member)
+TEST_EACH(no_text_forges_a_line_or_a_member, hostile)
 {
     log_hostile(_i);
 
     ck_unforged(written_line());
 }
-END_TEST
 
-START_TEST(ascii_comes_back_as_it_was)
+TEST(ascii_comes_back_as_it_was)
 {
     char all[128];
     for (int i = 1; i < 128; i++)
@@ -220,9 +215,8 @@ START_TEST(ascii_comes_back_as_it_was)
 
     ck_assert_str_eq(text_at(written(), "input"), all);
 }
-END_TEST
 
-START_TEST(a_terminal_gets_nothing_but_printable_ascii)
+TEST(a_terminal_gets_nothing_but_printable_ascii)
 {
     char all[256];
     for (int i = 1; i < 256; i++)
@@ -235,7 +229,6 @@ START_TEST(a_terminal_gets_nothing_but_printable_ascii)
     for (size_t i = 0; i < text.len - 1; i++)
         ck_assert(text.data[i] >= 0x20 && text.data[i] < 0x7F);
 }
-END_TEST
 
 /* ---- length ---- */
 
@@ -247,7 +240,7 @@ static char *repeated(char c, size_t n)
 }
 
 /* From texts that fit to those that do not, over every place where the cut may fall. */
-START_TEST(a_long_text_is_cut_and_the_line_stays_json)
+TEST_TIMES(a_long_text_is_cut_and_the_line_stays_json, 260)
 {
     size_t len = LINE_MAX_BYTES - 200 + (size_t)_i;
 
@@ -260,9 +253,8 @@ START_TEST(a_long_text_is_cut_and_the_line_stays_json)
     ck_assert_uint_le(strlen(text_at(line, "input")), len);
     ck_assert_uint_gt(strlen(text_at(line, "input")), 1000);
 }
-END_TEST
 
-START_TEST(pairs_behind_a_cut_text_are_whole_or_not_there)
+TEST_TIMES(pairs_behind_a_cut_text_are_whole_or_not_there, 260)
 {
     LOG(LOG_LEVEL_ERROR, log_event("x"),
         log_text("input", repeated('a', LINE_MAX_BYTES - 200 + (size_t)_i)),
@@ -277,9 +269,8 @@ START_TEST(pairs_behind_a_cut_text_are_whole_or_not_there)
     ck_assert(!third || json_as_integer(third, &n));
     ck_assert_int_eq(n, 1234567890);
 }
-END_TEST
 
-START_TEST(many_pairs_are_no_danger)
+TEST(many_pairs_are_no_danger)
 {
     struct log_pair pairs[600];
     for (int i = 0; i < 599; i++)
@@ -294,11 +285,10 @@ START_TEST(many_pairs_are_no_danger)
     ck_assert_ptr_null(json_parse(a, text.data, text.len, &line));
     ck_assert_str_eq(text_at(line, "name100"), "0123456789");
 }
-END_TEST
 
 /* ---- one write ---- */
 
-START_TEST(lines_of_many_processes_do_not_mix)
+TEST(lines_of_many_processes_do_not_mix)
 {
     enum { PROCESSES = 4, LINES = 50 };
     static char text[PROCESSES * LINES * 300];
@@ -325,9 +315,8 @@ START_TEST(lines_of_many_processes_do_not_mix)
     }
     ck_assert_uint_eq(lines, PROCESSES * LINES);
 }
-END_TEST
 
-START_TEST(a_closed_stderr_is_no_danger)
+TEST(a_closed_stderr_is_no_danger)
 {
     (void)close(STDERR_FILENO);
 
@@ -335,7 +324,6 @@ START_TEST(a_closed_stderr_is_no_danger)
 
     ck_assert_int_eq(dup2(stderr_before, STDERR_FILENO), STDERR_FILENO);
 }
-END_TEST
 
 /* ---- a file ---- */
 
@@ -361,7 +349,7 @@ static size_t count_lines(struct text text)
     return n;
 }
 
-START_TEST(a_file_takes_the_lines_and_stderr_none)
+TEST(a_file_takes_the_lines_and_stderr_none)
 {
     const char *path = in_folder("log");
     struct stat s;
@@ -374,9 +362,8 @@ START_TEST(a_file_takes_the_lines_and_stderr_none)
     ck_assert_int_eq(s.st_mode & 07777, 0640);
     ck_assert_uint_eq(captured_text().len, 0);
 }
-END_TEST
 
-START_TEST(a_file_keeps_what_it_had)
+TEST(a_file_keeps_what_it_had)
 {
     const char *path = in_folder("log");
     ck_assert_int_eq(log_open(path), 0);
@@ -387,9 +374,8 @@ START_TEST(a_file_keeps_what_it_had)
 
     ck_assert_uint_eq(count_lines(content_of(path)), 2);
 }
-END_TEST
 
-START_TEST(a_file_that_was_moved_is_written_to_until_it_is_opened_anew)
+TEST(a_file_that_was_moved_is_written_to_until_it_is_opened_anew)
 {
     const char *path = in_folder("log"), *moved = in_folder("log.1");
     ck_assert_int_eq(log_open(path), 0);
@@ -403,9 +389,8 @@ START_TEST(a_file_that_was_moved_is_written_to_until_it_is_opened_anew)
     ck_assert_uint_eq(count_lines(content_of(moved)), 2);
     ck_assert_str_eq(text_at(parsed(one_line(content_of(path))), "event"), "after");
 }
-END_TEST
 
-START_TEST(no_text_forges_a_line_in_a_file)
+TEST_EACH(no_text_forges_a_line_in_a_file, hostile)
 {
     ck_assert_int_eq(log_open(in_folder("log")), 0);
 
@@ -413,9 +398,8 @@ START_TEST(no_text_forges_a_line_in_a_file)
 
     ck_unforged(one_line(content_of(in_folder("log"))));
 }
-END_TEST
 
-START_TEST(lines_of_many_processes_do_not_mix_in_a_file)
+TEST(lines_of_many_processes_do_not_mix_in_a_file)
 {
     enum { PROCESSES = 4, LINES = 100 };
     const char *path = in_folder("log"), *payload = repeated('p', 60);
@@ -439,7 +423,6 @@ START_TEST(lines_of_many_processes_do_not_mix_in_a_file)
     for (const char *at = text.data; at < text.data + text.len; at = strchr(at, '\n') + 1)
         ck_assert_str_eq(text_at(parsed((struct text){at, strcspn(at, "\n")}), "input"), payload);
 }
-END_TEST
 
 static const struct {
     const char *name;
@@ -448,7 +431,7 @@ static const struct {
     {"none/log", ENOENT}, {"plain/log", ENOTDIR}, {".", EISDIR}, {"pipe", ENXIO}, {"read", EINVAL},
 };
 
-START_TEST(what_is_no_file_is_refused_and_changes_nothing)
+TEST_EACH(what_is_no_file_is_refused_and_changes_nothing, no_files)
 {
     (void)close(open(in_folder("plain"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     ck_assert_int_eq(mkfifo(in_folder("pipe"), 0600), 0); /* which nobody reads */
@@ -462,9 +445,8 @@ START_TEST(what_is_no_file_is_refused_and_changes_nothing)
     ck_assert_uint_eq(count_lines(content_of(in_folder("log"))), 1);
     (void)close(reader);
 }
-END_TEST
 
-START_TEST(what_a_full_disk_refuses_goes_to_stderr)
+TEST(what_a_full_disk_refuses_goes_to_stderr)
 {
     ck_assert_int_eq(log_open("/dev/full"), 0);
 
@@ -472,10 +454,9 @@ START_TEST(what_a_full_disk_refuses_goes_to_stderr)
 
     ck_assert_str_eq(text_at(written(), "event"), "x");
 }
-END_TEST
 
 /* As a disk does that gets full, and then has room again. */
-START_TEST(a_line_that_was_cut_does_not_spoil_the_next)
+TEST(a_line_that_was_cut_does_not_spoil_the_next)
 {
     const char *path = in_folder("log");
     struct rlimit before, small;
@@ -497,9 +478,8 @@ START_TEST(a_line_that_was_cut_does_not_spoil_the_next)
     ck_assert_str_eq(text_at(parsed(one_line(rest)), "event"), "whole");
     ck_assert_uint_eq(count_lines(captured_text()), 2);
 }
-END_TEST
 
-START_TEST(it_can_be_stderr_again)
+TEST(it_can_be_stderr_again)
 {
     ck_assert_int_eq(log_open(in_folder("log")), 0);
 
@@ -509,7 +489,6 @@ START_TEST(it_can_be_stderr_again)
     ck_assert_str_eq(text_at(written(), "event"), "x");
     ck_assert_uint_eq(content_of(in_folder("log")).len, 0);
 }
-END_TEST
 
 /* ---- syslog ---- */
 
@@ -576,7 +555,7 @@ static void log_level(int level)
     LOG((enum log_level)level, log_event("x"));
 }
 
-START_TEST(syslog_gets_each_line_as_a_message_of_its_priority)
+TEST_TIMES(syslog_gets_each_line_as_a_message_of_its_priority, 3)
 {
     static const int daemon_facility = 3 << 3, priorities[] = {3, 4, 6}; /* RFC 5424 6.2.1 */
     int daemon = open_daemon(), priority;
@@ -590,9 +569,8 @@ START_TEST(syslog_gets_each_line_as_a_message_of_its_priority)
     ck_assert_str_eq(text_at(parsed(text), "level"), level_words[_i]);
     ck_assert_uint_eq(captured_text().len, 0);
 }
-END_TEST
 
-START_TEST(no_text_forges_a_message_to_syslog)
+TEST_EACH(no_text_forges_a_message_to_syslog, hostile)
 {
     int daemon = open_daemon(), priority;
     if (!log_within(log_hostile, _i))
@@ -602,7 +580,6 @@ START_TEST(no_text_forges_a_message_to_syslog)
 
     ck_assert_int_eq(recv(daemon, &priority, sizeof priority, MSG_DONTWAIT), -1);
 }
-END_TEST
 
 static void log_longest(int i)
 {
@@ -610,7 +587,7 @@ static void log_longest(int i)
     LOG(LOG_LEVEL_INFO, log_event("x"), log_text("input", repeated('a', LINE_MAX_BYTES)));
 }
 
-START_TEST(the_longest_line_is_one_message)
+TEST(the_longest_line_is_one_message)
 {
     int daemon = open_daemon(), priority;
     if (!log_within(log_longest, 0))
@@ -619,45 +596,4 @@ START_TEST(the_longest_line_is_one_message)
     struct text text = next_message(daemon, &priority);
 
     ck_assert_uint_gt(strlen(text_at(parsed(text), "input")), LINE_MAX_BYTES - 200);
-}
-END_TEST
-
-static Suite *suite(void)
-{
-    Suite *s = suite_create("log");
-    TCase *t = tcase_create("log");
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, set_up, tear_down);
-    tcase_add_test(t, a_line_has_time_level_event_and_pairs_in_this_order);
-    tcase_add_loop_test(t, each_level_has_its_word, 0, 3);
-    tcase_add_test(t, the_time_is_now);
-    tcase_add_test(t, numbers_are_written_whole);
-    tcase_add_test(t, null_text_is_left_out_and_empty_text_is_not);
-    tcase_add_loop_test(t, no_text_forges_a_line_or_a_member, 0, COUNT(hostile));
-    tcase_add_test(t, ascii_comes_back_as_it_was);
-    tcase_add_test(t, a_terminal_gets_nothing_but_printable_ascii);
-    tcase_add_loop_test(t, a_long_text_is_cut_and_the_line_stays_json, 0, 260);
-    tcase_add_loop_test(t, pairs_behind_a_cut_text_are_whole_or_not_there, 0, 260);
-    tcase_add_test(t, many_pairs_are_no_danger);
-    tcase_add_test(t, lines_of_many_processes_do_not_mix);
-    tcase_add_test(t, a_closed_stderr_is_no_danger);
-    tcase_add_test(t, a_file_takes_the_lines_and_stderr_none);
-    tcase_add_test(t, a_file_keeps_what_it_had);
-    tcase_add_test(t, a_file_that_was_moved_is_written_to_until_it_is_opened_anew);
-    tcase_add_loop_test(t, no_text_forges_a_line_in_a_file, 0, COUNT(hostile));
-    tcase_add_test(t, lines_of_many_processes_do_not_mix_in_a_file);
-    tcase_add_loop_test(t, what_is_no_file_is_refused_and_changes_nothing, 0, COUNT(no_files));
-    tcase_add_test(t, what_a_full_disk_refuses_goes_to_stderr);
-    tcase_add_test(t, a_line_that_was_cut_does_not_spoil_the_next);
-    tcase_add_test(t, it_can_be_stderr_again);
-    tcase_add_loop_test(t, syslog_gets_each_line_as_a_message_of_its_priority, 0, 3);
-    tcase_add_loop_test(t, no_text_forges_a_message_to_syslog, 0, COUNT(hostile));
-    tcase_add_test(t, the_longest_line_is_one_message);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    return suite_run(suite());
 }

@@ -6,8 +6,6 @@
 #include "common/base/arena.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
-
 static struct arena *a;
 
 static void set_up(void)
@@ -43,7 +41,9 @@ static const struct {
     {&problem_unavailable, 503, "Service Unavailable", "unavailable"},
 };
 
-START_TEST(one_field_at_fault_makes_a_whole_problem)
+CASE("problem", set_up, tear_down);
+
+TEST(one_field_at_fault_makes_a_whole_problem)
 {
     struct problem *p = problem_of_field(a, "cursor", FAULT_FORMAT, "Is not one of ours.");
 
@@ -53,34 +53,30 @@ START_TEST(one_field_at_fault_makes_a_whole_problem)
     ck_assert_int_eq(p->faults[0].code, FAULT_FORMAT);
     ck_assert_str_eq(p->faults[0].message, "Is not one of ours.");
 }
-END_TEST
 
-START_TEST(each_kind_has_its_status_and_words)
+TEST_EACH(each_kind_has_its_status_and_words, kinds)
 {
     ck_assert_int_eq(kinds[_i].type->status, kinds[_i].status);
     ck_assert_str_eq(kinds[_i].type->error, kinds[_i].error);
     ck_assert_str_eq(kinds[_i].type->code, kinds[_i].code);
     ck_assert_uint_gt(strlen(kinds[_i].type->message), 10);
 }
-END_TEST
 
-START_TEST(the_message_of_an_unknown_path_is_fixed)
+TEST(the_message_of_an_unknown_path_is_fixed)
 {
     ck_assert_str_eq(problem_not_found.message, "Resource does not exist");
 }
-END_TEST
 
-START_TEST(codes_tell_kinds_apart)
+TEST(codes_tell_kinds_apart)
 {
     for (int i = 0; i < COUNT(kinds); i++)
         for (int k = 0; k < i; k++)
             ck_assert_str_ne(kinds[i].type->code, kinds[k].type->code);
 }
-END_TEST
 
 /* ---- single problems ---- */
 
-START_TEST(a_problem_brings_its_own_message_or_has_that_of_its_kind)
+TEST(a_problem_brings_its_own_message_or_has_that_of_its_kind)
 {
     struct problem *own = problem(a, &problem_forbidden, "Only its author may change a post.");
     struct problem *plain = problem(a, &problem_forbidden, NULL);
@@ -90,9 +86,8 @@ START_TEST(a_problem_brings_its_own_message_or_has_that_of_its_kind)
     ck_assert_ptr_eq(plain->type, &problem_forbidden);
     ck_assert_str_eq(plain->message, problem_forbidden.message);
 }
-END_TEST
 
-START_TEST(a_problem_knows_nothing_that_it_was_not_told)
+TEST(a_problem_knows_nothing_that_it_was_not_told)
 {
     struct problem *p = problem(a, &problem_not_found, NULL);
 
@@ -102,15 +97,13 @@ START_TEST(a_problem_knows_nothing_that_it_was_not_told)
     ck_assert_uint_eq(p->retry_after_s, 0);
     ck_assert_uint_eq(p->fault_count, 0);
 }
-END_TEST
 
-START_TEST(who_is_turned_away_for_now_is_told_to_come_back)
+TEST(who_is_turned_away_for_now_is_told_to_come_back)
 {
     ck_assert_uint_gt(problem(a, &problem_unavailable, NULL)->retry_after_s, 0);
 }
-END_TEST
 
-START_TEST(a_cause_is_printed_and_stays_out_of_the_message)
+TEST(a_cause_is_printed_and_stays_out_of_the_message)
 {
     char where[] = "db1";
 
@@ -122,9 +115,8 @@ START_TEST(a_cause_is_printed_and_stays_out_of_the_message)
     ck_assert_str_eq(p->message, problem_unavailable.message);
     ck_assert_uint_gt(p->retry_after_s, 0);
 }
-END_TEST
 
-START_TEST(programs_add_kinds_of_their_own)
+TEST(programs_add_kinds_of_their_own)
 {
     static const struct problem_type busy = {409, "Busy", "busy", "It is busy."};
 
@@ -133,9 +125,8 @@ START_TEST(programs_add_kinds_of_their_own)
     ck_assert_ptr_eq(p->type, &busy);
     ck_assert_str_eq(p->message, "It is busy.");
 }
-END_TEST
 
-START_TEST(faults_are_kept_in_order_however_many)
+TEST(faults_are_kept_in_order_however_many)
 {
     struct problem *p = problem(a, &problem_invalid, NULL);
 
@@ -150,7 +141,6 @@ START_TEST(faults_are_kept_in_order_however_many)
         ck_assert_str_eq(p->faults[i].message, arena_printf(a, "Message %d.", i));
     }
 }
-END_TEST
 
 static const struct {
     enum fault_code code;
@@ -161,33 +151,7 @@ static const struct {
     {FAULT_COMMON, "common"},
 };
 
-START_TEST(each_fault_has_its_word)
+TEST_EACH(each_fault_has_its_word, words)
 {
     ck_assert_str_eq(fault_word(words[_i].code), words[_i].word);
-}
-END_TEST
-
-static Suite *suite(void)
-{
-    Suite *s = suite_create("problem");
-    TCase *t = tcase_create("problem");
-    tcase_add_checked_fixture(t, set_up, tear_down);
-    tcase_add_test(t, one_field_at_fault_makes_a_whole_problem);
-    tcase_add_loop_test(t, each_kind_has_its_status_and_words, 0, COUNT(kinds));
-    tcase_add_test(t, the_message_of_an_unknown_path_is_fixed);
-    tcase_add_test(t, codes_tell_kinds_apart);
-    tcase_add_test(t, a_problem_brings_its_own_message_or_has_that_of_its_kind);
-    tcase_add_test(t, a_problem_knows_nothing_that_it_was_not_told);
-    tcase_add_test(t, who_is_turned_away_for_now_is_told_to_come_back);
-    tcase_add_test(t, a_cause_is_printed_and_stays_out_of_the_message);
-    tcase_add_test(t, programs_add_kinds_of_their_own);
-    tcase_add_test(t, faults_are_kept_in_order_however_many);
-    tcase_add_loop_test(t, each_fault_has_its_word, 0, COUNT(words));
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    return suite_run(suite());
 }

@@ -7,8 +7,6 @@
 
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
-
 /* ---- single sequences ---- */
 
 /* The encoding by RFC 3629 section 3's table; returns its length. */
@@ -22,7 +20,9 @@ static size_t encode(uint32_t c, char *ret)
     return len;
 }
 
-START_TEST(every_code_point_but_the_surrogates_is_well_formed)
+CASE("utf8", NULL, NULL);
+
+TEST(every_code_point_but_the_surrogates_is_well_formed)
 {
     for (uint32_t c = 0; c <= 0x10FFFF; c++) {
         char text[4];
@@ -33,7 +33,6 @@ START_TEST(every_code_point_but_the_surrogates_is_well_formed)
             ck_abort_msg("U+%04X", c);
     }
 }
-END_TEST
 
 /* What the bytes spell by the bare arithmetic of RFC 3629 section 3, or -1. */
 static int64_t decode(const unsigned char *at, size_t len)
@@ -64,7 +63,7 @@ static size_t length_by_round_trip(const unsigned char *at)
     return 0;
 }
 
-START_TEST(all_triples_and_the_corners_of_all_quadruples_are_judged_rightly)
+TEST(all_triples_and_the_corners_of_all_quadruples_are_judged_rightly)
 {
     static const unsigned char fourth[] = {0x00, 0x7F, 0x80, 0xBF, 0xC0, 0xFF};
     for (uint32_t n = 0; n < 0x1000000; n++) {
@@ -76,9 +75,8 @@ START_TEST(all_triples_and_the_corners_of_all_quadruples_are_judged_rightly)
             ck_abort_msg("%02x %02x %02x %02x", text[0], text[1], text[2], text[3]);
     }
 }
-END_TEST
 
-START_TEST(a_cut_sequence_is_no_sequence)
+TEST(a_cut_sequence_is_no_sequence)
 {
     static const uint32_t points[] = {0x41, 0xE9, 0x20AC, 0x1F600, 0x10FFFF};
     for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
@@ -92,14 +90,12 @@ START_TEST(a_cut_sequence_is_no_sequence)
         }
     }
 }
-END_TEST
 
-START_TEST(more_room_does_not_make_a_sequence_longer)
+TEST(more_room_does_not_make_a_sequence_longer)
 {
     ck_assert_uint_eq(utf8_sequence("aaaa", 4), 1);
     ck_assert_uint_eq(utf8_sequence("\xC3\xA9\xA9", 3), 2);
 }
-END_TEST
 
 /* ---- whole texts ---- */
 
@@ -142,55 +138,28 @@ static const struct {
     ROW("good until here \xFF", false, 0),
 };
 
-START_TEST(text_is_clean_when_all_of_it_is_well_formed_and_none_is_nul)
+TEST_EACH(text_is_clean_when_all_of_it_is_well_formed_and_none_is_nul, texts)
 {
     ck_assert_int_eq(utf8_is_clean(texts[_i].text, texts[_i].len), texts[_i].clean);
 }
-END_TEST
 
-START_TEST(the_length_counts_code_points)
+TEST_EACH(the_length_counts_code_points, texts)
 {
     if (texts[_i].clean)
         ck_assert_uint_eq(utf8_length(texts[_i].text, texts[_i].len), texts[_i].points);
 }
-END_TEST
 
-START_TEST(nothing_is_clean_and_has_no_length)
+TEST(nothing_is_clean_and_has_no_length)
 {
     ck_assert(utf8_is_clean(NULL, 0));
     ck_assert_uint_eq(utf8_length(NULL, 0), 0);
 }
-END_TEST
 
-START_TEST(only_a_whole_mark_at_the_beginning_counts)
+TEST(only_a_whole_mark_at_the_beginning_counts)
 {
     ck_assert_uint_eq(utf8_mark("\xEF\xBB\xBF", 3), 3);
     ck_assert_uint_eq(utf8_mark("\xEF\xBB\xBFtext", 7), 3);
     ck_assert_uint_eq(utf8_mark("\xEF\xBB", 2), 0);
     ck_assert_uint_eq(utf8_mark("x\xEF\xBB\xBF", 4), 0);
     ck_assert_uint_eq(utf8_mark("", 0), 0);
-}
-END_TEST
-
-static Suite *suite(void)
-{
-    Suite *s = suite_create("utf8");
-    TCase *t = tcase_create("utf8");
-    tcase_set_timeout(t, 60);
-    tcase_add_test(t, every_code_point_but_the_surrogates_is_well_formed);
-    tcase_add_test(t, all_triples_and_the_corners_of_all_quadruples_are_judged_rightly);
-    tcase_add_test(t, a_cut_sequence_is_no_sequence);
-    tcase_add_test(t, more_room_does_not_make_a_sequence_longer);
-    tcase_add_loop_test(t, text_is_clean_when_all_of_it_is_well_formed_and_none_is_nul, 0,
-                        COUNT(texts));
-    tcase_add_loop_test(t, the_length_counts_code_points, 0, COUNT(texts));
-    tcase_add_test(t, nothing_is_clean_and_has_no_length);
-    tcase_add_test(t, only_a_whole_mark_at_the_beginning_counts);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    return suite_run(suite());
 }

@@ -8,8 +8,6 @@
 
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
-
 /* RFC 9562 appendix A.6: version 7, made at 2022-02-22T19:22:22Z. */
 static const char sample_text[] = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f";
 static const struct uuid sample = {{0x01, 0x7F, 0x22, 0xE2, 0x79, 0xB0, 0x7C, 0xC3, 0x98, 0xC4,
@@ -21,7 +19,9 @@ static int compare(struct uuid a, struct uuid b)
     return memcmp(a.bytes, b.bytes, sizeof a.bytes);
 }
 
-START_TEST(the_rfc_s_example_is_formatted)
+CASE("uuid", NULL, NULL);
+
+TEST(the_rfc_s_example_is_formatted)
 {
     char text[UUID_TEXT_SIZE];
 
@@ -29,7 +29,6 @@ START_TEST(the_rfc_s_example_is_formatted)
 
     ck_assert_str_eq(text, sample_text);
 }
-END_TEST
 
 static const char *const spellings[] = {
     "017f22e2-79b0-7cc3-98c4-dc0c0c07398f",
@@ -37,7 +36,7 @@ static const char *const spellings[] = {
     "017f22E2-79b0-7Cc3-98c4-dC0c0c07398f",
 };
 
-START_TEST(the_rfc_s_example_is_parsed_in_either_case)
+TEST_EACH(the_rfc_s_example_is_parsed_in_either_case, spellings)
 {
     struct uuid id;
 
@@ -45,7 +44,6 @@ START_TEST(the_rfc_s_example_is_parsed_in_either_case)
 
     ck_assert(uuid_equal(&id, &sample));
 }
-END_TEST
 
 /* Of RFC 9562: version 1 and 4 of appendix A, nil and max of sections 5.9 and 5.10. */
 static const char *const others[] = {
@@ -55,7 +53,7 @@ static const char *const others[] = {
     "ffffffff-ffff-ffff-ffff-ffffffffffff",
 };
 
-START_TEST(any_version_survives_the_round_trip)
+TEST_EACH(any_version_survives_the_round_trip, others)
 {
     struct uuid id;
     char text[UUID_TEXT_SIZE];
@@ -65,7 +63,6 @@ START_TEST(any_version_survives_the_round_trip)
 
     ck_assert_str_eq(text, others[_i]);
 }
-END_TEST
 
 #define BYTES(literal)                                                                             \
     {                                                                                              \
@@ -93,7 +90,7 @@ static const struct {
     BYTES("017f22e2-79b0-7cc3-98c4-dc0c0c0739\xC3\xA9"),
 };
 
-START_TEST(malformed_text_is_refused_and_leaves_the_result_untouched)
+TEST_EACH(malformed_text_is_refused_and_leaves_the_result_untouched, malformed)
 {
     struct uuid id = sample;
 
@@ -101,9 +98,8 @@ START_TEST(malformed_text_is_refused_and_leaves_the_result_untouched)
 
     ck_assert(uuid_equal(&id, &sample));
 }
-END_TEST
 
-START_TEST(the_zero_value_is_nil_and_nothing_else)
+TEST(the_zero_value_is_nil_and_nothing_else)
 {
     struct uuid id = {{0}};
 
@@ -114,9 +110,8 @@ START_TEST(the_zero_value_is_nil_and_nothing_else)
         ck_assert(!uuid_is_nil(&id));
     }
 }
-END_TEST
 
-START_TEST(equality_looks_at_every_byte)
+TEST(equality_looks_at_every_byte)
 {
     for (size_t i = 0; i < sizeof sample.bytes; i++) {
         struct uuid other = sample;
@@ -125,11 +120,10 @@ START_TEST(equality_looks_at_every_byte)
     }
     ck_assert(uuid_equal(&sample, &sample));
 }
-END_TEST
 
 /* The tests below may share a process, so each takes a later time than those before it. */
 
-START_TEST(a_new_id_has_the_time_the_version_and_the_variant)
+TEST(a_new_id_has_the_time_the_version_and_the_variant)
 {
     struct uuid id = uuid_make(sample_time);
 
@@ -137,9 +131,8 @@ START_TEST(a_new_id_has_the_time_the_version_and_the_variant)
     ck_assert_uint_eq(id.bytes[6] >> 4, 7);
     ck_assert_uint_eq(id.bytes[8] >> 6, 2);
 }
-END_TEST
 
-START_TEST(ids_of_one_millisecond_rise)
+TEST(ids_of_one_millisecond_rise)
 {
     struct instant now = {1700000000000000};
     struct uuid last = uuid_make(now);
@@ -152,9 +145,8 @@ START_TEST(ids_of_one_millisecond_rise)
     }
     ck_assert_mem_eq(last.bytes, "\x01\x8B\xCF\xE5\x68\x00", 6);
 }
-END_TEST
 
-START_TEST(ids_rise_when_the_clock_steps_back)
+TEST(ids_rise_when_the_clock_steps_back)
 {
     struct instant now = {1710000000000000};
     struct uuid last = uuid_make(now);
@@ -166,9 +158,8 @@ START_TEST(ids_rise_when_the_clock_steps_back)
         last = next;
     }
 }
-END_TEST
 
-START_TEST(ids_follow_the_clock_again_when_it_has_caught_up)
+TEST(ids_follow_the_clock_again_when_it_has_caught_up)
 {
     struct instant now = {1720000000000000};
     struct uuid before = uuid_make((struct instant){now.us + 5000});
@@ -180,11 +171,10 @@ START_TEST(ids_follow_the_clock_again_when_it_has_caught_up)
     ck_assert_int_lt(compare(behind, after), 0);
     ck_assert_mem_eq(after.bytes, "\x01\x90\x77\xFD\x30\x06", 6);
 }
-END_TEST
 
 /* The counter has 2^18 values, of which a millisecond starts in the lower half: after that many
  * ids at the latest it must go on in the next millisecond. */
-START_TEST(ids_rise_when_the_counter_of_a_millisecond_is_used_up)
+TEST(ids_rise_when_the_counter_of_a_millisecond_is_used_up)
 {
     struct instant now = {1730000000000000};
     struct uuid first = uuid_make(now);
@@ -203,10 +193,9 @@ START_TEST(ids_rise_when_the_counter_of_a_millisecond_is_used_up)
     ck_assert_int_le(made, 1 << 18);
     ck_assert_int_eq(last.bytes[5], first.bytes[5] + 1);
 }
-END_TEST
 
 /* Both ends of what 48 bits hold; an instant reaches further. */
-START_TEST(times_out_of_range_are_brought_into_it)
+TEST_TIMES(times_out_of_range_are_brought_into_it, 2)
 {
     if (_i == 0) {
         struct uuid id = uuid_make((struct instant){-1});
@@ -216,10 +205,9 @@ START_TEST(times_out_of_range_are_brought_into_it)
         ck_assert_mem_eq(id.bytes, "\xFF\xFF\xFF\xFF\xFF\xFF", 6);
     }
 }
-END_TEST
 
 /* The 56 bits at the end of 10,000 ids: all different, each bit set about half of the times. */
-START_TEST(the_rest_of_an_id_is_random)
+TEST(the_rest_of_an_id_is_random)
 {
     enum { MADE = 10000 };
     static int ones[56];
@@ -238,9 +226,8 @@ START_TEST(the_rest_of_an_id_is_random)
         ck_assert_int_lt(ones[bit], MADE / 2 + 500);
     }
 }
-END_TEST
 
-START_TEST(a_child_does_not_share_the_random_bytes_of_its_parent)
+TEST(a_child_does_not_share_the_random_bytes_of_its_parent)
 {
     struct instant now = {1750000000000000};
     struct uuid of_parent = uuid_make(now), of_child;
@@ -258,34 +245,4 @@ START_TEST(a_child_does_not_share_the_random_bytes_of_its_parent)
     ck_assert_int_eq(waitpid(child, NULL, 0), child);
 
     ck_assert_mem_ne(of_parent.bytes + 9, of_child.bytes + 9, 7);
-}
-END_TEST
-
-static Suite *suite(void)
-{
-    Suite *s = suite_create("uuid");
-    TCase *t = tcase_create("uuid");
-    tcase_set_timeout(t, 60);
-    tcase_add_test(t, the_rfc_s_example_is_formatted);
-    tcase_add_loop_test(t, the_rfc_s_example_is_parsed_in_either_case, 0, COUNT(spellings));
-    tcase_add_loop_test(t, any_version_survives_the_round_trip, 0, COUNT(others));
-    tcase_add_loop_test(t, malformed_text_is_refused_and_leaves_the_result_untouched, 0,
-                        COUNT(malformed));
-    tcase_add_test(t, the_zero_value_is_nil_and_nothing_else);
-    tcase_add_test(t, equality_looks_at_every_byte);
-    tcase_add_test(t, a_new_id_has_the_time_the_version_and_the_variant);
-    tcase_add_test(t, ids_of_one_millisecond_rise);
-    tcase_add_test(t, ids_rise_when_the_clock_steps_back);
-    tcase_add_test(t, ids_follow_the_clock_again_when_it_has_caught_up);
-    tcase_add_test(t, ids_rise_when_the_counter_of_a_millisecond_is_used_up);
-    tcase_add_test(t, the_rest_of_an_id_is_random);
-    tcase_add_test(t, a_child_does_not_share_the_random_bytes_of_its_parent);
-    tcase_add_loop_test(t, times_out_of_range_are_brought_into_it, 0, 2);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    return suite_run(suite());
 }

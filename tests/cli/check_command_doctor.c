@@ -15,8 +15,6 @@
 #include "tests/support/program.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
-
 static char folder[] = "/tmp/postern-doctor.XXXXXX"; /* short enough for a socket */
 static pid_t server;                                 /* 0: none runs */
 static int end_signal = SIGKILL;
@@ -94,7 +92,10 @@ static void start_server(void)
     await_socket(in_folder("hash"));
 }
 
-START_TEST(a_running_installation_is_well)
+CASE("machine", set_up, tear_down);
+CASE_LIMIT_S(2 * PROGRAM_LIMIT_S);
+
+TEST(a_running_installation_is_well)
 {
     start_server();
 
@@ -114,7 +115,6 @@ START_TEST(a_running_installation_is_well)
     ck_verdict(&r, "HASH_LISTEN: a worker answers", "ok");
     ck_verdict(&r, "open files", "ok");
 }
-END_TEST
 
 static void store(const char *email, const char *hash)
 {
@@ -122,7 +122,7 @@ static void store(const char *email, const char *hash)
     run_sql(say("UPDATE users SET password_hash = '%s' WHERE email = '%s'", hash, email));
 }
 
-START_TEST(passwords_that_no_login_would_verify_are_counted)
+TEST(passwords_that_no_login_would_verify_are_counted)
 {
     make_user("ada@example.org", ROLE_USER); /* as we store them */
     store("b@example.org", "pbkdf2:sha256:1000000$salt$00");
@@ -142,10 +142,9 @@ START_TEST(passwords_that_no_login_would_verify_are_counted)
     ck_verdict(&r, "stored passwords: 4 of 8 looked at take more than a second", "warn");
     ck_assert_ptr_null(strstr(r.out, "secretsalt"));
 }
-END_TEST
 
 /* By UUIDs of version 1 and 4, which are before and after ours: neither end is left out. */
-START_TEST(of_many_users_both_ends_are_looked_at)
+TEST(of_many_users_both_ends_are_looked_at)
 {
     run_sql("INSERT INTO users (id, email, password_hash) SELECT UUID(), CONCAT(seq, '@x.test'), "
             "'pbkdf2:sha256:600000$salt$00' FROM seq_1_to_100010");
@@ -161,9 +160,8 @@ START_TEST(of_many_users_both_ends_are_looked_at)
     ck_run(r, EX_OK);
     ck_verdict(&r, "stored passwords: 2 of 100000 looked at (of the first and the last", "warn");
 }
-END_TEST
 
-START_TEST(no_secret_is_shown)
+TEST(no_secret_is_shown)
 {
     const char *url = getenv("DATABASE_URL"), *password = strchr(strchr(url, ':') + 1, ':') + 1;
     password = say("%.*s", (int)strcspn(password, "@"), password);
@@ -177,9 +175,8 @@ START_TEST(no_secret_is_shown)
     ck_assert_ptr_null(strstr(all, SECRET_KEY));
     ck_assert_ptr_null(strstr(all, password));
 }
-END_TEST
 
-START_TEST(json_has_a_line_for_each_finding)
+TEST(json_has_a_line_for_each_finding)
 {
     struct run r = run("doctor --json");
 
@@ -191,7 +188,6 @@ START_TEST(json_has_a_line_for_each_finding)
         ck_assert_uint_gt(json_as_text(json_get(finding, "what")).len, 0);
     }
 }
-END_TEST
 
 /* ---- settings ---- */
 
@@ -241,7 +237,7 @@ static void set(int i)
         unsetenv(settings[i].name);
 }
 
-START_TEST(a_bad_setting_is_told_with_its_mend)
+TEST_EACH(a_bad_setting_is_told_with_its_mend, settings)
 {
     bool bad = strcmp(settings[_i].verdict, "FAIL") == 0;
     set(_i);
@@ -253,9 +249,8 @@ START_TEST(a_bad_setting_is_told_with_its_mend)
     ck_says(r.out, settings[_i].mend);
     ck_assert_ptr_null(strstr(r.out, "hunter2"));
 }
-END_TEST
 
-START_TEST(config_check_finds_the_same)
+TEST_EACH(config_check_finds_the_same, settings)
 {
     bool bad = strcmp(settings[_i].verdict, "FAIL") == 0;
     set(_i);
@@ -267,9 +262,8 @@ START_TEST(config_check_finds_the_same)
     ck_says(r.err, say("%s: ", settings[_i].what));
     ck_says(r.err, settings[_i].mend);
 }
-END_TEST
 
-START_TEST(good_settings_pass)
+TEST(good_settings_pass)
 {
     struct run r = run("config --check");
 
@@ -277,7 +271,6 @@ START_TEST(good_settings_pass)
     ck_assert_str_eq(r.out, "ok\n");
     ck_assert_str_eq(r.err, "");
 }
-END_TEST
 
 /* ---- files ---- */
 
@@ -301,7 +294,7 @@ static const struct {
     {0600, "ok", "", EX_OK},
 };
 
-START_TEST(a_config_file_with_a_secret_is_not_for_all)
+TEST_EACH(a_config_file_with_a_secret_is_not_for_all, modes)
 {
     const char *path = in_folder("postern.conf");
     unsetenv("JWT_SECRET_KEY");
@@ -313,9 +306,8 @@ START_TEST(a_config_file_with_a_secret_is_not_for_all)
     ck_says(line_about(&r, path), say("%-4s %s", modes[_i].verdict, path));
     ck_says(line_about(&r, path), modes[_i].mend);
 }
-END_TEST
 
-START_TEST(a_secret_file_is_not_for_all)
+TEST_EACH(a_secret_file_is_not_for_all, modes)
 {
     const char *path = in_folder("key"), *config = in_folder("postern.conf");
     unsetenv("JWT_SECRET_KEY");
@@ -329,7 +321,6 @@ START_TEST(a_secret_file_is_not_for_all)
     ck_says(line_about(&r, path), modes[_i].mend);
     ck_verdict(&r, config, "ok");
 }
-END_TEST
 
 /* ---- sockets ---- */
 
@@ -358,7 +349,7 @@ static const struct {
     {"postgres://u:hunter2@localhost/d", true},
 };
 
-START_TEST(a_database_url_without_a_password_is_no_secret)
+TEST_EACH(a_database_url_without_a_password_is_no_secret, urls)
 {
     const char *config = in_folder("postern.conf");
     unsetenv("DATABASE_URL");
@@ -368,9 +359,8 @@ START_TEST(a_database_url_without_a_password_is_no_secret)
 
     ck_says(line_about(&r, config), urls[_i].is_secret ? "FAIL" : "has no secret in it");
 }
-END_TEST
 
-START_TEST(files_that_can_be_written_are_well)
+TEST(files_that_can_be_written_are_well)
 {
     const char *state = in_folder("state");
     write_file(in_folder("log"), "", 0640);
@@ -383,9 +373,8 @@ START_TEST(files_that_can_be_written_are_well)
     ck_verdict(&r, say("STATE_FILE %s can be made", state), "ok");
     ck_assert_int_ne(access(state, F_OK), 0);
 }
-END_TEST
 
-START_TEST(a_state_file_is_for_the_server_alone)
+TEST(a_state_file_is_for_the_server_alone)
 {
     const char *state = in_folder("state");
     write_file(state, "", 0640);
@@ -395,9 +384,8 @@ START_TEST(a_state_file_is_for_the_server_alone)
     ck_assert_int_eq(chmod(state, 0600), 0);
     ck_says(run("doctor").out, say("STATE_FILE %s can be written", state));
 }
-END_TEST
 
-START_TEST(a_socket_that_nobody_listens_on_is_told)
+TEST(a_socket_that_nobody_listens_on_is_told)
 {
     setenv("LISTEN", in_folder("gone"), 1);
     struct run r = run("doctor");
@@ -414,9 +402,8 @@ START_TEST(a_socket_that_nobody_listens_on_is_told)
     setenv("LISTEN", "127.0.0.1:1", 1);
     ck_says(run("doctor").out, "FAIL LISTEN: Connection refused");
 }
-END_TEST
 
-START_TEST(where_others_make_the_sockets_that_is_told)
+TEST(where_others_make_the_sockets_that_is_told)
 {
     struct run r = run("doctor --workers 4 --hash-workers 2");
     setenv("LISTEN", "127.0.0.1:1", 1);
@@ -431,9 +418,8 @@ START_TEST(where_others_make_the_sockets_that_is_told)
     ck_says(one.out, "we open 4\n");
     ck_says(both.out, "we open 6\n");
 }
-END_TEST
 
-START_TEST(a_dead_socket_is_told)
+TEST(a_dead_socket_is_told)
 {
     setenv("LISTEN", in_folder("dead"), 1);
     start_rude(in_folder("dead"), 0660);
@@ -444,9 +430,8 @@ START_TEST(a_dead_socket_is_told)
     ck_run(r, EX_UNAVAILABLE);
     ck_says(r.out, "FAIL LISTEN: Connection refused; start the server");
 }
-END_TEST
 
-START_TEST(a_socket_for_everybody_is_told_and_one_without_answers)
+TEST(a_socket_for_everybody_is_told_and_one_without_answers)
 {
     setenv("LISTEN", in_folder("open"), 1);
     start_rude(in_folder("open"), 0666);
@@ -457,9 +442,8 @@ START_TEST(a_socket_for_everybody_is_told_and_one_without_answers)
     ck_says(r.out, "FAIL LISTEN: everybody may connect; chmod 660");
     ck_says(r.out, "FAIL LISTEN: no worker answers");
 }
-END_TEST
 
-START_TEST(a_folder_that_everybody_writes_to_is_told)
+TEST(a_folder_that_everybody_writes_to_is_told)
 {
     start_server();
     ck_assert_int_eq(chmod(folder, 0777), 0);
@@ -471,7 +455,6 @@ START_TEST(a_folder_that_everybody_writes_to_is_told)
     ck_says(open.out, "FAIL LISTEN: everybody may write");
     ck_run(sticky, EX_OK);
 }
-END_TEST
 
 /* ---- the database ---- */
 
@@ -507,7 +490,7 @@ static const struct {
      "run `postern migrate`", "UPDATE postern.schema_migrations SET complete = 1 WHERE number = 1"},
 };
 
-START_TEST(a_database_that_will_not_do_is_told)
+TEST_EACH(a_database_that_will_not_do_is_told, databases)
 {
     as_root(databases[_i].sql);
     struct run r = run("doctor");
@@ -517,7 +500,6 @@ START_TEST(a_database_that_will_not_do_is_told)
     ck_assert_int_eq(strncmp(line_about(&r, databases[_i].what), databases[_i].verdict, 4), 0);
     ck_says(line_about(&r, databases[_i].what), databases[_i].mend);
 }
-END_TEST
 
 static void restart_database(const char *options)
 {
@@ -526,7 +508,7 @@ static void restart_database(const char *options)
 }
 
 /* A worker says so too when it starts. */
-START_TEST(an_index_that_does_not_answer_is_told_and_logged)
+TEST(an_index_that_does_not_answer_is_told_and_logged)
 {
     make_user("ada@example.org", ROLE_USER);
     run_sql("INSERT INTO posts (id, author_id, title, content) SELECT UUID(), id, 'Of the loom', "
@@ -545,7 +527,6 @@ START_TEST(an_index_that_does_not_answer_is_told_and_logged)
                      0);
     ck_verdict(&mended, "search finds what was looked for", "ok");
 }
-END_TEST
 
 static const struct {
     const char *option, *mend;
@@ -555,7 +536,7 @@ static const struct {
     {"--innodb-ft-max-token-size=20", "no word above 20 characters; set innodb_ft_max_token_size"},
 };
 
-START_TEST(a_server_that_leaves_words_out_is_told)
+TEST_EACH(a_server_that_leaves_words_out_is_told, word_sizes)
 {
     restart_database(word_sizes[_i].option);
 
@@ -567,7 +548,6 @@ START_TEST(a_server_that_leaves_words_out_is_told)
     ck_says(r.out, word_sizes[_i].mend);
     ck_says(r.out, "restart it, and run `postern reindex`");
 }
-END_TEST
 
 /* How a server is started with which we cannot serve. */
 static const struct {
@@ -582,7 +562,7 @@ static const struct {
 };
 
 /* By all who are asked whether the database will do, and a write is no fault of ours there. */
-START_TEST(a_server_that_we_cannot_serve_with_is_told)
+TEST_EACH(a_server_that_we_cannot_serve_with_is_told, servers)
 {
     restart_database(servers[_i].options);
     struct run doctor = run("doctor"), migrate = run("migrate"), status = run("migrate status");
@@ -603,9 +583,8 @@ START_TEST(a_server_that_we_cannot_serve_with_is_told)
     ck_assert_msg(write.status == 201 || write.status == 503, "status %d", write.status);
     ck_status(get(NULL, "/ready"), 200);
 }
-END_TEST
 
-START_TEST(a_database_that_is_away_is_told)
+TEST(a_database_that_is_away_is_told)
 {
     setenv("DATABASE_URL", "mysql://u:p@localhost/x?socket=/nonexistent/socket", 1);
 
@@ -615,11 +594,13 @@ START_TEST(a_database_that_is_away_is_told)
     ck_says(r.out, "FAIL database: ");
     ck_says(r.out, "/nonexistent/socket");
 }
-END_TEST
 
 /* ---- nginx's files ---- */
 
-START_TEST(what_another_release_rendered_for_nginx_is_told)
+CASE("web server", set_up, tear_down);
+CASE_LIMIT_S(2 * PROGRAM_LIMIT_S);
+
+TEST(what_another_release_rendered_for_nginx_is_told)
 {
     const char *source = getenv("srcdir") ? getenv("srcdir") : "..";
     ck_assert_int_eq(
@@ -638,7 +619,6 @@ START_TEST(what_another_release_rendered_for_nginx_is_told)
     ck_verdict(&former, "nginx/http.conf: was rendered for another release", "warn");
     ck_run(run("doctor --nginx /nonexistent"), EX_UNAVAILABLE);
 }
-END_TEST
 
 /* ---- the web server ---- */
 
@@ -718,7 +698,7 @@ static const char *start_web(const char *const *answers)
     return say("http://127.0.0.1:%d/api/", ntohs(address.sin_port));
 }
 
-START_TEST(a_web_server_that_lets_all_through_is_well)
+TEST(a_web_server_that_lets_all_through_is_well)
 {
     struct run r = run(say("doctor --url %s", start_web(good)));
 
@@ -727,9 +707,8 @@ START_TEST(a_web_server_that_lets_all_through_is_well)
     ck_verdict(&r, "Authorization reaches", "ok");
     ck_verdict(&r, "a body above MAX_BODY", "ok");
 }
-END_TEST
 
-START_TEST(what_a_web_server_holds_back_is_told)
+TEST_EACH(what_a_web_server_holds_back_is_told, faults)
 {
     const char *answers[COUNT(good)];
     memcpy(answers, good, sizeof good);
@@ -746,9 +725,8 @@ START_TEST(what_a_web_server_holds_back_is_told)
         told++;
     ck_assert_uint_eq(told, 1);
 }
-END_TEST
 
-START_TEST(where_nothing_answers_well_one_line_tells_it)
+TEST(where_nothing_answers_well_one_line_tells_it)
 {
     const char *answers[COUNT(good)];
     for (int i = 0; i < COUNT(good); i++)
@@ -760,7 +738,6 @@ START_TEST(where_nothing_answers_well_one_line_tells_it)
     ck_verdict(&r, "the API is there", "FAIL");
     ck_assert_ptr_null(strstr(r.out, "Authorization"));
 }
-END_TEST
 
 /* A curl before the real one, for which api.example.org is the web server at `web`, and what is
  * told over plain HTTP is in a file. */
@@ -783,7 +760,7 @@ static const struct {
     {"", "ok   plain HTTP does not"},
 };
 
-START_TEST(an_api_that_also_speaks_plain_http_is_told)
+TEST_EACH(an_api_that_also_speaks_plain_http_is_told, over_plain_http)
 {
     char *web = arena_strdup(the_arena, start_web(good));
     web[strlen(web) - 1] = '\0';
@@ -797,9 +774,8 @@ START_TEST(an_api_that_also_speaks_plain_http_is_told)
     ck_run(r, EX_OK);
     ck_says(r.out, over_plain_http[_i].line);
 }
-END_TEST
 
-START_TEST(an_url_that_will_not_do_is_told)
+TEST(an_url_that_will_not_do_is_told)
 {
     ck_says(run("doctor --url ftp://example.org/api").out, "FAIL --url: must be like");
     ck_says(run("doctor --url -o/etc/passwd").out, "FAIL --url: must be like");
@@ -808,7 +784,6 @@ START_TEST(an_url_that_will_not_do_is_told)
     setenv("PATH", "/nonexistent", 1);
     ck_says(run("doctor --url http://127.0.0.1:1/api").out, "FAIL --url: takes the program curl");
 }
-END_TEST
 
 /* Of the text of /proc/PID/status, without what the C library keeps for itself. */
 static uint64_t signals_in(const char *status, const char *name)
@@ -819,7 +794,7 @@ static uint64_t signals_in(const char *status, const char *name)
 }
 
 /* A program of that name in PATH, which tells all that it was given. */
-START_TEST(curl_gets_none_of_our_settings)
+TEST(curl_gets_none_of_our_settings)
 {
     const char *told = in_folder("told");
     write_file(in_folder("curl"), say("#!/bin/sh\n{ env; cat /proc/self/status; } >%s\n", told),
@@ -842,63 +817,5 @@ START_TEST(curl_gets_none_of_our_settings)
     ck_assert_ptr_null(strstr(text, SECRET_KEY));
     ck_assert_ptr_null(strstr(text, "DATABASE"));
 }
-END_TEST
 
 /* ---- all of it ---- */
-
-static void add(Suite *suite, TCase *tc)
-{
-    tcase_add_checked_fixture(tc, set_up, tear_down);
-    tcase_set_timeout(tc, 2 * PROGRAM_LIMIT_S);
-    suite_add_tcase(suite, tc);
-}
-
-static TCase *machine(void)
-{
-    TCase *tc = tcase_create("machine");
-    tcase_add_test(tc, a_running_installation_is_well);
-    tcase_add_test(tc, passwords_that_no_login_would_verify_are_counted);
-    tcase_add_test(tc, of_many_users_both_ends_are_looked_at);
-    tcase_add_test(tc, no_secret_is_shown);
-    tcase_add_test(tc, json_has_a_line_for_each_finding);
-    tcase_add_loop_test(tc, a_bad_setting_is_told_with_its_mend, 0, COUNT(settings));
-    tcase_add_loop_test(tc, config_check_finds_the_same, 0, COUNT(settings));
-    tcase_add_test(tc, good_settings_pass);
-    tcase_add_loop_test(tc, a_config_file_with_a_secret_is_not_for_all, 0, COUNT(modes));
-    tcase_add_loop_test(tc, a_secret_file_is_not_for_all, 0, COUNT(modes));
-    tcase_add_loop_test(tc, a_database_url_without_a_password_is_no_secret, 0, COUNT(urls));
-    tcase_add_test(tc, files_that_can_be_written_are_well);
-    tcase_add_test(tc, a_state_file_is_for_the_server_alone);
-    tcase_add_test(tc, a_socket_that_nobody_listens_on_is_told);
-    tcase_add_test(tc, where_others_make_the_sockets_that_is_told);
-    tcase_add_test(tc, a_dead_socket_is_told);
-    tcase_add_test(tc, a_socket_for_everybody_is_told_and_one_without_answers);
-    tcase_add_test(tc, a_folder_that_everybody_writes_to_is_told);
-    tcase_add_loop_test(tc, a_database_that_will_not_do_is_told, 0, COUNT(databases));
-    tcase_add_test(tc, an_index_that_does_not_answer_is_told_and_logged);
-    tcase_add_loop_test(tc, a_server_that_leaves_words_out_is_told, 0, COUNT(word_sizes));
-    tcase_add_loop_test(tc, a_server_that_we_cannot_serve_with_is_told, 0, COUNT(servers));
-    tcase_add_test(tc, a_database_that_is_away_is_told);
-    return tc;
-}
-
-static TCase *web(void)
-{
-    TCase *tc = tcase_create("web server");
-    tcase_add_test(tc, what_another_release_rendered_for_nginx_is_told);
-    tcase_add_test(tc, a_web_server_that_lets_all_through_is_well);
-    tcase_add_loop_test(tc, what_a_web_server_holds_back_is_told, 0, COUNT(faults));
-    tcase_add_test(tc, where_nothing_answers_well_one_line_tells_it);
-    tcase_add_loop_test(tc, an_api_that_also_speaks_plain_http_is_told, 0, COUNT(over_plain_http));
-    tcase_add_test(tc, an_url_that_will_not_do_is_told);
-    tcase_add_test(tc, curl_gets_none_of_our_settings);
-    return tc;
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("doctor");
-    add(suite, machine());
-    add(suite, web());
-    return suite_run(suite);
-}

@@ -12,7 +12,6 @@
 #include "tests/support/program.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define OTHER_PASSWORD "another long enough one"
 
 static void set_up(void)
@@ -33,7 +32,10 @@ static const char *quiet(const char *line)
 
 /* ---- list, show ---- */
 
-START_TEST(a_list_has_a_head_and_a_line_for_each)
+CASE("users", set_up, loopback_close);
+CASE_LIMIT_S(2 * PROGRAM_LIMIT_S);
+
+TEST(a_list_has_a_head_and_a_line_for_each)
 {
     make_user("ada@example.org", ROLE_ADMIN);
     make_user("bob@example.org", ROLE_USER);
@@ -45,9 +47,8 @@ START_TEST(a_list_has_a_head_and_a_line_for_each)
     ck_says(admins, "ada@example.org");
     ck_assert_ptr_null(strstr(admins, "bob@example.org"));
 }
-END_TEST
 
-START_TEST(columns_stand_below_their_heads)
+TEST(columns_stand_below_their_heads)
 {
     make_user("ada@example.org", ROLE_ADMIN);
     run_sql("UPDATE users SET first_name = 'Å', last_name = 'Ö'");
@@ -58,7 +59,6 @@ START_TEST(columns_stand_below_their_heads)
     /* `Å` has two bytes and one place. */
     ck_assert_ptr_eq(strstr(line, "Ö") - 1 - line + head, strstr(head, "LAST_NAME"));
 }
-END_TEST
 
 /* So many places a terminal gives them: two to a CJK ideograph and to an emoji, none to what stands
  * above or below another character. */
@@ -70,7 +70,7 @@ static const struct {
     {"에이다", 6}, {"ญี่ปุ่น", 3}, {"\xF0\x9F\x98\x80", 2}, {"שלום", 4}, {"e\xE2\x80\x8Bx", 2},
 };
 
-START_TEST(columns_are_as_wide_as_they_show)
+TEST_EACH(columns_are_as_wide_as_they_show, wide_names)
 {
     make_user("ada@example.org", ROLE_USER);
     run_sql(say("UPDATE users SET first_name = '%s', last_name = 'X'", wide_names[_i].name));
@@ -84,7 +84,6 @@ START_TEST(columns_are_as_wide_as_they_show)
     ck_assert_int_eq(name - line, before);
     ck_assert_int_eq(before + wide_names[_i].places + after, strstr(head, "LAST_NAME") - head);
 }
-END_TEST
 
 /* Lines of output, the head among them. */
 static size_t lines_of(const char *text)
@@ -97,7 +96,7 @@ static size_t lines_of(const char *text)
 
 static const char *const sorts[] = {"created_at", "-created_at", "email", "-email"};
 
-START_TEST(a_list_of_many_pages_has_each_user_once)
+TEST_EACH(a_list_of_many_pages_has_each_user_once, sorts)
 {
     run_sql("INSERT INTO users (id, email, password_hash, created_at) SELECT UUID(), "
             "CONCAT('u', seq, '@x.test'), '', FROM_UNIXTIME(1700000000 + seq DIV 700) "
@@ -114,9 +113,8 @@ START_TEST(a_list_of_many_pages_has_each_user_once)
     ck_assert_uint_eq(lines_of(quiet("user list --json --limit 501")), 501);
     ck_assert_uint_eq(lines_of(quiet("user list --json --limit=3")), 3);
 }
-END_TEST
 
-START_TEST(a_search_is_the_one_of_the_api)
+TEST(a_search_is_the_one_of_the_api)
 {
     make_user("ada@example.org", ROLE_USER);
     make_user("bob@example.org", ROLE_USER);
@@ -125,9 +123,8 @@ START_TEST(a_search_is_the_one_of_the_api)
     ck_assert_uint_eq(lines_of(quiet("user list --json --q nobody")), 0);
     ck_assert_uint_eq(lines_of(quiet("user list --json --q %")), 0);
 }
-END_TEST
 
-START_TEST(json_has_the_members_of_the_api)
+TEST(json_has_the_members_of_the_api)
 {
     const char *id = make_user("ada@example.org", ROLE_USER);
     struct answer api = get(log_in("ada@example.org"), "/auth/profile");
@@ -145,9 +142,8 @@ START_TEST(json_has_the_members_of_the_api)
     ck_assert_ptr_null(strstr(line, "password"));
     ck_says(quiet(say("user show %s", id)), "email       ada@example.org\n");
 }
-END_TEST
 
-START_TEST(hostile_names_do_not_reach_the_terminal)
+TEST(hostile_names_do_not_reach_the_terminal)
 {
     make_user("ada@example.org", ROLE_USER);
     /* Red, a line that looks like another user's, C1's CSI, and text from right to left. */
@@ -162,11 +158,10 @@ START_TEST(hostile_names_do_not_reach_the_terminal)
     ck_says(json, "\"last_name\":\"\\u009b\\u202ey\"");
     ck_assert_ptr_null(strchr(json, '\x1b'));
 }
-END_TEST
 
 static const char *const lists[] = {"user list", "user list --json", "session list"};
 
-START_TEST(a_list_without_its_database_says_so)
+TEST_EACH(a_list_without_its_database_says_so, lists)
 {
     setenv("DATABASE_URL", "mysql://u:p@localhost/x?socket=/nonexistent/socket", 1);
 
@@ -175,7 +170,6 @@ START_TEST(a_list_without_its_database_says_so)
     ck_run(r, EX_TEMPFAIL);
     ck_says(r.err, "/nonexistent/socket");
 }
-END_TEST
 
 static const struct {
     const char *line, *complaint;
@@ -199,7 +193,7 @@ static const struct {
     {"session end " NOBODY_ID " --user ada@example.org", "either the ID", EX_USAGE},
 };
 
-START_TEST(what_makes_no_sense_is_told_and_changes_nothing)
+TEST_EACH(what_makes_no_sense_is_told_and_changes_nothing, misuses)
 {
     make_user("ada@example.org", ROLE_USER);
 
@@ -209,11 +203,10 @@ START_TEST(what_makes_no_sense_is_told_and_changes_nothing)
     ck_says(r.err, misuses[_i].complaint);
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users WHERE version = 1"), 1);
 }
-END_TEST
 
 /* ---- role, enable, disable, delete ---- */
 
-START_TEST(a_role_takes_hold_at_once)
+TEST(a_role_takes_hold_at_once)
 {
     make_user("root@example.org", ROLE_ADMIN);
     const char *id = make_user("ada@example.org", ROLE_USER), *token = log_in("ada@example.org");
@@ -227,9 +220,8 @@ START_TEST(a_role_takes_hold_at_once)
     ck_assert_int_eq(answer_integer(get(token, "/users?role=admin"), "pagination.total"), 1);
     ck_assert_int_eq(answer_integer(get(token, "/users?role=user"), "pagination.total"), 1);
 }
-END_TEST
 
-START_TEST(a_disabled_user_is_out_until_enabled)
+TEST(a_disabled_user_is_out_until_enabled)
 {
     make_user("ada@example.org", ROLE_USER);
     const char *token = log_in("ada@example.org");
@@ -243,7 +235,6 @@ START_TEST(a_disabled_user_is_out_until_enabled)
     ck_status(get(token, "/auth/profile"), 401);
     log_in("ada@example.org");
 }
-END_TEST
 
 static const char *const falls[] = {
     "user role root@example.org user",
@@ -251,7 +242,7 @@ static const char *const falls[] = {
     "user delete root@example.org --yes",
 };
 
-START_TEST(the_last_active_admin_stays)
+TEST_EACH(the_last_active_admin_stays, falls)
 {
     make_user("root@example.org", ROLE_ADMIN);
     make_user("idle@example.org", ROLE_ADMIN);
@@ -267,9 +258,8 @@ START_TEST(the_last_active_admin_stays)
     quiet("user enable idle@example.org");
     quiet(falls[_i]);
 }
-END_TEST
 
-START_TEST(a_deleted_user_goes_with_everything)
+TEST(a_deleted_user_goes_with_everything)
 {
     make_user("root@example.org", ROLE_ADMIN);
     make_user("ada@example.org", ROLE_USER);
@@ -282,9 +272,8 @@ START_TEST(a_deleted_user_goes_with_everything)
     ck_assert_int_eq(answer_integer(get(NULL, "/posts"), "pagination.total"), 0);
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM posts"), 0);
 }
-END_TEST
 
-START_TEST(a_deleted_user_goes_with_very_much)
+TEST(a_deleted_user_goes_with_very_much)
 {
     make_user("root@example.org", ROLE_ADMIN);
     const char *id = make_user("ada@example.org", ROLE_USER);
@@ -298,10 +287,9 @@ START_TEST(a_deleted_user_goes_with_very_much)
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 1);
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM user_departures"), 0);
 }
-END_TEST
 
 /* Somebody else is deleted: what is left of it shows nowhere. */
-START_TEST(who_is_going_is_not_there)
+TEST(who_is_going_is_not_there)
 {
     make_user("root@example.org", ROLE_ADMIN);
     const char *id = make_user("ada@example.org", ROLE_USER);
@@ -323,9 +311,8 @@ START_TEST(who_is_going_is_not_there)
     ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM post_totals"), 0);
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users WHERE search_grams IS NULL"), 1);
 }
-END_TEST
 
-START_TEST(without_a_terminal_deletion_wants_yes)
+TEST(without_a_terminal_deletion_wants_yes)
 {
     make_user("ada@example.org", ROLE_USER);
 
@@ -333,11 +320,13 @@ START_TEST(without_a_terminal_deletion_wants_yes)
 
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 1);
 }
-END_TEST
 
 /* ---- passwords ---- */
 
-START_TEST(a_new_password_ends_all_sessions)
+CASE("passwords", set_up, loopback_close);
+CASE_LIMIT_S(2 * PROGRAM_LIMIT_S);
+
+TEST(a_new_password_ends_all_sessions)
 {
     make_user("ada@example.org", ROLE_USER);
     const char *token = log_in("ada@example.org");
@@ -351,7 +340,6 @@ START_TEST(a_new_password_ends_all_sessions)
     ck_status(try_login("ada@example.org", OTHER_PASSWORD), 200);
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM password_resets"), 0);
 }
-END_TEST
 
 static const struct {
     const char *input;
@@ -364,7 +352,7 @@ static const struct {
     {"ADA.lovelace@example.org\n", EX_DATAERR},
 };
 
-START_TEST(a_bad_password_changes_nothing)
+TEST_EACH(a_bad_password_changes_nothing, bad_passwords)
 {
     make_user("ada.lovelace@example.org", ROLE_USER);
     const char *token = log_in("ada.lovelace@example.org");
@@ -375,7 +363,6 @@ START_TEST(a_bad_password_changes_nothing)
     ck_status(get(token, "/auth/profile"), 200);
     ck_status(try_login("ada.lovelace@example.org", PASSWORD), 200);
 }
-END_TEST
 
 /* Type as somebody who waits after each ctrl-D until what was typed has arrived. */
 static void type(int terminal, const char *name, const char *text)
@@ -424,7 +411,7 @@ static int run_on_terminal(const char *line, const char *const *typed, const cha
 
 #define TYPED(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-START_TEST(a_terminal_is_asked_twice_and_shows_nothing)
+TEST(a_terminal_is_asked_twice_and_shows_nothing)
 {
     const char *seen;
     make_user("ada@example.org", ROLE_USER);
@@ -438,9 +425,8 @@ START_TEST(a_terminal_is_asked_twice_and_shows_nothing)
     ck_assert_ptr_null(strstr(seen, OTHER_PASSWORD));
     ck_status(try_login("ada@example.org", OTHER_PASSWORD), 200);
 }
-END_TEST
 
-START_TEST(two_that_differ_are_refused)
+TEST(two_that_differ_are_refused)
 {
     const char *seen;
 
@@ -451,9 +437,8 @@ START_TEST(two_that_differ_are_refused)
     ck_says(seen, "not the same");
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 0);
 }
-END_TEST
 
-START_TEST(an_interrupt_leaves_all_as_it_was)
+TEST(an_interrupt_leaves_all_as_it_was)
 {
     const char *seen;
     make_user("ada@example.org", ROLE_USER);
@@ -463,12 +448,11 @@ START_TEST(an_interrupt_leaves_all_as_it_was)
     ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
     ck_status(try_login("ada@example.org", PASSWORD), 200);
 }
-END_TEST
 
 /* ctrl-D in the middle of a line sends what there is of it. */
 static const char *const half_lines[] = {"half\x04\x03", "half\x04 a line\x04\x03"};
 
-START_TEST(half_a_line_can_be_interrupted)
+TEST_EACH(half_a_line_can_be_interrupted, half_lines)
 {
     const char *seen;
     make_user("ada@example.org", ROLE_USER);
@@ -478,9 +462,8 @@ START_TEST(half_a_line_can_be_interrupted)
     ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
     ck_status(try_login("ada@example.org", PASSWORD), 200);
 }
-END_TEST
 
-START_TEST(half_a_line_is_followed_by_the_rest)
+TEST(half_a_line_is_followed_by_the_rest)
 {
     const char *seen;
     make_user("ada@example.org", ROLE_USER);
@@ -493,9 +476,8 @@ START_TEST(half_a_line_is_followed_by_the_rest)
     ck_assert_ptr_null(strstr(seen, "engine"));
     ck_status(try_login("ada@example.org", "engine of numbers"), 200);
 }
-END_TEST
 
-START_TEST(an_end_of_input_is_no_password)
+TEST(an_end_of_input_is_no_password)
 {
     const char *seen;
     make_user("ada@example.org", ROLE_USER);
@@ -504,9 +486,8 @@ START_TEST(an_end_of_input_is_no_password)
 
     ck_assert_int_eq(WEXITSTATUS(status), EX_NOINPUT);
 }
-END_TEST
 
-START_TEST(deletion_is_asked_about_on_a_terminal)
+TEST(deletion_is_asked_about_on_a_terminal)
 {
     const char *seen;
     make_user("ada@example.org", ROLE_USER);
@@ -518,7 +499,6 @@ START_TEST(deletion_is_asked_about_on_a_terminal)
     ck_assert_int_eq(run_on_terminal("user delete ada@example.org", TYPED("y\n"), &seen), 0);
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 0);
 }
-END_TEST
 
 /* ---- sessions ---- */
 
@@ -527,7 +507,10 @@ static const char *session_id(const char *token)
     return answer_text(get(token, "/auth/sessions"), "data.0.id");
 }
 
-START_TEST(sessions_are_listed_with_their_users)
+CASE("sessions", set_up, loopback_close);
+CASE_LIMIT_S(2 * PROGRAM_LIMIT_S);
+
+TEST(sessions_are_listed_with_their_users)
 {
     make_user("ada@example.org", ROLE_USER);
     make_user("bob@example.org", ROLE_USER);
@@ -546,9 +529,8 @@ START_TEST(sessions_are_listed_with_their_users)
     ck_assert_uint_eq(lines_of(one), 2);
     ck_says(one, bob);
 }
-END_TEST
 
-START_TEST(a_list_of_many_sessions_has_each_once)
+TEST(a_list_of_many_sessions_has_each_once)
 {
     make_user("ada@example.org", ROLE_USER);
     run_sql("INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, "
@@ -562,9 +544,8 @@ START_TEST(a_list_of_many_sessions_has_each_once)
         ck_assert_ptr_null(strstr(line + 1, arena_copy(the_arena, line, 44)));
     ck_assert_uint_eq(lines_of(quiet("session list --json ada@example.org")), 1203);
 }
-END_TEST
 
-START_TEST(one_session_ends_at_once_and_others_stay)
+TEST(one_session_ends_at_once_and_others_stay)
 {
     make_user("ada@example.org", ROLE_USER);
     const char *first = log_in("ada@example.org"), *id = session_id(first);
@@ -576,9 +557,8 @@ START_TEST(one_session_ends_at_once_and_others_stay)
     ck_status(get(second, "/auth/profile"), 200);
     ck_run(run(say("session end %s", id)), EX_NOUSER);
 }
-END_TEST
 
-START_TEST(all_sessions_of_a_user_end)
+TEST(all_sessions_of_a_user_end)
 {
     make_user("ada@example.org", ROLE_USER);
     make_user("bob@example.org", ROLE_USER);
@@ -592,69 +572,5 @@ START_TEST(all_sessions_of_a_user_end)
     ck_status(get(other, "/auth/profile"), 200);
     quiet("session end --user ada@example.org");
 }
-END_TEST
 
 /* ---- all of it ---- */
-
-static TCase *users(void)
-{
-    TCase *tc = tcase_create("users");
-    tcase_add_test(tc, a_list_has_a_head_and_a_line_for_each);
-    tcase_add_test(tc, columns_stand_below_their_heads);
-    tcase_add_loop_test(tc, columns_are_as_wide_as_they_show, 0, COUNT(wide_names));
-    tcase_add_loop_test(tc, a_list_of_many_pages_has_each_user_once, 0, COUNT(sorts));
-    tcase_add_test(tc, a_search_is_the_one_of_the_api);
-    tcase_add_test(tc, json_has_the_members_of_the_api);
-    tcase_add_test(tc, hostile_names_do_not_reach_the_terminal);
-    tcase_add_loop_test(tc, a_list_without_its_database_says_so, 0, COUNT(lists));
-    tcase_add_loop_test(tc, what_makes_no_sense_is_told_and_changes_nothing, 0, COUNT(misuses));
-    tcase_add_test(tc, a_role_takes_hold_at_once);
-    tcase_add_test(tc, a_disabled_user_is_out_until_enabled);
-    tcase_add_loop_test(tc, the_last_active_admin_stays, 0, COUNT(falls));
-    tcase_add_test(tc, a_deleted_user_goes_with_everything);
-    tcase_add_test(tc, a_deleted_user_goes_with_very_much);
-    tcase_add_test(tc, who_is_going_is_not_there);
-    tcase_add_test(tc, without_a_terminal_deletion_wants_yes);
-    return tc;
-}
-
-static TCase *passwords(void)
-{
-    TCase *tc = tcase_create("passwords");
-    tcase_add_test(tc, a_new_password_ends_all_sessions);
-    tcase_add_loop_test(tc, a_bad_password_changes_nothing, 0, COUNT(bad_passwords));
-    tcase_add_test(tc, a_terminal_is_asked_twice_and_shows_nothing);
-    tcase_add_test(tc, two_that_differ_are_refused);
-    tcase_add_test(tc, an_interrupt_leaves_all_as_it_was);
-    tcase_add_loop_test(tc, half_a_line_can_be_interrupted, 0, COUNT(half_lines));
-    tcase_add_test(tc, half_a_line_is_followed_by_the_rest);
-    tcase_add_test(tc, an_end_of_input_is_no_password);
-    tcase_add_test(tc, deletion_is_asked_about_on_a_terminal);
-    return tc;
-}
-
-static TCase *sessions(void)
-{
-    TCase *tc = tcase_create("sessions");
-    tcase_add_test(tc, sessions_are_listed_with_their_users);
-    tcase_add_test(tc, a_list_of_many_sessions_has_each_once);
-    tcase_add_test(tc, one_session_ends_at_once_and_others_stay);
-    tcase_add_test(tc, all_sessions_of_a_user_end);
-    return tc;
-}
-
-static void add(Suite *suite, TCase *tc)
-{
-    tcase_add_checked_fixture(tc, set_up, loopback_close);
-    tcase_set_timeout(tc, 2 * PROGRAM_LIMIT_S);
-    suite_add_tcase(suite, tc);
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("users and sessions");
-    add(suite, users());
-    add(suite, passwords());
-    add(suite, sessions());
-    return suite_run(suite);
-}

@@ -12,7 +12,6 @@
 #include "tests/support/program.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 static void set_up(void)
 {
     loopback_open();
@@ -55,7 +54,10 @@ static const struct {
     {"user add ada@example.org --password-stdin --first-name", "--first-name"},
 };
 
-START_TEST(a_misuse_is_told_and_ends_with_64)
+CASE("command line", set_up, loopback_close);
+CASE_LIMIT_S(2 * PROGRAM_LIMIT_S);
+
+TEST_EACH(a_misuse_is_told_and_ends_with_64, misuses)
 {
     struct run r = run(misuses[_i].line);
 
@@ -64,11 +66,10 @@ START_TEST(a_misuse_is_told_and_ends_with_64)
     ck_assert_int_eq(strncmp(r.err, "postern: ", 9), 0);
     ck_says(r.err, misuses[_i].complaint);
 }
-END_TEST
 
 static const char *const calls_for_help[] = {"--help", "-h", "help"};
 
-START_TEST(help_names_every_command_and_setting)
+TEST_EACH(help_names_every_command_and_setting, calls_for_help)
 {
     static const char *const parts[] = {"serve",    "migrate", "user add", "reindex",
                                         "routes",   "config",  "secret",   "DATABASE_URL",
@@ -79,18 +80,16 @@ START_TEST(help_names_every_command_and_setting)
     for (size_t i = 0; parts[i]; i++)
         ck_says(r.out, parts[i]);
 }
-END_TEST
 
-START_TEST(the_version_is_told)
+TEST(the_version_is_told)
 {
     struct run r = run("--version");
 
     ck_run(r, EX_OK);
     ck_assert_int_eq(strncmp(r.out, "postern ", 8), 0);
 }
-END_TEST
 
-START_TEST(a_full_disk_is_noticed)
+TEST(a_full_disk_is_noticed)
 {
     FILE *full = fopen("/dev/full", "w");
     ck_assert_ptr_nonnull(full);
@@ -105,7 +104,6 @@ START_TEST(a_full_disk_is_noticed)
     fclose(full);
     ck_assert_int_eq(WEXITSTATUS(status), EX_IOERR);
 }
-END_TEST
 
 /* Run with what is no file for standard output; returns what waitpid() says. */
 static int run_into(FILE *out, const char *line, void (*prepare)(void))
@@ -134,7 +132,7 @@ static void ignore_sigpipe(void)
 
 static const char *const piped[] = {"openapi", "user list"}; /* without a database, and with one */
 
-START_TEST(a_pipe_that_nobody_reads_ends_the_program)
+TEST_EACH(a_pipe_that_nobody_reads_ends_the_program, piped)
 {
     int ends[2];
     ck_assert_int_eq(pipe(ends), 0);
@@ -148,7 +146,6 @@ START_TEST(a_pipe_that_nobody_reads_ends_the_program)
     ck_assert(WIFSIGNALED(usual) && WTERMSIG(usual) == SIGPIPE);
     ck_assert_int_eq(WEXITSTATUS(ignored), EX_IOERR);
 }
-END_TEST
 
 static const struct {
     const char *line;
@@ -157,7 +154,7 @@ static const struct {
                    {"user show nobody@example.org", EX_NOUSER},
                    {"--env development serve", EX_USAGE}};
 
-START_TEST(a_complaint_that_nobody_reads_changes_no_status)
+TEST_EACH(a_complaint_that_nobody_reads_changes_no_status, complaining)
 {
     int ends[2];
     ck_assert_int_eq(pipe(ends), 0);
@@ -177,9 +174,8 @@ START_TEST(a_complaint_that_nobody_reads_changes_no_status)
     ck_assert_msg(WIFEXITED(status), "ended by signal %d", WTERMSIG(status));
     ck_assert_int_eq(WEXITSTATUS(status), complaining[_i].status);
 }
-END_TEST
 
-START_TEST(a_closed_output_does_not_go_to_the_database)
+TEST(a_closed_output_does_not_go_to_the_database)
 {
     /* More than is held back until the connection is closed. */
     run_sql("INSERT INTO users (id, email, password_hash) SELECT UUID(), CONCAT(seq, '@x.test'), "
@@ -206,7 +202,6 @@ START_TEST(a_closed_output_does_not_go_to_the_database)
     ck_assert_int_eq(WEXITSTATUS(status), EX_IOERR);
     ck_assert_str_eq(said, "postern: cannot write: Bad file descriptor\n");
 }
-END_TEST
 
 static const char *const spellings[] = {
     "--workers 7 config",
@@ -217,14 +212,13 @@ static const char *const spellings[] = {
     "--workers 7 -- config",
 };
 
-START_TEST(an_option_may_stand_anywhere)
+TEST_EACH(an_option_may_stand_anywhere, spellings)
 {
     struct run r = run(spellings[_i]);
 
     ck_run(r, EX_OK);
     ck_says(r.out, "WORKERS = 7  # flag\n");
 }
-END_TEST
 
 static const struct {
     const char *line;
@@ -240,7 +234,7 @@ static const struct {
     {"help serve", {"usage: postern serve\n"}},
 };
 
-START_TEST(each_command_tells_what_it_takes)
+TEST_EACH(each_command_tells_what_it_takes, helps)
 {
     struct run r = run(helps[_i].line);
 
@@ -248,11 +242,10 @@ START_TEST(each_command_tells_what_it_takes)
     for (int i = 0; helps[_i].parts[i]; i++)
         ck_says(r.out, helps[_i].parts[i]);
 }
-END_TEST
 
 /* ---- secret, routes, config ---- */
 
-START_TEST(a_secret_is_new_each_time_and_good_as_a_key)
+TEST(a_secret_is_new_each_time_and_good_as_a_key)
 {
     struct run first = run("secret"), second = run("secret");
 
@@ -262,9 +255,8 @@ START_TEST(a_secret_is_new_each_time_and_good_as_a_key)
     setenv("JWT_SECRET_KEY", say("%.64s", first.out), 1);
     ck_run(run("config --check"), EX_OK);
 }
-END_TEST
 
-START_TEST(routes_are_listed_with_who_may_call_them)
+TEST(routes_are_listed_with_who_may_call_them)
 {
     struct run r = run("routes");
 
@@ -276,7 +268,6 @@ START_TEST(routes_are_listed_with_who_may_call_them)
     ck_says(r.out, "GET     /posts                    anyone    fast ");
     ck_says(r.out, "GET     /ready                    no-token  fast ");
 }
-END_TEST
 
 /* The lines of output, each a JSON object; its text at `key` is what comes back, one per line. */
 static const char *column(const char *out, const char *key)
@@ -291,7 +282,7 @@ static const char *column(const char *out, const char *key)
     return all;
 }
 
-START_TEST(routes_are_told_to_scripts)
+TEST(routes_are_told_to_scripts)
 {
     struct run r = run("routes --json");
 
@@ -300,9 +291,8 @@ START_TEST(routes_are_told_to_scripts)
     ck_says(column(r.out, "auth"), "no-token\nno-token\n");
     ck_says(column(r.out, "id"), "listPosts\n");
 }
-END_TEST
 
-START_TEST(settings_are_told_to_scripts)
+TEST(settings_are_told_to_scripts)
 {
     unsetenv("LISTEN");
 
@@ -314,7 +304,6 @@ START_TEST(settings_are_told_to_scripts)
     ck_says(r.out, "{\"name\":\"JWT_SECRET_KEY\",\"value\":\"********\"");
     ck_says(column(r.out, "name"), "MAX_BODY\n");
 }
-END_TEST
 
 /* A file of our own in the current folder; each test is a process, and so its id is unique. */
 static const char *write_config(const char *text)
@@ -327,7 +316,7 @@ static const char *write_config(const char *text)
     return path;
 }
 
-START_TEST(config_tells_values_and_where_they_come_from)
+TEST(config_tells_values_and_where_they_come_from)
 {
     const char *path = write_config("# a comment\n\nWORKERS = 7\nMAX_BODY=4096\nDRAIN_S = 3\n");
     setenv("MAX_BODY", "8192", 1);
@@ -342,9 +331,8 @@ START_TEST(config_tells_values_and_where_they_come_from)
     ck_says(r.out, "BASE_PATH = /api  # default\n");
     ck_says(r.out, "# LISTEN is not set\n");
 }
-END_TEST
 
-START_TEST(config_shows_no_secret)
+TEST(config_shows_no_secret)
 {
     const char *url = getenv("DATABASE_URL");
     const char *password = strchr(strchr(url, ':') + 1, ':') + 1;
@@ -357,7 +345,6 @@ START_TEST(config_shows_no_secret)
     ck_assert_ptr_null(strstr(r.out, SECRET_KEY));
     ck_assert_ptr_null(strstr(r.out, say("%.*s", (int)strcspn(password, "@"), password)));
 }
-END_TEST
 
 static const struct {
     const char *text, *complaint;
@@ -370,7 +357,7 @@ static const struct {
     {"JWT_SECRET_KEY_FILE = /nonexistent/key\n", "/nonexistent/key"},
 };
 
-START_TEST(a_bad_config_file_is_told_by_its_line)
+TEST_EACH(a_bad_config_file_is_told_by_its_line, bad_files)
 {
     const char *path = write_config(bad_files[_i].text);
     unsetenv("JWT_SECRET_KEY");
@@ -382,7 +369,6 @@ START_TEST(a_bad_config_file_is_told_by_its_line)
     ck_says(r.err, bad_files[_i].complaint);
     ck_assert_ptr_null(strstr(r.err, SECRET_KEY));
 }
-END_TEST
 
 /* What root starts need not be able to read what only the service is given. */
 static const struct {
@@ -401,7 +387,7 @@ static const struct {
     {"serve", EX_CONFIG},
 };
 
-START_TEST(what_signs_no_token_wants_no_key)
+TEST_EACH(what_signs_no_token_wants_no_key, without_key)
 {
     unsetenv("JWT_SECRET_KEY");
     setenv("JWT_SECRET_KEY_FILE", "/nonexistent/key", 1);
@@ -413,11 +399,10 @@ START_TEST(what_signs_no_token_wants_no_key)
     if (r.status != EX_OK)
         ck_says(r.err, "/nonexistent/key");
 }
-END_TEST
 
 static const char *const keyless[] = {"migrate status", "user list"};
 
-START_TEST(no_key_at_all_is_enough_for_them)
+TEST_EACH(no_key_at_all_is_enough_for_them, keyless)
 {
     unsetenv("JWT_SECRET_KEY");
     ck_run(run(keyless[_i]), EX_OK);
@@ -425,9 +410,8 @@ START_TEST(no_key_at_all_is_enough_for_them)
     setenv("JWT_SECRET_KEY", "short", 1);
     ck_run(run(keyless[_i]), EX_OK);
 }
-END_TEST
 
-START_TEST(a_check_without_secrets_leaves_out_nothing_else)
+TEST(a_check_without_secrets_leaves_out_nothing_else)
 {
     setenv("SOCKET_GROUP", "no-such-group", 1);
     setenv("DATABASE_URL_FILE", "/nonexistent/url", 1);
@@ -443,16 +427,14 @@ START_TEST(a_check_without_secrets_leaves_out_nothing_else)
     ck_run(key, EX_CONFIG);
     ck_says(key.err, "JWT_SECRET_KEY");
 }
-END_TEST
 
-START_TEST(a_config_file_that_is_not_there_is_an_error)
+TEST(a_config_file_that_is_not_there_is_an_error)
 {
     ck_run(run("--config /nonexistent/postern.conf config"), EX_CONFIG);
     setenv("POSTERN_CONFIG", "/nonexistent/postern.conf", 1);
     ck_run(run("config"), EX_CONFIG);
     ck_run(run("routes"), EX_OK); /* wants no settings */
 }
-END_TEST
 
 /* ---- migrate ---- */
 
@@ -461,7 +443,10 @@ END_TEST
     "users, user_counts, "                                                                         \
     "post_counts, post_totals, schema_migrations"
 
-START_TEST(a_fresh_database_is_migrated_once)
+CASE("database", set_up, loopback_close);
+CASE_LIMIT_S(2 * PROGRAM_LIMIT_S);
+
+TEST(a_fresh_database_is_migrated_once)
 {
     run_sql("DROP TABLE " ALL_TABLES);
     struct run before = run("migrate status");
@@ -478,10 +463,9 @@ START_TEST(a_fresh_database_is_migrated_once)
     ck_assert_ptr_null(strstr(after.out, "pending"));
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM user_counts"), 32);
 }
-END_TEST
 
 /* Or it would be another table on another server. */
-START_TEST(each_table_says_what_a_server_may_preset)
+TEST(each_table_says_what_a_server_may_preset)
 {
     ck_run(run("migrate"), EX_OK);
 
@@ -491,9 +475,8 @@ START_TEST(each_table_says_what_a_server_may_preset)
                                 "table_collation <> 'utf8mb4_unicode_ci')"),
                      0);
 }
-END_TEST
 
-START_TEST(a_dry_run_tells_and_changes_nothing)
+TEST(a_dry_run_tells_and_changes_nothing)
 {
     run_sql("UPDATE schema_migrations SET complete = 0 WHERE number = 3");
     run_sql("DELETE FROM schema_migrations WHERE number = 4");
@@ -507,10 +490,9 @@ START_TEST(a_dry_run_tells_and_changes_nothing)
     ck_run(run("migrate up"), EX_OK);
     ck_assert_str_eq(run("migrate up --dry-run").out, "");
 }
-END_TEST
 
 /* Of what was stored before it was kept for whom, the text tells. */
-START_TEST(answers_from_before_get_their_owners)
+TEST(answers_from_before_get_their_owners)
 {
     run_sql("DELETE FROM idempotency_keys");
     run_sql("INSERT INTO idempotency_keys (id, fingerprint, status, body, expires_at) VALUES "
@@ -532,9 +514,8 @@ START_TEST(answers_from_before_get_their_owners)
                                 "IS NULL"),
                      1);
 }
-END_TEST
 
-START_TEST(a_schema_from_the_future_is_left_alone)
+TEST(a_schema_from_the_future_is_left_alone)
 {
     run_sql("INSERT INTO schema_migrations SELECT 99, name, checksum, statements_done, complete, "
             "applied_at FROM schema_migrations WHERE number = 1");
@@ -550,9 +531,8 @@ START_TEST(a_schema_from_the_future_is_left_alone)
         ck_says(runs[i].err, "too old");
     }
 }
-END_TEST
 
-START_TEST(a_changed_migration_is_refused)
+TEST(a_changed_migration_is_refused)
 {
     run_sql("UPDATE schema_migrations SET checksum = REVERSE(checksum) WHERE number = 1");
 
@@ -564,7 +544,6 @@ START_TEST(a_changed_migration_is_refused)
     ck_run(status, EX_DATAERR);
     ck_says(up.err, "0001_users.sql");
 }
-END_TEST
 
 /* Tables of other programs, of the ORMs' usual kinds, and what is told of them. */
 static const struct {
@@ -584,7 +563,7 @@ static const struct {
      "a table schema_migrations that this program has not made"},
 };
 
-START_TEST(the_tables_of_another_program_are_left_alone)
+TEST_EACH(the_tables_of_another_program_are_left_alone, foreigners)
 {
     static const char *const lines[] = {"migrate", "migrate --dry-run", "migrate status"};
     struct run runs[COUNT(lines)];
@@ -608,7 +587,6 @@ START_TEST(the_tables_of_another_program_are_left_alone)
     ck_says(doctor.out, "FAIL schema: ");
     ck_says(doctor.out, foreigners[_i].complaint);
 }
-END_TEST
 
 /* The first release's, which are in use out there. */
 static const char *const first_texts[] = {
@@ -618,7 +596,7 @@ static const char *const first_texts[] = {
     "e25e06fe9de6658bb5afee1202f0029953dffb81e0cbaf200bf292429a01c3b9",
 };
 
-START_TEST(a_database_of_the_first_release_is_up_to_date)
+TEST(a_database_of_the_first_release_is_up_to_date)
 {
     run_sql("CREATE TABLE kept AS SELECT * FROM schema_migrations");
     for (int i = 0; i < COUNT(first_texts); i++)
@@ -634,7 +612,6 @@ START_TEST(a_database_of_the_first_release_is_up_to_date)
     ck_run(up, EX_OK);
     ck_assert_str_eq(up.out, "");
 }
-END_TEST
 
 static const char *const commands_that_ask[] = {
     "migrate",
@@ -654,7 +631,7 @@ static const char *const commands_that_ask[] = {
     "session end --user a@b.org",
 };
 
-START_TEST(a_database_that_does_not_answer_is_worth_another_try)
+TEST_EACH(a_database_that_does_not_answer_is_worth_another_try, commands_that_ask)
 {
     setenv("DATABASE_URL", "mysql://u:p@localhost/x?socket=/nonexistent/socket", 1);
 
@@ -663,11 +640,10 @@ START_TEST(a_database_that_does_not_answer_is_worth_another_try)
     ck_run(r, EX_TEMPFAIL);
     ck_says(r.err, "/nonexistent/socket");
 }
-END_TEST
 
 /* ---- user ---- */
 
-START_TEST(an_added_user_logs_in)
+TEST(an_added_user_logs_in)
 {
     struct run r =
         run_with_input(PASSWORD "\n", "user add Ada@example.org --first-name Ada --password-stdin");
@@ -682,9 +658,8 @@ START_TEST(an_added_user_logs_in)
     ck_assert_int_eq(answer_integer(get(log_in("ada@example.org"), "/users"), "pagination.total"),
                      1);
 }
-END_TEST
 
-START_TEST(an_admin_is_added_without_a_newline_behind_the_password)
+TEST(an_admin_is_added_without_a_newline_behind_the_password)
 {
     ck_run(run_with_input(PASSWORD, "user add root@example.org --admin --password-stdin"), EX_OK);
 
@@ -692,25 +667,22 @@ START_TEST(an_admin_is_added_without_a_newline_behind_the_password)
 
     ck_assert_str_eq(answer_column(answer, "email"), "root@example.org");
 }
-END_TEST
 
-START_TEST(only_the_first_line_is_the_password)
+TEST(only_the_first_line_is_the_password)
 {
     ck_run(run_with_input(PASSWORD "\r\nmore\n", "user add a@b.org --password-stdin"), EX_OK);
 
     log_in("a@b.org");
 }
-END_TEST
 
-START_TEST(a_byte_order_mark_is_no_part_of_a_password)
+TEST(a_byte_order_mark_is_no_part_of_a_password)
 {
     ck_run(run_with_input("\xEF\xBB\xBF" PASSWORD "\r\n", "user add a@b.org"), EX_OK);
 
     log_in("a@b.org");
 }
-END_TEST
 
-START_TEST(a_password_is_not_cut_at_a_byte_that_is_no_text)
+TEST(a_password_is_not_cut_at_a_byte_that_is_no_text)
 {
     static const char line[] = "engine of numbers\0and more\n";
 
@@ -718,9 +690,8 @@ START_TEST(a_password_is_not_cut_at_a_byte_that_is_no_text)
     ck_run(run_with_bytes(line, 18, "user add a@b.org"), EX_NOINPUT);
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 0);
 }
-END_TEST
 
-START_TEST(an_address_is_added_once)
+TEST(an_address_is_added_once)
 {
     make_user("ada@example.org", ROLE_USER);
 
@@ -730,7 +701,6 @@ START_TEST(an_address_is_added_once)
     ck_assert_str_eq(r.out, "");
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 1);
 }
-END_TEST
 
 static const struct {
     const char *password, *line;
@@ -746,7 +716,7 @@ static const struct {
      {"email: ", "last_name: ", "password: "}},
 };
 
-START_TEST(a_bad_user_is_not_added)
+TEST_EACH(a_bad_user_is_not_added, bad_users)
 {
     struct run r = run_with_input(bad_users[_i].password, bad_users[_i].line);
 
@@ -755,18 +725,16 @@ START_TEST(a_bad_user_is_not_added)
         ck_says(r.err, bad_users[_i].complaints[i]);
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 0);
 }
-END_TEST
 
-START_TEST(a_long_password_line_is_refused)
+TEST(a_long_password_line_is_refused)
 {
     ck_run(run_with_input(repeat("x", 5000), "user add a@b.org --password-stdin"), EX_DATAERR);
     ck_run(run_with_input(repeat("xy", 64), "user add a@b.org --password-stdin"), EX_OK);
 }
-END_TEST
 
 /* ---- reindex ---- */
 
-START_TEST(reindex_mends_totals_and_search)
+TEST(reindex_mends_totals_and_search)
 {
     make_user("ada@example.org", ROLE_USER);
     const char *token = log_in("ada@example.org");
@@ -787,7 +755,6 @@ START_TEST(reindex_mends_totals_and_search)
     ck_run(run("reindex"), EX_OK);
     ck_assert_int_eq(answer_integer(get(token, "/users"), "pagination.total"), 451);
 }
-END_TEST
 
 /* ---- backup and restore ---- */
 
@@ -802,8 +769,11 @@ static void shell(const char *line)
     ck_assert_msg(status == 0, "status %d: %s", status, line);
 }
 
+CASE("restoring", set_up, loopback_close);
+CASE_LIMIT_S(2 * PROGRAM_LIMIT_S);
+
 /* As the README has it, on a server that leaves stop words out as all do. */
-START_TEST(after_a_restore_reindex_finds_every_word_again)
+TEST(after_a_restore_reindex_finds_every_word_again)
 {
     make_user("ada@example.org", ROLE_USER);
     run_sql("INSERT INTO posts (id, author_id, title, content, published) SELECT UUID(), id, "
@@ -831,12 +801,11 @@ START_TEST(after_a_restore_reindex_finds_every_word_again)
     ck_assert_int_eq(found("the%%20loom"), 3);
     ck_says(run("doctor").out, "ok   search finds what was looked for\n");
 }
-END_TEST
 
 static const char *const rebuilds[] = {"OPTIMIZE TABLE postern.posts",
                                        "ALTER TABLE postern.posts ENGINE = InnoDB"};
 
-START_TEST(a_rebuild_by_others_is_told_and_set_right)
+TEST_EACH(a_rebuild_by_others_is_told_and_set_right, rebuilds)
 {
     make_user("ada@example.org", ROLE_USER);
     run_sql("INSERT INTO posts (id, author_id, title, content, published) SELECT UUID(), id, "
@@ -852,15 +821,6 @@ START_TEST(a_rebuild_by_others_is_told_and_set_right)
     ck_assert_int_eq(found("what"), 1);
     ck_says(run("doctor").out, "ok   search finds what was looked for\n");
 }
-END_TEST
-
-static TCase *restoring(void)
-{
-    TCase *tc = tcase_create("restoring");
-    tcase_add_test(tc, after_a_restore_reindex_finds_every_word_again);
-    tcase_add_loop_test(tc, a_rebuild_by_others_is_told_and_set_right, 0, COUNT(rebuilds));
-    return tc;
-}
 
 /* ---- serve ---- */
 
@@ -872,7 +832,10 @@ static const struct {
                 {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
                 {"secretsecretsecretsecretsecretsecret"}};
 
-START_TEST(serving_with_a_bad_key_is_refused)
+CASE("serving", set_up, loopback_close);
+CASE_LIMIT_S(2 * PROGRAM_LIMIT_S);
+
+TEST_EACH(serving_with_a_bad_key_is_refused, bad_keys)
 {
     setenv("JWT_SECRET_KEY", bad_keys[_i].key, 1);
 
@@ -881,11 +844,10 @@ START_TEST(serving_with_a_bad_key_is_refused)
     ck_run(r, EX_CONFIG);
     ck_assert_ptr_null(strstr(r.err, bad_keys[_i].key));
 }
-END_TEST
 
 static const char *const needed[] = {"JWT_SECRET_KEY", "DATABASE_URL"};
 
-START_TEST(serving_without_key_or_database_is_refused)
+TEST_EACH(serving_without_key_or_database_is_refused, needed)
 {
     unsetenv(needed[_i]);
 
@@ -894,17 +856,15 @@ START_TEST(serving_without_key_or_database_is_refused)
     ck_run(r, EX_CONFIG);
     ck_says(r.err, needed[_i]);
 }
-END_TEST
 
-START_TEST(a_secret_is_not_taken_from_two_places)
+TEST(a_secret_is_not_taken_from_two_places)
 {
     setenv("JWT_SECRET_KEY_FILE", "/nonexistent/key", 1);
 
     ck_run(run("serve"), EX_CONFIG);
 }
-END_TEST
 
-START_TEST(a_bad_database_url_is_refused_without_its_password)
+TEST(a_bad_database_url_is_refused_without_its_password)
 {
     setenv("DATABASE_URL", "postgres://user:hunter2@host/name", 1);
 
@@ -913,9 +873,8 @@ START_TEST(a_bad_database_url_is_refused_without_its_password)
     ck_run(r, EX_CONFIG);
     ck_assert_ptr_null(strstr(r.err, "hunter2"));
 }
-END_TEST
 
-START_TEST(serving_on_something_else_than_a_socket_is_refused)
+TEST(serving_on_something_else_than_a_socket_is_refused)
 {
     setenv("ENV", "development", 1);
 
@@ -924,9 +883,8 @@ START_TEST(serving_on_something_else_than_a_socket_is_refused)
     ck_run(r, EX_USAGE);
     ck_says(r.err, "LISTEN");
 }
-END_TEST
 
-START_TEST(root_does_not_serve_in_production)
+TEST(root_does_not_serve_in_production)
 {
     struct run r = run("serve");
 
@@ -937,9 +895,8 @@ START_TEST(root_does_not_serve_in_production)
     ck_run(r, EX_NOPERM);
     ck_says(r.err, "root");
 }
-END_TEST
 
-START_TEST(a_log_that_cannot_be_opened_ends_the_program)
+TEST(a_log_that_cannot_be_opened_ends_the_program)
 {
     setenv("ENV", "development", 1);
 
@@ -949,18 +906,16 @@ START_TEST(a_log_that_cannot_be_opened_ends_the_program)
     ck_assert_str_eq(r.err,
                      "postern: LOG_TO: /nonexistent/folder/log: No such file or directory\n");
 }
-END_TEST
 
-START_TEST(commands_for_the_terminal_do_not_log)
+TEST(commands_for_the_terminal_do_not_log)
 {
     setenv("LOG_TO", "/nonexistent/folder/log", 1);
 
     ck_run(run("migrate"), EX_OK);
     ck_run(run("config"), EX_OK);
 }
-END_TEST
 
-START_TEST(an_address_that_cannot_be_taken_ends_the_program)
+TEST(an_address_that_cannot_be_taken_ends_the_program)
 {
     setenv("ENV", "development", 1);
 
@@ -969,7 +924,6 @@ START_TEST(an_address_that_cannot_be_taken_ends_the_program)
     ck_run(r, EX_UNAVAILABLE);
     ck_says(r.err, "/nonexistent/folder/socket");
 }
-END_TEST
 
 static const struct {
     const char *line;
@@ -982,95 +936,10 @@ static const struct {
 };
 
 /* Or a reload would end what runs, and what comes in its place cannot start. */
-START_TEST(a_trial_finds_what_would_stop_the_start)
+TEST_EACH(a_trial_finds_what_would_stop_the_start, trials)
 {
     setenv("ENV", "development", 1);
     setenv("POOL_TRIAL", "1", 1);
 
     ck_run(run(trials[_i].line), trials[_i].status);
-}
-END_TEST
-
-static TCase *command_line(void)
-{
-    TCase *tc = tcase_create("command line");
-    tcase_add_loop_test(tc, a_misuse_is_told_and_ends_with_64, 0, COUNT(misuses));
-    tcase_add_loop_test(tc, help_names_every_command_and_setting, 0, COUNT(calls_for_help));
-    tcase_add_test(tc, the_version_is_told);
-    tcase_add_test(tc, a_full_disk_is_noticed);
-    tcase_add_loop_test(tc, a_pipe_that_nobody_reads_ends_the_program, 0, COUNT(piped));
-    tcase_add_loop_test(tc, a_complaint_that_nobody_reads_changes_no_status, 0, COUNT(complaining));
-    tcase_add_test(tc, a_closed_output_does_not_go_to_the_database);
-    tcase_add_loop_test(tc, an_option_may_stand_anywhere, 0, COUNT(spellings));
-    tcase_add_loop_test(tc, each_command_tells_what_it_takes, 0, COUNT(helps));
-    tcase_add_test(tc, a_secret_is_new_each_time_and_good_as_a_key);
-    tcase_add_test(tc, routes_are_listed_with_who_may_call_them);
-    tcase_add_test(tc, routes_are_told_to_scripts);
-    tcase_add_test(tc, settings_are_told_to_scripts);
-    tcase_add_test(tc, config_tells_values_and_where_they_come_from);
-    tcase_add_test(tc, config_shows_no_secret);
-    tcase_add_loop_test(tc, a_bad_config_file_is_told_by_its_line, 0, COUNT(bad_files));
-    tcase_add_loop_test(tc, what_signs_no_token_wants_no_key, 0, COUNT(without_key));
-    tcase_add_loop_test(tc, no_key_at_all_is_enough_for_them, 0, COUNT(keyless));
-    tcase_add_test(tc, a_check_without_secrets_leaves_out_nothing_else);
-    tcase_add_test(tc, a_config_file_that_is_not_there_is_an_error);
-    return tc;
-}
-
-static TCase *database(void)
-{
-    TCase *tc = tcase_create("database");
-    tcase_add_test(tc, a_fresh_database_is_migrated_once);
-    tcase_add_test(tc, each_table_says_what_a_server_may_preset);
-    tcase_add_test(tc, a_dry_run_tells_and_changes_nothing);
-    tcase_add_test(tc, answers_from_before_get_their_owners);
-    tcase_add_test(tc, a_schema_from_the_future_is_left_alone);
-    tcase_add_test(tc, a_changed_migration_is_refused);
-    tcase_add_test(tc, a_database_of_the_first_release_is_up_to_date);
-    tcase_add_loop_test(tc, the_tables_of_another_program_are_left_alone, 0, COUNT(foreigners));
-    tcase_add_loop_test(tc, a_database_that_does_not_answer_is_worth_another_try, 0,
-                        COUNT(commands_that_ask));
-    tcase_add_test(tc, an_added_user_logs_in);
-    tcase_add_test(tc, an_admin_is_added_without_a_newline_behind_the_password);
-    tcase_add_test(tc, only_the_first_line_is_the_password);
-    tcase_add_test(tc, a_byte_order_mark_is_no_part_of_a_password);
-    tcase_add_test(tc, a_password_is_not_cut_at_a_byte_that_is_no_text);
-    tcase_add_test(tc, an_address_is_added_once);
-    tcase_add_loop_test(tc, a_bad_user_is_not_added, 0, COUNT(bad_users));
-    tcase_add_test(tc, a_long_password_line_is_refused);
-    tcase_add_test(tc, reindex_mends_totals_and_search);
-    return tc;
-}
-
-static TCase *serving(void)
-{
-    TCase *tc = tcase_create("serving");
-    tcase_add_loop_test(tc, serving_with_a_bad_key_is_refused, 0, COUNT(bad_keys));
-    tcase_add_loop_test(tc, serving_without_key_or_database_is_refused, 0, COUNT(needed));
-    tcase_add_test(tc, a_secret_is_not_taken_from_two_places);
-    tcase_add_test(tc, a_bad_database_url_is_refused_without_its_password);
-    tcase_add_test(tc, serving_on_something_else_than_a_socket_is_refused);
-    tcase_add_test(tc, root_does_not_serve_in_production);
-    tcase_add_test(tc, a_log_that_cannot_be_opened_ends_the_program);
-    tcase_add_test(tc, commands_for_the_terminal_do_not_log);
-    tcase_add_test(tc, an_address_that_cannot_be_taken_ends_the_program);
-    tcase_add_loop_test(tc, a_trial_finds_what_would_stop_the_start, 0, COUNT(trials));
-    return tc;
-}
-
-static void add(Suite *suite, TCase *tc)
-{
-    tcase_add_checked_fixture(tc, set_up, loopback_close);
-    tcase_set_timeout(tc, 2 * PROGRAM_LIMIT_S);
-    suite_add_tcase(suite, tc);
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("commands");
-    add(suite, command_line());
-    add(suite, database());
-    add(suite, restoring());
-    add(suite, serving());
-    return suite_run(suite);
 }

@@ -11,8 +11,6 @@
 #include "common/crypto/keyring.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
-
 static const char key[] = "iQ4m0vX2pJ8sB6tZc1LwYd9nKf3hRg7u";
 static const char other_key[] = "Vb7xE1oTq5zHk0aMs8WjPf2cGy4rNd6l";
 static const char issuer[] = "https://api.example.org";
@@ -92,7 +90,9 @@ static const char *header_of(const char *token)
     return arena_copy(a, token, strcspn(token, "."));
 }
 
-START_TEST(a_signed_token_gives_its_claims_back)
+CASE("jwt", set_up, tear_down);
+
+TEST(a_signed_token_gives_its_claims_back)
 {
     struct claims claims = claims_at(now_s), read;
     memset(&read, 0, sizeof read);
@@ -102,10 +102,9 @@ START_TEST(a_signed_token_gives_its_claims_back)
     ck_assert_ptr_null(p);
     ck_assert_mem_eq(&read, &claims, sizeof claims);
 }
-END_TEST
 
 /* What other libraries, and RFC 7519 and RFC 9068 section 2.1, expect of it. */
-START_TEST(a_token_has_the_documented_header_and_claims)
+TEST(a_token_has_the_documented_header_and_claims)
 {
     static const char payload[] = "{\"iss\":\"https://api.example.org\","
                                   "\"sub\":\"017f22e2-79b0-7cc3-98c4-dc0c0c07398f\","
@@ -119,9 +118,8 @@ START_TEST(a_token_has_the_documented_header_and_claims)
     ck_assert(strncmp(token, segment_of(header_start), 48) == 0);
     ck_assert_str_eq(token, forged(header_of(token), payload, key));
 }
-END_TEST
 
-START_TEST(a_thousand_tokens_from_one_context_all_verify)
+TEST(a_thousand_tokens_from_one_context_all_verify)
 {
     for (int i = 0; i < 1000; i++) {
         struct claims claims = claims_at(now_s + i), read;
@@ -130,9 +128,8 @@ START_TEST(a_thousand_tokens_from_one_context_all_verify)
         ck_assert_int_eq(read.issued_s, now_s + i);
     }
 }
-END_TEST
 
-START_TEST(the_longest_issuer_makes_tokens_that_verify)
+TEST(the_longest_issuer_makes_tokens_that_verify)
 {
     struct keyring *longest;
     char name[256] = "";
@@ -146,7 +143,6 @@ START_TEST(the_longest_issuer_makes_tokens_that_verify)
     ck_assert_int_eq(read.expires_s, claims.expires_s);
     keyring_close(longest);
 }
-END_TEST
 
 static const struct {
     int64_t issued, expires, leeway_s; /* relative to now */
@@ -163,7 +159,7 @@ static const struct {
     {-900, -3600, 60, "expired"},
 };
 
-START_TEST(a_token_counts_from_iat_until_before_exp)
+TEST_EACH(a_token_counts_from_iat_until_before_exp, times)
 {
     struct claims claims = claims_at(0), read;
     claims.issued_s = now_s + times[_i].issued;
@@ -179,9 +175,8 @@ START_TEST(a_token_counts_from_iat_until_before_exp)
         ck_assert_ptr_eq(p->type, strcmp(times[_i].why, "expired") == 0 ? &problem_token_expired
                                                                         : &problem_invalid_token);
 }
-END_TEST
 
-START_TEST(alg_none_is_refused)
+TEST(alg_none_is_refused)
 {
     const char *payload = strchr(good_token(), '.') + 1;
     size_t len = strcspn(payload, ".");
@@ -198,7 +193,6 @@ START_TEST(alg_none_is_refused)
         assert_refused(keys, arena_printf(a, "%s.%s", header, payload), "header");
     }
 }
-END_TEST
 
 static const char good_payload[] = "{\"iss\":\"https://api.example.org\","
                                    "\"sub\":\"017f22e2-79b0-7cc3-98c4-dc0c0c07398f\","
@@ -207,7 +201,7 @@ static const char good_payload[] = "{\"iss\":\"https://api.example.org\","
                                    "\"jti\":\"01942000-0000-7000-8000-000000000002\"}";
 
 /* Signed with the right key, and still none of ours. */
-START_TEST(another_header_is_refused_even_with_a_good_signature)
+TEST(another_header_is_refused_even_with_a_good_signature)
 {
     static const char *const headers[] = {
         "{\"alg\":\"HS512\",\"typ\":\"at+jwt\"}",
@@ -221,9 +215,8 @@ START_TEST(another_header_is_refused_even_with_a_good_signature)
     for (int i = 0; i < COUNT(headers); i++)
         assert_refused(keys, forged(segment_of(headers[i]), good_payload, key), "header");
 }
-END_TEST
 
-START_TEST(the_kid_of_another_key_is_refused)
+TEST(the_kid_of_another_key_is_refused)
 {
     struct keyring *both = keys_of(other_key, key);
     struct claims claims = claims_at(now_s);
@@ -236,9 +229,8 @@ START_TEST(the_kid_of_another_key_is_refused)
     assert_refused(both, forged(header_of(good_token()), good_payload, other_key), "signature");
     keyring_close(both);
 }
-END_TEST
 
-START_TEST(a_change_of_any_character_is_refused)
+TEST(a_change_of_any_character_is_refused)
 {
     const char *token = good_token();
     size_t len = strlen(token);
@@ -250,9 +242,8 @@ START_TEST(a_change_of_any_character_is_refused)
         ck_assert_msg(jwt_verify(a, keys, changed, now_s, 0, &claims), "character %zu", i);
     }
 }
-END_TEST
 
-START_TEST(a_token_cut_anywhere_is_refused)
+TEST(a_token_cut_anywhere_is_refused)
 {
     const char *token = good_token();
 
@@ -262,10 +253,9 @@ START_TEST(a_token_cut_anywhere_is_refused)
                       "cut to %zu", len);
     }
 }
-END_TEST
 
 /* 43 characters hold 258 bits, of which a MAC has 256: the last two must be zero. */
-START_TEST(a_second_spelling_of_the_signature_is_refused)
+TEST(a_second_spelling_of_the_signature_is_refused)
 {
     static const char alphabet[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -279,9 +269,8 @@ START_TEST(a_second_spelling_of_the_signature_is_refused)
         assert_refused(keys, token, "signature");
     }
 }
-END_TEST
 
-START_TEST(what_is_added_to_a_token_is_refused)
+TEST(what_is_added_to_a_token_is_refused)
 {
     const char *token = good_token();
     static const char *const tails[] = {"=", ".", ".e30", "..", " ", "\n", "A", "AA"};
@@ -292,9 +281,8 @@ START_TEST(what_is_added_to_a_token_is_refused)
     assert_refused(keys, arena_printf(a, ".%s", token), "header");
     assert_refused(keys, arena_printf(a, "Bearer %s", token), "header");
 }
-END_TEST
 
-START_TEST(fragments_are_refused)
+TEST(fragments_are_refused)
 {
     const char *header = header_of(good_token());
     static const char *const none[] = {"", ".", "..", "...", "e30.e30.e30", "null"};
@@ -306,9 +294,8 @@ START_TEST(fragments_are_refused)
     assert_refused(keys, arena_printf(a, "%s..", header), "signature");
     assert_refused(keys, arena_printf(a, "%s...", header), "signature");
 }
-END_TEST
 
-START_TEST(a_token_of_a_hundred_kilobytes_is_refused)
+TEST(a_token_of_a_hundred_kilobytes_is_refused)
 {
     size_t len = 100 * 1024;
     char *text = arena_alloc(a, len + 1);
@@ -319,9 +306,8 @@ START_TEST(a_token_of_a_hundred_kilobytes_is_refused)
     memset(text, '.', len);
     assert_refused(keys, text, "longer");
 }
-END_TEST
 
-START_TEST(another_issuer_s_token_is_refused)
+TEST_TIMES(another_issuer_s_token_is_refused, 4)
 {
     static const char *const issuers[] = {
         "https://api.example.com",
@@ -337,7 +323,6 @@ START_TEST(another_issuer_s_token_is_refused)
     assert_refused(keys, jwt_sign(a, foreign, &claims), "issuer");
     keyring_close(foreign);
 }
-END_TEST
 
 static const struct {
     const char *payload, *why;
@@ -376,15 +361,14 @@ static const struct {
     {IDS ",\"iat\":4102444800,\"exp\":4102448400}", "time to come"},
 };
 
-START_TEST(claims_that_we_do_not_make_are_refused_even_with_a_good_signature)
+TEST_EACH(claims_that_we_do_not_make_are_refused_even_with_a_good_signature, payloads)
 {
     const char *header = header_of(good_token());
 
     assert_refused(keys, forged(header, payloads[_i].payload, key), payloads[_i].why);
 }
-END_TEST
 
-START_TEST(claims_that_are_not_base64url_are_refused_even_with_a_good_signature)
+TEST(claims_that_are_not_base64url_are_refused_even_with_a_good_signature)
 {
     static const char *const segments[] = {"e30=", "e3", "e+0", "e31", "A", "e 30"};
     const char *header = header_of(good_token());
@@ -396,9 +380,8 @@ START_TEST(claims_that_are_not_base64url_are_refused_even_with_a_good_signature)
         assert_refused(keys, arena_printf(a, "%s.%s", input, base64url(a, mac, 32)), "base64url");
     }
 }
-END_TEST
 
-START_TEST(a_previous_key_verifies_and_a_removed_one_does_not)
+TEST(a_previous_key_verifies_and_a_removed_one_does_not)
 {
     struct claims read;
     const char *old = good_token();
@@ -416,9 +399,8 @@ START_TEST(a_previous_key_verifies_and_a_removed_one_does_not)
     keyring_close(rotated);
     keyring_close(removed);
 }
-END_TEST
 
-START_TEST(processes_with_the_same_keys_make_the_same_tokens)
+TEST(processes_with_the_same_keys_make_the_same_tokens)
 {
     struct claims claims = claims_at(now_s);
     struct keyring *twin = keys_of(key, other_key);
@@ -426,7 +408,6 @@ START_TEST(processes_with_the_same_keys_make_the_same_tokens)
     ck_assert_str_eq(jwt_sign(a, twin, &claims), good_token());
     keyring_close(twin);
 }
-END_TEST
 
 static const char *const weak[] = {
     "",
@@ -451,7 +432,7 @@ static const char *const weak[] = {
     "qwertyuiopasdfghjklzxcvbnm123456",
 };
 
-START_TEST(weak_and_sample_keys_are_refused)
+TEST_EACH(weak_and_sample_keys_are_refused, weak)
 {
     struct keyring *opened = NULL;
 
@@ -463,9 +444,8 @@ START_TEST(weak_and_sample_keys_are_refused)
     ck_assert(!*weak[_i] || !strstr(p->cause, weak[_i]));
     ck_assert_ptr_null(opened);
 }
-END_TEST
 
-START_TEST(weak_previous_keys_are_refused)
+TEST(weak_previous_keys_are_refused)
 {
     struct keyring *opened = NULL;
     const char *previous = arena_printf(a, "%s secretsecretsecretsecretsecretsecret", other_key);
@@ -476,10 +456,9 @@ START_TEST(weak_previous_keys_are_refused)
     ck_assert_ptr_nonnull(strstr(p->cause, "A previous signing key"));
     ck_assert_ptr_null(opened);
 }
-END_TEST
 
 /* As an operator makes them: 16 bytes in hex, 24 and 32 in base64url. */
-START_TEST(random_keys_are_never_taken_for_samples)
+TEST(random_keys_are_never_taken_for_samples)
 {
     for (int i = 0; i < 3000; i++) {
         unsigned char bytes[32];
@@ -494,11 +473,10 @@ START_TEST(random_keys_are_never_taken_for_samples)
         arena_reset(a);
     }
 }
-END_TEST
 
 static const char *const bad_issuers[] = {"", "a\"b", "a\\b", "a\nb", "\xC3\xA9", "\x7F"};
 
-START_TEST(an_issuer_that_would_break_the_claims_is_refused)
+TEST_EACH(an_issuer_that_would_break_the_claims_is_refused, bad_issuers)
 {
     struct keyring *opened = NULL;
 
@@ -509,13 +487,11 @@ START_TEST(an_issuer_that_would_break_the_claims_is_refused)
     ck_assert_ptr_nonnull(strstr(p->cause, "issuer"));
     ck_assert_ptr_null(opened);
 }
-END_TEST
 
-START_TEST(closing_nothing_does_nothing)
+TEST(closing_nothing_does_nothing)
 {
     keyring_close(NULL);
 }
-END_TEST
 
 static void from_hex(const char *hex, unsigned char *ret)
 {
@@ -561,7 +537,7 @@ static const struct {
      "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2"},
 };
 
-START_TEST(hmac_sha256_gives_the_values_of_rfc_4231)
+TEST_EACH(hmac_sha256_gives_the_values_of_rfc_4231, macs)
 {
     unsigned char secret[256], data[256], right[32], mac[32];
     from_hex(macs[_i].key, secret);
@@ -572,10 +548,9 @@ START_TEST(hmac_sha256_gives_the_values_of_rfc_4231)
 
     ck_assert_mem_eq(mac, right, 32);
 }
-END_TEST
 
 /* RFC 7515 appendix A.1: the key of its JWK, its signing input, its signature. */
-START_TEST(hmac_and_base64url_give_the_token_of_rfc_7515)
+TEST(hmac_and_base64url_give_the_token_of_rfc_7515)
 {
     static const char input[] = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9"
                                 ".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtc"
@@ -592,9 +567,8 @@ START_TEST(hmac_and_base64url_give_the_token_of_rfc_7515)
     ck_assert_str_eq(segment_of("{\"typ\":\"JWT\",\r\n \"alg\":\"HS256\"}"),
                      "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9");
 }
-END_TEST
 
-START_TEST(an_empty_key_and_no_data_are_allowed)
+TEST(an_empty_key_and_no_data_are_allowed)
 {
     unsigned char mac[32], right[32];
     /* As Python's hmac module gives it. */
@@ -604,7 +578,6 @@ START_TEST(an_empty_key_and_no_data_are_allowed)
 
     ck_assert_mem_eq(mac, right, 32);
 }
-END_TEST
 
 /* The examples of FIPS 180-4 (one block, two blocks), and the hash of nothing. */
 static const struct {
@@ -616,7 +589,7 @@ static const struct {
     {"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
 };
 
-START_TEST(sha256_gives_the_values_of_fips_180)
+TEST_EACH(sha256_gives_the_values_of_fips_180, hashes)
 {
     unsigned char hash[32], right[32];
     from_hex(hashes[_i].hash, right);
@@ -625,7 +598,6 @@ START_TEST(sha256_gives_the_values_of_fips_180)
 
     ck_assert_mem_eq(hash, right, 32);
 }
-END_TEST
 
 /* RFC 4648 section 10 without its padding (section 3.2), and the two characters of section 5. */
 static const struct {
@@ -642,13 +614,12 @@ static const struct {
     {"\xFF\xFF\xFF", "____"},
 };
 
-START_TEST(base64url_gives_the_values_of_rfc_4648)
+TEST_EACH(base64url_gives_the_values_of_rfc_4648, encodings)
 {
     ck_assert_str_eq(segment_of(encodings[_i].data), encodings[_i].text);
 }
-END_TEST
 
-START_TEST(random_bytes_fill_what_was_asked_for_and_differ)
+TEST(random_bytes_fill_what_was_asked_for_and_differ)
 {
     size_t len = 100000;
     unsigned char *first = arena_alloc(a, len + 1), *second = arena_alloc(a, len + 1);
@@ -666,51 +637,4 @@ START_TEST(random_bytes_fill_what_was_asked_for_and_differ)
         ck_assert_uint_lt(counts[value], 590);
     }
     random_bytes(NULL, 0);
-}
-END_TEST
-
-static Suite *suite(void)
-{
-    Suite *s = suite_create("jwt");
-    TCase *t = tcase_create("jwt");
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, set_up, tear_down);
-    tcase_add_test(t, a_signed_token_gives_its_claims_back);
-    tcase_add_test(t, a_token_has_the_documented_header_and_claims);
-    tcase_add_test(t, a_thousand_tokens_from_one_context_all_verify);
-    tcase_add_test(t, the_longest_issuer_makes_tokens_that_verify);
-    tcase_add_loop_test(t, a_token_counts_from_iat_until_before_exp, 0, COUNT(times));
-    tcase_add_test(t, alg_none_is_refused);
-    tcase_add_test(t, another_header_is_refused_even_with_a_good_signature);
-    tcase_add_test(t, the_kid_of_another_key_is_refused);
-    tcase_add_test(t, a_change_of_any_character_is_refused);
-    tcase_add_test(t, a_token_cut_anywhere_is_refused);
-    tcase_add_test(t, a_second_spelling_of_the_signature_is_refused);
-    tcase_add_test(t, what_is_added_to_a_token_is_refused);
-    tcase_add_test(t, fragments_are_refused);
-    tcase_add_test(t, a_token_of_a_hundred_kilobytes_is_refused);
-    tcase_add_loop_test(t, another_issuer_s_token_is_refused, 0, 4);
-    tcase_add_loop_test(t, claims_that_we_do_not_make_are_refused_even_with_a_good_signature, 0,
-                        COUNT(payloads));
-    tcase_add_test(t, claims_that_are_not_base64url_are_refused_even_with_a_good_signature);
-    tcase_add_test(t, a_previous_key_verifies_and_a_removed_one_does_not);
-    tcase_add_test(t, processes_with_the_same_keys_make_the_same_tokens);
-    tcase_add_loop_test(t, weak_and_sample_keys_are_refused, 0, COUNT(weak));
-    tcase_add_test(t, weak_previous_keys_are_refused);
-    tcase_add_test(t, random_keys_are_never_taken_for_samples);
-    tcase_add_loop_test(t, an_issuer_that_would_break_the_claims_is_refused, 0, COUNT(bad_issuers));
-    tcase_add_test(t, closing_nothing_does_nothing);
-    tcase_add_loop_test(t, hmac_sha256_gives_the_values_of_rfc_4231, 0, COUNT(macs));
-    tcase_add_test(t, hmac_and_base64url_give_the_token_of_rfc_7515);
-    tcase_add_test(t, an_empty_key_and_no_data_are_allowed);
-    tcase_add_loop_test(t, sha256_gives_the_values_of_fips_180, 0, COUNT(hashes));
-    tcase_add_loop_test(t, base64url_gives_the_values_of_rfc_4648, 0, COUNT(encodings));
-    tcase_add_test(t, random_bytes_fill_what_was_asked_for_and_differ);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    return suite_run(suite());
 }

@@ -11,8 +11,6 @@
 #include "common/crypto/digest.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
-
 static struct arena *a;
 
 static void set_up(void)
@@ -40,7 +38,9 @@ static bool matches(struct text password, const char *hash, bool *ret_outdated)
     return match;
 }
 
-START_TEST(a_password_verifies_against_its_hash_and_no_other_does)
+CASE("password", set_up, tear_down);
+
+TEST(a_password_verifies_against_its_hash_and_no_other_does)
 {
     bool outdated;
     const char *hash = hashed(TEXT("correct horse"));
@@ -53,9 +53,8 @@ START_TEST(a_password_verifies_against_its_hash_and_no_other_does)
     ck_assert(!matches(TEXT("correct horse "), hash, &outdated));
     ck_assert(!matches(TEXT(""), hash, &outdated));
 }
-END_TEST
 
-START_TEST(a_hash_is_a_phc_string_with_today_s_setting)
+TEST(a_hash_is_a_phc_string_with_today_s_setting)
 {
     const char *hash = hashed(TEXT("correct horse"));
 
@@ -63,15 +62,13 @@ START_TEST(a_hash_is_a_phc_string_with_today_s_setting)
     ck_assert_uint_eq(strcspn(hash + 31, "$"), 22); /* 16 bytes in base64 */
     ck_assert_uint_eq(strlen(hash + 31 + 23), 43);  /* 32 bytes */
 }
-END_TEST
 
-START_TEST(two_hashes_of_one_password_have_different_salts)
+TEST(two_hashes_of_one_password_have_different_salts)
 {
     ck_assert_str_ne(hashed(TEXT("correct horse")), hashed(TEXT("correct horse")));
 }
-END_TEST
 
-START_TEST(every_byte_of_a_long_password_counts)
+TEST(every_byte_of_a_long_password_counts)
 {
     bool outdated;
     char password[1024];
@@ -85,7 +82,6 @@ START_TEST(every_byte_of_a_long_password_counts)
     password[1023]++;
     ck_assert(!matches((struct text){password, sizeof password}, hash, &outdated));
 }
-END_TEST
 
 /* Hashes that other programs made, with the password. */
 static const struct {
@@ -157,7 +153,7 @@ static const struct {
     {"U*U", "$2a$05$CCCCCCCCCCCCCCCCCCCCC/E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"},
 };
 
-START_TEST(hashes_from_elsewhere_verify_and_are_outdated)
+TEST_EACH(hashes_from_elsewhere_verify_and_are_outdated, known)
 {
     bool outdated = false;
 
@@ -166,9 +162,8 @@ START_TEST(hashes_from_elsewhere_verify_and_are_outdated)
 
     ck_assert(outdated);
 }
-END_TEST
 
-START_TEST(hashes_from_elsewhere_refuse_another_password)
+TEST_EACH(hashes_from_elsewhere_refuse_another_password, known)
 {
     bool outdated = true;
     const char *wrong = arena_printf(a, "x%s", known[_i].password);
@@ -177,10 +172,9 @@ START_TEST(hashes_from_elsewhere_refuse_another_password)
 
     ck_assert(!outdated);
 }
-END_TEST
 
 /* The last character but one: bcrypt's and Argon2's last has bits that mean nothing. */
-START_TEST(a_changed_hash_from_elsewhere_does_not_match)
+TEST_EACH(a_changed_hash_from_elsewhere_does_not_match, known)
 {
     bool outdated;
     char *hash = arena_strdup(a, known[_i].hash);
@@ -189,9 +183,8 @@ START_TEST(a_changed_hash_from_elsewhere_does_not_match)
 
     ck_assert(!matches(text_of(known[_i].password), hash, &outdated));
 }
-END_TEST
 
-START_TEST(our_own_form_made_by_libargon2_is_not_outdated)
+TEST(our_own_form_made_by_libargon2_is_not_outdated)
 {
     bool outdated = true;
 
@@ -202,10 +195,9 @@ START_TEST(our_own_form_made_by_libargon2_is_not_outdated)
 
     ck_assert(!outdated);
 }
-END_TEST
 
 /* Of bcrypt's 72 bytes, and what crypt(3) itself would refuse or cut. */
-START_TEST(bcrypt_takes_long_passwords_by_their_first_72_bytes)
+TEST(bcrypt_takes_long_passwords_by_their_first_72_bytes)
 {
     static const char hash[] = "$2a$05$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBui";
     static const char first[] =
@@ -220,9 +212,8 @@ START_TEST(bcrypt_takes_long_passwords_by_their_first_72_bytes)
     ck_assert(matches((struct text){password, 1024}, hash, &outdated));
     ck_assert(!matches((struct text){password, 71}, hash, &outdated));
 }
-END_TEST
 
-START_TEST(a_nul_does_not_end_a_password_early)
+TEST(a_nul_does_not_end_a_password_early)
 {
     bool outdated;
 
@@ -230,7 +221,6 @@ START_TEST(a_nul_does_not_end_a_password_early)
                        "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", &outdated));
     ck_assert(!matches(TEXT("password\0x"), known[0].hash, &outdated));
 }
-END_TEST
 
 /* "password", or for bcrypt "U*U", would match if the form were read with less care. */
 static const char *const unreadable[] = {
@@ -350,7 +340,7 @@ static const char *const unreadable[] = {
     "pbkdf2:1$salt$0c60c80f961f0e71f3a9b524af6012062fe037a6",
 };
 
-START_TEST(what_cannot_be_read_or_costs_too_much_never_matches)
+TEST_EACH(what_cannot_be_read_or_costs_too_much_never_matches, unreadable)
 {
     bool outdated = true;
 
@@ -358,9 +348,8 @@ START_TEST(what_cannot_be_read_or_costs_too_much_never_matches)
     ck_assert(!outdated);
     ck_assert_msg(!matches(TEXT("U*U"), unreadable[_i], &outdated), "%s", unreadable[_i]);
 }
-END_TEST
 
-START_TEST(a_stored_text_of_any_length_is_survived)
+TEST_TIMES(a_stored_text_of_any_length_is_survived, 5)
 {
     bool outdated;
     static const char *const starts[] = {"$argon2id$v=19$m=256,t=2,p=1$", "scrypt:16:1:1$",
@@ -371,9 +360,8 @@ START_TEST(a_stored_text_of_any_length_is_survived)
 
     ck_assert(!matches(TEXT("password"), text, &outdated));
 }
-END_TEST
 
-START_TEST(nobody_s_password_never_matches)
+TEST(nobody_s_password_never_matches)
 {
     bool outdated = true;
 
@@ -381,7 +369,6 @@ START_TEST(nobody_s_password_never_matches)
     ck_assert(!outdated);
     ck_assert(!matches(TEXT(""), NULL, &outdated));
 }
-END_TEST
 
 /* Processor time of one verification, the least of three, in nanoseconds. */
 static int64_t cost_of(const char *hash)
@@ -401,7 +388,7 @@ static int64_t cost_of(const char *hash)
 }
 
 /* Nobody, and rows that cannot be read; a skipped hash would cost a thousandth, not a half. */
-START_TEST(no_answer_comes_cheaper_than_a_real_verification)
+TEST(no_answer_comes_cheaper_than_a_real_verification)
 {
     static const char *const stored[] = {
         NULL, "", "x", "$argon2id$v=19$m=19456,t=2,p=1$x$y", "scrypt:1024:8:16$NaCl$00",
@@ -420,7 +407,6 @@ START_TEST(no_answer_comes_cheaper_than_a_real_verification)
                       stored[i] ? stored[i] : "NULL", (long long)pretended, (long long)real);
     }
 }
-END_TEST
 
 static const struct {
     const char *setting;
@@ -458,12 +444,11 @@ static const struct {
     {"", false},
 };
 
-START_TEST(what_asks_for_too_much_is_known_by_its_beginning)
+TEST_EACH(what_asks_for_too_much_is_known_by_its_beginning, prices)
 {
     ck_assert_msg(password_costs_too_much(prices[_i].setting) == prices[_i].too_much, "%s",
                   prices[_i].setting);
 }
-END_TEST
 
 /* ---- memory ---- */
 
@@ -493,7 +478,7 @@ static long resident(void)
 
 /* A worker that has hashed is as small as before: the first time, and those after it, for which
  * malloc(3) would use what it has kept. A sanitizer's keeps all that OpenSSL has freed. */
-START_TEST(what_a_hash_takes_goes_back)
+TEST_TIMES(what_a_hash_takes_goes_back, 3)
 {
     static const char *const hashes[] = {
         "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg"
@@ -514,37 +499,4 @@ START_TEST(what_a_hash_takes_goes_back)
         (void)hashed(TEXT("password"));
         ck_assert_int_lt(resident() - before, 6 * 1024);
     }
-}
-END_TEST
-
-static Suite *suite(void)
-{
-    Suite *s = suite_create("password");
-    TCase *t = tcase_create("password");
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, set_up, tear_down);
-    tcase_add_test(t, a_password_verifies_against_its_hash_and_no_other_does);
-    tcase_add_test(t, a_hash_is_a_phc_string_with_today_s_setting);
-    tcase_add_test(t, two_hashes_of_one_password_have_different_salts);
-    tcase_add_test(t, every_byte_of_a_long_password_counts);
-    tcase_add_loop_test(t, hashes_from_elsewhere_verify_and_are_outdated, 0, COUNT(known));
-    tcase_add_loop_test(t, hashes_from_elsewhere_refuse_another_password, 0, COUNT(known));
-    tcase_add_loop_test(t, a_changed_hash_from_elsewhere_does_not_match, 0, COUNT(known));
-    tcase_add_test(t, our_own_form_made_by_libargon2_is_not_outdated);
-    tcase_add_test(t, bcrypt_takes_long_passwords_by_their_first_72_bytes);
-    tcase_add_test(t, a_nul_does_not_end_a_password_early);
-    tcase_add_loop_test(t, what_cannot_be_read_or_costs_too_much_never_matches, 0,
-                        COUNT(unreadable));
-    tcase_add_loop_test(t, a_stored_text_of_any_length_is_survived, 0, 5);
-    tcase_add_test(t, nobody_s_password_never_matches);
-    tcase_add_test(t, no_answer_comes_cheaper_than_a_real_verification);
-    tcase_add_loop_test(t, what_asks_for_too_much_is_known_by_its_beginning, 0, COUNT(prices));
-    tcase_add_loop_test(t, what_a_hash_takes_goes_back, 0, 3);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    return suite_run(suite());
 }

@@ -321,7 +321,12 @@ static const struct thing samples[] = {
     {.title = {"us", 2}, .content = {"x", 1}, .flag = true, .at = {1784000000123456}},
 };
 
-START_TEST(values_of_every_type_come_back_as_they_went)
+static void set_up_thawed(void), tear_down_thawed(void);
+
+CASE("values", set_up, tear_down);
+CASE_AROUND(create_tables, NULL);
+
+TEST_EACH(values_of_every_type_come_back_as_they_went, samples)
 {
     const struct thing *in = &samples[_i];
     struct uuid id = new_id();
@@ -347,9 +352,8 @@ START_TEST(values_of_every_type_come_back_as_they_went)
     ck_assert_uint_eq(out.colour, in->colour);
     ck_assert_int_eq(out.at.us, in->at.us);
 }
-END_TEST
 
-START_TEST(null_comes_back_as_the_zero_value)
+TEST(null_comes_back_as_the_zero_value)
 {
     struct uuid id = new_id();
     struct db_arg null = db_text((struct text){NULL, 0});
@@ -372,9 +376,8 @@ START_TEST(null_comes_back_as_the_zero_value)
     ck_assert_uint_eq(out.colour, 0);
     ck_assert_int_eq(out.at.us, 0);
 }
-END_TEST
 
-START_TEST(a_null_id_is_nil)
+TEST(a_null_id_is_nil)
 {
     static const struct sql null_id = {"SELECT CAST(NULL AS UUID) AS id", &thing_record};
     struct thing out = {.id = new_id()};
@@ -385,9 +388,8 @@ START_TEST(a_null_id_is_nil)
     ck_assert(found);
     ck_assert(uuid_is_nil(&out.id));
 }
-END_TEST
 
-START_TEST(the_type_of_a_value_may_change_between_calls)
+TEST(the_type_of_a_value_may_change_between_calls)
 {
     static const struct sql echo = {"SELECT CONCAT(?, '') AS title", &thing_record};
     const struct db_arg args[] = {db_integer(42),         db_text(TEXT("text")),
@@ -403,7 +405,6 @@ START_TEST(the_type_of_a_value_may_change_between_calls)
         ck_assert_pstr_eq(out.title.data, expected[i]);
     }
 }
-END_TEST
 
 static const size_t lengths[] = {0,     1,     1023,    1024,    1025,   4096,
                                  65535, 65536, 1048576, 1048577, 5000000};
@@ -424,7 +425,7 @@ static void insert_content(struct uuid id, struct text content, int64_t n)
         DB_ARGS(db_uuid(id), null, db_text(content), db_integer(n), null, null, null), NULL));
 }
 
-START_TEST(text_of_any_length_is_read_whole)
+TEST_EACH(text_of_any_length_is_read_whole, lengths)
 {
     struct text content = long_text(lengths[_i]);
     struct uuid ids[] = {new_id(), new_id()};
@@ -440,7 +441,6 @@ START_TEST(text_of_any_length_is_read_whole)
         ck_assert(found && text_equal(out.content, TEXT("short")));
     }
 }
-END_TEST
 
 struct seen {
     int64_t rows, sum;
@@ -457,7 +457,7 @@ static void see(void *context, const void *row)
     seen->wrong |= !text_equal(thing->content, expected) || thing->content.data[thing->n];
 }
 
-START_TEST(a_list_may_mix_short_and_long_texts)
+TEST(a_list_may_mix_short_and_long_texts)
 {
     static const struct sql list = {"SELECT n, content FROM things ORDER BY id", &thing_record};
     static const int64_t sizes[] = {10, 500, 1025, 3, 70000, 9, 2000000, 5, 70001, 1024};
@@ -475,7 +475,6 @@ START_TEST(a_list_may_mix_short_and_long_texts)
         ck_assert(!seen.wrong);
     }
 }
-END_TEST
 
 static const struct {
     const char *text;
@@ -490,7 +489,7 @@ static const struct {
     {"SELECT SUM(n) AS n FROM counters WHERE id = 99", 0}, /* NULL */
 };
 
-START_TEST(integers_of_all_kinds_fit_an_integer)
+TEST_EACH(integers_of_all_kinds_fit_an_integer, integers)
 {
     struct sql sql = {integers[_i].text, &number_record};
 
@@ -498,9 +497,8 @@ START_TEST(integers_of_all_kinds_fit_an_integer)
 
     ck_assert_int_eq(n, integers[_i].n);
 }
-END_TEST
 
-START_TEST(the_session_is_strict_and_in_utc)
+TEST(the_session_is_strict_and_in_utc)
 {
     static const struct sql time_zone = {
         "SELECT @@time_zone AS title, CONCAT(@@sql_mode, ' ', @@tx_isolation) AS content",
@@ -519,7 +517,6 @@ START_TEST(the_session_is_strict_and_in_utc)
     ck_assert_str_eq(out.title.data, "utf8mb4");
     ck_assert_str_eq(out.content.data, "F09FA689");
 }
-END_TEST
 
 /* What a server or its init_connect may default, so that our statements would mean something else.
  */
@@ -590,7 +587,7 @@ static void preset_all(void)
                              session, global));
 }
 
-START_TEST(a_statement_means_the_same_whatever_the_server_presets)
+TEST(a_statement_means_the_same_whatever_the_server_presets)
 {
     const char *before[PRESETS];
     for (size_t i = 0; i < PRESETS; i++)
@@ -608,14 +605,13 @@ START_TEST(a_statement_means_the_same_whatever_the_server_presets)
     control("stop"); /* as it was */
     control("start");
 }
-END_TEST
 
 static struct problem *count_once(void *context)
 {
     return db_execute(context, a, &count_counter, DB_ARGS(db_integer(1)), NULL);
 }
 
-START_TEST(what_was_acknowledged_stands_whatever_the_server_presets)
+TEST(what_was_acknowledged_stands_whatever_the_server_presets)
 {
     struct uuid id = new_id();
     preset_all();
@@ -643,11 +639,12 @@ START_TEST(what_was_acknowledged_stands_whatever_the_server_presets)
     ck_assert(db_is_violation(twice, "uq_things_title"));
     ck_assert(db_is_violation(orphan, "fk_parts_thing"));
 }
-END_TEST
 
 /* ---- what a row is told ---- */
 
-START_TEST(no_row_leaves_the_struct_alone)
+CASE("statements", set_up, tear_down);
+
+TEST(no_row_leaves_the_struct_alone)
 {
     struct thing out = {.n = 77};
     bool found = true;
@@ -657,18 +654,16 @@ START_TEST(no_row_leaves_the_struct_alone)
     ck_assert(!found);
     ck_assert_int_eq(out.n, 77);
 }
-END_TEST
 
-START_TEST(find_takes_the_first_of_several_rows)
+TEST(find_takes_the_first_of_several_rows)
 {
     static const struct sql several = {"SELECT id AS n FROM counters ORDER BY id", &number_record};
 
     ck_assert_int_eq(number_of(db, &several, DB_NO_ARGS), 1);
     ck_assert_int_eq(number_of(db, &several, DB_NO_ARGS), 1);
 }
-END_TEST
 
-START_TEST(fields_without_a_column_are_zero)
+TEST(fields_without_a_column_are_zero)
 {
     static const struct sql part = {"SELECT 'x' AS title", &thing_record};
     struct thing out;
@@ -682,7 +677,6 @@ START_TEST(fields_without_a_column_are_zero)
     ck_assert_int_eq(out.n, 0);
     ck_assert(uuid_is_nil(&out.id));
 }
-END_TEST
 
 static const struct {
     const char *text;
@@ -702,7 +696,7 @@ static const struct {
     {"SELEKT", "1064"},
 };
 
-START_TEST(a_row_that_does_not_fit_is_internal_and_named)
+TEST_EACH(a_row_that_does_not_fit_is_internal_and_named, misfits)
 {
     struct sql sql = {misfits[_i].text, &thing_record};
     struct thing out = {.n = 77};
@@ -718,9 +712,8 @@ START_TEST(a_row_that_does_not_fit_is_internal_and_named)
     ck_assert_int_eq(number_of(db, &connection_id, DB_NO_ARGS),
                      number_of(db, &connection_id, DB_NO_ARGS));
 }
-END_TEST
 
-START_TEST(execute_takes_no_rows)
+TEST(execute_takes_no_rows)
 {
     static const struct sql rows = {"SELECT n FROM counters", &number_record};
     static const struct sql no_record = {"SELECT n FROM counters", NULL};
@@ -729,9 +722,8 @@ START_TEST(execute_takes_no_rows)
     ck_assert_ptr_nonnull(db_execute(db, a, &no_record, DB_NO_ARGS, NULL));
     must_work(db_ping(db, a));
 }
-END_TEST
 
-START_TEST(matched_counts_rows_found_even_if_unchanged)
+TEST(matched_counts_rows_found_even_if_unchanged)
 {
     static const struct sql same = {"UPDATE counters SET n = n", NULL};
     uint64_t matched = 0;
@@ -740,7 +732,6 @@ START_TEST(matched_counts_rows_found_even_if_unchanged)
 
     ck_assert_uint_eq(matched, 2);
 }
-END_TEST
 
 static void use_db(void *context, const void *row)
 {
@@ -749,17 +740,16 @@ static void use_db(void *context, const void *row)
     must_work(db_ping(db, a)); /* does not come back */
 }
 
-START_TEST(each_must_not_use_the_connection)
+TEST_SIGNAL(each_must_not_use_the_connection, SIGABRT)
 {
     static const struct sql rows = {"SELECT n FROM counters", &number_record};
 
     must_work(db_each(db, a, &rows, DB_NO_ARGS, use_db, NULL));
 }
-END_TEST
 
 /* ---- prepared statements ---- */
 
-START_TEST(of_more_than_64_statements_the_least_recently_used_go)
+TEST(of_more_than_64_statements_the_least_recently_used_go)
 {
     db_disconnect(other);
     (void)number_of(db, &connection_id, DB_NO_ARGS);
@@ -778,7 +768,6 @@ START_TEST(of_more_than_64_statements_the_least_recently_used_go)
     ck_assert_int_ge(held, 60);
     ck_assert_int_le(held, 65); /* this one is there before another goes */
 }
-END_TEST
 
 /* The number of statements that the whole server takes; 16382 by itself. */
 static void allow_prepared(int64_t most)
@@ -786,7 +775,7 @@ static void allow_prepared(int64_t most)
     control_sql(arena_printf(a, "SET GLOBAL max_prepared_stmt_count = %lld;", (long long)most));
 }
 
-START_TEST(where_the_server_takes_no_more_statements_own_ones_are_given_back)
+TEST(where_the_server_takes_no_more_statements_own_ones_are_given_back)
 {
     for (int i = 0; i < 3; i++) {
         const struct sql one = {arena_printf(a, "SELECT %d AS n", i), &number_record};
@@ -803,9 +792,8 @@ START_TEST(where_the_server_takes_no_more_statements_own_ones_are_given_back)
     ck_assert_int_eq(number_of(other, &count_prepared, DB_NO_ARGS), before);
     allow_prepared(16382);
 }
-END_TEST
 
-START_TEST(where_the_server_takes_no_statements_at_all_it_is_unavailable)
+TEST(where_the_server_takes_no_statements_at_all_it_is_unavailable)
 {
     struct number row;
     bool found;
@@ -821,9 +809,8 @@ START_TEST(where_the_server_takes_no_statements_at_all_it_is_unavailable)
     ck_assert_uint_eq(p->retry_after_s, 1);
     ck_assert_int_ge(number_of(db, &connection_id, DB_NO_ARGS), 1);
 }
-END_TEST
 
-START_TEST(statements_are_known_by_what_they_say)
+TEST(statements_are_known_by_what_they_say)
 {
     char text[] = "SELECT 1 AS n";
     struct sql sql = {text, &number_record};
@@ -838,11 +825,10 @@ START_TEST(statements_are_known_by_what_they_say)
     ck_assert_int_eq(number_of(db, &sql, DB_NO_ARGS), 2);
     ck_assert_int_eq(number_of(db, &count_prepares, DB_NO_ARGS), prepares + 1);
 }
-END_TEST
 
 /* ---- refused writes ---- */
 
-START_TEST(a_duplicate_names_its_key_and_not_the_value)
+TEST(a_duplicate_names_its_key_and_not_the_value)
 {
     insert_titled(new_id(), "it's 'taken' for key 'x'");
 
@@ -859,18 +845,16 @@ START_TEST(a_duplicate_names_its_key_and_not_the_value)
     ck_assert_ptr_null(strstr(p->cause, "taken"));
     ck_assert_int_eq(p->retry, RETRY_NO);
 }
-END_TEST
 
-START_TEST(a_reference_to_nothing_names_its_key)
+TEST(a_reference_to_nothing_names_its_key)
 {
     struct problem *p =
         db_execute(db, a, &insert_part, DB_ARGS(db_integer(1), db_uuid(new_id())), NULL);
 
     ck_assert(db_is_violation(p, "fk_parts_thing"));
 }
-END_TEST
 
-START_TEST(deleting_what_is_referred_to_names_the_key)
+TEST(deleting_what_is_referred_to_names_the_key)
 {
     struct uuid id = new_id();
     insert_titled(id, "whole");
@@ -880,9 +864,8 @@ START_TEST(deleting_what_is_referred_to_names_the_key)
 
     ck_assert(db_is_violation(p, "fk_parts_thing"));
 }
-END_TEST
 
-START_TEST(a_statement_that_takes_too_long_is_not_tried_again)
+TEST(a_statement_that_takes_too_long_is_not_tried_again)
 {
     static const struct sql nap = {"SELECT SLEEP(5) AS n", &number_record};
     struct number row;
@@ -898,7 +881,6 @@ START_TEST(a_statement_that_takes_too_long_is_not_tried_again)
     ck_assert_uint_eq(p->retry_after_s, 1);
     ck_assert_int_lt(now_ms() - began, 1000);
 }
-END_TEST
 
 /* No limit of the server's own, and the connection stands: only we can end it. */
 static struct problem *ask_a_hanging_server(void *context)
@@ -927,7 +909,7 @@ static void ck_given_up_once(struct problem *(*body)(void *context), bool in_tra
     ck_assert_uint_eq(db_take_counts(db).retries, 0);
 }
 
-START_TEST(a_server_that_hangs_is_given_up_once)
+TEST(a_server_that_hangs_is_given_up_once)
 {
     int status = -1;
     pid_t child = fork(); /* both at a time */
@@ -941,9 +923,8 @@ START_TEST(a_server_that_hangs_is_given_up_once)
     ck_assert_int_eq(status, 0);
     ck_assert_int_eq(number_of(db, &connection_id, DB_NO_ARGS) > 0, 1); /* and it goes on */
 }
-END_TEST
 
-START_TEST(a_server_that_takes_no_writes_is_unavailable_until_it_does)
+TEST(a_server_that_takes_no_writes_is_unavailable_until_it_does)
 {
     control_sql("SET GLOBAL read_only = 1;");
 
@@ -956,7 +937,6 @@ START_TEST(a_server_that_takes_no_writes_is_unavailable_until_it_does)
     must_work(db_execute(db, a, &count_counter, DB_ARGS(db_integer(1)), NULL));
     ck_assert_int_eq(counter(1), 1);
 }
-END_TEST
 
 /* What a number of the server's is taken for; it is raised by SIGNAL. */
 static const struct {
@@ -1028,7 +1008,7 @@ static const struct {
     {4999, &problem_unavailable, RETRY_NO},
 };
 
-START_TEST(a_failure_is_ours_only_where_nothing_else_can_cause_it)
+TEST_EACH(a_failure_is_ours_only_where_nothing_else_can_cause_it, numbers)
 {
     unsigned number = numbers[_i].number;
     const char *text =
@@ -1043,7 +1023,6 @@ START_TEST(a_failure_is_ours_only_where_nothing_else_can_cause_it)
     ck_assert_uint_eq(p->retry_after_s, p->type == &problem_unavailable);
     must_work(db_ping(db, a));
 }
-END_TEST
 
 /* From now on, until somebody is at a statement with `text` in it. */
 static int64_t await_statement(const char *text)
@@ -1074,7 +1053,7 @@ static void *sleep_in_server(void *context)
     return NULL;
 }
 
-START_TEST(a_statement_that_an_operator_kills_is_unavailable_and_not_repeated)
+TEST(a_statement_that_an_operator_kills_is_unavailable_and_not_repeated)
 {
     unsigned number = 0;
     pthread_t thread;
@@ -1086,9 +1065,8 @@ START_TEST(a_statement_that_an_operator_kills_is_unavailable_and_not_repeated)
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
     ck_assert_uint_eq(number, 1317);
 }
-END_TEST
 
-START_TEST(a_value_beyond_max_allowed_packet_is_unavailable)
+TEST(a_value_beyond_max_allowed_packet_is_unavailable)
 {
     enum { SIZE = 300 * 1024 };
     char *long_text = arena_alloc(a, SIZE);
@@ -1105,9 +1083,8 @@ START_TEST(a_value_beyond_max_allowed_packet_is_unavailable)
     ck_assert_ptr_nonnull(p);
     ck_assert_msg(p->type == &problem_unavailable, "%s", p->cause);
 }
-END_TEST
 
-START_TEST(a_missing_table_is_recognised)
+TEST(a_missing_table_is_recognised)
 {
     static const struct sql missing = {"SELECT n FROM no_such_table", &number_record};
     struct number row;
@@ -1119,7 +1096,6 @@ START_TEST(a_missing_table_is_recognised)
     ck_assert_ptr_eq(p->type, &problem_unavailable); /* the surroundings, not a bug */
     ck_assert(!db_is_missing_table(NULL));
 }
-END_TEST
 
 /* ---- transactions ---- */
 
@@ -1164,7 +1140,9 @@ static struct problem *was_committed(void *context, bool *ret_yes)
     return p;
 }
 
-START_TEST(a_body_without_failure_is_committed)
+CASE("transactions", set_up, tear_down);
+
+TEST(a_body_without_failure_is_committed)
 {
     struct script script = {.on = db};
 
@@ -1174,9 +1152,8 @@ START_TEST(a_body_without_failure_is_committed)
     ck_assert_int_eq(counter(1), 1);
     ck_assert_int_eq(counter(2), 1);
 }
-END_TEST
 
-START_TEST(a_refusal_rolls_back_and_comes_out)
+TEST(a_refusal_rolls_back_and_comes_out)
 {
     struct problem refusal = {.type = &problem_forbidden};
     struct script script = {.on = db, .refusal = &refusal};
@@ -1189,18 +1166,16 @@ START_TEST(a_refusal_rolls_back_and_comes_out)
     must_work(db_execute(db, a, &count_counter, DB_ARGS(db_integer(1)), NULL));
     ck_assert_int_eq(counter(1), 1); /* autocommit is back */
 }
-END_TEST
 
 static struct problem *nest(void *context)
 {
     return db_transaction(db, a, nest, NULL, context); /* does not come back */
 }
 
-START_TEST(a_transaction_in_a_transaction_aborts)
+TEST_SIGNAL(a_transaction_in_a_transaction_aborts, SIGABRT)
 {
     must_work(db_transaction(db, a, nest, NULL, NULL));
 }
-END_TEST
 
 static pthread_barrier_t both_have_one;
 
@@ -1231,7 +1206,7 @@ static void *fight(void *context)
     return NULL;
 }
 
-START_TEST(of_two_in_a_deadlock_the_victim_tries_again)
+TEST(of_two_in_a_deadlock_the_victim_tries_again)
 {
     struct fighter one = {db, arena_open(1u << 20), 1, 2, 0, NULL};
     struct fighter two = {other, arena_open(1u << 20), 2, 1, 0, NULL};
@@ -1250,7 +1225,6 @@ START_TEST(of_two_in_a_deadlock_the_victim_tries_again)
     arena_close(one.arena);
     arena_close(two.arena);
 }
-END_TEST
 
 static struct problem *hold_and_let_other_wait(void *context)
 {
@@ -1259,7 +1233,7 @@ static struct problem *hold_and_let_other_wait(void *context)
     return db_transaction(db, a, count_twice, NULL, script);
 }
 
-START_TEST(a_lock_that_stays_held_ends_in_unavailable_after_four_runs)
+TEST(a_lock_that_stays_held_ends_in_unavailable_after_four_runs)
 {
     struct script script = {.on = db};
     must_work(db_run(db, a, "SET innodb_lock_wait_timeout = 0"));
@@ -1271,9 +1245,8 @@ START_TEST(a_lock_that_stays_held_ends_in_unavailable_after_four_runs)
     ck_assert_int_eq(script.runs, 4 * 4); /* `other` tries again because of it */
     ck_assert_int_eq(counter(1), 0);
 }
-END_TEST
 
-START_TEST(a_connection_lost_inside_runs_the_body_again)
+TEST(a_connection_lost_inside_runs_the_body_again)
 {
     struct script script = {.on = db, .kill_in_run = 1};
 
@@ -1283,9 +1256,8 @@ START_TEST(a_connection_lost_inside_runs_the_body_again)
     ck_assert_int_eq(counter(1), 1);
     ck_assert_int_eq(counter(2), 1);
 }
-END_TEST
 
-START_TEST(a_body_that_overlooks_the_loss_commits_nothing)
+TEST(a_body_that_overlooks_the_loss_commits_nothing)
 {
     struct script script = {.on = db, .kill_in_run = 1, .overlook = true};
 
@@ -1295,7 +1267,6 @@ START_TEST(a_body_that_overlooks_the_loss_commits_nothing)
     ck_assert_int_eq(counter(1), 1);
     ck_assert_int_eq(counter(2), 1);
 }
-END_TEST
 
 static struct problem *overlook_conflict(void *context)
 {
@@ -1316,7 +1287,7 @@ static struct problem *hold_and_let_other_overlook(void *context)
     return NULL;
 }
 
-START_TEST(a_body_that_overlooks_a_conflict_commits_nothing)
+TEST(a_body_that_overlooks_a_conflict_commits_nothing)
 {
     struct script script = {.on = db};
     must_work(db_run(db, a, "SET innodb_lock_wait_timeout = 0"));
@@ -1327,7 +1298,6 @@ START_TEST(a_body_that_overlooks_a_conflict_commits_nothing)
     ck_assert_int_eq(counter(1), 1);
     ck_assert_int_eq(counter(2), 0);
 }
-END_TEST
 
 static struct problem *refuse_after_conflict(void *context)
 {
@@ -1346,7 +1316,7 @@ static struct problem *hold_and_let_other_refuse(void *context)
     return NULL;
 }
 
-START_TEST(a_body_may_refuse_in_place_of_trying_again)
+TEST(a_body_may_refuse_in_place_of_trying_again)
 {
     struct script script = {.on = db};
     must_work(db_run(db, a, "SET innodb_lock_wait_timeout = 0"));
@@ -1355,9 +1325,10 @@ START_TEST(a_body_may_refuse_in_place_of_trying_again)
 
     ck_assert_int_eq(script.runs, 1);
 }
-END_TEST
 
-START_TEST(a_commit_that_never_arrives_runs_the_body_again)
+CASE("losses", set_up_proxy, tear_down_proxy);
+
+TEST(a_commit_that_never_arrives_runs_the_body_again)
 {
     struct script script = {.on = db};
     cut = CUT_COMMIT;
@@ -1369,9 +1340,8 @@ START_TEST(a_commit_that_never_arrives_runs_the_body_again)
     ck_assert_int_eq(counter(1), 1);
     ck_assert_int_eq(counter(2), 1);
 }
-END_TEST
 
-START_TEST(a_commit_whose_answer_is_lost_is_found_out)
+TEST(a_commit_whose_answer_is_lost_is_found_out)
 {
     struct script script = {.on = db};
     cut = CUT_COMMIT_REPLY;
@@ -1382,9 +1352,8 @@ START_TEST(a_commit_whose_answer_is_lost_is_found_out)
     ck_assert_int_eq(script.asked, 1);
     ck_assert_int_eq(counter(1), 1);
 }
-END_TEST
 
-START_TEST(a_commit_that_nobody_can_ask_about_is_unknown)
+TEST(a_commit_that_nobody_can_ask_about_is_unknown)
 {
     struct script script = {.on = db};
     cut = CUT_COMMIT_REPLY;
@@ -1396,11 +1365,10 @@ START_TEST(a_commit_that_nobody_can_ask_about_is_unknown)
     ck_assert_int_eq(script.runs, 1);
     ck_assert_int_eq(counter(1), 1);
 }
-END_TEST
 
 /* ---- lost connections outside of transactions ---- */
 
-START_TEST(a_write_whose_answer_is_lost_is_unknown_and_not_repeated)
+TEST(a_write_whose_answer_is_lost_is_unknown_and_not_repeated)
 {
     must_work(db_execute(db, a, &count_counter, DB_ARGS(db_integer(1)), NULL)); /* prepared */
     cut = CUT_EXECUTE_REPLY;
@@ -1412,18 +1380,16 @@ START_TEST(a_write_whose_answer_is_lost_is_unknown_and_not_repeated)
     ck_assert_int_eq(p->retry, RETRY_UNKNOWN);
     ck_assert_int_eq(counter(1), 2);
 }
-END_TEST
 
-START_TEST(a_read_whose_answer_is_lost_is_asked_again)
+TEST(a_read_whose_answer_is_lost_is_asked_again)
 {
     (void)number_of(db, &read_counter, DB_ARGS(db_integer(1)));
     cut = CUT_EXECUTE_REPLY;
 
     ck_assert_int_eq(number_of(db, &read_counter, DB_ARGS(db_integer(1))), 0);
 }
-END_TEST
 
-START_TEST(rows_are_not_handed_out_twice)
+TEST(rows_are_not_handed_out_twice)
 {
     static const struct sql list = {"SELECT n, content FROM things ORDER BY n", &thing_record};
     struct seen seen = {0};
@@ -1438,9 +1404,10 @@ START_TEST(rows_are_not_handed_out_twice)
     ck_assert_int_eq(seen.rows, 2);
     ck_assert_int_eq(seen.sum, 10000 + 10001);
 }
-END_TEST
 
-START_TEST(a_connection_closed_while_idle_is_replaced)
+CASE("connections", set_up, tear_down);
+
+TEST(a_connection_closed_while_idle_is_replaced)
 {
     struct script script = {.on = db};
 
@@ -1460,9 +1427,8 @@ START_TEST(a_connection_closed_while_idle_is_replaced)
     ck_assert_int_eq(script.runs, 1);
     ck_assert_int_eq(counter(1), 3);
 }
-END_TEST
 
-START_TEST(a_restart_between_statements_goes_unnoticed)
+TEST_TIMES(a_restart_between_statements_goes_unnoticed, 2)
 {
     static const char *const commands[] = {"stop", "kill"};
     struct script script = {.on = db};
@@ -1476,9 +1442,8 @@ START_TEST(a_restart_between_statements_goes_unnoticed)
     insert_titled(new_id(), "after");
     ck_assert_int_eq(counter(1), 1);
 }
-END_TEST
 
-START_TEST(a_server_that_is_down_is_unavailable_at_once_and_used_when_back)
+TEST(a_server_that_is_down_is_unavailable_at_once_and_used_when_back)
 {
     struct number row;
     bool found;
@@ -1495,7 +1460,6 @@ START_TEST(a_server_that_is_down_is_unavailable_at_once_and_used_when_back)
     control("start");
     must_work(db_ping(db, a));
 }
-END_TEST
 
 /* ---- a server that is frozen, and one that is slow ---- */
 
@@ -1514,7 +1478,9 @@ static void tear_down_thawed(void)
     tear_down();
 }
 
-START_TEST(a_frozen_server_is_given_up_in_seconds_and_used_when_it_is_back)
+CASE("frozen", set_up_thawed, tear_down_thawed);
+
+TEST(a_frozen_server_is_given_up_in_seconds_and_used_when_it_is_back)
 {
     must_work(db_ping(db, a));
     control("freeze");
@@ -1535,9 +1501,8 @@ START_TEST(a_frozen_server_is_given_up_in_seconds_and_used_when_it_is_back)
     while (db_ping(db, a))
         usleep(10000);
 }
-END_TEST
 
-START_TEST(a_frozen_server_is_found_out_by_one_for_all)
+TEST(a_frozen_server_is_found_out_by_one_for_all)
 {
     struct db_hosts hosts = {0};
     db_share(db, &hosts);
@@ -1557,9 +1522,8 @@ START_TEST(a_frozen_server_is_found_out_by_one_for_all)
     while (db_ping(other, a) || db_ping(db, a))
         usleep(10000);
 }
-END_TEST
 
-START_TEST(what_memory_of_another_boot_says_of_a_host_keeps_nobody_away)
+TEST(what_memory_of_another_boot_says_of_a_host_keeps_nobody_away)
 {
     struct db_hosts hosts = {.pause = {INT64_MAX / 2}};
     db_share(db, &hosts);
@@ -1568,9 +1532,8 @@ START_TEST(what_memory_of_another_boot_says_of_a_host_keeps_nobody_away)
 
     ck_assert_int_eq(hosts.pause[0], 0);
 }
-END_TEST
 
-START_TEST(nobody_waits_for_long_to_connect_to_a_frozen_server)
+TEST(nobody_waits_for_long_to_connect_to_a_frozen_server)
 {
     control("freeze");
     int64_t began = now_ms();
@@ -1581,9 +1544,8 @@ START_TEST(nobody_waits_for_long_to_connect_to_a_frozen_server)
     ck_assert_msg(p->type == &problem_unavailable, "%s", p->cause);
     ck_assert_int_lt(now_ms() - began, SECONDS_TO_NOTICE * 1000);
 }
-END_TEST
 
-START_TEST(a_write_that_a_frozen_server_was_sent_is_unknown_and_not_repeated)
+TEST(a_write_that_a_frozen_server_was_sent_is_unknown_and_not_repeated)
 {
     must_work(db_execute(db, a, &count_counter, DB_ARGS(db_integer(1)), NULL));
     control("freeze");
@@ -1596,9 +1558,8 @@ START_TEST(a_write_that_a_frozen_server_was_sent_is_unknown_and_not_repeated)
     ck_assert_int_eq(p->retry, RETRY_UNKNOWN);
     ck_assert_int_le(counter(1), 2);
 }
-END_TEST
 
-START_TEST(with_a_limit_a_frozen_server_is_given_up_by_then)
+TEST(with_a_limit_a_frozen_server_is_given_up_by_then)
 {
     must_work(db_ping(db, a));
     control("freeze");
@@ -1612,9 +1573,8 @@ START_TEST(with_a_limit_a_frozen_server_is_given_up_by_then)
     ck_assert_int_ge(now_ms() - began, 300);
     ck_assert_int_lt(now_ms() - began, 1000); /* before it would have been noticed */
 }
-END_TEST
 
-START_TEST(what_a_limit_cuts_off_is_not_repeated)
+TEST(what_a_limit_cuts_off_is_not_repeated)
 {
     static const struct sql nap = {"SELECT 0 * SLEEP(5) AS n", &number_record};
     struct number row;
@@ -1635,9 +1595,8 @@ START_TEST(what_a_limit_cuts_off_is_not_repeated)
     db_limit(db, 0);
     must_work(db_ping(db, a));
 }
-END_TEST
 
-START_TEST(a_server_at_a_long_statement_is_not_taken_for_frozen)
+TEST(a_server_at_a_long_statement_is_not_taken_for_frozen)
 {
     static const struct sql nap = {"SELECT 0 * SLEEP(1.5) AS n", &number_record};
 
@@ -1645,9 +1604,10 @@ START_TEST(a_server_at_a_long_statement_is_not_taken_for_frozen)
 
     ck_assert_uint_eq(db_take_counts(db).retries, 0);
 }
-END_TEST
 
-START_TEST(a_child_leaves_the_connection_of_its_parent_alone)
+CASE("connections", set_up, tear_down);
+
+TEST_TIMES(a_child_leaves_the_connection_of_its_parent_alone, 2)
 {
     int64_t mine = number_of(db, &connection_id, DB_NO_ARGS);
     pid_t child = fork();
@@ -1664,9 +1624,8 @@ START_TEST(a_child_leaves_the_connection_of_its_parent_alone)
     ck_assert_int_eq(status, 0);
     ck_assert_int_eq(number_of(db, &connection_id, DB_NO_ARGS), mine);
 }
-END_TEST
 
-START_TEST(a_pinned_connection_is_not_replaced)
+TEST(a_pinned_connection_is_not_replaced)
 {
     must_work(db_pin(db, a));
     int64_t pinned = number_of(db, &connection_id, DB_NO_ARGS);
@@ -1679,9 +1638,8 @@ START_TEST(a_pinned_connection_is_not_replaced)
     ck_assert_int_eq(counter(1), 0);
     must_work(db_execute(db, a, &count_counter, DB_ARGS(db_integer(1)), NULL));
 }
-END_TEST
 
-START_TEST(time_spent_waiting_is_told_once)
+TEST(time_spent_waiting_is_told_once)
 {
     static const struct sql nap = {"SELECT SLEEP(0.05) AS n", &number_record};
     (void)number_of(db, &nap, DB_NO_ARGS);
@@ -1692,7 +1650,6 @@ START_TEST(time_spent_waiting_is_told_once)
     ck_assert_uint_lt(waited_ns, 5000000000);
     ck_assert_uint_eq(db_take_counts(db).waited_ns, 0);
 }
-END_TEST
 
 static struct problem *count_one(void *context)
 {
@@ -1700,7 +1657,7 @@ static struct problem *count_one(void *context)
     return db_execute(db, a, &count_counter, DB_ARGS(db_integer(1)), NULL);
 }
 
-START_TEST(statements_are_counted_and_those_around_a_transaction)
+TEST(statements_are_counted_and_those_around_a_transaction)
 {
     must_work(db_ping(db, a));
     (void)db_take_counts(db);
@@ -1713,9 +1670,8 @@ START_TEST(statements_are_counted_and_those_around_a_transaction)
     ck_assert_uint_eq(counts.retries, 0);
     ck_assert_uint_eq(counts.reconnects, 0);
 }
-END_TEST
 
-START_TEST(a_lost_connection_counts_as_a_retry_and_a_reconnect)
+TEST(a_lost_connection_counts_as_a_retry_and_a_reconnect)
 {
     int64_t mine = number_of(db, &connection_id, DB_NO_ARGS);
     (void)db_take_counts(db);
@@ -1728,9 +1684,8 @@ START_TEST(a_lost_connection_counts_as_a_retry_and_a_reconnect)
     ck_assert_uint_eq(counts.reconnects, 1);
     ck_assert_uint_eq(counts.failed_connects, 0);
 }
-END_TEST
 
-START_TEST(every_host_that_lets_nobody_in_is_counted)
+TEST(every_host_that_lets_nobody_in_is_counted)
 {
     struct db *nowhere;
     must_work(db_open(a, "mysql://u:p@127.0.0.1:1,127.0.0.1:2/n", &nowhere));
@@ -1743,7 +1698,6 @@ START_TEST(every_host_that_lets_nobody_in_is_counted)
     ck_assert_uint_eq(counts.statements, 0);
     db_close(nowhere);
 }
-END_TEST
 
 /* ---- the URL ---- */
 
@@ -1779,7 +1733,7 @@ static const char *const bad_urls[] = {
     "mysql://u:s3cret@h/n/m",
 };
 
-START_TEST(a_bad_url_is_refused_without_telling_the_password)
+TEST_EACH(a_bad_url_is_refused_without_telling_the_password, bad_urls)
 {
     struct db *none = NULL;
 
@@ -1790,7 +1744,6 @@ START_TEST(a_bad_url_is_refused_without_telling_the_password)
     ck_assert_ptr_null(strstr(p->cause, "s3cret"));
     ck_assert_ptr_null(none);
 }
-END_TEST
 
 static const char *const good_urls[] = {
     "mysql://u:p@h:3306/n",     "mysql://u@h/n",
@@ -1798,7 +1751,7 @@ static const char *const good_urls[] = {
     "mysql://u:p@/n?socket=/s", "mysql://%75:%70@h/%6e?socket=%2Fs",
 };
 
-START_TEST(a_good_url_is_taken_without_connecting)
+TEST_EACH(a_good_url_is_taken_without_connecting, good_urls)
 {
     struct db *open = NULL;
 
@@ -1807,9 +1760,8 @@ START_TEST(a_good_url_is_taken_without_connecting)
     ck_assert_ptr_nonnull(open);
     db_close(open);
 }
-END_TEST
 
-START_TEST(user_password_and_socket_are_percent_decoded)
+TEST(user_password_and_socket_are_percent_decoded)
 {
     control_sql("CREATE USER 'o@dd/us:er'@localhost IDENTIFIED BY 'p@:/?%,#\xc3\x9f';"
                 "GRANT ALL ON postern.* TO 'o@dd/us:er'@localhost;");
@@ -1826,9 +1778,8 @@ START_TEST(user_password_and_socket_are_percent_decoded)
     db_close(odd);
     control_sql("DROP USER 'o@dd/us:er'@localhost;");
 }
-END_TEST
 
-START_TEST(the_next_host_is_tried_when_one_does_not_answer)
+TEST(the_next_host_is_tried_when_one_does_not_answer)
 {
     const char *at = strstr(database_url(), "@localhost");
     struct db *several = NULL;
@@ -1840,7 +1791,6 @@ START_TEST(the_next_host_is_tried_when_one_does_not_answer)
     must_work(db_ping(several, a));
     db_close(several);
 }
-END_TEST
 
 /* On a port of its own, which takes connections and never says a word. */
 static int listen_in_silence(unsigned *ret_port)
@@ -1855,7 +1805,7 @@ static int listen_in_silence(unsigned *ret_port)
     return fd;
 }
 
-START_TEST(a_host_that_costs_a_time_out_is_not_asked_for_each_statement)
+TEST(a_host_that_costs_a_time_out_is_not_asked_for_each_statement)
 {
     const char *at = strstr(database_url(), "@localhost");
     unsigned port;
@@ -1876,7 +1826,6 @@ START_TEST(a_host_that_costs_a_time_out_is_not_asked_for_each_statement)
     db_close(several);
     (void)close(silent);
 }
-END_TEST
 
 /* A server that is overloaded: it takes its time to say that it is full. */
 static void *refuse_late(void *context)
@@ -1889,7 +1838,7 @@ static void *refuse_late(void *context)
     return NULL;
 }
 
-START_TEST(a_server_that_refuses_late_is_not_taken_for_one_that_hangs)
+TEST(a_server_that_refuses_late_is_not_taken_for_one_that_hangs)
 {
     unsigned port;
     int late = listen_in_silence(&port);
@@ -1909,9 +1858,8 @@ START_TEST(a_server_that_refuses_late_is_not_taken_for_one_that_hangs)
     db_close(full);
     (void)close(late);
 }
-END_TEST
 
-START_TEST(a_wrong_password_is_unavailable_and_not_told)
+TEST(a_wrong_password_is_unavailable_and_not_told)
 {
     struct db *wrong = NULL;
     const char *path = strstr(database_url(), "socket=");
@@ -1925,136 +1873,8 @@ START_TEST(a_wrong_password_is_unavailable_and_not_told)
     ck_assert_ptr_null(strstr(p->cause, "s3cret"));
     db_close(wrong);
 }
-END_TEST
 
-START_TEST(closing_nothing_does_nothing)
+TEST(closing_nothing_does_nothing)
 {
     db_close(NULL);
-}
-END_TEST
-
-#define COUNT(table) ((int)(sizeof(table) / sizeof *(table)))
-
-static TCase *add_case(Suite *s, const char *name, SFun before, SFun after)
-{
-    TCase *t = tcase_create(name);
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, before, after);
-    suite_add_tcase(s, t);
-    return t;
-}
-
-static void add_values(Suite *s)
-{
-    TCase *t = add_case(s, "values", set_up, tear_down);
-    tcase_add_unchecked_fixture(t, create_tables, NULL);
-    tcase_add_loop_test(t, values_of_every_type_come_back_as_they_went, 0, COUNT(samples));
-    tcase_add_test(t, null_comes_back_as_the_zero_value);
-    tcase_add_test(t, a_null_id_is_nil);
-    tcase_add_test(t, the_type_of_a_value_may_change_between_calls);
-    tcase_add_loop_test(t, text_of_any_length_is_read_whole, 0, COUNT(lengths));
-    tcase_add_test(t, a_list_may_mix_short_and_long_texts);
-    tcase_add_loop_test(t, integers_of_all_kinds_fit_an_integer, 0, COUNT(integers));
-    tcase_add_test(t, the_session_is_strict_and_in_utc);
-    tcase_add_test(t, a_statement_means_the_same_whatever_the_server_presets);
-    tcase_add_test(t, what_was_acknowledged_stands_whatever_the_server_presets);
-}
-
-static void add_statements(Suite *s)
-{
-    TCase *t = add_case(s, "statements", set_up, tear_down);
-    tcase_add_test(t, no_row_leaves_the_struct_alone);
-    tcase_add_test(t, find_takes_the_first_of_several_rows);
-    tcase_add_test(t, fields_without_a_column_are_zero);
-    tcase_add_loop_test(t, a_row_that_does_not_fit_is_internal_and_named, 0, COUNT(misfits));
-    tcase_add_test(t, execute_takes_no_rows);
-    tcase_add_test(t, matched_counts_rows_found_even_if_unchanged);
-    tcase_add_test_raise_signal(t, each_must_not_use_the_connection, SIGABRT);
-    tcase_add_test(t, of_more_than_64_statements_the_least_recently_used_go);
-    tcase_add_test(t, where_the_server_takes_no_more_statements_own_ones_are_given_back);
-    tcase_add_test(t, where_the_server_takes_no_statements_at_all_it_is_unavailable);
-    tcase_add_test(t, statements_are_known_by_what_they_say);
-    tcase_add_test(t, a_duplicate_names_its_key_and_not_the_value);
-    tcase_add_test(t, a_reference_to_nothing_names_its_key);
-    tcase_add_test(t, deleting_what_is_referred_to_names_the_key);
-    tcase_add_test(t, a_statement_that_takes_too_long_is_not_tried_again);
-    tcase_add_test(t, a_server_that_hangs_is_given_up_once);
-    tcase_add_test(t, a_server_that_takes_no_writes_is_unavailable_until_it_does);
-    tcase_add_loop_test(t, a_failure_is_ours_only_where_nothing_else_can_cause_it, 0,
-                        COUNT(numbers));
-    tcase_add_test(t, a_statement_that_an_operator_kills_is_unavailable_and_not_repeated);
-    tcase_add_test(t, a_value_beyond_max_allowed_packet_is_unavailable);
-    tcase_add_test(t, a_missing_table_is_recognised);
-}
-
-static void add_transactions(Suite *s)
-{
-    TCase *t = add_case(s, "transactions", set_up, tear_down);
-    tcase_add_test(t, a_body_without_failure_is_committed);
-    tcase_add_test(t, a_refusal_rolls_back_and_comes_out);
-    tcase_add_test_raise_signal(t, a_transaction_in_a_transaction_aborts, SIGABRT);
-    tcase_add_test(t, of_two_in_a_deadlock_the_victim_tries_again);
-    tcase_add_test(t, a_lock_that_stays_held_ends_in_unavailable_after_four_runs);
-    tcase_add_test(t, a_connection_lost_inside_runs_the_body_again);
-    tcase_add_test(t, a_body_that_overlooks_the_loss_commits_nothing);
-    tcase_add_test(t, a_body_that_overlooks_a_conflict_commits_nothing);
-    tcase_add_test(t, a_body_may_refuse_in_place_of_trying_again);
-}
-
-static void add_losses(Suite *s)
-{
-    TCase *t = add_case(s, "losses", set_up_proxy, tear_down_proxy);
-    tcase_add_test(t, a_commit_that_never_arrives_runs_the_body_again);
-    tcase_add_test(t, a_commit_whose_answer_is_lost_is_found_out);
-    tcase_add_test(t, a_commit_that_nobody_can_ask_about_is_unknown);
-    tcase_add_test(t, a_write_whose_answer_is_lost_is_unknown_and_not_repeated);
-    tcase_add_test(t, a_read_whose_answer_is_lost_is_asked_again);
-    tcase_add_test(t, rows_are_not_handed_out_twice);
-}
-
-static void add_connections(Suite *s)
-{
-    TCase *t = add_case(s, "connections", set_up, tear_down);
-    tcase_add_test(t, a_connection_closed_while_idle_is_replaced);
-    tcase_add_loop_test(t, a_restart_between_statements_goes_unnoticed, 0, 2);
-    tcase_add_test(t, a_server_that_is_down_is_unavailable_at_once_and_used_when_back);
-    tcase_add_loop_test(t, a_child_leaves_the_connection_of_its_parent_alone, 0, 2);
-    tcase_add_test(t, a_pinned_connection_is_not_replaced);
-    tcase_add_test(t, time_spent_waiting_is_told_once);
-    tcase_add_test(t, statements_are_counted_and_those_around_a_transaction);
-    tcase_add_test(t, a_lost_connection_counts_as_a_retry_and_a_reconnect);
-    tcase_add_test(t, every_host_that_lets_nobody_in_is_counted);
-    tcase_add_loop_test(t, a_bad_url_is_refused_without_telling_the_password, 0, COUNT(bad_urls));
-    tcase_add_loop_test(t, a_good_url_is_taken_without_connecting, 0, COUNT(good_urls));
-    tcase_add_test(t, user_password_and_socket_are_percent_decoded);
-    tcase_add_test(t, the_next_host_is_tried_when_one_does_not_answer);
-    tcase_add_test(t, a_host_that_costs_a_time_out_is_not_asked_for_each_statement);
-    tcase_add_test(t, a_server_that_refuses_late_is_not_taken_for_one_that_hangs);
-    tcase_add_test(t, a_wrong_password_is_unavailable_and_not_told);
-    tcase_add_test(t, closing_nothing_does_nothing);
-}
-
-static void add_frozen(Suite *s)
-{
-    TCase *t = add_case(s, "frozen", set_up_thawed, tear_down_thawed);
-    tcase_add_test(t, a_frozen_server_is_given_up_in_seconds_and_used_when_it_is_back);
-    tcase_add_test(t, a_frozen_server_is_found_out_by_one_for_all);
-    tcase_add_test(t, what_memory_of_another_boot_says_of_a_host_keeps_nobody_away);
-    tcase_add_test(t, nobody_waits_for_long_to_connect_to_a_frozen_server);
-    tcase_add_test(t, a_write_that_a_frozen_server_was_sent_is_unknown_and_not_repeated);
-    tcase_add_test(t, with_a_limit_a_frozen_server_is_given_up_by_then);
-    tcase_add_test(t, what_a_limit_cuts_off_is_not_repeated);
-    tcase_add_test(t, a_server_at_a_long_statement_is_not_taken_for_frozen);
-}
-
-int main(void)
-{
-    Suite *s = suite_create("db");
-    add_values(s);
-    add_statements(s);
-    add_transactions(s);
-    add_losses(s);
-    add_frozen(s);
-    add_connections(s);
-    return suite_run(s);
 }

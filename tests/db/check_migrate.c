@@ -42,8 +42,6 @@ static const struct migration list[] = {
     {3, "0003_nothing.sql", "-- nothing to do\n"},
 };
 
-#define COUNT(table) (sizeof(table) / sizeof *(table))
-
 static void must_work(const struct problem *p)
 {
     if (p)
@@ -90,7 +88,9 @@ static void count_applied(void *context, const struct migration *m)
     ck_assert_int_eq(m->number, ++*next);
 }
 
-START_TEST(a_fresh_schema_gets_everything_in_order)
+CASE("migrate", set_up, tear_down);
+
+TEST(a_fresh_schema_gets_everything_in_order)
 {
     enum migration_state states[COUNT(list)];
     size_t unknown = 77;
@@ -109,9 +109,8 @@ START_TEST(a_fresh_schema_gets_everything_in_order)
     ck_assert_uint_eq(unknown, 0);
     must_work(migrate_check(db, a, list, COUNT(list)));
 }
-END_TEST
 
-START_TEST(a_second_run_does_nothing)
+TEST(a_second_run_does_nothing)
 {
     int applied = 0;
     must_work(migrate_up(db, a, list, COUNT(list), NULL, NULL));
@@ -121,9 +120,8 @@ START_TEST(a_second_run_does_nothing)
     ck_assert_int_eq(applied, 0);
     ck_assert_int_eq(trail(), 3);
 }
-END_TEST
 
-START_TEST(a_longer_list_adds_only_what_is_new)
+TEST(a_longer_list_adds_only_what_is_new)
 {
     int applied = 1;
     must_work(migrate_up(db, a, list, 1, NULL, NULL));
@@ -133,7 +131,6 @@ START_TEST(a_longer_list_adds_only_what_is_new)
     ck_assert_int_eq(applied, 3);
     ck_assert_int_eq(trail(), 3);
 }
-END_TEST
 
 /* The second statement fails until `later` exists. */
 static const struct migration halting[] = {
@@ -143,7 +140,7 @@ static const struct migration halting[] = {
      "INSERT INTO trail VALUES (2);\n"},
 };
 
-START_TEST(a_run_that_stopped_half_way_goes_on_behind_it)
+TEST(a_run_that_stopped_half_way_goes_on_behind_it)
 {
     enum migration_state state;
     size_t unknown;
@@ -167,9 +164,8 @@ START_TEST(a_run_that_stopped_half_way_goes_on_behind_it)
     must_work(migrate_check(db, a, halting, 1));
     must_work(db_run(db, a, "DROP TABLE later"));
 }
-END_TEST
 
-START_TEST(a_half_applied_file_must_not_change_either)
+TEST(a_half_applied_file_must_not_change_either)
 {
     struct migration changed = halting[0];
     changed.text = "SELECT 1;\n";
@@ -180,9 +176,8 @@ START_TEST(a_half_applied_file_must_not_change_either)
     ck_assert_ptr_nonnull(p);
     ck_assert_msg(strstr(p->cause, "0001_halting.sql was changed"), "%s", p->cause);
 }
-END_TEST
 
-START_TEST(an_applied_file_that_changed_is_refused)
+TEST(an_applied_file_that_changed_is_refused)
 {
     struct migration changed[COUNT(list)];
     enum migration_state states[COUNT(list)];
@@ -204,9 +199,8 @@ START_TEST(an_applied_file_that_changed_is_refused)
     ck_assert_ptr_nonnull(p);
     ck_assert_ptr_eq(p->type, &problem_unavailable);
 }
-END_TEST
 
-START_TEST(an_applied_file_may_have_a_text_of_a_former_release)
+TEST(an_applied_file_may_have_a_text_of_a_former_release)
 {
     /* printf "INSERT INTO trail VALUES (7, 'former');\n" | sha256sum */
     static const char *const former[] = {
@@ -226,7 +220,6 @@ START_TEST(an_applied_file_may_have_a_text_of_a_former_release)
     ck_assert_ptr_nonnull(migrate_check(db, a, list, COUNT(list)));
     must_work(migrate_check(db, a, then, COUNT(list))); /* the former program finds its own text */
 }
-END_TEST
 
 /* ---- tables that somebody else has made, or changed ---- */
 
@@ -249,7 +242,7 @@ static const char *const foreign[] = {
     "CREATE TABLE trail (step INT NOT NULL, word VARCHAR(20) NOT NULL)", /* of the same columns */
 };
 
-START_TEST(a_foreign_table_of_our_name_is_refused_before_anything_is_written)
+TEST_EACH(a_foreign_table_of_our_name_is_refused_before_anything_is_written, foreign)
 {
     must_work(db_run(db, a, foreign[_i]));
 
@@ -262,9 +255,8 @@ START_TEST(a_foreign_table_of_our_name_is_refused_before_anything_is_written)
     ck_refused(migrate_compare(db, a, list, COUNT(list)), "DATABASE_URL");
     ck_refused(migrate_check(db, a, list, COUNT(list)), "trail");
 }
-END_TEST
 
-START_TEST(a_foreign_table_of_migrations_is_refused)
+TEST(a_foreign_table_of_migrations_is_refused)
 {
     must_work(db_run(db, a, "CREATE TABLE schema_migrations (version BIGINT PRIMARY KEY)"));
 
@@ -275,10 +267,9 @@ START_TEST(a_foreign_table_of_migrations_is_refused)
     ck_assert(!exists("trail"));
     ck_assert_ptr_eq(migrate_check(db, a, list, COUNT(list))->type, &problem_unavailable);
 }
-END_TEST
 
 /* A former release took a foreign table for its own. */
-START_TEST(an_applied_file_whose_table_is_another_is_told)
+TEST(an_applied_file_whose_table_is_another_is_told)
 {
     must_work(migrate_up(db, a, list, 1, NULL, NULL));
     must_work(db_run(db, a, "DROP TABLE trail"));
@@ -294,11 +285,10 @@ START_TEST(an_applied_file_whose_table_is_another_is_told)
     ck_assert_int_eq(trail(), 0);
     ck_assert_int_eq(number_of("SELECT COUNT(*) AS n FROM schema_migrations"), 1);
 }
-END_TEST
 
 /* Killed between a statement and the note that it has run; or before the first of them, and then
  * somebody else made the table. */
-START_TEST(a_file_that_was_begun_goes_on_only_with_its_own_table)
+TEST(a_file_that_was_begun_goes_on_only_with_its_own_table)
 {
     must_work(migrate_up(db, a, list, 1, NULL, NULL));
     must_work(db_run(db, a, "DELETE FROM trail"));
@@ -311,7 +301,6 @@ START_TEST(a_file_that_was_begun_goes_on_only_with_its_own_table)
     must_work(db_run(db, a, foreign[0]));
     ck_refused(migrate_up(db, a, list, 1, NULL, NULL), "step is missing in it");
 }
-END_TEST
 
 static const struct migration growing[] = {
     {1, "0001_trail.sql",
@@ -321,7 +310,7 @@ static const struct migration growing[] = {
      "INSERT INTO trail SELECT 1, 'x' FROM later;\n"},
 };
 
-START_TEST(what_a_half_applied_file_adds_may_be_missing)
+TEST(what_a_half_applied_file_adds_may_be_missing)
 {
     must_work(db_run(db, a, "DROP TABLE IF EXISTS later"));
     must_work(migrate_up(db, a, growing, 1, NULL, NULL));
@@ -338,9 +327,8 @@ START_TEST(what_a_half_applied_file_adds_may_be_missing)
     ck_refused(migrate_check(db, a, growing, 2), "word is missing in it");
     must_work(db_run(db, a, "DROP TABLE later"));
 }
-END_TEST
 
-START_TEST(a_schema_from_a_later_program_is_refused)
+TEST(a_schema_from_a_later_program_is_refused)
 {
     enum migration_state states[COUNT(list)];
     size_t unknown = 0;
@@ -355,9 +343,8 @@ START_TEST(a_schema_from_a_later_program_is_refused)
     ck_assert_uint_eq(unknown, 1);
     must_work(migrate_check(db, a, list, 2)); /* it has what the former program needs */
 }
-END_TEST
 
-START_TEST(a_schema_that_was_never_migrated_says_so)
+TEST(a_schema_that_was_never_migrated_says_so)
 {
     enum migration_state states[COUNT(list)];
     size_t unknown = 77;
@@ -371,9 +358,8 @@ START_TEST(a_schema_that_was_never_migrated_says_so)
     ck_assert_int_eq(states[2], MIGRATION_PENDING);
     ck_assert_uint_eq(unknown, 0);
 }
-END_TEST
 
-START_TEST(a_schema_that_is_behind_says_by_how_much)
+TEST(a_schema_that_is_behind_says_by_how_much)
 {
     must_work(migrate_up(db, a, list, 1, NULL, NULL));
 
@@ -382,9 +368,8 @@ START_TEST(a_schema_that_is_behind_says_by_how_much)
     ck_assert_ptr_nonnull(p);
     ck_assert_str_eq(p->cause, "schema is at 1 of 3; run `postern migrate`");
 }
-END_TEST
 
-START_TEST(a_statement_without_an_end_is_refused_before_any_runs)
+TEST(a_statement_without_an_end_is_refused_before_any_runs)
 {
     static const struct migration endless = {
         1, "0001_endless.sql", "CREATE TABLE trail (step INT);\nINSERT INTO trail VALUES (1)\n"};
@@ -395,9 +380,8 @@ START_TEST(a_statement_without_an_end_is_refused_before_any_runs)
     ck_assert_msg(strstr(p->cause, "0001_endless.sql does not end"), "%s", p->cause);
     ck_assert(!exists("trail"));
 }
-END_TEST
 
-START_TEST(the_lock_is_free_again_after_success_and_failure)
+TEST(the_lock_is_free_again_after_success_and_failure)
 {
     static const char is_free[] =
         "SELECT IS_FREE_LOCK(CONCAT('schema_migrations.', MD5(DATABASE()))) AS n";
@@ -409,7 +393,6 @@ START_TEST(the_lock_is_free_again_after_success_and_failure)
     while (!number_of(is_free))
         usleep(1000);
 }
-END_TEST
 
 /* Each of its statements takes long enough for the other run to come in between. */
 static const struct migration slow[] = {
@@ -419,7 +402,7 @@ static const struct migration slow[] = {
      "INSERT INTO trail SELECT SLEEP(0.2);\n"},
 };
 
-START_TEST(two_runs_at_a_time_apply_once)
+TEST(two_runs_at_a_time_apply_once)
 {
     pid_t children[2];
     db_disconnect(db);
@@ -440,7 +423,6 @@ START_TEST(two_runs_at_a_time_apply_once)
     }
     ck_assert_int_eq(trail(), 2);
 }
-END_TEST
 
 /* A connection that is lost between two statements takes the lock with it: the run must stop. */
 static void lose_connection(void *context, const struct migration *m)
@@ -459,7 +441,7 @@ static void lose_connection(void *context, const struct migration *m)
         must_work(db_find(other, a, &still, DB_NO_ARGS, &row, &found));
 }
 
-START_TEST(a_run_without_its_lock_stops)
+TEST(a_run_without_its_lock_stops)
 {
     struct db *other = NULL;
     must_work(db_open(a, getenv("DATABASE_URL"), &other));
@@ -473,43 +455,10 @@ START_TEST(a_run_without_its_lock_stops)
     ck_assert_int_eq(trail(), 3);
     db_close(other);
 }
-END_TEST
 
-START_TEST(a_gap_in_the_list_aborts)
+TEST_SIGNAL(a_gap_in_the_list_aborts, SIGABRT)
 {
     static const struct migration gap[] = {{1, "0001_a.sql", ""}, {3, "0003_b.sql", ""}};
 
     must_work(migrate_check(db, a, gap, COUNT(gap)));
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("migrate");
-    TCase *t = tcase_create("migrate");
-    suite_add_tcase(s, t);
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, set_up, tear_down);
-    tcase_add_test(t, a_fresh_schema_gets_everything_in_order);
-    tcase_add_test(t, a_second_run_does_nothing);
-    tcase_add_test(t, a_longer_list_adds_only_what_is_new);
-    tcase_add_test(t, a_run_that_stopped_half_way_goes_on_behind_it);
-    tcase_add_test(t, a_half_applied_file_must_not_change_either);
-    tcase_add_test(t, an_applied_file_that_changed_is_refused);
-    tcase_add_test(t, an_applied_file_may_have_a_text_of_a_former_release);
-    tcase_add_loop_test(t, a_foreign_table_of_our_name_is_refused_before_anything_is_written, 0,
-                        COUNT(foreign));
-    tcase_add_test(t, a_foreign_table_of_migrations_is_refused);
-    tcase_add_test(t, an_applied_file_whose_table_is_another_is_told);
-    tcase_add_test(t, a_file_that_was_begun_goes_on_only_with_its_own_table);
-    tcase_add_test(t, what_a_half_applied_file_adds_may_be_missing);
-    tcase_add_test(t, a_schema_from_a_later_program_is_refused);
-    tcase_add_test(t, a_schema_that_was_never_migrated_says_so);
-    tcase_add_test(t, a_schema_that_is_behind_says_by_how_much);
-    tcase_add_test(t, a_statement_without_an_end_is_refused_before_any_runs);
-    tcase_add_test(t, the_lock_is_free_again_after_success_and_failure);
-    tcase_add_test(t, two_runs_at_a_time_apply_once);
-    tcase_add_test(t, a_run_without_its_lock_stops);
-    tcase_add_test_raise_signal(t, a_gap_in_the_list_aborts, SIGABRT);
-    return suite_run(s);
 }

@@ -6,8 +6,6 @@
 
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
-
 /* Statements, and "TABLE; TABLE.COLUMN TYPE, …" of what is there then. */
 static const struct {
     const char *statements[4], *shape;
@@ -50,7 +48,9 @@ static void put(struct arena *a, const char **out, const char *separator, struct
     *out = arena_printf(a, "%s%s%.*s", *out, separator, (int)t.len, t.data ? t.data : "");
 }
 
-START_TEST(what_statements_make_is_read)
+CASE("shape", NULL, NULL);
+
+TEST_EACH(what_statements_make_is_read, shapes)
 {
     struct arena *a = arena_open(1u << 20);
     const size_t origins[4] = {0, 1, 2, 3};
@@ -71,9 +71,8 @@ START_TEST(what_statements_make_is_read)
     ck_assert_str_eq(out, shapes[_i].shape);
     arena_close(a);
 }
-END_TEST
 
-START_TEST(types_have_other_names_too)
+TEST(types_have_other_names_too)
 {
     ck_assert(shape_is_type(TEXT("UUID"), TEXT("uuid")));
     ck_assert(shape_is_type(TEXT("BOOLEAN"), TEXT("tinyint")));
@@ -81,15 +80,4 @@ START_TEST(types_have_other_names_too)
     ck_assert(!shape_is_type(TEXT("UUID"), TEXT("varchar")));
     ck_assert(!shape_is_type(TEXT("VARCHAR"), TEXT("char")));
     ck_assert(!shape_is_type(TEXT("BOOLEAN"), TEXT("boolean")));
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("shape");
-    TCase *t = tcase_create("shape");
-    tcase_add_loop_test(t, what_statements_make_is_read, 0, COUNT(shapes));
-    tcase_add_test(t, types_have_other_names_too);
-    suite_add_tcase(suite, t);
-    return suite_run(suite);
 }

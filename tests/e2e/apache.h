@@ -1,4 +1,4 @@
-/* e2e_apache.h -- the program as a shared host runs it: a script of Apache's, in somebody's home.
+/* apache.h -- the program as a shared host runs it: a script of Apache's, in somebody's home.
  */
 #pragma once
 

@@ -11,18 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "tests/e2e/failures.h"
-#include "tests/e2e/guesses.h"
-#include "tests/e2e/hosting.h"
+#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
-#include "tests/e2e/logs.h"
-#include "tests/e2e/nginx.h"
-#include "tests/e2e/operations.h"
-#include "tests/e2e/operator.h"
-#include "tests/e2e/protocol.h"
-#include "tests/e2e/reload.h"
-#include "tests/e2e/sessions.h"
-#include "tests/e2e/starters.h"
 #include "tests/e2e/world.h"
 
 #define LISTED "https://app.example.org"

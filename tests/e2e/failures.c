@@ -1,8 +1,8 @@
-#include "tests/e2e/failures.h"
 
 #include <signal.h>
 #include <string.h>
 
+#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
 

@@ -1,10 +1,10 @@
-#include "tests/e2e/guesses.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 
 #define RIVALS 40

@@ -1,4 +1,3 @@
-#include "tests/e2e/hosting.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -8,6 +7,7 @@
 #include <unistd.h>
 
 #include "tests/e2e/apache.h"
+#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
 

@@ -1,4 +1,4 @@
-/* e2e_http.h -- calls to a front over real sockets, and what every answer must look like. */
+/* http.h -- calls to a front over real sockets, and what every answer must look like. */
 #pragma once
 
 #include <stdbool.h>

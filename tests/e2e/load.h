@@ -1,4 +1,4 @@
-/* e2e_load.h -- clients that write and read without pause, and know what they were promised. */
+/* load.h -- clients that write and read without pause, and know what they were promised. */
 #pragma once
 
 #include <stdbool.h>

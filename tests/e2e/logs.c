@@ -1,10 +1,10 @@
-#include "tests/e2e/logs.h"
 
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/problem.h"
+#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 
 /* Call `look(name, text)` for each log; the text has a NUL behind. Returns how many there were. */

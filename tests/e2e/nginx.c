@@ -1,4 +1,3 @@
-#include "tests/e2e/nginx.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -9,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
 

@@ -1,4 +1,3 @@
-#include "tests/e2e/operations.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -6,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 #include "tests/support/exposition.h"
 

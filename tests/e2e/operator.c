@@ -1,8 +1,8 @@
-#include "tests/e2e/operator.h"
 
 #include <string.h>
 #include <sysexits.h>
 
+#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 
 static struct backend pool;

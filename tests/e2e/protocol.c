@@ -1,9 +1,9 @@
-#include "tests/e2e/protocol.h"
 
 #include <string.h>
 #include <unistd.h>
 
 #include "common/crypto/digest.h"
+#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 
 #define WORKERS 4

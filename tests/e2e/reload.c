@@ -1,4 +1,3 @@
-#include "tests/e2e/reload.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -9,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
 

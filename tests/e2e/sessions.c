@@ -1,4 +1,3 @@
-#include "tests/e2e/sessions.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -7,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 
 #define WORKERS 4

@@ -1,4 +1,3 @@
-#include "tests/e2e/starters.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -12,6 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
 

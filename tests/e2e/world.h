@@ -1,4 +1,4 @@
-/* e2e_world.h -- the real program behind the real nginx or Apache, in a folder of their own. */
+/* world.h -- the real program behind the real nginx or Apache, in a folder of their own. */
 #pragma once
 
 #include <stdbool.h>
@@ -45,7 +45,7 @@ bool world_open(void);
 void world_close(void);
 
 /**
- * Does E2E_FRONT=apache ask for Apache with mod_fcgid as it is on a shared host (e2e_apache.h)?
+ * Does E2E_FRONT=apache ask for Apache with mod_fcgid as it is on a shared host (apache.h)?
  * Then backend_start() makes a home there, front_start() shows it, and tests of what is nginx's own
  * are not added.
  */

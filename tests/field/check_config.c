@@ -11,7 +11,6 @@
 
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define SECRET "correct-horse-battery-staple"
 
 /* ---- what is set ---- */
@@ -128,7 +127,10 @@ static void assert_cause(const struct problem *p, const char *expected)
 
 /* ---- where values come from ---- */
 
-START_TEST(without_any_source_presets_count)
+CASE("config", set_up, tear_down);
+CASE_AROUND(make_folder, remove_folder);
+
+TEST(without_any_source_presets_count)
 {
     assert_fine(load((struct config_flags){0}, NULL, NULL));
 
@@ -139,9 +141,8 @@ START_TEST(without_any_source_presets_count)
     ck_assert_ptr_null(sample.key.data);
     ck_assert_ptr_null(sample.nothing.data);
 }
-END_TEST
 
-START_TEST(a_file_sets_values_of_all_types)
+TEST(a_file_sets_values_of_all_types)
 {
     assert_fine(load_file("NAME = file\nMAX_BODY=200\nQUIET = true\nMOOD = wild\n"
                           "KEY = " SECRET "\n"));
@@ -152,9 +153,8 @@ START_TEST(a_file_sets_values_of_all_types)
     ck_assert_uint_eq(sample.mood, 1);
     ck_assert_str_eq(sample.key.data, SECRET);
 }
-END_TEST
 
-START_TEST(the_environment_sets_values)
+TEST(the_environment_sets_values)
 {
     assert_fine(load_environment("MAX_BODY=300", "KEY=" SECRET));
 
@@ -163,9 +163,8 @@ START_TEST(the_environment_sets_values)
     ck_assert_str_eq(origins[MAX_BODY], "environment");
     ck_assert_str_eq(origins[KEY], "environment");
 }
-END_TEST
 
-START_TEST(what_else_is_in_the_environment_does_not_matter)
+TEST(what_else_is_in_the_environment_does_not_matter)
 {
     assert_fine(load_environment("PATH=/bin", "MAX_BODY_SIZE=x"));
     assert_fine(load_environment("XNAME=x", "no equals sign"));
@@ -173,10 +172,9 @@ START_TEST(what_else_is_in_the_environment_does_not_matter)
 
     ck_assert_str_eq(sample.name.data, "nobody");
 }
-END_TEST
 
 /* Each bit of `_i` stands for one source that sets the name. */
-START_TEST(the_strongest_source_of_each_setting_wins)
+TEST_TIMES(the_strongest_source_of_each_setting_wins, 8)
 {
     const struct config_flag flag = {"name", "flag"};
     char *environment[] = {arena_strdup(a, "NAME=env"), NULL};
@@ -194,9 +192,8 @@ START_TEST(the_strongest_source_of_each_setting_wins)
     ck_assert_str_eq(origins[NAME], from[_i]);
     ck_assert_str_eq(origins[QUIET], "default");
 }
-END_TEST
 
-START_TEST(different_settings_come_from_different_sources)
+TEST(different_settings_come_from_different_sources)
 {
     const struct config_flag flag = {"mood", "wild"};
     char *environment[] = {arena_strdup(a, "MAX_BODY=300"), NULL};
@@ -211,9 +208,8 @@ START_TEST(different_settings_come_from_different_sources)
     ck_assert_ptr_null(origins[KEY]);
     ck_assert_ptr_null(origins[NOTHING]);
 }
-END_TEST
 
-START_TEST(texts_outlive_their_sources)
+TEST(texts_outlive_their_sources)
 {
     char environment_name[] = "NAME=kept", flag_value[] = "also";
     const struct config_flag flag = {"nothing", flag_value};
@@ -226,7 +222,6 @@ START_TEST(texts_outlive_their_sources)
     ck_assert_str_eq(sample.name.data, "kept");
     ck_assert_str_eq(sample.nothing.data, "also");
 }
-END_TEST
 
 /* ---- the file's form ---- */
 
@@ -242,24 +237,22 @@ static const char *const forms[] = {
     "\xEF\xBB\xBF# a comment\nNAME=x\n",
 };
 
-START_TEST(blank_lines_comments_and_spaces_are_skipped)
+TEST_EACH(blank_lines_comments_and_spaces_are_skipped, forms)
 {
     assert_fine(load_file(forms[_i]));
 
     ck_assert_str_eq(sample.name.data, "x");
 }
-END_TEST
 
-START_TEST(a_value_may_hold_spaces_and_signs)
+TEST(a_value_may_hold_spaces_and_signs)
 {
     assert_fine(load_file("NAME = a = b #c\nKEY = a=b=c=d=e\n"));
 
     ck_assert_str_eq(sample.name.data, "a = b #c");
     ck_assert_str_eq(sample.key.data, "a=b=c=d=e");
 }
-END_TEST
 
-START_TEST(a_value_may_be_empty)
+TEST(a_value_may_be_empty)
 {
     assert_fine(load_file("NOTHING =\n"));
 
@@ -267,7 +260,6 @@ START_TEST(a_value_may_be_empty)
     ck_assert_ptr_nonnull(sample.nothing.data);
     ck_assert_ptr_nonnull(origins[NOTHING]);
 }
-END_TEST
 
 static const struct {
     const char *text, *place, *reason;
@@ -290,7 +282,7 @@ static const struct {
     {"NAME = \xFF\n", ":1", "NAME: Must be UTF-8 without NUL."},
 };
 
-START_TEST(a_fault_in_the_file_is_told_with_its_line)
+TEST_EACH(a_fault_in_the_file_is_told_with_its_line, bad_files)
 {
     struct problem *p = load_file(bad_files[_i].text);
 
@@ -298,39 +290,34 @@ START_TEST(a_fault_in_the_file_is_told_with_its_line)
     assert_cause(p, bad_files[_i].reason);
     assert_cause(p, arena_printf(a, "%s/conf", folder));
 }
-END_TEST
 
-START_TEST(a_nul_in_the_file_is_a_fault)
+TEST(a_nul_in_the_file_is_a_fault)
 {
     static const char text[] = "NAME = a\0b\n";
     const char *path = file_with_bytes("conf", text, sizeof text - 1);
 
     assert_cause(load((struct config_flags){0}, NULL, path), ":1: NAME: Must be UTF-8");
 }
-END_TEST
 
-START_TEST(a_missing_file_is_told_by_name)
+TEST(a_missing_file_is_told_by_name)
 {
     struct problem *p = load((struct config_flags){0}, NULL, "no/such/file");
 
     assert_cause(p, "no/such/file");
     assert_cause(p, "No such file");
 }
-END_TEST
 
-START_TEST(a_folder_is_no_file)
+TEST(a_folder_is_no_file)
 {
     assert_cause(load((struct config_flags){0}, NULL, folder), folder);
 }
-END_TEST
 
-START_TEST(an_endless_file_is_refused)
+TEST(an_endless_file_is_refused)
 {
     assert_cause(load((struct config_flags){0}, NULL, "/dev/zero"), "larger than 64 KiB");
 }
-END_TEST
 
-START_TEST(a_fault_in_the_environment_or_a_flag_is_told_with_its_source)
+TEST(a_fault_in_the_environment_or_a_flag_is_told_with_its_source)
 {
     const struct config_flag flag = {"max_body", "x"};
 
@@ -338,7 +325,6 @@ START_TEST(a_fault_in_the_environment_or_a_flag_is_told_with_its_source)
     assert_cause(load((struct config_flags){&flag, 1}, NULL, NULL),
                  "flag: MAX_BODY: Must be a whole number.");
 }
-END_TEST
 
 /* ---- secrets ---- */
 
@@ -353,7 +339,7 @@ static const struct {
     {"first\nsecond\n", "first\nsecond"},
 };
 
-START_TEST(a_secret_may_stand_in_a_file_of_its_own_named_in_the_environment)
+TEST_EACH(a_secret_may_stand_in_a_file_of_its_own_named_in_the_environment, secret_files)
 {
     const char *path = file_with("secret", secret_files[_i].text);
 
@@ -363,9 +349,8 @@ START_TEST(a_secret_may_stand_in_a_file_of_its_own_named_in_the_environment)
     ck_assert_str_eq(origins[KEY], arena_printf(a, "environment < %s", path));
     ck_assert_str_eq(config_origin_file(origins[KEY]), path);
 }
-END_TEST
 
-START_TEST(a_secret_may_stand_in_a_file_of_its_own_named_in_the_file)
+TEST(a_secret_may_stand_in_a_file_of_its_own_named_in_the_file)
 {
     const char *path = file_with("secret", SECRET "\n");
 
@@ -375,9 +360,8 @@ START_TEST(a_secret_may_stand_in_a_file_of_its_own_named_in_the_file)
     ck_assert_str_eq(origins[KEY], arena_printf(a, "%s/conf:1 < %s", folder, path));
     ck_assert_ptr_null(config_origin_file(origins[NAME]));
 }
-END_TEST
 
-START_TEST(a_secret_of_the_environment_is_stronger_than_one_of_the_file)
+TEST(a_secret_of_the_environment_is_stronger_than_one_of_the_file)
 {
     const char *path = file_with("secret", SECRET "\n");
     char *environment[] = {arena_printf(a, "KEY_FILE=%s", path), NULL};
@@ -386,22 +370,19 @@ START_TEST(a_secret_of_the_environment_is_stronger_than_one_of_the_file)
 
     ck_assert_str_eq(sample.key.data, SECRET);
 }
-END_TEST
 
-START_TEST(a_secret_and_its_file_in_one_environment_contradict)
+TEST(a_secret_and_its_file_in_one_environment_contradict)
 {
     assert_cause(load_environment("KEY=abcd", "KEY_FILE=x"), "KEY: is set, and so is its _FILE");
 }
-END_TEST
 
-START_TEST(a_secret_file_that_is_not_there_is_told)
+TEST(a_secret_file_that_is_not_there_is_told)
 {
     assert_cause(load_environment("KEY_FILE=no/such/secret", NULL), "no/such/secret");
     assert_cause(load_file("\nKEY_FILE = no/such/secret\n"), "conf:2: KEY");
 }
-END_TEST
 
-START_TEST(a_secret_that_nobody_needs_is_not_read)
+TEST(a_secret_that_nobody_needs_is_not_read)
 {
     static const char *const unread[] = {"key", NULL};
     const struct config_flags flags = {.unread = unread};
@@ -412,9 +393,8 @@ START_TEST(a_secret_that_nobody_needs_is_not_read)
     ck_assert_ptr_null(sample.key.data);
     ck_assert_str_eq(origins[KEY], "environment < no/such/secret");
 }
-END_TEST
 
-START_TEST(what_is_not_in_a_file_of_its_own_is_read_all_the_same)
+TEST(what_is_not_in_a_file_of_its_own_is_read_all_the_same)
 {
     static const char *const unread[] = {"key", NULL};
     const struct config_flags flags = {.unread = unread};
@@ -423,9 +403,8 @@ START_TEST(what_is_not_in_a_file_of_its_own_is_read_all_the_same)
 
     ck_assert_str_eq(sample.key.data, SECRET);
 }
-END_TEST
 
-START_TEST(no_cause_shows_a_secret)
+TEST(no_cause_shows_a_secret)
 {
     static const char bad[] = SECRET "1"; /* digits are against its rule */
     const char *path = file_with("secret", bad);
@@ -445,17 +424,15 @@ START_TEST(no_cause_shows_a_secret)
         ck_assert_ptr_null(strstr(problems[i]->message, "horse"));
     }
 }
-END_TEST
 
 /* ---- names ---- */
 
-START_TEST(a_setting_is_upper_case_outside)
+TEST(a_setting_is_upper_case_outside)
 {
     ck_assert_str_eq(config_name(a, &sample_fields[MAX_BODY]), "MAX_BODY");
     ck_assert_str_eq(config_name(a, &sample_fields[NAME]), "NAME");
     ck_assert_str_eq(sample_fields[NAME].name, "name");
 }
-END_TEST
 
 static const struct {
     const char *flag;
@@ -475,52 +452,9 @@ static const struct {
     {"max", -1},
 };
 
-START_TEST(a_flag_is_spelled_with_dashes_and_a_secret_has_none)
+TEST_EACH(a_flag_is_spelled_with_dashes_and_a_secret_has_none, flags)
 {
     const struct field *f = config_flag_field(&sample_record, flags[_i].flag);
 
     ck_assert_ptr_eq(f, flags[_i].field < 0 ? NULL : &sample_fields[flags[_i].field]);
-}
-END_TEST
-
-static Suite *suite(void)
-{
-    Suite *s = suite_create("config");
-    TCase *t = tcase_create("config");
-    tcase_add_unchecked_fixture(t, make_folder, remove_folder);
-    tcase_add_checked_fixture(t, set_up, tear_down);
-    tcase_add_test(t, without_any_source_presets_count);
-    tcase_add_test(t, a_file_sets_values_of_all_types);
-    tcase_add_test(t, the_environment_sets_values);
-    tcase_add_test(t, what_else_is_in_the_environment_does_not_matter);
-    tcase_add_loop_test(t, the_strongest_source_of_each_setting_wins, 0, 8);
-    tcase_add_test(t, different_settings_come_from_different_sources);
-    tcase_add_test(t, texts_outlive_their_sources);
-    tcase_add_loop_test(t, blank_lines_comments_and_spaces_are_skipped, 0, COUNT(forms));
-    tcase_add_test(t, a_value_may_hold_spaces_and_signs);
-    tcase_add_test(t, a_value_may_be_empty);
-    tcase_add_loop_test(t, a_fault_in_the_file_is_told_with_its_line, 0, COUNT(bad_files));
-    tcase_add_test(t, a_nul_in_the_file_is_a_fault);
-    tcase_add_test(t, a_missing_file_is_told_by_name);
-    tcase_add_test(t, a_folder_is_no_file);
-    tcase_add_test(t, an_endless_file_is_refused);
-    tcase_add_test(t, a_fault_in_the_environment_or_a_flag_is_told_with_its_source);
-    tcase_add_loop_test(t, a_secret_may_stand_in_a_file_of_its_own_named_in_the_environment, 0,
-                        COUNT(secret_files));
-    tcase_add_test(t, a_secret_may_stand_in_a_file_of_its_own_named_in_the_file);
-    tcase_add_test(t, a_secret_of_the_environment_is_stronger_than_one_of_the_file);
-    tcase_add_test(t, a_secret_and_its_file_in_one_environment_contradict);
-    tcase_add_test(t, a_secret_file_that_is_not_there_is_told);
-    tcase_add_test(t, a_secret_that_nobody_needs_is_not_read);
-    tcase_add_test(t, what_is_not_in_a_file_of_its_own_is_read_all_the_same);
-    tcase_add_test(t, no_cause_shows_a_secret);
-    tcase_add_test(t, a_setting_is_upper_case_outside);
-    tcase_add_loop_test(t, a_flag_is_spelled_with_dashes_and_a_secret_has_none, 0, COUNT(flags));
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    return suite_run(suite());
 }

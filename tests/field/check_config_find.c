@@ -11,8 +11,6 @@
 #include "common/base/problem.h"
 #include "tests/support/suite.h"
 
-#define COUNT(list) ((int)(sizeof(list) / sizeof *(list)))
-
 /* ---- a home with a program in it ---- */
 
 static struct arena *a;
@@ -73,7 +71,9 @@ static const char *refusal_of(const char *from)
 
 /* ---- finding ---- */
 
-START_TEST(the_nearest_file_above_the_program_is_found)
+CASE("config_find", set_up, tear_down);
+
+TEST(the_nearest_file_above_the_program_is_found)
 {
     ck_assert_ptr_null(found_from(program));
     const char *far = put("postern.conf", 0600);
@@ -83,9 +83,8 @@ START_TEST(the_nearest_file_above_the_program_is_found)
     const char *beside = put("1/2/3/postern.conf", 0700);
     ck_assert_str_eq(found_from(program), beside);
 }
-END_TEST
 
-START_TEST(six_folders_are_looked_into)
+TEST(six_folders_are_looked_into)
 {
     const char *far = put("1/postern.conf", 0600);
 
@@ -93,9 +92,8 @@ START_TEST(six_folders_are_looked_into)
     make("1/2/3/4/5/6/7");
     ck_assert_ptr_null(found_from(arena_printf(a, "%s/1/2/3/4/5/6/7/x", home)));
 }
-END_TEST
 
-START_TEST(a_folder_for_everybody_ends_the_search)
+TEST(a_folder_for_everybody_ends_the_search)
 {
     (void)put("1/postern.conf", 0600);
     (void)put("1/2/postern.conf", 0600);
@@ -104,9 +102,8 @@ START_TEST(a_folder_for_everybody_ends_the_search)
 
     ck_assert_ptr_null(found_from(program));
 }
-END_TEST
 
-START_TEST(a_folder_of_somebody_else_ends_the_search)
+TEST(a_folder_of_somebody_else_ends_the_search)
 {
     if (geteuid() != 0)
         return; /* only root gives a folder away */
@@ -116,9 +113,8 @@ START_TEST(a_folder_of_somebody_else_ends_the_search)
 
     ck_assert_ptr_null(found_from(program));
 }
-END_TEST
 
-START_TEST(a_program_without_a_path_has_no_configuration)
+TEST(a_program_without_a_path_has_no_configuration)
 {
     const char *path = "untouched";
 
@@ -126,20 +122,18 @@ START_TEST(a_program_without_a_path_has_no_configuration)
 
     ck_assert_ptr_null(path);
 }
-END_TEST
 
-START_TEST(the_running_program_is_found)
+TEST(the_running_program_is_found)
 {
     ck_assert_ptr_nonnull(strstr(program_path(a), "check_config_find"));
     ck_assert_int_eq(*program_path(a), '/');
 }
-END_TEST
 
 /* ---- judging ---- */
 
 static const mode_t open_modes[] = {0601, 0602, 0604, 0610, 0620, 0640, 0644, 0666, 0777};
 
-START_TEST(a_file_that_others_can_reach_is_refused)
+TEST_EACH(a_file_that_others_can_reach_is_refused, open_modes)
 {
     const char *path = put("1/2/postern.conf", open_modes[_i]);
     (void)put("1/postern.conf", 0600); /* which is no way around it */
@@ -148,9 +142,8 @@ START_TEST(a_file_that_others_can_reach_is_refused)
 
     ck_assert_ptr_nonnull(strstr(cause, arena_printf(a, "chmod 600 %s", path)));
 }
-END_TEST
 
-START_TEST(a_file_of_somebody_else_is_refused)
+TEST(a_file_of_somebody_else_is_refused)
 {
     if (geteuid() != 0)
         return; /* only root gives a file away */
@@ -158,15 +151,13 @@ START_TEST(a_file_of_somebody_else_is_refused)
 
     ck_assert_ptr_nonnull(strstr(refusal_of(program), "belongs to user 12345"));
 }
-END_TEST
 
-START_TEST(what_is_no_file_is_refused)
+TEST(what_is_no_file_is_refused)
 {
     make("1/2/postern.conf");
 
     ck_assert_ptr_nonnull(strstr(refusal_of(program), "is not a file"));
 }
-END_TEST
 
 static const struct {
     const char *file, *root;
@@ -187,7 +178,7 @@ static const struct {
     {"12", "1", false},
 };
 
-START_TEST(the_nearest_file_is_seen_whoever_may_read_it)
+TEST(the_nearest_file_is_seen_whoever_may_read_it)
 {
     const char *folder;
     put("postern.conf", 0600);
@@ -202,9 +193,8 @@ START_TEST(the_nearest_file_is_seen_whoever_may_read_it)
     ck_assert_str_eq(config_find_stop(a, program, &folder), "everybody may write to");
     ck_assert_str_eq(folder, arena_printf(a, "%s/1/2/3", home));
 }
-END_TEST
 
-START_TEST(whose_folder_ended_the_search_is_told)
+TEST(whose_folder_ended_the_search_is_told)
 {
     const char *folder, *at = arena_printf(a, "%s/1/2", home);
     ck_assert_ptr_null(config_find_stop(a, NULL, &folder));
@@ -218,9 +208,8 @@ START_TEST(whose_folder_ended_the_search_is_told)
     ck_assert_pstr_eq(why, "belongs to user 7654321, and the program runs as user 0 (root)");
     ck_assert_int_eq(chown(at, 0, 0), 0);
 }
-END_TEST
 
-START_TEST(a_file_is_below_a_folder_whatever_the_links)
+TEST_EACH(a_file_is_below_a_folder_whatever_the_links, places)
 {
     const char *root = places[_i].root;
     (void)put("1/2/postern.conf", 0600);
@@ -232,26 +221,4 @@ START_TEST(a_file_is_below_a_folder_whatever_the_links)
                                  *root == '/' ? root : arena_printf(a, "%s/%s", home, root));
 
     ck_assert_int_eq(below, places[_i].below);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("config_find");
-    TCase *t = tcase_create("config_find");
-    tcase_add_checked_fixture(t, set_up, tear_down);
-    tcase_add_test(t, the_nearest_file_above_the_program_is_found);
-    tcase_add_test(t, six_folders_are_looked_into);
-    tcase_add_test(t, a_folder_for_everybody_ends_the_search);
-    tcase_add_test(t, a_folder_of_somebody_else_ends_the_search);
-    tcase_add_test(t, a_program_without_a_path_has_no_configuration);
-    tcase_add_test(t, the_running_program_is_found);
-    tcase_add_loop_test(t, a_file_that_others_can_reach_is_refused, 0, COUNT(open_modes));
-    tcase_add_test(t, a_file_of_somebody_else_is_refused);
-    tcase_add_test(t, what_is_no_file_is_refused);
-    tcase_add_test(t, the_nearest_file_is_seen_whoever_may_read_it);
-    tcase_add_test(t, whose_folder_ended_the_search_is_told);
-    tcase_add_loop_test(t, a_file_is_below_a_folder_whatever_the_links, 0, COUNT(places));
-    suite_add_tcase(s, t);
-    return suite_run(s);
 }

@@ -8,8 +8,6 @@
 #include "common/field/json.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
-
 /* ---- a struct with a member of each type and of each use ---- */
 
 struct thing {
@@ -149,7 +147,9 @@ static const char *faults_of(const struct problem *p)
 
 /* ---- the table ---- */
 
-START_TEST(types_follow_from_the_members)
+CASE("field", set_up, tear_down);
+
+TEST(types_follow_from_the_members)
 {
     static const struct {
         const char *name;
@@ -164,9 +164,8 @@ START_TEST(types_follow_from_the_members)
     ck_assert_uint_eq(thing_record.size, sizeof(struct thing));
     ck_assert_uint_eq(thing_record.count, 12);
 }
-END_TEST
 
-START_TEST(fields_are_found_by_their_whole_name_only)
+TEST(fields_are_found_by_their_whole_name_only)
 {
     ck_assert_ptr_eq(record_find(&thing_record, "title"), &thing_fields[1]);
     ck_assert_ptr_null(record_find(&thing_record, "titl"));
@@ -174,21 +173,19 @@ START_TEST(fields_are_found_by_their_whole_name_only)
     ck_assert_ptr_null(record_find(&thing_record, "TITLE"));
     ck_assert_ptr_null(record_find(&thing_record, ""));
 }
-END_TEST
 
-START_TEST(a_field_is_one_bit_of_a_set)
+TEST(a_field_is_one_bit_of_a_set)
 {
     ck_assert_uint_eq(AT(id), 1);
     ck_assert_uint_eq(AT(title), 2);
     ck_assert_uint_eq(AT(hidden), 1 << 11);
 }
-END_TEST
 
 /* ---- from JSON: what is taken ---- */
 
 #define NEEDED "\"title\":\"abc\",\"mail\":\"a@b\""
 
-START_TEST(every_type_is_read)
+TEST(every_type_is_read)
 {
     assert_fine(create("{" NEEDED ",\"size\":-5,\"open\":false,\"colour\":\"green\","
                        "\"due\":\"2026-01-02T03:04:05+01:00\",\"owner\":\"" UUID_TEXT "\"}"));
@@ -206,17 +203,15 @@ START_TEST(every_type_is_read)
     ck_assert_uint_eq(given, AT(title) | AT(mail) | AT(size) | AT(open) | AT(colour) | AT(due) |
                                  AT(owner));
 }
-END_TEST
 
-START_TEST(unknown_members_are_ignored)
+TEST(unknown_members_are_ignored)
 {
     assert_fine(create("{" NEEDED ",\"stranger\":[{}],\"Title\":1}"));
 
     ck_assert_uint_eq(given, AT(title) | AT(mail));
 }
-END_TEST
 
-START_TEST(presets_fill_what_is_absent_at_creation)
+TEST(presets_fill_what_is_absent_at_creation)
 {
     assert_fine(create("{" NEEDED "}"));
 
@@ -225,9 +220,8 @@ START_TEST(presets_fill_what_is_absent_at_creation)
     ck_assert_uint_eq(thing.colour, 2);
     ck_assert_uint_eq(given, AT(title) | AT(mail));
 }
-END_TEST
 
-START_TEST(what_is_given_is_not_overwritten_by_a_preset)
+TEST(what_is_given_is_not_overwritten_by_a_preset)
 {
     assert_fine(create("{" NEEDED ",\"size\":0,\"open\":false,\"colour\":\"red\"}"));
 
@@ -235,9 +229,8 @@ START_TEST(what_is_given_is_not_overwritten_by_a_preset)
     ck_assert(!thing.open);
     ck_assert_uint_eq(thing.colour, 0);
 }
-END_TEST
 
-START_TEST(a_change_has_no_presets_and_needs_nothing)
+TEST(a_change_has_no_presets_and_needs_nothing)
 {
     assert_fine(change("{}"));
 
@@ -245,9 +238,8 @@ START_TEST(a_change_has_no_presets_and_needs_nothing)
     ck_assert(!thing.open);
     ck_assert_uint_eq(given, 0);
 }
-END_TEST
 
-START_TEST(a_change_takes_what_may_change)
+TEST(a_change_takes_what_may_change)
 {
     assert_fine(change("{\"title\":\"new\",\"size\":3}"));
 
@@ -255,9 +247,8 @@ START_TEST(a_change_takes_what_may_change)
     ck_assert_int_eq(thing.size, 3);
     ck_assert_uint_eq(given, AT(title) | AT(size));
 }
-END_TEST
 
-START_TEST(fields_that_the_mode_does_not_let_in_are_ignored_whatever_they_hold)
+TEST(fields_that_the_mode_does_not_let_in_are_ignored_whatever_they_hold)
 {
     assert_fine(create("{" NEEDED ",\"id\":5,\"rank\":[],\"hidden\":\"far too long\"}"));
     ck_assert_uint_eq(given, AT(title) | AT(mail));
@@ -266,9 +257,8 @@ START_TEST(fields_that_the_mode_does_not_let_in_are_ignored_whatever_they_hold)
     assert_fine(change("{\"id\":5,\"hidden\":7,\"mail\":{},\"rank\":\"far too long\"}"));
     ck_assert_uint_eq(given, 0);
 }
-END_TEST
 
-START_TEST(an_admin_may_change_more)
+TEST(an_admin_may_change_more)
 {
     const char *text = "{\"rank\":\"top\",\"mail\":\"c@d\",\"size\":1,\"id\":3,\"hidden\":\"h\"}";
 
@@ -278,25 +268,22 @@ START_TEST(an_admin_may_change_more)
     ck_assert_str_eq(thing.mail.data, "c@d");
     ck_assert_uint_eq(given, AT(rank) | AT(mail) | AT(size));
 }
-END_TEST
 
-START_TEST(an_admins_fields_are_held_to_their_rules)
+TEST(an_admins_fields_are_held_to_their_rules)
 {
     struct problem *p = read_json(&thing_record, RECORD_CHANGE, true, "{\"rank\":\"long\"}");
 
     ck_assert_str_eq(faults_of(p), "rank:too_long");
 }
-END_TEST
 
-START_TEST(an_admin_creates_as_everybody)
+TEST(an_admin_creates_as_everybody)
 {
     assert_fine(read_json(&thing_record, RECORD_CREATE, true, "{" NEEDED ",\"rank\":\"top\"}"));
 
     ck_assert_ptr_null(thing.rank.data);
 }
-END_TEST
 
-START_TEST(texts_borrow_from_the_document)
+TEST(texts_borrow_from_the_document)
 {
     const char *text = "{\"title\":\"abc\"}";
     const struct json *object;
@@ -307,9 +294,8 @@ START_TEST(texts_borrow_from_the_document)
 
     ck_assert_ptr_eq(thing.title.data, json_as_text(json_get(object, "title")).data);
 }
-END_TEST
 
-START_TEST(null_clears_what_is_nullable)
+TEST(null_clears_what_is_nullable)
 {
     assert_fine(change("{\"nick\":null}"));
     ck_assert_ptr_null(thing.nick.data);
@@ -318,7 +304,6 @@ START_TEST(null_clears_what_is_nullable)
     assert_fine(create("{" NEEDED ",\"nick\":null}"));
     ck_assert_ptr_null(thing.nick.data);
 }
-END_TEST
 
 /* ---- from JSON: what is wrong ---- */
 
@@ -362,7 +347,7 @@ static const struct {
     {"\"owner\":{}", "owner:type", "Must be a string."},
 };
 
-START_TEST(a_wrong_value_is_told_by_a_word_and_a_sentence)
+TEST_EACH(a_wrong_value_is_told_by_a_word_and_a_sentence, single_faults)
 {
     struct problem *p = change(arena_printf(a, "{%s}", single_faults[_i].member));
 
@@ -375,9 +360,8 @@ START_TEST(a_wrong_value_is_told_by_a_word_and_a_sentence)
     ck_assert_str_eq(p->faults[0].message, single_faults[_i].message);
     ck_assert_uint_eq(given, 42); /* untouched on failure */
 }
-END_TEST
 
-START_TEST(all_faults_are_told_at_once_in_the_order_of_the_table)
+TEST(all_faults_are_told_at_once_in_the_order_of_the_table)
 {
     struct problem *p =
         change("{\"owner\":1,\"due\":\"\",\"colour\":5,\"open\":0,\"size\":99,\"blob\":\"12345\","
@@ -386,7 +370,6 @@ START_TEST(all_faults_are_told_at_once_in_the_order_of_the_table)
     ck_assert_str_eq(faults_of(p), "title:too_short nick:type blob:too_long size:range open:type "
                                    "colour:type due:format owner:type");
 }
-END_TEST
 
 static const struct {
     const char *object, *faults;
@@ -402,7 +385,7 @@ static const struct {
     {"{\"title\":7}", "title:type mail:required"},
 };
 
-START_TEST(a_missing_field_is_told_with_all_other_faults)
+TEST_EACH(a_missing_field_is_told_with_all_other_faults, incomplete)
 {
     struct problem *p = create(incomplete[_i].object);
 
@@ -411,18 +394,16 @@ START_TEST(a_missing_field_is_told_with_all_other_faults)
     ck_assert_str_eq(p->message, problem_missing_fields.message);
     ck_assert_uint_eq(given, 42);
 }
-END_TEST
 
-START_TEST(null_is_no_value_for_a_required_field)
+TEST(null_is_no_value_for_a_required_field)
 {
     struct problem *p = create("{\"title\":\"abc\",\"mail\":null}");
 
     ck_assert_str_eq(faults_of(p), "mail:type");
     ck_assert_ptr_eq(p->type, &problem_invalid);
 }
-END_TEST
 
-START_TEST(the_caller_may_have_another_word_for_missing_fields)
+TEST(the_caller_may_have_another_word_for_missing_fields)
 {
     static const struct problem_type lacking = {400, "Missing credentials", "missing_fields",
                                                 "No."};
@@ -436,9 +417,8 @@ START_TEST(the_caller_may_have_another_word_for_missing_fields)
     ck_assert_str_eq(p->message, "No.");
     ck_assert_str_eq(faults_of(p), "title:required mail:required size:range");
 }
-END_TEST
 
-START_TEST(the_other_word_is_not_used_when_nothing_is_missing)
+TEST(the_other_word_is_not_used_when_nothing_is_missing)
 {
     static const struct problem_type lacking = {400, "Missing credentials", "missing_fields",
                                                 "No."};
@@ -451,9 +431,8 @@ START_TEST(the_other_word_is_not_used_when_nothing_is_missing)
 
     ck_assert_ptr_eq(p->type, &problem_invalid);
 }
-END_TEST
 
-START_TEST(a_format_may_have_an_answer_of_its_own)
+TEST(a_format_may_have_an_answer_of_its_own)
 {
     struct problem *p = create("{\"title\":\"abc\",\"mail\":\"nobody\"}");
 
@@ -462,26 +441,23 @@ START_TEST(a_format_may_have_an_answer_of_its_own)
     ck_assert_str_eq(faults_of(p), "mail:format");
     ck_assert_str_eq(p->faults[0].message, "Must be an e-mail address.");
 }
-END_TEST
 
-START_TEST(the_answer_of_a_format_comes_before_the_general_one)
+TEST(the_answer_of_a_format_comes_before_the_general_one)
 {
     ck_assert_ptr_eq(create("{\"title\":\"x\",\"mail\":\"nobody\"}")->type, &bad_mail);
     ck_assert_ptr_eq(create("{\"title\":\"abc\",\"mail\":\"nobody\",\"size\":99}")->type,
                      &bad_mail);
 }
-END_TEST
 
-START_TEST(a_value_of_the_wrong_type_is_not_a_matter_of_its_format)
+TEST(a_value_of_the_wrong_type_is_not_a_matter_of_its_format)
 {
     struct problem *p = create("{\"title\":\"abc\",\"mail\":5}");
 
     ck_assert_ptr_eq(p->type, &problem_invalid);
     ck_assert_str_eq(faults_of(p), "mail:type");
 }
-END_TEST
 
-START_TEST(a_rule_between_fields_is_looked_at)
+TEST(a_rule_between_fields_is_looked_at)
 {
     const char *same = "{\"title\":\"abc\",\"nick\":\"abc\",\"mail\":\"a@b\"}";
     const char *other = "{\"title\":\"abc\",\"nick\":\"abd\",\"mail\":\"a@b\"}";
@@ -494,9 +470,8 @@ START_TEST(a_rule_between_fields_is_looked_at)
     memset(&thing, 0, sizeof thing);
     assert_fine(read_json(&ruled_record, RECORD_CREATE, false, other));
 }
-END_TEST
 
-START_TEST(a_rule_between_fields_is_told_with_all_other_faults)
+TEST(a_rule_between_fields_is_told_with_all_other_faults)
 {
     struct problem *p = read_json(&ruled_record, RECORD_CREATE, false,
                                   "{\"title\":\"abc\",\"nick\":\"abc\",\"size\":99}");
@@ -504,7 +479,6 @@ START_TEST(a_rule_between_fields_is_told_with_all_other_faults)
     ck_assert_str_eq(faults_of(p), "mail:required size:range nick:common");
     ck_assert_ptr_eq(p->type, &problem_missing_fields);
 }
-END_TEST
 
 /* ---- from a query string ---- */
 
@@ -545,7 +519,7 @@ static const struct {
     {"abc", NULL},
 };
 
-START_TEST(a_query_is_decoded_as_the_url_standard_does)
+TEST_EACH(a_query_is_decoded_as_the_url_standard_does, decoded)
 {
     char *exact = strdup(decoded[_i].query); /* a sanitizer sees a look past the end */
 
@@ -555,9 +529,8 @@ START_TEST(a_query_is_decoded_as_the_url_standard_does)
     assert_fine(p);
     ck_assert_pstr_eq(thing.title.data, decoded[_i].title);
 }
-END_TEST
 
-START_TEST(a_query_sets_values_of_all_types)
+TEST(a_query_sets_values_of_all_types)
 {
     assert_fine(ask("size=-5&open=false&colour=green&due=2026-01-02T03:04:05Z&"
                     "owner=01890A5D-AC96-774B-BCCE-B302099A8057&nick=Zo%C3%AB"));
@@ -572,9 +545,8 @@ START_TEST(a_query_sets_values_of_all_types)
     ck_assert_str_eq(thing.nick.data, "Zo\xC3\xAB");
     ck_assert_uint_eq(given, AT(size) | AT(open) | AT(colour) | AT(due) | AT(owner) | AT(nick));
 }
-END_TEST
 
-START_TEST(a_query_has_presets_and_needs_nothing)
+TEST(a_query_has_presets_and_needs_nothing)
 {
     assert_fine(ask("size=0&stranger=1"));
 
@@ -583,7 +555,6 @@ START_TEST(a_query_has_presets_and_needs_nothing)
     ck_assert_uint_eq(thing.colour, 2);
     ck_assert_uint_eq(given, AT(size));
 }
-END_TEST
 
 static const struct {
     const char *query, *faults;
@@ -627,7 +598,7 @@ static const struct {
     {"size=x&size=5", "size:type"}, /* the first counts, also when it is wrong */
 };
 
-START_TEST(faults_of_a_query_are_told_all_at_once)
+TEST_EACH(faults_of_a_query_are_told_all_at_once, bad_queries)
 {
     struct problem *p = ask(bad_queries[_i].query);
 
@@ -635,7 +606,6 @@ START_TEST(faults_of_a_query_are_told_all_at_once)
     ck_assert_int_eq(p->type->status, 400);
     ck_assert_uint_eq(given, 42);
 }
-END_TEST
 
 /* ---- one field from text, and back ---- */
 
@@ -665,7 +635,7 @@ static const struct {
     {"", FAULT_TYPE, 0, "Must be a whole number."},
 };
 
-START_TEST(an_integer_without_a_largest_value_goes_as_far_as_its_type)
+TEST_EACH(an_integer_without_a_largest_value_goes_as_far_as_its_type, naturals)
 {
     struct bounds row = {0};
     const char *message = NULL;
@@ -678,9 +648,8 @@ START_TEST(an_integer_without_a_largest_value_goes_as_far_as_its_type)
     if (code)
         ck_assert_str_eq(message, naturals[_i].message);
 }
-END_TEST
 
-START_TEST(text_without_bounds_may_have_any_length)
+TEST(text_without_bounds_may_have_any_length)
 {
     struct bounds row = {0};
     const char *message;
@@ -692,7 +661,6 @@ START_TEST(text_without_bounds_may_have_any_length)
     ck_assert_int_eq(field_from_text(a, &bounds_fields[1], TEXT(""), &row, &message), 0);
     ck_assert_uint_eq(row.any.len, 0);
 }
-END_TEST
 
 static const char *const round_trips[] = {
     "title=abc",
@@ -705,7 +673,7 @@ static const char *const round_trips[] = {
     ("id=" UUID_TEXT),
 };
 
-START_TEST(values_are_shown_as_they_are_read)
+TEST_EACH(values_are_shown_as_they_are_read, round_trips)
 {
     char *name = arena_strdup(a, round_trips[_i]), *value = strchr(name, '=') + 1;
     value[-1] = '\0';
@@ -716,17 +684,15 @@ START_TEST(values_are_shown_as_they_are_read)
 
     ck_assert_str_eq(field_to_text(a, f, &thing), value);
 }
-END_TEST
 
-START_TEST(null_is_shown_as_nothing)
+TEST(null_is_shown_as_nothing)
 {
     ck_assert_str_eq(field_to_text(a, &thing_fields[1], &thing), "");
 }
-END_TEST
 
 /* ---- to JSON, and between structs ---- */
 
-START_TEST(the_shown_fields_are_written_in_the_order_of_the_table)
+TEST(the_shown_fields_are_written_in_the_order_of_the_table)
 {
     struct buf b;
     buf_init(&b, 4096);
@@ -749,9 +715,8 @@ START_TEST(the_shown_fields_are_written_in_the_order_of_the_table)
                      "\"owner\":\"00000000-0000-0000-0000-000000000000\",\"rank\":null}");
     buf_release(&b);
 }
-END_TEST
 
-START_TEST(an_overlay_copies_the_given_members_and_no_others)
+TEST(an_overlay_copies_the_given_members_and_no_others)
 {
     struct thing from = {.title = TEXT("new"), .size = 1, .open = true, .colour = 2, .due = {3}};
     struct thing to = {.title = TEXT("old"),
@@ -774,66 +739,12 @@ START_TEST(an_overlay_copies_the_given_members_and_no_others)
     ck_assert_uint_eq(to.colour, 1);
     ck_assert_str_eq(to.rank.data, "r");
 }
-END_TEST
 
-START_TEST(an_overlay_of_nothing_changes_nothing)
+TEST(an_overlay_of_nothing_changes_nothing)
 {
     struct thing from = {.size = 1}, to = {.size = 9, .title = TEXT("old")}, before = to;
 
     record_overlay(&thing_record, 0, &from, &to);
 
     ck_assert_mem_eq(&to, &before, sizeof to);
-}
-END_TEST
-
-static Suite *suite(void)
-{
-    Suite *s = suite_create("field");
-    TCase *t = tcase_create("field");
-    tcase_add_checked_fixture(t, set_up, tear_down);
-    tcase_add_test(t, types_follow_from_the_members);
-    tcase_add_test(t, fields_are_found_by_their_whole_name_only);
-    tcase_add_test(t, a_field_is_one_bit_of_a_set);
-    tcase_add_test(t, every_type_is_read);
-    tcase_add_test(t, unknown_members_are_ignored);
-    tcase_add_test(t, presets_fill_what_is_absent_at_creation);
-    tcase_add_test(t, what_is_given_is_not_overwritten_by_a_preset);
-    tcase_add_test(t, a_change_has_no_presets_and_needs_nothing);
-    tcase_add_test(t, a_change_takes_what_may_change);
-    tcase_add_test(t, fields_that_the_mode_does_not_let_in_are_ignored_whatever_they_hold);
-    tcase_add_test(t, an_admin_may_change_more);
-    tcase_add_test(t, an_admins_fields_are_held_to_their_rules);
-    tcase_add_test(t, an_admin_creates_as_everybody);
-    tcase_add_test(t, texts_borrow_from_the_document);
-    tcase_add_test(t, null_clears_what_is_nullable);
-    tcase_add_loop_test(t, a_wrong_value_is_told_by_a_word_and_a_sentence, 0, COUNT(single_faults));
-    tcase_add_test(t, all_faults_are_told_at_once_in_the_order_of_the_table);
-    tcase_add_loop_test(t, a_missing_field_is_told_with_all_other_faults, 0, COUNT(incomplete));
-    tcase_add_test(t, null_is_no_value_for_a_required_field);
-    tcase_add_test(t, the_caller_may_have_another_word_for_missing_fields);
-    tcase_add_test(t, the_other_word_is_not_used_when_nothing_is_missing);
-    tcase_add_test(t, a_format_may_have_an_answer_of_its_own);
-    tcase_add_test(t, the_answer_of_a_format_comes_before_the_general_one);
-    tcase_add_test(t, a_value_of_the_wrong_type_is_not_a_matter_of_its_format);
-    tcase_add_test(t, a_rule_between_fields_is_looked_at);
-    tcase_add_test(t, a_rule_between_fields_is_told_with_all_other_faults);
-    tcase_add_loop_test(t, a_query_is_decoded_as_the_url_standard_does, 0, COUNT(decoded));
-    tcase_add_test(t, a_query_sets_values_of_all_types);
-    tcase_add_test(t, a_query_has_presets_and_needs_nothing);
-    tcase_add_loop_test(t, faults_of_a_query_are_told_all_at_once, 0, COUNT(bad_queries));
-    tcase_add_loop_test(t, an_integer_without_a_largest_value_goes_as_far_as_its_type, 0,
-                        COUNT(naturals));
-    tcase_add_test(t, text_without_bounds_may_have_any_length);
-    tcase_add_loop_test(t, values_are_shown_as_they_are_read, 0, COUNT(round_trips));
-    tcase_add_test(t, null_is_shown_as_nothing);
-    tcase_add_test(t, the_shown_fields_are_written_in_the_order_of_the_table);
-    tcase_add_test(t, an_overlay_copies_the_given_members_and_no_others);
-    tcase_add_test(t, an_overlay_of_nothing_changes_nothing);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    return suite_run(suite());
 }

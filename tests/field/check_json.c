@@ -20,8 +20,6 @@ static void tear_down(void)
     arena_close(a);
 }
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
-
 /* Parse from memory that ends where the text does, so that a sanitizer sees every look behind. */
 static struct problem *parse(const char *text, size_t len, const struct json **ret)
 {
@@ -91,7 +89,9 @@ static const char *const accepted[] = {
     "{\"\xC3\xA9\":1,\"e\xCC\x81\":2}",
 };
 
-START_TEST(what_the_grammar_allows_is_accepted)
+CASE("json", set_up, tear_down);
+
+TEST_EACH(what_the_grammar_allows_is_accepted, accepted)
 {
     const struct json *object = NULL;
 
@@ -100,7 +100,6 @@ START_TEST(what_the_grammar_allows_is_accepted)
     ck_assert_msg(!p, "%s: %s", accepted[_i], p ? p->message : "");
     ck_assert_int_eq(json_type(object), JSON_OBJECT);
 }
-END_TEST
 
 #define BAD(text_, message_)                                                                       \
     {                                                                                              \
@@ -250,7 +249,7 @@ static const struct {
         "The body has the key \"a\" twice in an object."),
 };
 
-START_TEST(what_the_grammar_does_not_allow_is_refused_with_its_place)
+TEST_EACH(what_the_grammar_does_not_allow_is_refused_with_its_place, refused)
 {
     const struct json *object = NULL;
 
@@ -261,10 +260,9 @@ START_TEST(what_the_grammar_does_not_allow_is_refused_with_its_place)
     ck_assert_str_eq(p->message, refused[_i].message);
     ck_assert_ptr_null(object);
 }
-END_TEST
 
 /* Every document cut short anywhere is refused, and nothing behind it is read. */
-START_TEST(every_cut_document_is_refused)
+TEST(every_cut_document_is_refused)
 {
     static const char text[] =
         "{\"key\":[1,-2.5e+3,\"\\ud83d\\ude00\xE2\x82\xAC\",true,{\"n\":null}]}";
@@ -274,7 +272,6 @@ START_TEST(every_cut_document_is_refused)
     for (size_t len = 0; len < sizeof text - 1; len++)
         ck_assert_msg(parse(text, len, &object), "cut to %zu bytes", len);
 }
-END_TEST
 
 /* `depth` levels, the object included, every second one an object if `mixed`. */
 static char *nest(size_t depth, bool mixed)
@@ -293,15 +290,14 @@ static char *nest(size_t depth, bool mixed)
     return text;
 }
 
-START_TEST(as_many_levels_as_allowed_are_accepted)
+TEST_TIMES(as_many_levels_as_allowed_are_accepted, 2)
 {
     bool mixed = _i;
 
     (void)parsed(nest(JSON_DEPTH_MAX, mixed));
 }
-END_TEST
 
-START_TEST(one_level_more_is_refused)
+TEST_TIMES(one_level_more_is_refused, 2)
 {
     const struct json *object;
     const char *text = nest(JSON_DEPTH_MAX + 1, _i);
@@ -312,9 +308,8 @@ START_TEST(one_level_more_is_refused)
     ck_assert_msg(strncmp(p->message, "The body is nested too deeply at byte ", 38) == 0, "%s",
                   p->message);
 }
-END_TEST
 
-START_TEST(levels_that_are_closed_do_not_count)
+TEST(levels_that_are_closed_do_not_count)
 {
     char *text = arena_alloc(a, 3000);
     strcpy(text, "{\"a\":[[]");
@@ -324,9 +319,8 @@ START_TEST(levels_that_are_closed_do_not_count)
 
     (void)parsed(text);
 }
-END_TEST
 
-START_TEST(a_byte_order_mark_is_skipped)
+TEST(a_byte_order_mark_is_skipped)
 {
     int64_t n;
     const struct json *object = parsed("\xEF\xBB\xBF {\"a\":7}");
@@ -341,9 +335,8 @@ START_TEST(a_byte_order_mark_is_skipped)
     struct problem *p = parse("\xEF\xBB\xBF", 3, &object);
     ck_assert_str_eq(p->message, "The body is empty.");
 }
-END_TEST
 
-START_TEST(half_a_megabyte_of_brackets_is_refused_early)
+TEST_TIMES(half_a_megabyte_of_brackets_is_refused_early, 2)
 {
     size_t len = 512u * 1024;
     const struct json *object;
@@ -355,10 +348,9 @@ START_TEST(half_a_megabyte_of_brackets_is_refused_early)
 
     ck_assert_ptr_eq(p->type, &problem_bad_json);
 }
-END_TEST
 
 /* `{"a":[0,0,…]}` has two values more than its zeros. */
-START_TEST(more_values_than_a_body_has_are_refused)
+TEST_TIMES(more_values_than_a_body_has_are_refused, 4)
 {
     static const char *const units[] = {"0,", "[],", "{},", "\"\","};
     const char *unit = units[_i];
@@ -378,7 +370,6 @@ START_TEST(more_values_than_a_body_has_are_refused)
     ck_assert_ptr_eq(p->type, &problem_bad_json);
     ck_assert_ptr_nonnull(strstr(p->message, "too many values"));
 }
-END_TEST
 
 /* `{"k0":0,"k1":1,…}`; `last` is added behind them. */
 static char *many_keys(int n, const char *last)
@@ -391,7 +382,7 @@ static char *many_keys(int n, const char *last)
     return text;
 }
 
-START_TEST(ten_thousand_keys_are_accepted)
+TEST(ten_thousand_keys_are_accepted)
 {
     int64_t value;
 
@@ -400,9 +391,8 @@ START_TEST(ten_thousand_keys_are_accepted)
     ck_assert(json_as_integer(json_get(object, "last"), &value));
     ck_assert_int_eq(value, 7);
 }
-END_TEST
 
-START_TEST(one_repeated_key_among_ten_thousand_is_found)
+TEST(one_repeated_key_among_ten_thousand_is_found)
 {
     const struct json *object;
     const char *text = many_keys(10000, "\"k\\u0035\":7");
@@ -412,9 +402,8 @@ START_TEST(one_repeated_key_among_ten_thousand_is_found)
     ck_assert_ptr_nonnull(p);
     ck_assert_str_eq(p->message, "The body has the key \"k5\" twice in an object.");
 }
-END_TEST
 
-START_TEST(a_long_repeated_key_is_shown_in_part_and_in_whole_characters)
+TEST(a_long_repeated_key_is_shown_in_part_and_in_whole_characters)
 {
     const struct json *object;
     char *key = arena_alloc(a, 101);
@@ -429,9 +418,8 @@ START_TEST(a_long_repeated_key_is_shown_in_part_and_in_whole_characters)
                      arena_printf(a, "The body has the key \"x%.62s\" twice in an object.",
                                   key)); /* 63 bytes of it */
 }
-END_TEST
 
-START_TEST(a_failure_leaves_the_result_untouched)
+TEST(a_failure_leaves_the_result_untouched)
 {
     const struct json *before = parsed("{\"a\":1}");
     const struct json *object = before;
@@ -441,9 +429,8 @@ START_TEST(a_failure_leaves_the_result_untouched)
 
     ck_assert_ptr_eq(object, before);
 }
-END_TEST
 
-START_TEST(keys_are_matched_exactly)
+TEST(keys_are_matched_exactly)
 {
     const struct json *object = parsed("{\"Role\":\"b\",\"role\":\"a\",\"\\u0069d\":1}");
 
@@ -453,9 +440,8 @@ START_TEST(keys_are_matched_exactly)
     ck_assert_ptr_nonnull(json_get(object, "id"));
     ck_assert_ptr_null(json_get(object, ""));
 }
-END_TEST
 
-START_TEST(every_type_is_told)
+TEST(every_type_is_told)
 {
     const struct json *o =
         parsed("{\"n\":null,\"t\":true,\"f\":false,\"i\":1,\"s\":\"x\",\"a\":[1],\"o\":{}}");
@@ -471,9 +457,8 @@ START_TEST(every_type_is_told)
     ck_assert(!json_as_boolean(json_get(o, "f")));
     ck_assert_ptr_null(json_as_text(json_get(o, "i")).data);
 }
-END_TEST
 
-START_TEST(text_is_unescaped)
+TEST(text_is_unescaped)
 {
     static const char escaped[] = "\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\u20AC\\ud83d\\ude00";
     static const char plain[] = "\"\\/\b\f\n\r\t\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80";
@@ -484,7 +469,6 @@ START_TEST(text_is_unescaped)
     ck_assert_uint_eq(t.len, sizeof plain - 1);
     ck_assert_str_eq(t.data, plain);
 }
-END_TEST
 
 static const struct {
     const char *number;
@@ -522,7 +506,7 @@ static const struct {
     {"-1e00000000000000000000000000000000000000000000000000000000000000999", false, 0},
 };
 
-START_TEST(integers_are_whole_and_exact)
+TEST_EACH(integers_are_whole_and_exact, integers)
 {
     int64_t value = 42;
 
@@ -532,9 +516,8 @@ START_TEST(integers_are_whole_and_exact)
                   integers[_i].number);
     ck_assert_int_eq(value, integers[_i].whole ? integers[_i].value : 42);
 }
-END_TEST
 
-START_TEST(several_long_numbers_keep_their_neighbours)
+TEST(several_long_numbers_keep_their_neighbours)
 {
     int64_t b, d;
     const struct json *object = parsed("{\"a\":1.00000000000000000000000000000000000000000000000000"
@@ -546,39 +529,4 @@ START_TEST(several_long_numbers_keep_their_neighbours)
     ck_assert_int_eq(b, 2);
     ck_assert_int_eq(d, 3);
     ck_assert_str_eq(json_as_text(json_get(object, "c")).data, "text 1.0");
-}
-END_TEST
-
-static Suite *suite(void)
-{
-    Suite *s = suite_create("json");
-    TCase *t = tcase_create("json");
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, set_up, tear_down);
-    tcase_add_loop_test(t, what_the_grammar_allows_is_accepted, 0, COUNT(accepted));
-    tcase_add_loop_test(t, what_the_grammar_does_not_allow_is_refused_with_its_place, 0,
-                        COUNT(refused));
-    tcase_add_test(t, every_cut_document_is_refused);
-    tcase_add_loop_test(t, as_many_levels_as_allowed_are_accepted, 0, 2);
-    tcase_add_loop_test(t, one_level_more_is_refused, 0, 2);
-    tcase_add_test(t, levels_that_are_closed_do_not_count);
-    tcase_add_test(t, a_byte_order_mark_is_skipped);
-    tcase_add_loop_test(t, half_a_megabyte_of_brackets_is_refused_early, 0, 2);
-    tcase_add_loop_test(t, more_values_than_a_body_has_are_refused, 0, 4);
-    tcase_add_test(t, ten_thousand_keys_are_accepted);
-    tcase_add_test(t, one_repeated_key_among_ten_thousand_is_found);
-    tcase_add_test(t, a_long_repeated_key_is_shown_in_part_and_in_whole_characters);
-    tcase_add_test(t, a_failure_leaves_the_result_untouched);
-    tcase_add_test(t, keys_are_matched_exactly);
-    tcase_add_test(t, every_type_is_told);
-    tcase_add_test(t, text_is_unescaped);
-    tcase_add_loop_test(t, integers_are_whole_and_exact, 0, COUNT(integers));
-    tcase_add_test(t, several_long_numbers_keep_their_neighbours);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    return suite_run(suite());
 }

@@ -5,8 +5,6 @@
 
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
-
 static struct arena *a;
 
 static void set_up(void)
@@ -54,7 +52,9 @@ static const struct {
     {"2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"},
 };
 
-START_TEST(an_address_is_read_and_shown_in_its_usual_form)
+CASE("address", set_up, tear_down);
+
+TEST_EACH(an_address_is_read_and_shown_in_its_usual_form, addresses)
 {
     struct address address;
 
@@ -62,7 +62,6 @@ START_TEST(an_address_is_read_and_shown_in_its_usual_form)
 
     ck_assert_str_eq(shown(&address), addresses[_i].shown);
 }
-END_TEST
 
 static const char *const no_addresses[] = {
     "",
@@ -103,7 +102,7 @@ static const char *const no_addresses[] = {
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 };
 
-START_TEST(anything_else_is_no_address)
+TEST_EACH(anything_else_is_no_address, no_addresses)
 {
     struct address address = {.kind = ADDRESS_UNIX, .bytes = {7}};
 
@@ -112,7 +111,6 @@ START_TEST(anything_else_is_no_address)
     ck_assert_int_eq(address.kind, ADDRESS_UNIX); /* untouched */
     ck_assert_int_eq(address.bytes[0], 7);
 }
-END_TEST
 
 static const struct {
     const char *text, *host, *port; /* NULL: it is cut nowhere */
@@ -125,7 +123,7 @@ static const struct {
     {"localhost", NULL, NULL},
 };
 
-START_TEST(host_and_port_are_cut_apart)
+TEST_EACH(host_and_port_are_cut_apart, listeners)
 {
     const char *host = NULL, *port = NULL;
 
@@ -135,16 +133,14 @@ START_TEST(host_and_port_are_cut_apart)
     ck_assert_pstr_eq(host, listeners[_i].host);
     ck_assert_pstr_eq(port, listeners[_i].port);
 }
-END_TEST
 
-START_TEST(a_nul_ends_no_address)
+TEST(a_nul_ends_no_address)
 {
     struct address address;
 
     ck_assert(!address_parse((struct text){"192.0.2.1\0", 10}, &address));
     ck_assert(!address_parse((struct text){NULL, 0}, &address));
 }
-END_TEST
 
 static struct address read_address(const char *text)
 {
@@ -165,7 +161,7 @@ static const struct {
     {"7f00::1", false},   {"::127.0.0.1", false},
 };
 
-START_TEST(this_machine_is_loopback_or_a_unix_socket)
+TEST_EACH(this_machine_is_loopback_or_a_unix_socket, places)
 {
     struct address address = {0};
     ck_assert(!address_is_local(&address));
@@ -173,7 +169,6 @@ START_TEST(this_machine_is_loopback_or_a_unix_socket)
     ck_assert(address_parse(text_of(places[_i].text), &address));
     ck_assert_int_eq(address_is_local(&address), places[_i].local);
 }
-END_TEST
 
 static const struct {
     const char *text, *network;
@@ -185,7 +180,7 @@ static const struct {
     {"unix:", "unix:"},
 };
 
-START_TEST(a_client_is_an_ipv4_address_or_the_half_of_an_ipv6_one)
+TEST_EACH(a_client_is_an_ipv4_address_or_the_half_of_an_ipv6_one, networks)
 {
     const struct address address = read_address(networks[_i].text);
 
@@ -193,7 +188,6 @@ START_TEST(a_client_is_an_ipv4_address_or_the_half_of_an_ipv6_one)
 
     ck_assert_str_eq(shown(&network), networks[_i].network);
 }
-END_TEST
 
 /* ---- lists ---- */
 
@@ -240,7 +234,7 @@ static const struct {
     {"0.0.0.0/0 ::/0", "unix:", false},
 };
 
-START_TEST(a_list_has_the_addresses_of_its_blocks)
+TEST_EACH(a_list_has_the_addresses_of_its_blocks, members)
 {
     struct address_list list = list_of(members[_i].list);
     const struct address address = read_address(members[_i].address);
@@ -248,7 +242,6 @@ START_TEST(a_list_has_the_addresses_of_its_blocks)
     ck_assert(address_list_is_valid(text_of(members[_i].list)));
     ck_assert_int_eq(address_list_has(&list, &address), members[_i].has);
 }
-END_TEST
 
 static const char *const no_lists[] = {
     "10.0.0.0/33",
@@ -271,7 +264,7 @@ static const char *const no_lists[] = {
     "unix:/8",
 };
 
-START_TEST(a_malformed_list_is_refused_as_a_whole)
+TEST_EACH(a_malformed_list_is_refused_as_a_whole, no_lists)
 {
     struct address_list list = {NULL, 99};
 
@@ -280,9 +273,8 @@ START_TEST(a_malformed_list_is_refused_as_a_whole)
 
     ck_assert_uint_eq(list.count, 99);
 }
-END_TEST
 
-START_TEST(no_list_is_an_empty_list)
+TEST(no_list_is_an_empty_list)
 {
     struct address_list list = {NULL, 99};
 
@@ -290,7 +282,6 @@ START_TEST(no_list_is_an_empty_list)
 
     ck_assert_uint_eq(list.count, 0);
 }
-END_TEST
 
 /* ---- behind proxies ---- */
 
@@ -342,7 +333,7 @@ static const struct {
     {"unix: 0.0.0.0/0 ::/0", "proxy", "203.0.113.9", "unknown"},
 };
 
-START_TEST(the_client_is_the_first_that_is_not_trusted_from_the_right)
+TEST_EACH(the_client_is_the_first_that_is_not_trusted_from_the_right, walks)
 {
     const struct address_list trusted = list_of(walks[_i].trusted);
 
@@ -350,10 +341,9 @@ START_TEST(the_client_is_the_first_that_is_not_trusted_from_the_right)
 
     ck_assert_str_eq(shown(&client), walks[_i].client);
 }
-END_TEST
 
 /* A header may be as long as the server lets it. */
-START_TEST(a_long_way_is_walked_to_its_end)
+TEST(a_long_way_is_walked_to_its_end)
 {
     const size_t hops = 100000;
     char *header = arena_alloc(a, 20 + hops * 10);
@@ -365,27 +355,4 @@ START_TEST(a_long_way_is_walked_to_its_end)
     const struct address client = address_behind(&trusted, "10.0.0.1", header);
 
     ck_assert_str_eq(shown(&client), "203.0.113.9");
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("address");
-    TCase *tc = tcase_create("address");
-    tcase_add_checked_fixture(tc, set_up, tear_down);
-    tcase_add_loop_test(tc, an_address_is_read_and_shown_in_its_usual_form, 0, COUNT(addresses));
-    tcase_add_loop_test(tc, anything_else_is_no_address, 0, COUNT(no_addresses));
-    tcase_add_test(tc, a_nul_ends_no_address);
-    tcase_add_loop_test(tc, host_and_port_are_cut_apart, 0, COUNT(listeners));
-    tcase_add_loop_test(tc, this_machine_is_loopback_or_a_unix_socket, 0, COUNT(places));
-    tcase_add_loop_test(tc, a_client_is_an_ipv4_address_or_the_half_of_an_ipv6_one, 0,
-                        COUNT(networks));
-    tcase_add_loop_test(tc, a_list_has_the_addresses_of_its_blocks, 0, COUNT(members));
-    tcase_add_loop_test(tc, a_malformed_list_is_refused_as_a_whole, 0, COUNT(no_lists));
-    tcase_add_test(tc, no_list_is_an_empty_list);
-    tcase_add_loop_test(tc, the_client_is_the_first_that_is_not_trusted_from_the_right, 0,
-                        COUNT(walks));
-    tcase_add_test(tc, a_long_way_is_walked_to_its_end);
-    suite_add_tcase(s, tc);
-    return suite_run(s);
 }

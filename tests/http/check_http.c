@@ -6,8 +6,6 @@
 #include "common/base/problem.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
-
 /* What every problem has. */
 #define VARY "Vary: Accept\r\n"
 
@@ -70,13 +68,14 @@ static const struct {
     {"", "", "/"},
 };
 
-START_TEST(the_path_is_what_follows_the_base)
+CASE("http", set_up, tear_down);
+
+TEST_EACH(the_path_is_what_follows_the_base, paths)
 {
     request_of(paths[_i].base, arena_printf(a, "DOCUMENT_URI=%s", paths[_i].uri), NULL, NULL);
 
     ck_assert_pstr_eq(rq.path, paths[_i].path);
 }
-END_TEST
 
 static const struct {
     const char *uri, *script, *info, *path;
@@ -92,13 +91,12 @@ static const struct {
     {NULL, NULL, NULL, NULL},
 };
 
-START_TEST(the_path_may_come_as_script_name_and_path_info)
+TEST_EACH(the_path_may_come_as_script_name_and_path_info, split_paths)
 {
     request_of("/api", split_paths[_i].uri, split_paths[_i].script, split_paths[_i].info);
 
     ck_assert_pstr_eq(rq.path, split_paths[_i].path);
 }
-END_TEST
 
 /* ---- the path as it came ---- */
 
@@ -135,14 +133,13 @@ static const struct {
     {"/api", "*", NULL},
 };
 
-START_TEST(the_path_is_split_before_it_is_decoded)
+TEST_EACH(the_path_is_split_before_it_is_decoded, raw_paths)
 {
     request_of(raw_paths[_i].base, arena_printf(a, "REQUEST_URI=%s", raw_paths[_i].uri),
                "DOCUMENT_URI=/api/of/another", "PATH_INFO=/other");
 
     ck_assert_pstr_eq(rq.path, raw_paths[_i].path);
 }
-END_TEST
 
 /* ---- the address of a script ---- */
 
@@ -200,7 +197,7 @@ static void request_of_script(int row)
                uri ? arena_printf(a, "REQUEST_URI=%s", uri) : NULL);
 }
 
-START_TEST(a_script_finds_its_base_in_the_address)
+TEST_EACH(a_script_finds_its_base_in_the_address, scripts)
 {
     request_of_script(_i);
 
@@ -209,9 +206,8 @@ START_TEST(a_script_finds_its_base_in_the_address)
     ck_assert_str_eq(rq.base, scripts[_i].base);
     ck_assert_pstr_eq(rq.path, scripts[_i].path);
 }
-END_TEST
 
-START_TEST(a_base_that_was_set_stays)
+TEST_EACH(a_base_that_was_set_stays, scripts)
 {
     request_of_script(_i);
 
@@ -220,9 +216,8 @@ START_TEST(a_base_that_was_set_stays)
     ck_assert_str_eq(rq.base, "/set");
     ck_assert_pstr_eq(rq.path, scripts[_i].path);
 }
-END_TEST
 
-START_TEST(a_base_of_any_length_is_within_its_bound)
+TEST(a_base_of_any_length_is_within_its_bound)
 {
     for (size_t len = 1; len < 1000; len += 7) {
         char *name = arena_alloc(a, len + 1);
@@ -236,7 +231,6 @@ START_TEST(a_base_of_any_length_is_within_its_bound)
         ck_assert(strchr(rq.base, '"') == NULL);
     }
 }
-END_TEST
 
 /* ---- the rest of the request ---- */
 
@@ -250,15 +244,14 @@ static const struct {
     {"GETS", METHOD_OTHER},      {"GE", METHOD_OTHER},    {"", METHOD_OTHER},
 };
 
-START_TEST(methods_are_told_by_their_exact_word)
+TEST_EACH(methods_are_told_by_their_exact_word, methods)
 {
     request_with(arena_printf(a, "REQUEST_METHOD=%s", methods[_i].word));
 
     ck_assert_int_eq(rq.method, methods[_i].method);
 }
-END_TEST
 
-START_TEST(a_request_without_variables_is_harmless)
+TEST(a_request_without_variables_is_harmless)
 {
     request_of("/api", NULL, NULL, NULL);
 
@@ -274,9 +267,8 @@ START_TEST(a_request_without_variables_is_harmless)
     ck_assert_ptr_null(request_bearer(&rq));
     ck_assert(!request_is_json(&rq));
 }
-END_TEST
 
-START_TEST(the_client_is_the_peer_unless_that_is_trusted)
+TEST(the_client_is_the_peer_unless_that_is_trusted)
 {
     struct address_list proxies;
     ck_assert(address_list_parse(a, TEXT("10.0.0.0/8"), &proxies));
@@ -287,18 +279,16 @@ START_TEST(the_client_is_the_peer_unless_that_is_trusted)
 
     ck_assert_str_eq(address_to_text(a, &rq.client), "203.0.113.9");
 }
-END_TEST
 
-START_TEST(a_request_of_nobody_knows_no_client)
+TEST(a_request_of_nobody_knows_no_client)
 {
     request_of("/api", NULL, NULL, NULL);
 
     ck_assert_int_eq(rq.client.kind, ADDRESS_UNKNOWN);
     ck_assert_ptr_null(address_to_text(a, &rq.client));
 }
-END_TEST
 
-START_TEST(variables_are_borrowed_and_time_and_arena_kept)
+TEST(variables_are_borrowed_and_time_and_arena_kept)
 {
     char *params[] = {arena_strdup(a, "QUERY_STRING=a=b&c"), arena_strdup(a, "CONTENT_LENGTH=42"),
                       arena_strdup(a, "nonsense without a sign"), NULL};
@@ -311,9 +301,8 @@ START_TEST(variables_are_borrowed_and_time_and_arena_kept)
     ck_assert_ptr_eq(rq.arena, a);
     ck_assert_ptr_eq(rq.params, params);
 }
-END_TEST
 
-START_TEST(every_variable_that_is_read_gets_its_slot)
+TEST(every_variable_that_is_read_gets_its_slot)
 {
 #define X(slot, variable)                                                                          \
     request_with(variable "=value");                                                               \
@@ -325,9 +314,8 @@ START_TEST(every_variable_that_is_read_gets_its_slot)
     REQUEST_PARAMS(X)
 #undef X
 }
-END_TEST
 
-START_TEST(a_length_that_is_no_number_counts_as_none)
+TEST(a_length_that_is_no_number_counts_as_none)
 {
     static const char *const lengths[] = {"", "x", "-1", "+1", " 1"};
     for (int i = 0; i < COUNT(lengths); i++) {
@@ -335,9 +323,8 @@ START_TEST(a_length_that_is_no_number_counts_as_none)
         ck_assert_msg(rq.content_length == 0, "%s", lengths[i]);
     }
 }
-END_TEST
 
-START_TEST(any_variable_is_found_by_its_name)
+TEST(any_variable_is_found_by_its_name)
 {
     request_of("/api", "HTTP_ACCEPT_LANGUAGE=de", "HTTP_ACCEPT=*/*", "HTTP_EMPTY=");
 
@@ -348,7 +335,6 @@ START_TEST(any_variable_is_found_by_its_name)
     ck_assert_ptr_null(request_param(&rq, "http_accept"));
     ck_assert_ptr_null(request_param(&rq, "HTTP_ACCEPT_"));
 }
-END_TEST
 
 /* ---- the request id ---- */
 
@@ -375,7 +361,7 @@ static const struct {
      false},
 };
 
-START_TEST(a_clients_request_id_is_kept_when_it_is_well_formed)
+TEST_EACH(a_clients_request_id_is_kept_when_it_is_well_formed, ids)
 {
     request_with(arena_printf(a, "HTTP_X_REQUEST_ID=%s", ids[_i].id));
 
@@ -383,9 +369,8 @@ START_TEST(a_clients_request_id_is_kept_when_it_is_well_formed)
     ck_assert_int_eq(strcmp(rq.id, ids[_i].id) == 0, ids[_i].kept);
     ck_assert_int_eq(uuid_parse(rq.id, strlen(rq.id), &made), !ids[_i].kept);
 }
-END_TEST
 
-START_TEST(every_request_without_an_id_gets_a_new_one)
+TEST(every_request_without_an_id_gets_a_new_one)
 {
     request_of("/api", NULL, NULL, NULL);
     const char *first = rq.id;
@@ -393,7 +378,6 @@ START_TEST(every_request_without_an_id_gets_a_new_one)
 
     ck_assert_str_ne(first, rq.id);
 }
-END_TEST
 
 /* ---- the token ---- */
 
@@ -418,13 +402,12 @@ static const struct {
     {"AUTHORIZATION=Bearer abc", NULL, NULL},
 };
 
-START_TEST(the_token_is_what_follows_the_scheme)
+TEST_EACH(the_token_is_what_follows_the_scheme, bearers)
 {
     request_of("/api", bearers[_i].one, bearers[_i].two, NULL);
 
     ck_assert_pstr_eq(request_bearer(&rq), bearers[_i].token);
 }
-END_TEST
 
 /* ---- the media type ---- */
 
@@ -449,13 +432,12 @@ static const struct {
     {"", false},
 };
 
-START_TEST(two_media_types_mean_json)
+TEST_EACH(two_media_types_mean_json, types)
 {
     request_with(arena_printf(a, "CONTENT_TYPE=%s", types[_i].type));
 
     ck_assert_int_eq(request_is_json(&rq), types[_i].json);
 }
-END_TEST
 
 /* ---- methods as words ---- */
 
@@ -470,11 +452,10 @@ static const struct {
     {METHOD_OTHER, ""},
 };
 
-START_TEST(methods_are_listed_for_allow)
+TEST_EACH(methods_are_listed_for_allow, sets)
 {
     ck_assert_str_eq(method_list(a, sets[_i].set), sets[_i].words);
 }
-END_TEST
 
 /* ---- the response ---- */
 
@@ -488,21 +469,20 @@ static const char *body(void)
     return arena_copy(a, rs.body.data, rs.body.len);
 }
 
-START_TEST(a_new_response_is_empty_json)
+TEST(a_new_response_is_empty_json)
 {
     ck_assert_int_eq(rs.status, 0);
     ck_assert_str_eq(rs.media_type, "application/json");
     ck_assert_uint_eq(rs.headers.len, 0);
     ck_assert_uint_eq(rs.body.len, 0);
 }
-END_TEST
 
 static void do_nothing(void *context, struct request *request)
 {
     (void)context, (void)request;
 }
 
-START_TEST(a_reset_response_is_as_a_new_one)
+TEST(a_reset_response_is_as_a_new_one)
 {
     rs.status = 201;
     rs.media_type = "text/html";
@@ -520,28 +500,25 @@ START_TEST(a_reset_response_is_as_a_new_one)
     ck_assert_ptr_null(rs.refusal);
     ck_assert(rs.after == NULL);
 }
-END_TEST
 
-START_TEST(headers_are_whole_lines)
+TEST(headers_are_whole_lines)
 {
     response_header(&rs, "Location", "/api/posts/%d", 5);
     response_header(&rs, "X-Empty", "%s", "");
 
     ck_assert_str_eq(headers(), "Location: /api/posts/5\r\nX-Empty: \r\n");
 }
-END_TEST
 
 static const char *const splits[] = {"a\r\nSet-Cookie: b", "a\nb", "a\rb", "\r\n", "a\n"};
 
-START_TEST(a_value_that_would_begin_another_line_is_refused)
+TEST_EACH(a_value_that_would_begin_another_line_is_refused, splits)
 {
     response_header(&rs, "Location", "%s", splits[_i]);
 
     ck_assert_uint_eq(rs.headers.len, 0);
 }
-END_TEST
 
-START_TEST(a_value_is_whole_or_not_there)
+TEST(a_value_is_whole_or_not_there)
 {
     char *text = arena_alloc(a, HEADER_VALUE_MAX + 1);
     memset(text, 'x', HEADER_VALUE_MAX);
@@ -553,7 +530,6 @@ START_TEST(a_value_is_whole_or_not_there)
     response_header(&rs, "Long", "%s", text);
     ck_assert_uint_eq(rs.headers.len, strlen("Long: \r\n") + HEADER_VALUE_MAX - 1);
 }
-END_TEST
 
 struct single {
     int64_t n;
@@ -565,7 +541,7 @@ static const struct field single_fields[] = {
     FIELD(struct single, s, .use = FIELD_CREATE),
 };
 
-START_TEST(a_single_thing_is_answered_under_its_key)
+TEST(a_single_thing_is_answered_under_its_key)
 {
     static const struct record record = RECORD("Single", struct single, single_fields, 0);
 
@@ -573,11 +549,10 @@ START_TEST(a_single_thing_is_answered_under_its_key)
 
     ck_assert_str_eq(body(), "{\"single\":{\"n\":7}}");
 }
-END_TEST
 
 /* ---- problems ---- */
 
-START_TEST(a_problem_has_its_four_members)
+TEST(a_problem_has_its_four_members)
 {
     request_with("HTTP_X_REQUEST_ID=request-1");
 
@@ -590,9 +565,8 @@ START_TEST(a_problem_has_its_four_members)
                              "\"request_id\":\"request-1\"}");
     ck_assert_str_eq(headers(), VARY);
 }
-END_TEST
 
-START_TEST(faults_are_detailed_and_missing_fields_listed_in_order)
+TEST(faults_are_detailed_and_missing_fields_listed_in_order)
 {
     request_with("HTTP_X_REQUEST_ID=request-1");
     struct problem *p = problem(a, &problem_missing_fields, NULL);
@@ -611,9 +585,8 @@ START_TEST(faults_are_detailed_and_missing_fields_listed_in_order)
         "{\"field\":\"role\",\"code\":\"range\",\"message\":\"Must be one of: user, admin.\"},"
         "{\"field\":\"password\",\"code\":\"required\",\"message\":\"Is required.\"}]}");
 }
-END_TEST
 
-START_TEST(without_missing_fields_there_is_no_list_of_them)
+TEST(without_missing_fields_there_is_no_list_of_them)
 {
     request_with("HTTP_X_REQUEST_ID=request-1");
     struct problem *p = problem(a, &problem_invalid, NULL);
@@ -624,9 +597,8 @@ START_TEST(without_missing_fields_there_is_no_list_of_them)
     ck_assert_ptr_null(strstr(body(), "missing_fields"));
     ck_assert_ptr_nonnull(strstr(body(), "\"details\":[{\"field\":\"limit\",\"code\":\"type\","));
 }
-END_TEST
 
-START_TEST(what_was_written_before_a_problem_is_gone)
+TEST(what_was_written_before_a_problem_is_gone)
 {
     request_with("HTTP_X_REQUEST_ID=request-1");
     rs.status = 200;
@@ -641,9 +613,8 @@ START_TEST(what_was_written_before_a_problem_is_gone)
     ck_assert_str_eq(headers(), VARY);
     ck_assert_mem_eq(rs.body.data, "{\"error\"", 8);
 }
-END_TEST
 
-START_TEST(a_cause_never_reaches_the_caller)
+TEST(a_cause_never_reaches_the_caller)
 {
     request_with("HTTP_X_REQUEST_ID=request-1");
 
@@ -653,7 +624,6 @@ START_TEST(a_cause_never_reaches_the_caller)
     ck_assert_ptr_null(strstr(body(), "users"));
     ck_assert_str_eq(headers(), VARY);
 }
-END_TEST
 
 static const struct {
     const struct problem_type *type;
@@ -670,7 +640,7 @@ static const struct {
     {&problem_precondition_failed, NULL, ""},
 };
 
-START_TEST(who_is_not_known_is_asked_for_a_token)
+TEST_EACH(who_is_not_known_is_asked_for_a_token, challenges)
 {
     request_with(challenges[_i].variable);
 
@@ -679,9 +649,8 @@ START_TEST(who_is_not_known_is_asked_for_a_token)
 
     ck_assert_str_eq(headers(), arena_printf(a, "%s" VARY, challenges[_i].headers));
 }
-END_TEST
 
-START_TEST(who_shall_come_back_is_told_when)
+TEST(who_shall_come_back_is_told_when)
 {
     request_with(NULL);
     struct problem *p = problem(a, &problem_not_found, NULL);
@@ -691,7 +660,6 @@ START_TEST(who_shall_come_back_is_told_when)
 
     ck_assert_str_eq(headers(), "Retry-After: 17\r\n" VARY);
 }
-END_TEST
 
 /* ---- problems in the form of RFC 9457 ---- */
 
@@ -730,7 +698,7 @@ static const struct {
     {"", false},
 };
 
-START_TEST(rfc_9457s_form_is_for_those_who_name_it)
+TEST_EACH(rfc_9457s_form_is_for_those_who_name_it, accepts)
 {
     request_with(arena_printf(a, "HTTP_ACCEPT=%s", accepts[_i].accept));
 
@@ -742,10 +710,9 @@ START_TEST(rfc_9457s_form_is_for_those_who_name_it)
     ck_assert_int_eq(strstr(body(), "\"error\":") == NULL, accepts[_i].rfc9457);
     ck_assert_int_eq(rs.status, 404);
 }
-END_TEST
 
 /* The five members of RFC 9457 section 3.1, but for `instance`, and ours. */
-START_TEST(rfc_9457s_form_tells_the_same)
+TEST(rfc_9457s_form_tells_the_same)
 {
     request_of("/api", "HTTP_X_REQUEST_ID=request-1", "HTTP_ACCEPT=application/problem+json", NULL);
     struct problem *p = problem(a, &problem_missing_fields, "The \"title\" is missing.");
@@ -760,9 +727,8 @@ START_TEST(rfc_9457s_form_tells_the_same)
                      "\"missing_fields\":[\"title\"],\"details\":[{\"field\":\"title\","
                      "\"code\":\"required\",\"message\":\"Is required.\"}]}");
 }
-END_TEST
 
-START_TEST(rfc_9457s_form_has_the_same_headers)
+TEST(rfc_9457s_form_has_the_same_headers)
 {
     request_of("/api", "HTTP_ACCEPT=application/problem+json", NULL, NULL);
 
@@ -772,7 +738,6 @@ START_TEST(rfc_9457s_form_has_the_same_headers)
     response_problem(&rs, &rq, problem(a, &problem_unavailable, NULL), form);
     ck_assert_str_eq(headers(), "Retry-After: 1\r\n" VARY);
 }
-END_TEST
 
 /* ---- versions ---- */
 
@@ -810,7 +775,7 @@ static const struct {
     {"", false, false},
 };
 
-START_TEST(if_none_match_of_a_reader_compares_weakly)
+TEST_EACH(if_none_match_of_a_reader_compares_weakly, tag_lists)
 {
     static const char *const readers[] = {"REQUEST_METHOD=GET", "REQUEST_METHOD=HEAD"};
     for (int i = 0; i < COUNT(readers); i++) {
@@ -825,9 +790,8 @@ START_TEST(if_none_match_of_a_reader_compares_weakly)
         ck_assert_str_eq(headers(), "ETag: \"7\"\r\n"); /* a 304 has it, too: section 15.4.5 */
     }
 }
-END_TEST
 
-START_TEST(if_match_compares_strongly)
+TEST_EACH(if_match_compares_strongly, tag_lists)
 {
     request_of("/api", "REQUEST_METHOD=PATCH",
                arena_printf(a, "HTTP_IF_MATCH=%s", tag_lists[_i].list), NULL);
@@ -838,9 +802,8 @@ START_TEST(if_match_compares_strongly)
     if (p)
         ck_assert_ptr_eq(p->type, &problem_precondition_failed);
 }
-END_TEST
 
-START_TEST(without_conditions_nothing_is_conditional)
+TEST(without_conditions_nothing_is_conditional)
 {
     request_of("/api", "REQUEST_METHOD=GET", NULL, NULL);
 
@@ -849,9 +812,8 @@ START_TEST(without_conditions_nothing_is_conditional)
     ck_assert_str_eq(headers(), "ETag: \"9223372036854775807\"\r\n");
     ck_assert_ptr_null(request_check_match(&rq, 1));
 }
-END_TEST
 
-START_TEST(a_writer_gets_the_tag_and_the_whole_answer)
+TEST(a_writer_gets_the_tag_and_the_whole_answer)
 {
     static const char *const writers[] = {"REQUEST_METHOD=POST", "REQUEST_METHOD=PATCH",
                                           "REQUEST_METHOD=DELETE"};
@@ -865,7 +827,6 @@ START_TEST(a_writer_gets_the_tag_and_the_whole_answer)
         ck_assert_str_eq(headers(), "ETag: \"2\"\r\n");
     }
 }
-END_TEST
 
 /* ---- the head ---- */
 
@@ -887,7 +848,7 @@ static const struct {
     {503, "Status: 503 Service Unavailable\r\n" CONTENT TAIL},
 };
 
-START_TEST(the_head_is_as_cgi_wants_it)
+TEST_EACH(the_head_is_as_cgi_wants_it, heads)
 {
     struct buf head;
     buf_init(&head, 4096);
@@ -901,9 +862,8 @@ START_TEST(the_head_is_as_cgi_wants_it)
     ck_assert_str_eq(arena_copy(a, head.data, head.len), heads[_i].head);
     buf_release(&head);
 }
-END_TEST
 
-START_TEST(the_head_tells_the_type_of_the_content)
+TEST(the_head_tells_the_type_of_the_content)
 {
     struct buf head;
     buf_init(&head, 4096);
@@ -919,9 +879,8 @@ START_TEST(the_head_tells_the_type_of_the_content)
                                  "Content-Length: 3\r\n"));
     buf_release(&head);
 }
-END_TEST
 
-START_TEST(the_head_of_what_is_known_has_the_tag_and_no_content)
+TEST(the_head_of_what_is_known_has_the_tag_and_no_content)
 {
     struct buf head;
     buf_init(&head, 4096);
@@ -936,9 +895,8 @@ START_TEST(the_head_of_what_is_known_has_the_tag_and_no_content)
                      "X-Content-Type-Options: nosniff\r\nETag: \"3\"\r\n\r\n");
     buf_release(&head);
 }
-END_TEST
 
-START_TEST(an_empty_body_has_length_zero_and_no_type)
+TEST(an_empty_body_has_length_zero_and_no_type)
 {
     struct buf head;
     buf_init(&head, 4096);
@@ -953,9 +911,8 @@ START_TEST(an_empty_body_has_length_zero_and_no_type)
                      "X-Content-Type-Options: nosniff\r\n\r\n");
     buf_release(&head);
 }
-END_TEST
 
-START_TEST(some_statuses_have_no_content)
+TEST(some_statuses_have_no_content)
 {
     static const int with[] = {200, 201, 202, 400, 401, 404, 500, 503};
     static const int without[] = {100, 101, 204, 304};
@@ -963,63 +920,4 @@ START_TEST(some_statuses_have_no_content)
         ck_assert_msg(status_has_content(with[i]), "%d", with[i]);
     for (int i = 0; i < COUNT(without); i++)
         ck_assert_msg(!status_has_content(without[i]), "%d", without[i]);
-}
-END_TEST
-
-static Suite *suite(void)
-{
-    Suite *s = suite_create("http");
-    TCase *t = tcase_create("http");
-    tcase_add_checked_fixture(t, set_up, tear_down);
-    tcase_add_loop_test(t, the_path_is_what_follows_the_base, 0, COUNT(paths));
-    tcase_add_loop_test(t, the_path_is_split_before_it_is_decoded, 0, COUNT(raw_paths));
-    tcase_add_loop_test(t, a_script_finds_its_base_in_the_address, 0, COUNT(scripts));
-    tcase_add_loop_test(t, a_base_that_was_set_stays, 0, COUNT(scripts));
-    tcase_add_test(t, a_base_of_any_length_is_within_its_bound);
-    tcase_add_loop_test(t, the_path_may_come_as_script_name_and_path_info, 0, COUNT(split_paths));
-    tcase_add_loop_test(t, methods_are_told_by_their_exact_word, 0, COUNT(methods));
-    tcase_add_test(t, a_request_without_variables_is_harmless);
-    tcase_add_test(t, the_client_is_the_peer_unless_that_is_trusted);
-    tcase_add_test(t, a_request_of_nobody_knows_no_client);
-    tcase_add_test(t, variables_are_borrowed_and_time_and_arena_kept);
-    tcase_add_test(t, every_variable_that_is_read_gets_its_slot);
-    tcase_add_test(t, a_length_that_is_no_number_counts_as_none);
-    tcase_add_test(t, any_variable_is_found_by_its_name);
-    tcase_add_loop_test(t, a_clients_request_id_is_kept_when_it_is_well_formed, 0, COUNT(ids));
-    tcase_add_test(t, every_request_without_an_id_gets_a_new_one);
-    tcase_add_loop_test(t, the_token_is_what_follows_the_scheme, 0, COUNT(bearers));
-    tcase_add_loop_test(t, two_media_types_mean_json, 0, COUNT(types));
-    tcase_add_loop_test(t, methods_are_listed_for_allow, 0, COUNT(sets));
-    tcase_add_test(t, a_new_response_is_empty_json);
-    tcase_add_test(t, a_reset_response_is_as_a_new_one);
-    tcase_add_test(t, headers_are_whole_lines);
-    tcase_add_loop_test(t, a_value_that_would_begin_another_line_is_refused, 0, COUNT(splits));
-    tcase_add_test(t, a_value_is_whole_or_not_there);
-    tcase_add_test(t, a_single_thing_is_answered_under_its_key);
-    tcase_add_test(t, a_problem_has_its_four_members);
-    tcase_add_test(t, faults_are_detailed_and_missing_fields_listed_in_order);
-    tcase_add_test(t, without_missing_fields_there_is_no_list_of_them);
-    tcase_add_test(t, what_was_written_before_a_problem_is_gone);
-    tcase_add_test(t, a_cause_never_reaches_the_caller);
-    tcase_add_loop_test(t, who_is_not_known_is_asked_for_a_token, 0, COUNT(challenges));
-    tcase_add_test(t, who_shall_come_back_is_told_when);
-    tcase_add_loop_test(t, rfc_9457s_form_is_for_those_who_name_it, 0, COUNT(accepts));
-    tcase_add_test(t, rfc_9457s_form_tells_the_same);
-    tcase_add_test(t, rfc_9457s_form_has_the_same_headers);
-    tcase_add_loop_test(t, if_none_match_of_a_reader_compares_weakly, 0, COUNT(tag_lists));
-    tcase_add_loop_test(t, if_match_compares_strongly, 0, COUNT(tag_lists));
-    tcase_add_test(t, without_conditions_nothing_is_conditional);
-    tcase_add_test(t, a_writer_gets_the_tag_and_the_whole_answer);
-    tcase_add_loop_test(t, the_head_is_as_cgi_wants_it, 0, COUNT(heads));
-    tcase_add_test(t, the_head_tells_the_type_of_the_content);
-    tcase_add_test(t, the_head_of_what_is_known_has_the_tag_and_no_content);
-    tcase_add_test(t, an_empty_body_has_length_zero_and_no_type);
-    tcase_add_test(t, some_statuses_have_no_content);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    return suite_run(suite());
 }

@@ -13,7 +13,6 @@
 #include "tests/support/loopback.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define KEY "0b8f2c7e-first"
 #define POST_BODY "{\"title\":\"T\",\"content\":\"C\",\"published\":true}"
 #define RIVALS 20
@@ -62,7 +61,10 @@ static void ck_replayed(struct answer again, struct answer first)
 
 /* ---- the same again ---- */
 
-START_TEST(a_post_sent_twice_is_written_once)
+CASE("replies", set_up, loopback_close);
+CASE_LIMIT_S(120);
+
+TEST(a_post_sent_twice_is_written_once)
 {
     struct answer first = keyed(ada, "/posts", KEY, POST_BODY);
     ck_first(first);
@@ -76,9 +78,8 @@ START_TEST(a_post_sent_twice_is_written_once)
     ck_assert_int_eq(rows_of("posts"), 1);
     ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM post_totals"), 1);
 }
-END_TEST
 
-START_TEST(a_user_sent_twice_is_made_once)
+TEST(a_user_sent_twice_is_made_once)
 {
     const char *body =
         object("{'email':'eve@example.org','password':'%s','first_name':'Eve'}", PASSWORD);
@@ -91,9 +92,8 @@ START_TEST(a_user_sent_twice_is_made_once)
     ck_problem(keyed(admin, "/users", "another-key", body), 409, "Email already exists",
                "email_exists");
 }
-END_TEST
 
-START_TEST(without_a_key_each_request_counts)
+TEST(without_a_key_each_request_counts)
 {
     ck_first(post(ada, "/posts", POST_BODY));
     ck_first(post(ada, "/posts", POST_BODY));
@@ -101,9 +101,8 @@ START_TEST(without_a_key_each_request_counts)
     ck_assert_int_eq(rows_of("posts"), 2);
     ck_assert_int_eq(rows_of("idempotency_keys"), 0);
 }
-END_TEST
 
-START_TEST(a_key_is_its_callers_own)
+TEST(a_key_is_its_callers_own)
 {
     struct answer first = keyed(ada, "/posts", KEY, POST_BODY);
     struct answer other = keyed(admin, "/posts", KEY, POST_BODY);
@@ -115,9 +114,8 @@ START_TEST(a_key_is_its_callers_own)
     ck_replayed(keyed(ada, "/posts", KEY, POST_BODY), first);
     ck_replayed(keyed(log_in("ada@example.org"), "/posts", KEY, POST_BODY), first);
 }
-END_TEST
 
-START_TEST(a_key_is_its_operations_own)
+TEST(a_key_is_its_operations_own)
 {
     const char *body = object("{'email':'eve@example.org','password':'%s','first_name':'Eve',"
                               "'title':'T','content':'C'}",
@@ -129,9 +127,8 @@ START_TEST(a_key_is_its_operations_own)
     ck_first(user);
     ck_assert_str_eq(answer_text(user, "user.email"), "eve@example.org");
 }
-END_TEST
 
-START_TEST(keys_differ_by_case_and_length)
+TEST(keys_differ_by_case_and_length)
 {
     ck_first(keyed(ada, "/posts", "abcdefgh", POST_BODY));
     ck_first(keyed(ada, "/posts", "Abcdefgh", POST_BODY));
@@ -139,10 +136,9 @@ START_TEST(keys_differ_by_case_and_length)
 
     ck_assert_int_eq(rows_of("posts"), 3);
 }
-END_TEST
 
 /* What is escaped at the worst: six bytes for each. */
-START_TEST(a_long_answer_is_replayed_whole)
+TEST(a_long_answer_is_replayed_whole)
 {
     const char *body =
         object("{'title':'T','content':'%s\360\237\230\200'}", repeat("\\u0001", 65531));
@@ -152,7 +148,6 @@ START_TEST(a_long_answer_is_replayed_whole)
 
     ck_replayed(keyed(ada, "/posts", KEY, body), first);
 }
-END_TEST
 
 /* ---- another body ---- */
 
@@ -163,7 +158,7 @@ static const char *const other_bodies[] = {
     "{\"content\":\"C\",\"title\":\"T\",\"published\":true}",
 };
 
-START_TEST(a_key_with_another_body_is_refused)
+TEST_EACH(a_key_with_another_body_is_refused, other_bodies)
 {
     struct answer first = keyed(ada, "/posts", KEY, POST_BODY);
 
@@ -175,11 +170,10 @@ START_TEST(a_key_with_another_body_is_refused)
     ck_assert_int_eq(rows_of("posts"), 1);
     ck_replayed(keyed(ada, "/posts", KEY, POST_BODY), first);
 }
-END_TEST
 
 /* ---- only a success is kept ---- */
 
-START_TEST(after_a_bad_body_the_key_is_free)
+TEST(after_a_bad_body_the_key_is_free)
 {
     ck_problem(keyed(ada, "/posts", KEY, "{\"title\":\"T\"}"), 400, "Missing required fields",
                "missing_fields");
@@ -190,9 +184,8 @@ START_TEST(after_a_bad_body_the_key_is_free)
 
     ck_assert_int_eq(rows_of("idempotency_keys"), 1);
 }
-END_TEST
 
-START_TEST(what_was_answered_goes_with_whom_it_is_about)
+TEST(what_was_answered_goes_with_whom_it_is_about)
 {
     const char *body =
         object("{'email':'bob@example.org','password':'%s','first_name':'Bob'}", PASSWORD);
@@ -208,9 +201,8 @@ START_TEST(what_was_answered_goes_with_whom_it_is_about)
     ck_first(again);
     ck_assert_str_ne(answer_text(again, "user.id"), answer_text(bob, "user.id"));
 }
-END_TEST
 
-START_TEST(what_was_answered_goes_with_who_asked)
+TEST(what_was_answered_goes_with_who_asked)
 {
     const char *id = answer_text(get(ada, "/auth/profile"), "user.id");
     ck_first(keyed(ada, "/posts", KEY, POST_BODY));
@@ -222,9 +214,8 @@ START_TEST(what_was_answered_goes_with_who_asked)
     ck_assert_int_eq(
         rows_of(say("idempotency_keys WHERE caller_id = '%s' OR body LIKE '%%%s%%'", id, id)), 0);
 }
-END_TEST
 
-START_TEST(after_a_conflict_the_key_is_free)
+TEST(after_a_conflict_the_key_is_free)
 {
     const char *body =
         object("{'email':'Ada@example.org','password':'%s','first_name':'Ada'}", PASSWORD);
@@ -236,7 +227,6 @@ START_TEST(after_a_conflict_the_key_is_free)
 
     ck_assert_int_eq(rows_of("idempotency_keys"), 1);
 }
-END_TEST
 
 /* ---- the form of a key ---- */
 
@@ -250,7 +240,7 @@ static const struct {
     {"12345678\303\244", false},
 };
 
-START_TEST(a_key_has_8_to_128_characters_that_are_seen)
+TEST_EACH(a_key_has_8_to_128_characters_that_are_seen, forms)
 {
     struct answer answer = keyed(ada, "/posts", forms[_i].key, POST_BODY);
 
@@ -262,16 +252,14 @@ START_TEST(a_key_has_8_to_128_characters_that_are_seen)
     ck_assert_str_eq(answer_faults(answer), "Idempotency-Key format");
     ck_assert_int_eq(rows_of("posts"), 0);
 }
-END_TEST
 
-START_TEST(the_longest_key_has_128_characters)
+TEST(the_longest_key_has_128_characters)
 {
     ck_first(keyed(ada, "/posts", repeat("k", 128), POST_BODY));
     ck_status(keyed(ada, "/posts", repeat("k", 129), POST_BODY), 400);
 }
-END_TEST
 
-START_TEST(other_routes_look_at_no_key)
+TEST(other_routes_look_at_no_key)
 {
     const char *id = write_post(ada, "T", "C", true);
     const char *params[] = {"HTTP_IDEMPOTENCY_KEY=x", "HTTP_IDEMPOTENCY_KEY=" KEY};
@@ -287,11 +275,13 @@ START_TEST(other_routes_look_at_no_key)
     }
     ck_assert_int_eq(rows_of("idempotency_keys"), 0);
 }
-END_TEST
 
 /* ---- time and keys of the server ---- */
 
-START_TEST(a_key_is_over_after_a_day)
+CASE("storage", set_up, loopback_close);
+CASE_LIMIT_S(120);
+
+TEST(a_key_is_over_after_a_day)
 {
     struct answer first = keyed(ada, "/posts", KEY, POST_BODY);
     the_time = instant_plus_s(the_time, IDEMPOTENCY_TTL_S - 1);
@@ -305,7 +295,6 @@ START_TEST(a_key_is_over_after_a_day)
     ck_replayed(keyed(log_in("ada@example.org"), "/posts", KEY, other_bodies[0]), later);
     ck_assert_int_eq(rows_of("idempotency_keys"), 1);
 }
-END_TEST
 
 static struct answer keyed_after_login(const char *body)
 {
@@ -313,7 +302,7 @@ static struct answer keyed_after_login(const char *body)
 }
 
 /* Forgotten too early, a key would let its request be carried out twice. */
-START_TEST(a_clock_that_is_set_back_writes_nothing_twice)
+TEST_TIMES(a_clock_that_is_set_back_writes_nothing_twice, 4)
 {
     static const int64_t steps_s[] = {-10, -600, -3600, -23 * 3600};
     struct answer first = keyed(ada, "/posts", KEY, POST_BODY);
@@ -323,9 +312,8 @@ START_TEST(a_clock_that_is_set_back_writes_nothing_twice)
     ck_replayed(keyed_after_login(POST_BODY), first);
     ck_assert_int_eq(rows_of("posts"), 1);
 }
-END_TEST
 
-START_TEST(a_key_of_a_clock_far_ahead_is_over)
+TEST(a_key_of_a_clock_far_ahead_is_over)
 {
     struct instant now = the_time;
     the_time = instant_plus_s(now, 10 * 24 * 3600);
@@ -335,7 +323,6 @@ START_TEST(a_key_of_a_clock_far_ahead_is_over)
     ck_first(keyed(ada, "/posts", "a-key-of-then", POST_BODY));
     ck_assert_int_eq(rows_of("idempotency_keys"), 1);
 }
-END_TEST
 
 static void change_signing_key(void)
 {
@@ -345,7 +332,7 @@ static void change_signing_key(void)
     the_app->router.keys = the_app->keys;
 }
 
-START_TEST(a_key_outlives_a_change_of_the_signing_key)
+TEST(a_key_outlives_a_change_of_the_signing_key)
 {
     struct answer first = keyed(ada, "/posts", KEY, POST_BODY);
 
@@ -357,9 +344,8 @@ START_TEST(a_key_outlives_a_change_of_the_signing_key)
     ck_first(new);
     ck_replayed(keyed(ada, "/posts", "second-key", POST_BODY), new);
 }
-END_TEST
 
-START_TEST(nothing_of_key_or_body_can_be_read_in_the_table)
+TEST(nothing_of_key_or_body_can_be_read_in_the_table)
 {
     keyed(ada, "/posts", KEY, POST_BODY);
 
@@ -368,7 +354,6 @@ START_TEST(nothing_of_key_or_body_can_be_read_in_the_table)
                                 "{\"title\":\"T\",\"content\":\"C\",\"published\":true}', 256))"),
                      0);
 }
-END_TEST
 
 /* ---- purging ---- */
 
@@ -400,7 +385,7 @@ static void post_to_the_end(const char *key)
     response_release(&rs);
 }
 
-START_TEST(keys_that_are_over_go_with_new_ones)
+TEST(keys_that_are_over_go_with_new_ones)
 {
     keyed(ada, "/posts", "a-living-key", POST_BODY);
     run_sql("INSERT INTO idempotency_keys (id, fingerprint, expires_at) SELECT "
@@ -419,7 +404,6 @@ START_TEST(keys_that_are_over_go_with_new_ones)
         answer_header(keyed(ada, "/posts", "a-living-key", POST_BODY), "Idempotency-Replayed"),
         "true");
 }
-END_TEST
 
 /* ---- rivals ---- */
 
@@ -478,7 +462,10 @@ static void let_rivals_run(struct rivalry *all)
     (void)close(start[0]);
 }
 
-START_TEST(twenty_at_once_write_one_post_and_all_are_told_of_it)
+CASE("rivals", set_up, loopback_close);
+CASE_LIMIT_S(120);
+
+TEST(twenty_at_once_write_one_post_and_all_are_told_of_it)
 {
     struct rivalry *all =
         mmap(NULL, sizeof *all, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -501,7 +488,6 @@ START_TEST(twenty_at_once_write_one_post_and_all_are_told_of_it)
     }
     munmap(all, sizeof *all);
 }
-END_TEST
 
 /* ---- a program of our own, whose handler can be told what to do ---- */
 
@@ -549,7 +535,9 @@ static struct answer ask_scratch(void)
     return keyed(ada, "/scratch", KEY, "{}");
 }
 
-START_TEST(a_rollback_leaves_no_key)
+CASE("storage", set_up, loopback_close);
+
+TEST(a_rollback_leaves_no_key)
 {
     shall_fail = true;
     ck_status(ask_scratch(), 403);
@@ -563,10 +551,9 @@ START_TEST(a_rollback_leaves_no_key)
     ck_status(ask_scratch(), 201);
     ck_assert_int_eq(rows_of("scratch"), 1);
 }
-END_TEST
 
 /* The write of a refusal stands, and it is no success that could be replayed. */
-START_TEST(a_refusal_is_committed_and_not_kept)
+TEST(a_refusal_is_committed_and_not_kept)
 {
     shall_refuse = true;
     ck_problem(ask_scratch(), 403, "Unauthorized", "forbidden");
@@ -577,7 +564,6 @@ START_TEST(a_refusal_is_committed_and_not_kept)
 
     ck_assert_int_eq(rows_of("scratch"), 2);
 }
-END_TEST
 
 static void ask_slowly(void *context)
 {
@@ -598,7 +584,9 @@ static void await_claim(void)
     ck_assert_int_gt(n, 0);
 }
 
-START_TEST(a_rival_in_flight_is_waited_for)
+CASE("rivals", set_up, loopback_close);
+
+TEST(a_rival_in_flight_is_waited_for)
 {
     unsigned pause = 1000 * 1000;
     pid_t pid = run_aside(ask_slowly, &pause);
@@ -612,9 +600,8 @@ START_TEST(a_rival_in_flight_is_waited_for)
     ck_assert_int_eq(answer_integer(answer, "n"), pid);
     ck_assert_int_eq(rows_of("scratch"), 1);
 }
-END_TEST
 
-START_TEST(a_rival_that_fails_leaves_the_key_to_who_waits)
+TEST(a_rival_that_fails_leaves_the_key_to_who_waits)
 {
     unsigned pause = 700 * 1000;
     shall_fail = true;
@@ -636,9 +623,8 @@ START_TEST(a_rival_that_fails_leaves_the_key_to_who_waits)
     ck_assert_int_eq(answer_integer(answer, "n"), getpid());
     ck_assert_int_eq(rows_of("scratch"), 1);
 }
-END_TEST
 
-START_TEST(a_rival_that_takes_too_long_is_not_waited_for)
+TEST(a_rival_that_takes_too_long_is_not_waited_for)
 {
     struct request rq;
     struct response busy;
@@ -664,66 +650,4 @@ START_TEST(a_rival_that_takes_too_long_is_not_waited_for)
     struct answer later = ask_scratch();
     ck_assert_int_eq(answer_integer(later, "n"), pid);
     ck_assert_int_eq(rows_of("scratch"), 1);
-}
-END_TEST
-
-static TCase *replies(void)
-{
-    TCase *tc = tcase_create("replies");
-    tcase_add_test(tc, a_post_sent_twice_is_written_once);
-    tcase_add_test(tc, a_user_sent_twice_is_made_once);
-    tcase_add_test(tc, without_a_key_each_request_counts);
-    tcase_add_test(tc, a_key_is_its_callers_own);
-    tcase_add_test(tc, a_key_is_its_operations_own);
-    tcase_add_test(tc, keys_differ_by_case_and_length);
-    tcase_add_test(tc, a_long_answer_is_replayed_whole);
-    tcase_add_loop_test(tc, a_key_with_another_body_is_refused, 0, COUNT(other_bodies));
-    tcase_add_test(tc, after_a_bad_body_the_key_is_free);
-    tcase_add_test(tc, after_a_conflict_the_key_is_free);
-    tcase_add_test(tc, what_was_answered_goes_with_whom_it_is_about);
-    tcase_add_test(tc, what_was_answered_goes_with_who_asked);
-    tcase_add_loop_test(tc, a_key_has_8_to_128_characters_that_are_seen, 0, COUNT(forms));
-    tcase_add_test(tc, the_longest_key_has_128_characters);
-    tcase_add_test(tc, other_routes_look_at_no_key);
-    return tc;
-}
-
-static TCase *storage(void)
-{
-    TCase *tc = tcase_create("storage");
-    tcase_add_test(tc, a_key_is_over_after_a_day);
-    tcase_add_loop_test(tc, a_clock_that_is_set_back_writes_nothing_twice, 0, 4);
-    tcase_add_test(tc, a_key_of_a_clock_far_ahead_is_over);
-    tcase_add_test(tc, a_key_outlives_a_change_of_the_signing_key);
-    tcase_add_test(tc, nothing_of_key_or_body_can_be_read_in_the_table);
-    tcase_add_test(tc, keys_that_are_over_go_with_new_ones);
-    tcase_add_test(tc, a_rollback_leaves_no_key);
-    tcase_add_test(tc, a_refusal_is_committed_and_not_kept);
-    return tc;
-}
-
-static TCase *rivals_case(void)
-{
-    TCase *tc = tcase_create("rivals");
-    tcase_add_test(tc, twenty_at_once_write_one_post_and_all_are_told_of_it);
-    tcase_add_test(tc, a_rival_in_flight_is_waited_for);
-    tcase_add_test(tc, a_rival_that_fails_leaves_the_key_to_who_waits);
-    tcase_add_test(tc, a_rival_that_takes_too_long_is_not_waited_for);
-    return tc;
-}
-
-static void add(Suite *suite, TCase *tc)
-{
-    tcase_add_checked_fixture(tc, set_up, loopback_close);
-    tcase_set_timeout(tc, 120);
-    suite_add_tcase(suite, tc);
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("idempotency");
-    add(suite, replies());
-    add(suite, storage());
-    add(suite, rivals_case());
-    return suite_run(suite);
 }

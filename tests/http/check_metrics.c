@@ -15,8 +15,6 @@
 #include "tests/support/exposition.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
-
 static struct arena *a;
 static struct metrics *m; /* shared with children */
 
@@ -76,7 +74,9 @@ static void count(size_t route, enum method method, int status, uint64_t duratio
         ck_assert_msg(got_ == (value), "%s is %g: %s", series, got_, text_);                       \
     } while (0)
 
-START_TEST(what_never_came_to_pass_is_zero_and_no_route_is_named)
+CASE("metrics", set_up, tear_down);
+
+TEST(what_never_came_to_pass_is_zero_and_no_route_is_named)
 {
     const char *text = told();
 
@@ -84,9 +84,8 @@ START_TEST(what_never_came_to_pass_is_zero_and_no_route_is_named)
     ck_assert(exposition_value(text, "postern_worker_restarts_total") == 0);
     ck_assert(exposition_value(text, "postern_database_wait_seconds_total") == 0);
 }
-END_TEST
 
-START_TEST(requests_are_told_by_route_method_and_status)
+TEST(requests_are_told_by_route_method_and_status)
 {
     count(1, METHOD_GET, 200, 10);
     count(1, METHOD_GET, 200, 10);
@@ -102,7 +101,6 @@ START_TEST(requests_are_told_by_route_method_and_status)
     ck_told("postern_http_response_bytes_total{route=\"/things\",method=\"GET\"}", 300);
     ck_told("postern_http_response_bytes_total{route=\"/things\",method=\"POST\"}", 100);
 }
-END_TEST
 
 static const struct {
     uint64_t us;
@@ -124,7 +122,7 @@ static const char *bucket(const char *le)
                         le);
 }
 
-START_TEST(a_duration_is_in_its_bucket_and_in_all_above)
+TEST_EACH(a_duration_is_in_its_bucket_and_in_all_above, durations)
 {
     count(1, METHOD_GET, 200, durations[_i].us);
 
@@ -135,9 +133,8 @@ START_TEST(a_duration_is_in_its_bucket_and_in_all_above)
     ck_told("postern_http_request_duration_seconds_sum{route=\"/things\",method=\"GET\"}",
             (double)durations[_i].us / 1e6);
 }
-END_TEST
 
-START_TEST(what_is_no_route_or_beyond_the_table_is_called_other)
+TEST(what_is_no_route_or_beyond_the_table_is_called_other)
 {
     count(0, METHOD_OTHER, 404, 10);
     count(0, METHOD_OPTIONS, 204, 10);
@@ -149,9 +146,8 @@ START_TEST(what_is_no_route_or_beyond_the_table_is_called_other)
     ck_told("postern_http_requests_total{route=\"other\",method=\"GET\",status=\"200\"}", 2);
     ck_told("postern_http_request_duration_seconds_count{route=\"other\",method=\"any\"}", 4);
 }
-END_TEST
 
-START_TEST(more_kinds_of_answers_than_there_is_room_for_are_still_requests)
+TEST(more_kinds_of_answers_than_there_is_room_for_are_still_requests)
 {
     for (int status = 100; status < 600; status++)
         count(1, METHOD_GET, status, 10);
@@ -161,9 +157,8 @@ START_TEST(more_kinds_of_answers_than_there_is_room_for_are_still_requests)
     ck_assert(exposition_sum(text, "postern_http_requests_total", "") == METRICS_ANSWERS);
     ck_assert(exposition_sum(text, "postern_http_request_duration_seconds_count", "") == 500);
 }
-END_TEST
 
-START_TEST(counters_are_told_in_their_units)
+TEST(counters_are_told_in_their_units)
 {
     metrics_add(m, METRIC_DATABASE_NS, UINT64_C(12345678901));
     metrics_add(m, METRIC_DATABASE_STATEMENTS, 7);
@@ -175,15 +170,13 @@ START_TEST(counters_are_told_in_their_units)
     ck_told("postern_reloads_total", 1);
     ck_told("postern_refused_reloads_total", 0);
 }
-END_TEST
 
-START_TEST(large_numbers_are_told_whole)
+TEST(large_numbers_are_told_whole)
 {
     metrics_add(m, METRIC_RELOADS, UINT64_C(9007199254740992));
 
     ck_assert_ptr_nonnull(strstr(told(), "\npostern_reloads_total 9007199254740992\n"));
 }
-END_TEST
 
 /* ---- many processes ---- */
 
@@ -203,7 +196,7 @@ static void count_much(int start)
     _exit(EXIT_SUCCESS);
 }
 
-START_TEST(processes_that_count_together_lose_nothing)
+TEST(processes_that_count_together_lose_nothing)
 {
     int start[2], status;
     ck_assert_int_eq(pipe(start), 0);
@@ -229,7 +222,6 @@ START_TEST(processes_that_count_together_lose_nothing)
     ck_assert(exposition_value(text, "postern_database_statements_total") ==
               2.0 * PROCESSES * ROUNDS);
 }
-END_TEST
 
 #define MEETINGS 20000
 
@@ -260,7 +252,7 @@ static bool share_one_place(_Atomic unsigned *arrived, bool first)
     return shared;
 }
 
-START_TEST(those_who_are_first_together_share_a_place)
+TEST(those_who_are_first_together_share_a_place)
 {
     int status;
     _Atomic unsigned *arrived =
@@ -275,7 +267,6 @@ START_TEST(those_who_are_first_together_share_a_place)
     ck_assert(shared);
     ck_assert_int_eq(status, 0);
 }
-END_TEST
 
 static void count_for_ever(void)
 {
@@ -283,7 +274,7 @@ static void count_for_ever(void)
         count(i % 2 ? 1 : 3, METHOD_GET, 200 + i % 40, (uint64_t)i % 1000);
 }
 
-START_TEST(a_process_that_is_killed_while_it_counts_stops_nobody)
+TEST(a_process_that_is_killed_while_it_counts_stops_nobody)
 {
     for (int i = 0; i < 50; i++) {
         const struct timespec moment = {0, i * 10000};
@@ -300,7 +291,6 @@ START_TEST(a_process_that_is_killed_while_it_counts_stops_nobody)
 
     ck_assert(exposition_sum(told(), "postern_http_requests_total", "") == before + 1);
 }
-END_TEST
 
 static double cpu_s(void)
 {
@@ -309,7 +299,7 @@ static double cpu_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-START_TEST(counting_takes_less_than_a_microsecond)
+TEST(counting_takes_less_than_a_microsecond)
 {
     enum { TIMES = 200000 };
     double began = cpu_s();
@@ -325,7 +315,6 @@ START_TEST(counting_takes_less_than_a_microsecond)
         printf("%.0f ns for each request\n", each_ns);
     ck_assert_msg(each_ns < 1000, "%.0f ns for each request", each_ns);
 }
-END_TEST
 
 /* ---- the reader that these tests trust ---- */
 
@@ -358,13 +347,12 @@ static const char *const faulty[] = {
     HEAD("h", "histogram") "h_bucket{le=\"1\"} 1\nh_sum 1\nh_count 1\n",
 };
 
-START_TEST(the_reader_sees_what_is_wrong)
+TEST_EACH(the_reader_sees_what_is_wrong, faulty)
 {
     ck_assert_msg(exposition_fault(a, faulty[_i]) != NULL, "%s", faulty[_i]);
 }
-END_TEST
 
-START_TEST(the_reader_takes_what_is_right)
+TEST(the_reader_takes_what_is_right)
 {
     static const char right[] = HEAD(
         "a_total",
@@ -377,33 +365,4 @@ START_TEST(the_reader_takes_what_is_right)
     ck_assert(exposition_value(right, "a_total") == -1);
     ck_assert(exposition_sum(right, "a_total", "") == 3.5);
     ck_assert(exposition_sum(right, "a_total", "y=") == 1);
-}
-END_TEST
-
-static Suite *suite(void)
-{
-    Suite *s = suite_create("metrics");
-    TCase *t = tcase_create("metrics");
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, set_up, tear_down);
-    tcase_add_test(t, what_never_came_to_pass_is_zero_and_no_route_is_named);
-    tcase_add_test(t, requests_are_told_by_route_method_and_status);
-    tcase_add_loop_test(t, a_duration_is_in_its_bucket_and_in_all_above, 0, COUNT(durations));
-    tcase_add_test(t, what_is_no_route_or_beyond_the_table_is_called_other);
-    tcase_add_test(t, more_kinds_of_answers_than_there_is_room_for_are_still_requests);
-    tcase_add_test(t, counters_are_told_in_their_units);
-    tcase_add_test(t, large_numbers_are_told_whole);
-    tcase_add_test(t, processes_that_count_together_lose_nothing);
-    tcase_add_test(t, those_who_are_first_together_share_a_place);
-    tcase_add_test(t, a_process_that_is_killed_while_it_counts_stops_nobody);
-    tcase_add_test(t, counting_takes_less_than_a_microsecond);
-    tcase_add_loop_test(t, the_reader_sees_what_is_wrong, 0, COUNT(faulty));
-    tcase_add_test(t, the_reader_takes_what_is_right);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    return suite_run(suite());
 }

@@ -11,7 +11,6 @@
 #include "tests/support/loopback.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define OTHER_KEY "Zt7Bq2Wn5Xc8Vm1Lk4Jh6Gf9Ds3Ap0Qr"
 
 /* ---- a small list ---- */
@@ -143,7 +142,12 @@ static const struct {
     {"limit=1e1", 0, 0},
 };
 
-START_TEST(page_and_limit_are_read_within_their_bounds)
+static void fill(void);
+
+CASE("numbers", set_up, tear_down);
+CASE_LIMIT_S(120);
+
+TEST_EACH(page_and_limit_are_read_within_their_bounds, queries)
 {
     struct problem *p = open_list("/items", queries[_i].query);
 
@@ -155,9 +159,8 @@ START_TEST(page_and_limit_are_read_within_their_bounds)
     ck_assert_int_eq(page.window.limit, queries[_i].limit + 1);
     ck_assert(!page.window.after);
 }
-END_TEST
 
-START_TEST(every_list_documents_the_three)
+TEST(every_list_documents_the_three)
 {
     static const char *const names[] = {"page", "limit", "cursor"};
     for (int i = 0; i < 3; i++) {
@@ -166,7 +169,6 @@ START_TEST(every_list_documents_the_three)
     }
     ck_assert_int_eq(asked_fields[1].max, PAGE_LIMIT_MAX);
 }
-END_TEST
 
 static const struct {
     int64_t page, limit, offset;
@@ -183,7 +185,7 @@ static const struct {
     {INT64_MAX, 100, INT64_MAX},
 };
 
-START_TEST(the_offset_is_what_the_pages_before_hold_and_does_not_overflow)
+TEST_EACH(the_offset_is_what_the_pages_before_hold_and_does_not_overflow, offsets)
 {
     const struct asked asked = {.page = offsets[_i].page, .limit = offsets[_i].limit};
     ck_assert_ptr_null(open_list("/items", ""));
@@ -194,7 +196,6 @@ START_TEST(the_offset_is_what_the_pages_before_hold_and_does_not_overflow)
 
     ck_assert_int_eq(page.window.offset, offsets[_i].offset);
 }
-END_TEST
 
 /* ---- the answer ---- */
 
@@ -266,15 +267,14 @@ static const char *with_cursor(const char *text)
     return arena_printf(a, "%.*s%s%s", (int)(mark - text), text, cursor, mark + 1);
 }
 
-START_TEST(a_list_has_its_rows_and_its_pagination)
+TEST_EACH(a_list_has_its_rows_and_its_pagination, answers)
 {
     list(answers[_i].query, answers[_i].rows, answers[_i].total);
 
     ck_assert_str_eq(body(), with_cursor(answers[_i].json));
 }
-END_TEST
 
-START_TEST(behind_a_cursor_nothing_is_counted)
+TEST(behind_a_cursor_nothing_is_counted)
 {
     list("limit=2", 3, (struct page_total){9, false});
     const char *query = arena_printf(a, "page=7&limit=3&cursor=%s", next_cursor());
@@ -288,7 +288,6 @@ START_TEST(behind_a_cursor_nothing_is_counted)
                              "\"pagination\":{\"limit\":3,\"next_cursor\":null}}");
     ck_assert_str_eq(headers(), "");
 }
-END_TEST
 
 /* ---- Link ---- */
 
@@ -354,15 +353,14 @@ static const struct {
     {"page=1&page=5", 1, {1, false}, AT "1>; rel=\"first\", " AT "1>; rel=\"last\""},
 };
 
-START_TEST(link_leads_to_other_pages)
+TEST_EACH(link_leads_to_other_pages, links)
 {
     list(links[_i].query, links[_i].rows, links[_i].total);
 
     ck_assert_str_eq(headers(), arena_printf(a, "Link: %s\r\n", links[_i].link));
 }
-END_TEST
 
-START_TEST(link_leads_from_a_cursor_to_the_next_only)
+TEST(link_leads_from_a_cursor_to_the_next_only)
 {
     list("limit=2&q=x", 3, (struct page_total){9, false});
     const char *query = arena_printf(a, "cursor=%s&page=3&q=x&limit=2", next_cursor());
@@ -372,10 +370,9 @@ START_TEST(link_leads_from_a_cursor_to_the_next_only)
     ck_assert_str_eq(headers(),
                      with_cursor("Link: </api/items?cursor=$&q=x&limit=2>; rel=\"next\"\r\n"));
 }
-END_TEST
 
 /* However the query spells it, the link's own number is read first. */
-START_TEST(a_page_spelled_with_escapes_does_not_win)
+TEST(a_page_spelled_with_escapes_does_not_win)
 {
     list("p%61ge=2&limit=1", 2, (struct page_total){5, false});
     ck_assert_int_eq(page.number, 2);
@@ -386,9 +383,8 @@ START_TEST(a_page_spelled_with_escapes_does_not_win)
 
     ck_assert_int_eq(page.number, 3);
 }
-END_TEST
 
-START_TEST(no_byte_of_a_query_breaks_the_header)
+TEST(no_byte_of_a_query_breaks_the_header)
 {
     for (int c = 1; c < 256; c++) {
         const char hostile[] = {'x', '=', (char)c, '>', '"', ',', '<', '\0'};
@@ -407,9 +403,8 @@ START_TEST(no_byte_of_a_query_breaks_the_header)
         ck_assert_ptr_nonnull(strstr(line, "%3E%22,%3C>; rel=\"first\", </api/items?page=1&x="));
     }
 }
-END_TEST
 
-START_TEST(the_longest_search_is_repeated_in_all_links)
+TEST(the_longest_search_is_repeated_in_all_links)
 {
     char *query = arena_strdup(a, "page=2&limit=1&q=");
     for (int i = 0; i < 200; i++)
@@ -422,9 +417,8 @@ START_TEST(the_longest_search_is_repeated_in_all_links)
     ck_assert_ptr_nonnull(strstr(headers(), "rel=\"next\""));
     ck_assert_ptr_nonnull(strstr(headers(), "rel=\"last\""));
 }
-END_TEST
 
-START_TEST(a_query_too_long_to_repeat_has_no_links_and_its_answer)
+TEST(a_query_too_long_to_repeat_has_no_links_and_its_answer)
 {
     char *query = arena_alloc(a, 20001);
     memset(query, 'x', 20000);
@@ -434,7 +428,6 @@ START_TEST(a_query_too_long_to_repeat_has_no_links_and_its_answer)
     ck_assert_str_eq(headers(), "");
     ck_assert_ptr_nonnull(strstr(body(), "\"total\":1"));
 }
-END_TEST
 
 /* ---- cursors ---- */
 
@@ -463,7 +456,10 @@ static bool taken(const char *query, const char *cursor)
     return taken_at("/items", query, cursor);
 }
 
-START_TEST(a_cursor_leads_behind_the_last_row_shown)
+CASE("cursors", set_up, tear_down);
+CASE_LIMIT_S(120);
+
+TEST(a_cursor_leads_behind_the_last_row_shown)
 {
     const char *cursor = cursor_of("limit=3&page=5", 4);
 
@@ -475,9 +471,8 @@ START_TEST(a_cursor_leads_behind_the_last_row_shown)
     ck_assert(uuid_equal(&page.window.id, &items[2].id));
     ck_assert_int_eq(page.window.time.us, items[2].made_at.us);
 }
-END_TEST
 
-START_TEST(a_cursor_keeps_the_longest_name)
+TEST(a_cursor_keeps_the_longest_name)
 {
     const char *name = "";
     for (int i = 0; i < 255; i++)
@@ -489,9 +484,8 @@ START_TEST(a_cursor_keeps_the_longest_name)
     ck_assert(uuid_equal(&page.window.id, &items[0].id));
     ck_assert(text_equal(page.window.text, text_of(name)));
 }
-END_TEST
 
-START_TEST(a_cursor_shows_neither_names_nor_ids)
+TEST(a_cursor_shows_neither_names_nor_ids)
 {
     static const char plain[] = "a name";
     items[0].name = TEXT(plain);
@@ -502,11 +496,10 @@ START_TEST(a_cursor_shows_neither_names_nor_ids)
                                      "0123456789-_"),
                       strlen(cursor)); /* nothing that a query would have to escape */
 }
-END_TEST
 
 static const char *const key_sorts[] = {"sort=made_at", "sort=-name"};
 
-START_TEST(a_cursor_with_any_character_changed_is_refused)
+TEST_EACH(a_cursor_with_any_character_changed_is_refused, key_sorts)
 {
     static const char alphabet[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -525,9 +518,8 @@ START_TEST(a_cursor_with_any_character_changed_is_refused)
     }
     ck_assert(taken(query, bad));
 }
-END_TEST
 
-START_TEST(a_cursor_of_another_length_is_refused)
+TEST_EACH(a_cursor_of_another_length_is_refused, key_sorts)
 {
     const char *query = key_sorts[_i];
     const char *good = cursor_of(arena_printf(a, "limit=1&%s", query), 2);
@@ -541,7 +533,6 @@ START_TEST(a_cursor_of_another_length_is_refused)
     ck_assert(!taken(query, arena_printf(a, "%s+", good)));
     ck_assert(!taken(query, arena_printf(a, "%s%s", good, good)));
 }
-END_TEST
 
 static const char *const garbage[] = {
     "0",
@@ -554,13 +545,12 @@ static const char *const garbage[] = {
     "'%20OR%201=1",
 };
 
-START_TEST(what_was_never_a_cursor_is_refused)
+TEST_EACH(what_was_never_a_cursor_is_refused, garbage)
 {
     ck_assert_ptr_nonnull(open_list("/items", arena_printf(a, "cursor=%s", garbage[_i])));
 }
-END_TEST
 
-START_TEST(a_cursor_longer_than_any_is_refused)
+TEST(a_cursor_longer_than_any_is_refused)
 {
     char *text = arena_alloc(a, 3001);
     memset(text, 'A', 3000);
@@ -568,7 +558,6 @@ START_TEST(a_cursor_longer_than_any_is_refused)
     text[2000] = '\0';
     ck_assert(!taken("", text));
 }
-END_TEST
 
 /* A cursor of `q=x&red=true`, asked for in other ways. */
 static const struct {
@@ -598,15 +587,14 @@ static const struct {
     {"/others", "q=x&red=true", false},
 };
 
-START_TEST(a_cursor_is_bound_to_list_filters_and_sort)
+TEST_EACH(a_cursor_is_bound_to_list_filters_and_sort, scopes)
 {
     const char *cursor = cursor_of("q=x&red=true&limit=2", 3);
 
     ck_assert_int_eq(taken_at(scopes[_i].path, scopes[_i].query, cursor), scopes[_i].taken);
 }
-END_TEST
 
-START_TEST(filters_that_look_alike_are_told_apart)
+TEST(filters_that_look_alike_are_told_apart)
 {
     static const char *const alike[] = {"q=x%0Ared=true", "q=x%0Ared%204%20true", "q=x&red=true",
                                         "q=1%20x&red=true"};
@@ -616,9 +604,8 @@ START_TEST(filters_that_look_alike_are_told_apart)
             ck_assert_int_eq(taken(alike[j], cursor), i == j);
     }
 }
-END_TEST
 
-START_TEST(a_cursor_outlives_a_change_of_the_signing_key)
+TEST(a_cursor_outlives_a_change_of_the_signing_key)
 {
     const char *cursor = cursor_of("limit=1", 2);
 
@@ -633,7 +620,6 @@ START_TEST(a_cursor_outlives_a_change_of_the_signing_key)
     ck_assert(!taken("", cursor));
     ck_assert(taken("", new));
 }
-END_TEST
 
 /* ---- whole lists, through the application ---- */
 
@@ -766,7 +752,10 @@ static void ck_has_only_cursor(struct answer answer)
     ck_assert(!answer_has(answer, "pagination.pages"));
 }
 
-START_TEST(a_walk_by_cursor_sees_what_one_large_page_shows)
+CASE("whole lists", fill, loopback_close);
+CASE_LIMIT_S(120);
+
+TEST_EACH(a_walk_by_cursor_sees_what_one_large_page_shows, walks)
 {
     const char *path = path_of_walk(_i), *token = token_of_walk(_i), *seen = "";
     struct answer whole = get(token, "%s&limit=100", path);
@@ -795,9 +784,8 @@ START_TEST(a_walk_by_cursor_sees_what_one_large_page_shows)
 
     ck_assert_str_eq(seen, answer_column(whole, "id"));
 }
-END_TEST
 
-START_TEST(a_cursor_may_be_given_another_limit)
+TEST(a_cursor_may_be_given_another_limit)
 {
     for (int i = 0; i < COUNT(walks); i++) {
         const char *path = path_of_walk(i), *token = token_of_walk(i);
@@ -812,7 +800,6 @@ START_TEST(a_cursor_may_be_given_another_limit)
                          answer_column(whole, "id"));
     }
 }
-END_TEST
 
 /* Rows come everywhere in the list, and the row that the cursor stands on goes. */
 static void disturb(const char *last_id, int number)
@@ -827,7 +814,7 @@ static void disturb(const char *last_id, int number)
     recount();
 }
 
-START_TEST(a_walk_sees_each_row_once_while_others_come_and_go)
+TEST_EACH(a_walk_sees_each_row_once_while_others_come_and_go, walks)
 {
     const char *path = path_of_walk(_i), *token = token_of_walk(_i);
     struct answer before = get(token, "%s&limit=100", path);
@@ -849,7 +836,6 @@ START_TEST(a_walk_sees_each_row_once_while_others_come_and_go)
     for (size_t i = 0; i < answer_count(before); i++)
         ck_assert_ptr_nonnull(strstr(seen, answer_text(before, say("data.%zu.id", i))));
 }
-END_TEST
 
 static void ck_past_the_end(struct answer answer)
 {
@@ -861,7 +847,7 @@ static void ck_past_the_end(struct answer answer)
     ck_assert_ptr_nonnull(strstr(answer_header(answer, "Link"), "?page=1&"));
 }
 
-START_TEST(a_page_past_the_end_is_empty)
+TEST(a_page_past_the_end_is_empty)
 {
     for (int i = 0; i < COUNT(walks); i++) {
         const char *path = path_of_walk(i), *token = token_of_walk(i);
@@ -870,7 +856,6 @@ START_TEST(a_page_past_the_end_is_empty)
         ck_past_the_end(get(token, "%s&limit=100&page=9007199254740991", path));
     }
 }
-END_TEST
 
 static void ck_good_only_here(int here, const char *cursor)
 {
@@ -883,72 +868,10 @@ static void ck_good_only_here(int here, const char *cursor)
     }
 }
 
-START_TEST(a_cursor_of_one_list_is_none_of_another)
+TEST(a_cursor_of_one_list_is_none_of_another)
 {
     for (int i = 0; i < COUNT(walks); i++) {
         struct answer first = get(token_of_walk(i), "%s&limit=1", path_of_walk(i));
         ck_good_only_here(i, answer_text(first, "pagination.next_cursor"));
     }
-}
-END_TEST
-
-static TCase *numbers(void)
-{
-    TCase *t = tcase_create("numbers");
-    tcase_add_loop_test(t, page_and_limit_are_read_within_their_bounds, 0, COUNT(queries));
-    tcase_add_test(t, every_list_documents_the_three);
-    tcase_add_loop_test(t, the_offset_is_what_the_pages_before_hold_and_does_not_overflow, 0,
-                        COUNT(offsets));
-    tcase_add_loop_test(t, a_list_has_its_rows_and_its_pagination, 0, COUNT(answers));
-    tcase_add_test(t, behind_a_cursor_nothing_is_counted);
-    tcase_add_loop_test(t, link_leads_to_other_pages, 0, COUNT(links));
-    tcase_add_test(t, link_leads_from_a_cursor_to_the_next_only);
-    tcase_add_test(t, a_page_spelled_with_escapes_does_not_win);
-    tcase_add_test(t, no_byte_of_a_query_breaks_the_header);
-    tcase_add_test(t, the_longest_search_is_repeated_in_all_links);
-    tcase_add_test(t, a_query_too_long_to_repeat_has_no_links_and_its_answer);
-    return t;
-}
-
-static TCase *cursors(void)
-{
-    TCase *t = tcase_create("cursors");
-    tcase_add_test(t, a_cursor_leads_behind_the_last_row_shown);
-    tcase_add_test(t, a_cursor_keeps_the_longest_name);
-    tcase_add_test(t, a_cursor_shows_neither_names_nor_ids);
-    tcase_add_loop_test(t, a_cursor_with_any_character_changed_is_refused, 0, COUNT(key_sorts));
-    tcase_add_loop_test(t, a_cursor_of_another_length_is_refused, 0, COUNT(key_sorts));
-    tcase_add_loop_test(t, what_was_never_a_cursor_is_refused, 0, COUNT(garbage));
-    tcase_add_test(t, a_cursor_longer_than_any_is_refused);
-    tcase_add_loop_test(t, a_cursor_is_bound_to_list_filters_and_sort, 0, COUNT(scopes));
-    tcase_add_test(t, filters_that_look_alike_are_told_apart);
-    tcase_add_test(t, a_cursor_outlives_a_change_of_the_signing_key);
-    return t;
-}
-
-static TCase *whole_lists(void)
-{
-    TCase *t = tcase_create("whole lists");
-    tcase_add_loop_test(t, a_walk_by_cursor_sees_what_one_large_page_shows, 0, COUNT(walks));
-    tcase_add_test(t, a_cursor_may_be_given_another_limit);
-    tcase_add_loop_test(t, a_walk_sees_each_row_once_while_others_come_and_go, 0, COUNT(walks));
-    tcase_add_test(t, a_page_past_the_end_is_empty);
-    tcase_add_test(t, a_cursor_of_one_list_is_none_of_another);
-    return t;
-}
-
-static void add(Suite *suite, TCase *t, void (*before)(void), void (*after)(void))
-{
-    tcase_set_timeout(t, 120);
-    tcase_add_checked_fixture(t, before, after);
-    suite_add_tcase(suite, t);
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("page");
-    add(suite, numbers(), set_up, tear_down);
-    add(suite, cursors(), set_up, tear_down);
-    add(suite, whole_lists(), fill, loopback_close);
-    return suite_run(suite);
 }

@@ -6,7 +6,6 @@
 
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define GRIN "\360\237\230\200" /* U+1F600, four bytes */
 
 /* Who is there when a test begins: an author, another user, and an admin; NULL is anonymous. */
@@ -39,7 +38,9 @@ static const char *titles(const char *token, const char *path)
 
 /* ---- writing ---- */
 
-START_TEST(a_post_is_written_as_a_draft)
+CASE("writing", set_up, loopback_close);
+
+TEST(a_post_is_written_as_a_draft)
 {
     struct answer answer = post(ada, "/posts", object("{'title':'On engines','content':'Text.'}"));
 
@@ -55,9 +56,8 @@ START_TEST(a_post_is_written_as_a_draft)
     ck_assert_str_eq(answer_header(answer, "Cache-Control"), "private, no-cache");
     ck_assert_str_eq(get(ada, "/posts/%s", id).text, answer.text);
 }
-END_TEST
 
-START_TEST(a_post_is_published_when_told)
+TEST(a_post_is_published_when_told)
 {
     struct answer answer =
         post(ada, "/posts", object("{'title':'T','content':'C','published':true}"));
@@ -66,9 +66,8 @@ START_TEST(a_post_is_published_when_told)
     ck_assert(answer_boolean(answer, "post.published"));
     ck_status(get(NULL, "/posts/%s", answer_text(answer, "post.id")), 200);
 }
-END_TEST
 
-START_TEST(nobody_writes_in_anothers_name)
+TEST(nobody_writes_in_anothers_name)
 {
     struct answer answer =
         post(ada, "/posts",
@@ -80,16 +79,14 @@ START_TEST(nobody_writes_in_anothers_name)
     ck_assert_str_eq(answer_text(answer, "post.author_id"), ada_id);
     ck_assert_str_gt(answer_text(answer, "post.updated_at"), "2001");
 }
-END_TEST
 
-START_TEST(writing_needs_a_token)
+TEST(writing_needs_a_token)
 {
     ck_problem(post(NULL, "/posts", "{}"), 401, "Unauthenticated", "no_token");
     ck_problem(post("nonsense", "/posts", "{}"), 401, "Invalid token", "invalid_token");
     ck_problem(patch(NULL, "/posts/" NOBODY_ID, "{}"), 401, "Unauthenticated", "no_token");
     ck_problem(drop(NULL, "/posts/" NOBODY_ID), 401, "Unauthenticated", "no_token");
 }
-END_TEST
 
 static const struct {
     const char *body, *error, *code, *missing, *faults;
@@ -109,7 +106,7 @@ static const struct {
     {"{'title':'T','content':'C','published':1}", "Bad Request", "invalid", "", "published type"},
 };
 
-START_TEST(a_bad_post_is_told_all_its_faults)
+TEST_EACH(a_bad_post_is_told_all_its_faults, bad_posts)
 {
     struct answer answer = post(ada, "/posts", object("%s", bad_posts[_i].body));
 
@@ -118,9 +115,8 @@ START_TEST(a_bad_post_is_told_all_its_faults)
     ck_assert_str_eq(answer_faults(answer), bad_posts[_i].faults);
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM posts"), 0);
 }
-END_TEST
 
-START_TEST(a_title_has_255_code_points)
+TEST(a_title_has_255_code_points)
 {
     const char *longest = repeat(GRIN, 255);
     struct answer fits = post(ada, "/posts", object("{'title':'%s','content':'C'}", longest));
@@ -132,7 +128,6 @@ START_TEST(a_title_has_255_code_points)
     ck_problem(longer, 400, "Bad Request", "invalid");
     ck_assert_str_eq(answer_faults(longer), "title too_long");
 }
-END_TEST
 
 /* Each of `times` parts is `size` bytes long; one more byte is too much. */
 static const struct {
@@ -141,7 +136,7 @@ static const struct {
     const char *end;
 } longest_contents[] = {{"x", 65535, ""}, {GRIN, 16383, "xyz"}, {"\303\244", 32767, "z"}};
 
-START_TEST(content_has_65535_bytes)
+TEST_EACH(content_has_65535_bytes, longest_contents)
 {
     const char *longest = say("%s%s", repeat(longest_contents[_i].part, longest_contents[_i].times),
                               longest_contents[_i].end);
@@ -155,9 +150,8 @@ START_TEST(content_has_65535_bytes)
     ck_problem(longer, 400, "Bad Request", "invalid");
     ck_assert_str_eq(answer_faults(longer), "content too_long");
 }
-END_TEST
 
-START_TEST(a_page_of_the_longest_posts_is_answered)
+TEST(a_page_of_the_longest_posts_is_answered)
 {
     /* A control character takes six bytes in JSON. */
     const char *body =
@@ -172,9 +166,8 @@ START_TEST(a_page_of_the_longest_posts_is_answered)
     ck_status(answer, 200);
     ck_assert_uint_eq(answer_count(answer), 100);
 }
-END_TEST
 
-START_TEST(text_comes_back_as_it_went_in)
+TEST(text_comes_back_as_it_went_in)
 {
     struct answer answer = post(ada, "/posts",
                                 "{\"title\":\" \\\"T\\\\ <b>&amp;\",\"content\":\"\\u0001\\t" GRIN
@@ -186,11 +179,12 @@ START_TEST(text_comes_back_as_it_went_in)
     ck_assert_str_eq(answer_text(get(ada, "/posts/%s", id), "post.content"),
                      "\001\t" GRIN "e\314\201\342\200\250 ");
 }
-END_TEST
 
 /* ---- who sees what ---- */
 
-START_TEST(a_published_post_is_for_everybody)
+CASE("reading and changing", set_up, loopback_close);
+
+TEST(a_published_post_is_for_everybody)
 {
     const char *id = write_post(ada, "T", "C", true);
 
@@ -202,9 +196,8 @@ START_TEST(a_published_post_is_for_everybody)
                      "private, no-cache");
     ck_problem(get("nonsense", "/posts/%s", id), 401, "Invalid token", "invalid_token");
 }
-END_TEST
 
-START_TEST(a_draft_exists_for_its_author_and_admins_only)
+TEST(a_draft_exists_for_its_author_and_admins_only)
 {
     const char *id = write_post(ada, "T", "C", false);
 
@@ -217,9 +210,8 @@ START_TEST(a_draft_exists_for_its_author_and_admins_only)
     ck_assert_str_eq(answer_text(get(bob, "/posts/%s", id), "message"),
                      answer_text(get(bob, "/posts/" NOBODY_ID), "message"));
 }
-END_TEST
 
-START_TEST(what_is_read_depends_on_who_asks)
+TEST(what_is_read_depends_on_who_asks)
 {
     const char *id = write_post(ada, "Open", "to all", true);
     const char *const varying[] = {"/posts", say("/posts/%s", id), say("/users/%s/posts", ada_id)};
@@ -234,9 +226,8 @@ START_TEST(what_is_read_depends_on_who_asks)
     ck_assert_str_eq(answer_header(known, "Vary"), "Authorization, Cookie");
     ck_assert_ptr_null(answer_header(get(NULL, "/health"), "Vary"));
 }
-END_TEST
 
-START_TEST(an_unknown_post_is_not_found)
+TEST(an_unknown_post_is_not_found)
 {
     ck_problem(get(NULL, "/posts/" NOBODY_ID), 404, "Post not found", "post_not_found");
     ck_problem(patch(ada, "/posts/" NOBODY_ID, "{}"), 404, "Post not found", "post_not_found");
@@ -246,9 +237,8 @@ START_TEST(an_unknown_post_is_not_found)
     ck_problem(drop(admin, "/posts/7"), 404, "Post not found", "post_not_found");
     ck_problem(drop(NULL, "/posts/7"), 401, "Unauthenticated", "no_token");
 }
-END_TEST
 
-START_TEST(an_id_is_taken_in_upper_case)
+TEST(an_id_is_taken_in_upper_case)
 {
     char *id = arena_strdup(the_arena, write_post(ada, "T", "C", true));
     const char *shown = arena_strdup(the_arena, id);
@@ -258,11 +248,10 @@ START_TEST(an_id_is_taken_in_upper_case)
     ck_assert_str_eq(answer_text(get(NULL, "/posts/%s", id), "post.id"), shown);
     ck_assert_str_eq(titles(NULL, say("/posts?author_id=%s", ada_id)), "T");
 }
-END_TEST
 
 /* ---- changing ---- */
 
-START_TEST(an_author_changes_a_post)
+TEST(an_author_changes_a_post)
 {
     const char *id = write_post(ada, "T", "C", false);
     struct answer before = get(ada, "/posts/%s", id);
@@ -280,9 +269,8 @@ START_TEST(an_author_changes_a_post)
                      answer_text(before, "post.created_at"));
     ck_assert_str_eq(get(NULL, "/posts/%s", id).text, answer.text);
 }
-END_TEST
 
-START_TEST(an_admin_changes_and_deletes_any_post)
+TEST(an_admin_changes_and_deletes_any_post)
 {
     const char *id = write_post(ada, "T", "C", false);
 
@@ -292,7 +280,6 @@ START_TEST(an_admin_changes_and_deletes_any_post)
     ck_assert_str_eq(answer_text(answer, "post.author_id"), ada_id);
     ck_status(drop(admin, "/posts/%s", id), 204);
 }
-END_TEST
 
 static const char *const idle_changes[] = {
     "{}",
@@ -300,7 +287,7 @@ static const char *const idle_changes[] = {
     "{'id':1,'author_id':'" NOBODY_ID "','created_at':null,'updated_at':[]}",
 };
 
-START_TEST(what_may_not_be_set_is_ignored)
+TEST_EACH(what_may_not_be_set_is_ignored, idle_changes)
 {
     const char *id = write_post(ada, "T", "C", true);
     struct answer before = get(ada, "/posts/%s", id);
@@ -310,7 +297,6 @@ START_TEST(what_may_not_be_set_is_ignored)
 
     ck_assert_str_eq(get(ada, "/posts/%s", id).text, before.text);
 }
-END_TEST
 
 static const struct {
     const char *body, *faults;
@@ -321,7 +307,7 @@ static const struct {
     {"{'title':'   '}", "title format"},
 };
 
-START_TEST(a_bad_change_is_told_all_its_faults)
+TEST_EACH(a_bad_change_is_told_all_its_faults, bad_changes)
 {
     const char *id = write_post(ada, "T", "C", true);
 
@@ -330,9 +316,8 @@ START_TEST(a_bad_change_is_told_all_its_faults)
     ck_problem(answer, 400, "Bad Request", "invalid");
     ck_assert_str_eq(answer_faults(answer), bad_changes[_i].faults);
 }
-END_TEST
 
-START_TEST(anothers_published_post_is_not_for_a_user_to_change)
+TEST(anothers_published_post_is_not_for_a_user_to_change)
 {
     const char *id = write_post(ada, "T", "C", true);
 
@@ -342,9 +327,8 @@ START_TEST(anothers_published_post_is_not_for_a_user_to_change)
     ck_problem(ask(.method = "PATCH", .path = path_of(id), .token = bob, .body = "x", .type = "x"),
                415, "Request body must be JSON", "not_json");
 }
-END_TEST
 
-START_TEST(a_deleted_post_is_gone)
+TEST(a_deleted_post_is_gone)
 {
     const char *id = write_post(ada, "T", "C", true);
 
@@ -356,9 +340,8 @@ START_TEST(a_deleted_post_is_gone)
     ck_problem(drop(ada, "/posts/%s", id), 404, "Post not found", "post_not_found");
     ck_assert_int_eq(answer_integer(get(NULL, "/posts"), "pagination.total"), 0);
 }
-END_TEST
 
-START_TEST(paths_have_their_methods)
+TEST(paths_have_their_methods)
 {
     struct answer answer = ask(.method = "PUT", .path = "/posts");
 
@@ -369,7 +352,6 @@ START_TEST(paths_have_their_methods)
     ck_status(ask(.method = "HEAD", .path = "/posts"), 200);
     ck_status(ask(.method = "POST", .path = say("/users/%s/posts", ada_id)), 405);
 }
-END_TEST
 
 /* ---- lists ---- */
 
@@ -441,7 +423,9 @@ static const char *with_ids(const char *path)
         say("%.*s%s%s", (int)(mark - path), path, mark[1] == 'A' ? ada_id : bob_id, mark + 2));
 }
 
-START_TEST(a_list_shows_what_its_reader_may_see)
+CASE("lists", set_up, loopback_close);
+
+TEST_EACH(a_list_shows_what_its_reader_may_see, views)
 {
     const char *token = views[_i].who == 'a'   ? ada
                         : views[_i].who == 'b' ? bob
@@ -459,9 +443,8 @@ START_TEST(a_list_shows_what_its_reader_may_see)
     ck_assert_str_eq(answer_column(answer, "title"), views[_i].titles);
     ck_assert_int_eq(answer_integer(answer, "pagination.total"), answer_count(answer));
 }
-END_TEST
 
-START_TEST(the_posts_of_an_unknown_user_are_not_found)
+TEST(the_posts_of_an_unknown_user_are_not_found)
 {
     ck_problem(get(NULL, "/users/" NOBODY_ID "/posts"), 404, "User not found", "user_not_found");
     ck_problem(get(ada, "/users/" NOBODY_ID "/posts?published=false"), 404, "User not found",
@@ -473,16 +456,14 @@ START_TEST(the_posts_of_an_unknown_user_are_not_found)
     ck_status(get(NULL, "/users/%s/posts", bob_id), 200);
     ck_problem(get(NULL, "/users/7/posts"), 404, "User not found", "user_not_found");
 }
-END_TEST
 
-START_TEST(a_bad_token_is_refused_where_anyone_may_read)
+TEST(a_bad_token_is_refused_where_anyone_may_read)
 {
     ck_problem(get("nonsense", "/posts"), 401, "Invalid token", "invalid_token");
     ck_problem(get("nonsense", "/users/%s/posts", ada_id), 401, "Invalid token", "invalid_token");
     run_sql("UPDATE users SET is_active = 0 WHERE email = 'ada@example.org'");
     ck_problem(get(ada, "/posts"), 401, "User not found or inactive", "user_inactive");
 }
-END_TEST
 
 static const struct {
     const char *query;
@@ -505,7 +486,7 @@ static const struct {
     {"?sort=title&author_id=%A", 1, 20, 2, 1, "a1 a5"},
 };
 
-START_TEST(a_page_shows_its_part)
+TEST_EACH(a_page_shows_its_part, pages)
 {
     write_posts();
 
@@ -519,7 +500,6 @@ START_TEST(a_page_shows_its_part)
     ck_assert_int_eq(answer_integer(answer, "pagination.pages"), pages[_i].pages);
     ck_assert(!answer_has(answer, "pagination.total_capped"));
 }
-END_TEST
 
 static const struct {
     const char *query, *faults;
@@ -539,16 +519,15 @@ static const struct {
      "author_id format, published type, sort range, limit type, page type"},
 };
 
-START_TEST(a_bad_query_is_told_all_its_faults)
+TEST_EACH(a_bad_query_is_told_all_its_faults, bad_queries)
 {
     struct answer answer = get(NULL, "/posts%s", bad_queries[_i].query);
 
     ck_problem(answer, 400, "Bad Request", "invalid");
     ck_assert_str_eq(answer_faults(answer), bad_queries[_i].faults);
 }
-END_TEST
 
-START_TEST(titles_are_sorted_by_the_collation)
+TEST(titles_are_sorted_by_the_collation)
 {
     static const char *const written[] = {"beta", "\303\204lpha", "Gamma", "alpha b", NULL};
     for (size_t i = 0; written[i]; i++)
@@ -559,12 +538,11 @@ START_TEST(titles_are_sorted_by_the_collation)
     ck_assert_str_eq(titles(ada, say("/users/%s/posts?sort=-title", ada_id)),
                      "Gamma beta alpha b \303\204lpha");
 }
-END_TEST
 
 static const char *const walks[] = {"?sort=created_at", "?sort=-created_at", "?sort=title",
                                     "?sort=-title", "?sort=title&q=same"};
 
-START_TEST(posts_that_tie_are_neither_skipped_nor_doubled)
+TEST_EACH(posts_that_tie_are_neither_skipped_nor_doubled, walks)
 {
     const char *walked = "";
     for (int i = 0; i < 9; i++)
@@ -579,9 +557,8 @@ START_TEST(posts_that_tie_are_neither_skipped_nor_doubled)
     ck_assert_uint_eq(strlen(whole), 9 * 36 + 8);
     ck_assert_str_eq(walked, whole);
 }
-END_TEST
 
-START_TEST(totals_follow_every_change)
+TEST(totals_follow_every_change)
 {
     write_posts();
     const char *id = write_post(bob, "b6", "by Bob", false);
@@ -596,7 +573,6 @@ START_TEST(totals_follow_every_change)
     ck_assert_int_eq(answer_integer(get(NULL, "/posts"), "pagination.total"), 3);
     ck_assert_int_eq(answer_integer(get(bob, "/users/%s/posts", bob_id), "pagination.total"), 2);
 }
-END_TEST
 
 /* ---- searching ---- */
 
@@ -659,7 +635,9 @@ static const struct {
     {"nowhere+quick", ""},
 };
 
-START_TEST(a_search_wants_all_words_whole_and_in_any_case)
+CASE("searching", set_up, loopback_close);
+
+TEST_EACH(a_search_wants_all_words_whole_and_in_any_case, searches)
 {
     for (size_t i = 0; i < sizeof library / sizeof *library; i++) {
         const char *body = say("{\"title\":\"%s\",\"content\":\"%s\",\"published\":true}",
@@ -670,7 +648,6 @@ START_TEST(a_search_wants_all_words_whole_and_in_any_case)
 
     ck_assert_str_eq(titles(NULL, say("/posts?q=%s", searches[_i].q)), searches[_i].titles);
 }
-END_TEST
 
 /* Letters, marks and digits of many scripts: each must be found by itself. */
 static const char *const words[] = {
@@ -701,16 +678,15 @@ static const char *percent_encoded(const char *s)
     return text;
 }
 
-START_TEST(a_word_of_any_script_is_found_by_itself)
+TEST_EACH(a_word_of_any_script_is_found_by_itself, words)
 {
     write_post(ada, "other", "something else", true);
     write_post(ada, "found", words[_i], true);
 
     ck_assert_str_eq(titles(NULL, say("/posts?q=%s", percent_encoded(words[_i]))), "found");
 }
-END_TEST
 
-START_TEST(a_search_follows_changes)
+TEST(a_search_follows_changes)
 {
     const char *id = write_post(ada, "Old title", "old content", true);
     ck_status(patch(ada, path_of(id), object("{'title':'Newer title'}")), 200);
@@ -722,78 +698,4 @@ START_TEST(a_search_follows_changes)
     ck_assert_str_eq(titles(NULL, "/posts?q=old"), "");
     ck_status(drop(ada, "/posts/%s", id), 204);
     ck_assert_str_eq(titles(NULL, "/posts?q=newer"), "");
-}
-END_TEST
-
-static TCase *writing(void)
-{
-    TCase *tc = tcase_create("writing");
-    tcase_add_test(tc, a_post_is_written_as_a_draft);
-    tcase_add_test(tc, a_post_is_published_when_told);
-    tcase_add_test(tc, nobody_writes_in_anothers_name);
-    tcase_add_test(tc, writing_needs_a_token);
-    tcase_add_loop_test(tc, a_bad_post_is_told_all_its_faults, 0, COUNT(bad_posts));
-    tcase_add_test(tc, a_title_has_255_code_points);
-    tcase_add_loop_test(tc, content_has_65535_bytes, 0, COUNT(longest_contents));
-    tcase_add_test(tc, a_page_of_the_longest_posts_is_answered);
-    tcase_add_test(tc, text_comes_back_as_it_went_in);
-    return tc;
-}
-
-static TCase *reading_and_changing(void)
-{
-    TCase *tc = tcase_create("reading and changing");
-    tcase_add_test(tc, a_published_post_is_for_everybody);
-    tcase_add_test(tc, a_draft_exists_for_its_author_and_admins_only);
-    tcase_add_test(tc, an_unknown_post_is_not_found);
-    tcase_add_test(tc, what_is_read_depends_on_who_asks);
-    tcase_add_test(tc, an_id_is_taken_in_upper_case);
-    tcase_add_test(tc, an_author_changes_a_post);
-    tcase_add_test(tc, an_admin_changes_and_deletes_any_post);
-    tcase_add_loop_test(tc, what_may_not_be_set_is_ignored, 0, COUNT(idle_changes));
-    tcase_add_loop_test(tc, a_bad_change_is_told_all_its_faults, 0, COUNT(bad_changes));
-    tcase_add_test(tc, anothers_published_post_is_not_for_a_user_to_change);
-    tcase_add_test(tc, a_deleted_post_is_gone);
-    tcase_add_test(tc, paths_have_their_methods);
-    return tc;
-}
-
-static TCase *lists(void)
-{
-    TCase *tc = tcase_create("lists");
-    tcase_add_loop_test(tc, a_list_shows_what_its_reader_may_see, 0, COUNT(views));
-    tcase_add_test(tc, the_posts_of_an_unknown_user_are_not_found);
-    tcase_add_test(tc, a_bad_token_is_refused_where_anyone_may_read);
-    tcase_add_loop_test(tc, a_page_shows_its_part, 0, COUNT(pages));
-    tcase_add_loop_test(tc, a_bad_query_is_told_all_its_faults, 0, COUNT(bad_queries));
-    tcase_add_test(tc, titles_are_sorted_by_the_collation);
-    tcase_add_loop_test(tc, posts_that_tie_are_neither_skipped_nor_doubled, 0, COUNT(walks));
-    tcase_add_test(tc, totals_follow_every_change);
-    return tc;
-}
-
-static TCase *searching(void)
-{
-    TCase *tc = tcase_create("searching");
-    tcase_add_loop_test(tc, a_search_wants_all_words_whole_and_in_any_case, 0, COUNT(searches));
-    tcase_add_loop_test(tc, a_word_of_any_script_is_found_by_itself, 0, COUNT(words));
-    tcase_add_test(tc, a_search_follows_changes);
-    return tc;
-}
-
-static void add(Suite *suite, TCase *tc)
-{
-    tcase_add_checked_fixture(tc, set_up, loopback_close);
-    tcase_set_timeout(tc, 60);
-    suite_add_tcase(suite, tc);
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("post_controller");
-    add(suite, writing());
-    add(suite, reading_and_changing());
-    add(suite, lists());
-    add(suite, searching());
-    return suite_run(suite);
 }

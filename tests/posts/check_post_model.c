@@ -116,7 +116,10 @@ static void live(unsigned seed, int steps)
         take_step(&w);
 }
 
-START_TEST(totals_are_exact_after_anything)
+CASE("totals", set_up, loopback_close);
+CASE_LIMIT_S(180);
+
+TEST(totals_are_exact_after_anything)
 {
     unsigned seed = (unsigned)time(NULL);
     for (int i = 0; i < 3; i++) {
@@ -124,14 +127,13 @@ START_TEST(totals_are_exact_after_anything)
         ck_totals();
     }
 }
-END_TEST
 
 static void live_aside(void *seed)
 {
     live(*(unsigned *)seed, STEPS / 3);
 }
 
-START_TEST(totals_are_exact_after_anything_in_parallel)
+TEST(totals_are_exact_after_anything_in_parallel)
 {
     unsigned seeds[3];
     pid_t pids[3];
@@ -146,7 +148,6 @@ START_TEST(totals_are_exact_after_anything_in_parallel)
     ck_assert_int_gt(ask_number("SELECT COUNT(*) AS n FROM posts"), 0);
     ck_totals();
 }
-END_TEST
 
 /* What is written into a user's own posts while the user is being deleted. */
 static void write_until_gone(void *token)
@@ -158,7 +159,7 @@ static void write_until_gone(void *token)
     ck_problem(answer, 401, "User not found or inactive", "user_inactive");
 }
 
-START_TEST(no_total_is_left_of_a_user_who_wrote_to_the_end)
+TEST(no_total_is_left_of_a_user_who_wrote_to_the_end)
 {
     for (int i = 0; i < 5; i++) {
         const char *email = say("ada%d@example.org", i);
@@ -176,7 +177,6 @@ START_TEST(no_total_is_left_of_a_user_who_wrote_to_the_end)
         ck_totals();
     }
 }
-END_TEST
 
 static struct problem *count_anew(void *context)
 {
@@ -184,7 +184,7 @@ static struct problem *count_anew(void *context)
     return post_recount(the_app->db, the_arena);
 }
 
-START_TEST(imported_posts_are_counted_anew)
+TEST(imported_posts_are_counted_anew)
 {
     write_post(admin, "T", "C", true);
     run_sql("INSERT INTO posts (id, author_id, title, content, published) "
@@ -198,9 +198,8 @@ START_TEST(imported_posts_are_counted_anew)
     ck_assert_int_eq(answer_integer(get(NULL, "/posts"), "pagination.total"), 4);
     ck_assert_int_eq(answer_integer(get(admin, "/posts?published=false"), "pagination.total"), 6);
 }
-END_TEST
 
-START_TEST(a_recount_of_nothing_is_nothing)
+TEST(a_recount_of_nothing_is_nothing)
 {
     run_sql("UPDATE post_totals SET n = 7");
 
@@ -208,11 +207,13 @@ START_TEST(a_recount_of_nothing_is_nothing)
 
     ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM post_totals"), 0);
 }
-END_TEST
 
 /* ---- finding ---- */
 
-START_TEST(what_is_not_there_is_not_found)
+CASE("finding", set_up, loopback_close);
+CASE_LIMIT_S(180);
+
+TEST(what_is_not_there_is_not_found)
 {
     struct post row;
     bool there = true;
@@ -225,9 +226,8 @@ START_TEST(what_is_not_there_is_not_found)
     ck_assert_ptr_eq(locked->type, &problem_post_not_found);
     ck_assert(!there);
 }
-END_TEST
 
-START_TEST(what_is_there_is_found)
+TEST(what_is_there_is_found)
 {
     struct post row = {0};
     bool there;
@@ -242,9 +242,8 @@ START_TEST(what_is_there_is_found)
     ck_assert(row.published);
     ck_assert_int_eq(row.created_at.us, the_time.us);
 }
-END_TEST
 
-START_TEST(a_post_of_nobody_is_told_apart)
+TEST(a_post_of_nobody_is_told_apart)
 {
     const struct post orphan = {.id = uuid_make(the_time),
                                 .title = TEXT("T"),
@@ -257,7 +256,6 @@ START_TEST(a_post_of_nobody_is_told_apart)
 
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM post_counts"), 0);
 }
-END_TEST
 
 /* ---- search at size ---- */
 
@@ -280,7 +278,7 @@ static void ck_total(struct answer answer, int64_t total, int64_t pages, bool ca
     ck_assert_int_eq(answer_has(answer, "pagination.total_capped"), capped);
 }
 
-START_TEST(a_search_counts_to_10000_and_a_list_to_the_end)
+TEST(a_search_counts_to_10000_and_a_list_to_the_end)
 {
     import_posts("a common text", "seq_1_to_10000");
     ck_total(get(NULL, "/posts?q=common&limit=100"), 10000, 100, false);
@@ -298,20 +296,18 @@ START_TEST(a_search_counts_to_10000_and_a_list_to_the_end)
     ck_total(get(NULL, "/posts?limit=100"), 10050, 101, false);
     ck_assert_uint_eq(answer_count(get(NULL, "/posts?limit=100&page=101")), 50);
 }
-END_TEST
 
-START_TEST(a_search_does_not_end_before_its_total)
+TEST(a_search_does_not_end_before_its_total)
 {
     import_posts("a common text", "seq_1_to_10050");
 
     /* What is counted no more can still be read. */
     ck_assert_uint_eq(answer_count(get(NULL, "/posts?q=common&limit=100&page=101")), 50);
 }
-END_TEST
 
 /* ---- versions ---- */
 
-START_TEST(a_version_rises_with_each_change_and_only_then)
+TEST(a_version_rises_with_each_change_and_only_then)
 {
     struct post row = {0};
     const char *id = write_post(admin, "Title", "Text", true), *path = say("/posts/%s", id);
@@ -324,43 +320,4 @@ START_TEST(a_version_rises_with_each_change_and_only_then)
 
     must(post_lock(the_app->db, the_arena, parsed(id), &row));
     ck_assert_int_eq(row.version, 3);
-}
-END_TEST
-
-static TCase *totals(void)
-{
-    TCase *tc = tcase_create("totals");
-    tcase_add_test(tc, totals_are_exact_after_anything);
-    tcase_add_test(tc, totals_are_exact_after_anything_in_parallel);
-    tcase_add_test(tc, no_total_is_left_of_a_user_who_wrote_to_the_end);
-    tcase_add_test(tc, imported_posts_are_counted_anew);
-    tcase_add_test(tc, a_recount_of_nothing_is_nothing);
-    return tc;
-}
-
-static TCase *finding(void)
-{
-    TCase *tc = tcase_create("finding");
-    tcase_add_test(tc, what_is_not_there_is_not_found);
-    tcase_add_test(tc, what_is_there_is_found);
-    tcase_add_test(tc, a_post_of_nobody_is_told_apart);
-    tcase_add_test(tc, a_search_counts_to_10000_and_a_list_to_the_end);
-    tcase_add_test(tc, a_search_does_not_end_before_its_total);
-    tcase_add_test(tc, a_version_rises_with_each_change_and_only_then);
-    return tc;
-}
-
-static void add(Suite *suite, TCase *tc)
-{
-    tcase_add_checked_fixture(tc, set_up, loopback_close);
-    tcase_set_timeout(tc, 180);
-    suite_add_tcase(suite, tc);
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("post_model");
-    add(suite, totals());
-    add(suite, finding());
-    return suite_run(suite);
 }

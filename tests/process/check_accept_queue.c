@@ -15,8 +15,6 @@
 
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
-
 /* A listening socket of either kind; the kernel chooses its name. */
 static int listen_on(sa_family_t family, struct sockaddr_storage *ret, socklen_t *ret_len)
 {
@@ -53,7 +51,9 @@ static void ck_waiting(int fd, unsigned expected)
 
 static const sa_family_t families[] = {AF_UNIX, AF_INET};
 
-START_TEST(those_that_nobody_accepted_are_counted)
+CASE("backlog", NULL, NULL);
+
+TEST_EACH(those_that_nobody_accepted_are_counted, families)
 {
     struct sockaddr_storage address;
     socklen_t len;
@@ -72,9 +72,8 @@ START_TEST(those_that_nobody_accepted_are_counted)
         ck_waiting(listening, i);
     }
 }
-END_TEST
 
-START_TEST(two_sockets_have_queues_of_their_own)
+TEST_EACH(two_sockets_have_queues_of_their_own, families)
 {
     struct sockaddr_storage address, other_address;
     socklen_t len, other_len;
@@ -89,9 +88,8 @@ START_TEST(two_sockets_have_queues_of_their_own)
     ck_waiting(one, 0);
     ck_waiting(other, 1);
 }
-END_TEST
 
-START_TEST(what_does_not_listen_has_no_queue)
+TEST(what_does_not_listen_has_no_queue)
 {
     unsigned waiting = 4711;
     int pair[2];
@@ -103,9 +101,8 @@ START_TEST(what_does_not_listen_has_no_queue)
 
     ck_assert_uint_eq(waiting, 4711);
 }
-END_TEST
 
-START_TEST(without_netlink_nothing_is_told)
+TEST(without_netlink_nothing_is_told)
 {
     struct sockaddr_storage address;
     socklen_t len;
@@ -121,22 +118,4 @@ START_TEST(without_netlink_nothing_is_told)
 
     ck_assert(!told);
     ck_assert_uint_eq(waiting, 4711);
-}
-END_TEST
-
-static Suite *suite(void)
-{
-    Suite *s = suite_create("backlog");
-    TCase *t = tcase_create("backlog");
-    tcase_add_loop_test(t, those_that_nobody_accepted_are_counted, 0, COUNT(families));
-    tcase_add_loop_test(t, two_sockets_have_queues_of_their_own, 0, COUNT(families));
-    tcase_add_test(t, what_does_not_listen_has_no_queue);
-    tcase_add_test(t, without_netlink_nothing_is_told);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    return suite_run(suite());
 }

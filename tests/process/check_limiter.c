@@ -12,7 +12,6 @@
 
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define MINUTE_MS (60 * 1000)
 #define DAY_S 86400
 
@@ -67,7 +66,9 @@ static void fill(const char *whom, int64_t at_ms)
 
 /* ---- one after another ---- */
 
-START_TEST(so_many_fit_at_once_and_no_more)
+CASE("limiter", set_up, tear_down);
+
+TEST(so_many_fit_at_once_and_no_more)
 {
     for (int i = 0; i < 3; i++) {
         ck_assert_int_eq(wait_of("ada", 0), 0);
@@ -78,9 +79,8 @@ START_TEST(so_many_fit_at_once_and_no_more)
     ck_assert_int_eq(take("ada", 0), MINUTE_MS);
     ck_assert_int_eq(take("ada", 0), MINUTE_MS); /* refusals do not add up */
 }
-END_TEST
 
-START_TEST(one_more_fits_exactly_when_it_was_told)
+TEST(one_more_fits_exactly_when_it_was_told)
 {
     fill("ada", 0);
 
@@ -89,9 +89,8 @@ START_TEST(one_more_fits_exactly_when_it_was_told)
     ck_assert_int_eq(take("ada", MINUTE_MS), 0);
     ck_assert_int_eq(take("ada", MINUTE_MS), MINUTE_MS);
 }
-END_TEST
 
-START_TEST(a_rest_gives_all_back_but_no_more_than_that)
+TEST(a_rest_gives_all_back_but_no_more_than_that)
 {
     fill("ada", 0);
 
@@ -99,9 +98,8 @@ START_TEST(a_rest_gives_all_back_but_no_more_than_that)
         ck_assert_int_eq(take("ada", INT64_C(1000) * DAY_S), 0);
     ck_assert_int_eq(take("ada", INT64_C(1000) * DAY_S), MINUTE_MS);
 }
-END_TEST
 
-START_TEST(keys_are_counted_apart)
+TEST(keys_are_counted_apart)
 {
     fill("ada", 0);
 
@@ -110,9 +108,8 @@ START_TEST(keys_are_counted_apart)
         limiter_take_ms(limiter, limiter_key(limiter, "other", TEXT("ada")), &three, after_ms(0)),
         0);
 }
-END_TEST
 
-START_TEST(asking_counts_nothing)
+TEST(asking_counts_nothing)
 {
     for (int i = 0; i < 100; i++)
         ck_assert_int_eq(wait_of("ada", 0), 0);
@@ -121,9 +118,8 @@ START_TEST(asking_counts_nothing)
     ck_assert_int_eq(take("ada", 0), 0);
     ck_assert_int_eq(take("ada", 0), 0);
 }
-END_TEST
 
-START_TEST(what_is_given_back_fits_again)
+TEST(what_is_given_back_fits_again)
 {
     fill("ada", 0);
 
@@ -132,9 +128,8 @@ START_TEST(what_is_given_back_fits_again)
     ck_assert_int_eq(take("ada", 0), 0);
     ck_assert_int_eq(take("ada", 0), MINUTE_MS);
 }
-END_TEST
 
-START_TEST(giving_back_leaves_what_others_have_taken)
+TEST(giving_back_leaves_what_others_have_taken)
 {
     ck_assert_int_eq(take("ada", 0), 0);
     ck_assert_int_eq(take("ada", 0), 0);
@@ -147,9 +142,8 @@ START_TEST(giving_back_leaves_what_others_have_taken)
     ck_assert_int_eq(take("ada", 0), 0);
     ck_assert_int_eq(take("ada", 0), MINUTE_MS);
 }
-END_TEST
 
-START_TEST(giving_back_what_is_not_there_does_nothing)
+TEST(giving_back_what_is_not_there_does_nothing)
 {
     fill("bob", 0);
 
@@ -160,14 +154,13 @@ START_TEST(giving_back_what_is_not_there_does_nothing)
         ck_assert_int_eq(take("ada", 0), 0);
     ck_assert_int_eq(take("ada", 0), MINUTE_MS);
 }
-END_TEST
 
 /* ---- clocks ---- */
 
 static const int64_t ahead_ms[] = {1, 1000, 5 * MINUTE_MS};
 
 /* As a request does that was read before another one, and is counted after it. */
-START_TEST(who_comes_late_with_its_time_gets_no_more)
+TEST_EACH(who_comes_late_with_its_time_gets_no_more, ahead_ms)
 {
     fill("ada", ahead_ms[_i]);
 
@@ -177,12 +170,11 @@ START_TEST(who_comes_late_with_its_time_gets_no_more)
     ck_assert_int_eq(take("ada", ahead_ms[_i] + MINUTE_MS - 1), 1);
     ck_assert_int_eq(take("ada", ahead_ms[_i] + MINUTE_MS), 0);
 }
-END_TEST
 
 static const int64_t back_ms[] = {20 * MINUTE_MS, INT64_C(1000) * DAY_S, 19 * YEAR_MS};
 
 /* No system's does; should one do it all the same, nobody is locked out, not even for a moment. */
-START_TEST(a_time_that_goes_back_starts_again)
+TEST_EACH(a_time_that_goes_back_starts_again, back_ms)
 {
     int64_t then = -back_ms[_i];
     fill("ada", 0);
@@ -194,7 +186,6 @@ START_TEST(a_time_that_goes_back_starts_again)
     ck_assert_int_eq(take("ada", then), MINUTE_MS);
     ck_assert_int_eq(take("ada", then + MINUTE_MS), 0);
 }
-END_TEST
 
 static int64_t take_up(const char *whom, int64_t uptime_ms)
 {
@@ -202,7 +193,7 @@ static int64_t take_up(const char *whom, int64_t uptime_ms)
 }
 
 /* In a file that outlives it. */
-START_TEST(a_restart_of_the_machine_forgives_nothing)
+TEST(a_restart_of_the_machine_forgives_nothing)
 {
     fill("ada", 0);
 
@@ -214,9 +205,8 @@ START_TEST(a_restart_of_the_machine_forgives_nothing)
     ck_assert_int_eq(take_up("ada", MINUTE_MS), 0);
     ck_assert_int_eq(take_up("ada", MINUTE_MS), MINUTE_MS);
 }
-END_TEST
 
-START_TEST(restart_after_restart_time_goes_on)
+TEST(restart_after_restart_time_goes_on)
 {
     fill("ada", 0);
 
@@ -226,11 +216,10 @@ START_TEST(restart_after_restart_time_goes_on)
         ck_assert_int_eq(take_up("ada", MINUTE_MS), MINUTE_MS);
     }
 }
-END_TEST
 
 /* ---- the table ---- */
 
-START_TEST(keys_depend_on_a_secret_that_stays)
+TEST(keys_depend_on_a_secret_that_stays)
 {
     uint64_t before = key_of("ada");
     struct limiter *other = calloc(1, sizeof *other);
@@ -243,7 +232,6 @@ START_TEST(keys_depend_on_a_secret_that_stays)
     ck_assert_uint_ne(limiter_key(other, "test", TEXT("ada")), before);
     free(other);
 }
-END_TEST
 
 /* A key whose counter is in the set of `like`. */
 static uint64_t neighbour(uint64_t like, uint64_t number)
@@ -251,7 +239,7 @@ static uint64_t neighbour(uint64_t like, uint64_t number)
     return (number << 50) | (like & (LIMITER_SETS - 1));
 }
 
-START_TEST(the_stalest_makes_room_and_the_fullest_stays)
+TEST(the_stalest_makes_room_and_the_fullest_stays)
 {
     uint64_t ada = key_of("ada");
     fill("ada", 0);
@@ -262,10 +250,9 @@ START_TEST(the_stalest_makes_room_and_the_fullest_stays)
 
     ck_assert_int_gt(take("ada", 1000), 0);
 }
-END_TEST
 
 /* What is left of a time that is no more ours makes room first. */
-START_TEST(words_of_another_time_make_room)
+TEST(words_of_another_time_make_room)
 {
     uint64_t ada = key_of("ada");
     for (uint64_t i = 1; i < LIMITER_WAYS; i++)
@@ -277,9 +264,8 @@ START_TEST(words_of_another_time_make_room)
 
     ck_assert_int_gt(take("ada", 1), 0);
 }
-END_TEST
 
-START_TEST(thousands_are_remembered)
+TEST(thousands_are_remembered)
 {
     const int people = 20000;
     char name[32];
@@ -299,7 +285,6 @@ START_TEST(thousands_are_remembered)
     ck_assert_int_lt(forgotten, people / 100); /* where more than eight met */
     ck_assert_int_lt(confused, 3);             /* 2 in a million is what 22 bits promise */
 }
-END_TEST
 
 /* ---- at the same time ---- */
 
@@ -347,13 +332,12 @@ static void take_all(int rival)
         shared->taken += limiter_take_ms(limiter, key, &many, noon) == 0;
 }
 
-START_TEST(of_rivals_as_many_get_one_as_the_limit_says)
+TEST(of_rivals_as_many_get_one_as_the_limit_says)
 {
     ck_assert(race(take_all));
 
     ck_assert_int_eq(shared->taken, many.burst);
 }
-END_TEST
 
 #define SETS 3000
 #define KEYS 6 /* in each of these sets */
@@ -373,7 +357,7 @@ static void take_of_many(int rival)
 }
 
 /* As two leave it who put a new key in at the same moment as others change the set. */
-START_TEST(two_counters_of_one_key_both_count)
+TEST(two_counters_of_one_key_both_count)
 {
     uint64_t ada = key_of("ada"), set = ada & (LIMITER_SETS - 1);
     ck_assert_int_eq(take("ada", 0), 0);
@@ -385,16 +369,14 @@ START_TEST(two_counters_of_one_key_both_count)
     ck_assert_int_eq(take("ada", 0), 0);
     ck_assert_int_eq(take("ada", 0), MINUTE_MS);
 }
-END_TEST
 
-START_TEST(new_keys_are_counted_right_from_the_first)
+TEST(new_keys_are_counted_right_from_the_first)
 {
     ck_assert(race(take_of_many));
 
     ck_assert_int_le(shared->taken, 3 * KEYS * SETS);
     ck_assert_int_gt(shared->taken, 3 * KEYS * SETS - 10); /* who steps back may do so in vain */
 }
-END_TEST
 
 static void begin_and_take(int rival)
 {
@@ -403,7 +385,7 @@ static void begin_and_take(int rival)
     shared->taken += take_up("ada", MINUTE_MS) == 0;
 }
 
-START_TEST(who_begins_at_the_same_time_after_a_restart_agrees)
+TEST(who_begins_at_the_same_time_after_a_restart_agrees)
 {
     fill("ada", 0);
 
@@ -411,7 +393,6 @@ START_TEST(who_begins_at_the_same_time_after_a_restart_agrees)
 
     ck_assert_int_eq(shared->taken, 1);
 }
-END_TEST
 
 static void come_and_go(int rival)
 {
@@ -421,7 +402,7 @@ static void come_and_go(int rival)
             limiter_give_back(limiter, key, &thousand);
 }
 
-START_TEST(what_comes_and_goes_at_the_same_time_leaves_nothing)
+TEST(what_comes_and_goes_at_the_same_time_leaves_nothing)
 {
     ck_assert(race(come_and_go));
 
@@ -431,7 +412,6 @@ START_TEST(what_comes_and_goes_at_the_same_time_leaves_nothing)
         ck_assert_int_eq(
             limiter_take_ms(limiter, key_of("ada"), &thousand, after_ms(RIVALS * MINUTE_MS)), 0);
 }
-END_TEST
 
 static void die_in_between(int rival)
 {
@@ -442,7 +422,7 @@ static void die_in_between(int rival)
                 limiter_give_back(limiter, key, &thousand);
 }
 
-START_TEST(a_process_that_is_killed_leaves_at_most_one)
+TEST(a_process_that_is_killed_leaves_at_most_one)
 {
     int status;
     pid_t pid = fork();
@@ -458,36 +438,4 @@ START_TEST(a_process_that_is_killed_leaves_at_most_one)
         taken++;
     ck_assert_int_ge(taken, 999);
     ck_assert_int_le(taken, 1000);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("limiter");
-    TCase *tc = tcase_create("limiter");
-    tcase_add_checked_fixture(tc, set_up, tear_down);
-    tcase_add_test(tc, so_many_fit_at_once_and_no_more);
-    tcase_add_test(tc, one_more_fits_exactly_when_it_was_told);
-    tcase_add_test(tc, a_rest_gives_all_back_but_no_more_than_that);
-    tcase_add_test(tc, keys_are_counted_apart);
-    tcase_add_test(tc, asking_counts_nothing);
-    tcase_add_test(tc, what_is_given_back_fits_again);
-    tcase_add_test(tc, giving_back_leaves_what_others_have_taken);
-    tcase_add_test(tc, giving_back_what_is_not_there_does_nothing);
-    tcase_add_loop_test(tc, who_comes_late_with_its_time_gets_no_more, 0, COUNT(ahead_ms));
-    tcase_add_loop_test(tc, a_time_that_goes_back_starts_again, 0, COUNT(back_ms));
-    tcase_add_test(tc, a_restart_of_the_machine_forgives_nothing);
-    tcase_add_test(tc, restart_after_restart_time_goes_on);
-    tcase_add_test(tc, who_begins_at_the_same_time_after_a_restart_agrees);
-    tcase_add_test(tc, keys_depend_on_a_secret_that_stays);
-    tcase_add_test(tc, the_stalest_makes_room_and_the_fullest_stays);
-    tcase_add_test(tc, words_of_another_time_make_room);
-    tcase_add_test(tc, thousands_are_remembered);
-    tcase_add_test(tc, of_rivals_as_many_get_one_as_the_limit_says);
-    tcase_add_test(tc, two_counters_of_one_key_both_count);
-    tcase_add_test(tc, new_keys_are_counted_right_from_the_first);
-    tcase_add_test(tc, what_comes_and_goes_at_the_same_time_leaves_nothing);
-    tcase_add_test(tc, a_process_that_is_killed_leaves_at_most_one);
-    suite_add_tcase(s, tc);
-    return suite_run(s);
 }

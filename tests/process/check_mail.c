@@ -18,7 +18,6 @@
 #include "common/base/problem.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define PATIENCE_S 30
 
 static struct arena *a;
@@ -108,7 +107,10 @@ static void ck_sent(const struct problem *p)
 /* Keeps standard input; the file appears when all of it is there. */
 #define KEEP "cd \"${0%/*}\" && cat >part && mv part message"
 
-START_TEST(a_message_arrives_as_it_is)
+CASE("messages", set_up, tear_down);
+CASE_LIMIT_S(2 * PATIENCE_S);
+
+TEST(a_message_arrives_as_it_is)
 {
     static const char message[] =
         "To: ada@example.org\nSubject: \303\204\n\n.\n..\n\\n $HOME\r\nend";
@@ -120,11 +122,10 @@ START_TEST(a_message_arrives_as_it_is)
     ck_assert_uint_eq(got.len, strlen(message));
     ck_assert_mem_eq(got.data, message, got.len);
 }
-END_TEST
 
 static const size_t lengths[] = {0, 1, 4096, 65536};
 
-START_TEST(a_message_of_any_length_up_to_64_kib_arrives_whole)
+TEST_EACH(a_message_of_any_length_up_to_64_kib_arrives_whole, lengths)
 {
     size_t len = lengths[_i];
     char *message = arena_alloc(a, len + 1);
@@ -139,9 +140,8 @@ START_TEST(a_message_of_any_length_up_to_64_kib_arrives_whole)
     ck_assert_uint_eq(got.len, len);
     ck_assert(len == 0 || memcmp(got.data, message, len) == 0);
 }
-END_TEST
 
-START_TEST(a_message_that_is_too_large_is_refused_and_nothing_runs)
+TEST(a_message_that_is_too_large_is_refused_and_nothing_runs)
 {
     size_t len = (size_t)2 * 1024 * 1024;
     char *message = arena_alloc(a, len + 1);
@@ -157,7 +157,6 @@ START_TEST(a_message_that_is_too_large_is_refused_and_nothing_runs)
     ck_assert_int_ne(access(path_of("part"), F_OK), 0);
     ck_assert_int_ne(access(path_of("message"), F_OK), 0);
 }
-END_TEST
 
 /* ---- the command ---- */
 
@@ -176,7 +175,10 @@ static const struct {
     {" a|b &&c >d <e &", "<a|b>\n<&&c>\n<>d>\n<<e>\n<&>\n"},
 };
 
-START_TEST(a_command_is_cut_into_words_and_no_shell_looks_at_them)
+CASE("commands", set_up, tear_down);
+CASE_LIMIT_S(2 * PATIENCE_S);
+
+TEST_EACH(a_command_is_cut_into_words_and_no_shell_looks_at_them, commands)
 {
     const char *script = write_script(SHOW_WORDS, 0700);
 
@@ -185,9 +187,8 @@ START_TEST(a_command_is_cut_into_words_and_no_shell_looks_at_them)
     struct text words = wait_for_file("words");
     ck_assert_str_eq(arena_copy(a, words.data, words.len), commands[_i].words);
 }
-END_TEST
 
-START_TEST(the_path_may_have_blanks_before_it)
+TEST(the_path_may_have_blanks_before_it)
 {
     const char *script = write_script(KEEP, 0700);
 
@@ -195,9 +196,8 @@ START_TEST(the_path_may_have_blanks_before_it)
 
     ck_assert_uint_eq(wait_for_file("message").len, 1);
 }
-END_TEST
 
-START_TEST(a_command_has_at_most_32_words)
+TEST(a_command_has_at_most_32_words)
 {
     const char *command = write_script(SHOW_WORDS, 0700);
     for (int i = 1; i < 32; i++)
@@ -208,13 +208,12 @@ START_TEST(a_command_has_at_most_32_words)
 
     ck_assert_ptr_nonnull(send_by(arena_printf(a, "%s w", command), ""));
 }
-END_TEST
 
 static const char *const bad_commands[] = {
     "", " ", "\t", "/nonexistent/sendmail -t", "sendmail-that-is-nowhere", "; true",
 };
 
-START_TEST(a_command_that_is_not_there_is_a_problem)
+TEST_EACH(a_command_that_is_not_there_is_a_problem, bad_commands)
 {
     struct problem *p = send_by(bad_commands[_i], "secret message");
 
@@ -223,15 +222,13 @@ START_TEST(a_command_that_is_not_there_is_a_problem)
     ck_assert_ptr_nonnull(strstr(p->cause, "MAIL_COMMAND"));
     ck_assert_ptr_null(strstr(p->cause, "secret"));
 }
-END_TEST
 
-START_TEST(a_file_that_cannot_be_run_is_a_problem)
+TEST(a_file_that_cannot_be_run_is_a_problem)
 {
     ck_assert_ptr_nonnull(send_by(write_script(KEEP, 0600), "message"));
 
     ck_assert_int_ne(access(path_of("part"), F_OK), 0);
 }
-END_TEST
 
 /* ---- the process ---- */
 
@@ -261,7 +258,10 @@ static pid_t start_sleeper(void)
     return pid;
 }
 
-START_TEST(nobody_waits_for_the_command)
+CASE("processes", set_up, tear_down);
+CASE_LIMIT_S(2 * PATIENCE_S);
+
+TEST(nobody_waits_for_the_command)
 {
     time_t start = time(NULL);
 
@@ -270,9 +270,8 @@ START_TEST(nobody_waits_for_the_command)
     ck_assert_int_lt(time(NULL) - start, 55);
     ck_assert_int_eq(kill(pid, SIGKILL), 0);
 }
-END_TEST
 
-START_TEST(no_child_stays_behind)
+TEST(no_child_stays_behind)
 {
     pid_t pid = start_sleeper();
 
@@ -280,9 +279,8 @@ START_TEST(no_child_stays_behind)
     ck_assert_int_eq(errno, ECHILD);
     ck_assert_int_eq(kill(pid, SIGKILL), 0);
 }
-END_TEST
 
-START_TEST(no_child_stays_behind_when_the_command_fails)
+TEST(no_child_stays_behind_when_the_command_fails)
 {
     for (int i = 0; i < 3; i++)
         ck_sent(send_by("/bin/false", "message"));
@@ -290,10 +288,9 @@ START_TEST(no_child_stays_behind_when_the_command_fails)
     ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
     ck_assert_int_eq(errno, ECHILD);
 }
-END_TEST
 
 /* A shell adds some of its own, such as PWD. */
-START_TEST(the_command_gets_none_of_our_settings)
+TEST(the_command_gets_none_of_our_settings)
 {
     const char *script = write_script("cd \"${0%/*}\" && env >part && mv part env", 0700);
     setenv("DATABASE_URL", "mysql://u:hunter2@localhost/d", 1);
@@ -312,9 +309,8 @@ START_TEST(the_command_gets_none_of_our_settings)
     ck_assert_ptr_nonnull(strstr(text, "\nHOME=/home/ada\n"));
     ck_assert_ptr_nonnull(strstr(text, "\nLC_TIME=C\n"));
 }
-END_TEST
 
-START_TEST(the_command_has_a_path_where_we_have_none)
+TEST(the_command_has_a_path_where_we_have_none)
 {
     const char *script = write_script("cd \"${0%/*}\" && env >part && mv part env", 0700);
     clearenv();
@@ -324,15 +320,13 @@ START_TEST(the_command_has_a_path_where_we_have_none)
     struct text got = wait_for_file("env");
     ck_assert_ptr_nonnull(strstr(arena_copy(a, got.data, got.len), "PATH=/usr/local/bin:"));
 }
-END_TEST
 
-START_TEST(a_command_that_cannot_be_started_is_a_problem)
+TEST(a_command_that_cannot_be_started_is_a_problem)
 {
     const char *script = write_program("#!/nonexistent/shell\n", 0700);
 
     ck_assert_ptr_nonnull(send_by(script, "message"));
 }
-END_TEST
 
 static const char *target_of(pid_t pid, int fd)
 {
@@ -343,7 +337,7 @@ static const char *target_of(pid_t pid, int fd)
     return target;
 }
 
-START_TEST(the_command_gets_no_descriptor_but_its_own_three)
+TEST(the_command_gets_no_descriptor_but_its_own_three)
 {
     int ends[2], count = 0;
     ck_assert_int_eq(pipe(ends), 0); /* without CLOEXEC */
@@ -363,9 +357,8 @@ START_TEST(the_command_gets_no_descriptor_but_its_own_three)
     ck_assert_str_eq(target_of(pid, STDERR_FILENO), target_of(getpid(), STDERR_FILENO));
     ck_assert_int_eq(kill(pid, SIGKILL), 0);
 }
-END_TEST
 
-START_TEST(we_keep_no_descriptor_of_it)
+TEST(we_keep_no_descriptor_of_it)
 {
     int before = dup(STDIN_FILENO);
     close(before);
@@ -377,7 +370,6 @@ START_TEST(we_keep_no_descriptor_of_it)
     close(after);
     ck_assert_int_eq(after, before);
 }
-END_TEST
 
 /* A set of signals in the text of /proc/PID/status, without those above SIGSYS: the C library
  * keeps some of them for itself, as it finds them. */
@@ -388,7 +380,7 @@ static uint64_t signals_in(const char *status, const char *name)
     return strtoull(line + strlen(name), NULL, 16) & 0x7FFFFFFF;
 }
 
-START_TEST(the_command_is_in_a_session_of_its_own_and_ignores_no_signal)
+TEST(the_command_is_in_a_session_of_its_own_and_ignores_no_signal)
 {
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN); /* as in each worker of a pool */
@@ -400,11 +392,10 @@ START_TEST(the_command_is_in_a_session_of_its_own_and_ignores_no_signal)
     ck_assert_int_ne(getsid(pid), getsid(0));
     ck_assert_int_eq(kill(pid, SIGKILL), 0);
 }
-END_TEST
 
 /* As a worker does while it answers, we hold signals back. The program is no shell, for that
  * would let them in by itself. */
-START_TEST(signals_reach_the_command)
+TEST(signals_reach_the_command)
 {
     sigset_t held;
     sigemptyset(&held);
@@ -424,67 +415,11 @@ START_TEST(signals_reach_the_command)
     struct text status = wait_for_file("status");
     ck_assert_uint_eq(signals_in(arena_copy(a, status.data, status.len), "SigBlk:"), 0);
 }
-END_TEST
 
-START_TEST(a_command_that_does_not_read_does_no_harm)
+TEST(a_command_that_does_not_read_does_no_harm)
 {
     signal(SIGPIPE, SIG_DFL);
 
     for (int i = 0; i < 5; i++)
         ck_sent(send_by("/bin/true", "message"));
-}
-END_TEST
-
-static TCase *messages(void)
-{
-    TCase *tc = tcase_create("messages");
-    tcase_add_test(tc, a_message_arrives_as_it_is);
-    tcase_add_loop_test(tc, a_message_of_any_length_up_to_64_kib_arrives_whole, 0, COUNT(lengths));
-    tcase_add_test(tc, a_message_that_is_too_large_is_refused_and_nothing_runs);
-    return tc;
-}
-
-static TCase *commands_case(void)
-{
-    TCase *tc = tcase_create("commands");
-    tcase_add_loop_test(tc, a_command_is_cut_into_words_and_no_shell_looks_at_them, 0,
-                        COUNT(commands));
-    tcase_add_test(tc, the_path_may_have_blanks_before_it);
-    tcase_add_test(tc, a_command_has_at_most_32_words);
-    tcase_add_loop_test(tc, a_command_that_is_not_there_is_a_problem, 0, COUNT(bad_commands));
-    tcase_add_test(tc, a_file_that_cannot_be_run_is_a_problem);
-    return tc;
-}
-
-static TCase *processes(void)
-{
-    TCase *tc = tcase_create("processes");
-    tcase_add_test(tc, nobody_waits_for_the_command);
-    tcase_add_test(tc, no_child_stays_behind);
-    tcase_add_test(tc, no_child_stays_behind_when_the_command_fails);
-    tcase_add_test(tc, the_command_gets_no_descriptor_but_its_own_three);
-    tcase_add_test(tc, the_command_gets_none_of_our_settings);
-    tcase_add_test(tc, the_command_has_a_path_where_we_have_none);
-    tcase_add_test(tc, a_command_that_cannot_be_started_is_a_problem);
-    tcase_add_test(tc, we_keep_no_descriptor_of_it);
-    tcase_add_test(tc, the_command_is_in_a_session_of_its_own_and_ignores_no_signal);
-    tcase_add_test(tc, signals_reach_the_command);
-    tcase_add_test(tc, a_command_that_does_not_read_does_no_harm);
-    return tc;
-}
-
-static void add(Suite *suite, TCase *tc)
-{
-    tcase_add_checked_fixture(tc, set_up, tear_down);
-    tcase_set_timeout(tc, 2 * PATIENCE_S);
-    suite_add_tcase(suite, tc);
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("mail");
-    add(suite, messages());
-    add(suite, commands_case());
-    add(suite, processes());
-    return suite_run(suite);
 }

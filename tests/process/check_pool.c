@@ -240,7 +240,10 @@ static void tell_busy(void *context, const struct pool_worker *worker)
 
 /* ---- keeping workers alive ---- */
 
-START_TEST(every_worker_knows_how_many_are_busy)
+CASE("pool", set_up, NULL);
+CASE_LIMIT_S(120);
+
+TEST(every_worker_knows_how_many_are_busy)
 {
     const struct pool_group groups[] = {{"idle", 100, 3}, {"busy", 200, 2}};
     pid_t pids[5];
@@ -255,9 +258,8 @@ START_TEST(every_worker_knows_how_many_are_busy)
 
     stop(pool);
 }
-END_TEST
 
-START_TEST(a_worker_that_hangs_is_replaced)
+TEST(a_worker_that_hangs_is_replaced)
 {
     pid_t pool = start_workers(1, 1, hang);
     pid_t first = expect('s').pid;
@@ -271,9 +273,8 @@ START_TEST(a_worker_that_hangs_is_replaced)
                       counted->counters[METRIC_WORKER_RESTARTS]);
     stop(pool);
 }
-END_TEST
 
-START_TEST(a_program_that_would_not_start_replaces_nothing)
+TEST(a_program_that_would_not_start_replaces_nothing)
 {
     static char refuses[] = "/bin/false";
     program[0] = refuses;
@@ -288,9 +289,8 @@ START_TEST(a_program_that_would_not_start_replaces_nothing)
     ck_assert_uint_eq(counted->counters[METRIC_RELOADS], 0);
     stop(pool);
 }
-END_TEST
 
-START_TEST(a_reload_is_the_program_in_the_same_process)
+TEST(a_reload_is_the_program_in_the_same_process)
 {
     static char starts[] = "/bin/true";
     program[0] = starts; /* its trial succeeds, and then it takes our place */
@@ -302,7 +302,6 @@ START_TEST(a_reload_is_the_program_in_the_same_process)
     ck_assert_int_eq(end_of(pool), 0);
     ck_assert_uint_eq(counted->counters[METRIC_RELOADS], 1);
 }
-END_TEST
 
 /* In a worker of a pool that kept nothing but 100 of what there was before. */
 static void tell_open(void *context, const struct pool_worker *worker)
@@ -315,7 +314,7 @@ static void tell_open(void *context, const struct pool_worker *worker)
         (void)pause();
 }
 
-START_TEST(a_socket_that_is_no_more_configured_is_closed_by_a_reload)
+TEST(a_socket_that_is_no_more_configured_is_closed_by_a_reload)
 {
     ck_assert_int_eq(dup2(STDIN_FILENO, 100), 100);
     ck_assert_int_eq(dup2(STDIN_FILENO, 101), 101);
@@ -329,7 +328,6 @@ START_TEST(a_socket_that_is_no_more_configured_is_closed_by_a_reload)
     ck_assert_int_eq(expect('c').listen_fd, 101);
     stop(pool);
 }
-END_TEST
 
 /* The next message to a socket in the place of the service manager's. */
 static const char *next_message(int manager)
@@ -343,7 +341,7 @@ static const char *next_message(int manager)
     return message;
 }
 
-START_TEST(a_service_manager_is_told)
+TEST(a_service_manager_is_told)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     char folder[] = "/tmp/check-pool-XXXXXX";
@@ -371,9 +369,8 @@ START_TEST(a_service_manager_is_told)
     (void)unlink(address.sun_path);
     (void)rmdir(folder);
 }
-END_TEST
 
-START_TEST(every_group_has_its_workers_on_its_socket)
+TEST(every_group_has_its_workers_on_its_socket)
 {
     const struct pool_group groups[] = {{"fast", 100, 3}, {"slow", 200, 2}, {"none", 300, 0}};
     pid_t pids[5];
@@ -394,9 +391,8 @@ START_TEST(every_group_has_its_workers_on_its_socket)
     ck_assert_int_eq(next_note(200).what, '\0'); /* and no more */
     stop(pool);
 }
-END_TEST
 
-START_TEST(a_killed_worker_is_replaced_on_the_same_socket)
+TEST(a_killed_worker_is_replaced_on_the_same_socket)
 {
     const struct pool_group groups[] = {{"fast", 100, 1}, {"slow", 200, 1}};
     pid_t pool = start_pool(groups, 2, 5, wait_for_signal);
@@ -410,9 +406,8 @@ START_TEST(a_killed_worker_is_replaced_on_the_same_socket)
     ck_assert_int_eq(kill(other.pid, 0), 0); /* its neighbour did not notice */
     stop(pool);
 }
-END_TEST
 
-START_TEST(all_workers_may_die_together)
+TEST(all_workers_may_die_together)
 {
     pid_t pids[4];
     pid_t pool = start_workers(4, 5, wait_for_signal);
@@ -429,9 +424,8 @@ START_TEST(all_workers_may_die_together)
     stop(pool);
     ck_assert_uint_eq(counted->counters[METRIC_WORKER_RESTARTS], 3 * 4); /* the end is no restart */
 }
-END_TEST
 
-START_TEST(one_from_before_a_reload_that_dies_untold_is_a_restart_too)
+TEST(one_from_before_a_reload_that_dies_untold_is_a_restart_too)
 {
     old_form = "";
     pid_t pool = start_workers(1, 5, wait_for_signal); /* never ready, and so relieves nobody */
@@ -444,9 +438,8 @@ START_TEST(one_from_before_a_reload_that_dies_untold_is_a_restart_too)
     stop(pool);
     ck_assert_uint_eq(counted->counters[METRIC_WORKER_RESTARTS], 1);
 }
-END_TEST
 
-START_TEST(one_that_was_told_to_stop_before_the_reload_is_none)
+TEST(one_that_was_told_to_stop_before_the_reload_is_none)
 {
     old_form = "-";
     pid_t pool = start_workers(1, 5, wait_for_signal);
@@ -456,9 +449,8 @@ START_TEST(one_that_was_told_to_stop_before_the_reload_is_none)
     stop(pool);
     ck_assert_uint_eq(counted->counters[METRIC_WORKER_RESTARTS], 0);
 }
-END_TEST
 
-START_TEST(a_crash_loop_is_slowed_down)
+TEST(a_crash_loop_is_slowed_down)
 {
     int64_t began = now_ms();
     int starts = 0;
@@ -472,9 +464,8 @@ START_TEST(a_crash_loop_is_slowed_down)
     ck_assert_int_le(starts, 9);
     stop(pool);
 }
-END_TEST
 
-START_TEST(the_pause_has_an_upper_bound)
+TEST(the_pause_has_an_upper_bound)
 {
     pid_t pool = start_workers(1, 5, crash_at_once);
     for (int i = 0; i < 8; i++) /* 50 ms doubled seven times would be 6.4 s */
@@ -486,10 +477,9 @@ START_TEST(the_pause_has_an_upper_bound)
     ck_assert_int_le(now_ms() - began, 4000);
     stop(pool);
 }
-END_TEST
 
 /* Each line that the pool writes is met by EPIPE, and by SIGPIPE unless somebody sees to it. */
-START_TEST(a_log_that_nobody_reads_ends_nothing)
+TEST(a_log_that_nobody_reads_ends_nothing)
 {
     static char refuses[] = "/bin/false";
     int log[2];
@@ -511,11 +501,10 @@ START_TEST(a_log_that_nobody_reads_ends_nothing)
     ck_assert_int_eq(kill(other.pid, 0), 0);
     stop(pool);
 }
-END_TEST
 
 /* What the parent ignores would stay ignored in its trial, in the program that takes its place, and
  * in all that they start. */
-START_TEST(a_program_that_it_starts_does_not_ignore_sigpipe)
+TEST(a_program_that_it_starts_does_not_ignore_sigpipe)
 {
     static char path[] = "/tmp/check-pool-XXXXXX";
     char out[sizeof path + 4], line[80];
@@ -541,9 +530,8 @@ START_TEST(a_program_that_it_starts_does_not_ignore_sigpipe)
     (void)unlink(path);
     ck_assert_int_eq(lines, 2); /* the trial, and the one after it */
 }
-END_TEST
 
-START_TEST(who_lived_long_enough_is_replaced_without_a_pause)
+TEST(who_lived_long_enough_is_replaced_without_a_pause)
 {
     pid_t pool = start_workers(1, 5, wait_for_signal);
     for (int i = 0; i < 6; i++) /* the next pause would be 1.6 s */
@@ -558,9 +546,8 @@ START_TEST(who_lived_long_enough_is_replaced_without_a_pause)
     ck_assert_int_lt(now_ms() - began, 1000);
     stop(pool);
 }
-END_TEST
 
-START_TEST(a_crashing_group_does_not_hold_up_the_others)
+TEST(a_crashing_group_does_not_hold_up_the_others)
 {
     const struct pool_group groups[] = {{"good", 100, 1}, {"good too", 200, 1}};
     pid_t pool = start_pool(groups, 2, 5, wait_for_signal);
@@ -577,11 +564,10 @@ START_TEST(a_crashing_group_does_not_hold_up_the_others)
     ck_assert_int_eq(expect('s').listen_fd, other.listen_fd);
     stop(pool);
 }
-END_TEST
 
 /* ---- ending ---- */
 
-START_TEST(both_signals_end_the_pool_with_all_its_workers)
+TEST_TIMES(both_signals_end_the_pool_with_all_its_workers, 2)
 {
     static const int signals[] = {SIGTERM, SIGINT};
     pid_t pool = start_workers(3, 5, wait_for_signal);
@@ -593,9 +579,8 @@ START_TEST(both_signals_end_the_pool_with_all_its_workers)
     ck_assert_int_eq(end_of(pool), POOL_RETURNED);
     (void)expect('e');
 }
-END_TEST
 
-START_TEST(workers_finish_what_they_have)
+TEST(workers_finish_what_they_have)
 {
     pid_t pool = start_workers(3, 10, finish_first);
     for (int i = 0; i < 3; i++)
@@ -608,9 +593,8 @@ START_TEST(workers_finish_what_they_have)
     (void)expect('e'); /* and none was started again */
     ck_assert_int_eq(end_of(pool), POOL_RETURNED);
 }
-END_TEST
 
-START_TEST(workers_that_do_not_end_are_killed_after_their_time)
+TEST(workers_that_do_not_end_are_killed_after_their_time)
 {
     pid_t pool = start_workers(2, 1, never_end);
     (void)expect('s');
@@ -623,9 +607,8 @@ START_TEST(workers_that_do_not_end_are_killed_after_their_time)
     ck_assert_int_ge(now_ms() - began, 900);
     (void)expect('e');
 }
-END_TEST
 
-START_TEST(a_pool_that_waits_to_start_a_worker_ends_too)
+TEST(a_pool_that_waits_to_start_a_worker_ends_too)
 {
     pid_t pool = start_workers(1, 5, crash_at_once);
     for (int i = 0; i < 5; i++)
@@ -634,9 +617,8 @@ START_TEST(a_pool_that_waits_to_start_a_worker_ends_too)
     stop(pool);
     (void)expect('e');
 }
-END_TEST
 
-START_TEST(workers_end_with_a_parent_that_was_killed)
+TEST(workers_end_with_a_parent_that_was_killed)
 {
     pid_t pool = start_workers(3, 5, wait_for_signal);
     for (int i = 0; i < 3; i++)
@@ -647,10 +629,9 @@ START_TEST(workers_end_with_a_parent_that_was_killed)
     (void)expect('e');
     ck_assert_int_eq(end_of(pool), 128 + SIGKILL);
 }
-END_TEST
 
 /* SIGTERM at any moment, also while workers are being started. */
-START_TEST(no_moment_is_wrong_for_an_end)
+TEST(no_moment_is_wrong_for_an_end)
 {
     for (int i = 0; i < 100; i++) {
         ck_assert_int_eq(pipe2(notes, O_CLOEXEC), 0);
@@ -667,7 +648,6 @@ START_TEST(no_moment_is_wrong_for_an_end)
         (void)close(notes[0]);
     }
 }
-END_TEST
 
 /* ---- the caller's own signals ---- */
 
@@ -683,51 +663,11 @@ static void show_signals(void *context, const struct pool_worker *worker)
         (void)pause();
 }
 
-START_TEST(workers_have_the_signals_of_the_caller)
+TEST(workers_have_the_signals_of_the_caller)
 {
     pid_t pool = start_workers(1, 5, show_signals);
 
     (void)expect('f');
 
     stop(pool);
-}
-END_TEST
-
-static Suite *suite(void)
-{
-    Suite *s = suite_create("pool");
-    TCase *t = tcase_create("pool");
-    tcase_set_timeout(t, 120);
-    tcase_add_checked_fixture(t, set_up, NULL);
-    tcase_add_test(t, every_group_has_its_workers_on_its_socket);
-    tcase_add_test(t, every_worker_knows_how_many_are_busy);
-    tcase_add_test(t, a_worker_that_hangs_is_replaced);
-    tcase_add_test(t, a_program_that_would_not_start_replaces_nothing);
-    tcase_add_test(t, a_reload_is_the_program_in_the_same_process);
-    tcase_add_test(t, a_socket_that_is_no_more_configured_is_closed_by_a_reload);
-    tcase_add_test(t, a_service_manager_is_told);
-    tcase_add_test(t, a_killed_worker_is_replaced_on_the_same_socket);
-    tcase_add_test(t, all_workers_may_die_together);
-    tcase_add_test(t, one_from_before_a_reload_that_dies_untold_is_a_restart_too);
-    tcase_add_test(t, one_that_was_told_to_stop_before_the_reload_is_none);
-    tcase_add_test(t, a_crash_loop_is_slowed_down);
-    tcase_add_test(t, the_pause_has_an_upper_bound);
-    tcase_add_test(t, a_log_that_nobody_reads_ends_nothing);
-    tcase_add_test(t, a_program_that_it_starts_does_not_ignore_sigpipe);
-    tcase_add_test(t, who_lived_long_enough_is_replaced_without_a_pause);
-    tcase_add_test(t, a_crashing_group_does_not_hold_up_the_others);
-    tcase_add_loop_test(t, both_signals_end_the_pool_with_all_its_workers, 0, 2);
-    tcase_add_test(t, workers_finish_what_they_have);
-    tcase_add_test(t, workers_that_do_not_end_are_killed_after_their_time);
-    tcase_add_test(t, a_pool_that_waits_to_start_a_worker_ends_too);
-    tcase_add_test(t, workers_end_with_a_parent_that_was_killed);
-    tcase_add_test(t, no_moment_is_wrong_for_an_end);
-    tcase_add_test(t, workers_have_the_signals_of_the_caller);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    return suite_run(suite());
 }

@@ -87,7 +87,9 @@ static void replace(void)
 static void (*const changes[])(void) = {touch_program, touch_config,   turn_clock_back,
                                         lengthen,      open_to_others, replace};
 
-START_TEST(a_change_is_seen_once)
+CASE("renew", set_up, tear_down);
+
+TEST_EACH(a_change_is_seen_once, changes)
 {
     ck_assert(!reexec_is_due(&renewal));
 
@@ -96,9 +98,8 @@ START_TEST(a_change_is_seen_once)
     ck_assert(reexec_is_due(&renewal));
     ck_assert(!reexec_is_due(&renewal));
 }
-END_TEST
 
-START_TEST(a_file_that_is_gone_is_no_change_until_it_is_back)
+TEST(a_file_that_is_gone_is_no_change_until_it_is_back)
 {
     ck_assert_int_eq(unlink(config), 0);
     ck_assert(!reexec_is_due(&renewal));
@@ -107,9 +108,8 @@ START_TEST(a_file_that_is_gone_is_no_change_until_it_is_back)
 
     ck_assert(reexec_is_due(&renewal));
 }
-END_TEST
 
-START_TEST(without_files_there_is_nothing_to_watch)
+TEST(without_files_there_is_nothing_to_watch)
 {
     ck_assert(reexec_watches(&renewal));
 
@@ -117,17 +117,4 @@ START_TEST(without_files_there_is_nothing_to_watch)
 
     ck_assert(!reexec_watches(&renewal));
     ck_assert(!reexec_is_due(&renewal));
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("renew");
-    TCase *t = tcase_create("renew");
-    tcase_add_checked_fixture(t, set_up, tear_down);
-    tcase_add_loop_test(t, a_change_is_seen_once, 0, (int)(sizeof changes / sizeof *changes));
-    tcase_add_test(t, a_file_that_is_gone_is_no_change_until_it_is_back);
-    tcase_add_test(t, without_files_there_is_nothing_to_watch);
-    suite_add_tcase(s, t);
-    return suite_run(s);
 }

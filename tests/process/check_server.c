@@ -23,7 +23,6 @@
 #include "common/process/reexec.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define BODY_MAX 100000
 #define LONG_ANSWER (200 * 1024)
 #define PATIENCE_MS 20000 /* for what should happen at once, on a machine that is busy */
@@ -385,7 +384,11 @@ static void assert_alive(void)
 
 /* ---- requests and answers ---- */
 
-START_TEST(a_get_is_answered_with_head_and_body)
+CASE("server", set_up, tear_down);
+CASE_AROUND(make_folder, remove_folder);
+CASE_LIMIT_S(120);
+
+TEST(a_get_is_answered_with_head_and_body)
 {
     pid_t pid = start();
 
@@ -398,7 +401,6 @@ START_TEST(a_get_is_answered_with_head_and_body)
                      "n=1 method=GET path=/x query=a=b length=0 body=0 large=0");
     stop(pid);
 }
-END_TEST
 
 static const struct {
     size_t len, piece;
@@ -409,7 +411,7 @@ static const struct {
     {BODY_MAX, 0, false}, {BODY_MAX, 65535, false}, {5000, 0, true},
 };
 
-START_TEST(a_body_arrives_whole_however_it_is_cut)
+TEST_EACH(a_body_arrives_whole_however_it_is_cut, bodies)
 {
     pid_t pid = start();
     char *body = arena_alloc(a, BODY_MAX);
@@ -426,9 +428,8 @@ START_TEST(a_body_arrives_whole_however_it_is_cut)
     ck_assert_mem_eq(text, body, bodies[_i].len);
     stop(pid);
 }
-END_TEST
 
-START_TEST(a_body_without_an_announced_length_counts_by_its_bytes)
+TEST(a_body_without_an_announced_length_counts_by_its_bytes)
 {
     pid_t pid = start();
 
@@ -438,9 +439,8 @@ START_TEST(a_body_without_an_announced_length_counts_by_its_bytes)
     ck_assert_ptr_nonnull(strstr(reply.text, "length=5 body=5 large=0"));
     stop(pid);
 }
-END_TEST
 
-START_TEST(a_body_that_ended_early_shows_by_its_length)
+TEST(a_body_that_ended_early_shows_by_its_length)
 {
     pid_t pid = start();
 
@@ -450,7 +450,6 @@ START_TEST(a_body_that_ended_early_shows_by_its_length)
     ck_assert_ptr_nonnull(strstr(reply.text, "length=9 body=5 large=0"));
     stop(pid);
 }
-END_TEST
 
 static const struct {
     size_t len, announced;
@@ -460,7 +459,7 @@ static const struct {
                     {BODY_MAX * 20, 5},
                     {5, BODY_MAX + 1}};
 
-START_TEST(a_body_over_the_bound_is_told_to_the_handler_and_not_kept)
+TEST_EACH(a_body_over_the_bound_is_told_to_the_handler_and_not_kept, large_bodies)
 {
     pid_t pid = start();
     char *body = arena_alloc(a, BODY_MAX * 20);
@@ -475,9 +474,8 @@ START_TEST(a_body_over_the_bound_is_told_to_the_handler_and_not_kept)
     assert_alive();
     stop(pid);
 }
-END_TEST
 
-START_TEST(the_next_body_has_nothing_of_the_one_before)
+TEST(the_next_body_has_nothing_of_the_one_before)
 {
     pid_t pid = start();
     char *body = arena_alloc(a, BODY_MAX + 1);
@@ -490,9 +488,8 @@ START_TEST(the_next_body_has_nothing_of_the_one_before)
     ck_assert_str_eq(content(none), "");
     stop(pid);
 }
-END_TEST
 
-START_TEST(a_long_answer_arrives_whole_in_several_records)
+TEST(a_long_answer_arrives_whole_in_several_records)
 {
     pid_t pid = start();
 
@@ -508,9 +505,8 @@ START_TEST(a_long_answer_arrives_whole_in_several_records)
         strstr(reply.text, arena_printf(a, "Content-Length: %d\r\n", LONG_ANSWER)));
     stop(pid);
 }
-END_TEST
 
-START_TEST(head_has_the_head_of_get_without_content)
+TEST(head_has_the_head_of_get_without_content)
 {
     pid_t pid = start();
 
@@ -522,9 +518,8 @@ START_TEST(head_has_the_head_of_get_without_content)
         strstr(reply.text, arena_printf(a, "Content-Length: %d\r\n", LONG_ANSWER)));
     stop(pid);
 }
-END_TEST
 
-START_TEST(a_status_without_content_has_none)
+TEST(a_status_without_content_has_none)
 {
     pid_t pid = start();
 
@@ -536,9 +531,8 @@ START_TEST(a_status_without_content_has_none)
     ck_assert_str_eq(content(reply), "");
     stop(pid);
 }
-END_TEST
 
-START_TEST(one_worker_answers_one_request_after_another)
+TEST(one_worker_answers_one_request_after_another)
 {
     pid_t pid = start();
 
@@ -550,9 +544,8 @@ START_TEST(one_worker_answers_one_request_after_another)
 
     stop(pid);
 }
-END_TEST
 
-START_TEST(a_request_has_the_time_that_nobody_sets)
+TEST(a_request_has_the_time_that_nobody_sets)
 {
     pid_t pid = start();
     int64_t before = uptime_ms();
@@ -564,9 +557,8 @@ START_TEST(a_request_has_the_time_that_nobody_sets)
     ck_assert_int_le(seen, uptime_ms());
     stop(pid);
 }
-END_TEST
 
-START_TEST(the_arena_of_a_request_ends_with_it)
+TEST(the_arena_of_a_request_ends_with_it)
 {
     pid_t pid = start();
     char released;
@@ -579,9 +571,8 @@ START_TEST(the_arena_of_a_request_ends_with_it)
     ck_assert_int_eq(released, 'r');
     stop(pid);
 }
-END_TEST
 
-START_TEST(a_peer_that_does_not_wait_for_its_answer_is_no_danger)
+TEST(a_peer_that_does_not_wait_for_its_answer_is_no_danger)
 {
     pid_t pid = start();
     for (int i = 0; i < 20; i++)
@@ -591,7 +582,6 @@ START_TEST(a_peer_that_does_not_wait_for_its_answer_is_no_danger)
 
     stop(pid);
 }
-END_TEST
 
 /* ---- peers that do not keep to the protocol ---- */
 
@@ -657,7 +647,7 @@ static void put_garbage(struct buf *b, int kind)
     }
 }
 
-START_TEST(a_peer_that_speaks_otherwise_and_leaves_is_no_danger)
+TEST_TIMES(a_peer_that_speaks_otherwise_and_leaves_is_no_danger, 16)
 {
     pid_t pid = start();
     struct buf out, in;
@@ -679,9 +669,8 @@ START_TEST(a_peer_that_speaks_otherwise_and_leaves_is_no_danger)
     else
         stop(pid);
 }
-END_TEST
 
-START_TEST(no_descriptor_is_lost_over_bad_peers)
+TEST(no_descriptor_is_lost_over_bad_peers)
 {
     pid_t pid = start();
     struct buf out;
@@ -705,10 +694,9 @@ START_TEST(no_descriptor_is_lost_over_bad_peers)
     ck_assert_int_lt(open_ones, 40);
     stop(pid);
 }
-END_TEST
 
 /* Two workers, so that both silences are waited for at once: in a record's head, in a body. */
-START_TEST(silence_half_way_frees_the_worker_after_ten_seconds)
+TEST(silence_half_way_frees_the_worker_after_ten_seconds)
 {
     pid_t first = start();
     const char *other_path = arena_printf(a, "%s/other", folder);
@@ -740,13 +728,12 @@ START_TEST(silence_half_way_frees_the_worker_after_ten_seconds)
     stop(first);
     stop(second);
 }
-END_TEST
 
 /* ---- ending ---- */
 
 static const int end_signals[] = {SIGTERM, SIGINT, SIGUSR1};
 
-START_TEST(an_idle_worker_ends_at_once)
+TEST_EACH(an_idle_worker_ends_at_once, end_signals)
 {
     pid_t pid = start();
     assert_alive();
@@ -757,7 +744,6 @@ START_TEST(an_idle_worker_ends_at_once)
     ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
     ck_assert_int_lt(now_ms() - began, 5000);
 }
-END_TEST
 
 /* A request begins, the signal comes, and the request is answered before the end. */
 static void ck_finishes_what_runs(int signal)
@@ -775,13 +761,12 @@ static void ck_finishes_what_runs(int signal)
     ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
 }
 
-START_TEST(the_request_that_runs_is_finished_first)
+TEST_EACH(the_request_that_runs_is_finished_first, end_signals)
 {
     ck_finishes_what_runs(end_signals[_i]);
 }
-END_TEST
 
-START_TEST(no_moment_is_wrong_for_an_end)
+TEST(no_moment_is_wrong_for_an_end)
 {
     for (int i = 0; i < 200; i++) {
         pid_t pid = start();
@@ -793,9 +778,8 @@ START_TEST(no_moment_is_wrong_for_an_end)
         ck_assert_msg(end_of(pid) == EXIT_SUCCESS, "round %d", i);
     }
 }
-END_TEST
 
-START_TEST(an_end_before_the_beginning_is_an_end)
+TEST(an_end_before_the_beginning_is_an_end)
 {
     for (int i = 0; i < 100; i++) {
         pid_t pid = start();
@@ -807,15 +791,13 @@ START_TEST(an_end_before_the_beginning_is_an_end)
         ck_assert_msg(end == EXIT_SUCCESS || end == 128 + SIGTERM, "%d in round %d", end, i);
     }
 }
-END_TEST
 
-START_TEST(a_socket_that_fails_ends_the_worker_at_once)
+TEST(a_socket_that_fails_ends_the_worker_at_once)
 {
     pid_t pid = start_on(open("/dev/null", O_RDONLY | O_CLOEXEC));
 
     ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
 }
-END_TEST
 
 /* ---- without a parent ---- */
 
@@ -834,7 +816,7 @@ static size_t told_within(int ms)
     return poll(&ready, 1, 0) == 1 ? (size_t)read(begun[0], bytes, sizeof bytes) : 0;
 }
 
-START_TEST(who_waits_long_rests_once)
+TEST(who_waits_long_rests_once)
 {
     wanted = (struct server){.idle_s = 1, .idle = note_rest};
     pid_t pid = start();
@@ -846,7 +828,6 @@ START_TEST(who_waits_long_rests_once)
     ck_assert_uint_eq(told_within(2500), 1);
     stop(pid);
 }
-END_TEST
 
 /* Work in ten parts; the fifth is still under way when somebody asks. */
 static bool do_part(void *context, struct arena *arena)
@@ -866,7 +847,7 @@ static void await_parts(size_t count)
         ck_assert_int_eq(read(begun[0], &byte, 1), 1);
 }
 
-START_TEST(work_that_can_wait_is_done_between_requests)
+TEST(work_that_can_wait_is_done_between_requests)
 {
     wanted = (struct server){.spare = do_part};
     pid_t pid = start();
@@ -882,7 +863,6 @@ START_TEST(work_that_can_wait_is_done_between_requests)
     await_parts(10);
     stop(pid);
 }
-END_TEST
 
 static bool do_parts_for_ever(void *context, struct arena *arena)
 {
@@ -892,7 +872,7 @@ static bool do_parts_for_ever(void *context, struct arena *arena)
     return true;
 }
 
-START_TEST(work_that_can_wait_does_not_keep_from_ending)
+TEST(work_that_can_wait_does_not_keep_from_ending)
 {
     wanted = (struct server){.spare = do_parts_for_ever};
     pid_t pid = start();
@@ -901,9 +881,8 @@ START_TEST(work_that_can_wait_does_not_keep_from_ending)
 
     stop(pid);
 }
-END_TEST
 
-START_TEST(a_request_that_outlives_its_grace_ends_with_the_process)
+TEST_EACH(a_request_that_outlives_its_grace_ends_with_the_process, end_signals)
 {
     char byte;
     wanted = (struct server){.grace_s = 1};
@@ -918,17 +897,15 @@ START_TEST(a_request_that_outlives_its_grace_ends_with_the_process)
     ck_assert_int_ge(now_ms() - began, 900);
     ck_assert(!reply_on(fd).ended);
 }
-END_TEST
 
-START_TEST(a_request_within_its_grace_is_finished)
+TEST_EACH(a_request_within_its_grace_is_finished, end_signals)
 {
     wanted = (struct server){.grace_s = 5};
     ck_finishes_what_runs(end_signals[_i]);
 }
-END_TEST
 
 /* The program that comes after says so by how it exits. */
-START_TEST(a_changed_file_or_sighup_leads_to_a_trial_and_a_new_program)
+TEST_TIMES(a_changed_file_or_sighup_leads_to_a_trial_and_a_new_program, 2)
 {
     char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"},
                     (char[]){"test \"$POOL_TRIAL\" && exit $REFUSE; exit 7"}, NULL};
@@ -964,7 +941,6 @@ START_TEST(a_changed_file_or_sighup_leads_to_a_trial_and_a_new_program)
     (void)close(made);
     (void)unlink(file);
 }
-END_TEST
 
 /* Until a program that was started has made the file. */
 static void await_file(const char *file)
@@ -973,7 +949,7 @@ static void await_file(const char *file)
         ck_assert_msg(now_ms() < end, "%s is not made", file);
 }
 
-START_TEST(an_end_during_the_trial_is_an_end)
+TEST_EACH(an_end_during_the_trial_is_an_end, end_signals)
 {
     const char *file = arena_printf(a, "%s.trial", path);
     char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"},
@@ -992,9 +968,8 @@ START_TEST(an_end_during_the_trial_is_an_end)
     ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
     (void)unlink(file);
 }
-END_TEST
 
-START_TEST(a_renewal_cuts_no_request_that_is_half_way_in)
+TEST(a_renewal_cuts_no_request_that_is_half_way_in)
 {
     char *argv[] = {(char[]){"/bin/false"}, NULL};
     const struct call call = {.method = "GET", .uri = "/api/alive"};
@@ -1018,7 +993,6 @@ START_TEST(a_renewal_cuts_no_request_that_is_half_way_in)
     buf_release(&out);
     stop(pid);
 }
-END_TEST
 
 /* ---- listening ---- */
 
@@ -1032,7 +1006,7 @@ static void assert_refused(const char *address, const char *group, const char *c
     ck_assert_int_eq(fd, 42);
 }
 
-START_TEST(a_socket_file_is_for_owner_and_group)
+TEST(a_socket_file_is_for_owner_and_group)
 {
     struct stat st;
     mode_t before = umask(0);
@@ -1047,9 +1021,8 @@ START_TEST(a_socket_file_is_for_owner_and_group)
     ck_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
     (void)close(fd);
 }
-END_TEST
 
-START_TEST(a_socket_may_be_given_to_a_group)
+TEST(a_socket_may_be_given_to_a_group)
 {
     struct stat st;
     int fd;
@@ -1065,15 +1038,13 @@ START_TEST(a_socket_may_be_given_to_a_group)
     ck_assert_uint_eq(st.st_gid, getegid());
     (void)close(fd);
 }
-END_TEST
 
-START_TEST(an_unknown_group_is_refused)
+TEST(an_unknown_group_is_refused)
 {
     assert_refused(path, "no-such-group", "no-such-group");
 }
-END_TEST
 
-START_TEST(a_socket_file_that_was_left_behind_is_replaced)
+TEST(a_socket_file_that_was_left_behind_is_replaced)
 {
     (void)close(listen_at(path)); /* the file stays */
     struct stat st;
@@ -1084,9 +1055,8 @@ START_TEST(a_socket_file_that_was_left_behind_is_replaced)
     assert_alive();
     stop(pid);
 }
-END_TEST
 
-START_TEST(a_socket_that_is_in_use_is_left_alone)
+TEST(a_socket_that_is_in_use_is_left_alone)
 {
     pid_t pid = start();
     assert_alive();
@@ -1096,9 +1066,8 @@ START_TEST(a_socket_that_is_in_use_is_left_alone)
     assert_alive();
     stop(pid);
 }
-END_TEST
 
-START_TEST(a_file_that_is_no_socket_is_left_alone)
+TEST(a_file_that_is_no_socket_is_left_alone)
 {
     struct stat st;
     FILE *file = fopen(path, "we");
@@ -1111,9 +1080,8 @@ START_TEST(a_file_that_is_no_socket_is_left_alone)
     ck_assert(S_ISREG(st.st_mode));
     ck_assert_int_eq(st.st_size, 8);
 }
-END_TEST
 
-START_TEST(a_path_longer_than_sockets_allow_is_refused)
+TEST(a_path_longer_than_sockets_allow_is_refused)
 {
     char *longest = arena_alloc(a, 109);
     memset(longest, 'x', 108);
@@ -1125,7 +1093,6 @@ START_TEST(a_path_longer_than_sockets_allow_is_refused)
     (void)close(listen_at(longest));
     ck_assert_int_eq(access(longest, F_OK), 0);
 }
-END_TEST
 
 static const struct {
     const char *address, *cause;
@@ -1138,13 +1105,12 @@ static const struct {
     {"not a host:80", "not a host:80"},
 };
 
-START_TEST(an_address_that_does_not_work_is_told_by_name)
+TEST_EACH(an_address_that_does_not_work_is_told_by_name, bad_addresses)
 {
     assert_refused(bad_addresses[_i].address, NULL, bad_addresses[_i].cause);
 }
-END_TEST
 
-START_TEST(host_and_port_work_too)
+TEST(host_and_port_work_too)
 {
     int on = 0;
     socklen_t len = sizeof on;
@@ -1156,9 +1122,8 @@ START_TEST(host_and_port_work_too)
     ck_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
     (void)close(fd);
 }
-END_TEST
 
-START_TEST(no_descriptor_is_lost_over_a_refusal)
+TEST_TIMES(no_descriptor_is_lost_over_a_refusal, 3)
 {
     static const char *const addresses[] = {"no/such/folder/socket", "192.0.2.1:1", "socket"};
     int before = dup(STDIN_FILENO);
@@ -1169,62 +1134,4 @@ START_TEST(no_descriptor_is_lost_over_a_refusal)
     int after = dup(STDIN_FILENO);
     (void)close(after);
     ck_assert_int_eq(after, before);
-}
-END_TEST
-
-static Suite *suite(void)
-{
-    Suite *s = suite_create("server");
-    TCase *t = tcase_create("server");
-    tcase_set_timeout(t, 120);
-    tcase_add_unchecked_fixture(t, make_folder, remove_folder);
-    tcase_add_checked_fixture(t, set_up, tear_down);
-    tcase_add_test(t, a_get_is_answered_with_head_and_body);
-    tcase_add_loop_test(t, a_body_arrives_whole_however_it_is_cut, 0, COUNT(bodies));
-    tcase_add_test(t, a_body_without_an_announced_length_counts_by_its_bytes);
-    tcase_add_test(t, a_body_that_ended_early_shows_by_its_length);
-    tcase_add_loop_test(t, a_body_over_the_bound_is_told_to_the_handler_and_not_kept, 0,
-                        COUNT(large_bodies));
-    tcase_add_test(t, the_next_body_has_nothing_of_the_one_before);
-    tcase_add_test(t, a_long_answer_arrives_whole_in_several_records);
-    tcase_add_test(t, head_has_the_head_of_get_without_content);
-    tcase_add_test(t, a_status_without_content_has_none);
-    tcase_add_test(t, one_worker_answers_one_request_after_another);
-    tcase_add_test(t, a_request_has_the_time_that_nobody_sets);
-    tcase_add_test(t, the_arena_of_a_request_ends_with_it);
-    tcase_add_test(t, a_peer_that_does_not_wait_for_its_answer_is_no_danger);
-    tcase_add_loop_test(t, a_peer_that_speaks_otherwise_and_leaves_is_no_danger, 0, 16);
-    tcase_add_test(t, no_descriptor_is_lost_over_bad_peers);
-    tcase_add_test(t, silence_half_way_frees_the_worker_after_ten_seconds);
-    tcase_add_loop_test(t, an_idle_worker_ends_at_once, 0, COUNT(end_signals));
-    tcase_add_loop_test(t, the_request_that_runs_is_finished_first, 0, COUNT(end_signals));
-    tcase_add_test(t, no_moment_is_wrong_for_an_end);
-    tcase_add_test(t, an_end_before_the_beginning_is_an_end);
-    tcase_add_test(t, a_socket_that_fails_ends_the_worker_at_once);
-    tcase_add_test(t, who_waits_long_rests_once);
-    tcase_add_test(t, work_that_can_wait_is_done_between_requests);
-    tcase_add_test(t, work_that_can_wait_does_not_keep_from_ending);
-    tcase_add_loop_test(t, a_request_that_outlives_its_grace_ends_with_the_process, 0,
-                        COUNT(end_signals));
-    tcase_add_loop_test(t, a_request_within_its_grace_is_finished, 0, COUNT(end_signals));
-    tcase_add_loop_test(t, a_changed_file_or_sighup_leads_to_a_trial_and_a_new_program, 0, 2);
-    tcase_add_loop_test(t, an_end_during_the_trial_is_an_end, 0, COUNT(end_signals));
-    tcase_add_test(t, a_renewal_cuts_no_request_that_is_half_way_in);
-    tcase_add_test(t, a_socket_file_is_for_owner_and_group);
-    tcase_add_test(t, a_socket_may_be_given_to_a_group);
-    tcase_add_test(t, an_unknown_group_is_refused);
-    tcase_add_test(t, a_socket_file_that_was_left_behind_is_replaced);
-    tcase_add_test(t, a_socket_that_is_in_use_is_left_alone);
-    tcase_add_test(t, a_file_that_is_no_socket_is_left_alone);
-    tcase_add_test(t, a_path_longer_than_sockets_allow_is_refused);
-    tcase_add_loop_test(t, an_address_that_does_not_work_is_told_by_name, 0, COUNT(bad_addresses));
-    tcase_add_test(t, host_and_port_work_too);
-    tcase_add_loop_test(t, no_descriptor_is_lost_over_a_refusal, 0, 3);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    return suite_run(suite());
 }

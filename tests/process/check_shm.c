@@ -44,7 +44,9 @@ static _Atomic uint64_t *map(const char *at, uint32_t layout, size_t size, int *
     return got;
 }
 
-START_TEST(new_memory_is_zero_and_a_child_shares_it)
+CASE("memory", open_all, close_all);
+
+TEST(new_memory_is_zero_and_a_child_shares_it)
 {
     int fd = -1, status;
     _Atomic uint64_t *at = map(NULL, LAYOUT, SIZE, &fd);
@@ -62,9 +64,8 @@ START_TEST(new_memory_is_zero_and_a_child_shares_it)
     ck_assert_int_ge(fd, 0);
     ck_assert_int_ne(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
 }
-END_TEST
 
-START_TEST(a_descriptor_brings_its_memory_back)
+TEST(a_descriptor_brings_its_memory_back)
 {
     int fd = -1;
     map(NULL, LAYOUT, SIZE, &fd)[0] = 9;
@@ -73,9 +74,8 @@ START_TEST(a_descriptor_brings_its_memory_back)
     ck_assert_uint_eq(map(NULL, LAYOUT, SIZE, &fd)[0], 9);
     ck_assert_int_eq(fd, kept);
 }
-END_TEST
 
-START_TEST(a_descriptor_of_another_layout_or_size_is_left_alone)
+TEST_TIMES(a_descriptor_of_another_layout_or_size_is_left_alone, 3)
 {
     static const struct {
         uint32_t layout;
@@ -92,18 +92,16 @@ START_TEST(a_descriptor_of_another_layout_or_size_is_left_alone)
     ck_assert_uint_eq(made[0], 0);
     ck_assert_uint_eq(old[0], 9);
 }
-END_TEST
 
-START_TEST(a_descriptor_that_is_no_memory_is_left_alone)
+TEST(a_descriptor_that_is_no_memory_is_left_alone)
 {
     int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     int null = fd;
     ck_assert_uint_eq(map(NULL, LAYOUT, SIZE, &fd)[0], 0);
     ck_assert_int_ne(fd, null);
 }
-END_TEST
 
-START_TEST(a_file_is_private_and_shared_by_its_name)
+TEST(a_file_is_private_and_shared_by_its_name)
 {
     int none = -1;
     struct stat s;
@@ -114,9 +112,8 @@ START_TEST(a_file_is_private_and_shared_by_its_name)
     ck_assert_int_eq(stat(path, &s), 0);
     ck_assert_uint_eq(s.st_mode & 07777, 0600);
 }
-END_TEST
 
-START_TEST(a_file_of_another_layout_is_replaced_while_others_go_on_with_it)
+TEST(a_file_of_another_layout_is_replaced_while_others_go_on_with_it)
 {
     int none = -1;
     _Atomic uint64_t *old = map(path, LAYOUT, SIZE, &none);
@@ -128,9 +125,8 @@ START_TEST(a_file_of_another_layout_is_replaced_while_others_go_on_with_it)
     old[SIZE / sizeof *old - 1] = 6; /* a file cut short would kill us here */
     ck_assert_uint_eq(old[1], 5);
 }
-END_TEST
 
-START_TEST(many_at_once_make_one_file)
+TEST(many_at_once_make_one_file)
 {
     enum { MANY = 8 };
     int none = -1, status;
@@ -149,7 +145,6 @@ START_TEST(many_at_once_make_one_file)
     }
     ck_assert_uint_eq(map(path, LAYOUT, SIZE, &none)[0], MANY);
 }
-END_TEST
 
 static void write_text(const char *at, mode_t mode)
 {
@@ -159,7 +154,7 @@ static void write_text(const char *at, mode_t mode)
     (void)close(fd);
 }
 
-START_TEST(what_a_killed_process_left_behind_is_in_nobodys_way)
+TEST(what_a_killed_process_left_behind_is_in_nobodys_way)
 {
     int none = -1;
     write_text(arena_printf(a, "%s.%d", path, (int)getpid()), 0600);
@@ -170,10 +165,9 @@ START_TEST(what_a_killed_process_left_behind_is_in_nobodys_way)
 
     (void)unlink(arena_printf(a, "%s.%d", path, (int)getpid()));
 }
-END_TEST
 
 /* Anybody who may read a folder may lock it. */
-START_TEST(a_neighbour_cannot_hold_it_up)
+TEST(a_neighbour_cannot_hold_it_up)
 {
     int none = -1, lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     ck_assert_int_eq(flock(lock, LOCK_EX), 0);
@@ -182,7 +176,6 @@ START_TEST(a_neighbour_cannot_hold_it_up)
 
     (void)close(lock);
 }
-END_TEST
 
 static const char *refusal(const char *at)
 {
@@ -195,7 +188,7 @@ static const char *refusal(const char *at)
     return p->cause;
 }
 
-START_TEST(a_file_that_others_may_read_is_refused_and_kept)
+TEST(a_file_that_others_may_read_is_refused_and_kept)
 {
     char text[8] = "";
     write_text(path, 0640);
@@ -207,9 +200,8 @@ START_TEST(a_file_that_others_may_read_is_refused_and_kept)
     ck_assert_str_eq(text, "mine");
     (void)close(fd);
 }
-END_TEST
 
-START_TEST(a_link_is_not_followed)
+TEST(a_link_is_not_followed)
 {
     const char *target = arena_printf(a, "%s/target", folder);
     write_text(target, 0600);
@@ -217,32 +209,9 @@ START_TEST(a_link_is_not_followed)
     ck_assert_ptr_nonnull(strstr(refusal(path), path));
     ck_assert_int_eq(unlink(target), 0);
 }
-END_TEST
 
-START_TEST(a_folder_that_is_not_there_is_told)
+TEST(a_folder_that_is_not_there_is_told)
 {
     const char *at = arena_printf(a, "%s/none/state", folder);
     ck_assert_ptr_nonnull(strstr(refusal(at), at));
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("mapping");
-    TCase *t = tcase_create("memory");
-    tcase_add_checked_fixture(t, open_all, close_all);
-    tcase_add_test(t, new_memory_is_zero_and_a_child_shares_it);
-    tcase_add_test(t, a_descriptor_brings_its_memory_back);
-    tcase_add_loop_test(t, a_descriptor_of_another_layout_or_size_is_left_alone, 0, 3);
-    tcase_add_test(t, a_descriptor_that_is_no_memory_is_left_alone);
-    tcase_add_test(t, a_file_is_private_and_shared_by_its_name);
-    tcase_add_test(t, a_file_of_another_layout_is_replaced_while_others_go_on_with_it);
-    tcase_add_test(t, many_at_once_make_one_file);
-    tcase_add_test(t, what_a_killed_process_left_behind_is_in_nobodys_way);
-    tcase_add_test(t, a_neighbour_cannot_hold_it_up);
-    tcase_add_test(t, a_file_that_others_may_read_is_refused_and_kept);
-    tcase_add_test(t, a_link_is_not_followed);
-    tcase_add_test(t, a_folder_that_is_not_there_is_told);
-    suite_add_tcase(suite, t);
-    return suite_run(suite);
 }

@@ -12,7 +12,6 @@
 #include "common/process/systemd.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define MANY 4 /* descriptors that are passed at most in these tests */
 
 static const char *const names[] = {"fast", "hash"};
@@ -68,7 +67,9 @@ static const struct {
     {"2", "", 3, 4},
 };
 
-START_TEST(sockets_are_known_by_name_or_else_by_their_order)
+CASE("activation", set_up, tear_down);
+
+TEST_EACH(sockets_are_known_by_name_or_else_by_their_order, good)
 {
     int fds[2] = {99, 99};
     pass(good[_i].fds, good[_i].called);
@@ -79,7 +80,6 @@ START_TEST(sockets_are_known_by_name_or_else_by_their_order)
     ck_assert_int_eq(fds[0], good[_i].fast);
     ck_assert_int_eq(fds[1], good[_i].hash);
 }
-END_TEST
 
 static const struct {
     const char *fds, *called, *says;
@@ -97,7 +97,7 @@ static const struct {
     {"99999999999999999999", NULL, "LISTEN_FDS is 99999999999999999999"},
 };
 
-START_TEST(what_cannot_be_meant_is_refused_with_the_reason)
+TEST_EACH(what_cannot_be_meant_is_refused_with_the_reason, bad)
 {
     int fds[2] = {99, 99};
     pass(bad[_i].fds, bad[_i].called);
@@ -109,9 +109,8 @@ START_TEST(what_cannot_be_meant_is_refused_with_the_reason)
     ck_assert_int_eq(fds[0], 99);
     ck_assert_int_eq(fds[1], 99);
 }
-END_TEST
 
-START_TEST(a_descriptor_that_is_not_there_is_refused)
+TEST(a_descriptor_that_is_not_there_is_refused)
 {
     int fds[2];
     pass("1", NULL);
@@ -122,11 +121,10 @@ START_TEST(a_descriptor_that_is_not_there_is_refused)
     ck_assert_ptr_nonnull(p);
     ck_assert_ptr_nonnull(strstr(p->cause, "descriptor 3"));
 }
-END_TEST
 
 static const char *const others[] = {"1", "0", "", "x", "-5", NULL};
 
-START_TEST(what_is_for_another_process_is_left_alone)
+TEST_EACH(what_is_for_another_process_is_left_alone, others)
 {
     int fds[2] = {99, 99};
     pass("2", "fast:hash");
@@ -142,9 +140,8 @@ START_TEST(what_is_for_another_process_is_left_alone)
     ck_assert_int_eq(fds[1], -1);
     ck_assert_int_eq(fcntl(3, F_GETFD) & FD_CLOEXEC, 0);
 }
-END_TEST
 
-START_TEST(nobody_takes_them_twice)
+TEST(nobody_takes_them_twice)
 {
     static const char *const variables[] = {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"};
     int fds[2];
@@ -157,9 +154,8 @@ START_TEST(nobody_takes_them_twice)
     ck_assert_ptr_null(take(fds));
     ck_assert_int_eq(fds[0], -1);
 }
-END_TEST
 
-START_TEST(programs_that_we_start_do_not_get_them_and_accept_waits)
+TEST(programs_that_we_start_do_not_get_them_and_accept_waits)
 {
     int fds[2];
     pass("2", NULL);
@@ -170,20 +166,4 @@ START_TEST(programs_that_we_start_do_not_get_them_and_accept_waits)
         ck_assert_int_ne(fcntl(fds[i], F_GETFD) & FD_CLOEXEC, 0);
         ck_assert_int_eq(fcntl(fds[i], F_GETFL) & O_NONBLOCK, 0);
     }
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("activation");
-    TCase *t = tcase_create("activation");
-    tcase_add_checked_fixture(t, set_up, tear_down);
-    tcase_add_loop_test(t, sockets_are_known_by_name_or_else_by_their_order, 0, COUNT(good));
-    tcase_add_loop_test(t, what_cannot_be_meant_is_refused_with_the_reason, 0, COUNT(bad));
-    tcase_add_test(t, a_descriptor_that_is_not_there_is_refused);
-    tcase_add_loop_test(t, what_is_for_another_process_is_left_alone, 0, COUNT(others));
-    tcase_add_test(t, nobody_takes_them_twice);
-    tcase_add_test(t, programs_that_we_start_do_not_get_them_and_accept_waits);
-    suite_add_tcase(s, t);
-    return suite_run(s);
 }

@@ -8,7 +8,6 @@
 #include "common/base/problem.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define ID "01890a5d-ac96-774b-bcce-b302099a8057"
 #define TIME "2026-01-31T12:00:00.000000Z"
 #define PLANT                                                                                      \
@@ -169,7 +168,9 @@ static const struct {
     {"{'type':'object','maxProperties':1}", "{'b':'x'}", "not known"},
 };
 
-START_TEST(a_schema_means_what_json_schema_says)
+CASE("described", set_up, tear_down);
+
+TEST_EACH(a_schema_means_what_json_schema_says, judged)
 {
     const char *text = arena_printf(
         a,
@@ -187,7 +188,6 @@ START_TEST(a_schema_means_what_json_schema_says)
     else
         ck_assert_msg(wrong == NULL, "%s", wrong);
 }
-END_TEST
 
 /* ---- what is described ---- */
 
@@ -223,14 +223,13 @@ static const struct {
     {"OPTIONS", "/plants", 204, "", ""},
 };
 
-START_TEST(a_reply_that_is_described_passes)
+TEST_EACH(a_reply_that_is_described_passes, good)
 {
     const char *wrong = classify_token(good[_i].method, good[_i].path, good[_i].status,
                                        good[_i].headers, good[_i].body);
 
     ck_assert_msg(wrong == NULL, "%s", wrong);
 }
-END_TEST
 
 /* ---- what is not ---- */
 
@@ -286,7 +285,7 @@ static const struct {
     {"GET", "/stones", 404, JSON_TYPE, "{'error':'Not Found','code':'not_found'}", "lacks"},
 };
 
-START_TEST(a_reply_that_is_not_described_is_refused)
+TEST_EACH(a_reply_that_is_not_described_is_refused, bad)
 {
     const char *wrong =
         classify_token(bad[_i].method, bad[_i].path, bad[_i].status, bad[_i].headers, bad[_i].body);
@@ -295,23 +294,20 @@ START_TEST(a_reply_that_is_not_described_is_refused)
     ck_assert_msg(strstr(wrong, bad[_i].word) != NULL, "%s does not tell of %s", wrong,
                   bad[_i].word);
 }
-END_TEST
 
-START_TEST(a_reply_without_its_request_id_is_refused)
+TEST(a_reply_without_its_request_id_is_refused)
 {
     const struct seen seen = {"DELETE", "/plants/" ID, 204, "", ""};
 
     ck_assert_ptr_nonnull(described_fault(document, a, &seen));
 }
-END_TEST
 
-START_TEST(a_document_that_is_no_json_is_none)
+TEST(a_document_that_is_no_json_is_none)
 {
     ck_assert_ptr_null(described_open(a, "{"));
 }
-END_TEST
 
-START_TEST(a_keyword_that_nobody_knows_is_a_fault)
+TEST(a_keyword_that_nobody_knows_is_a_fault)
 {
     document = described_open(
         a, unquote("{'paths':{'/x':{'get':{'responses':{'200':{'content':{'application/json':"
@@ -320,20 +316,4 @@ START_TEST(a_keyword_that_nobody_knows_is_a_fault)
 
     ck_assert_ptr_nonnull(wrong);
     ck_assert_ptr_nonnull(strstr(wrong, "minProperties"));
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("described");
-    TCase *tc = tcase_create("described");
-    tcase_add_checked_fixture(tc, set_up, tear_down);
-    tcase_add_loop_test(tc, a_schema_means_what_json_schema_says, 0, COUNT(judged));
-    tcase_add_loop_test(tc, a_reply_that_is_described_passes, 0, COUNT(good));
-    tcase_add_loop_test(tc, a_reply_that_is_not_described_is_refused, 0, COUNT(bad));
-    tcase_add_test(tc, a_reply_without_its_request_id_is_refused);
-    tcase_add_test(tc, a_document_that_is_no_json_is_none);
-    tcase_add_test(tc, a_keyword_that_nobody_knows_is_a_fault);
-    suite_add_tcase(suite, tc);
-    return suite_run(suite);
 }

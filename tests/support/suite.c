@@ -1,6 +1,57 @@
 #include "tests/support/suite.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define CASES_MAX 64
+#define LIMIT_S 60 /* Check's own, 4 s, is short for a busy machine and a sanitizer */
+
+static struct {
+    const char *name;
+    TCase *tcase;
+} cases[CASES_MAX];
+static size_t case_count;
+static TCase *current;
+
+static TCase *add_case(const char *name)
+{
+    if (case_count == CASES_MAX)
+        abort();
+    cases[case_count].name = name;
+    cases[case_count].tcase = tcase_create(name);
+    tcase_set_timeout(cases[case_count].tcase, LIMIT_S);
+    return cases[case_count++].tcase;
+}
+
+void suite_case(const char *name, void (*before)(void), void (*after)(void))
+{
+    for (size_t i = 0; i < case_count; i++)
+        if (strcmp(cases[i].name, name) == 0) {
+            current = cases[i].tcase;
+            return;
+        }
+    current = add_case(name);
+    if (before || after)
+        tcase_add_checked_fixture(current, before, after);
+}
+
+void suite_case_around(void (*before)(void), void (*after)(void))
+{
+    tcase_add_unchecked_fixture(current, before, after);
+}
+
+void suite_case_limit(double seconds)
+{
+    tcase_set_timeout(current, seconds);
+}
+
+void suite_add_test(const TTest *test, int rows, int signal)
+{
+    if (!current)
+        current = add_case("tests");
+    _tcase_add_test(current, test, signal, 0, 0, rows);
+}
 
 int suite_run(Suite *suite)
 {
@@ -9,4 +60,12 @@ int suite_run(Suite *suite)
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int suite_main(void)
+{
+    Suite *suite = suite_create(program_invocation_short_name);
+    for (size_t i = 0; i < case_count; i++)
+        suite_add_tcase(suite, cases[i].tcase);
+    return suite_run(suite);
 }

@@ -11,8 +11,6 @@
 #include "tests/support/exposition.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
-
 static void ck_ok(struct answer answer)
 {
     ck_status(answer, 200);
@@ -44,7 +42,9 @@ static void lose_database(void)
 
 static const char *const probes[] = {"/health", "/ready"};
 
-START_TEST(a_probe_answers_without_looking_at_a_token)
+CASE("system", loopback_open, loopback_close);
+
+TEST_EACH(a_probe_answers_without_looking_at_a_token, probes)
 {
     ck_ok(get(NULL, "%s", probes[_i]));
     ck_ok(get("nonsense", "%s", probes[_i]));
@@ -52,16 +52,14 @@ START_TEST(a_probe_answers_without_looking_at_a_token)
     ck_ok(get(NULL, "%s?page=0", probes[_i]));
     ck_status(ask(.method = "HEAD", .path = probes[_i]), 200);
 }
-END_TEST
 
-START_TEST(a_probe_has_its_methods)
+TEST_EACH(a_probe_has_its_methods, probes)
 {
     struct answer answer = post(NULL, probes[_i], "{}");
 
     ck_problem(answer, 405, "Method Not Allowed", "method_not_allowed");
     ck_assert_str_eq(answer_header(answer, "Allow"), "GET, HEAD, OPTIONS");
 }
-END_TEST
 
 /* What makes the schema another one than this program was built for, and what takes it back. */
 static const struct {
@@ -93,7 +91,7 @@ static void run_all_sql(const char *statements)
     }
 }
 
-START_TEST(without_its_schema_the_program_is_alive_but_not_ready)
+TEST_EACH(without_its_schema_the_program_is_alive_but_not_ready, schemas)
 {
     run_all_sql(schemas[_i].spoil);
     struct answer alive = get(NULL, "/health"), ready = get(NULL, "/ready");
@@ -103,10 +101,9 @@ START_TEST(without_its_schema_the_program_is_alive_but_not_ready)
     ck_unavailable(ready);
     ck_ok(get(NULL, "/ready"));
 }
-END_TEST
 
 /* Or `migrate` of a new release would take all hosts of the old one out of a balancer at once. */
-START_TEST(a_schema_that_has_more_than_is_needed_is_good_enough)
+TEST(a_schema_that_has_more_than_is_needed_is_good_enough)
 {
     ck_ok(get(NULL, "/ready"));
     run_sql("INSERT INTO schema_migrations SELECT 4711, 'later.sql', checksum, 1, 1, applied_at "
@@ -118,11 +115,10 @@ START_TEST(a_schema_that_has_more_than_is_needed_is_good_enough)
 
     ck_ok(ready);
 }
-END_TEST
 
 /* A monitor asks for it every second: what the server is, and whether its tables have the columns.
  */
-START_TEST(to_be_ready_takes_two_statements)
+TEST(to_be_ready_takes_two_statements)
 {
     static const char asked[] = "SELECT CAST(variable_value AS INTEGER) AS n FROM "
                                 "information_schema.session_status "
@@ -134,9 +130,8 @@ START_TEST(to_be_ready_takes_two_statements)
 
     ck_assert_int_eq(ask_number(asked) - before, 3); /* and the question itself */
 }
-END_TEST
 
-START_TEST(without_its_database_the_program_is_alive_but_not_ready)
+TEST(without_its_database_the_program_is_alive_but_not_ready)
 {
     lose_database();
 
@@ -146,12 +141,11 @@ START_TEST(without_its_database_the_program_is_alive_but_not_ready)
     ck_unavailable(
         post(NULL, "/auth/login", object("{'email':'a@b.org','password':'%s'}", PASSWORD)));
 }
-END_TEST
 
 static const char *const no_paths[] = {"/",    "/none", "/healthy",  "/health/x", "/auth",
                                        "/%00", "/..",   "/posts/..", "/posts/%2e"};
 
-START_TEST(an_unknown_path_does_not_exist)
+TEST_EACH(an_unknown_path_does_not_exist, no_paths)
 {
     struct answer answer = get("nonsense", "%s", no_paths[_i]);
 
@@ -160,21 +154,19 @@ START_TEST(an_unknown_path_does_not_exist)
     ck_status(ask(.method = "OPTIONS", .path = no_paths[_i]), 404);
     ck_status(ask(.method = "BREW", .path = no_paths[_i]), 404);
 }
-END_TEST
 
-START_TEST(a_request_id_of_the_client_is_kept)
+TEST(a_request_id_of_the_client_is_kept)
 {
     struct answer answer = ask(.path = "/none", .param = "HTTP_X_REQUEST_ID=abc.DEF_123-x");
 
     ck_assert_str_eq(answer_header(answer, "X-Request-Id"), "abc.DEF_123-x");
     ck_problem(answer, 404, "Not Found", "not_found");
 }
-END_TEST
 
 static const char *const bad_request_ids[] = {
     "short_7", "", "with space", "quote\"quote", "\303\244\303\244\303\244\303\244", NULL};
 
-START_TEST(a_strange_request_id_is_replaced)
+TEST_EACH(a_strange_request_id_is_replaced, bad_request_ids)
 {
     const char *given = bad_request_ids[_i] ? bad_request_ids[_i] : repeat("x", 65);
 
@@ -184,7 +176,6 @@ START_TEST(a_strange_request_id_is_replaced)
     ck_assert_str_ne(answer_header(answer, "X-Request-Id"), given);
     ck_assert_uint_ge(strlen(answer_header(answer, "X-Request-Id")), 8);
 }
-END_TEST
 
 /* ---- metrics ---- */
 
@@ -206,7 +197,7 @@ static double requests(const char *text, const char *route, const char *method, 
                   method, status));
 }
 
-START_TEST(metrics_are_text_that_nobody_keeps)
+TEST(metrics_are_text_that_nobody_keeps)
 {
     struct answer answer = ask(.path = "/metrics", .param = LOCAL);
     struct answer head = ask(.method = "HEAD", .path = "/metrics", .param = LOCAL);
@@ -218,9 +209,8 @@ START_TEST(metrics_are_text_that_nobody_keeps)
     ck_status(head, 200);
     ck_assert_str_eq(answer_header(head, "Content-Type"), answer_header(answer, "Content-Type"));
 }
-END_TEST
 
-START_TEST(metrics_have_no_path_for_others)
+TEST(metrics_have_no_path_for_others)
 {
     static const char *const methods[] = {"GET", "HEAD", "OPTIONS", "POST", "DELETE"};
     const char *admin = (make_user("admin@example.org", ROLE_ADMIN), log_in("admin@example.org"));
@@ -231,9 +221,8 @@ START_TEST(metrics_have_no_path_for_others)
         ck_assert_str_eq(answer_text(answer, "message"), "Resource does not exist");
     }
 }
-END_TEST
 
-START_TEST(metrics_tell_what_was_asked)
+TEST(metrics_tell_what_was_asked)
 {
     for (int i = 0; i < 3; i++)
         ck_status(get(NULL, "/health"), 200);
@@ -254,7 +243,6 @@ START_TEST(metrics_tell_what_was_asked)
                                      "\"GET\"}") == 3 * (double)strlen("{\"status\":\"ok\"}"));
     ck_assert(requests(scrape(), "/metrics", "GET", 200) == 1); /* that was the scrape before */
 }
-END_TEST
 
 /* How much `name` grows by one request to `path`. */
 static double growth(const char *name, const char *path)
@@ -265,7 +253,7 @@ static double growth(const char *name, const char *path)
     return exposition_value(scrape(), name) - before;
 }
 
-START_TEST(metrics_tell_what_the_database_took)
+TEST(metrics_tell_what_the_database_took)
 {
     ck_assert(growth("postern_database_statements_total", "/health") == 0);
     ck_assert(growth("postern_database_statements_total", "/posts") >= 1);
@@ -276,9 +264,8 @@ START_TEST(metrics_tell_what_the_database_took)
     lose_database();
     ck_assert(growth("postern_database_failed_connects_total", "/posts") >= 1);
 }
-END_TEST
 
-START_TEST(metrics_tell_version_and_beginning)
+TEST(metrics_tell_version_and_beginning)
 {
     const char *text = scrape();
 
@@ -287,9 +274,8 @@ START_TEST(metrics_tell_version_and_beginning)
               (double)(the_app->shared->began_us / 1000000));
     ck_assert_ptr_null(strstr(text, "{pool=")); /* there is none here */
 }
-END_TEST
 
-START_TEST(without_a_pool_there_is_one_queue)
+TEST(without_a_pool_there_is_one_queue)
 {
     const struct pool_worker worker = {.listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     const struct sockaddr_un unnamed = {.sun_family = AF_UNIX};
@@ -302,31 +288,4 @@ START_TEST(without_a_pool_there_is_one_queue)
     ck_assert(exposition_value(text, "postern_workers{pool=\"single\"}") == -1);
     ck_assert(exposition_value(text, "postern_queue_connections{pool=\"single\"}") <= 0);
     (void)close(worker.listen_fd);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("system_controller");
-    TCase *tc = tcase_create("system");
-    tcase_add_checked_fixture(tc, loopback_open, loopback_close);
-    tcase_set_timeout(tc, 60);
-    tcase_add_loop_test(tc, a_probe_answers_without_looking_at_a_token, 0, COUNT(probes));
-    tcase_add_loop_test(tc, a_probe_has_its_methods, 0, COUNT(probes));
-    tcase_add_loop_test(tc, without_its_schema_the_program_is_alive_but_not_ready, 0,
-                        COUNT(schemas));
-    tcase_add_test(tc, a_schema_that_has_more_than_is_needed_is_good_enough);
-    tcase_add_test(tc, to_be_ready_takes_two_statements);
-    tcase_add_test(tc, without_its_database_the_program_is_alive_but_not_ready);
-    tcase_add_loop_test(tc, an_unknown_path_does_not_exist, 0, COUNT(no_paths));
-    tcase_add_test(tc, a_request_id_of_the_client_is_kept);
-    tcase_add_loop_test(tc, a_strange_request_id_is_replaced, 0, COUNT(bad_request_ids));
-    tcase_add_test(tc, metrics_are_text_that_nobody_keeps);
-    tcase_add_test(tc, metrics_have_no_path_for_others);
-    tcase_add_test(tc, metrics_tell_what_was_asked);
-    tcase_add_test(tc, metrics_tell_what_the_database_took);
-    tcase_add_test(tc, metrics_tell_version_and_beginning);
-    tcase_add_test(tc, without_a_pool_there_is_one_queue);
-    suite_add_tcase(suite, tc);
-    return suite_run(suite);
 }
