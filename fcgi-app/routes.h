@@ -1,6 +1,7 @@
-/* routes.h -- the list of controllers. */
+/* routes.h -- the list of controllers, and the API that they make up. */
 #pragma once
 
+#include "common/apidoc/api.h"
 #include "common/http/router.h"
 
 extern const struct resource auth_resource, session_resource, password_resource, user_resource,
@@ -8,3 +9,6 @@ extern const struct resource auth_resource, session_resource, password_resource,
 
 /* All of them, NULL at the end. */
 extern const struct resource *const resources[];
+
+/** What the API says of itself; borrows from `app`, which needs no more than its settings. */
+struct api routes_describe(const struct app *app);

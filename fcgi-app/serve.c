@@ -7,7 +7,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "fcgi-app/app.h"
+#include "fcgi-app/accounts/purge.h"
 #include "common/process/systemd.h"
 #include "common/field/config_find.h"
 #include "common/base/log.h"
@@ -16,13 +16,15 @@
 #include "common/process/reexec.h"
 #include "common/process/server.h"
 #include "fcgi-app/posts/post_model.h"
+#include "fcgi-app/system/database_model.h"
+#include "fcgi-app/worker.h"
 
 #define SCRIPT_GRACE_S 2 /* mod_fcgid kills three seconds after SIGTERM */
 
 static void warn_about_schema(struct app *app)
 {
     struct arena *a = arena_open((size_t)1024 * 1024);
-    struct problem *p = app_check_schema(app, a);
+    struct problem *p = database_check_schema(app->db, a);
     const char *lost = NULL;
     if (!p)
         p = post_probe_search(app->db, a, &lost);
@@ -75,7 +77,7 @@ static void work(void *context, const struct pool_worker *worker)
                                 .busy_since = worker->busy_since,
                                 .idle_s = (unsigned)settings->db_idle_s,
                                 .idle = app_rest,
-                                .spare = app_sweep,
+                                .spare = purge_departed,
                                 .grace_s = plan->grace_s,
                                 .renewal = plan->renewal});
     app_close(app);

@@ -72,6 +72,7 @@ struct caller {
     bool admin;
     /* How a caller who is no admin is refused, once being one has counted; else NULL. */
     const struct problem_type *unless_admin;
+    const void *row; /* what the program read of them; in the request's arena */
 };
 
 #define PATH_IDS_MAX 4
@@ -103,6 +104,9 @@ struct request {
     const void *query; /* the struct of route->query */
     field_set query_given;
     void *prepared; /* what route->prepare left for the handler */
+    /* The hash that the caller's password was found to match, which must be theirs still when the
+     * write is made; null where no password counts. */
+    struct text verified_hash;
 
     bool confirmed; /* the caller is locked as they were judged, until the transaction ends */
     /* Set with a problem: what `prepare` found out has changed since, so begin again. */

@@ -5,7 +5,7 @@
 #include "fcgi-app/app.h"
 #include "common/crypto/password.h"
 #include "common/base/problem.h"
-#include "fcgi-app/accounts/departure_model.h"
+#include "fcgi-app/accounts/departure.h"
 #include "fcgi-app/accounts/reset_model.h"
 #include "fcgi-app/accounts/session_model.h"
 

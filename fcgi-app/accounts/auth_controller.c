@@ -1,5 +1,6 @@
 /* Registering, logging in, and who one is. */
 #include "fcgi-app/accounts/account.h"
+#include "fcgi-app/accounts/purge.h"
 #include "fcgi-app/app.h"
 #include "fcgi-app/accounts/throttle.h"
 #include "fcgi-app/routes.h"
@@ -154,7 +155,7 @@ static struct problem *login(struct app *app, struct request *rq, struct respons
     json_key(&rs->body, "user");
     record_to_json(&rs->body, &user_record, &user);
     json_object_end(&rs->body);
-    rs->after = app_purge;
+    rs->after = purge_expired;
     return NULL;
 }
 
@@ -169,8 +170,10 @@ static struct problem *is_logged_in(struct app *app, struct request *rq, bool *r
 
 static struct problem *profile(struct app *app, struct request *rq, struct response *rs)
 {
-    if (!response_is_known(rs, rq, app->caller.version))
-        response_record(rs, "user", &user_record, &app->caller);
+    const struct user *user = rq->caller.row;
+    (void)app;
+    if (!response_is_known(rs, rq, user->version))
+        response_record(rs, "user", &user_record, user);
     return NULL;
 }
 

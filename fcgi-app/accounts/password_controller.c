@@ -1,5 +1,6 @@
 /* What one does with one's password: change it or the e-mail, leave, ask for a new one. */
 #include "fcgi-app/accounts/account.h"
+#include "fcgi-app/accounts/purge.h"
 #include "fcgi-app/app.h"
 #include "fcgi-app/accounts/throttle.h"
 #include "fcgi-app/routes.h"
@@ -98,7 +99,7 @@ static struct problem *check_current(struct app *app, struct request *rq)
     if (p || match)
         throttle_take_back(app, &guess);
     rq->prepared = prepared;
-    app->verified_hash = prepared->user.password_hash;
+    rq->verified_hash = prepared->user.password_hash;
     return p || match ? p : wrong_password(rq);
 }
 
@@ -133,7 +134,7 @@ static struct problem *change_password(struct app *app, struct request *rq, stru
         user_replace_hash(app->db, rq->arena, user->id, user->password_hash, prepared->hash, &done);
     if (!p && !done)
         return app_stale(rq); /* another change was faster */
-    app->verified_hash = prepared->hash;
+    rq->verified_hash = prepared->hash;
     if (!p)
         p = reset_delete_all(app->db, rq->arena, user->id);
     return p ? p : session_delete_all(app->db, rq->arena, user->id, rq->caller.session);
@@ -168,7 +169,7 @@ static struct problem *change_email(struct app *app, struct request *rq, struct 
 
 static struct problem *leave(struct app *app, struct request *rq, struct response *rs)
 {
-    rs->after = app_purge; /* what is left */
+    rs->after = purge_expired; /* what is left */
     return account_delete(app, rq, rq->caller.id);
 }
 
@@ -238,7 +239,7 @@ static void look_up_and_send(void *context, struct request *rq)
     if (p)
         LOG(LOG_LEVEL_ERROR, log_event("mail_failed"), log_text("request_id", rq->id),
             log_text("cause", p->cause));
-    app_purge(app, rq);
+    purge_expired(app, rq);
 }
 
 static struct problem *forgot(struct app *app, struct request *rq, struct response *rs)

@@ -1,4 +1,5 @@
 /* Sessions: refresh, end, list. */
+#include "fcgi-app/accounts/purge.h"
 #include "fcgi-app/app.h"
 #include "fcgi-app/routes.h"
 #include "fcgi-app/accounts/tokens.h"
@@ -9,6 +10,7 @@
 #include "common/http/page.h"
 #include "fcgi-app/accounts/refresh.h"
 #include "fcgi-app/accounts/session_model.h"
+#include "fcgi-app/accounts/user_model.h"
 
 #define REPEAT_MAX 100 /* refreshes within the grace, beyond what any client does */
 
@@ -166,7 +168,7 @@ static struct problem *refresh(struct app *app, struct request *rq, struct respo
         return p;
     const struct tokens tokens = tokens_make(app, rq, &session, next.text);
     record_to_json(&rs->body, &tokens_record, &tokens);
-    rs->after = app_purge;
+    rs->after = purge_expired;
     return NULL;
 }
 

@@ -1,5 +1,6 @@
 /* Users: list, make, read, change, delete. */
 #include "fcgi-app/accounts/account.h"
+#include "fcgi-app/accounts/purge.h"
 #include "fcgi-app/app.h"
 #include "fcgi-app/routes.h"
 
@@ -62,7 +63,7 @@ static struct problem *is_changed(struct app *app, struct request *rq, bool *ret
 
 static struct problem *delete (struct app *app, struct request *rq, struct response *rs)
 {
-    rs->after = app_purge; /* what is left */
+    rs->after = purge_expired; /* what is left */
     return account_delete(app, rq, rq->path_ids[0]);
 }
 

@@ -112,7 +112,7 @@ struct problem *user_update(struct db *db, struct arena *a, const struct user *b
 struct problem *user_replace_hash(struct db *db, struct arena *a, struct uuid id,
                                   struct text before, struct text hash, bool *ret_done) MUST_USE;
 
-/* Of a user who is deleted, see departure_model.h; all in a transaction that holds it locked. */
+/* Of a user who is deleted, see departure.h; all in a transaction that holds it locked. */
 
 /** Take it out of the totals. */
 struct problem *user_uncount(struct db *db, struct arena *a, const struct user *user) MUST_USE;

@@ -7,8 +7,9 @@
 #include <sysexits.h>
 
 #include "common/base/problem.h"
-#include "fcgi-app/app.h"
+#include "fcgi-app/accounts/user_model.h"
 #include "fcgi-app/cli/help.h"
+#include "fcgi-app/worker.h"
 
 #define FLAGS_MAX 64
 

@@ -136,7 +136,7 @@ int command_routes(struct cli *cli)
 int command_openapi(struct cli *cli)
 {
     const struct app app = {.settings = &cli->settings}; /* it is only described */
-    const struct api api = app_describe(&app);
+    const struct api api = routes_describe(&app);
     struct buf document;
     buf_init(&document, DOCUMENT_MAX);
     openapi_write(&document, &api);

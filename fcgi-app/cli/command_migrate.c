@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include "common/base/problem.h"
-#include "fcgi-app/app.h"
+#include "fcgi-app/accounts/user_model.h"
 #include "fcgi-app/system/database_model.h"
 #include "fcgi-app/migrations.h"
 #include "fcgi-app/posts/post_model.h"
 #include "fcgi-app/cli/listing.h"
+#include "fcgi-app/worker.h"
 
 /* ---- migrate ---- */
 

@@ -5,9 +5,10 @@
 #include <string.h>
 
 #include "common/base/problem.h"
-#include "fcgi-app/app.h"
 #include "fcgi-app/accounts/session_model.h"
+#include "fcgi-app/accounts/user_model.h"
 #include "fcgi-app/cli/listing.h"
+#include "fcgi-app/worker.h"
 
 #define PAGE_MEMORY ((size_t)64 * 1024 * 1024)
 

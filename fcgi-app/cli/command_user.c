@@ -9,9 +9,9 @@
 #include "common/crypto/password.h"
 #include "common/db/window.h"
 #include "fcgi-app/accounts/account.h"
-#include "fcgi-app/accounts/departure_model.h"
-#include "fcgi-app/app.h"
+#include "fcgi-app/accounts/departure.h"
 #include "fcgi-app/cli/listing.h"
+#include "fcgi-app/worker.h"
 
 #define PAGE_MEMORY ((size_t)64 * 1024 * 1024)
 

@@ -1,4 +1,7 @@
 /* Posts: list, write, read, change, delete. */
+#include "fcgi-app/accounts/caller.h"
+#include "fcgi-app/accounts/purge.h"
+#include "fcgi-app/accounts/user_model.h"
 #include "fcgi-app/app.h"
 #include "fcgi-app/routes.h"
 
@@ -28,7 +31,7 @@ static struct problem *write_page(struct app *app, struct request *rq, struct re
         return p;
     page_close(ret_page, rq->base, *ret_total);
     if (ret_total->left_out)
-        rs->after = app_purge; /* who meets them helps them go */
+        rs->after = purge_expired; /* who meets them helps them go */
     return NULL;
 }
 

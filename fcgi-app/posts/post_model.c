@@ -95,7 +95,7 @@ const struct record author_post_query_record =
 #define COLUMNS "id, title, content, published, author_id, created_at, updated_at, version"
 
 /* Posts whose author was deleted are not there for anybody, but their rows go one after the other;
- * see departure_model.h. */
+ * see departure.h. */
 #define AUTHOR_STAYS                                                                               \
     "NOT EXISTS (SELECT 1 FROM user_departures WHERE user_departures.user_id = posts.author_id)"
 

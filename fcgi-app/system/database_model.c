@@ -6,6 +6,7 @@
 
 #include "common/field/field.h"
 #include "common/base/problem.h"
+#include "fcgi-app/migrations.h"
 
 #define VERSION_MIN 1011        /* MariaDB 10.11 */
 #define PACKET_MIN (512 * 1024) /* an answer kept for a repetition: 64 KiB that are all escaped */
@@ -84,4 +85,10 @@ struct problem *database_check(struct db *db, struct arena *a)
     if (p || !database_faults(&d, a, faults))
         return p;
     return problem_because(a, &problem_unavailable, "the database %s", faults[0]);
+}
+
+struct problem *database_check_schema(struct db *db, struct arena *a)
+{
+    struct problem *p = database_check(db, a);
+    return p ? p : migrate_check(db, a, migrations, migration_count);
 }

@@ -29,3 +29,7 @@ size_t database_faults(const struct database *d, struct arena *a,
 
 /** Ask, and judge: UNAVAILABLE with the first of its faults. Cheap: one statement. */
 struct problem *database_check(struct db *db, struct arena *a) MUST_USE;
+
+/** The same, and is its schema at least the one that this program was built for? UNAVAILABLE with
+ *  what is wrong. */
+struct problem *database_check_schema(struct db *db, struct arena *a) MUST_USE;

@@ -5,6 +5,7 @@
 #include "fcgi-app/app.h"
 #include "fcgi-app/docs_assets.h"
 #include "fcgi-app/routes.h"
+#include "fcgi-app/system/database_model.h"
 
 #include "common/process/accept_queue.h"
 #include "common/apidoc/openapi.h"
@@ -33,7 +34,7 @@ static struct problem *health(struct app *app, struct request *rq, struct respon
 static struct problem *ready(struct app *app, struct request *rq, struct response *rs)
 {
     db_limit(app->db, READY_LIMIT_MS);
-    struct problem *p = app_check_schema(app, rq->arena);
+    struct problem *p = database_check_schema(app->db, rq->arena);
     return p ? p : health(app, rq, rs);
 }
 
@@ -43,7 +44,7 @@ static struct problem *ready(struct app *app, struct request *rq, struct respons
  * is called by another address, where that is found from the request. */
 static struct api describe(struct app *app, const struct request *rq)
 {
-    struct api api = app_describe(app);
+    struct api api = routes_describe(app);
     api.base_path = rq->base;
     if (strcmp(app->shown_base, rq->base) != 0) {
         buf_reset(&app->openapi);

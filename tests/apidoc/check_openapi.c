@@ -1,5 +1,6 @@
 /* needs: mariadb */
 /* The document holds all that the tables hold, and nothing else. */
+#include "fcgi-app/routes.h"
 #include "tests/support/loopback.h"
 
 #include <cJSON.h>
@@ -60,7 +61,7 @@ static bool lists(const cJSON *words, const char *word)
 static void ck_is_there_if_offered(void *context, const struct resource *resource,
                                    const struct route *route)
 {
-    const struct api api = app_describe(the_app);
+    const struct api api = routes_describe(the_app);
     const cJSON *operation = operation_of(route);
     size_t *count = context;
     if (!api_offers(&api, route)) {
@@ -92,7 +93,7 @@ TEST(what_a_setting_offers_is_there_with_it)
     struct settings settings = *the_app->settings;
     settings.mail_command = TEXT("/bin/true");
     const struct app app = {.settings = &settings};
-    const struct api with = app_describe(&app), without = app_describe(the_app);
+    const struct api with = routes_describe(&app), without = routes_describe(the_app);
     struct buf more, less;
     buf_init(&more, (size_t)8 * 1024 * 1024);
     buf_init(&less, (size_t)8 * 1024 * 1024);
@@ -143,7 +144,7 @@ static const cJSON *codes_of(const cJSON *operation, int status)
 static void ck_lists_its_codes(void *context, const struct resource *resource,
                                const struct route *route)
 {
-    const struct api api = app_describe(the_app);
+    const struct api api = routes_describe(the_app);
     const cJSON *all = context, *operation = operation_of(route);
     struct answers answers;
     (void)resource;

@@ -143,7 +143,7 @@ static char *const *params_of(const struct call *call)
 
 static void note_offer(void *context, const struct resource *resource, const struct route *route)
 {
-    const struct api api = app_describe(the_app);
+    const struct api api = routes_describe(the_app);
     uint64_t *offer = context;
     (void)resource;
     *offer = *offer * 31 + api_offers(&api, route);
@@ -154,7 +154,7 @@ static void read_document(void)
 {
     struct buf text;
     uint64_t offer = 0;
-    const struct api api = app_describe(the_app);
+    const struct api api = routes_describe(the_app);
     router_each(api.resources, note_offer, &offer);
     if (document && offer == document_offer)
         return;

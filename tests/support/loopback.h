@@ -5,7 +5,8 @@
 #include <sys/types.h>
 
 #include "common/field/json.h"
-#include "fcgi-app/app.h"
+#include "fcgi-app/accounts/user_model.h"
+#include "fcgi-app/worker.h"
 
 #define PASSWORD "a long enough one"
 #define SECRET_KEY "kQ3vT8mZr1Yx6Lw9Pc2Nd5Hb7Jg4Fs0A"

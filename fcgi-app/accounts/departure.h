@@ -1,10 +1,13 @@
-/* departure_model.h -- users who are deleted: gone at once, and their rows one batch after another.
+/* departure.h -- users who are deleted: gone at once, and their rows one batch after another.
  *
  * Posts, sessions and all else that speaks of one user may be millions of rows, which no request
  * can wait for. So a deletion counts them out and hides the user, in a short transaction; from then
  * on nothing shows them, and the address is free. The rows go in batches, newest posts first, by
  * whoever has the time: `user_departures` says whose are left. A batch is a transaction of its own,
  * so that it does not matter who begins the work, who ends it, and how often it is cut off.
+ *
+ * What goes with a user stands in one table above all subjects, fcgi-app/belongings.c: a new
+ * resource whose rows speak of a user adds one there, and nothing here.
  */
 #pragma once
 
@@ -15,6 +18,19 @@
 #include "fcgi-app/accounts/user_model.h"
 
 #define DEPARTURE_BATCH 500 /* rows, of all tables together */
+
+/* One kind of rows that go with a user. */
+struct belonging {
+    /* Delete up to `limit` of them, the newest first; fewer only where no more were left. */
+    struct problem *(*delete_newest)(struct db *db, struct arena *a, struct uuid user,
+                                     int64_t limit, uint64_t *ret_deleted);
+    /* Take all of them out of the totals, before they are deleted and once more after. NULL: they
+     * are in none. */
+    struct problem *(*uncount)(struct db *db, struct arena *a, struct uuid user);
+};
+
+/* All of them, in the order in which they are deleted; without functions at the end. */
+extern const struct belonging belongings[];
 
 /** Let `user` go, with as many rows as a batch has; what those are not all remains for
  *  departure_sweep(). In a transaction that holds the user locked. */

@@ -1,10 +1,7 @@
-#include "fcgi-app/accounts/departure_model.h"
+#include "fcgi-app/accounts/departure.h"
 
 #include "common/field/field.h"
 #include "common/http/idempotency.h"
-#include "fcgi-app/posts/post_model.h"
-#include "fcgi-app/accounts/reset_model.h"
-#include "fcgi-app/accounts/session_model.h"
 
 struct departure {
     struct uuid user_id;
@@ -25,19 +22,21 @@ static const struct sql sql_claim = {
     &departure_record};
 static const struct sql sql_delete = {"DELETE FROM user_departures WHERE user_id = ?", NULL};
 
-/* What speaks of a user: each deletes up to `limit` rows, and fewer only where it were all. What
- * was answered to the user comes first, for it may be a copy of the rest. */
-static struct problem *(*const parts[])(struct db *db, struct arena *a, struct uuid user,
-                                        int64_t limit, uint64_t *ret_deleted) = {
-    idempotency_forget_caller, reset_delete_some, post_delete_newest, session_delete_newest};
+static struct problem *uncount(struct db *db, struct arena *a, struct uuid user)
+{
+    struct problem *p = NULL;
+    for (const struct belonging *b = belongings; !p && b->delete_newest; b++)
+        p = b->uncount ? b->uncount(db, a, user) : NULL;
+    return p;
+}
 
 /* Delete one batch; `*ret_all` tells whether nothing is left. */
 static struct problem *delete_some(struct db *db, struct arena *a, struct uuid user, bool *ret_all)
 {
     int64_t left = DEPARTURE_BATCH;
-    for (size_t i = 0; left > 0 && i < sizeof parts / sizeof *parts; i++) {
+    for (const struct belonging *b = belongings; left > 0 && b->delete_newest; b++) {
         uint64_t deleted = 0;
-        struct problem *p = parts[i](db, a, user, left, &deleted);
+        struct problem *p = b->delete_newest(db, a, user, left, &deleted);
         if (p)
             return p;
         left -= (int64_t)deleted;
@@ -50,7 +49,7 @@ struct problem *departure_begin(struct db *db, struct arena *a, const struct use
                                 struct instant now)
 {
     bool all = false;
-    struct problem *p = post_uncount_author(db, a, user->id);
+    struct problem *p = uncount(db, a, user->id);
     if (!p)
         p = user_uncount(db, a, user);
     if (!p)
@@ -81,7 +80,7 @@ static struct problem *sweep_one(void *context)
     if (!p && s->claimed)
         p = delete_some(s->db, s->arena, s->user, &all);
     if (!p && all) /* a recount that began before may have counted them in again */
-        p = post_uncount_author(s->db, s->arena, s->user);
+        p = uncount(s->db, s->arena, s->user);
     if (!p && all)
         p = db_execute(s->db, s->arena, &sql_delete, DB_ARGS(db_uuid(s->user)), NULL);
     if (!p && all)

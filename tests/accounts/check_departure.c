@@ -1,6 +1,7 @@
 /* needs: mariadb */
 /* Users who are deleted: gone at once for everybody, and their rows batch after batch. */
-#include "fcgi-app/accounts/departure_model.h"
+#include "fcgi-app/accounts/departure.h"
+#include "fcgi-app/accounts/purge.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -540,7 +541,7 @@ START_TEST(requests_of_others_do_the_work)
     int64_t before = rows_of("posts WHERE author_id = ");
 
     while (the_app->sweeps) /* as a worker does between requests */
-        (void)app_sweep(the_app, the_arena);
+        (void)purge_departed(the_app, the_arena);
 
     ck_assert_int_gt(before, 0);
     for (int i = 0; i < COUNT(traces); i++)
@@ -781,7 +782,7 @@ START_TEST(totals_are_exact_where_others_change_the_posts_of_who_leaves)
         wait_for(pids[1]);
         ck_only_marys_posts_are_there();
         while (the_app->sweeps)
-            (void)app_sweep(the_app, the_arena);
+            (void)purge_departed(the_app, the_arena);
         ck_only_marys_posts_are_there();
     }
 }
@@ -797,7 +798,7 @@ static void add(Suite *suite, const char *name, void (*fixture)(void), TCase **r
 
 int main(void)
 {
-    Suite *suite = suite_create("departure_model");
+    Suite *suite = suite_create("departure");
     TCase *tc;
     add(suite, "gone at once", set_up_large, &tc);
     tcase_add_loop_test(tc, who_is_deleted_is_gone_while_rows_are_left, 0, COUNT(ways));

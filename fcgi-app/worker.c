@@ -1,0 +1,148 @@
+#include "fcgi-app/worker.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "common/base/problem.h"
+#include "common/crypto/keyring.h"
+#include "common/db/db_limits.h"
+#include "common/field/config_find.h"
+#include "common/process/shm.h"
+#include "fcgi-app/accounts/caller.h"
+#include "fcgi-app/accounts/purge.h"
+#include "fcgi-app/routes.h"
+
+#define DOCUMENT_MAX ((size_t)8 * 1024 * 1024)
+
+/* Where the web server would hand the configuration out, should its own rules fail. It tells which
+ * folder that is only with a request; and the file may have been moved or copied there since it was
+ * read. */
+static struct problem *check_place(struct app *app, struct request *rq)
+{
+    static const char *const names[] = {"DOCUMENT_ROOT", "CONTEXT_DOCUMENT_ROOT"};
+    if (!app->config_path)
+        return NULL;
+    const char *const paths[] = {app->config_path,
+                                 config_nearest(rq->arena, app->program, "postern.conf")};
+    for (size_t i = 0; i < 2 * sizeof names / sizeof *names; i++) {
+        const char *root = request_param(rq, names[i / 2]), *path = paths[i % 2];
+        if (root && *root && path && config_is_below(path, root))
+            return problem_because(rq->arena, &problem_unavailable,
+                                   "%s lies in the document root %s: move it above that folder",
+                                   path, root);
+    }
+    return NULL;
+}
+
+static void begin(struct shared *shared)
+{
+    int64_t none = 0;
+    atomic_compare_exchange_strong(&shared->began_us, &none, instant_now().us);
+    limiter_begin(&shared->limiter, boot_number());
+}
+
+/* Numbers of routes mean nothing to a program with other tables. */
+static uint32_t layout(void)
+{
+    return SHARED_LAYOUT ^ router_fingerprint(resources);
+}
+
+struct problem *app_share(struct arena *a, const struct settings *settings, int *fd,
+                          struct shared **ret)
+{
+    const char *path = settings->state_file.len ? settings->state_file.data : NULL;
+    void *at;
+    struct problem *p = shm_open_shared(a, path, layout(), sizeof(struct shared), fd, &at);
+    if (p)
+        return p;
+    begin(at);
+    *ret = at;
+    return NULL;
+}
+
+static struct problem *open_keys(struct arena *a, const struct settings *settings,
+                                 struct keyring **ret)
+{
+    if (!settings->jwt_secret_key.len)
+        return problem_because(a, &problem_internal,
+                               "JWT_SECRET_KEY is not set; `postern secret` makes one");
+    return keyring_open(a, settings->jwt_secret_key.data, settings->jwt_previous_keys.data,
+                        settings->jwt_issuer.data, ret);
+}
+
+static struct problem *open_parts(struct arena *a, const struct settings *settings,
+                                  struct shared *shared, bool with_keys, struct app **ret)
+{
+    struct app *app = arena_alloc(a, sizeof *app);
+    struct problem *p = NULL;
+    app->settings = settings;
+    app->shared = shared ? shared : arena_alloc(a, sizeof *shared);
+    begin(app->shared);
+    buf_init(&app->openapi, DOCUMENT_MAX);
+    buf_init(&app->page, DOCUMENT_MAX);
+    if (!address_list_parse(a, settings->trusted_proxies, &app->proxies))
+        p = problem_because(a, &problem_internal, "TRUSTED_PROXIES is no list of addresses");
+    else if (!settings->database_url.len)
+        p = problem_because(a, &problem_internal, "DATABASE_URL is not set");
+    else if (with_keys)
+        p = open_keys(a, settings, &app->keys);
+    if (!p)
+        p = db_open(a, settings->database_url.data, &app->db);
+    if (p) {
+        app_close(app);
+        return p;
+    }
+    db_share(app->db, &app->shared->hosts);
+    app->router = (struct router){.resources = resources,
+                                  .app = app,
+                                  .db = app->db,
+                                  .admit = check_place,
+                                  .authenticate = caller_authenticate,
+                                  .find_caller = caller_find,
+                                  .keys = app->keys,
+                                  .form = {.realm = "postern", .types = "/docs#"},
+                                  .no_store = "/auth/",
+                                  .quiet = !settings->log_requests,
+                                  .metrics = &app->shared->metrics};
+    *ret = app;
+    return NULL;
+}
+
+struct problem *app_open(struct arena *a, const struct settings *settings, struct shared *shared,
+                         struct app **ret)
+{
+    return open_parts(a, settings, shared, true, ret);
+}
+
+struct problem *app_open_keyless(struct arena *a, const struct settings *settings, struct app **ret)
+{
+    return open_parts(a, settings, NULL, false, ret);
+}
+
+void app_close(struct app *app)
+{
+    if (!app)
+        return;
+    db_close(app->db);
+    keyring_close(app->keys);
+    buf_release(&app->openapi);
+    buf_release(&app->page);
+}
+
+void app_handle(void *context, struct request *rq, struct response *rs)
+{
+    struct app *app = context;
+    db_limit(app->db, DB_REQUEST_LIMIT_S * 1000);
+    request_trust(rq, &app->proxies);
+    router_handle(&app->router, rq, rs);
+    db_limit(app->db, 0); /* nobody waits for what comes after it */
+    if (rq->route && (rq->route->flags & ROUTE_IDEMPOTENCY_KEY) && rs->status < 300 &&
+        rq->param[PARAM_IDEMPOTENCY_KEY])
+        rs->after = purge_expired;
+}
+
+void app_rest(void *context)
+{
+    struct app *app = context;
+    db_disconnect(app->db);
+}
