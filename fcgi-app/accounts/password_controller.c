@@ -143,14 +143,14 @@ static struct problem *change_password(struct app *app, struct request *rq, stru
 static struct problem *is_changed(struct app *app, struct request *rq, bool *ret_yes)
 {
     const struct prepared *prepared = rq->prepared;
-    return account_has_hash(app, rq, prepared->user.id, prepared->hash, ret_yes);
+    return account_has_hash(app->db, rq->arena, prepared->user.id, prepared->hash, ret_yes);
 }
 
 static struct problem *change_email(struct app *app, struct request *rq, struct response *rs)
 {
     const struct change *in = rq->body;
     struct user before = {0};
-    struct problem *p = account_lock(app, rq, rq->caller.id, &before);
+    struct problem *p = account_lock(actor_of(app, rq), rq->caller.id, &before);
     if (p)
         return p;
     struct user after = before;
@@ -170,12 +170,12 @@ static struct problem *change_email(struct app *app, struct request *rq, struct 
 static struct problem *leave(struct app *app, struct request *rq, struct response *rs)
 {
     rs->after = purge_expired; /* what is left */
-    return account_delete(app, rq, rq->caller.id);
+    return account_delete(actor_of(app, rq), rq->caller.id);
 }
 
 static struct problem *has_left(struct app *app, struct request *rq, bool *ret_yes)
 {
-    return account_is_deleted(app, rq, rq->caller.id, ret_yes);
+    return account_is_deleted(app->db, rq->arena, rq->caller.id, ret_yes);
 }
 
 /* ---- with a token from a mail ---- */
@@ -277,7 +277,7 @@ static struct problem *reset(struct app *app, struct request *rq, struct respons
         p = reset_use(app->db, rq->arena, prepared->token, rq->now, &used);
     if (!p && !used)
         return bad_token(rq);
-    return p ? p : account_set_hash(app, rq, prepared->user.id, prepared->hash);
+    return p ? p : account_set_hash(app->db, rq->arena, prepared->user.id, prepared->hash);
 }
 
 static const struct problem_type *const email_problems[] = {&problem_invalid_email,

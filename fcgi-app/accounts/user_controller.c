@@ -48,7 +48,7 @@ static struct problem *change(struct app *app, struct request *rq, struct respon
     struct user *after = arena_alloc(rq->arena, sizeof *after);
     struct problem *p = require_owner_or_admin(rq, &rq->path_ids[0]);
     if (!p)
-        p = account_change(app, rq, rq->path_ids[0], rq->body, rq->body_given, after);
+        p = account_change(actor_of(app, rq), rq->path_ids[0], rq->body, rq->body_given, after);
     if (!p)
         answer(rq, rs, after);
     rq->prepared = after; /* for is_changed() */
@@ -58,18 +58,18 @@ static struct problem *change(struct app *app, struct request *rq, struct respon
 /* Who has changed oneself may not be let do it again. */
 static struct problem *is_changed(struct app *app, struct request *rq, bool *ret_yes)
 {
-    return account_is_changed(app, rq, rq->prepared, ret_yes);
+    return account_is_changed(app->db, rq->arena, rq->prepared, ret_yes);
 }
 
 static struct problem *delete (struct app *app, struct request *rq, struct response *rs)
 {
     rs->after = purge_expired; /* what is left */
-    return account_delete(app, rq, rq->path_ids[0]);
+    return account_delete(actor_of(app, rq), rq->path_ids[0]);
 }
 
 static struct problem *is_deleted(struct app *app, struct request *rq, bool *ret_yes)
 {
-    return account_is_deleted(app, rq, rq->path_ids[0], ret_yes);
+    return account_is_deleted(app->db, rq->arena, rq->path_ids[0], ret_yes);
 }
 
 static const struct problem_type *const make_problems[] = {&problem_invalid_email,
@@ -103,7 +103,7 @@ static const struct route routes[] = {
         .auth = AUTH_ADMIN,
         .body = &user_record,
         .prepare = prepare,
-        .in_doubt = account_is_there,
+        .in_doubt = account_is_created,
         .reply = ONE("user", &user_record),
         .status = 201,
         .flags = ROUTE_IDEMPOTENCY_KEY | ROUTE_ETAG | ROUTE_HASH_POOL | ROUTE_TRANSACTION,

@@ -15,18 +15,17 @@
 
 #define PAGE_MEMORY ((size_t)64 * 1024 * 1024)
 
-/* One command at work; what handlers want of a request is in `rq`. */
+/* One command at work. */
 struct work {
     struct cli *cli;
-    struct app *app;
-    struct request rq;
+    struct actor by;  /* the operator */
     struct user user; /* the one that is meant, as it was */
     struct user in;   /* what must become of it */
     field_set given;
     struct text hash; /* of a new password */
 };
 
-/* Short ones in front, so that a table is easy to read. */
+/* Short columns first, so that a table is easy to read. */
 static const struct field column_fields[] = {
     FIELD(struct user, id, .use = FIELD_SHOWN),
     FIELD(struct user, role, .use = FIELD_SHOWN, .choices = user_role_words),
@@ -62,27 +61,27 @@ int command_find_user(struct cli *cli, struct app *app, const char *who, struct 
 
 static int open_work(struct cli *cli, struct work *w)
 {
-    *w = (struct work){.cli = cli, .rq = {.arena = cli->arena, .now = instant_now()}};
-    int status = cli_open_app(cli, &w->app);
+    *w = (struct work){.cli = cli, .by = {.arena = cli->arena, .now = instant_now()}};
+    int status = cli_open_app(cli, &w->by.app);
     if (status != EX_OK || !cli->args[0])
         return status;
-    status = command_find_user(cli, w->app, cli->args[0], &w->user);
+    status = command_find_user(cli, w->by.app, cli->args[0], &w->user);
     if (status != EX_OK)
-        app_close(w->app);
+        app_close(w->by.app);
     return status;
 }
 
 static int close_work(struct work *w, struct problem *p)
 {
-    app_close(w->app);
+    app_close(w->by.app);
     return p ? complain_of(p) : EX_OK;
 }
 
 /* ---- what is given ---- */
 
 /* Set one member as the API would, with its rules. */
-static void take(struct arena *a, const struct record *r, const char *name, const char *value,
-                 void *into, struct problem **p)
+static void set_member(struct arena *a, const struct record *r, const char *name, const char *value,
+                       void *into, struct problem **p)
 {
     const char *message = NULL;
     enum fault_code code = field_from_text(a, record_find(r, name), text_of(value), into, &message);
@@ -91,12 +90,6 @@ static void take(struct arena *a, const struct record *r, const char *name, cons
     if (!*p)
         *p = problem(a, &problem_invalid, NULL);
     problem_add_fault(a, *p, name, code, message);
-}
-
-static void take_member(struct arena *a, const char *name, const char *value, struct user *user,
-                        struct problem **p)
-{
-    take(a, &user_record, name, value, user, p);
 }
 
 /* ---- list, show ---- */
@@ -122,31 +115,7 @@ static void show_row(void *context, const void *row)
     (void)snprintf(w->email, sizeof w->email, "%s", user->email.data);
 }
 
-/* Options with the name of a query's field mean the same, and are held to the same bounds. */
-static struct problem *take_query(struct cli *cli, struct walk *w)
-{
-    static const char *const names[] = {"role", "q", "sort", NULL};
-    struct problem *p = NULL;
-    for (size_t i = 0; names[i]; i++) {
-        const struct field *f = record_find(&user_query_record, names[i]);
-        const char *value = cli_option(cli, names[i]);
-        if (!value)
-            continue;
-        w->given |= record_field_at(&user_query_record, f->offset);
-        take(cli->arena, &user_query_record, names[i], value, &w->query, &p);
-    }
-    return p;
-}
-
-static bool take_limit(struct cli *cli, int64_t *ret)
-{
-    const char *text = cli_option(cli, "limit");
-    char behind;
-    *ret = INT64_MAX;
-    return !text || (sscanf(text, "%18" SCNd64 "%c", ret, &behind) == 1 && *ret > 0);
-}
-
-/* One page, behind the last row of the one before. A problem lives in `a` until the next. */
+/* One page, after the last row of the one before. A problem lives in `a` until the next. */
 static struct problem *show_page(struct app *app, struct arena *a, struct walk *w)
 {
     struct page_total total;
@@ -160,22 +129,44 @@ static struct problem *show_page(struct app *app, struct arena *a, struct walk *
     return p;
 }
 
+/* Options with the name of a query's field mean the same, and are held to the same bounds. */
+static int read_options(struct cli *cli, struct walk *w)
+{
+    static const char *const names[] = {"role", "q", "sort", NULL};
+    const char *limit = cli_option(cli, "limit");
+    struct problem *p = NULL;
+    char rest;
+    for (size_t i = 0; names[i]; i++) {
+        const struct field *f = record_find(&user_query_record, names[i]);
+        const char *value = cli_option(cli, names[i]);
+        if (!value)
+            continue;
+        w->given |= record_field_at(&user_query_record, f->offset);
+        set_member(cli->arena, &user_query_record, names[i], value, &w->query, &p);
+    }
+    if (p)
+        return complain_of(p);
+    w->left = INT64_MAX;
+    if (limit && (sscanf(limit, "%18" SCNd64 "%c", &w->left, &rest) != 1 || w->left <= 0))
+        return complain(EX_DATAERR, "limit: Must be a whole number above 0.");
+    return EX_OK;
+}
+
 int command_user_list(struct cli *cli)
 {
     struct work work;
     struct walk *w = arena_alloc(cli->arena, sizeof *w);
-    struct problem *p = take_query(cli, w);
-    if (p)
-        return complain_of(p);
-    if (!take_limit(cli, &w->left))
-        return complain(EX_DATAERR, "limit: Must be a whole number above 0.");
-    int status = open_work(cli, &work);
+    struct problem *p;
+    int status = read_options(cli, w);
+    if (status != EX_OK)
+        return status;
+    status = open_work(cli, &work);
     if (status != EX_OK)
         return status;
     struct arena *page = arena_open(PAGE_MEMORY);
     listing_open(&w->listing, &column_record, cli_option(cli, "json") != NULL);
     do {
-        p = show_page(work.app, page, w);
+        p = show_page(work.by.app, page, w);
         listing_print(&w->listing);
     } while (!p && w->seen == w->window.limit && w->left > 0 && !ferror(stdout));
     listing_close(&w->listing);
@@ -211,30 +202,40 @@ static const char *new_password(struct cli *cli)
 
 /* ---- add ---- */
 
+/* A user on the way into the database. */
+struct addition {
+    struct db *db;
+    struct arena *arena;
+    struct user *user;
+};
+
 static struct problem *insert(void *context)
 {
-    struct work *w = context;
-    return user_insert(w->app->db, w->rq.arena, w->rq.prepared);
+    struct addition *n = context;
+    return user_insert(n->db, n->arena, n->user);
 }
 
-static struct problem *is_there(void *context, bool *ret_yes)
+static struct problem *is_inserted(void *context, bool *ret_yes)
 {
-    struct work *w = context;
-    return account_is_there(w->app, &w->rq, ret_yes);
+    struct addition *n = context;
+    return user_exists_locked(n->db, n->arena, n->user->id, ret_yes);
 }
 
 static int add(struct cli *cli, const struct user *user)
 {
-    struct work w = {.rq = {.arena = cli->arena, .now = instant_now()}};
-    int status = cli_open_app(cli, &w.app);
+    struct app *app;
+    struct addition n = {.arena = cli->arena};
+    int status = cli_open_app(cli, &app);
     if (status != EX_OK)
         return status;
-    struct problem *p = account_prepare(&w.rq, user);
+    n.db = app->db;
+    struct problem *p = account_make(cli->arena, instant_now(), user, &n.user);
     if (!p)
-        p = db_transaction(w.app->db, cli->arena, insert, is_there, &w);
+        p = db_transaction(app->db, cli->arena, insert, is_inserted, &n);
     if (!p)
-        puts(field_to_text(cli->arena, record_find(&user_record, "id"), w.rq.prepared));
-    return close_work(&w, p);
+        puts(field_to_text(cli->arena, record_find(&user_record, "id"), n.user));
+    app_close(app);
+    return p ? complain_of(p) : EX_OK;
 }
 
 int command_user_add(struct cli *cli)
@@ -246,12 +247,12 @@ int command_user_add(struct cli *cli)
     if (!password)
         return EX_NOINPUT;
     user.role = cli_option(cli, "admin") ? ROLE_ADMIN : ROLE_USER;
-    take_member(cli->arena, "email", cli->args[0], &user, &p);
+    set_member(cli->arena, &user_record, "email", cli->args[0], &user, &p);
     if (first)
-        take_member(cli->arena, "first_name", first, &user, &p);
+        set_member(cli->arena, &user_record, "first_name", first, &user, &p);
     if (last)
-        take_member(cli->arena, "last_name", last, &user, &p);
-    take_member(cli->arena, "password", password, &user, &p);
+        set_member(cli->arena, &user_record, "last_name", last, &user, &p);
+    set_member(cli->arena, &user_record, "password", password, &user, &p);
     if (!p)
         p = check_rule(cli->arena, &user);
     return p ? complain_of(p) : add(cli, &user);
@@ -262,13 +263,13 @@ int command_user_add(struct cli *cli)
 static struct problem *set_hash(void *context)
 {
     struct work *w = context;
-    return account_set_hash(w->app, &w->rq, w->user.id, w->hash);
+    return account_set_hash(w->by.app->db, w->by.arena, w->user.id, w->hash);
 }
 
 static struct problem *has_hash(void *context, bool *ret_yes)
 {
     struct work *w = context;
-    return account_has_hash(w->app, &w->rq, w->user.id, w->hash, ret_yes);
+    return account_has_hash(w->by.app->db, w->by.arena, w->user.id, w->hash, ret_yes);
 }
 
 /* The hash of a new password that is good for this user. */
@@ -277,11 +278,11 @@ static struct problem *hash_password(struct work *w, const char *password)
     struct user user = {.email = w->user.email};
     struct problem *p = NULL;
     const char *hash;
-    take_member(w->rq.arena, "password", password, &user, &p);
+    set_member(w->by.arena, &user_record, "password", password, &user, &p);
     if (!p)
-        p = check_rule(w->rq.arena, &user);
+        p = check_rule(w->by.arena, &user);
     if (!p)
-        p = password_hash(w->rq.arena, user.password, &hash);
+        p = password_hash(w->by.arena, user.password, &hash);
     if (!p)
         w->hash = text_of(hash);
     return p;
@@ -295,12 +296,12 @@ int command_user_passwd(struct cli *cli)
         return status;
     const char *password = new_password(cli);
     if (!password) {
-        app_close(w.app);
+        app_close(w.by.app);
         return EX_NOINPUT;
     }
     struct problem *p = hash_password(&w, password);
     if (!p)
-        p = db_transaction(w.app->db, cli->arena, set_hash, has_hash, &w);
+        p = db_transaction(w.by.app->db, cli->arena, set_hash, has_hash, &w);
     return close_work(&w, p);
 }
 
@@ -310,7 +311,7 @@ static struct problem *change(void *context)
 {
     struct work *w = context;
     struct user after;
-    return account_change(w->app, &w->rq, w->user.id, &w->in, w->given, &after);
+    return account_change(w->by, w->user.id, &w->in, w->given, &after);
 }
 
 static int change_user(struct cli *cli, const struct user *in, field_set given)
@@ -321,14 +322,14 @@ static int change_user(struct cli *cli, const struct user *in, field_set given)
         return status;
     w.in = *in;
     w.given = given;
-    return close_work(&w, db_transaction(w.app->db, cli->arena, change, cli_run_again, &w));
+    return close_work(&w, db_transaction(w.by.app->db, cli->arena, change, cli_run_again, &w));
 }
 
 int command_user_role(struct cli *cli)
 {
     struct user in = {0};
     struct problem *p = NULL;
-    take_member(cli->arena, "role", cli->args[1], &in, &p);
+    set_member(cli->arena, &user_record, "role", cli->args[1], &in, &p);
     return p ? complain_of(p) : change_user(cli, &in, FIELD_AT(&user_record, struct user, role));
 }
 
@@ -349,13 +350,13 @@ int command_user_disable(struct cli *cli)
 static struct problem *delete (void *context)
 {
     struct work *w = context;
-    return account_delete(w->app, &w->rq, w->user.id);
+    return account_delete(w->by, w->user.id);
 }
 
-static struct problem *is_erased(void *context, bool *ret_yes)
+static struct problem *is_deleted(void *context, bool *ret_yes)
 {
     struct work *w = context;
-    return account_is_deleted(w->app, &w->rq, w->user.id, ret_yes);
+    return account_is_deleted(w->by.app->db, w->by.arena, w->user.id, ret_yes);
 }
 
 /* Unless --yes says it already. */
@@ -374,10 +375,10 @@ static struct problem *sweep(struct work *w)
     bool more = true;
     while (!p && more) {
         arena_reset(a);
-        p = departure_sweep(w->app->db, a, &more);
+        p = departure_sweep(w->by.app->db, a, &more);
     }
     if (p)
-        p = problem_because(w->rq.arena, p->type,
+        p = problem_because(w->by.arena, p->type,
                             "%s; the user is gone, but rows are left, which "
                             "the server deletes",
                             p->cause ? p->cause : p->message);
@@ -392,9 +393,9 @@ int command_user_delete(struct cli *cli)
     if (status != EX_OK)
         return status;
     if (is_meant(cli, &w.user)) {
-        struct problem *p = db_transaction(w.app->db, cli->arena, delete, is_erased, &w);
+        struct problem *p = db_transaction(w.by.app->db, cli->arena, delete, is_deleted, &w);
         return close_work(&w, p ? p : sweep(&w));
     }
-    app_close(w.app);
+    app_close(w.by.app);
     return complain(EX_USAGE, "nothing was deleted; --yes does it without a question");
 }

@@ -124,16 +124,20 @@ static const char *post_of_ada(const char *condition)
 
 /* ---- leaving ---- */
 
+static struct actor an_operator(void)
+{
+    return (struct actor){.app = the_app, .arena = the_arena, .now = the_time};
+}
+
 static struct problem *erase_ada(void *context)
 {
-    struct request *rq = context;
-    return account_delete(the_app, rq, parsed(ada_id));
+    (void)context;
+    return account_delete(an_operator(), parsed(ada_id));
 }
 
 static void leave_rows_behind(void)
 {
-    struct request rq = {.arena = the_arena, .now = the_time};
-    must(db_transaction(the_app->db, the_arena, erase_ada, NULL, &rq));
+    must(db_transaction(the_app->db, the_arena, erase_ada, NULL, NULL));
     ck_assert_int_eq(rows_of("user_departures WHERE user_id = "), 1);
 }
 
@@ -607,7 +611,8 @@ static struct problem *disable_ada(void *context)
 {
     struct user after;
     const struct user in = {.is_active = false};
-    return account_change(the_app, context, parsed(ada_id), &in,
+    (void)context;
+    return account_change(an_operator(), parsed(ada_id), &in,
                           FIELD_AT(&user_record, struct user, is_active), &after);
 }
 
@@ -628,7 +633,6 @@ END_TEST
 
 /* Two admins who leave, or one who leaves and one who deletes the other, at the same time. */
 struct leaving {
-    struct request rq;
     struct uuid id;
     int gate;
 };
@@ -636,7 +640,7 @@ struct leaving {
 static struct problem *erase_one(void *context)
 {
     struct leaving *leaving = context;
-    return account_delete(the_app, &leaving->rq, leaving->id);
+    return account_delete(an_operator(), leaving->id);
 }
 
 static void leave_aside(void *context)
@@ -654,12 +658,11 @@ START_TEST(of_two_admins_who_leave_at_once_one_stays)
     for (int round = 0; round < 10; round++) {
         int gate[2];
         run_sql("UPDATE users SET role = 'user'");
-        struct request rq = {.arena = the_arena, .now = the_time};
         struct uuid x = parsed(make_user(say("x%d@example.org", round), ROLE_ADMIN));
         struct uuid y = parsed(make_user(say("y%d@example.org", round), ROLE_ADMIN));
         ck_assert_int_eq(pipe(gate), 0);
-        pid_t pids[] = {run_aside(leave_aside, &(struct leaving){rq, x, gate[0]}),
-                        run_aside(leave_aside, &(struct leaving){rq, y, gate[0]})};
+        pid_t pids[] = {run_aside(leave_aside, &(struct leaving){x, gate[0]}),
+                        run_aside(leave_aside, &(struct leaving){y, gate[0]})};
 
         ck_assert_int_eq(write(gate[1], "go", 2), 2);
 
@@ -706,12 +709,11 @@ START_TEST(who_becomes_the_last_admin_meanwhile_stays)
 {
     int told[2];
     char byte;
-    struct request rq = {.arena = the_arena, .now = the_time};
     ck_assert_int_eq(pipe(told), 0);
     pid_t pid = run_aside(crown_aside, &told[1]);
     ck_assert_int_eq(read(told[0], &byte, 1), 1);
 
-    const struct problem *p = db_transaction(the_app->db, the_arena, erase_ada, NULL, &rq);
+    const struct problem *p = db_transaction(the_app->db, the_arena, erase_ada, NULL, NULL);
 
     wait_for(pid);
     ck_assert_ptr_nonnull(p);
