@@ -72,13 +72,13 @@ static struct problem *check_credentials(struct app *app, struct request *rq,
                                          struct prepared *prepared)
 {
     const struct user *in = rq->body;
-    struct throttle guess;
-    struct problem *p = throttle_login(app, rq, in->email, &guess);
+    struct throttle throttle;
+    struct problem *p = throttle_login(app, rq, in->email, &throttle);
     if (p)
         return p;
     p = try_credentials(app, rq, prepared);
     if (!p || p->type != &problem_invalid_credentials)
-        throttle_take_back(app, &guess);
+        throttle_take_back(app, &throttle);
     return p;
 }
 

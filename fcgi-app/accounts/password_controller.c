@@ -87,9 +87,9 @@ static struct problem *check_current(struct app *app, struct request *rq)
 {
     const struct change *in = rq->body;
     struct prepared *prepared = arena_alloc(rq->arena, sizeof *prepared);
-    struct throttle guess;
+    struct throttle throttle;
     bool match = false, outdated;
-    struct problem *p = throttle_session(app, rq, &guess);
+    struct problem *p = throttle_session(app, rq, &throttle);
     if (p)
         return p;
     p = user_find_with_hash(app->db, rq->arena, rq->caller.id, &prepared->user);
@@ -97,7 +97,7 @@ static struct problem *check_current(struct app *app, struct request *rq)
         p = password_verify(rq->arena, in->current_password, prepared->user.password_hash.data,
                             &match, &outdated);
     if (p || match)
-        throttle_take_back(app, &guess);
+        throttle_take_back(app, &throttle);
     rq->prepared = prepared;
     rq->verified_hash = prepared->user.password_hash;
     return p || match ? p : wrong_password(rq);

@@ -6,29 +6,29 @@
 #include "common/base/problem.h"
 #include "common/base/fold.h"
 
-static const struct limit limits[GUESS_COUNTERS] = {
-    /* An office or a carrier's gateway has many people behind it, of whom some mistype. */
-    [GUESS_ADDRESS] = {.burst = 50, .interval_ms = 10 * 1000},
-    /* A person who does not remember is out of ideas by then; a program has 288 guesses a day. */
-    [GUESS_PAIR] = {.burst = 10, .interval_ms = 5 * 60 * 1000},
+static const struct limit limits[THROTTLE_COUNTERS] = {
+    /* Many people share the address of an office or a carrier's gateway, and some mistype. */
+    [THROTTLE_ADDRESS] = {.burst = 50, .interval_ms = 10 * 1000},
+    /* By then, a person who does not remember is out of ideas; a program has 288 tries a day. */
+    [THROTTLE_PAIR] = {.burst = 10, .interval_ms = 5 * 60 * 1000},
     /* Two of the above, and then 1,440 a day, however many addresses they come from. */
-    [GUESS_ACCOUNT] = {.burst = 20, .interval_ms = 60 * 1000},
+    [THROTTLE_ACCOUNT] = {.burst = 20, .interval_ms = 60 * 1000},
     /* Past that: the owner may mistype once. */
-    [GUESS_SPARE] = {.burst = 2, .interval_ms = 60 * 60 * 1000},
+    [THROTTLE_SPARE] = {.burst = 2, .interval_ms = 60 * 60 * 1000},
 };
 
-/* Who guesses at what. */
+/* Which password is tried, and from where. */
 struct target {
     const char *what; /* "login" or "token": they do not share counters */
     struct text account;
-    const char *place; /* where the guess comes from, as far as the account is concerned */
+    const char *place; /* what stands for the caller in the pair: network or session */
 };
 
 static const char *network_of(struct arena *a, const struct request *rq)
 {
     const struct address network = address_network(&rq->client);
     const char *text = address_to_text(a, &network);
-    return text ? text : "unknown"; /* all who are hidden from us are one */
+    return text ? text : "unknown"; /* callers without an address share one */
 }
 
 static void make_keys(const struct limiter *l, const struct request *rq,
@@ -39,57 +39,56 @@ static void make_keys(const struct limiter *l, const struct request *rq,
     struct text pair = text_of(arena_printf(a, "%" PRIx64 " %s", account, target->place));
     *ret = (struct throttle){
         .keys = {
-            [GUESS_ADDRESS] = limiter_key(l, "address", text_of(network_of(a, rq))),
-            [GUESS_PAIR] = limiter_key(l, "pair", pair),
-            [GUESS_ACCOUNT] = account,
-            [GUESS_SPARE] = limiter_key(l, "spare", pair),
+            [THROTTLE_ADDRESS] = limiter_key(l, "address", text_of(network_of(a, rq))),
+            [THROTTLE_PAIR] = limiter_key(l, "pair", pair),
+            [THROTTLE_ACCOUNT] = account,
+            [THROTTLE_SPARE] = limiter_key(l, "spare", pair),
         }};
 }
 
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
-static int64_t wait_of(const struct limiter *l, const struct throttle *guess, int which,
+static int64_t wait_of(const struct limiter *l, const struct throttle *throttle, int which,
                        int64_t uptime_ms)
 {
-    return limiter_wait_ms(l, guess->keys[which], &limits[which], uptime_ms);
+    return limiter_wait_ms(l, throttle->keys[which], &limits[which], uptime_ms);
 }
 
 /* How long until the address and the pair let it through, and either the account or what the pair
  * may have beyond that. */
-static int64_t wait_for_all(const struct limiter *l, const struct throttle *guess,
+static int64_t wait_for_all(const struct limiter *l, const struct throttle *throttle,
                             int64_t uptime_ms)
 {
-    int64_t account = wait_of(l, guess, GUESS_ACCOUNT, uptime_ms);
-    int64_t spare = wait_of(l, guess, GUESS_SPARE, uptime_ms);
-    int64_t own = larger(wait_of(l, guess, GUESS_ADDRESS, uptime_ms),
-                         wait_of(l, guess, GUESS_PAIR, uptime_ms));
-    return larger(own, account < spare ? account : spare);
+    int64_t wait = wait_of(l, throttle, THROTTLE_ACCOUNT, uptime_ms);
+    int64_t spare = wait_of(l, throttle, THROTTLE_SPARE, uptime_ms);
+    int64_t address = wait_of(l, throttle, THROTTLE_ADDRESS, uptime_ms);
+    int64_t pair = wait_of(l, throttle, THROTTLE_PAIR, uptime_ms);
+    if (spare < wait)
+        wait = spare;
+    if (address > wait)
+        wait = address;
+    return pair > wait ? pair : wait;
 }
 
-static int64_t take(struct limiter *l, struct throttle *guess, int which, int64_t uptime_ms)
+static int64_t take(struct limiter *l, struct throttle *throttle, int which, int64_t uptime_ms)
 {
-    int64_t wait = limiter_take_ms(l, guess->keys[which], &limits[which], uptime_ms);
-    guess->taken[which] = wait == 0;
+    int64_t wait = limiter_take_ms(l, throttle->keys[which], &limits[which], uptime_ms);
+    throttle->taken[which] = wait == 0;
     return wait;
 }
 
-/* A try that is refused has counted nowhere, or an address could fill an account by it. */
-static int64_t count(struct app *app, struct throttle *guess, int64_t uptime_ms)
+/* A refused try is counted nowhere, or an address could fill an account's counter with it. */
+static int64_t count(struct app *app, struct throttle *throttle, int64_t uptime_ms)
 {
     struct limiter *l = &app->shared->limiter;
-    int64_t wait = wait_for_all(l, guess, uptime_ms);
+    int64_t wait = wait_for_all(l, throttle, uptime_ms);
     if (wait)
         return wait;
-    wait = take(l, guess, GUESS_ADDRESS, uptime_ms);
+    wait = take(l, throttle, THROTTLE_ADDRESS, uptime_ms);
     if (!wait)
-        wait = take(l, guess, GUESS_PAIR, uptime_ms);
-    if (!wait && take(l, guess, GUESS_ACCOUNT, uptime_ms))
-        wait = take(l, guess, GUESS_SPARE, uptime_ms);
+        wait = take(l, throttle, THROTTLE_PAIR, uptime_ms);
+    if (!wait && take(l, throttle, THROTTLE_ACCOUNT, uptime_ms))
+        wait = take(l, throttle, THROTTLE_SPARE, uptime_ms);
     if (wait) /* others were faster just now */
-        throttle_take_back(app, guess);
+        throttle_take_back(app, throttle);
     return wait;
 }
 
@@ -104,17 +103,17 @@ static struct problem *refuse(struct app *app, const struct request *rq, int64_t
     return p;
 }
 
-static struct problem *guess_at(struct app *app, const struct request *rq,
-                                const struct target *target, struct throttle *ret)
+static struct problem *count_try(struct app *app, const struct request *rq,
+                                 const struct target *target, struct throttle *ret)
 {
-    struct throttle guess = {0};
+    struct throttle throttle = {0};
     if (app->settings->login_limit == LOGIN_LIMIT_ON) {
-        make_keys(&app->shared->limiter, rq, target, &guess);
-        int64_t wait_ms = count(app, &guess, rq->uptime_ms);
+        make_keys(&app->shared->limiter, rq, target, &throttle);
+        int64_t wait_ms = count(app, &throttle, rq->uptime_ms);
         if (wait_ms)
             return refuse(app, rq, wait_ms);
     }
-    *ret = guess;
+    *ret = throttle;
     return NULL;
 }
 
@@ -122,7 +121,7 @@ struct problem *throttle_login(struct app *app, const struct request *rq, struct
                                struct throttle *ret)
 {
     const struct target target = {"login", fold(rq->arena, email), network_of(rq->arena, rq)};
-    return guess_at(app, rq, &target, ret);
+    return count_try(app, rq, &target, ret);
 }
 
 struct problem *throttle_session(struct app *app, const struct request *rq, struct throttle *ret)
@@ -130,12 +129,12 @@ struct problem *throttle_session(struct app *app, const struct request *rq, stru
     char account[UUID_TEXT_SIZE], session[UUID_TEXT_SIZE];
     uuid_format(&rq->caller.id, account);
     uuid_format(&rq->caller.session, session);
-    return guess_at(app, rq, &(const struct target){"token", text_of(account), session}, ret);
+    return count_try(app, rq, &(const struct target){"token", text_of(account), session}, ret);
 }
 
-void throttle_take_back(struct app *app, const struct throttle *guess)
+void throttle_take_back(struct app *app, const struct throttle *throttle)
 {
-    for (int which = 0; which < GUESS_COUNTERS; which++)
-        if (guess->taken[which])
-            limiter_give_back(&app->shared->limiter, guess->keys[which], &limits[which]);
+    for (int which = 0; which < THROTTLE_COUNTERS; which++)
+        if (throttle->taken[which])
+            limiter_give_back(&app->shared->limiter, throttle->keys[which], &limits[which]);
 }

@@ -1,4 +1,4 @@
-/* guess.h -- how often somebody may try a password. */
+/* throttle.h -- how often somebody may try a password. */
 #pragma once
 
 #include <stdint.h>
@@ -6,30 +6,36 @@
 #include "fcgi-app/app.h"
 
 /*
- * Each try is counted before its hash is computed, so that tries at the same time cannot slip
- * through, and taken back when the password was right or the try failed for another reason. What
- * is left are wrong passwords. A right one takes back no more than itself: whoever has an account
- * gets no fresh tries by logging in between. The price is that of right ones, too, no more than a
+ * Each try is counted before its hash is computed, so that concurrent tries cannot slip through,
+ * and taken back when the password was right or the try failed for another reason: wrong passwords
+ * are what stays counted. A right one takes back no more than itself, or whoever has an account
+ * would get fresh tries by logging in between. The price is that even of right ones no more than a
  * counter has room for are tried at the same moment.
  *
- * Counted are, as guess.c has the figures: all tries from an address (of IPv6, its /64); those at
- * one account from one address; those at one account from everywhere. The account is the e-mail as
- * it is compared, whether somebody has it or not, so that nothing is told.
+ * There are counters (throttle.c has the figures) for all tries from an address (of IPv6, its /64);
+ * for those at one account from one address; for those at one account from everywhere. The account
+ * is the e-mail as it is compared, whether or not somebody has it, so that nothing is revealed.
  *
- * An account past its limit still lets each address have a few tries of its own. Otherwise anybody
- * could lock its owner out. So guessing from many addresses pays a few guesses an hour for each,
- * and the owner, at an address that has not guessed, gets in.
+ * An account past its limit still allows each address a few tries of its own; otherwise anybody
+ * could lock its owner out. So an attacker with many addresses gets a few tries an hour for each,
+ * and the owner, whose address has made no wrong tries, gets in.
  *
- * With an access token it is the same, only that the session stands for the address and that these
- * tries are apart from logins: a stolen token neither guesses the password nor keeps the owner, who
- * has another session, from changing it.
+ * With an access token it is the same, only that the session takes the place of the address and
+ * that these tries are counted apart from logins: a stolen token neither guesses the password nor
+ * keeps the owner, who has another session, from changing it.
  */
-enum guess_counter { GUESS_ADDRESS, GUESS_PAIR, GUESS_ACCOUNT, GUESS_SPARE, GUESS_COUNTERS };
+enum throttle_counter {
+    THROTTLE_ADDRESS,
+    THROTTLE_PAIR, /* account and address, or account and session */
+    THROTTLE_ACCOUNT,
+    THROTTLE_SPARE, /* of a pair, past the account's limit */
+    THROTTLE_COUNTERS
+};
 
 /* A try that is counted. */
 struct throttle {
-    uint64_t keys[GUESS_COUNTERS];
-    bool taken[GUESS_COUNTERS];
+    uint64_t keys[THROTTLE_COUNTERS];
+    bool taken[THROTTLE_COUNTERS];
 };
 
 /**
@@ -43,5 +49,5 @@ struct problem *throttle_login(struct app *app, const struct request *rq, struct
 struct problem *throttle_session(struct app *app, const struct request *rq,
                                  struct throttle *ret) MUST_USE;
 
-/** It was none, or a right one. */
-void throttle_take_back(struct app *app, const struct throttle *guess);
+/** Count the try no longer: no password was tried, or a right one. */
+void throttle_take_back(struct app *app, const struct throttle *throttle);

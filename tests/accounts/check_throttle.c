@@ -1,5 +1,5 @@
 /* needs: mariadb */
-/* check_guess.c -- how often passwords may be tried, as clients see it. */
+/* How often passwords may be tried, as clients see it. */
 #include "tests/support/loopback.h"
 
 #include <fcntl.h>
