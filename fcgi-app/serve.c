@@ -230,12 +230,6 @@ static char **arguments(const struct cli *cli, const char *program)
     return list;
 }
 
-static bool is_preset(const struct cli *cli, const char *name)
-{
-    const struct field *f = record_find(&settings_record, name);
-    return strcmp(cli->origins[f - settings_record.fields], "default") == 0;
-}
-
 /* One worker on descriptor 0. A web server that runs us as its script has no way to tell us of a
  * new program or configuration, and little patience at the end. */
 static void run_alone(struct cli *cli, struct plan *plan)
@@ -247,8 +241,9 @@ static void run_alone(struct cli *cli, struct plan *plan)
     plan->renewal = &renewal;
     plan->grace_s = (unsigned)cli->settings.drain_s;
     if (cli->is_script) {
+        const struct field *base_path = record_find(&settings_record, "base_path");
         plan->is_script = true;
-        plan->finds_base = is_preset(cli, "base_path");
+        plan->finds_base = cli->origins[base_path - settings_record.fields].kind == ORIGIN_DEFAULT;
         plan->config_path = cli->config_path;
         plan->program = program;
         plan->grace_s = plan->grace_s < SCRIPT_GRACE_S ? plan->grace_s : SCRIPT_GRACE_S;

@@ -7,14 +7,13 @@
 
 #include "common/base/utf8.h"
 
-#define FROM_FILE " < "              /* between an origin and the file that it names */
 #define FILE_MAX ((size_t)64 * 1024) /* bytes; more is not a configuration */
 
 struct loading {
     struct arena *arena;
     const struct record *r;
     void *ret;
-    const char **origins;
+    struct origin *origins;
     const char *const *unread;
 };
 
@@ -75,12 +74,12 @@ static struct text trimmed(const char *from, const char *end)
 /* ---- one setting ---- */
 
 static struct problem *set(struct loading *l, const struct field *f, struct text value,
-                           const char *origin)
+                           struct origin origin)
 {
     const char *message = NULL;
     struct text copy = arena_text(l->arena, value);
     if (field_from_text(l->arena, f, copy, l->ret, &message))
-        return wrong(l->arena, origin, config_name(l->arena, f), message);
+        return wrong(l->arena, origin.text, config_name(l->arena, f), message);
     l->origins[f - l->r->fields] = origin;
     return NULL;
 }
@@ -94,9 +93,10 @@ static bool is_left_alone(const struct loading *l, const struct field *f)
 }
 
 static struct problem *set_from_file(struct loading *l, const struct field *f, const char *path,
-                                     const char *origin)
+                                     struct origin origin)
 {
-    const char *from = arena_printf(l->arena, "%s" FROM_FILE "%s", origin, path);
+    const struct origin from = {origin.kind, arena_printf(l->arena, "%s < %s", origin.text, path),
+                                path};
     struct text value;
     if (is_left_alone(l, f)) {
         l->origins[f - l->r->fields] = from;
@@ -104,16 +104,10 @@ static struct problem *set_from_file(struct loading *l, const struct field *f, c
     }
     struct problem *p = read_file(l->arena, path, &value);
     if (p)
-        return wrong(l->arena, origin, config_name(l->arena, f), p->cause);
+        return wrong(l->arena, origin.text, config_name(l->arena, f), p->cause);
     while (value.len && (value.data[value.len - 1] == '\n' || value.data[value.len - 1] == '\r'))
         value.len--;
     return set(l, f, value, from);
-}
-
-const char *config_origin_file(const char *origin)
-{
-    const char *from = strstr(origin, FROM_FILE);
-    return from ? from + strlen(FROM_FILE) : NULL;
 }
 
 /* The field that `name` means, and whether it is the name of a file with the value. */
@@ -135,24 +129,25 @@ static const struct field *find_setting(const struct loading *l, struct text nam
 /* ---- the sources ---- */
 
 static struct problem *take_line(struct loading *l, const char *line, const char *end,
-                                 const char *origin)
+                                 const char *where)
 {
+    const struct origin origin = {.kind = ORIGIN_FILE, .text = where};
     struct text whole = trimmed(line, end);
     if (whole.len == 0 || *whole.data == '#')
         return NULL;
     const char *equals = memchr(whole.data, '=', whole.len);
     if (!equals)
         return problem_because(l->arena, &problem_internal, "%s: not of the form NAME = value",
-                               origin);
+                               where);
     struct text name = trimmed(whole.data, equals);
     struct text value = trimmed(equals + 1, whole.data + whole.len);
     const char *name_text = arena_copy(l->arena, name.data, name.len);
     bool is_file;
     const struct field *f = find_setting(l, name, &is_file);
     if (!f)
-        return wrong(l->arena, origin, name_text, "there is no such setting");
-    if (l->origins[f - l->r->fields])
-        return wrong(l->arena, origin, name_text, "is set twice");
+        return wrong(l->arena, where, name_text, "there is no such setting");
+    if (l->origins[f - l->r->fields].kind)
+        return wrong(l->arena, where, name_text, "is set twice");
     if (is_file)
         return set_from_file(l, f, arena_copy(l->arena, value.data, value.len), origin);
     return set(l, f, value, origin);
@@ -183,6 +178,7 @@ static const char *lookup(char *const *environment, const char *name)
 
 static struct problem *take_environment(struct loading *l, char *const *environment)
 {
+    const struct origin origin = {.kind = ORIGIN_ENVIRONMENT, .text = "environment"};
     struct problem *p = NULL;
     for (size_t i = 0; !p && i < l->r->count; i++) {
         const struct field *f = &l->r->fields[i];
@@ -191,35 +187,37 @@ static struct problem *take_environment(struct loading *l, char *const *environm
         const char *value = lookup(environment, name);
         const char *file = f->use & FIELD_SECRET ? lookup(environment, file_name) : NULL;
         if (value && file)
-            p = wrong(l->arena, "environment", name, "is set, and so is its _FILE");
+            p = wrong(l->arena, origin.text, name, "is set, and so is its _FILE");
         else if (value)
-            p = set(l, f, text_of(value), "environment");
+            p = set(l, f, text_of(value), origin);
         else if (file)
-            p = set_from_file(l, f, file, "environment");
+            p = set_from_file(l, f, file, origin);
     }
     return p;
 }
 
 static struct problem *take_flags(struct loading *l, struct config_flags flags)
 {
+    const struct origin origin = {.kind = ORIGIN_FLAG, .text = "flag"};
     struct problem *p = NULL;
     for (size_t i = 0; !p && i < flags.count; i++)
-        p = set(l, record_find(l->r, flags.list[i].name), text_of(flags.list[i].value), "flag");
+        p = set(l, record_find(l->r, flags.list[i].name), text_of(flags.list[i].value), origin);
     return p;
 }
 
-static struct problem *take_presets(struct loading *l)
+static struct problem *take_defaults(struct loading *l)
 {
+    const struct origin origin = {.kind = ORIGIN_DEFAULT, .text = "default"};
     struct problem *p = NULL;
     for (size_t i = 0; !p && i < l->r->count; i++)
-        if (!l->origins[i] && l->r->fields[i].default_value)
-            p = set(l, &l->r->fields[i], text_of(l->r->fields[i].default_value), "default");
+        if (!l->origins[i].kind && l->r->fields[i].default_value)
+            p = set(l, &l->r->fields[i], text_of(l->r->fields[i].default_value), origin);
     return p;
 }
 
 struct problem *config_load(struct arena *a, const struct record *r, struct config_flags flags,
                             char *const *environment, const char *path, void *ret,
-                            const char **ret_origins)
+                            struct origin *ret_origins)
 {
     struct loading l = {a, r, ret, ret_origins, flags.unread};
     struct problem *p = path ? take_file(&l, path) : NULL;
@@ -228,6 +226,6 @@ struct problem *config_load(struct arena *a, const struct record *r, struct conf
     if (!p)
         p = take_flags(&l, flags);
     if (!p)
-        p = take_presets(&l);
+        p = take_defaults(&l);
     return p;
 }

@@ -17,6 +17,16 @@ struct config_flags {
     const char *const *unread; /* secrets whose NAME_FILE is left alone, NULL at the end; or NULL */
 };
 
+/* Where a setting came from; the zero value: it is set nowhere. */
+enum origin_kind { ORIGIN_NONE, ORIGIN_DEFAULT, ORIGIN_FILE, ORIGIN_ENVIRONMENT, ORIGIN_FLAG };
+
+struct origin {
+    enum origin_kind kind;
+    const char *text; /* "flag", "environment", "PATH:LINE" or "default", and " < PATH" after it for
+                         a value from a NAME_FILE; NULL for ORIGIN_NONE */
+    const char *file; /* the file of its own that the value was read from; NULL for none */
+};
+
 /**
  * Fill the struct at `ret` (zeroed, described by `r`) from the strongest source of each
  * setting: a flag, the environment, the file at `path` (NULL: none), its default.
@@ -25,19 +35,14 @@ struct config_flags {
  * The field `max_body` is MAX_BODY in environment and file. The file has lines `NAME = value`;
  * blank lines and lines that begin with `#` are skipped; an unknown name, a name twice and a
  * line without `=` are errors that tell the line. For a FIELD_SECRET, NAME_FILE names a file
- * that holds the value, up to its last newline; a secret has no flag. `ret_origins`, with
- * one place per field, says where each came from: "flag", "environment", "PATH:LINE",
- * "default", or NULL for what is set nowhere; " < PATH" behind it for a value from a NAME_FILE.
- * A secret of `flags.unread` that is in a file of its own has its origin and no value, so that
- * whoever has no use for it need not be able to read it. Texts live as long as `a`. INTERNAL with
- * the fault in `cause`, never a secret.
+ * that holds the value, up to its last newline; a secret has no flag. `ret_origins` (zeroed)
+ * has one place per field. A secret of `flags.unread` that is in a file of its own has its origin
+ * and no value, so that whoever has no use for it need not be able to read it. Texts live as long
+ * as `a`. INTERNAL with the fault in `cause`, never a secret.
  */
 struct problem *config_load(struct arena *a, const struct record *r, struct config_flags flags,
                             char *const *environment, const char *path, void *ret,
-                            const char **ret_origins) MUST_USE;
-
-/** The file of its own that a value with this origin was read from; NULL for none. Borrowed. */
-const char *config_origin_file(const char *origin);
+                            struct origin *ret_origins) MUST_USE;
 
 /** The name of a setting in environment and file: upper case. */
 const char *config_name(struct arena *a, const struct field *f);

@@ -19,7 +19,7 @@ struct cli {
     const char *config_path;   /* or NULL */
     struct config_flags flags; /* settings from the command line */
     struct settings settings;  /* filled where the command asks for it */
-    const char **origins;      /* one per setting */
+    struct origin *origins;    /* one per setting */
     char **program;            /* how it was called, from its own name on */
     bool is_script;            /* called without a word, by a web server that wants answers */
     const char *group;         /* the first word, while the second is missing; else NULL */

@@ -38,38 +38,39 @@ static const char *shown_value(struct cli *cli, const struct field *f)
     return value;
 }
 
-static void show_setting(struct cli *cli, const struct field *f, const char *origin)
+static void show_setting(struct cli *cli, const struct field *f, struct origin origin)
 {
     struct arena *a = cli->arena;
     const struct shown shown = {.name = text_of(config_name(a, f)),
-                                .value = text_of(origin ? shown_value(cli, f) : NULL),
-                                .origin = text_of(origin)};
+                                .value = text_of(origin.kind ? shown_value(cli, f) : NULL),
+                                .origin = text_of(origin.text)};
     if (cli_option(cli, "json"))
         print_record(a, &shown_record, &shown, true);
-    else if (origin)
+    else if (origin.kind)
         printf("%s = %s  # %s\n", shown.name.data, shown_text(a, shown.value),
                shown_text(a, shown.origin));
     else
         printf("# %s is not set\n", shown.name.data);
 }
 
-static void tell_fault(struct doctor *c, enum verdict verdict, const char *what, const char *mend)
+static void tell_fault(struct doctor *doctor, enum verdict verdict, const char *what,
+                       const char *fix)
 {
     if (verdict == VERDICT_FAIL)
-        complain(EX_CONFIG, "%s: %s", what, mend);
+        complain(EX_CONFIG, "%s: %s", what, fix);
     else if (verdict == VERDICT_WARN)
-        fprintf(stderr, "postern: warning: %s: %s\n", shown_text(c->arena, text_of(what)),
-                shown_text(c->arena, text_of(mend)));
+        fprintf(stderr, "postern: warning: %s: %s\n", shown_text(doctor->arena, text_of(what)),
+                shown_text(doctor->arena, text_of(fix)));
 }
 
 static int check_config(struct cli *cli)
 {
-    struct doctor c = {.arena = cli->arena,
-                       .settings = &cli->settings,
-                       .origins = cli->origins,
-                       .tell = tell_fault};
-    doctor_settings(&c);
-    if (c.failed)
+    struct doctor doctor = {.arena = cli->arena,
+                            .settings = &cli->settings,
+                            .origins = cli->origins,
+                            .tell = tell_fault};
+    doctor_settings(&doctor);
+    if (doctor.failed)
         return EX_CONFIG;
     puts("ok");
     return EX_OK;

@@ -28,8 +28,8 @@
 /* ---- how it is told ---- */
 
 struct finding {
-    unsigned verdict; /* enum verdict */
-    struct text what, mend;
+    unsigned verdict;       /* enum verdict */
+    struct text what, mend; /* the fix; `doctor --json` has it by this name */
 };
 
 static const char *const verdicts[] = {
@@ -42,63 +42,56 @@ static const struct field finding_fields[] = {
 static const struct record finding_record = RECORD("Finding", struct finding, finding_fields, 0);
 
 /* Each at once, for some of what comes next takes seconds. */
-static void print_finding(struct doctor *c, enum verdict verdict, const char *what,
-                          const char *mend)
+static void print_finding(struct doctor *doctor, enum verdict verdict, const char *what,
+                          const char *fix)
 {
-    const struct finding finding = {verdict, text_of(what), text_of(mend)};
-    if (cli_option(c->context, "json"))
-        print_record(c->arena, &finding_record, &finding, true);
+    const struct finding finding = {verdict, text_of(what), text_of(fix)};
+    if (cli_option(doctor->context, "json"))
+        print_record(doctor->arena, &finding_record, &finding, true);
     else
-        printf("%-4s %s%s%s\n", verdicts[verdict], shown_text(c->arena, finding.what),
-               *mend ? ": " : "", shown_text(c->arena, finding.mend));
+        printf("%-4s %s%s%s\n", verdicts[verdict], shown_text(doctor->arena, finding.what),
+               *fix ? ": " : "", shown_text(doctor->arena, finding.mend));
     fflush(stdout);
 }
 
 /* ---- files and rights ---- */
 
 /* Files with a secret are for the program and root alone. */
-static void check_secret_file(struct doctor *c, const char *path)
+static void check_secret_file(struct doctor *doctor, const char *path)
 {
     struct stat st;
     if (stat(path, &st) != 0)
-        doctor_tell(c, VERDICT_FAIL, path, "%s", strerror(errno));
+        doctor_tell(doctor, VERDICT_FAIL, path, "%s", strerror(errno));
     else if (!S_ISREG(st.st_mode))
-        doctor_ok(c, "%s is handed to us, and no file of its own", path);
+        doctor_ok(doctor, "%s is handed to us, and no file of its own", path);
     else if (st.st_mode & (S_IROTH | S_IWOTH))
-        doctor_tell(c, VERDICT_FAIL, path,
+        doctor_tell(doctor, VERDICT_FAIL, path,
                     "has a secret that everybody on this machine can read; chmod 640 %s", path);
     else if (st.st_mode & S_IWGRP)
-        doctor_tell(c, VERDICT_WARN, path, "its group can write it; chmod g-w %s", path);
+        doctor_tell(doctor, VERDICT_WARN, path, "its group can write it; chmod g-w %s", path);
     else
-        doctor_ok(c, "%s is readable by who should read it, mode %04o", path,
+        doctor_ok(doctor, "%s is readable by who should read it, mode %04o", path,
                   (unsigned)st.st_mode & 07777);
 }
 
 /* A file from which no secret came must only be safe from being written. */
-static void check_plain_file(struct doctor *c, const char *path)
+static void check_plain_file(struct doctor *doctor, const char *path)
 {
     struct stat st;
     if (stat(path, &st) == 0 && (st.st_mode & S_IWOTH))
-        doctor_tell(c, VERDICT_FAIL, path, "everybody can write it; chmod o-w %s", path);
+        doctor_tell(doctor, VERDICT_FAIL, path, "everybody can write it; chmod o-w %s", path);
     else
-        doctor_ok(c, "%s has no secret in it", path);
-}
-
-/* Is the origin "PATH:LINE"? */
-static bool is_line_of(const char *origin, const char *path)
-{
-    size_t len = path ? strlen(path) : 0;
-    return path && strncmp(origin, path, len) == 0 && origin[len] == ':';
+        doctor_ok(doctor, "%s has no secret in it", path);
 }
 
 /* A DATABASE_URL without a password is none: MariaDB may know its users by their sockets. */
-static bool is_secret(struct doctor *c, const struct field *f)
+static bool is_secret(struct doctor *doctor, const struct field *f)
 {
     struct db_url url;
     if (!(f->use & FIELD_SECRET))
         return false;
     if (f->offset != offsetof(struct settings, database_url) ||
-        db_url_read(c->arena, c->settings->database_url.data, &url))
+        db_url_read(doctor->arena, doctor->settings->database_url.data, &url))
         return true;
     bool has_password = url.password && *url.password;
     db_url_release(&url);
@@ -106,202 +99,202 @@ static bool is_secret(struct doctor *c, const struct field *f)
 }
 
 /* Look at the file itself only once, and at those that it or the environment names. */
-static void check_files(struct doctor *c, const struct cli *cli)
+static void check_files(struct doctor *doctor, const struct cli *cli)
 {
     bool in_config = false;
     for (size_t i = 0; i < settings_record.count; i++) {
-        const char *origin = cli->origins[i];
-        const char *file = origin ? config_origin_file(origin) : NULL;
-        if (!origin || !is_secret(c, &settings_record.fields[i]))
+        const struct origin *origin = &cli->origins[i];
+        if (!origin->kind || !is_secret(doctor, &settings_record.fields[i]))
             continue;
-        if (file)
-            check_secret_file(c, file);
-        else if (is_line_of(origin, cli->config_path))
+        if (origin->file)
+            check_secret_file(doctor, origin->file);
+        else if (origin->kind == ORIGIN_FILE)
             in_config = true;
     }
     if (!cli->config_path)
         return;
     if (in_config)
-        check_secret_file(c, cli->config_path);
+        check_secret_file(doctor, cli->config_path);
     else
-        check_plain_file(c, cli->config_path);
+        check_plain_file(doctor, cli->config_path);
 }
 
-static void check_user(struct doctor *c)
+static void check_user(struct doctor *doctor)
 {
     if (geteuid() != 0)
-        doctor_ok(c, "runs as user %u and not as root", (unsigned)geteuid());
-    else if (c->settings->env == ENV_PRODUCTION)
-        doctor_tell(c, VERDICT_WARN, "runs as root",
+        doctor_ok(doctor, "runs as user %u and not as root", (unsigned)geteuid());
+    else if (doctor->settings->env == ENV_PRODUCTION)
+        doctor_tell(doctor, VERDICT_WARN, "runs as root",
                     "the server would refuse to, and root may what its user may not; ask again "
                     "as that user, such as with runuser -u");
 }
 
 /* The kernel cuts a longer backlog without a word. */
-static void check_backlog(struct doctor *c)
+static void check_backlog(struct doctor *doctor)
 {
     static const char path[] = "/proc/sys/net/core/somaxconn";
     long long most = 0;
     FILE *file = fopen(path, "re");
     if (!file)
         return;
-    if (fscanf(file, "%lld", &most) == 1 && c->settings->listen.len) {
-        if (most < c->settings->backlog)
-            doctor_tell(c, VERDICT_WARN, "BACKLOG",
+    if (fscanf(file, "%lld", &most) == 1 && doctor->settings->listen.len) {
+        if (most < doctor->settings->backlog)
+            doctor_tell(doctor, VERDICT_WARN, "BACKLOG",
                         "only %lld connections can wait; sysctl net.core.somaxconn=%lld", most,
-                        (long long)c->settings->backlog);
+                        (long long)doctor->settings->backlog);
         else
-            doctor_ok(c, "BACKLOG %lld is within the system's %lld",
-                      (long long)c->settings->backlog, most);
+            doctor_ok(doctor, "BACKLOG %lld is within the system's %lld",
+                      (long long)doctor->settings->backlog, most);
     }
     (void)fclose(file);
 }
 
-static void check_limits(struct doctor *c)
+static void check_limits(struct doctor *doctor)
 {
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) != 0)
         return;
     if (files.rlim_cur < FILES_MIN)
-        doctor_tell(c, VERDICT_WARN, "open files",
+        doctor_tell(doctor, VERDICT_WARN, "open files",
                     "only %llu are allowed; ulimit -n 1024, or LimitNOFILE in the unit",
                     (unsigned long long)files.rlim_cur);
     else
-        doctor_ok(c, "%llu open files are allowed", (unsigned long long)files.rlim_cur);
+        doctor_ok(doctor, "%llu open files are allowed", (unsigned long long)files.rlim_cur);
 }
 
 /* ---- the database ---- */
 
-static void check_server(struct doctor *c, const struct database *d)
+static void check_server(struct doctor *doctor, const struct database *d)
 {
     const char *faults[DATABASE_FAULTS_MAX];
-    size_t count = database_faults(d, c->arena, faults);
+    size_t count = database_faults(d, doctor->arena, faults);
     for (size_t i = 0; i < count; i++)
-        doctor_tell(c, VERDICT_FAIL, "database", "%s", faults[i]);
+        doctor_tell(doctor, VERDICT_FAIL, "database", "%s", faults[i]);
     if (!count)
-        doctor_ok(c, "database is %s", d->version.data);
+        doctor_ok(doctor, "database is %s", d->version.data);
 }
 
-static void check_room(struct doctor *c, const struct database *d)
+static void check_room(struct doctor *doctor, const struct database *d)
 {
-    const struct settings *s = c->settings;
+    const struct settings *s = doctor->settings;
     /* Without LISTEN others make the sockets, and it is not known of which kind. */
     bool known = s->listen.len > 0;
     int64_t workers = s->workers + (s->hash_listen.len || !known ? s->hash_workers : 0);
     if (d->read_only)
-        doctor_tell(c, VERDICT_FAIL, "database",
+        doctor_tell(doctor, VERDICT_FAIL, "database",
                     "takes no writes (read_only); promote it, or put the primary first in "
                     "DATABASE_URL");
     if (workers >= d->connections_max)
-        doctor_tell(c, VERDICT_WARN, "database",
+        doctor_tell(doctor, VERDICT_WARN, "database",
                     "%lld workers are more than its max_connections of %lld allow; raise it",
                     (long long)workers, (long long)d->connections_max);
     else
-        doctor_ok(c, "database has room for %lld connections, and we open %s%lld",
+        doctor_ok(doctor, "database has room for %lld connections, and we open %s%lld",
                   (long long)d->connections_max, known ? "" : "one for each worker, at most ",
                   (long long)workers);
 }
 
-static void check_clock(struct doctor *c, const struct database *d, struct instant before)
+static void check_clock(struct doctor *doctor, const struct database *d, struct instant before)
 {
     int64_t ours = (before.us + instant_now().us) / 2;
     int64_t skew = d->now.us - ours, size = llabs(skew);
     if (size < SKEW_WARN_US)
-        doctor_ok(c, "clocks of this host and the database agree within a second");
+        doctor_ok(doctor, "clocks of this host and the database agree within a second");
     else
-        doctor_tell(c, size < SKEW_FAIL_US ? VERDICT_WARN : VERDICT_FAIL, "clock",
+        doctor_tell(doctor, size < SKEW_FAIL_US ? VERDICT_WARN : VERDICT_FAIL, "clock",
                     "the database's is %.1f s %s ours; run NTP on both", (double)size / 1e6,
                     skew > 0 ? "ahead of" : "behind");
 }
 
-static void check_schema(struct doctor *c, struct db *db)
+static void check_schema(struct doctor *doctor, struct db *db)
 {
-    enum migration_state *states = arena_array(c->arena, migration_count, sizeof *states);
+    enum migration_state *states = arena_array(doctor->arena, migration_count, sizeof *states);
     size_t unknown = 0;
-    struct problem *p = migrate_check(db, c->arena, migrations, migration_count);
+    struct problem *p = migrate_check(db, doctor->arena, migrations, migration_count);
     if (!p)
-        p = migrate_compare(db, c->arena, migrations, migration_count);
+        p = migrate_compare(db, doctor->arena, migrations, migration_count);
     if (!p)
-        p = migrate_status(db, c->arena, migrations, migration_count, states, &unknown);
+        p = migrate_status(db, doctor->arena, migrations, migration_count, states, &unknown);
     if (p)
-        doctor_tell(c, VERDICT_FAIL, "schema", "%s", p->cause);
+        doctor_tell(doctor, VERDICT_FAIL, "schema", "%s", p->cause);
     else if (unknown)
-        doctor_tell(c, VERDICT_WARN, "schema",
+        doctor_tell(doctor, VERDICT_WARN, "schema",
                     "has %zu migrations of a later program; install that one here, too", unknown);
     else
-        doctor_ok(c, "schema is the one of this program");
+        doctor_ok(doctor, "schema is the one of this program");
 }
 
 /* How the server is set up for words, and whether ours are in the index: neither a dump nor the
  * table's definition carries what it was built with. */
-static void check_search(struct doctor *c, struct db *db, const struct database *d)
+static void check_search(struct doctor *doctor, struct db *db, const struct database *d)
 {
     const char *lost = NULL;
     if (d->word_min > WORD_MIN)
-        doctor_tell(c, VERDICT_WARN, "search",
+        doctor_tell(doctor, VERDICT_WARN, "search",
                     "finds no word below %lld characters; set innodb_ft_min_token_size = %d in the "
                     "server's configuration, restart it, and run `postern reindex`",
                     (long long)d->word_min, WORD_MIN);
     else if (d->word_max < WORD_MAX)
-        doctor_tell(c, VERDICT_WARN, "search",
+        doctor_tell(doctor, VERDICT_WARN, "search",
                     "finds no word above %lld characters; set innodb_ft_max_token_size = %d in the "
                     "server's configuration, restart it, and run `postern reindex`",
                     (long long)d->word_max, WORD_MAX);
-    else if (post_probe_search(db, c->arena, &lost))
+    else if (post_probe_search(db, doctor->arena, &lost))
         return; /* told already: there is no schema to ask */
     else if (lost)
-        doctor_tell(c, VERDICT_WARN, "search",
+        doctor_tell(doctor, VERDICT_WARN, "search",
                     "does not find a post by the word \"%s\" that it has; run `postern reindex`, "
                     "as after each restore",
                     lost);
     else
-        doctor_ok(c, "search finds what was looked for");
+        doctor_ok(doctor, "search finds what was looked for");
 }
 
-static void ask_database(struct doctor *c, struct db *db)
+static void ask_database(struct doctor *doctor, struct db *db)
 {
     struct database d;
-    struct problem *p = db_ping(db, c->arena); /* connects, which is not to count as skew */
+    struct problem *p = db_ping(db, doctor->arena); /* connects, which is not to count as skew */
     struct instant before = instant_now();
     if (!p)
-        p = database_ask(db, c->arena, &d);
+        p = database_ask(db, doctor->arena, &d);
     if (p) {
-        doctor_tell(c, VERDICT_FAIL, "database", "%s; start it, or correct DATABASE_URL", p->cause);
+        doctor_tell(doctor, VERDICT_FAIL, "database", "%s; start it, or correct DATABASE_URL",
+                    p->cause);
         return;
     }
-    check_clock(c, &d, before);
-    doctor_ok(c, "database answers at %s", db_where(db, c->arena));
-    check_server(c, &d);
-    check_room(c, &d);
-    check_schema(c, db);
-    check_search(c, db, &d);
-    doctor_hashes(c, db);
+    check_clock(doctor, &d, before);
+    doctor_ok(doctor, "database answers at %s", db_where(db, doctor->arena));
+    check_server(doctor, &d);
+    check_room(doctor, &d);
+    check_schema(doctor, db);
+    check_search(doctor, db, &d);
+    doctor_hashes(doctor, db);
 }
 
 /* A URL that is no good was told with the settings. */
-static void check_database(struct doctor *c)
+static void check_database(struct doctor *doctor)
 {
     struct db *db;
-    const char *url = c->settings->database_url.data;
-    if (!url || db_open(c->arena, url, &db))
+    const char *url = doctor->settings->database_url.data;
+    if (!url || db_open(doctor->arena, url, &db))
         return;
-    ask_database(c, db);
+    ask_database(doctor, db);
     db_close(db);
 }
 
 /* ---- what nginx/render has written ---- */
 
 /* The former release's files do, but lack what the new one brought. */
-static void check_rendered(struct doctor *c, const char *folder, bool is_named)
+static void check_rendered(struct doctor *doctor, const char *folder, bool is_named)
 {
     static const char key[] = "# templates: ";
-    const char *path = arena_printf(c->arena, "%s/http.conf", folder);
+    const char *path = arena_printf(doctor->arena, "%s/http.conf", folder);
     char line[256];
     bool is_ours = false;
     FILE *file = fopen(path, "re");
     if (!file) {
         if (is_named)
-            doctor_tell(c, VERDICT_FAIL, path, "%s", strerror(errno));
+            doctor_tell(doctor, VERDICT_FAIL, path, "%s", strerror(errno));
         return;
     }
     while (!is_ours && fgets(line, sizeof line, file))
@@ -310,43 +303,43 @@ static void check_rendered(struct doctor *c, const char *folder, bool is_named)
                   strncmp(line + strlen(key), nginx_templates, strlen(nginx_templates)) == 0;
     (void)fclose(file);
     if (is_ours)
-        doctor_ok(c, "%s was rendered for this program", path);
+        doctor_ok(doctor, "%s was rendered for this program", path);
     else
-        doctor_tell(c, VERDICT_WARN, path,
+        doctor_tell(doctor, VERDICT_WARN, path,
                     "was rendered for another release; run nginx/render, or dpkg-reconfigure "
                     "postern, and reload nginx");
 }
 
 /* Where the README and the Debian package have them. */
-static void check_nginx(struct doctor *c, const char *folder)
+static void check_nginx(struct doctor *doctor, const char *folder)
 {
     if (folder) {
-        check_rendered(c, folder, true);
+        check_rendered(doctor, folder, true);
         return;
     }
-    check_rendered(c, "/etc/postern/nginx", false);
-    check_rendered(c, "/etc/nginx/postern", false);
+    check_rendered(doctor, "/etc/postern/nginx", false);
+    check_rendered(doctor, "/etc/nginx/postern", false);
 }
 
 /* ---- all of it ---- */
 
 int command_doctor(struct cli *cli)
 {
-    struct doctor c = {.arena = cli->arena,
-                       .settings = &cli->settings,
-                       .origins = cli->origins,
-                       .tell = print_finding,
-                       .context = cli};
+    struct doctor doctor = {.arena = cli->arena,
+                            .settings = &cli->settings,
+                            .origins = cli->origins,
+                            .tell = print_finding,
+                            .context = cli};
     const char *url = cli_option(cli, "url");
-    doctor_settings(&c);
-    check_files(&c, cli);
-    check_user(&c);
-    check_limits(&c);
-    check_backlog(&c);
-    check_database(&c);
-    doctor_sockets(&c);
-    check_nginx(&c, cli_option(cli, "nginx"));
+    doctor_settings(&doctor);
+    check_files(&doctor, cli);
+    check_user(&doctor);
+    check_limits(&doctor);
+    check_backlog(&doctor);
+    check_database(&doctor);
+    doctor_sockets(&doctor);
+    check_nginx(&doctor, cli_option(cli, "nginx"));
     if (url)
-        doctor_url(&c, url);
-    return c.failed ? EX_UNAVAILABLE : EX_OK;
+        doctor_url(&doctor, url);
+    return doctor.failed ? EX_UNAVAILABLE : EX_OK;
 }

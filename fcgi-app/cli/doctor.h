@@ -1,4 +1,4 @@
-/* checkup.h -- what can be wrong with an installation, each with the way to fix it. */
+/* doctor.h -- what can be wrong with an installation, each with the way to fix it. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,34 +15,34 @@ struct doctor {
     struct arena *arena;
     const struct settings *settings;
     /* Called for each finding; `fix` is "" where nothing is wrong. No secret is in either. */
-    void (*tell)(struct doctor *c, enum verdict verdict, const char *what, const char *mend);
-    void *context;        /* of `tell` */
-    const char **origins; /* of the settings, as config.h says */
-    bool failed;          /* something was a VERDICT_FAIL */
+    void (*tell)(struct doctor *doctor, enum verdict verdict, const char *what, const char *fix);
+    void *context;                /* of `tell` */
+    const struct origin *origins; /* of the settings */
+    bool failed;                  /* something was a VERDICT_FAIL */
 };
 
 /** Tell what was found to be well. */
-void doctor_ok(struct doctor *c, const char *format, ...) PRINTF_LIKE(2, 3);
+void doctor_ok(struct doctor *doctor, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /** Tell what is not, and how it is fixed. */
-void doctor_tell(struct doctor *c, enum verdict verdict, const char *what, const char *mend, ...)
-    PRINTF_LIKE(4, 5);
+void doctor_tell(struct doctor *doctor, enum verdict verdict, const char *what, const char *fix,
+                 ...) PRINTF_LIKE(4, 5);
 
 /** The folder that `path` is in; "." without a slash. Borrows from `a`. */
 const char *doctor_folder(struct arena *a, const char *path);
 
 /** Look at the settings themselves, and what they name on this machine: all that can be seen
  * without asking the database or a running server. */
-void doctor_settings(struct doctor *c);
+void doctor_settings(struct doctor *doctor);
 
 struct db;
 
 /** Look at how passwords are stored, in a database whose schema is ours. Of very many users it
  * looks at a part, and says so. */
-void doctor_hashes(struct doctor *c, struct db *db);
+void doctor_hashes(struct doctor *doctor, struct db *db);
 
 /** Look at the two sockets: are they there, who may connect, does a worker answer? */
-void doctor_sockets(struct doctor *c);
+void doctor_sockets(struct doctor *doctor);
 
 /** Ask the API at `url` what its web server lets through; takes curl. */
-void doctor_url(struct doctor *c, const char *url);
+void doctor_url(struct doctor *doctor, const char *url);

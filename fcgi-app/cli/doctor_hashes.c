@@ -20,20 +20,21 @@ static void count(void *context, const void *row)
         t->dear += form->n;
 }
 
-void doctor_hashes(struct doctor *c, struct db *db)
+void doctor_hashes(struct doctor *doctor, struct db *db)
 {
     struct tally t = {0};
-    struct problem *p = hash_forms(db, c->arena, count, &t);
+    struct problem *p = hash_forms(db, doctor->arena, count, &t);
     const char *which =
         t.seen < 2 * (int64_t)HASHES_OF_EACH_END ? "" : " (of the first and the last users by id)";
     if (p)
-        doctor_tell(c, VERDICT_WARN, "stored passwords", "cannot be looked at: %s", p->cause);
+        doctor_tell(doctor, VERDICT_WARN, "stored passwords", "cannot be looked at: %s", p->cause);
     else if (t.dear)
-        doctor_tell(c, VERDICT_WARN, "stored passwords",
+        doctor_tell(doctor, VERDICT_WARN, "stored passwords",
                     "%" PRId64 " of %" PRId64 " looked at%s take more than a second to verify, so "
                     "no login takes them; have their owners reset them",
                     t.dear, t.seen, which);
     else
-        doctor_ok(c, "stored passwords: none of %" PRId64 " looked at%s takes too long to verify",
+        doctor_ok(doctor,
+                  "stored passwords: none of %" PRId64 " looked at%s takes too long to verify",
                   t.seen, which);
 }

@@ -122,82 +122,84 @@ static const char *group_name(struct arena *a, gid_t gid)
 }
 
 /* Who may write there may put a socket of their own in its place. */
-static void check_folder(struct doctor *c, const char *name, const char *path)
+static void check_folder(struct doctor *doctor, const char *name, const char *path)
 {
     struct stat st;
-    const char *folder = doctor_folder(c->arena, path);
+    const char *folder = doctor_folder(doctor->arena, path);
     if (stat(folder, &st) != 0)
-        doctor_tell(c, VERDICT_FAIL, name, "%s: %s; make the folder, for the server's user", folder,
-                    strerror(errno));
+        doctor_tell(doctor, VERDICT_FAIL, name, "%s: %s; make the folder, for the server's user",
+                    folder, strerror(errno));
     else if ((st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX))
-        doctor_tell(c, VERDICT_FAIL, name, "everybody may write to %s; chmod o-w %s", folder,
+        doctor_tell(doctor, VERDICT_FAIL, name, "everybody may write to %s; chmod o-w %s", folder,
                     folder);
 }
 
-static void check_mode(struct doctor *c, const char *name, const char *path, const struct stat *st)
+static void check_mode(struct doctor *doctor, const char *name, const char *path,
+                       const struct stat *st)
 {
     unsigned mode = st->st_mode & 07777;
-    const char *group = group_name(c->arena, st->st_gid);
-    const char *wanted = c->settings->socket_group.data;
+    const char *group = group_name(doctor->arena, st->st_gid);
+    const char *wanted = doctor->settings->socket_group.data;
     if (mode & S_IWOTH)
-        doctor_tell(c, VERDICT_FAIL, name, "everybody may connect; chmod 660 %s", path);
+        doctor_tell(doctor, VERDICT_FAIL, name, "everybody may connect; chmod 660 %s", path);
     else if (wanted && *wanted && strcmp(wanted, group) != 0)
-        doctor_tell(c, VERDICT_FAIL, name,
+        doctor_tell(doctor, VERDICT_FAIL, name,
                     "belongs to group %s and not to SOCKET_GROUP %s; "
                     "restart the server",
                     group, wanted);
     else
-        doctor_ok(c, "%s: mode %04o, so user %u and group %s may connect", name, mode,
+        doctor_ok(doctor, "%s: mode %04o, so user %u and group %s may connect", name, mode,
                   (unsigned)st->st_uid, group);
 }
 
-static void ask_worker(struct doctor *c, const char *name, const char *address)
+static void ask_worker(struct doctor *doctor, const char *name, const char *address)
 {
-    const char *path = arena_printf(c->arena, "%s/health", c->settings->base_path.data);
-    int fd = strchr(address, '/') ? connect_unix(address) : connect_tcp(c->arena, address);
+    const char *path = arena_printf(doctor->arena, "%s/health", doctor->settings->base_path.data);
+    int fd = strchr(address, '/') ? connect_unix(address) : connect_tcp(doctor->arena, address);
     if (fd < 0 && errno == EACCES)
-        doctor_tell(c, VERDICT_WARN, name,
+        doctor_tell(doctor, VERDICT_WARN, name,
                     "this user may not connect; ask as the server's or the web server's");
     else if (fd < 0)
-        doctor_tell(c, VERDICT_FAIL, name, "%s; start the server", strerror(errno));
+        doctor_tell(doctor, VERDICT_FAIL, name, "%s; start the server", strerror(errno));
     else if (!answers(fd, path))
-        doctor_tell(c, VERDICT_FAIL, name, "no worker answers; look into the server's log");
+        doctor_tell(doctor, VERDICT_FAIL, name, "no worker answers; look into the server's log");
     else
-        doctor_ok(c, "%s: a worker answers", name);
+        doctor_ok(doctor, "%s: a worker answers", name);
     if (fd >= 0)
         (void)close(fd);
 }
 
-static void check_socket(struct doctor *c, const char *name, struct text address)
+static void check_socket(struct doctor *doctor, const char *name, struct text address)
 {
     struct stat st;
     if (!address.len)
         return;
     if (!strchr(address.data, '/')) {
         if (strchr(address.data, ':'))
-            ask_worker(c, name, address.data);
+            ask_worker(doctor, name, address.data);
         return;
     }
-    check_folder(c, name, address.data);
+    check_folder(doctor, name, address.data);
     if (stat(address.data, &st) != 0) {
-        doctor_tell(c, VERDICT_FAIL, name, "%s: %s; start the server", address.data,
+        doctor_tell(doctor, VERDICT_FAIL, name, "%s: %s; start the server", address.data,
                     strerror(errno));
         return;
     }
     if (!S_ISSOCK(st.st_mode)) {
-        doctor_tell(c, VERDICT_FAIL, name, "%s is no socket; take it away", address.data);
+        doctor_tell(doctor, VERDICT_FAIL, name, "%s is no socket; take it away", address.data);
         return;
     }
-    check_mode(c, name, address.data, &st);
-    ask_worker(c, name, address.data);
+    check_mode(doctor, name, address.data, &st);
+    ask_worker(doctor, name, address.data);
 }
 
-void doctor_sockets(struct doctor *c)
+void doctor_sockets(struct doctor *doctor)
 {
-    if (!c->settings->listen.len)
-        doctor_ok(c, "LISTEN is not set, so the sockets are made by others, such as systemd or a "
-                     "web server, and were not looked at; LISTEN says where, --url asks through "
-                     "them");
-    check_socket(c, "LISTEN", c->settings->listen);
-    check_socket(c, "HASH_LISTEN", c->settings->hash_listen);
+    if (!doctor->settings->listen.len)
+        doctor_ok(doctor,
+                  "LISTEN is not set, so the sockets are made by others, such as systemd or a "
+                  "web server, and were not looked at; LISTEN says where, --url asks through "
+                  "them");
+    check_socket(doctor, "LISTEN", doctor->settings->listen);
+    check_socket(doctor, "HASH_LISTEN", doctor->settings->hash_listen);
 }

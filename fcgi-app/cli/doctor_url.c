@@ -30,7 +30,7 @@ struct question {
     const char *code;   /* of our errors; NULL: it is none */
     const char *answer; /* a header line that must be in the answer, or its begin; or NULL */
     enum verdict verdict;
-    const char *mend;
+    const char *fix;
 };
 
 static const struct question questions[] = {
@@ -136,18 +136,18 @@ static char **curl_words(struct arena *a, const char *url, const struct question
 }
 
 /* False when there is no curl. */
-static bool ask(struct doctor *c, const char *url, const struct question *q, struct reply *ret)
+static bool ask(struct doctor *doctor, const char *url, const struct question *q, struct reply *ret)
 {
     int in = memfd_create("in", MFD_CLOEXEC), out = memfd_create("out", MFD_CLOEXEC);
     int err = memfd_create("err", MFD_CLOEXEC);
     *ret = (struct reply){.head = "", .body = "", .complaint = ""};
     if (q->too_large)
-        write_large(in, c->settings->max_body);
-    bool ran = run_curl(c->arena, curl_words(c->arena, url, q), in, out, err);
+        write_large(in, doctor->settings->max_body);
+    bool ran = run_curl(doctor->arena, curl_words(doctor->arena, url, q), in, out, err);
     if (ran) {
-        const char *said = read_back(c->arena, err);
-        take_reply(c->arena, read_back(c->arena, out), ret);
-        ret->complaint = arena_copy(c->arena, said, strcspn(said, "\n"));
+        const char *said = read_back(doctor->arena, err);
+        take_reply(doctor->arena, read_back(doctor->arena, out), ret);
+        ret->complaint = arena_copy(doctor->arena, said, strcspn(said, "\n"));
     }
     (void)close(in);
     (void)close(out);
@@ -158,18 +158,18 @@ static bool ask(struct doctor *c, const char *url, const struct question *q, str
 /* ---- what is told ---- */
 
 /* The code of our own form of errors, which is a short word; NULL for anything else. */
-static const char *code_of(struct doctor *c, const struct reply *reply)
+static const char *code_of(struct doctor *doctor, const struct reply *reply)
 {
     const struct json *object;
-    struct problem *p = json_parse(c->arena, reply->body, strlen(reply->body), &object);
+    struct problem *p = json_parse(doctor->arena, reply->body, strlen(reply->body), &object);
     struct text code = p ? (struct text){0} : json_as_text(json_get(object, "code"));
     return code.len <= CODE_MAX ? code.data : NULL;
 }
 
-static bool is_ok(struct doctor *c, const struct reply *reply)
+static bool is_ok(struct doctor *doctor, const struct reply *reply)
 {
     const struct json *object;
-    struct problem *p = json_parse(c->arena, reply->body, strlen(reply->body), &object);
+    struct problem *p = json_parse(doctor->arena, reply->body, strlen(reply->body), &object);
     return !p && text_equal(json_as_text(json_get(object, "status")), TEXT("ok"));
 }
 
@@ -181,12 +181,13 @@ static bool has_line(const char *head, const char *line)
     return false;
 }
 
-static bool is_as_expected(struct doctor *c, const struct question *q, const struct reply *reply)
+static bool is_as_expected(struct doctor *doctor, const struct question *q,
+                           const struct reply *reply)
 {
-    const char *code = code_of(c, reply);
+    const char *code = code_of(doctor, reply);
     if (reply->status != q->status || (q->answer && !has_line(reply->head, q->answer)))
         return false;
-    return q->code ? code && strcmp(code, q->code) == 0 : is_ok(c, reply);
+    return q->code ? code && strcmp(code, q->code) == 0 : is_ok(doctor, reply);
 }
 
 /* Where a redirection leads to; NULL where it is none. */
@@ -206,26 +207,26 @@ static const char *redirection_of(struct arena *a, const struct reply *reply)
 }
 
 /* Something that fails on whatever it is asked has written down why. */
-static const char *mend_of(const struct question *q, const struct reply *reply)
+static const char *fix_of(const struct question *q, const struct reply *reply)
 {
     if (q == questions && reply->status >= 300 && reply->status <= 399)
         return "this URL is redirected; ask where the API is itself";
     if (q != questions || reply->status < 500)
-        return q->mend;
+        return q->fix;
     return "the web server cannot hand requests on, or the program cannot serve; their logs say "
            "why";
 }
 
 /* Returns whether it is so. */
-static bool tell(struct doctor *c, const struct question *q, const struct reply *reply)
+static bool tell(struct doctor *doctor, const struct question *q, const struct reply *reply)
 {
-    const char *code = code_of(c, reply), *to = redirection_of(c->arena, reply);
-    bool is_so = is_as_expected(c, q, reply);
+    const char *code = code_of(doctor, reply), *to = redirection_of(doctor->arena, reply);
+    bool is_so = is_as_expected(doctor, q, reply);
     if (is_so)
-        doctor_ok(c, "%s", q->what);
+        doctor_ok(doctor, "%s", q->what);
     else
-        doctor_tell(c, q->verdict, arena_printf(c->arena, "not so: %s", q->what),
-                    "%s (status %d%s%s, %s)", mend_of(q, reply), reply->status, to ? " to " : "",
+        doctor_tell(doctor, q->verdict, arena_printf(doctor->arena, "not so: %s", q->what),
+                    "%s (status %d%s%s, %s)", fix_of(q, reply), reply->status, to ? " to " : "",
                     to ? to : "", code ? code : "no error of ours");
     return is_so;
 }
@@ -257,7 +258,7 @@ static bool has_port(const char *host)
 
 /* Whoever comes by `http://` to an API over TLS must not get as far as the program, or clients go
  * on that way, with passwords and tokens. */
-static void check_plain(struct doctor *c, const char *base)
+static void check_plain(struct doctor *doctor, const char *base)
 {
     static const struct question plain = {
         .method = "GET", .path = "/auth/profile", .header = "Authorization: Bearer no.real.token"};
@@ -265,45 +266,46 @@ static void check_plain(struct doctor *c, const char *base)
     struct reply reply;
     if (strncmp(base, "http://", 7) == 0) {
         if (!is_on_this_machine(host))
-            doctor_tell(c, VERDICT_WARN, "--url",
+            doctor_tell(doctor, VERDICT_WARN, "--url",
                         "is plain HTTP: passwords and tokens can be read on the way; give the "
                         "site TLS, unless something before it has it");
         return;
     }
-    if (has_port(host) || !ask(c, arena_printf(c->arena, "http://%s", host), &plain, &reply))
+    if (has_port(host) ||
+        !ask(doctor, arena_printf(doctor->arena, "http://%s", host), &plain, &reply))
         return;
-    const char *code = code_of(c, &reply);
+    const char *code = code_of(doctor, &reply);
     if (code && strcmp(code, "invalid_token") == 0)
-        doctor_tell(c, VERDICT_WARN, "plain HTTP",
+        doctor_tell(doctor, VERDICT_WARN, "plain HTTP",
                     "reaches the program too, so passwords and tokens can be read on the way; "
                     "have the web server refuse it, as nginx/render and the .htaccess do");
     else
-        doctor_ok(c, "plain HTTP does not reach the program");
+        doctor_ok(doctor, "plain HTTP does not reach the program");
 }
 
-void doctor_url(struct doctor *c, const char *url)
+void doctor_url(struct doctor *doctor, const char *url)
 {
     struct reply reply;
-    char *base = arena_strdup(c->arena, url);
+    char *base = arena_strdup(doctor->arena, url);
     if (!is_url(url)) {
-        doctor_tell(c, VERDICT_FAIL, "--url", "must be like https://example.org/api");
+        doctor_tell(doctor, VERDICT_FAIL, "--url", "must be like https://example.org/api");
         return;
     }
     while (*base && base[strlen(base) - 1] == '/')
         base[strlen(base) - 1] = '\0';
     for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
-        if (!ask(c, base, &questions[i], &reply)) {
-            doctor_tell(c, VERDICT_FAIL, "--url", "takes the program curl; install it");
+        if (!ask(doctor, base, &questions[i], &reply)) {
+            doctor_tell(doctor, VERDICT_FAIL, "--url", "takes the program curl; install it");
             return;
         }
         if (!reply.status) {
-            doctor_tell(c, VERDICT_FAIL, base,
+            doctor_tell(doctor, VERDICT_FAIL, base,
                         "no answer: %s; start the web server, or correct the URL", reply.complaint);
             return;
         }
         /* What is not there lacks all the rest too, for no other reason. */
-        if (!tell(c, &questions[i], &reply) && i == 0)
+        if (!tell(doctor, &questions[i], &reply) && i == 0)
             return;
     }
-    check_plain(c, base);
+    check_plain(doctor, base);
 }

@@ -7,7 +7,7 @@
 
 static struct arena *a;
 static struct settings settings;
-static const char *origins[64];
+static struct origin origins[64];
 
 static void set_up(void)
 {

@@ -761,7 +761,7 @@ static const struct {
 static struct problem *load_settings(char *const *environment, const char *path)
 {
     struct settings settings = {0};
-    const char **origins = arena_array(a, settings_record.count, sizeof *origins);
+    struct origin *origins = arena_array(a, settings_record.count, sizeof *origins);
     return config_load(a, &settings_record, (struct config_flags){0}, environment, path, &settings,
                        origins);
 }

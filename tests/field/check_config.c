@@ -52,7 +52,7 @@ static const struct record sample_record = RECORD("Sample", struct sample, sampl
 static char folder[] = "check-config-XXXXXX";
 static struct arena *a;
 static struct sample sample;
-static const char *origins[FIELDS];
+static struct origin origins[FIELDS];
 
 static void make_folder(void)
 {
@@ -160,8 +160,8 @@ TEST(the_environment_sets_values)
 
     ck_assert_int_eq(sample.max_body, 300);
     ck_assert_str_eq(sample.key.data, SECRET);
-    ck_assert_str_eq(origins[MAX_BODY], "environment");
-    ck_assert_str_eq(origins[KEY], "environment");
+    ck_assert_str_eq(origins[MAX_BODY].text, "environment");
+    ck_assert_str_eq(origins[KEY].text, "environment");
 }
 
 TEST(what_else_is_in_the_environment_does_not_matter)
@@ -189,8 +189,8 @@ TEST_TIMES(the_strongest_source_of_each_setting_wins, 8)
                      _i & 1 ? file : NULL));
 
     ck_assert_str_eq(sample.name.data, words[_i]);
-    ck_assert_str_eq(origins[NAME], from[_i]);
-    ck_assert_str_eq(origins[QUIET], "default");
+    ck_assert_str_eq(origins[NAME].text, from[_i]);
+    ck_assert_str_eq(origins[QUIET].text, "default");
 }
 
 TEST(different_settings_come_from_different_sources)
@@ -201,12 +201,12 @@ TEST(different_settings_come_from_different_sources)
 
     assert_fine(load((struct config_flags){&flag, 1}, environment, path));
 
-    ck_assert_str_eq(origins[NAME], arena_printf(a, "%s:1", path));
-    ck_assert_str_eq(origins[MAX_BODY], "environment");
-    ck_assert_str_eq(origins[QUIET], "default");
-    ck_assert_str_eq(origins[MOOD], "flag");
-    ck_assert_ptr_null(origins[KEY]);
-    ck_assert_ptr_null(origins[NOTHING]);
+    ck_assert_str_eq(origins[NAME].text, arena_printf(a, "%s:1", path));
+    ck_assert_str_eq(origins[MAX_BODY].text, "environment");
+    ck_assert_str_eq(origins[QUIET].text, "default");
+    ck_assert_str_eq(origins[MOOD].text, "flag");
+    ck_assert_ptr_null(origins[KEY].text);
+    ck_assert_ptr_null(origins[NOTHING].text);
 }
 
 TEST(texts_outlive_their_sources)
@@ -258,7 +258,7 @@ TEST(a_value_may_be_empty)
 
     ck_assert_uint_eq(sample.nothing.len, 0);
     ck_assert_ptr_nonnull(sample.nothing.data);
-    ck_assert_ptr_nonnull(origins[NOTHING]);
+    ck_assert_ptr_nonnull(origins[NOTHING].text);
 }
 
 static const struct {
@@ -346,8 +346,8 @@ TEST_EACH(a_secret_may_stand_in_a_file_of_its_own_named_in_the_environment, secr
     assert_fine(load_environment(arena_printf(a, "KEY_FILE=%s", path), NULL));
 
     ck_assert_str_eq(sample.key.data, secret_files[_i].secret);
-    ck_assert_str_eq(origins[KEY], arena_printf(a, "environment < %s", path));
-    ck_assert_str_eq(config_origin_file(origins[KEY]), path);
+    ck_assert_str_eq(origins[KEY].text, arena_printf(a, "environment < %s", path));
+    ck_assert_str_eq(origins[KEY].file, path);
 }
 
 TEST(a_secret_may_stand_in_a_file_of_its_own_named_in_the_file)
@@ -357,8 +357,8 @@ TEST(a_secret_may_stand_in_a_file_of_its_own_named_in_the_file)
     assert_fine(load_file(arena_printf(a, "KEY_FILE = %s\n", path)));
 
     ck_assert_str_eq(sample.key.data, SECRET);
-    ck_assert_str_eq(origins[KEY], arena_printf(a, "%s/conf:1 < %s", folder, path));
-    ck_assert_ptr_null(config_origin_file(origins[NAME]));
+    ck_assert_str_eq(origins[KEY].text, arena_printf(a, "%s/conf:1 < %s", folder, path));
+    ck_assert_ptr_null(origins[NAME].file);
 }
 
 TEST(a_secret_of_the_environment_is_stronger_than_one_of_the_file)
@@ -391,7 +391,7 @@ TEST(a_secret_that_nobody_needs_is_not_read)
     assert_fine(load(flags, environment, NULL));
 
     ck_assert_ptr_null(sample.key.data);
-    ck_assert_str_eq(origins[KEY], "environment < no/such/secret");
+    ck_assert_str_eq(origins[KEY].text, "environment < no/such/secret");
 }
 
 TEST(what_is_not_in_a_file_of_its_own_is_read_all_the_same)

@@ -48,7 +48,7 @@ static struct problem *empty_tables(void)
 
 static void load(const char *const *more)
 {
-    const char *origins[64] = {NULL};
+    struct origin origins[64] = {{0}};
     size_t count = 0;
     while (more[count])
         count++;
