@@ -12,7 +12,6 @@
 #include "common/base/utf8.h"
 #include "common/crypto/password.h"
 #include "common/field/json_write.h"
-#include "fcgi-app/accounts/refresh.h"
 #include "fcgi-app/accounts/session_model.h"
 
 #define USER_AGENT_MAX 255
@@ -149,7 +148,8 @@ static struct problem *login(struct app *app, struct request *rq, struct respons
         p = session_insert(app->db, rq->arena, session, prepared->refresh.hash);
     if (p)
         return p;
-    const struct tokens tokens = tokens_make(app, rq, session, prepared->refresh.text);
+    const struct tokens tokens =
+        tokens_make(app, rq->arena, rq->now, session, prepared->refresh.text);
     json_object(&rs->body);
     record_members_to_json(&rs->body, &tokens_record, &tokens);
     json_key(&rs->body, "user");

@@ -8,7 +8,6 @@
 #include "common/crypto/keyring.h"
 #include "common/db/window.h"
 #include "common/http/page.h"
-#include "fcgi-app/accounts/refresh.h"
 #include "fcgi-app/accounts/session_model.h"
 #include "fcgi-app/accounts/user_model.h"
 
@@ -166,7 +165,7 @@ static struct problem *refresh(struct app *app, struct request *rq, struct respo
                                          : repeat(app, rq, &session, &used, &next);
     if (p)
         return p;
-    const struct tokens tokens = tokens_make(app, rq, &session, next.text);
+    const struct tokens tokens = tokens_make(app, rq->arena, rq->now, &session, next.text);
     record_to_json(&rs->body, &tokens_record, &tokens);
     rs->after = purge_expired;
     return NULL;

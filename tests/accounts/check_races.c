@@ -133,7 +133,6 @@ static struct problem *insert_session(void *context)
 /* A login without the time of a hash. */
 static const char *enter(const char *user, const char **ret_session)
 {
-    struct request rq = {.arena = the_arena, .now = the_time};
     struct session s = {.id = uuid_make(the_time),
                         .created_at = the_time,
                         .last_used_at = the_time,
@@ -141,7 +140,7 @@ static const char *enter(const char *user, const char **ret_session)
     ck_assert(uuid_parse(user, strlen(user), &s.user_id));
     must(db_transaction(the_app->db, the_arena, insert_session, NULL, &s));
     *ret_session = field_to_text(the_arena, record_find(&session_record, "id"), &s);
-    return tokens_make(the_app, &rq, &s, (struct text){0}).access_token.data;
+    return tokens_make(the_app, the_arena, the_time, &s, (struct text){0}).access_token.data;
 }
 
 static const struct resource *const *the_routes; /* as they are */

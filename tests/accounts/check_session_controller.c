@@ -9,7 +9,7 @@
 
 #include "common/base/encode.h"
 #include "common/crypto/digest.h"
-#include "fcgi-app/accounts/refresh.h"
+#include "fcgi-app/accounts/tokens.h"
 #include "tests/support/suite.h"
 
 #define OTHER_KEY "Xe7Rb2Ku9Wf4Gy1Zt6Mq3Vd8Sn5Ph0Lc"

@@ -1,4 +1,4 @@
-#include "fcgi-app/accounts/refresh.h"
+#include "fcgi-app/accounts/tokens.h"
 
 #include <check.h>
 #include <string.h>
