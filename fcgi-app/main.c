@@ -15,8 +15,8 @@
 
 #define ARENA_MAX ((size_t)64 * 1024 * 1024)
 
-/* On a shared host that runs scripts as a user of its own, a file that is there is not looked for;
- * what is told then is only that settings are missing. */
+/* On a shared host that runs scripts as the web server's user, we do not search for the file;
+ * without this hint the operator would only read that settings are missing. */
 static void tell_of_search(struct cli *cli)
 {
     const char *folder;
@@ -41,7 +41,7 @@ static struct problem *find_config(struct cli *cli)
     return config_find(cli->arena, program_path(cli->arena), "postern.conf", &cli->config_path);
 }
 
-/* Secrets that this call has no use for: the file that holds one need not be there to be read. */
+/* Secrets that this call does not need: the file of one need not be readable. */
 static const char *const *find_unread(const struct cli *cli)
 {
     static const char *const names[] = {"database_url", "jwt_secret_key", "jwt_previous_keys",
@@ -85,7 +85,7 @@ static int start(struct cli *cli, int argc, char **argv)
 
 /* SIGPIPE is ignored while a command runs: a log or a terminal that is gone must not end it
  * between two changes. So where the reader of our output has gone, such as head(1), and the signal
- * was not ignored before us, we die of it now, without a word like any filter. */
+ * was not ignored before us, we die of it now, silently like any filter. */
 static int finish(int status, const struct sigaction *pipe_before)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
@@ -97,8 +97,9 @@ static int finish(int status, const struct sigaction *pipe_before)
     return complain(EX_IOERR, "cannot write: %s", strerror(errno));
 }
 
-/* Else the database's socket could get the number of a closed standard output, and our words.
- * Opened the other way round, so that reading and writing fail as on one that is closed. */
+/* Otherwise the database's socket could get the descriptor of a closed standard output, and our
+ * output. Opened for the opposite direction, so that reading and writing fail as on a closed one.
+ */
 static void fill_standard_descriptors(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)

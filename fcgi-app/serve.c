@@ -49,7 +49,7 @@ struct plan {
     const char *config_path, *program; /* of a script; see app.h */
 };
 
-/* One worker, from its birth to its end. `context` is the plan. */
+/* One worker, from start to end. `context` is the plan. */
 static void work(void *context, const struct pool_worker *worker)
 {
     const struct plan *plan = context;
@@ -96,15 +96,15 @@ bool serve_is_wanted(void)
     return is_listening(STDIN_FILENO);
 }
 
-/* A key or an URL that is no good must stop the program, not its workers one after another. */
+/* A bad key or URL must stop the program, not its workers one after another. */
 static int check_start(struct cli *cli)
 {
     struct app *app;
     struct problem *p = app_open(cli->arena, &cli->settings, NULL, &app);
     if (p)
         return complain(EX_CONFIG, "%s", p->cause);
-    /* At a start there is nothing to lose, and a database that refuses us may be set up later. But
-     * before a reload there are workers that it lets in. */
+    /* At a start, a database that refuses us may still be set up later. Before a reload, there are
+     * workers that it accepts, which must not be replaced. */
     if (pool_is_trial())
         p = db_check_access(app->db, cli->arena);
     app_close(app);
@@ -142,7 +142,7 @@ static struct problem *take_passed(struct cli *cli, int ret_fds[SOCKETS])
     return p;
 }
 
-/* A socket from before a reload stays: nobody who waits on it is refused. */
+/* A socket from before a reload is kept, so that no waiting connection is refused. */
 static struct problem *listen_on(struct cli *cli, struct text address, int64_t backlog, int *ret)
 {
     int fd = pool_inherited_fd(address.data);
@@ -157,7 +157,7 @@ static struct problem *listen_on(struct cli *cli, struct text address, int64_t b
     return NULL;
 }
 
-/* So does what was counted. */
+/* The shared counters are kept as well. */
 static struct problem *share(struct cli *cli, struct shared **ret)
 {
     static const char name[] = "shared";
@@ -168,7 +168,7 @@ static struct problem *share(struct cli *cli, struct shared **ret)
     return p;
 }
 
-/* On sockets that were passed or, where none was, on our own. */
+/* Use sockets that were passed or, where none was, our own. */
 static struct problem *open_sockets(struct cli *cli, int fds[SOCKETS])
 {
     const struct settings *s = &cli->settings;
@@ -209,7 +209,7 @@ static int run_pool(struct cli *cli, struct plan *plan, int fds[SOCKETS])
     return EX_OK;
 }
 
-/* From here on it is the log that tells; what stops the start was for the terminal. */
+/* From here on messages go to the log; what prevented the start went to the terminal. */
 static int open_log(struct cli *cli)
 {
     const char *where = cli->settings.log_to.data;
@@ -217,7 +217,7 @@ static int open_log(struct cli *cli)
     return failed ? complain(EX_CANTCREAT, "LOG_TO: %s: %s", where, strerror(failed)) : EX_OK;
 }
 
-/* How to start this program again: by its path, for a web server may not have told it. */
+/* The arguments for a re-exec: with the program's path, which a web server may not have passed. */
 static char **arguments(const struct cli *cli, const char *program)
 {
     size_t count = 0;
@@ -230,8 +230,8 @@ static char **arguments(const struct cli *cli, const char *program)
     return list;
 }
 
-/* One worker on descriptor 0. A web server that runs us as its script has no way to tell us of a
- * new program or configuration, and little patience at the end. */
+/* One worker on descriptor 0. A web server that runs us as its script cannot tell us of a new
+ * program or configuration, and does not wait long at the end. */
 static void run_alone(struct cli *cli, struct plan *plan)
 {
     const char *program = program_path(cli->arena);

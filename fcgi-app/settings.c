@@ -22,9 +22,9 @@ static bool matches(struct text t, const char *pattern)
 {
     regex_t compiled;
     if (strlen(t.data) != t.len)
-        return false; /* what is behind a NUL is not seen */
+        return false; /* regexec() stops at a NUL */
     if (regcomp(&compiled, pattern, REG_EXTENDED | REG_NOSUB) != 0)
-        abort(); /* there is no memory for it */
+        abort(); /* out of memory */
     bool yes = regexec(&compiled, t.data, 0, NULL, 0) == 0;
     regfree(&compiled);
     return yes;
@@ -73,7 +73,7 @@ static const struct format origins_format = {
     .valid = are_origins,
     .code = FAULT_FORMAT,
     .message = "Must be * or origins separated by spaces, each as scheme://host or "
-               "scheme://host:port without a slash behind it.",
+               "scheme://host:port without a slash after it.",
 };
 
 static const struct format address_list_format = {

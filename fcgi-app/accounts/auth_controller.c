@@ -1,4 +1,4 @@
-/* Registering, logging in, and who one is. */
+/* Register, log in, read one's own account. */
 #include "fcgi-app/accounts/account.h"
 #include "fcgi-app/accounts/purge.h"
 #include "fcgi-app/app.h"
@@ -34,15 +34,16 @@ static struct problem *prepare(struct app *app, struct request *rq)
 
 /* ---- logging in ---- */
 
-/* What is found out, and made, before the transaction. */
+/* What is read and made before the transaction. */
 struct prepared {
     struct user user;     /* as it was, with its hash */
-    struct text new_hash; /* of today's form, where the stored one is of another; else null */
+    struct text new_hash; /* of the current form, where the stored one is older; else null */
     struct session session;
     struct refresh_token refresh;
 };
 
-/* Unknown, wrong and inactive get one answer at the cost of one hash. */
+/* An unknown e-mail, a wrong password and a disabled account get the same answer at the cost of one
+ * hash. */
 static struct problem *try_credentials(struct app *app, struct request *rq,
                                        struct prepared *prepared)
 {
@@ -110,8 +111,8 @@ static struct problem *prepare_login(struct app *app, struct request *rq)
     return NULL;
 }
 
-/* Is the account the one whose password was right? It stays so until the session is stored: who
- * changes it from then on ends that session too. */
+/* Is the account still as it was when the password was verified? From here on it is locked until
+ * the session is stored; a later change ends that session too. */
 static struct problem *check_again(struct app *app, struct request *rq,
                                    const struct prepared *prepared, struct user *ret)
 {

@@ -7,9 +7,9 @@
 
 #define HASHES_OF_EACH_END 50000
 
-/* So many hashes of those that were looked at begin so. */
+/* A form of hashes, and how many of those that were looked at have it. */
 struct hash_form {
-    struct text form; /* all before the salt: "pbkdf2:sha256:600000"; "" for what we do not know */
+    struct text form; /* all before the salt: "pbkdf2:sha256:600000"; "" for unknown ones */
     int64_t n;
 };
 

@@ -1,4 +1,4 @@
-/* What one does with one's password: change it or the e-mail, leave, ask for a new one. */
+/* What takes one's password or replaces it: change it or the e-mail, leave, reset it by mail. */
 #include "fcgi-app/accounts/account.h"
 #include "fcgi-app/accounts/purge.h"
 #include "fcgi-app/app.h"
@@ -62,7 +62,7 @@ static const struct record forgot_record =
 static const struct record reset_record =
     RECORD("PasswordReset", struct change, reset_fields, .rule = NULL);
 
-/* What is found out before the transaction. */
+/* What is read and made before the transaction. */
 struct prepared {
     struct user user;        /* as it was, with its hash */
     struct text hash;        /* of the new password */
@@ -203,11 +203,11 @@ struct letter {
     struct app *app;
     struct request *rq;
     struct user user;
-    const char *token; /* NULL: nobody is there to write to */
+    const char *token; /* NULL: there is nobody to write to */
 };
 
-/* The user keeps address and account until the token is stored: one that is changed or taken away
- * from then on takes the token along. */
+/* The user is locked until the token is stored; a later change of the address, or a deletion,
+ * deletes the token too. */
 static struct problem *store_token(void *context)
 {
     struct letter *letter = context;
@@ -227,7 +227,7 @@ static struct problem *store_token(void *context)
                         instant_plus_s(rq->now, RESET_TTL_S));
 }
 
-/* When the answer is out: so its time does not tell whether the address is known. */
+/* After the answer was sent, so that its time does not reveal whether the address is known. */
 static void look_up_and_send(void *context, struct request *rq)
 {
     struct app *app = context;
@@ -269,7 +269,7 @@ static struct problem *reset(struct app *app, struct request *rq, struct respons
     struct user user = {0};
     bool used;
     (void)rs;
-    /* Users are locked before what is theirs. */
+    /* Users are locked before their rows in other tables. */
     struct problem *p = user_lock(app->db, rq->arena, prepared->user.id, &user);
     if ((p && p->type == &problem_user_not_found) || (!p && !user.is_active))
         return bad_token(rq);

@@ -1,18 +1,18 @@
-/* reset_model.h -- tokens for who forgot a password, in the database. */
+/* reset_model.h -- tokens to reset a forgotten password, in the database. */
 #pragma once
 
 #include "common/db/db.h"
 #include "fcgi-app/accounts/user_model.h"
 
-/* No token is good for longer, whatever has happened to the clock. */
+/* No token is good for longer, even if the clock was set. */
 #define RESET_TTL_S (60 * 60)
 
 /** Store a token's SHA-256 for a user; `expires_at` is RESET_TTL_S from now. */
 struct problem *reset_insert(struct db *db, struct arena *a, const unsigned char token_hash[32],
                              struct uuid user_id, struct instant expires_at) MUST_USE;
 
-/** The active user for whom a token is good at `now`: not after its time, nor before it was made,
- *  as one is whose clock was ahead and has been set back, which would be good for longer. */
+/** The active user for whom a token is good at `now`: it has not expired, and was not made after
+ *  `now`, as by a clock that was ahead and has been set back; it would be good for longer. */
 struct problem *reset_find(struct db *db, struct arena *a, const unsigned char token_hash[32],
                            struct instant now, struct user *ret, bool *ret_found) MUST_USE;
 
@@ -20,7 +20,7 @@ struct problem *reset_find(struct db *db, struct arena *a, const unsigned char t
 struct problem *reset_use(struct db *db, struct arena *a, const unsigned char token_hash[32],
                           struct instant now, bool *ret_used) MUST_USE;
 
-/** Forget all tokens of a user, whose password is another now. */
+/** Delete all tokens of a user, whose password has changed. */
 struct problem *reset_delete_all(struct db *db, struct arena *a, struct uuid user_id) MUST_USE;
 
 /** Delete up to `limit` tokens of a user; fewer only where no more were left. */

@@ -11,7 +11,7 @@
 #include "fcgi-app/accounts/session_model.h"
 #include "fcgi-app/accounts/user_model.h"
 
-#define REPEAT_MAX 100 /* refreshes within the grace, beyond what any client does */
+#define REPEAT_MAX 100 /* refreshes within the grace period; no client does more */
 
 struct refresh_body {
     struct text refresh_token;
@@ -35,17 +35,17 @@ static const struct record refresh_record =
 static const struct record logout_record =
     RECORD("Logout", struct refresh_body, logout_fields, .rule = NULL);
 
-/* ---- what a refresh token is worth ---- */
+/* ---- the state of a refresh token ---- */
 
 enum token_state {
     TOKEN_UNKNOWN,
     TOKEN_CURRENT, /* the session's own */
     TOKEN_USED,    /* a moment ago; its successor may be had again */
-    TOKEN_STOLEN,  /* ours, but used long ago: two have it */
+    TOKEN_STOLEN,  /* ours, but used long ago: two clients have it */
 };
 
-/* A moment ago. What was used in a time to come, beyond what clocks of hosts differ by, was used
- * before a clock was set back: nobody knows how long ago. */
+/* When a token was used "a moment ago". One used in the future, by more than clocks of hosts
+ * differ, was used before a clock was set back, an unknown time ago. */
 static struct span grace(const struct request *rq)
 {
     return (struct span){instant_plus_s(rq->now, -REFRESH_GRACE_S),
@@ -123,8 +123,8 @@ static struct problem *find_successor(struct app *app, struct request *rq,
     return NULL;
 }
 
-/* The session's live token again, as many steps from `used` as it was refreshed since. One that is
- * used already would end the session of whoever got it. */
+/* The session's live token again, as many steps from `used` as it was refreshed since. To hand out
+ * one that is used already would end the client's session. */
 static struct problem *repeat(struct app *app, struct request *rq, const struct session *session,
                               const struct refresh_token *used, struct refresh_token *ret)
 {
@@ -204,11 +204,11 @@ static struct problem *logout(struct app *app, struct request *rq, struct respon
     if (in->all)
         return session_delete_all(app->db, rq->arena, session.user_id, (struct uuid){{0}});
     p = session_delete(app->db, rq->arena, session.user_id, session.id, rq->now);
-    /* Ended meanwhile by another way, it is over all the same. */
+    /* It may have ended meanwhile in another way. */
     return p && p->type == &problem_session_not_found ? NULL : p;
 }
 
-/* After a commit of which nobody knows: what is over needs no second try. */
+/* After an in-doubt commit: a session that has ended needs no second try. */
 static struct problem *is_logged_out(struct app *app, struct request *rq, bool *ret_yes)
 {
     const struct refresh_body *in = rq->body;

@@ -69,7 +69,7 @@ static const struct sql sql_page_after = {
     "ORDER BY created_at DESC, id DESC LIMIT ?",
     &session_record};
 /* The newest of a user. Used tokens come first: they would go with their session, however many they
- * are. The indexes are prescribed, for there may be many. */
+ * are. The indexes are forced, for there may be many. */
 #define NEWEST                                                                                     \
     "(SELECT id FROM sessions FORCE INDEX (ix_sessions_user) WHERE user_id = ? AND id <> ? "       \
     "ORDER BY created_at DESC, id DESC LIMIT ?) AS newest"
@@ -178,7 +178,7 @@ static struct problem *delete_some(struct db *db, struct arena *a, struct uuid u
     return p;
 }
 
-/* No statement may take longer the more there are. */
+/* In batches, so that no statement takes longer the more there are. */
 struct problem *session_delete_all(struct db *db, struct arena *a, struct uuid user_id,
                                    struct uuid keep)
 {

@@ -26,8 +26,8 @@ extern const struct problem_type problem_session_not_found;
 struct problem *session_insert(struct db *db, struct arena *a, const struct session *session,
                                const unsigned char refresh_hash[32]) MUST_USE;
 
-/* A session lives until it expires; but one that was used so long after now is of a clock that was
- * wrong, and would live for as long as that was wrong by. */
+/* A session lives until it expires. One that was last used more than this after now comes from a
+ * clock that was wrong, and would live longer by as much, so it does not live. */
 #define SESSION_AHEAD_S (24 * 60 * 60)
 
 /** Find a session that lives at `now`, with the hash of its token, and lock it. */
@@ -46,7 +46,7 @@ struct problem *session_was_refreshed(struct db *db, struct arena *a, struct uui
                                       bool *ret_yes) MUST_USE;
 
 /** Call `each(context, session)` for up to `limit` sessions that live at `now`, of one user or with
- *  NULL of all, in the order of their ids behind `after`; with their users' e-mails. */
+ *  NULL of all, in the order of their ids after `after`; with their users' e-mails. */
 struct problem *session_walk(struct db *db, struct arena *a, const struct uuid *user_id,
                              struct instant now, struct uuid after, int64_t limit,
                              void (*each)(void *context, const void *session),
@@ -73,5 +73,5 @@ struct problem *session_page(struct db *db, struct arena *a, struct uuid user_id
                              void (*each)(void *context, const void *session), void *context,
                              struct page_total *ret_total) MUST_USE;
 
-/** Delete a few sessions that are over. */
+/** Delete a few sessions that have expired. */
 struct problem *session_purge(struct db *db, struct arena *a, struct instant now) MUST_USE;

@@ -59,7 +59,7 @@ static bool same_letters(const char *word, struct text t)
 static bool is_uncommon(struct text t)
 {
     if (strspn(t.data, (const char[]){*t.data, '\0'}) == t.len)
-        return false; /* one character, again and again */
+        return false; /* one character, repeated */
     for (size_t i = 0; i < sizeof common_passwords / sizeof *common_passwords; i++)
         if (same_letters(common_passwords[i], t))
             return false;
@@ -89,7 +89,7 @@ const struct rule new_password_rule = {
 
 const char *const user_role_words[] = {"user", "admin", NULL};
 
-/* These stand in more than one table, with another use in each. */
+/* These fields are in more than one table, with a different `use` in each. */
 #define EMAIL(use_)                                                                                \
     FIELD(struct user, email, .use = (use_), .max = EMAIL_MAX, .format = &email_format,            \
           .example = "ada@example.org", .doc = "Unique, compared without regard to case.")
@@ -168,8 +168,8 @@ const struct record user_query_record =
     "users.id, users.email, users.first_name, users.last_name, users.role, users.is_active, "      \
     "users.created_at, users.updated_at, users.version"
 
-/* Who was deleted is not there for anybody, though the row may stay for a while; see
- * departure_model.h. It is told in the row itself, so that a locking read sees it too. */
+/* A deleted user exists for nobody, though the row may stay for a while; see departure.h. The row
+ * itself says so, so that a locking read sees it too. */
 #define IS_THERE "users.left_at IS NULL"
 
 static const struct sql sql_insert = {
@@ -203,7 +203,7 @@ static const struct sql sql_share_with_hash = {"SELECT " COLUMNS ", password_has
 static const struct sql sql_lock_with_hash = {
     "SELECT " COLUMNS ", password_hash FROM users WHERE id = ? AND " IS_THERE " FOR UPDATE",
     &user_record};
-/* An id is no address, and so it takes nobody's. */
+/* An id is no address, so it collides with nobody's. */
 static const struct sql sql_hide = {
     "UPDATE users SET email = CAST(id AS CHAR), password_hash = '', first_name = NULL, "
     "last_name = NULL, role = 'user', is_active = 0, updated_at = ?, version = version + 1, "
@@ -256,7 +256,7 @@ static struct problem *or_email_exists(struct arena *a, struct problem *p)
     return db_is_violation(p, "uq_users_email") ? problem(a, &problem_email_exists, NULL) : p;
 }
 
-/* E-mail and name are cut apart, so that no gram lies across the two. */
+/* E-mail and name are cut into grams separately, so that none spans both. */
 static const char *grams_of(struct arena *a, const struct user *user)
 {
     return arena_printf(a, "%s %s", fold_grams(a, fold(a, user->email), "", TEXT_GRAMS_MAX),
@@ -456,8 +456,8 @@ static const char *order_of(unsigned sort)
     return orders[sort];
 }
 
-/* Without a search the index that has the order is prescribed: the optimizer of a prepared
- * statement does not see the LIMIT's value and now and then takes a scan with a sort. */
+/* Without a search, force the index that has the order: the optimizer of a prepared statement does
+ * not see the LIMIT's value and sometimes chooses a scan with a sort. */
 static const char *index_of(const struct user_query *query, bool by_role)
 {
     bool by_email = query->sort == USER_BY_EMAIL || query->sort == USER_BY_EMAIL_DOWN;
@@ -508,7 +508,7 @@ static struct problem *count_all(struct db *db, struct arena *a, const struct us
                       DB_ARGS(db_text(text_of(user_role_words[query->role]))), &ret->count);
 }
 
-/* Only what comes behind a row, in the order of the list. The first of the two comparisons of
+/* Only what comes after a row, in the order of the list. The first of the two comparisons of
  * time is what the index is entered by. */
 static void begin_after(struct arena *a, struct search *s, unsigned sort,
                         const struct page_window *window)

@@ -13,7 +13,7 @@ enum role { ROLE_USER, ROLE_ADMIN };
 struct user {
     struct uuid id;
     struct text email;
-    struct text password;      /* as it came in; never stored, never shown */
+    struct text password;      /* as it was sent; never stored, never shown */
     struct text password_hash; /* a PHC string; only where it is asked for */
     struct text first_name;
     struct text last_name;
@@ -89,14 +89,14 @@ struct problem *user_lock_with_hash(struct db *db, struct arena *a, struct uuid 
 
 /** Find the user, and whether `session` is one of theirs that lives at `now`, in one statement.
  *  With `locked` nobody else writes either row until the transaction ends, and the hash of the
- *  password is told too. */
+ *  password is read too. */
 struct problem *user_find_with_session(struct db *db, struct arena *a, struct uuid id,
                                        struct uuid session, struct instant now, bool locked,
                                        struct user *ret, bool *ret_found,
                                        bool *ret_session_lives) MUST_USE;
 
 /** Call `each(context, user)` for the users in `window`, and tell how many there are in all
- *  unless it begins behind a row. `given` tells which of the query's members count. */
+ *  unless it begins after a row. `given` tells which of the query's members count. */
 struct problem *user_page(struct db *db, struct arena *a, const struct user_query *query,
                           field_set given, const struct page_window *window,
                           void (*each)(void *context, const void *user), void *context,
@@ -107,8 +107,8 @@ struct problem *user_page(struct db *db, struct arena *a, const struct user_quer
 struct problem *user_update(struct db *db, struct arena *a, const struct user *before,
                             const struct user *user) MUST_USE;
 
-/** Put another hash in the place of `before`; `*ret_done` is false when that is not there any
- *  more. What is shown of the user stays as it is. */
+/** Replace the hash `before` with another; `*ret_done` is false when it is no longer stored. What
+ *  is shown of the user stays as it is. */
 struct problem *user_replace_hash(struct db *db, struct arena *a, struct uuid id,
                                   struct text before, struct text hash, bool *ret_done) MUST_USE;
 
@@ -121,7 +121,7 @@ struct problem *user_uncount(struct db *db, struct arena *a, const struct user *
 struct problem *user_hide(struct db *db, struct arena *a, struct uuid id,
                           struct instant now) MUST_USE;
 
-/** Delete the row, of which no other must speak any more. */
+/** Delete the row, to which no other may refer any more. */
 struct problem *user_delete(struct db *db, struct arena *a, struct uuid id) MUST_USE;
 
 /**
@@ -133,14 +133,13 @@ struct problem *user_delete(struct db *db, struct arena *a, struct uuid id) MUST
 struct problem *user_lock_other_admins(struct db *db, struct arena *a, struct uuid id,
                                        bool *ret_any) MUST_USE;
 
-/** Fill the search columns of some rows that were brought in by other means, in the order of
- *  their ids behind `*after`, which becomes the last one's; nil when none was left. In a
- * transaction. */
+/** Fill the search columns of some imported rows, in the order of their ids after `*after`, which
+ *  becomes the last one's; nil when none was left. In a transaction. */
 struct problem *user_index_some(struct db *db, struct arena *a, struct uuid *after) MUST_USE;
 
-/** Rebuild the tables' search indexes, which otherwise drag along each row that ever changed.
- *  Takes its time, and the connection for itself. */
+/** Rebuild the tables' search indexes, which otherwise keep an entry for each former version of
+ *  a row. Takes its time, and the connection for itself. */
 struct problem *user_rebuild_search(struct db *db, struct arena *a) MUST_USE;
 
-/** Count all users again, after rows were brought in by other means. In a transaction. */
+/** Count all users again, after rows were imported. In a transaction. */
 struct problem *user_recount(struct db *db, struct arena *a) MUST_USE;

@@ -29,7 +29,7 @@ const struct exit_status exit_statuses[] = {
     {0, NULL, NULL},
 };
 
-/* ---- what is said ---- */
+/* ---- complaints ---- */
 
 static int status_of(const struct problem *p)
 {
@@ -90,7 +90,7 @@ static struct option *add_option(struct option *to, const char *name, bool has_v
     return to + 1;
 }
 
-/* All that may come now: the command's own first, then what every command takes. */
+/* All options that are allowed now: the command's own first, then those of every command. */
 static struct option *options_of(struct cli *cli)
 {
     size_t count = option_count(cli->command);
@@ -115,7 +115,7 @@ const char *cli_option(const struct cli *cli, const char *name)
     for (size_t i = 0; options && options[i].name; i++)
         if (strcmp(options[i].name, name) == 0)
             return cli->values[i];
-    abort(); /* the command asks for what its row does not have */
+    abort(); /* the command asks for an option that its row does not have */
 }
 
 static int take_setting(struct cli *cli, const char *flag, const char *value)
@@ -152,10 +152,10 @@ static void choose(struct cli *cli, const struct command *command)
 }
 
 /* What the bare name of a group means, if it means anything. */
-static const struct command *preset_of(const char *group)
+static const struct command *default_of(const char *group)
 {
     for (const struct command *c = commands; c->name; c++)
-        if (c->is_preset && help_is_in_group(c, group))
+        if (c->is_default && help_is_in_group(c, group))
             return c;
     return NULL;
 }
@@ -170,7 +170,7 @@ static int take_first_word(struct cli *cli, const char *word)
     if (!help_is_group(word))
         return complain(EX_USAGE, "there is no command %s (see postern --help)", word);
     cli->group = word;
-    command = preset_of(word);
+    command = default_of(word);
     if (command)
         choose(cli, command); /* unless the next word names another */
     return EX_OK;
@@ -220,7 +220,7 @@ static int check_words(struct cli *cli)
 
 /* ---- all of it ---- */
 
-/* One thing that getopt_long() found; true when the call is over. */
+/* One thing that getopt_long() found; true when there is nothing to run. */
 static bool take(struct cli *cli, int got, const struct option *found, char *const *argv,
                  int *ret_status)
 {
@@ -262,7 +262,7 @@ bool cli_parse(struct cli *cli, int argc, char **argv, int *ret_status)
     int got, index = 0;
     *ret_status = EX_OK;
     cli->args = arena_array(cli->arena, (size_t)argc + 1, sizeof *cli->args);
-    opterr = 0; /* we tell it ourselves */
+    opterr = 0; /* we complain ourselves */
     optind = 0;
     for (;;) {
         const struct option *options = options_of(cli); /* each command has others */
@@ -272,7 +272,7 @@ bool cli_parse(struct cli *cli, int argc, char **argv, int *ret_status)
         if (take(cli, got, &options[index], argv, ret_status))
             return false;
     }
-    for (; optind < argc && *ret_status == EX_OK; optind++) /* behind `--` */
+    for (; optind < argc && *ret_status == EX_OK; optind++) /* after `--` */
         *ret_status = take_word(cli, argv[optind]);
     if (*ret_status == EX_OK)
         *ret_status = check_words(cli);

@@ -21,11 +21,11 @@ struct cli {
     struct settings settings;  /* filled where the command asks for it */
     struct origin *origins;    /* one per setting */
     char **program;            /* how it was called, from its own name on */
-    bool is_script;            /* called without a word, by a web server that wants answers */
+    bool is_script;            /* started without arguments, by a web server */
     const char *group;         /* the first word, while the second is missing; else NULL */
     const struct command *command;
     const char **values; /* of the command's options, in its order; NULL: not given */
-    char **args;         /* behind the command without options, NULL at the end */
+    char **args;         /* after the command, without options, NULL at the end */
     size_t arg_count;
 };
 
@@ -33,9 +33,9 @@ struct cli {
  * Read the command line `argv` into `cli`: command, options, arguments.
  *
  * Options stand anywhere, as `--name value` or `--name=value`, up to a `--`; settings are options
- * of every command. Returns false when the call is over, with what it ends with in `*ret_status`:
- * a misuse, which is told, or a wish for help or version, which is fulfilled. Without any word
- * cli->command is NULL.
+ * of every command. Returns false when there is nothing to run, with the exit status in
+ * `*ret_status`: after a misuse, which was complained of, and after --help or --version. Without
+ * any word cli->command is NULL.
  */
 bool cli_parse(struct cli *cli, int argc, char **argv, int *ret_status);
 
@@ -48,8 +48,8 @@ int complain_of(const struct problem *p);
 /** Open what handlers need but for the keys, or complain. Returns one of sysexits.h. */
 int cli_open_app(struct cli *cli, struct app **ret);
 
-/** For db_transaction(): after a commit of which nobody knows, run once more what leaves the same
- *  when it runs twice. */
+/** For db_transaction(): after an in-doubt commit, run again what leaves the same when it runs
+ *  twice. */
 struct problem *cli_run_again(void *context, bool *ret_yes);
 
 /* A status that the program ends with. */

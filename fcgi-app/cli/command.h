@@ -23,9 +23,9 @@ struct command {
     bool needs_settings;
     const struct command_option *options; /* without a name at the end; NULL: none */
     const char *more;                     /* what help and manual say besides, or NULL */
-    bool is_preset;                       /* what the bare name of its group means */
+    bool is_default;                      /* what the bare name of its group means */
     bool is_hidden;                       /* for our own scripts; in no list */
-    bool needs_keys; /* the settings that sign tokens, which others need not be able to read */
+    bool needs_keys; /* the settings that sign tokens; other commands need no right to read them */
 };
 
 extern const struct command commands[]; /* without a name at the end */

@@ -22,10 +22,10 @@
 #include "fcgi-app/cli/listing.h"
 
 #define SKEW_WARN_US 1000000
-#define SKEW_FAIL_US 5000000 /* what tokens of another host are forgiven */
+#define SKEW_FAIL_US 5000000 /* the leeway for tokens of another host */
 #define FILES_MIN 256        /* open files; a worker has a dozen, the parent two for each */
 
-/* ---- how it is told ---- */
+/* ---- output ---- */
 
 struct finding {
     unsigned verdict;       /* enum verdict */
@@ -41,7 +41,7 @@ static const struct field finding_fields[] = {
 };
 static const struct record finding_record = RECORD("Finding", struct finding, finding_fields, 0);
 
-/* Each at once, for some of what comes next takes seconds. */
+/* Flushed at once, for some of the next checks take seconds. */
 static void print_finding(struct doctor *doctor, enum verdict verdict, const char *what,
                           const char *fix)
 {
@@ -129,7 +129,7 @@ static void check_user(struct doctor *doctor)
                     "as that user, such as with runuser -u");
 }
 
-/* The kernel cuts a longer backlog without a word. */
+/* The kernel silently cuts a longer backlog. */
 static void check_backlog(struct doctor *doctor)
 {
     static const char path[] = "/proc/sys/net/core/somaxconn";
@@ -177,7 +177,7 @@ static void check_server(struct doctor *doctor, const struct database *d)
 static void check_room(struct doctor *doctor, const struct database *d)
 {
     const struct settings *s = doctor->settings;
-    /* Without LISTEN others make the sockets, and it is not known of which kind. */
+    /* Without LISTEN the sockets come from elsewhere, and their kind is unknown. */
     bool known = s->listen.len > 0;
     int64_t workers = s->workers + (s->hash_listen.len || !known ? s->hash_workers : 0);
     if (d->read_only)
@@ -240,7 +240,7 @@ static void check_search(struct doctor *doctor, struct db *db, const struct data
                     "server's configuration, restart it, and run `postern reindex`",
                     (long long)d->word_max, WORD_MAX);
     else if (post_probe_search(db, doctor->arena, &lost))
-        return; /* told already: there is no schema to ask */
+        return; /* reported already: there is no schema to ask */
     else if (lost)
         doctor_tell(doctor, VERDICT_WARN, "search",
                     "does not find a post by the word \"%s\" that it has; run `postern reindex`, "
@@ -271,7 +271,7 @@ static void ask_database(struct doctor *doctor, struct db *db)
     doctor_hashes(doctor, db);
 }
 
-/* A URL that is no good was told with the settings. */
+/* A bad URL was reported with the settings. */
 static void check_database(struct doctor *doctor)
 {
     struct db *db;
@@ -284,7 +284,7 @@ static void check_database(struct doctor *doctor)
 
 /* ---- what nginx/render has written ---- */
 
-/* The former release's files do, but lack what the new one brought. */
+/* The previous release's files work, but lack what the new one has added. */
 static void check_rendered(struct doctor *doctor, const char *folder, bool is_named)
 {
     static const char key[] = "# templates: ";
@@ -310,7 +310,7 @@ static void check_rendered(struct doctor *doctor, const char *folder, bool is_na
                     "postern, and reload nginx");
 }
 
-/* Where the README and the Debian package have them. */
+/* Where the README and the Debian package put them. */
 static void check_nginx(struct doctor *doctor, const char *folder)
 {
     if (folder) {

@@ -50,7 +50,7 @@ const struct command commands[] = {
     [COMMAND_SERVE] = {"serve", "", "Answer requests, on LISTEN or on descriptor 0.", command_serve,
                        true, .needs_keys = true},
     {"migrate up", "", "Bring the database's schema up to date.", command_migrate, true,
-     migrate_options, .is_preset = true},
+     migrate_options, .is_default = true},
     {"migrate status", "", "Tell which parts of the schema are applied.", command_migrate_status,
      true, json_option},
     {"reindex", "", "Make totals and search right after rows were imported or restored.",

@@ -1,4 +1,4 @@
-/* commands.h -- the functions behind the table of commands. */
+/* commands.h -- the functions of the table of commands. */
 #pragma once
 
 #include <stdbool.h>

@@ -14,8 +14,8 @@ struct typed {
     const char *last;              /* the word that must be completed */
     const char *group;             /* the first word, where a second may follow */
     const struct command *command; /* as far as it is known */
-    size_t args;                   /* in front of `last` */
-    bool only_words;               /* behind `--` */
+    size_t args;                   /* before `last` */
+    bool only_words;               /* after `--` */
     bool lost;                     /* a word is no command */
 };
 
@@ -44,7 +44,7 @@ static const struct command_option *find_option(const struct command *command, c
     return NULL;
 }
 
-/* Is a value wanted behind `word`, in the next one? */
+/* Does `word` take a value, in the next word? */
 static bool wants_value(const struct typed *t, const char *word)
 {
     const char *name = word + 2;

@@ -151,7 +151,7 @@ static void check_mail(struct doctor *doctor)
                     "is not set, so a message has a bare token and no link");
 }
 
-/* ---- files that it writes ---- */
+/* ---- files that the program writes ---- */
 
 const char *doctor_folder(struct arena *a, const char *path)
 {
@@ -161,7 +161,7 @@ const char *doctor_folder(struct arena *a, const char *path)
     return slash == path ? "/" : arena_copy(a, path, (size_t)(slash - path));
 }
 
-/* One that is not there yet is made. */
+/* A file that does not exist yet will be created. */
 static void check_new_file(struct doctor *doctor, const char *name, const char *path)
 {
     const char *folder = doctor_folder(doctor->arena, path);
@@ -201,9 +201,9 @@ static void check_files(struct doctor *doctor)
         check_file(doctor, "STATE_FILE", s->state_file.data, true);
 }
 
-/* ---- what is likely to be meant otherwise ---- */
+/* ---- likely mistakes ---- */
 
-/* There are no quotes in our files: those are a part of the key. */
+/* Our files have no quoting: quotes are a part of the key. */
 static void check_quotes(struct doctor *doctor)
 {
     for (size_t i = 0; i < settings_record.count; i++) {

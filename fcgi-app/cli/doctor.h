@@ -10,7 +10,7 @@ struct arena;
 
 enum verdict { VERDICT_OK, VERDICT_WARN, VERDICT_FAIL };
 
-/* A look at one thing after another. */
+/* One run over all checks. */
 struct doctor {
     struct arena *arena;
     const struct settings *settings;
@@ -21,10 +21,10 @@ struct doctor {
     bool failed;                  /* something was a VERDICT_FAIL */
 };
 
-/** Tell what was found to be well. */
+/** Report that something is well. */
 void doctor_ok(struct doctor *doctor, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/** Tell what is not, and how it is fixed. */
+/** Report what is wrong with `what`, and how to fix it. */
 void doctor_tell(struct doctor *doctor, enum verdict verdict, const char *what, const char *fix,
                  ...) PRINTF_LIKE(4, 5);
 

@@ -121,7 +121,7 @@ static const char *group_name(struct arena *a, gid_t gid)
     return group ? arena_strdup(a, group->gr_name) : arena_printf(a, "%u", (unsigned)gid);
 }
 
-/* Who may write there may put a socket of their own in its place. */
+/* Whoever may write to the folder may replace the socket with their own. */
 static void check_folder(struct doctor *doctor, const char *name, const char *path)
 {
     struct stat st;

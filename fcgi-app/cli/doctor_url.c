@@ -155,7 +155,7 @@ static bool ask(struct doctor *doctor, const char *url, const struct question *q
     return ran;
 }
 
-/* ---- what is told ---- */
+/* ---- findings ---- */
 
 /* The code of our own form of errors, which is a short word; NULL for anything else. */
 static const char *code_of(struct doctor *doctor, const struct reply *reply)
@@ -206,7 +206,7 @@ static const char *redirection_of(struct arena *a, const struct reply *reply)
     return NULL;
 }
 
-/* Something that fails on whatever it is asked has written down why. */
+/* A server that fails on every request has logged why. */
 static const char *fix_of(const struct question *q, const struct reply *reply)
 {
     if (q == questions && reply->status >= 300 && reply->status <= 399)
@@ -217,7 +217,7 @@ static const char *fix_of(const struct question *q, const struct reply *reply)
            "why";
 }
 
-/* Returns whether it is so. */
+/* Returns whether the answer was as expected. */
 static bool tell(struct doctor *doctor, const struct question *q, const struct reply *reply)
 {
     const char *code = code_of(doctor, reply), *to = redirection_of(doctor->arena, reply);
@@ -231,7 +231,7 @@ static bool tell(struct doctor *doctor, const struct question *q, const struct r
     return is_so;
 }
 
-/* In curl's words a control character could be, and a scheme that is not ours would be refused. */
+/* curl would take control characters and other schemes. */
 static bool is_url(const char *url)
 {
     for (const char *c = url; *c; c++)
@@ -256,8 +256,8 @@ static bool has_port(const char *host)
     return end[strcspn(end, ":/")] == ':';
 }
 
-/* Whoever comes by `http://` to an API over TLS must not get as far as the program, or clients go
- * on that way, with passwords and tokens. */
+/* Where the API has TLS, requests by `http://` must not reach the program, or clients keep sending
+ * passwords and tokens that way. */
 static void check_plain(struct doctor *doctor, const char *base)
 {
     static const struct question plain = {
@@ -303,7 +303,7 @@ void doctor_url(struct doctor *doctor, const char *url)
                         "no answer: %s; start the web server, or correct the URL", reply.complaint);
             return;
         }
-        /* What is not there lacks all the rest too, for no other reason. */
+        /* Where the API is not found, all other questions fail for the same reason. */
         if (!tell(doctor, &questions[i], &reply) && i == 0)
             return;
     }

@@ -26,7 +26,7 @@ static const char *spelled(char c)
         return "\\(ha";
     case '~':
         return "\\(ti";
-    case '/': /* a long address may be broken behind these */
+    case '/': /* a long address may be broken after these */
         return "/\\:";
     case '@':
         return "@\\:";

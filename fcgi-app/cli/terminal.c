@@ -60,7 +60,7 @@ const char *shown_text(struct arena *a, struct text t)
 }
 
 /* Terminals count as wcwidth(3) does, which knows characters by the locale: ours is always UTF-8,
- * whatever the user's is. Without that locale each character counts as one place. */
+ * not the user's. Without that locale each character counts as one place. */
 static locale_t utf8_locale(void)
 {
     static locale_t locale;
@@ -146,8 +146,8 @@ static bool read_typed(char line[LINE_SIZE], const sigset_t *waiting)
     return end_line(line, len, EOF);
 }
 
-/* Take the watched signals, but only while ppoll() waits: one that came before would be slept
- * over. Returns through `ret_waiting` the mask for that. */
+/* Take the watched signals, but only while ppoll() waits: one that came before would be
+ * missed. Returns through `ret_waiting` the mask for that. */
 static void hold_signals(struct sigaction before[WATCHED], sigset_t *ret_waiting)
 {
     const struct sigaction note = {.sa_handler = note_signal};
@@ -170,7 +170,7 @@ static void let_signals_go(const struct sigaction before[WATCHED], const sigset_
         (void)raise(caught);
 }
 
-/* No signal may leave the terminal mute: each is held until it speaks again. */
+/* No signal may leave the terminal without echo: each is held until echo is on again. */
 static bool read_unseen(const char *prompt, char line[LINE_SIZE])
 {
     struct sigaction before[WATCHED];
@@ -182,7 +182,7 @@ static bool read_unseen(const char *prompt, char line[LINE_SIZE])
     mute.c_lflag &= ~(tcflag_t)ECHO;
     mute.c_lflag |= ECHONL;
     hold_signals(before, &waiting);
-    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &mute); /* what was typed before is not meant */
+    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &mute); /* drop what was typed before */
     fprintf(stderr, "%s: ", prompt);
     bool read = read_typed(line, &waiting);
     (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &loud);

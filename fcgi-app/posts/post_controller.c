@@ -31,11 +31,11 @@ static struct problem *write_page(struct app *app, struct request *rq, struct re
         return p;
     page_close(ret_page, rq->base, *ret_total);
     if (ret_total->left_out)
-        rs->after = purge_expired; /* who meets them helps them go */
+        rs->after = purge_expired; /* a list that met rows of deleted users helps delete them */
     return NULL;
 }
 
-/* Drafts are the caller's own; an admin's are everybody's. */
+/* A caller sees their own drafts, an admin everybody's. */
 static void ask_for_drafts(const struct request *rq, struct post_filter *filter)
 {
     filter->drafts = true;
@@ -77,7 +77,7 @@ static struct problem *list_of_author(struct app *app, struct request *rq, struc
     if (!filter.published && !rq->caller.known)
         return problem(rq->arena, &problem_no_token, NULL);
     struct problem *p = write_page(app, rq, rs, &filter, &page, &total);
-    /* Who has posts is there; only for the others it takes a second look. */
+    /* An author of posts exists; only without any must we look. */
     return p || page.written ? p : user_find(app->db, rq->arena, author, &user);
 }
 
@@ -114,7 +114,7 @@ static struct problem *create(struct app *app, struct request *rq, struct respon
     return NULL;
 }
 
-/* To others than its author and admins a draft does not exist. */
+/* For all but its author and admins a draft does not exist. */
 static struct problem *check_visible(struct request *rq, const struct post *post)
 {
     if (post->published || !require_owner_or_admin(rq, &post->author_id))
@@ -171,7 +171,7 @@ static struct problem *delete (struct app *app, struct request *rq, struct respo
     return p ? p : post_delete(app->db, rq->arena, &post, rq->caller.id);
 }
 
-/* ---- after a commit of which nobody knows ---- */
+/* ---- after an in-doubt commit ---- */
 
 static struct problem *is_created(struct app *app, struct request *rq, bool *ret_yes)
 {

@@ -94,8 +94,8 @@ const struct record author_post_query_record =
 
 #define COLUMNS "id, title, content, published, author_id, created_at, updated_at, version"
 
-/* Posts whose author was deleted are not there for anybody, but their rows go one after the other;
- * see departure.h. */
+/* Posts of a deleted author exist for nobody, but their rows are deleted bit by bit; see
+ * departure.h. */
 #define AUTHOR_STAYS                                                                               \
     "NOT EXISTS (SELECT 1 FROM user_departures WHERE user_departures.user_id = posts.author_id)"
 
@@ -131,7 +131,7 @@ static const struct sql sql_author_total_locked = {
 static const struct sql sql_total = {
     "SELECT SUM(n) AS n FROM post_totals WHERE published BETWEEN ? AND ?", &counted_record};
 static const struct sql sql_forget_author = {"DELETE FROM post_counts WHERE author_id = ?", NULL};
-/* The index is prescribed, for there may be many. */
+/* The index is forced, for there may be many. */
 static const struct sql sql_delete_newest = {
     "DELETE posts FROM (SELECT id FROM posts FORCE INDEX (ix_posts_author_created) "
     "WHERE author_id = ? ORDER BY created_at DESC, id DESC LIMIT ?) AS newest "
@@ -214,7 +214,7 @@ struct problem *post_exists_locked(struct db *db, struct arena *a, struct uuid i
     return db_find(db, a, &sql_lock, DB_ARGS(db_uuid(id)), &row, ret_yes);
 }
 
-/* Else the author could go meanwhile, with counters that are changed afterwards. */
+/* Otherwise the author could be deleted meanwhile, and counters be changed afterwards. */
 static struct problem *hold_author(struct db *db, struct arena *a, struct uuid author,
                                    struct uuid held)
 {
@@ -262,7 +262,7 @@ struct problem *post_delete_newest(struct db *db, struct arena *a, struct uuid a
 
 /* ---- many posts ---- */
 
-#define REACH 2000 /* rows of authors who leave that one page looks through */
+#define REACH 2000 /* rows of deleted authors that one page looks through */
 
 /* The parts of one page's statement: constant SQL here, values in `args`. */
 struct search {
@@ -335,7 +335,7 @@ static void compare(struct arena *a, struct search *s, unsigned sort, const char
     add_arg(s, db_uuid(row->id));
 }
 
-/* Only what comes behind a row. */
+/* Only what comes after a row. */
 static void begin_after(struct arena *a, struct search *s, unsigned sort,
                         const struct page_window *row)
 {
@@ -389,7 +389,7 @@ static struct problem *read_rows(struct db *db, struct arena *a, unsigned sort,
     return db_each(db, a, &sql, (struct db_args){s.args, s.count}, take, taker);
 }
 
-/* The row that many rows on, counting those of authors who leave; from the index alone. */
+/* The row that many rows on, including those of deleted authors; from the index alone. */
 static struct problem *look_ahead(struct db *db, struct arena *a, unsigned sort, int64_t rows,
                                   struct search s, struct page_window *ret, bool *ret_found)
 {
@@ -405,8 +405,8 @@ static struct problem *look_ahead(struct db *db, struct arena *a, unsigned sort,
     return p;
 }
 
-/* There are authors who leave, perhaps with more posts than a page may look through: so the end of
- * the looking is found first, and then told as the place to go on from. */
+/* There are deleted authors, perhaps with more posts left than a page may look through. So find
+ * first how far it may look, and return that as the place to continue from. */
 static struct problem *read_within_reach(struct db *db, struct arena *a, unsigned sort,
                                          const struct page_window *window, struct search *s,
                                          struct taker *taker, struct page_total *found)
@@ -425,7 +425,7 @@ static struct problem *read_within_reach(struct db *db, struct arena *a, unsigne
     return p;
 }
 
-/* Nearly always nobody leaves: then no row is tested for it. */
+/* Nearly always there is no deleted author with rows left; then no row is tested. */
 static struct problem *read_in_order(struct db *db, struct arena *a, unsigned sort,
                                      const struct page_window *window, struct search *s,
                                      struct taker *taker, struct page_total *found)
@@ -440,7 +440,7 @@ static struct problem *read_in_order(struct db *db, struct arena *a, unsigned so
 
 struct matches {
     int64_t looked_at;
-    int64_t n; /* of authors who are there */
+    int64_t n; /* of authors who are not deleted */
 };
 
 static const struct field matches_fields[] = {
@@ -562,7 +562,7 @@ static const struct sql sql_recount_totals = {
     NULL};
 
 /* See user_recount() for why the counters are locked first. Authors come before totals, as in
- * every write, so that nobody waits for who waits for us. */
+ * every write, so that no two wait for each other. */
 struct problem *post_recount(struct db *db, struct arena *a)
 {
     struct problem *p = count_lock(db, a, &sql_lock_counts);
@@ -621,7 +621,7 @@ struct problem *post_probe_search(struct db *db, struct arena *a, const char **r
     struct problem *p = db_find(db, a, &sql_find_stop_word, DB_NO_ARGS, &probe, &found);
     if (p)
         return p;
-    /* What an index has too much of for a second, it has. */
+    /* A word that the index has so often that a second does not suffice is in the index. */
     if (found &&
         count_read(db, a, &sql_look_up, DB_ARGS(db_uuid(probe.id), db_text(probe.word)), &n))
         found = false;

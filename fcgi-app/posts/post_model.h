@@ -64,7 +64,7 @@ struct problem *post_lock(struct db *db, struct arena *a, struct uuid id,
                           struct post *ret) MUST_USE;
 
 /** Call `each(context, post)` for the posts in `window`, and tell how many there are in all
- *  unless it begins behind a row. */
+ *  unless it begins after a row. */
 struct problem *post_page(struct db *db, struct arena *a, const struct post_query *query,
                           const struct post_filter *filter, const struct page_window *window,
                           void (*each)(void *context, const void *post), void *context,
@@ -87,7 +87,7 @@ struct problem *post_uncount_author(struct db *db, struct arena *a, struct uuid 
 struct problem *post_delete_newest(struct db *db, struct arena *a, struct uuid author,
                                    int64_t limit, uint64_t *ret_deleted) MUST_USE;
 
-/** Count all posts again, after rows were brought in by other means. In a transaction. */
+/** Count all posts again, after rows were imported. In a transaction. */
 struct problem *post_recount(struct db *db, struct arena *a) MUST_USE;
 
 /** Build the table and its word index again, with the settings that a session of ours has.
@@ -96,8 +96,8 @@ struct problem *post_rebuild_search(struct db *db, struct arena *a) MUST_USE;
 
 /**
  * Does the word index answer? Looks for a word that InnoDB leaves out by default, such as "the", in
- * the newest posts: `*ret_lost` is one that stands in a post and is not found there; NULL where it
- * is found, where no post has one, and where finding it takes long, as it does when very many have
- * it. In doubt an index is good. Takes some milliseconds, at most a second or so.
+ * the newest posts: `*ret_lost` is one that is in a post but is not found; NULL when it is found,
+ * when no post has one, and when the search takes long, as it does for a word in very many posts.
+ * Takes some milliseconds, at most a second or so.
  */
 struct problem *post_probe_search(struct db *db, struct arena *a, const char **ret_lost) MUST_USE;

@@ -15,15 +15,15 @@ struct database {
     int64_t packet_max;         /* bytes */
     int64_t forced_recovery;    /* innodb_force_recovery */
     bool read_only;             /* takes no writes */
-    bool innodb_read_only;      /* nor will, until it is started in another way */
+    bool innodb_read_only;      /* nor will, until it is restarted with another option */
     bool logs_statements;       /* for its replicas, which our isolation level does not allow */
     int64_t word_min, word_max; /* characters of a word that is found by search */
 };
 
 struct problem *database_ask(struct db *db, struct arena *a, struct database *ret) MUST_USE;
 
-/** Why we cannot serve with such a server, whatever the schema: what is wrong and how it is put
- *  right, each to be read after "the database". Returns how many; they live as long as `a`. */
+/** Why we cannot serve with such a server, apart from the schema: what is wrong and how to fix
+ *  it, each to be read after "the database". Returns how many; they live as long as `a`. */
 size_t database_faults(const struct database *d, struct arena *a,
                        const char *ret_faults[DATABASE_FAULTS_MAX]);
 

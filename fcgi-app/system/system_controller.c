@@ -11,7 +11,7 @@
 #include "common/apidoc/openapi.h"
 #include "common/base/problem.h"
 
-#define READY_LIMIT_MS 2000 /* whoever asks wants to know soon; a balancer gives up itself */
+#define READY_LIMIT_MS 2000 /* a load balancer waits no longer */
 
 struct status {
     struct text status;
@@ -38,10 +38,10 @@ static struct problem *ready(struct app *app, struct request *rq, struct respons
     return p ? p : health(app, rq, rs);
 }
 
-/* ---- what the API says of itself ---- */
+/* ---- the description of the API ---- */
 
-/* The tables do not change while the program runs, so each is written once; but again when the API
- * is called by another address, where that is found from the request. */
+/* The tables do not change while the program runs, so each document is written once, and again when
+ * the base path, where it is taken from the request, is another. */
 static struct api describe(struct app *app, const struct request *rq)
 {
     struct api api = routes_describe(app);
@@ -80,7 +80,7 @@ static struct problem *page(struct app *app, struct request *rq, struct response
     return send(&app->page, rq, rs);
 }
 
-/* ---- what a monitor asks for ---- */
+/* ---- metrics ---- */
 
 static struct pool_group group_of(const struct pool_worker *worker, size_t i)
 {
