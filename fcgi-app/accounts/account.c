@@ -63,7 +63,7 @@ struct problem *account_is_created(struct app *app, struct request *rq, bool *re
 
 /* ---- locking one ---- */
 
-/* An operator at the command line is asked by nobody. */
+/* An operator at the command line needs no confirmation, and has no If-Match. */
 static struct problem *confirm(struct actor by)
 {
     return by.rq ? app_confirm(by.app, by.rq) : NULL;
@@ -118,15 +118,15 @@ static struct problem *lock_user(struct actor by, struct uuid id, bool rank, str
     bool others_too = false;
     struct problem *p = rank ? user_find(by.app->db, by.arena, id, &user) : NULL;
     if (p && p->type == &problem_user_not_found)
-        p = NULL; /* locking it tells, and judges the caller first */
+        p = NULL; /* account_lock() reports it, after it has confirmed the caller */
     if (!p && rank && user_is_active_admin(&user)) {
         others_too = true;
         p = user_lock_other_admins(by.app->db, by.arena, id, ret_other_admins);
     }
     if (!p)
         p = account_lock(by, id, &user);
-    /* Made an admin between the two: then they come in the wrong order for once, and who waits for
-     * whom in a circle is found out by the database and tried again. */
+    /* Made an admin between the two: then they are locked in the wrong order for once; should that
+     * be a deadlock, the database detects it, and the transaction runs again. */
     if (!p && rank && !others_too && user_is_active_admin(&user))
         p = user_lock_other_admins(by.app->db, by.arena, id, ret_other_admins);
     if (!p)
@@ -185,7 +185,7 @@ struct problem *account_set_hash(struct db *db, struct arena *a, struct uuid id,
 {
     struct user user = {0};
     bool done;
-    /* Locked, so that no login puts a hash of today's form in the old one's place meanwhile. */
+    /* Locked, so that no login renews the form of the old hash meanwhile. */
     struct problem *p = user_lock(db, a, id, &user);
     if (!p)
         p = user_find_with_hash(db, a, id, &user);
@@ -201,7 +201,7 @@ struct problem *account_has_hash(struct db *db, struct arena *a, struct uuid id,
 {
     struct user user = {0};
     bool there = false;
-    struct problem *p = user_exists_locked(db, a, id, &there); /* locks */
+    struct problem *p = user_exists_locked(db, a, id, &there);
     if (!p && there)
         p = user_find_with_hash(db, a, id, &user);
     if (!p)

@@ -1,10 +1,11 @@
 /* departure.h -- users who are deleted: gone at once, and their rows one batch after another.
  *
- * Posts, sessions and all else that speaks of one user may be millions of rows, which no request
- * can wait for. So a deletion counts them out and hides the user, in a short transaction; from then
- * on nothing shows them, and the address is free. The rows go in batches, newest posts first, by
- * whoever has the time: `user_departures` says whose are left. A batch is a transaction of its own,
- * so that it does not matter who begins the work, who ends it, and how often it is cut off.
+ * Posts, sessions and all else that refers to one user may be millions of rows, which no request
+ * can wait for. So a deletion takes them out of the totals and hides the user, in a short
+ * transaction; from then on nothing shows them, and the address is free. The rows are deleted in
+ * batches, the newest posts first, by workers with time to spare: `user_departures` lists whose are
+ * left. A batch is a transaction of its own, so that the work can be interrupted anywhere and
+ * continued by any worker.
  *
  * What goes with a user stands in one table above all subjects, fcgi-app/belongings.c: a new
  * resource whose rows speak of a user adds one there, and nothing here.
@@ -32,7 +33,7 @@ struct belonging {
 /* All of them, in the order in which they are deleted; without functions at the end. */
 extern const struct belonging belongings[];
 
-/** Let `user` go, with as many rows as a batch has; what those are not all remains for
+/** Let `user` go, with as many rows as a batch has; the rest is left for
  *  departure_sweep(). In a transaction that holds the user locked. */
 struct problem *departure_begin(struct db *db, struct arena *a, const struct user *user,
                                 struct instant now) MUST_USE;
@@ -41,7 +42,7 @@ struct problem *departure_begin(struct db *db, struct arena *a, const struct use
  * Delete one batch of the user who left first, and with the last rows the user. Not in a
  * transaction.
  *
- * `*ret_more` is false when nobody's rows are left, or somebody else is at them: it is one at a
- * time, of all workers on all hosts.
+ * `*ret_more` is false when nobody's rows are left, or another worker is deleting them: only one
+ * at a time does, of all workers on all hosts.
  */
 struct problem *departure_sweep(struct db *db, struct arena *a, bool *ret_more) MUST_USE;
