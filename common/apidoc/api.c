@@ -6,6 +6,7 @@
 #include "common/base/buf.h"
 #include "common/base/problem.h"
 #include "common/field/json_write.h"
+#include "common/http/http_problems.h"
 #include "common/http/page.h"
 
 bool api_offers(const struct api *api, const struct route *route)

@@ -8,6 +8,7 @@
 #include "common/base/encode.h"
 #include "common/base/problem.h"
 #include "common/crypto/digest.h"
+#include "common/http/http_problems.h"
 #include "common/http/page.h"
 
 #define SCRATCH_MAX ((size_t)1024 * 1024)

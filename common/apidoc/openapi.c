@@ -7,6 +7,7 @@
 #include "common/base/buf.h"
 #include "common/base/problem.h"
 #include "common/field/json_write.h"
+#include "common/http/http_problems.h"
 #include "common/http/page.h"
 
 #define FORMS_MAX 256

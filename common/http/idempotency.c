@@ -2,10 +2,12 @@
 
 #include <string.h>
 
+#include "common/base/problem.h"
 #include "common/db/db.h"
 #include "common/field/field.h"
-#include "common/http/http.h"
-#include "common/base/problem.h"
+#include "common/http/http_problems.h"
+#include "common/http/request.h"
+#include "common/http/response.h"
 
 struct stored {
     struct text fingerprint;

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "common/base/buf.h"
+
 #define US_PER_S 1000000
 #define LABELS_ROOM 400 /* bytes; a path of a route is much shorter */
 

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/http/http.h"
+#include "common/http/request.h"
 
 /* How many routes have a number; those beyond share a place with no route at all. */
 #define METRICS_ROUTES 128

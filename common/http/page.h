@@ -6,7 +6,6 @@
 
 #include "common/db/window.h"
 #include "common/field/field.h"
-#include "common/http/http.h"
 
 struct keyring;
 

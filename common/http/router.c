@@ -9,6 +9,7 @@
 #include "common/crypto/keyring.h"
 #include "common/db/db.h"
 #include "common/field/json.h"
+#include "common/http/http_problems.h"
 #include "common/http/idempotency.h"
 #include "common/http/metrics.h"
 

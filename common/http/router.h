@@ -6,7 +6,9 @@
 #include <stdint.h>
 
 #include "common/field/field.h"
-#include "common/http/http.h"
+#include "common/http/http_problems.h"
+#include "common/http/request.h"
+#include "common/http/response.h"
 
 struct app; /* what the program's handlers share; the router only hands it on */
 struct db;

@@ -169,7 +169,10 @@ static struct problem *is_logged_in(struct app *app, struct request *rq, bool *r
 
 static struct problem *profile(struct app *app, struct request *rq, struct response *rs)
 {
-    if (!response_is_known(rs, rq, app->caller.version))
+    response_etag(rs, app->caller.version);
+    if (request_knows(rq, app->caller.version))
+        rs->status = 304;
+    else
         response_record(rs, "user", &user_record, &app->caller);
     return NULL;
 }

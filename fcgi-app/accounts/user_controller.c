@@ -23,7 +23,10 @@ static struct problem *list(struct app *app, struct request *rq, struct response
 /* One user as they all are answered: with an ETag. */
 static void answer(struct request *rq, struct response *rs, const struct user *user)
 {
-    if (!response_is_known(rs, rq, user->version))
+    response_etag(rs, user->version);
+    if (request_knows(rq, user->version))
+        rs->status = 304;
+    else
         response_record(rs, "user", &user_record, user);
 }
 

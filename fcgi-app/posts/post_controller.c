@@ -83,7 +83,10 @@ static struct problem *list_of_author(struct app *app, struct request *rq, struc
 /* One post as they all are answered: with an ETag. */
 static void answer(struct request *rq, struct response *rs, const struct post *post)
 {
-    if (!response_is_known(rs, rq, post->version))
+    response_etag(rs, post->version);
+    if (request_knows(rq, post->version))
+        rs->status = 304;
+    else
         response_record(rs, "post", &post_record, post);
 }
 

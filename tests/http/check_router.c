@@ -116,7 +116,11 @@ static struct problem *handle_refusing(struct app *app, struct request *rq, stru
 
 static struct problem *handle_known(struct app *app, struct request *rq, struct response *rs)
 {
-    return response_is_known(rs, rq, 4) ? NULL : handle(app, rq, rs);
+    response_etag(rs, 4);
+    if (!request_knows(rq, 4))
+        return handle(app, rq, rs);
+    rs->status = 304;
+    return NULL;
 }
 
 static bool is_offered(const struct app *app)

@@ -1,4 +1,4 @@
-#include "common/http/http.h"
+#include "common/http/request.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -8,11 +8,7 @@
 #include <strings.h>
 
 #include "common/base/encode.h"
-#include "common/base/problem.h"
-#include "common/field/json_write.h"
-
-#define HEADERS_MAX ((size_t)16 * 1024)
-#define BODY_MAX ((size_t)64 * 1024 * 1024) /* 100 posts of 64 KiB, escaped at the worst */
+#include "common/http/http_problems.h"
 
 static const struct {
     const char *name;
@@ -32,7 +28,7 @@ static const struct {
 
 static const size_t method_count = sizeof methods_known / sizeof *methods_known;
 
-/* ---- the request ---- */
+/* ---- variables and path ---- */
 
 static void take_param(struct request *rq, const char *pair)
 {
@@ -308,280 +304,7 @@ const char *method_list(struct arena *a, unsigned methods)
     return list;
 }
 
-/* ---- the response ---- */
-
-static const struct {
-    int status;
-    const char *phrase;
-} phrases[] = {
-    {200, "OK"},
-    {201, "Created"},
-    {202, "Accepted"},
-    {204, "No Content"},
-    {304, "Not Modified"},
-    {400, "Bad Request"},
-    {401, "Unauthorized"},
-    {403, "Forbidden"},
-    {404, "Not Found"},
-    {409, "Conflict"},
-    {412, "Precondition Failed"},
-    {405, "Method Not Allowed"},
-    {413, "Content Too Large"},
-    {414, "URI Too Long"},
-    {415, "Unsupported Media Type"},
-    {422, "Unprocessable Content"},
-    {429, "Too Many Requests"},
-    {500, "Internal Server Error"},
-    {502, "Bad Gateway"},
-    {503, "Service Unavailable"},
-    {504, "Gateway Timeout"},
-};
-
-const char *status_phrase(int status)
-{
-    for (size_t i = 0; i < sizeof phrases / sizeof *phrases; i++)
-        if (phrases[i].status == status)
-            return phrases[i].phrase;
-    return "Status"; /* HTTP gives the phrase no meaning (RFC 9112 section 4) */
-}
-
-void response_init(struct response *rs)
-{
-    *rs = (struct response){.media_type = JSON_MEDIA_TYPE};
-    buf_init(&rs->headers, HEADERS_MAX);
-    buf_init(&rs->body, BODY_MAX);
-}
-
-void response_release(struct response *rs)
-{
-    buf_release(&rs->headers);
-    buf_release(&rs->body);
-}
-
-void response_reset(struct response *rs)
-{
-    rs->status = 0;
-    rs->media_type = JSON_MEDIA_TYPE;
-    buf_reset(&rs->headers);
-    buf_reset(&rs->body);
-    rs->refusal = NULL;
-    rs->subject = (struct uuid){{0}};
-    rs->after = NULL;
-}
-
-void response_header(struct response *rs, const char *name, const char *format, ...)
-{
-    char value[HEADER_VALUE_MAX];
-    va_list args;
-    va_start(args, format);
-    int len = vsnprintf(value, sizeof value, format, args);
-    va_end(args);
-    if (len < 0 || (size_t)len >= sizeof value || strpbrk(value, "\r\n"))
-        return; /* no header rather than half of one, or two */
-    buf_puts(&rs->headers, name);
-    buf_puts(&rs->headers, ": ");
-    buf_add(&rs->headers, value, (size_t)len);
-    buf_puts(&rs->headers, "\r\n");
-}
-
-struct problem_view {
-    struct text error;
-    struct text code;
-    struct text message;
-    struct text request_id;
-};
-
-static const struct field problem_fields[] = {
-    FIELD(struct problem_view, error, .use = FIELD_SHOWN, .doc = "Short words for people."),
-    FIELD(struct problem_view, code, .use = FIELD_SHOWN,
-          .doc = "The machine's word; it never changes its meaning."),
-    FIELD(struct problem_view, message, .use = FIELD_SHOWN, .doc = "One sentence."),
-    FIELD(struct problem_view, request_id, .use = FIELD_SHOWN, .example = PROBLEM_SAMPLE_ID,
-          .doc = "The X-Request-Id of the answer, for whoever looks into the log."),
-};
-
-const struct record problem_record =
-    RECORD("Problem", struct problem_view, problem_fields, .rule = NULL);
-
-struct problem_details {
-    struct text type;
-    struct text title;
-    int64_t status;
-    struct text detail;
-    struct text code;
-    struct text request_id;
-};
-
-static const struct field problem_details_fields[] = {
-    FIELD(struct problem_details, type, .use = FIELD_SHOWN,
-          .doc = "Where the code is described; a path."),
-    FIELD(struct problem_details, title, .use = FIELD_SHOWN, .doc = "Short words for people."),
-    FIELD(struct problem_details, status, .use = FIELD_SHOWN, .doc = "The status of HTTP."),
-    FIELD(struct problem_details, detail, .use = FIELD_SHOWN, .doc = "One sentence."),
-    FIELD(struct problem_details, code, .use = FIELD_SHOWN,
-          .doc = "The machine's word; it never changes its meaning."),
-    FIELD(struct problem_details, request_id, .use = FIELD_SHOWN, .example = PROBLEM_SAMPLE_ID,
-          .doc = "The X-Request-Id of the answer, for whoever looks into the log."),
-};
-
-const struct record problem_details_record =
-    RECORD("ProblemDetails", struct problem_details, problem_details_fields, .rule = NULL);
-
-struct fault_view {
-    struct text field;
-    unsigned code; /* enum fault_code, less FAULT_REQUIRED */
-    struct text message;
-};
-
-static const struct field fault_fields[] = {
-    FIELD(struct fault_view, field, .use = FIELD_SHOWN, .doc = "The field that is at fault."),
-    FIELD(struct fault_view, code, .use = FIELD_SHOWN, .choices = fault_words + FAULT_REQUIRED,
-          .doc = "What is wrong with it."),
-    FIELD(struct fault_view, message, .use = FIELD_SHOWN, .doc = "One sentence."),
-};
-
-const struct record fault_record = RECORD("Fault", struct fault_view, fault_fields, .rule = NULL);
-
-static void put_missing(struct buf *b, const struct problem *p)
-{
-    json_key(b, PROBLEM_MISSING_KEY);
-    json_array(b);
-    for (size_t i = 0; i < p->fault_count; i++)
-        if (p->faults[i].code == FAULT_REQUIRED)
-            json_string(b, p->faults[i].field);
-    json_array_end(b);
-}
-
-static void put_details(struct buf *b, const struct problem *p)
-{
-    json_key(b, PROBLEM_DETAILS_KEY);
-    json_array(b);
-    for (size_t i = 0; i < p->fault_count; i++) {
-        const struct fault *fault = &p->faults[i];
-        const struct fault_view view = {text_of(fault->field), fault->code - FAULT_REQUIRED,
-                                        text_of(fault->message)};
-        record_to_json(b, &fault_record, &view);
-    }
-    json_array_end(b);
-}
-
-static bool has_missing(const struct problem *p)
-{
-    for (size_t i = 0; i < p->fault_count; i++)
-        if (p->faults[i].code == FAULT_REQUIRED)
-            return true;
-    return false;
-}
-
-static void put_problem_headers(struct response *rs, const struct request *rq,
-                                const struct problem *p, const char *realm)
-{
-    if (p->type->status == 401)
-        response_header(rs, "WWW-Authenticate", "Bearer realm=\"%s\"%s", realm,
-                        p->type->of_token && request_bearer(rq) ? ", error=\"invalid_token\"" : "");
-    if (p->retry_after_s)
-        response_header(rs, "Retry-After", "%u", p->retry_after_s);
-    if (p->header)
-        response_header(rs, p->header, "%s", p->value);
-    /* It has two forms (RFC 9110 section 12.5.5). */
-    response_header(rs, "Vary", "Accept");
-}
-
-/* `1`, `0`, or either with up to three digits behind a point (RFC 9110 section 12.4.2), times
- * 1000; anything else counts as 0. */
-static int read_weight(const char *s)
-{
-    int weight = *s == '1' ? 1000 : 0;
-    if (*s != '0' || s[1] != '.')
-        return weight;
-    s += 2;
-    for (int unit = 100; unit && isdigit((unsigned char)*s); unit /= 10)
-        weight += (*s++ - '0') * unit;
-    return weight;
-}
-
-/* The weight among the parameters that follow a media type; 1000 without one. */
-static int find_weight(const char *at)
-{
-    while (*at == ';' || *at == ' ' || *at == '\t') {
-        at += strspn(at, "; \t");
-        if (strncasecmp(at, "q=", 2) == 0)
-            return read_weight(at + 2);
-        at += strcspn(at, ";,");
-    }
-    return 1000;
-}
-
-/* The weight that Accept gives to a media type by its name; -1 where it does not name it. */
-static int weight_of(const struct request *rq, const char *type)
-{
-    const char *at = rq->param[PARAM_ACCEPT];
-    size_t len = strlen(type);
-    while (at && *at) {
-        at += strspn(at, " \t,");
-        if (strncasecmp(at, type, len) == 0 && strchr("; \t,", at[len])) /* or the end */
-            return find_weight(at + len);
-        at += strcspn(at, ",");
-    }
-    return -1;
-}
-
-/* Only who names the form knows it: a type with a star in it asks for nothing. */
-static bool wants_rfc9457(const struct request *rq)
-{
-    int weight = weight_of(rq, PROBLEM_MEDIA_TYPE);
-    return weight > 0 && weight >= weight_of(rq, JSON_MEDIA_TYPE);
-}
-
-static void put_words(struct buf *b, const struct problem *p, const char *request_id)
-{
-    const struct problem_view view = {text_of(p->type->error), text_of(p->type->code),
-                                      text_of(p->message), text_of(request_id)};
-    record_members_to_json(b, &problem_record, &view);
-}
-
-static void put_rfc9457(struct arena *a, struct buf *b, const struct problem *p,
-                        const char *request_id, const char *types)
-{
-    const struct problem_details details = {
-        .type = text_of(arena_printf(a, "%s%s", types, p->type->code)),
-        .title = text_of(p->type->error),
-        .status = p->type->status,
-        .detail = text_of(p->message),
-        .code = text_of(p->type->code),
-        .request_id = text_of(request_id)};
-    record_members_to_json(b, &problem_details_record, &details);
-}
-
-void problem_to_json(struct arena *a, struct buf *b, const struct problem *p,
-                     const char *request_id, const char *types)
-{
-    json_object(b);
-    if (types)
-        put_rfc9457(a, b, p, request_id, types);
-    else
-        put_words(b, p, request_id);
-    if (has_missing(p))
-        put_missing(b, p);
-    if (p->fault_count)
-        put_details(b, p);
-    json_object_end(b);
-}
-
-void response_problem(struct response *rs, const struct request *rq, const struct problem *p,
-                      struct problem_form form)
-{
-    bool rfc9457 = wants_rfc9457(rq);
-    const char *types = rfc9457 ? arena_printf(rq->arena, "%s%s", rq->base, form.types) : NULL;
-    response_reset(rs);
-    rs->status = p->type->status;
-    if (rfc9457)
-        rs->media_type = PROBLEM_MEDIA_TYPE;
-    put_problem_headers(rs, rq, p, form.realm);
-    problem_to_json(rq->arena, &rs->body, p, rq->id, types);
-}
-
-/* ---- versions ---- */
+/* ---- conditions ---- */
 
 /* Is `tag` in the list (RFC 9110 section 13.1)? A weak one only where `weak` will do. */
 static bool lists_tag(const char *list, const char *tag, bool weak)
@@ -605,17 +328,14 @@ static bool lists_tag(const char *list, const char *tag, bool weak)
 
 static const char *tag_of(struct arena *a, int64_t version)
 {
-    return arena_printf(a, "\"%" PRId64 "\"", version);
+    return arena_printf(a, ETAG_FORMAT, version);
 }
 
-bool response_is_known(struct response *rs, const struct request *rq, int64_t version)
+bool request_knows(const struct request *rq, int64_t version)
 {
-    const char *tag = tag_of(rq->arena, version), *list = rq->param[PARAM_IF_NONE_MATCH];
-    response_header(rs, "ETag", "%s", tag);
-    if (!list || !(rq->method & (METHOD_GET | METHOD_HEAD)) || !lists_tag(list, tag, true))
-        return false;
-    rs->status = 304;
-    return true;
+    const char *list = rq->param[PARAM_IF_NONE_MATCH];
+    return list && (rq->method & (METHOD_GET | METHOD_HEAD)) &&
+           lists_tag(list, tag_of(rq->arena, version), true);
 }
 
 struct problem *request_check_match(const struct request *rq, int64_t version)
@@ -627,29 +347,4 @@ struct problem *request_check_match(const struct request *rq, int64_t version)
     p->header = "ETag";
     p->value = tag;
     return p;
-}
-
-void response_record(struct response *rs, const char *key, const struct record *r, const void *row)
-{
-    json_object(&rs->body);
-    json_key(&rs->body, key);
-    record_to_json(&rs->body, r, row);
-    json_object_end(&rs->body);
-}
-
-bool status_has_content(int status)
-{
-    return status >= 200 && status != 204 && status != 304;
-}
-
-void response_head(const struct response *rs, const struct request *rq, struct buf *head)
-{
-    buf_printf(head, "Status: %d %s\r\n", rs->status, status_phrase(rs->status));
-    if (status_has_content(rs->status) && rs->body.len)
-        buf_printf(head, "Content-Type: %s\r\n", rs->media_type);
-    if (status_has_content(rs->status))
-        buf_printf(head, "Content-Length: %zu\r\n", rs->body.len);
-    buf_printf(head, "X-Request-Id: %s\r\nX-Content-Type-Options: nosniff\r\n", rq->id);
-    buf_add(head, rs->headers.data, rs->headers.len);
-    buf_puts(head, "\r\n");
 }
