@@ -31,12 +31,13 @@ struct page {
 };
 
 /**
- * Read what rq->query wants of a list of `r`, sorted by `default_key` where it has no say, and open
- * `{"data": [` in `rs`. A cursor must be one that we made for the same list, filters and sort,
- * under one of `keys`: else problem_invalid.
+ * Read what rq->query, which begins with a struct page_query, wants of a list of `r`, and open
+ * `{"data": [` in `rs`. `sorts` are the words for its `sort`, or the one by which the list is
+ * always sorted. A cursor must be one that we made for the same list, filters and sort, under one
+ * of `keys`: else problem_invalid.
  */
 struct problem *page_open(struct page *page, struct request *rq, struct response *rs,
-                          const struct record *r, const char *default_key,
+                          const struct record *r, const char *const *sorts,
                           const struct keyring *keys) MUST_USE;
 
 /** Add one row; the form that db_each() wants. `page` is a struct page. */

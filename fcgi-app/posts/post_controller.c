@@ -20,7 +20,7 @@ static struct problem *write_page(struct app *app, struct request *rq, struct re
                                   const struct post_filter *filter, struct page *ret_page,
                                   struct page_total *ret_total)
 {
-    struct problem *p = page_open(ret_page, rq, rs, &post_record, "-created_at", app->keys);
+    struct problem *p = page_open(ret_page, rq, rs, &post_record, post_sorts, app->keys);
     if (!p)
         p = post_page(app->db, rq->arena, rq->query, filter, &ret_page->window, page_add, ret_page,
                       ret_total);
