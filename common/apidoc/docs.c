@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/apidoc/schema.h"
 #include "common/base/buf.h"
 #include "common/base/encode.h"
 #include "common/base/problem.h"
@@ -304,7 +305,7 @@ static void put_sample_reply(struct docs *d, const struct route *route)
 {
     struct buf json;
     buf_init(&json, SCRATCH_MAX);
-    api_sample_reply(&json, route);
+    form_sample_reply(&json, route);
     if (json.len) {
         html(d->b, "<h4>What comes back</h4>\n<pre tabindex=0><code>");
         indent_json(d->b, &json);
@@ -342,7 +343,7 @@ static void make_sample_body(const struct route *route, struct buf *json)
 {
     buf_init(json, SCRATCH_MAX);
     if (route->body)
-        form_sample(json, api_body_form(route), route->body);
+        form_sample(json, form_of_body(route), route->body);
 }
 
 /* JSON spells an apostrophe otherwise too, so that it can stand between those of a shell. */
@@ -480,7 +481,7 @@ static void put_operation(void *context, const struct resource *resource, const 
     if (route->query)
         put_query(d, route->query);
     if (route->body)
-        put_fields(d, "Body", api_body_form(route), route->body);
+        put_fields(d, "Body", form_of_body(route), route->body);
     put_headers(d, route);
     put_success(d, route);
     put_failures(d, route);
@@ -568,7 +569,7 @@ static void put_errors(struct docs *d)
     struct buf json;
     api_all_answers(d->api, &all);
     buf_init(&json, SCRATCH_MAX);
-    api_sample_problem(&json, &problem_not_found);
+    form_sample_problem(&json, &problem_not_found);
     buf_puts(d->b, "<pre tabindex=0><code>");
     indent_json(d->b, &json);
     buf_puts(d->b, "</code></pre>\n");
@@ -611,7 +612,7 @@ static void put_login(struct docs *d)
          "<div class=inputs>\n",
          method_word(d, d->login), d->login->path, JSON_MEDIA_TYPE);
     for (size_t i = 0; i < r->count; i++)
-        if (form_has(api_body_form(d->login), &r->fields[i]))
+        if (form_has(form_of_body(d->login), &r->fields[i]))
             put_login_input(d, &r->fields[i]);
     buf_puts(d->b, "</div>\n<p class=send><button>Log in</button> "
                    "<button type=button id=forget hidden>Forget the token</button> "
