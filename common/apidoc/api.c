@@ -185,3 +185,8 @@ const struct request_header request_headers[] = {
 };
 
 const size_t request_header_count = sizeof request_headers / sizeof *request_headers;
+
+bool api_takes(const struct route *route, const struct request_header *h)
+{
+    return h->taken && h->taken(route);
+}

@@ -50,6 +50,9 @@ struct request_header {
 extern const struct request_header request_headers[];
 extern const size_t request_header_count;
 
+/** Does the route take it, unlike others? */
+bool api_takes(const struct route *route, const struct request_header *h);
+
 /** Has the route an If-None-Match and so a 304, or an If-Match and so a 412? */
 bool api_may_be_known(const struct route *route);
 bool api_checks_match(const struct route *route);

@@ -69,6 +69,14 @@ void field_text_to_json(struct buf *b, const struct field *f, const char *text)
         json_string(b, text);
 }
 
+const char *field_type_word(const struct field *f)
+{
+    static const char *const words[] = {
+        [FIELD_TEXT] = "string", [FIELD_INTEGER] = "integer", [FIELD_BOOLEAN] = "boolean",
+        [FIELD_ENUM] = "string", [FIELD_TIME] = "date-time",  [FIELD_UUID] = "uuid"};
+    return f->format && f->format->name ? f->format->name : words[f->type];
+}
+
 static const char *sample_of(const struct field *f)
 {
     static const char *const samples[] = {[FIELD_TEXT] = "…",

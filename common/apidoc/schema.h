@@ -34,6 +34,9 @@ void form_sample(struct buf *b, enum form form, const struct record *r);
 /** Write the members of such an object into the one that is open in `b`. */
 void form_sample_members(struct buf *b, enum form form, const struct record *r);
 
+/** Its type in a word, or its format: "string", "uuid", "email", … */
+const char *field_type_word(const struct field *f);
+
 /** Write `text` as a value of the field's type. */
 void field_text_to_json(struct buf *b, const struct field *f, const char *text);
 
