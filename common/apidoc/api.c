@@ -31,13 +31,13 @@ static bool has(const struct answers *answers, const struct problem_type *type)
     return false;
 }
 
-/* Once, behind those of its status. */
+/* Once, after those of its status. */
 static void add(struct answers *answers, const struct problem_type *type)
 {
     if (has(answers, type))
         return;
     if (answers->count == ANSWERS_MAX)
-        abort(); /* more kinds of failure than anybody would tell apart */
+        abort(); /* more kinds of failure than a client could handle */
     size_t at = answers->count++;
     for (; at && answers->types[at - 1]->status > type->status; at--)
         answers->types[at] = answers->types[at - 1];

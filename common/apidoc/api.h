@@ -53,7 +53,7 @@ extern const size_t request_header_count;
 /** Does the route take it, unlike others? */
 bool api_takes(const struct route *route, const struct request_header *h);
 
-/** Has the route an If-None-Match and so a 304, or an If-Match and so a 412? */
+/** Does the route look at If-None-Match, and so has a 304? At If-Match, and so has a 412? */
 bool api_may_be_known(const struct route *route);
 bool api_checks_match(const struct route *route);
 

@@ -37,7 +37,7 @@ static void put_anchor(struct docs *d, const char *kind, const char *name)
     html_printf(d->b, "%s-%s", kind, name);
 }
 
-/* A path with its ids set off; a narrow page may break it behind a slash. */
+/* A path with its ids set off; a narrow page may break it after a slash. */
 static void put_path(struct buf *b, const char *path)
 {
     while (*path) {

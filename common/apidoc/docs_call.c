@@ -17,7 +17,7 @@ static void make_sample_body(const struct route *route, struct buf *json)
         form_sample(json, form_of_body(route), route->body);
 }
 
-/* JSON spells an apostrophe otherwise too, so that it can stand between those of a shell. */
+/* An apostrophe as \u0027, so that the JSON can be quoted with apostrophes in a shell. */
 static void spell_apostrophes(struct buf *json)
 {
     struct buf plain = *json;

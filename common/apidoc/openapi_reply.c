@@ -13,7 +13,7 @@
 
 /* ---- what is answered ---- */
 
-/* Has an answer the header? */
+/* Does an answer have the header? */
 enum presence { NEVER, SOMETIMES, ALWAYS };
 
 struct reply_header {

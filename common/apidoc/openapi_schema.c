@@ -67,7 +67,8 @@ static void put_number(struct buf *b, const char *key, int64_t n)
     json_integer(b, n);
 }
 
-/* A character takes up to four bytes, so bounds in bytes are told as far as they hold. */
+/* A character takes up to four bytes, so a bound in bytes is written as the weakest one in
+ * characters. */
 static void put_length(struct buf *b, const struct field *f)
 {
     int64_t min = f->use & FIELD_BYTES ? (f->min + 3) / 4 : f->min;
@@ -79,7 +80,7 @@ static void put_length(struct buf *b, const struct field *f)
         put_number(b, "maxLength", f->max);
 }
 
-/* What holds for input only: replies may bring rows from before a rule. */
+/* For input only: replies may have rows that are older than a rule. */
 static void put_bounds(struct buf *b, const struct field *f)
 {
     if (f->type == FIELD_TEXT)

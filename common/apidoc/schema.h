@@ -17,10 +17,10 @@ enum form { FORM_REPLY, FORM_CREATE, FORM_CHANGE };
 /** The form in which the route reads its body. */
 enum form form_of_body(const struct route *route);
 
-/** Has the form this field? */
+/** Does the form have this field? */
 bool form_has(enum form form, const struct field *f);
 
-/** Is it always there, in replies, or must it be given? */
+/** Is it always there (in replies), or must it be given (in bodies)? */
 bool form_requires(enum form form, const struct field *f);
 
 bool form_may_be_null(enum form form, const struct field *f);
@@ -28,7 +28,7 @@ bool form_may_be_null(enum form form, const struct field *f);
 /** The form's name: "Post", "NewPost", "PostChange". A record that is never shown has no "New". */
 const char *form_name(struct arena *a, enum form form, const struct record *r);
 
-/** Write an object as an example; in bodies what has no example and need not be there is not. */
+/** Write an object as an example. In bodies, optional fields without an example are left out. */
 void form_sample(struct buf *b, enum form form, const struct record *r);
 
 /** Write the members of such an object into the one that is open in `b`. */

@@ -16,7 +16,7 @@ struct problem_type {
     const char *error;      /* short words, the title */
     const char *code;       /* the machine's word */
     const char *message;    /* one sentence for the caller, unless the problem brings its own */
-    bool of_token;          /* it is the token that was sent which is not good (RFC 6750) */
+    bool of_token;          /* the token that was sent is not valid (RFC 6750) */
     unsigned retry_after_s; /* of its problems, seconds; 0: no Retry-After */
 };
 
@@ -39,16 +39,17 @@ struct fault {
     const char *message; /* one sentence for the caller */
 };
 
-/* What the surroundings' failure means for whoever wants to try again. */
+/* May the same be tried again after a failure of the database or the network? */
 enum retry {
     RETRY_NO = 0,
     RETRY_AGAIN,   /* nothing was done: the whole transaction may run again */
-    RETRY_UNKNOWN, /* the connection went while a write was under way: it may or may not stand */
+    RETRY_UNKNOWN, /* in doubt: the connection was lost during a write, which may have taken effect
+                    */
 };
 
 struct problem {
     const struct problem_type *type;
-    const char *message;    /* for the caller: a sentence, nothing internal */
+    const char *message;    /* for the caller: a sentence without internals */
     const char *cause;      /* for the log only; NULL where there is nothing to add */
     const char *constraint; /* the key that a write would have broken, else NULL */
     unsigned db_error;      /* the database's number for it; 0: it is not from there */

@@ -27,9 +27,9 @@ struct config_flags {
  * line without `=` are errors that tell the line. For a FIELD_SECRET, NAME_FILE names a file
  * that holds the value, up to its last newline; a secret has no flag. `ret_origins`, with
  * one place per field, says where each came from: "flag", "environment", "PATH:LINE",
- * "default", or NULL for what is set nowhere; " < PATH" behind it for a value from a NAME_FILE.
- * A secret of `flags.unread` that is in a file of its own has its origin and no value, so that
- * whoever has no use for it need not be able to read it. Texts live as long as `a`. INTERNAL with
+ * "default", or NULL for what is set nowhere; followed by " < PATH" for a value from a NAME_FILE.
+ * A secret of `flags.unread` that is in a file of its own has its origin and no value: who does
+ * not need it need not be able to read it. Texts live as long as `a`. INTERNAL with
  * the fault in `cause`, never a secret.
  */
 struct problem *config_load(struct arena *a, const struct record *r, struct config_flags flags,

@@ -1,5 +1,5 @@
-/* http_problems.h -- problems as HTTP has them: the types that are its own words, and the JSON in
- * which all are told. */
+/* http_problems.h -- problems in HTTP: the types that belong to it alone, and the JSON body that
+ * every problem has. */
 #pragma once
 
 #include <stddef.h>
@@ -12,7 +12,7 @@ struct record;
 
 #define PROBLEM_MEDIA_TYPE "application/problem+json"
 
-/* What a request can be refused for before a handler has a say, or by its headers. */
+/* What a request can be refused for before its handler runs, or because of its headers. */
 extern const struct problem_type problem_no_token, problem_forbidden, problem_admin_required,
     problem_not_found, problem_method_not_allowed, problem_too_large, problem_not_json,
     problem_precondition_failed, problem_idempotency_mismatch, problem_idempotency_busy,

@@ -73,7 +73,7 @@ static int64_t offset_of(int64_t page, int64_t limit)
 
 /* ---- cursors ---- */
 
-/* The length tells where a value ends, whatever is in it. */
+/* The length says where a value ends, whatever is in it. */
 static const char *add_to_scope(struct arena *a, const char *scope, const char *name,
                                 const char *value)
 {
@@ -227,7 +227,7 @@ static bool names(const char *pair, size_t len, const char *name)
     return len >= n && memcmp(pair, name, n) == 0 && (len == n || pair[n] == '=');
 }
 
-/* The query as it came, less what tells the page. */
+/* The query as it came, without `page` and `cursor`. */
 static void put_filters(struct buf *b, const char *query)
 {
     while (*query) {
@@ -246,7 +246,7 @@ static void put_link(struct page *page, struct buf *b, const char *base_path, co
     buf_puts(b, b->len ? ", <" : "<");
     put_safely(b, base_path, strlen(base_path));
     put_safely(b, page->rq->path, strlen(page->rq->path));
-    /* Ours comes first, and the first counts: so does it where the query spells `p%61ge`. */
+    /* Ours comes first, and the first counts: also where the query has it as `p%61ge`. */
     buf_printf(b, "?%s=%s", name, value);
     put_filters(b, page->rq->raw_query);
     buf_printf(b, ">; rel=\"%s\"", relation);

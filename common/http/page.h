@@ -1,4 +1,5 @@
-/* page.h -- lists in pages: by number with an exact total, or by cursor at flat cost. */
+/* page.h -- lists in pages over HTTP: by number with an exact total, or by cursor at flat cost;
+ * which rows that is, is in common/db/window.h. */
 #pragma once
 
 #include <stdbool.h>
@@ -25,9 +26,9 @@ struct page {
     const struct field *key; /* of `r`: by which is sorted */
     int64_t number, limit;   /* as asked for */
     int64_t written;
-    bool more;               /* there is a row behind the last one shown, */
+    bool more;               /* there is a row after the last one shown, */
     struct page_window last; /* which this describes */
-    bool cut;                /* or the looking ended there */
+    bool cut;                /* or the search ended there */
 };
 
 /**

@@ -57,7 +57,7 @@ static const char *or_empty(const char *s)
     return s ? s : "";
 }
 
-/* The path behind the base, without its trailing slash; NULL when it is not below the base. */
+/* The path after the base, without its trailing slash; NULL when it is not below the base. */
 static const char *path_below(struct arena *a, const char *path, const char *base)
 {
     size_t base_len = strlen(base);
@@ -72,7 +72,7 @@ static const char *path_below(struct arena *a, const char *path, const char *bas
     return path;
 }
 
-/* Where the path of REQUEST_URI begins: behind scheme and host, should they be there. */
+/* Where the path of REQUEST_URI begins: after scheme and host, if it has these. */
 static const char *path_of_uri(const char *uri)
 {
     const char *scheme = *uri == '/' ? NULL : strstr(uri, "://");
@@ -80,8 +80,8 @@ static const char *path_of_uri(const char *uri)
 }
 
 /* The path of an address, each segment decoded on its own (RFC 3986 section 2.2). What would then
- * be taken for an end of a segment, of the text or for an encoding stays encoded; so does what is
- * no encoding. */
+ * be taken for the end of a segment, the end of the text or an encoding stays encoded; what is no
+ * encoding stays as it is. */
 static const char *decode_segments(struct arena *a, const char *uri)
 {
     const char *path = path_of_uri(uri), *end = path + strcspn(path, "?#");
@@ -96,8 +96,8 @@ static const char *decode_segments(struct arena *a, const char *uri)
     return text;
 }
 
-/* The address as it came tells where a segment ends. The other variables are decoded, and so do
- * not: they are for servers that do not send it. */
+/* Only REQUEST_URI, as it came, shows where a segment ends: the other variables are decoded, and
+ * used for servers that do not send it. */
 static const char *find_path(const struct request *rq, const char *base)
 {
     const char *uri = rq->param[PARAM_REQUEST_URI], *whole = rq->param[PARAM_DOCUMENT_URI];
@@ -124,7 +124,7 @@ static const char *make_request_id(struct arena *a, struct instant now)
     return text;
 }
 
-/* The server has taken what it could; a length that is no number counts as none. */
+/* A length that is no number counts as none: the server has read what was there. */
 static size_t length_of(const char *s)
 {
     if (!s || !isdigit((unsigned char)*s))

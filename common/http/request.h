@@ -62,14 +62,14 @@ enum request_param {
         PARAM_COUNT
 };
 
-/* Who asks. All zero for somebody without a token. */
+/* Who calls. All zero without a token. */
 struct caller {
     struct uuid id;
     struct uuid session;
-    bool named; /* by a good token; whether they are still there is another question */
+    bool named; /* by a valid token; they may have been deleted since */
     bool known; /* they were looked up, and are there */
     bool admin;
-    /* How a caller who is no admin is refused, once being one has counted; else NULL. */
+    /* How a caller who is no admin is refused, if the request needs one; else NULL. */
     const struct problem_type *unless_admin;
 };
 
@@ -81,7 +81,7 @@ struct request {
     char *const *params;            /* all of them as `NAME=value`, NULL at the end */
     enum method method;             /* HEAD shows as such here */
     const char *base;               /* what clients write before the path, percent-encoded */
-    const char *path;               /* behind the base path, "/" first; NULL outside it. Segments
+    const char *path;               /* after the base path, "/" first; NULL outside it. Segments
                                        are decoded, but for %2F, %25 and %00, which stay */
     const char *raw_query;          /* as it was sent; never NULL */
     const char *id;                 /* X-Request-Id */
@@ -90,7 +90,7 @@ struct request {
     bool too_large;                 /* the body was larger than the bound and is not here */
     struct instant now;             /* when it began, on a clock that can be set */
     int64_t uptime_ms;              /* when its handling began, on the one that cannot */
-    struct address client;          /* where it comes from: the peer, or who is behind it */
+    struct address client;          /* where it comes from; see request_trust() */
 
     /* What the dispatcher found out before it calls the handler. */
     const struct route *route;

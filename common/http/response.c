@@ -138,7 +138,7 @@ static void put_problem_headers(struct response *rs, const struct request *rq,
     response_header(rs, "Vary", "Accept");
 }
 
-/* `1`, `0`, or either with up to three digits behind a point (RFC 9110 section 12.4.2), times
+/* `1`, `0`, or either with up to three digits after a point (RFC 9110 section 12.4.2), times
  * 1000; anything else counts as 0. */
 static int read_weight(const char *s)
 {
@@ -177,7 +177,7 @@ static int weight_of(const struct request *rq, const char *type)
     return -1;
 }
 
-/* Only who names the form knows it: a type with a star in it asks for nothing. */
+/* Only a client that names the media type gets it: one with a star in it does not count. */
 static bool wants_rfc9457(const struct request *rq)
 {
     int weight = weight_of(rq, PROBLEM_MEDIA_TYPE);

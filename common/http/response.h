@@ -21,14 +21,15 @@ struct response {
     const char *media_type;
     struct buf headers; /* whole lines, each with its CR LF */
     struct buf body;
-    /* A refusal whose transaction is committed all the same: what it wrote must stand. */
+    /* A refusal whose transaction is committed nevertheless, because what it wrote must stay. */
     struct problem *refusal;
-    struct uuid subject; /* whom the answer is about, for it must not outlive them; nil: nobody */
+    struct uuid
+        subject; /* whom the answer is about: it must not be stored longer than them; nil: nobody */
     /* Work for when the answer is out, which must not show in its time. */
     void (*after)(void *context, struct request *rq);
 };
 
-/* How problems are told apart from the server that they come from. */
+/* What the text of problems needs to know of the server. */
 struct problem_form {
     const char *realm; /* of WWW-Authenticate */
     const char *types; /* what comes before a code in the `type` of RFC 9457, below the base */
