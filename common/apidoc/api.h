@@ -1,4 +1,5 @@
-/* api.h -- what the tables say of the API as a whole, for whoever describes it. */
+/* api.h -- an API beyond its tables: which failures a route may answer and which headers it takes,
+ * as follows from its columns. */
 #pragma once
 
 #include "common/http/router.h"
@@ -12,7 +13,7 @@ struct api {
     const char *description;                 /* a paragraph */
     const char *base_path;                   /* "/api" */
     const struct resource *const *resources; /* NULL at the end */
-    const struct app *app;                   /* what the column `offered` is asked with */
+    const struct app *app;                   /* what the column `enabled` is asked with */
     /* What router.authenticate and find_caller answer beyond problem_invalid_token, NULL at the
      * end. */
     const struct problem_type *const *token_problems;
@@ -49,41 +50,12 @@ struct request_header {
 extern const struct request_header request_headers[];
 extern const size_t request_header_count;
 
-/** Has the route an If-None-Match and so a 304, or an If-Match and so a 412? */
+/** Does the route take it, unlike others? */
+bool api_takes(const struct route *route, const struct request_header *h);
+
+/** Does the route look at If-None-Match, and so has a 304? At If-Match, and so has a 412? */
 bool api_may_be_known(const struct route *route);
 bool api_checks_match(const struct route *route);
 
 /** May every route answer it, whatever its columns say? */
 bool api_is_everywhere(const struct problem_type *type);
-
-/* A record has up to three forms on the wire. */
-enum form { FORM_REPLY, FORM_CREATE, FORM_CHANGE };
-
-/** The form in which the route reads its body. */
-enum form api_body_form(const struct route *route);
-
-/** Has the form this field? */
-bool form_has(enum form form, const struct field *f);
-
-/** Is it always there, in replies, or must it be given? */
-bool form_requires(enum form form, const struct field *f);
-
-bool form_may_be_null(enum form form, const struct field *f);
-
-/** The form's name: "Post", "NewPost", "PostChange". A record that is never shown has no "New". */
-const char *form_name(struct arena *a, enum form form, const struct record *r);
-
-/** Write an object as an example; in bodies what has no example and need not be there is not. */
-void form_sample(struct buf *b, enum form form, const struct record *r);
-
-/** Write the members of such an object into the one that is open in `b`. */
-void form_sample_members(struct buf *b, enum form form, const struct record *r);
-
-/** Write `text` as a value of the field's type. */
-void field_text_to_json(struct buf *b, const struct field *f, const char *text);
-
-/** Write an example of what the route answers when all is well; nothing where that is no JSON. */
-void api_sample_reply(struct buf *b, const struct route *route);
-
-/** Write an example of the failure's body. */
-void api_sample_problem(struct buf *b, const struct problem_type *type);

@@ -4,13 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/apidoc/docs_call.h"
+#include "common/apidoc/html.h"
+#include "common/apidoc/schema.h"
+#include "common/base/arena.h"
 #include "common/base/buf.h"
 #include "common/base/encode.h"
 #include "common/base/problem.h"
 #include "common/crypto/digest.h"
+#include "common/http/http_problems.h"
 #include "common/http/page.h"
-
-#define SCRATCH_MAX ((size_t)1024 * 1024)
 
 struct docs {
     struct buf *b;
@@ -23,91 +26,6 @@ struct docs {
     size_t shown_count;
 };
 
-/* ---- text ---- */
-
-static void put_escaped(struct buf *b, const char *s, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        const char *as = s[i] == '&'    ? "&amp;"
-                         : s[i] == '<'  ? "&lt;"
-                         : s[i] == '>'  ? "&gt;"
-                         : s[i] == '"'  ? "&quot;"
-                         : s[i] == '\'' ? "&#39;"
-                                        : NULL;
-        if (as)
-            buf_puts(b, as);
-        else
-            buf_add(b, &s[i], 1);
-    }
-}
-
-/* As printf, with %s alone, and what it stands for is always escaped. */
-static void html(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
-static void html(struct buf *b, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    for (;;) {
-        size_t len = strcspn(format, "%");
-        buf_add(b, format, len);
-        if (!format[len])
-            break;
-        if (format[len + 1] != 's')
-            abort(); /* a mistake in this file */
-        const char *s = va_arg(args, const char *);
-        put_escaped(b, s, strlen(s));
-        format += len + 2;
-    }
-    va_end(args);
-}
-
-/* Prose, in which backquotes enclose code. */
-static void put_prose(struct buf *b, const char *s)
-{
-    bool code = false;
-    for (; *s; code = !code, s += *s == '`') {
-        size_t len = strcspn(s, "`");
-        buf_puts(b, code ? "<code>" : "");
-        put_escaped(b, s, len);
-        buf_puts(b, code ? "</code>" : "");
-        s += len;
-        if (!*s)
-            break;
-    }
-}
-
-static void put_line(struct buf *b, size_t depth)
-{
-    buf_puts(b, "\n");
-    while (depth--)
-        buf_puts(b, "  ");
-}
-
-/* Break compact JSON into indented lines. */
-static void indent_json(struct buf *b, const struct buf *json)
-{
-    size_t depth = 0;
-    bool quoted = false;
-    for (size_t i = 0; i < json->len; i++) {
-        char c = json->data[i];
-        bool empty = (c == '{' || c == '[') && strchr("}]", json->data[i + 1]);
-        bool close = (c == '}' || c == ']') && !strchr("{[", json->data[i - 1]);
-        if (!quoted && close)
-            put_line(b, --depth);
-        put_escaped(b, &c, 1);
-        if (quoted && c == '\\')
-            put_escaped(b, &json->data[++i], 1);
-        else if (c == '"')
-            quoted = !quoted;
-        else if (!quoted && c == ',')
-            put_line(b, depth);
-        else if (!quoted && c == ':')
-            buf_puts(b, " ");
-        else if (!quoted && !empty && (c == '{' || c == '['))
-            put_line(b, ++depth);
-    }
-}
-
 static const char *method_word(struct docs *d, const struct route *route)
 {
     return method_list(d->a, route->method);
@@ -116,17 +34,17 @@ static const char *method_word(struct docs *d, const struct route *route)
 /* Links lead here; an operation's id is unique. */
 static void put_anchor(struct docs *d, const char *kind, const char *name)
 {
-    html(d->b, "%s-%s", kind, name);
+    html_printf(d->b, "%s-%s", kind, name);
 }
 
-/* A path with its ids set off; a narrow page may break it behind a slash. */
+/* A path with its ids set off; a narrow page may break it after a slash. */
 static void put_path(struct buf *b, const char *path)
 {
     while (*path) {
         size_t len = strcspn(path + 1, "/") + 1;
         bool id = path[1] == '{';
         buf_puts(b, id ? "/<wbr><var>" : "/<wbr>");
-        put_escaped(b, path + 1, len - 1);
+        html_escape(b, path + 1, len - 1);
         buf_puts(b, id ? "</var>" : "");
         path += len;
     }
@@ -135,7 +53,7 @@ static void put_path(struct buf *b, const char *path)
 static void put_method(struct docs *d, const struct route *route)
 {
     const char *word = method_word(d, route);
-    html(d->b, "<span class=\"method %s\">%s</span> ", word, word);
+    html_printf(d->b, "<span class=\"method %s\">%s</span> ", word, word);
 }
 
 /* ---- fields ---- */
@@ -166,31 +84,24 @@ static const char *bounds_of(struct docs *d, const struct field *f)
     return f->type == FIELD_INTEGER ? range_words(d, f) : "";
 }
 
-static const char *type_of(const struct field *f)
-{
-    static const char *const words[] = {
-        [FIELD_TEXT] = "string", [FIELD_INTEGER] = "integer", [FIELD_BOOLEAN] = "boolean",
-        [FIELD_ENUM] = "string", [FIELD_TIME] = "date-time",  [FIELD_UUID] = "uuid"};
-    return f->format && f->format->name ? f->format->name : words[f->type];
-}
-
 static void put_choices(struct docs *d, const struct field *f)
 {
     for (size_t i = 0; f->choices && f->choices[i]; i++)
-        html(d->b, "%s<code>%s</code>", i ? " · " : " ", f->choices[i]);
+        html_printf(d->b, "%s<code>%s</code>", i ? " · " : " ", f->choices[i]);
 }
 
 static void put_type(struct docs *d, enum form form, const struct field *f)
 {
     const char *bounds = form == FORM_REPLY ? "" : bounds_of(d, f);
     const char *default_value = form == FORM_CREATE ? f->default_value : NULL;
-    html(d->b, "<span class=type>%s%s</span>", type_of(f),
-         form_may_be_null(form, f) ? " or null" : "");
+    html_printf(d->b, "<span class=type>%s%s</span>", field_type_word(f),
+                form_may_be_null(form, f) ? " or null" : "");
     put_choices(d, f);
     if (*bounds || default_value)
-        html(d->b, " <span class=bounds>%s%s", bounds, *bounds && default_value ? " · " : "");
+        html_printf(d->b, " <span class=bounds>%s%s", bounds,
+                    *bounds && default_value ? " · " : "");
     if (default_value)
-        html(d->b, "default <code>%s</code>", default_value);
+        html_printf(d->b, "default <code>%s</code>", default_value);
     if (*bounds || default_value)
         buf_puts(d->b, "</span>");
 }
@@ -198,12 +109,12 @@ static void put_type(struct docs *d, enum form form, const struct field *f)
 static void put_field(struct docs *d, enum form form, const struct field *f)
 {
     bool required = form == FORM_CREATE && form_requires(form, f);
-    html(d->b, "<tr><th scope=row><code>%s</code>", f->name);
+    html_printf(d->b, "<tr><th scope=row><code>%s</code>", f->name);
     buf_puts(d->b, required ? " <span class=required>required</span>" : "");
     buf_puts(d->b, "<td>");
     put_type(d, form, f);
     buf_puts(d->b, "<td>");
-    put_prose(d->b, f->doc ? f->doc : "");
+    html_prose(d->b, f->doc ? f->doc : "");
     if (form == FORM_CHANGE && !(f->use & FIELD_CHANGE))
         buf_puts(d->b, " <em>Only an admin sets it.</em>");
     buf_puts(d->b, "\n");
@@ -211,7 +122,7 @@ static void put_field(struct docs *d, enum form form, const struct field *f)
 
 static void begin_fields(struct docs *d, const char *title)
 {
-    html(d->b, "<h4>%s</h4>\n<table class=fields>\n", title);
+    html_printf(d->b, "<h4>%s</h4>\n<table class=fields>\n", title);
 }
 
 static void put_fields(struct docs *d, const char *title, enum form form, const struct record *r)
@@ -232,24 +143,19 @@ static void put_query(struct docs *d, const struct record *r)
     buf_puts(d->b, "</table>\n");
 }
 
-static bool takes(const struct route *route, const struct request_header *h)
-{
-    return h->taken && h->taken(route);
-}
-
 static void put_headers(struct docs *d, const struct route *route)
 {
     bool any = false;
     for (size_t i = 0; i < request_header_count; i++) {
         const struct request_header *h = &request_headers[i];
-        if (!takes(route, h))
+        if (!api_takes(route, h))
             continue;
         if (!any)
             begin_fields(d, "Headers");
         any = true;
-        html(d->b, "<tr><th scope=row><code>%s</code><td><span class=type>string</span><td>",
-             h->name);
-        put_prose(d->b, h->doc);
+        html_printf(d->b, "<tr><th scope=row><code>%s</code><td><span class=type>string</span><td>",
+                    h->name);
+        html_prose(d->b, h->doc);
         buf_puts(d->b, "\n");
     }
     buf_puts(d->b, any ? "</table>\n" : "");
@@ -264,7 +170,7 @@ static void put_record_link(struct docs *d, const struct record *r)
         i++;
     if (i == d->shown_count && i < ANSWERS_MAX)
         d->shown[d->shown_count++] = r;
-    html(d->b, "<a href=\"#record-%s\">%s</a>", r->name, r->name);
+    html_printf(d->b, "<a href=\"#record-%s\">%s</a>", r->name, r->name);
 }
 
 static void put_reply_words(struct docs *d, const struct route *route)
@@ -275,26 +181,26 @@ static void put_reply_words(struct docs *d, const struct route *route)
         buf_puts(d->b, route->reply.record ? ", and" : ".");
     }
     if (route->reply.pages) {
-        html(d->b, " <code>%s</code>, a list of ", PAGE_DATA_KEY);
+        html_printf(d->b, " <code>%s</code>, a list of ", PAGE_DATA_KEY);
         put_record_link(d, route->reply.record);
-        html(d->b, ", and <code>%s</code>, a ", PAGE_PAGINATION_KEY);
+        html_printf(d->b, ", and <code>%s</code>, a ", PAGE_PAGINATION_KEY);
         put_record_link(d, &pagination_record);
         buf_puts(d->b, " or, with a cursor, a ");
         put_record_link(d, &cursor_pagination_record);
         buf_puts(d->b, ".");
     } else if (route->reply.record) {
-        html(d->b, " <code>%s</code>, a ", route->reply.key);
+        html_printf(d->b, " <code>%s</code>, a ", route->reply.key);
         put_record_link(d, route->reply.record);
         buf_puts(d->b, ".");
     } else if (route->reply.media_type) {
-        html(d->b, " <code>%s</code>", route->reply.media_type);
+        html_printf(d->b, " <code>%s</code>", route->reply.media_type);
     }
 }
 
 static void put_success(struct docs *d, const struct route *route)
 {
-    html(d->b, "<h4>Answers</h4>\n<p class=success><b>%s</b> %s.",
-         arena_printf(d->a, "%d", route_status(route)), status_phrase(route_status(route)));
+    html_printf(d->b, "<h4>Answers</h4>\n<p class=success><b>%s</b> %s.",
+                arena_printf(d->a, "%d", route_status(route)), status_phrase(route_status(route)));
     put_reply_words(d, route);
     buf_puts(d->b, "\n");
 }
@@ -303,10 +209,10 @@ static void put_sample_reply(struct docs *d, const struct route *route)
 {
     struct buf json;
     buf_init(&json, SCRATCH_MAX);
-    api_sample_reply(&json, route);
+    form_sample_reply(&json, route);
     if (json.len) {
-        html(d->b, "<h4>What comes back</h4>\n<pre tabindex=0><code>");
-        indent_json(d->b, &json);
+        html_printf(d->b, "<h4>What comes back</h4>\n<pre tabindex=0><code>");
+        html_json(d->b, &json);
         buf_puts(d->b, "</code></pre>\n");
     }
     buf_release(&json);
@@ -316,11 +222,11 @@ static void put_sample_reply(struct docs *d, const struct route *route)
 static void put_failure(struct docs *d, const struct problem_type *type, const char *id)
 {
     if (id)
-        html(d->b, "<tr id=\"%s\">", id);
+        html_printf(d->b, "<tr id=\"%s\">", id);
     else
         buf_puts(d->b, "<tr>");
-    html(d->b, "<th scope=row>%s <code>%s</code><td>%s<td>%s\n",
-         arena_printf(d->a, "%d", type->status), type->code, type->error, type->message);
+    html_printf(d->b, "<th scope=row>%s <code>%s</code><td>%s<td>%s\n",
+                arena_printf(d->a, "%d", type->status), type->code, type->error, type->message);
 }
 
 static void put_failures(struct docs *d, const struct route *route)
@@ -335,118 +241,6 @@ static void put_failures(struct docs *d, const struct route *route)
                    "answer</a>.\n");
 }
 
-/* ---- how to call it ---- */
-
-static void make_sample_body(const struct route *route, struct buf *json)
-{
-    buf_init(json, SCRATCH_MAX);
-    if (route->body)
-        form_sample(json, api_body_form(route), route->body);
-}
-
-/* JSON spells an apostrophe otherwise too, so that it can stand between those of a shell. */
-static void spell_apostrophes(struct buf *json)
-{
-    struct buf plain = *json;
-    buf_init(json, SCRATCH_MAX);
-    for (size_t i = 0; i < plain.len; i++) {
-        if (plain.data[i] == '\'')
-            buf_puts(json, "\\u0027");
-        else
-            buf_add(json, &plain.data[i], 1);
-    }
-    buf_release(&plain);
-}
-
-static void put_curl(struct docs *d, const struct route *route)
-{
-    struct buf json;
-    make_sample_body(route, &json);
-    spell_apostrophes(&json);
-    buf_puts(d->b, "<h4>On the command line</h4>\n<pre tabindex=0><code>curl ");
-    if (route->method != METHOD_GET && !(route->method == METHOD_POST && route->body))
-        html(d->b, "-X %s ", method_word(d, route));
-    html(d->b, "&quot;$API%s&quot;", route->path);
-    if (route->auth == AUTH_USER || route->auth == AUTH_ADMIN)
-        buf_puts(d->b, " \\\n  -H &quot;Authorization: Bearer $TOKEN&quot;");
-    if (route->body) {
-        html(d->b, " \\\n  -H 'Content-Type: %s' \\\n  -d '", JSON_MEDIA_TYPE);
-        indent_json(d->b, &json);
-        buf_puts(d->b, "'");
-    }
-    buf_puts(d->b, "</code></pre>\n");
-    buf_release(&json);
-}
-
-static void put_input(struct docs *d, const char *kind, const char *name, const char *hint)
-{
-    html(d->b,
-         "<label><span>%s</span><input data-in=%s name=\"%s\" placeholder=\"%s\" "
-         "autocomplete=off autocapitalize=off spellcheck=false></label>\n",
-         name, kind, name, hint);
-}
-
-static void put_path_inputs(struct docs *d, const struct route *route)
-{
-    for (const char *at = strchr(route->path, '{'); at; at = strchr(at + 1, '{'))
-        put_input(d, "path", arena_copy(d->a, at + 1, strcspn(at + 1, "}")), "uuid");
-}
-
-static void put_select(struct docs *d, const struct field *f)
-{
-    static const char *const yes_or_no[] = {"true", "false", NULL};
-    const char *const *choices = f->choices ? f->choices : yes_or_no;
-    html(d->b, "<label><span>%s</span><select data-in=query name=\"%s\"><option value=\"\">–",
-         f->name, f->name);
-    for (; *choices; choices++)
-        html(d->b, "<option>%s", *choices);
-    buf_puts(d->b, "</select></label>\n");
-}
-
-static void put_query_inputs(struct docs *d, const struct record *r)
-{
-    for (size_t i = 0; r && i < r->count; i++) {
-        const struct field *f = &r->fields[i];
-        if (f->type == FIELD_ENUM || f->type == FIELD_BOOLEAN)
-            put_select(d, f);
-        else
-            put_input(d, "query", f->name, f->default_value ? f->default_value : type_of(f));
-    }
-}
-
-static void put_body_input(struct docs *d, const struct route *route)
-{
-    struct buf json;
-    if (!route->body)
-        return;
-    make_sample_body(route, &json);
-    html(d->b,
-         "<label class=wide><span>Body</span><textarea name=\"body\" data-in=body "
-         "data-type=\"%s\" rows=7 spellcheck=false>\n",
-         JSON_MEDIA_TYPE);
-    indent_json(d->b, &json);
-    buf_puts(d->b, "</textarea></label>\n");
-    buf_release(&json);
-}
-
-static void put_form(struct docs *d, const struct route *route)
-{
-    html(d->b,
-         "<details class=try>\n<summary>Try it</summary>\n<form data-method=\"%s\" "
-         "data-path=\"%s\" data-token=\"%s\">\n",
-         method_word(d, route), route->path, route->auth == AUTH_NONE ? "no" : "yes");
-    buf_puts(d->b, "<div class=inputs>\n");
-    put_path_inputs(d, route);
-    put_query_inputs(d, route->query);
-    for (size_t i = 0; i < request_header_count; i++)
-        if (takes(route, &request_headers[i]))
-            put_input(d, "header", request_headers[i].name, "");
-    put_body_input(d, route);
-    buf_puts(d->b, "</div>\n<p class=send><button>Send</button> "
-                   "<span class=state role=status></span>\n"
-                   "<pre class=reply hidden tabindex=0></pre>\n</form>\n</details>\n");
-}
-
 /* ---- the parts of the page ---- */
 
 static void put_who(struct docs *d, const struct route *route)
@@ -456,9 +250,9 @@ static void put_who(struct docs *d, const struct route *route)
                                       [AUTH_OPTIONAL] =
                                           "For anyone; a token that is sent is checked.",
                                       [AUTH_NONE] = "For anyone."};
-    html(d->b, "<p class=who>%s%s%s\n", who[route->auth],
-         (route->flags & ROUTE_RATE_LIMITED) ? " Only so often from one address." : "",
-         (route->flags & ROUTE_PASSWORD_LIMITED) ? " Only so many wrong passwords." : "");
+    html_printf(d->b, "<p class=who>%s%s%s\n", who[route->auth],
+                (route->flags & ROUTE_RATE_LIMITED) ? " Only so often from one address." : "",
+                (route->flags & ROUTE_PASSWORD_LIMITED) ? " Only so many wrong passwords." : "");
 }
 
 static void put_operation(void *context, const struct resource *resource, const struct route *route)
@@ -473,20 +267,21 @@ static void put_operation(void *context, const struct resource *resource, const 
     put_method(d, route);
     buf_puts(d->b, "<span class=path>");
     put_path(d->b, route->path);
-    html(d->b, "</span></a></h3>\n<p class=summary>%s\n", route->summary ? route->summary : "");
+    html_printf(d->b, "</span></a></h3>\n<p class=summary>%s\n",
+                route->summary ? route->summary : "");
     put_who(d, route);
     buf_puts(d->b, "<div class=sides>\n<div class=facts>\n");
     if (route->query)
         put_query(d, route->query);
     if (route->body)
-        put_fields(d, "Body", api_body_form(route), route->body);
+        put_fields(d, "Body", form_of_body(route), route->body);
     put_headers(d, route);
     put_success(d, route);
     put_failures(d, route);
     buf_puts(d->b, "</div>\n<div class=calls>\n");
-    put_curl(d, route);
+    docs_curl(d->b, d->a, route);
     put_sample_reply(d, route);
-    put_form(d, route);
+    docs_form(d->b, d->a, route);
     buf_puts(d->b, "</div>\n</div>\n</article>\n");
 }
 
@@ -516,7 +311,7 @@ static void each_of(struct docs *d, const struct resource *resource,
 static void put_navigation(struct docs *d)
 {
     for (const struct resource *const *at = d->api->resources; *at; at++) {
-        html(d->b, "<h2><a href=\"#%s\">%s</a></h2>\n<ul>\n", (*at)->name, (*at)->name);
+        html_printf(d->b, "<h2><a href=\"#%s\">%s</a></h2>\n<ul>\n", (*at)->name, (*at)->name);
         each_of(d, *at, put_link);
         buf_puts(d->b, "</ul>\n");
     }
@@ -525,8 +320,8 @@ static void put_navigation(struct docs *d)
 static void put_operations(struct docs *d)
 {
     for (const struct resource *const *at = d->api->resources; *at; at++) {
-        html(d->b, "<section id=\"%s\">\n<h2>%s</h2>\n<p>%s\n", (*at)->name, (*at)->name,
-             (*at)->doc);
+        html_printf(d->b, "<section id=\"%s\">\n<h2>%s</h2>\n<p>%s\n", (*at)->name, (*at)->name,
+                    (*at)->doc);
         each_of(d, *at, put_operation);
         buf_puts(d->b, "</section>\n");
     }
@@ -535,8 +330,9 @@ static void put_operations(struct docs *d)
 static void put_records(struct docs *d)
 {
     for (size_t i = 0; i < d->shown_count; i++) {
-        html(d->b, "<article class=record id=\"record-%s\">\n<h3>%s</h3>\n<table class=fields>\n",
-             d->shown[i]->name, d->shown[i]->name);
+        html_printf(d->b,
+                    "<article class=record id=\"record-%s\">\n<h3>%s</h3>\n<table class=fields>\n",
+                    d->shown[i]->name, d->shown[i]->name);
         for (size_t n = 0; n < d->shown[i]->count; n++)
             if (form_has(FORM_REPLY, &d->shown[i]->fields[n]))
                 put_field(d, FORM_REPLY, &d->shown[i]->fields[n]);
@@ -567,16 +363,16 @@ static void put_errors(struct docs *d)
     struct buf json;
     api_all_answers(d->api, &all);
     buf_init(&json, SCRATCH_MAX);
-    api_sample_problem(&json, &problem_not_found);
+    form_sample_problem(&json, &problem_not_found);
     buf_puts(d->b, "<pre tabindex=0><code>");
-    indent_json(d->b, &json);
+    html_json(d->b, &json);
     buf_puts(d->b, "</code></pre>\n");
     buf_release(&json);
     put_fields(d, "Members", FORM_REPLY, &problem_record);
-    html(d->b,
-         "<p>And where they apply: <code>%s</code>, the names of required fields that were "
-         "not there, and <code>%s</code>, a list of all fields that are at fault:\n",
-         PROBLEM_MISSING_KEY, PROBLEM_DETAILS_KEY);
+    html_printf(d->b,
+                "<p>And where they apply: <code>%s</code>, the names of required fields that were "
+                "not there, and <code>%s</code>, a list of all fields that are at fault:\n",
+                PROBLEM_MISSING_KEY, PROBLEM_DETAILS_KEY);
     put_fields(d, "Details", FORM_REPLY, &fault_record);
     buf_puts(d->b, "<h4>What every operation may answer</h4>\n");
     put_some_errors(d, &all, true);
@@ -596,8 +392,9 @@ static void find_login(void *context, const struct resource *resource, const str
 static void put_login_input(struct docs *d, const struct field *f)
 {
     bool secret = strstr(f->name, "password") != NULL;
-    html(d->b, "<label><span>%s</span><input name=\"%s\" type=%s autocomplete=%s></label>\n",
-         f->name, f->name, secret ? "password" : "text", secret ? "current-password" : "username");
+    html_printf(d->b, "<label><span>%s</span><input name=\"%s\" type=%s autocomplete=%s></label>\n",
+                f->name, f->name, secret ? "password" : "text",
+                secret ? "current-password" : "username");
 }
 
 static void put_login(struct docs *d)
@@ -605,12 +402,12 @@ static void put_login(struct docs *d)
     if (!d->login)
         return;
     const struct record *r = d->login->body;
-    html(d->b,
-         "<form id=login-form data-method=\"%s\" data-path=\"%s\" data-type=\"%s\">\n"
-         "<div class=inputs>\n",
-         method_word(d, d->login), d->login->path, JSON_MEDIA_TYPE);
+    html_printf(d->b,
+                "<form id=login-form data-method=\"%s\" data-path=\"%s\" data-type=\"%s\">\n"
+                "<div class=inputs>\n",
+                method_word(d, d->login), d->login->path, JSON_MEDIA_TYPE);
     for (size_t i = 0; i < r->count; i++)
-        if (form_has(api_body_form(d->login), &r->fields[i]))
+        if (form_has(form_of_body(d->login), &r->fields[i]))
             put_login_input(d, &r->fields[i]);
     buf_puts(d->b, "</div>\n<p class=send><button>Log in</button> "
                    "<button type=button id=forget hidden>Forget the token</button> "
@@ -619,22 +416,22 @@ static void put_login(struct docs *d)
 
 static void put_title(struct docs *d)
 {
-    html(d->b, "%s", d->api->title);
+    html_printf(d->b, "%s", d->api->title);
 }
 
 static void put_version(struct docs *d)
 {
-    html(d->b, "%s", d->api->version);
+    html_printf(d->b, "%s", d->api->version);
 }
 
 static void put_about(struct docs *d)
 {
-    put_prose(d->b, d->api->description);
+    html_prose(d->b, d->api->description);
 }
 
 static void put_base(struct docs *d)
 {
-    html(d->b, "%s", d->api->base_path);
+    html_printf(d->b, "%s", d->api->base_path);
 }
 
 /* These two are ours, and their bytes are what the policy has the hashes of. */

@@ -15,7 +15,7 @@ struct docs_assets {
  * command line, and a form to try it.
  *
  * The first route that answers with an access_token (RFC 6749 section 5.1) is the one by which
- * the page logs in. A part that the template names and nobody knows ends the program.
+ * the page logs in. An unknown part in the template aborts.
  */
 void docs_write(struct buf *b, const struct api *api, const struct docs_assets *assets);
 

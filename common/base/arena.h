@@ -13,8 +13,8 @@ struct arena;
 /**
  * Make an arena that may grow to `max` bytes.
  *
- * A program that asks for more ends with a message on stderr and status 70: a worker
- * without memory is replaced by its pool, which is better than one that limps on.
+ * A program that asks for more ends with a message on stderr and status 70: its pool then
+ * replaces the worker, which is better than one that runs short of memory.
  */
 struct arena *arena_open(size_t max);
 
@@ -30,7 +30,7 @@ void *arena_alloc(struct arena *a, size_t size) __attribute__((returns_nonnull, 
 /** `n` zeroed elements of `size` bytes; an overflow of the product ends the program. */
 void *arena_array(struct arena *a, size_t n, size_t size) __attribute__((returns_nonnull, malloc));
 
-/** A copy of `len` bytes at `data`, with a NUL behind it. */
+/** A copy of `len` bytes at `data`, with a NUL after it. */
 char *arena_copy(struct arena *a, const void *data, size_t len) __attribute__((returns_nonnull));
 
 /** A copy of the C string `s`. */

@@ -28,8 +28,8 @@ void buf_reset(struct buf *b)
     b->full = false;
 }
 
-/* Room for `len` more bytes and a NUL, or false with `full` set. What is left behind is wiped,
- * for it may hold a token. */
+/* Room for `len` more bytes and a NUL, or false with `full` set. The old memory is wiped,
+ * because it may hold a token. */
 static bool reserve(struct buf *b, size_t len)
 {
     if (b->full || len > b->max - b->len) {

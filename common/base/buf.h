@@ -1,4 +1,5 @@
-/* buf.h -- text that grows up to a bound. */
+/* buf.h -- text that grows up to a bound. Text only: JSON is written by common/field/json_write.h.
+ */
 #pragma once
 
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-/* compiler.h -- what we tell the compiler of a function. */
+/* compiler.h -- attributes of functions, by names that a compiler without them can ignore. */
 #pragma once
 
 /* Its result must be looked at. */

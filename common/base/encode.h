@@ -25,8 +25,8 @@ static inline int hex_digit(int c)
 /** The byte that `%xx` at `at` spells, or -1 for anything else; `room` bytes may be looked at. */
 int percent_byte(const char *at, size_t room);
 
-/** Undo the encoding in place. False, with the text spoilt, for a `%` that no two digits follow
- *  and for a NUL, which would cut it. */
+/** Undo the encoding in place. False, with the text partly changed, for a `%` without two digits
+ *  after it, and for a NUL, which would end the text. */
 bool percent_decode(char *text) MUST_USE;
 
 /** `len` bytes as base64url without padding (RFC 4648 section 5). */

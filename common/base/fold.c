@@ -120,7 +120,7 @@ static size_t gram_at(const char *at, size_t room)
     return len;
 }
 
-/* Hex behind an x: no stop word, no length limit and no collation can get at such a word. */
+/* An x and hex: no stop word, no length limit and no collation applies to such a word. */
 static char *put_gram(char *out, const char *at, size_t len)
 {
     *out++ = 'x';

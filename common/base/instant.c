@@ -107,7 +107,8 @@ void instant_format(struct instant t, char ret_text[INSTANT_TEXT_SIZE])
     *at = '\0';
 }
 
-/* The part of a second behind its dot, up to six digits of any number; -1 if there is none. */
+/* The fraction of a second, after its dot: six digits count, any number may be there; -1 if none.
+ */
 static int read_fraction(const char **at)
 {
     int us = 0, digits = 0;

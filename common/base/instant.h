@@ -18,7 +18,7 @@ struct span {
     struct instant from, to;
 };
 
-#define CLOCK_LEEWAY_S 5 /* by so much the clocks of the hosts may differ */
+#define CLOCK_LEEWAY_S 5 /* how far the clocks of the hosts may differ */
 
 #define INSTANT_TEXT_SIZE sizeof "2026-01-01T00:00:00.000000Z"
 
@@ -28,16 +28,16 @@ struct instant instant_plus_s(struct instant t,
 struct civil instant_to_civil(struct instant t);
 struct instant instant_from_civil(struct civil c);
 
-/** Nanoseconds on a clock that nobody sets; only their differences mean something. It stands while
- *  the machine sleeps: for how long this process is at something. */
+/** Nanoseconds on a clock that is never set (CLOCK_MONOTONIC); only differences mean something. It
+ *  stops while the machine sleeps: for durations within this process. */
 int64_t monotonic_ns(void);
 
-/** Milliseconds since the machine has started, also those that it slept; nobody sets this clock
- *  either, and all processes read the same from it: for what they remember together. */
+/** Milliseconds since the machine was started, including those that it slept (CLOCK_BOOTTIME);
+ * never set either, and the same for all processes: for times in shared memory. */
 int64_t uptime_ms(void);
 
-/** A number for this start of the machine, the same for all processes; another one after the next
- *  start. 0 where the system does not tell. */
+/** A number for this boot of the machine, the same for all processes; another one after the next
+ *  boot. 0 where the system has none. */
 uint64_t boot_number(void);
 
 /** Write RFC 3339 with six digits and `Z`; the first or last moment of the years 0 to 9999 for one

@@ -46,8 +46,8 @@ static void add_string(struct line *l, const char *s)
     add(l, s, strlen(s));
 }
 
-/* Bytes outside printable ASCII are spelled out: whoever reads the log on a terminal must
- * see what is there, and nothing that was sent can begin a new line. */
+/* Bytes outside printable ASCII are spelled out: a terminal must show what is
+ * there, and nothing that was sent can begin a new line. */
 static void add_escaped(struct line *l, const char *s)
 {
     for (; *s && l->len < sizeof l->text - 2 * TAIL_ROOM; s++) {
@@ -86,9 +86,9 @@ static void add_pair(struct line *l, const struct log_pair *pair)
 
 static bool to_syslog;
 static int file = -1; /* -1: stderr */
-static bool torn;     /* the file ends in the midst of a line */
+static bool torn;     /* the file ends in the middle of a line */
 
-/* Without waiting, lest a pipe that nobody reads keeps the program from starting. */
+/* O_NONBLOCK: opening a pipe without a reader must not keep the program from starting. */
 static int open_file(const char *path, int *ret_fd)
 {
     struct stat s;
@@ -122,7 +122,7 @@ int log_open(const char *where)
     return 0;
 }
 
-/* A disk may take a part of a line and be full then. That is not to spoil the next line, too. */
+/* A disk may be full after a part of a line. The next line must not be appended to that part. */
 static bool put_in_file(const struct line *l)
 {
     if (torn)
@@ -144,7 +144,7 @@ static void send_line(enum log_level level, const struct line *l)
     if (file >= 0 && put_in_file(l))
         return;
     ssize_t written = write(STDERR_FILENO, l->text, l->len); /* also what a full disk refused */
-    (void)written;                                           /* there is nowhere left to tell it */
+    (void)written; /* there is nowhere left to report it */
 }
 
 void log_write(enum log_level level, const struct log_pair *pairs)

@@ -1,4 +1,5 @@
-/* problem.h -- why something failed: one value from SQL up to the wire (after RFC 9457). */
+/* problem.h -- why something failed: one value that goes up from SQL, JSON or a token, for HTTP to
+ * answer with (after RFC 9457). */
 #pragma once
 
 #include <stdbool.h>
@@ -11,11 +12,12 @@ struct arena;
 /* A kind of failure, described once. Clients tell failures apart by `code`, which never
  * changes its meaning. Programs add kinds of their own as constants of this type. */
 struct problem_type {
-    int status;          /* of HTTP */
-    const char *error;   /* short words, the title */
-    const char *code;    /* the machine's word */
-    const char *message; /* one sentence for the caller, unless the problem brings its own */
-    bool of_token;       /* it is the token that was sent which is not good (RFC 6750) */
+    int status;             /* of HTTP */
+    const char *error;      /* short words, the title */
+    const char *code;       /* the machine's word */
+    const char *message;    /* one sentence for the caller, unless the problem brings its own */
+    bool of_token;          /* the token that was sent is not valid (RFC 6750) */
+    unsigned retry_after_s; /* of its problems, seconds; 0: no Retry-After */
 };
 
 /* What can be wrong with one field. */
@@ -37,16 +39,17 @@ struct fault {
     const char *message; /* one sentence for the caller */
 };
 
-/* What the surroundings' failure means for whoever wants to try again. */
+/* May the same be tried again after a failure of the database or the network? */
 enum retry {
     RETRY_NO = 0,
     RETRY_AGAIN,   /* nothing was done: the whole transaction may run again */
-    RETRY_UNKNOWN, /* the connection went while a write was under way: it may or may not stand */
+    RETRY_UNKNOWN, /* in doubt: the connection was lost during a write, which may have taken effect
+                    */
 };
 
 struct problem {
     const struct problem_type *type;
-    const char *message;    /* for the caller: a sentence, nothing internal */
+    const char *message;    /* for the caller: a sentence without internals */
     const char *cause;      /* for the log only; NULL where there is nothing to add */
     const char *constraint; /* the key that a write would have broken, else NULL */
     unsigned db_error;      /* the database's number for it; 0: it is not from there */
@@ -58,15 +61,14 @@ struct problem {
     size_t fault_count, fault_room;
 };
 
+/* What every floor may run into, and what a token can be refused for. HTTP's own are in
+ * common/http/http_problems.h. */
 extern const struct problem_type problem_internal, problem_bad_json, problem_invalid,
-    problem_missing_fields, problem_no_token, problem_invalid_token, problem_token_expired,
-    problem_forbidden, problem_admin_required, problem_not_found, problem_method_not_allowed,
-    problem_too_large, problem_not_json, problem_precondition_failed, problem_idempotency_mismatch,
-    problem_idempotency_busy, problem_rate_limited, problem_unavailable;
+    problem_missing_fields, problem_invalid_token, problem_token_expired, problem_unavailable;
 
-/* What only the server in front answers, described here with the rest. */
-extern const struct problem_type problem_bad_request, problem_uri_too_long, problem_bad_gateway,
-    problem_gateway_timeout;
+/* Of problem_unavailable, and of all that means the same under another status. */
+#define PROBLEM_UNAVAILABLE_WORDS                                                                  \
+    "Service Unavailable", "unavailable", "The service cannot answer right now; try again soon."
 
 /* The words of enum fault_code on the wire, NULL at the end. */
 extern const char *const fault_words[];

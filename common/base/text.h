@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 /* A stretch of bytes that somebody else owns; `data` is NULL for SQL's and JSON's null.
- * What comes out of an arena carries a NUL behind its `len` bytes. */
+ * What comes out of an arena has a NUL after its `len` bytes. */
 struct text {
     const char *data;
     size_t len;

@@ -12,7 +12,7 @@ size_t utf8_sequence(const char *at, size_t room);
 bool utf8_is_clean(const char *text, size_t len);
 
 /** How many bytes a byte order mark at the beginning of `text` has, 3 or 0. Editors and shells of
- *  Windows put one before text; it is none of it. */
+ *  Windows put one before text, of which it is no part. */
 size_t utf8_mark(const char *text, size_t len);
 
 /** The number of code points in well-formed text. */

@@ -34,9 +34,9 @@ _Noreturn static void give_up(const char *what)
     exit(EX_OSERR);
 }
 
-/* A child that kept the stock would hand out the same bytes as its parent. A handler costs
- * nothing per id, where asking getpid(2) each time would be a system call again, and needs no
- * page of its own, as MADV_WIPEONFORK would. */
+/* A child that kept the stock would hand out the same bytes as its parent. A pthread_atfork()
+ * handler costs nothing per id, where getpid(2) would be a system call each time, and needs no page
+ * of its own, as MADV_WIPEONFORK would. */
 static void forget_stock(void)
 {
     wipe(&stock, sizeof stock);

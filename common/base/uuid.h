@@ -17,7 +17,7 @@ struct uuid {
  * A new version 7 id for time `now` (RFC 9562 section 5.7).
  *
  * Ids of one process rise strictly, also within a millisecond and when the clock steps
- * back (section 6.2, method 1: a counter behind the time stamp); the rest is random, also
+ * back (section 6.2, method 1: a counter after the time stamp); the rest is random, also
  * after a fork. For one thread. Ends the program when the system has no random bytes.
  */
 struct uuid uuid_make(struct instant now);

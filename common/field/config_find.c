@@ -22,7 +22,7 @@ const char *program_path(struct arena *a)
     return arena_copy(a, path, (size_t)len);
 }
 
-/* May we go by what is in there? */
+/* Does it belong to us or to root, and may not everybody add files to it? */
 static bool is_trusted(const char *folder)
 {
     struct stat s;
@@ -46,7 +46,7 @@ static struct problem *judge(struct arena *a, const char *path, const struct sta
     return NULL;
 }
 
-/* From one folder to the one above it; false behind the last. `folder` begins as the program. */
+/* From one folder to the one above it; false after the last. `folder` begins as the program. */
 static bool go_up(char *folder, int *count)
 {
     if (!*folder || (*count)++ == FOLDERS_MAX)

@@ -1,4 +1,4 @@
-/* config_find.h -- the configuration file that nobody named: beside the program, or above it. */
+/* config_find.h -- find the configuration file without a flag: beside the program, or above it. */
 #pragma once
 
 #include <stdbool.h>

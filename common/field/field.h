@@ -105,10 +105,11 @@ typedef uint64_t field_set;
 /**
  * Fill the struct at `ret` from `object`, and `*ret_given` with what was there.
  *
- * Everything that is wrong is told at once: problem_missing_fields (or `missing`, unless
+ * All faults are reported at once: problem_missing_fields (or `missing`, unless
  * NULL) when a required key is absent, else the format's own problem, else problem_invalid.
  * Fields that `mode` or the caller's rank do not let in are ignored, whatever they
- * hold. Texts borrow from the document. `ret` must be zeroed and is only partly filled on failure.
+ * contain. Texts borrow from the document. `ret` must be zeroed and is only partly filled on
+ * failure.
  */
 struct problem *record_from_json(struct arena *a, const struct record *r, const struct json *object,
                                  enum record_mode mode, bool admin,

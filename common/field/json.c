@@ -12,8 +12,8 @@
 #include "common/base/utf8.h"
 
 #define NOT_JSON "The body is not JSON: "
-/* Bytes of a number that cJSON looks at; it refuses valid texts with longer ones, until and unless
- * CVE-2023-26819 is fixed in it. */
+/* Bytes of a number that cJSON looks at; it refuses valid texts with longer ones, as long as
+ * CVE-2023-26819 is not fixed. */
 #define NUMBER_MAX 63
 
 /* How far the check has come. cJSON is lenient and has bounds of its own, so this check says
@@ -142,9 +142,9 @@ static bool digits(struct scan *s)
     return s->at > start || wrong(s, NOT_JSON "a digit is missing");
 }
 
-/* Spell the long number that ends here again, with spaces behind it, so that cJSON sees its whole
- * value and all bytes keep their places. The decimal point is that of the C locale, which the
- * program never leaves. */
+/* Write the long number that ends here again, shorter and padded with spaces, so that cJSON sees
+ * its whole value and all bytes keep their places. The decimal point is that of the C locale, which
+ * the program never leaves. */
 static void respell_number(struct scan *s, size_t start)
 {
     char spelled[32];
@@ -256,7 +256,7 @@ static bool value(struct scan *s)
     return c == '{' || c == '[' ? open_level(s, c == '{') : scalar(s);
 }
 
-/* Behind a value within a level: the next one, or the level's end. */
+/* After a value within a level: the next one, or the end of the level. */
 static bool separator(struct scan *s)
 {
     skip_space(s);

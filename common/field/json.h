@@ -1,4 +1,5 @@
-/* json.h -- the strict front door to cJSON: what passes is RFC 8259 without its loopholes. */
+/* json.h -- read JSON strictly: what passes is RFC 8259 without its loopholes, then cJSON parses.
+ */
 #pragma once
 
 #include <stdbool.h>

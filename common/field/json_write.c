@@ -113,3 +113,23 @@ void json_member(struct buf *b, const char *key, const char *s)
     json_key(b, key);
     json_string(b, s);
 }
+
+void json_key_object(struct buf *b, const char *key)
+{
+    json_key(b, key);
+    json_object(b);
+}
+
+void json_key_array(struct buf *b, const char *key)
+{
+    json_key(b, key);
+    json_array(b);
+}
+
+void json_key_strings(struct buf *b, const char *key, const char *const *strings)
+{
+    json_key_array(b, key);
+    for (; *strings; strings++)
+        json_string(b, *strings);
+    json_array_end(b);
+}

@@ -23,3 +23,10 @@ void json_null(struct buf *b);
 
 /** A key and its string in one; the most frequent pair by far. */
 void json_member(struct buf *b, const char *key, const char *s);
+
+/** A key and the beginning of its value. */
+void json_key_object(struct buf *b, const char *key);
+void json_key_array(struct buf *b, const char *key);
+
+/** A key and an array of strings, NULL at the end. */
+void json_key_strings(struct buf *b, const char *key, const char *const *strings);

@@ -46,7 +46,7 @@ static bool drop_port(struct text *t)
     return true;
 }
 
-/* Read exactly an address, and a zone behind IPv6. */
+/* Read exactly an address, and a zone after IPv6. */
 static bool parse_bare(struct text t, struct address *ret)
 {
     char text[INET6_ADDRSTRLEN];
@@ -126,7 +126,7 @@ bool address_split(struct arena *a, const char *text, const char **ret_host, con
 
 /* ---- lists ---- */
 
-/* How many bits tell the addresses of a kind apart. */
+/* How many bits an address of this kind has. */
 static unsigned bits_of(enum address_kind kind)
 {
     static const unsigned bits[] = {
@@ -134,7 +134,7 @@ static unsigned bits_of(enum address_kind kind)
     return kind < sizeof bits / sizeof *bits ? bits[kind] : 0;
 }
 
-/* The number behind the slash. */
+/* The number after the slash. */
 static bool parse_bits(const char *s, size_t len, unsigned max, unsigned *ret)
 {
     unsigned bits = 0;
@@ -161,7 +161,7 @@ static bool parse_block(struct text t, struct address_block *ret)
     if (slash && !parse_bits(slash + 1, t.len - bare.len - 1, bits, &bits))
         return false;
     if (is_mapped(&base) && bits < 8 * sizeof mapped)
-        return false; /* more than the IPv4 addresses, and so nothing that anybody means */
+        return false; /* more than all IPv4 addresses, which nobody means */
     if (is_mapped(&base))
         bits -= 8 * (unsigned)sizeof mapped;
     *ret = (struct address_block){unmap(base), bits};

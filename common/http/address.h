@@ -1,4 +1,4 @@
-/* address.h -- the addresses of clients, and of the proxies that are trusted to tell them. */
+/* address.h -- addresses of clients, and of the proxies whose X-Forwarded-For is trusted. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,7 +8,7 @@
 
 enum address_kind {
     ADDRESS_UNKNOWN = 0,
-    ADDRESS_UNIX, /* somebody on this machine, over a unix socket */
+    ADDRESS_UNIX, /* a peer on this machine, over a unix socket */
     ADDRESS_IPV4,
     ADDRESS_IPV6,
 };
@@ -49,7 +49,7 @@ bool address_split(struct arena *a, const char *text, const char **ret_host,
  *  within which a host changes its own as it likes (RFC 8981). */
 struct address address_network(const struct address *address);
 
-/** Read addresses and blocks (`10.0.0.0/8`; bits behind the length do not count) and `unix:`,
+/** Read addresses and blocks (`10.0.0.0/8`; bits after the length do not count) and `unix:`,
  *  separated by spaces, tabs or ends of line. False for anything else, `ret` untouched; null is an
  * empty list. */
 bool address_list_parse(struct arena *a, struct text t, struct address_list *ret) MUST_USE;
@@ -67,8 +67,8 @@ bool address_list_has(const struct address_list *list, const struct address *add
  *
  * The peer at `remote_addr`, unless it is one of the `trusted`: then X-Forwarded-For, to which each
  * proxy appends whom it was asked by, is walked from its end to the first address that is not
- * trusted. What is further left anybody may have written. Where an item is no address the walk ends
- * at the one before; where all are trusted, the first is it. Both may be NULL. Unknown when
+ * trusted. Anybody may have written what is further left. If an item is no address, the walk ends
+ * at the one before; if all are trusted, it is the first. Both may be NULL. Unknown when
  * `remote_addr` is no address. `Forwarded` (RFC 7239) is not read: a client could set the one
  * header where the proxies set the other.
  */

@@ -2,10 +2,12 @@
 
 #include <string.h>
 
+#include "common/base/problem.h"
 #include "common/db/db.h"
 #include "common/field/field.h"
-#include "common/http/http.h"
-#include "common/base/problem.h"
+#include "common/http/http_problems.h"
+#include "common/http/request.h"
+#include "common/http/response.h"
 
 struct stored {
     struct text fingerprint;
@@ -26,7 +28,7 @@ static const struct field stored_fields[] = {
 static const struct record stored_record =
     RECORD("StoredReply", struct stored, stored_fields, .rule = NULL);
 
-/* A key that is over counts as none. */
+/* A key that has expired counts as none. */
 static const struct sql sql_forget = {
     "DELETE FROM idempotency_keys WHERE id = ? AND expires_at <= ?", NULL};
 static const struct sql sql_claim = {
@@ -69,15 +71,16 @@ static struct db_arg id_of(const struct idempotency *key)
     return db_bytes(key->id, sizeof key->id);
 }
 
-/* Is it of a clock that was wrong? Where one was set back keys live longer by as much, for to
- * forget one too early would carry its request out twice; but not for ever. */
+/* Does it expire so late that the clock must have been wrong? Where a clock was set back, keys live
+ * longer by as much, because one that is forgotten too early would let its request run twice; but
+ * not for ever. */
 static bool is_far_ahead(const struct stored *stored, struct instant now)
 {
     return stored->expires_at.us > instant_plus_s(now, 2 * IDEMPOTENCY_TTL_S).us;
 }
 
 static struct problem *read_earlier(struct db *db, struct arena *a, const struct idempotency *key,
-                                    struct instant now, struct response *rs, bool *ret_over)
+                                    struct instant now, struct response *rs, bool *ret_expired)
 {
     struct stored stored = {0};
     bool found;
@@ -86,8 +89,8 @@ static struct problem *read_earlier(struct db *db, struct arena *a, const struct
         return p;
     if (!found || !stored.status) /* its owner gave it up between our two statements */
         return problem(a, &problem_idempotency_busy, NULL);
-    *ret_over = is_far_ahead(&stored, now);
-    if (*ret_over)
+    *ret_expired = is_far_ahead(&stored, now);
+    if (*ret_expired)
         return idempotency_delete(db, a, key);
     if (!same_body(key, stored.fingerprint))
         return problem(a, &problem_idempotency_mismatch, NULL);
@@ -96,8 +99,9 @@ static struct problem *read_earlier(struct db *db, struct arena *a, const struct
     return NULL;
 }
 
-/* The unique key makes rivals wait for the first one's commit; db.c's lock_wait_timeout says
- * how long. A wait that was too long is not tried again: the client asks later. */
+/* The unique key makes concurrent requests wait for the first one's commit; db.c's
+ * lock_wait_timeout says how long. A wait that was too long is not tried again: the client asks
+ * later. */
 static struct problem *or_busy(struct arena *a, struct problem *p)
 {
     return db_is_lock_timeout(p) ? problem(a, &problem_idempotency_busy, NULL) : p;
@@ -117,13 +121,13 @@ struct problem *idempotency_begin(struct db *db, struct arena *a, const struct i
                                   struct instant now, struct response *rs, bool *ret_replayed)
 {
     uint64_t claimed = 0;
-    bool over = false;
+    bool expired = false;
     struct problem *p = db_execute(db, a, &sql_forget, DB_ARGS(id_of(key), db_time(now)), NULL);
     if (!p)
         p = claim_key(db, a, key, now, &claimed);
     if (!p && !claimed)
-        p = read_earlier(db, a, key, now, rs, &over);
-    if (!p && over)
+        p = read_earlier(db, a, key, now, rs, &expired);
+    if (!p && expired)
         p = claim_key(db, a, key, now, &claimed);
     if (!p)
         *ret_replayed = !claimed;

@@ -1,4 +1,5 @@
-/* idempotency.h -- the answer of a write kept with the write, for whoever sends it again. */
+/* idempotency.h -- Idempotency-Key: the answer of a write, stored with the write and replayed when
+ * the same request comes again. */
 #pragma once
 
 #include <stdbool.h>
@@ -27,9 +28,9 @@ struct idempotency {
  * Claim the key for this transaction, or find what it was answered with before.
  *
  * `*ret_replayed` is set, and `rs` filled, when the same request was done within the last 24
- * hours (48 at most, where the clock was set back meanwhile). A rival that is under way is waited
- * for. IDEMPOTENCY_MISMATCH when the body is another, IDEMPOTENCY_BUSY when the rival takes longer
- * than a lock may. Inside a transaction, before its write.
+ * hours (48 at most, where the clock was set back meanwhile). A concurrent request with the key is
+ * waited for. IDEMPOTENCY_MISMATCH when the body is another, IDEMPOTENCY_BUSY when that request
+ * takes longer than a lock may. Inside a transaction, before its write.
  */
 struct problem *idempotency_begin(struct db *db, struct arena *a, const struct idempotency *key,
                                   struct instant now, struct response *rs,
@@ -39,7 +40,7 @@ struct problem *idempotency_begin(struct db *db, struct arena *a, const struct i
 struct problem *idempotency_finish(struct db *db, struct arena *a, const struct idempotency *key,
                                    const struct response *rs) MUST_USE;
 
-/** Give the claim up, where the transaction ends well and the answer is none to keep. */
+/** Give the claim up, where the transaction is committed and its answer must not be stored. */
 struct problem *idempotency_delete(struct db *db, struct arena *a,
                                    const struct idempotency *key) MUST_USE;
 

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "common/base/buf.h"
+
 #define US_PER_S 1000000
 #define LABELS_ROOM 400 /* bytes; a path of a route is much shorter */
 
@@ -34,7 +36,7 @@ static uint64_t load(const _Atomic uint64_t *at)
     return atomic_load_explicit(at, memory_order_relaxed);
 }
 
-/* Nothing is told by the order in which numbers grow, so none is asked for. */
+/* Counters do not depend on each other, so no memory order is needed. */
 static void add(_Atomic uint64_t *at, uint64_t n)
 {
     (void)atomic_fetch_add_explicit(at, n, memory_order_relaxed);
@@ -63,7 +65,7 @@ static _Atomic uint64_t *answers_of(struct metrics_route *route, uint32_t what)
         _Atomic uint32_t *at = &route->answers[i].what;
         uint32_t there = atomic_load_explicit(at, memory_order_relaxed);
         if (there == what || (there == 0 && (atomic_compare_exchange_strong(at, &there, what) ||
-                                             there == what))) /* a rival was here first */
+                                             there == what))) /* another process was first */
             return &route->answers[i].count;
     }
     return NULL;
@@ -81,7 +83,7 @@ void metrics_count_request(struct metrics *m, const struct metrics_request *rq)
     add(&route->bytes, rq->bytes);
 }
 
-/* ---- telling ---- */
+/* ---- writing ---- */
 
 void metrics_put_head(struct buf *b, const char *name, const char *type, const char *help)
 {
@@ -174,7 +176,7 @@ static void put_counter(struct buf *b, const struct metrics *m, enum metric whic
         put_seconds(b, counters[which].name, "", NULL, n, counters[which].units);
 }
 
-/* What is told of each route that was called. */
+/* The metrics of each route that was called. */
 static const struct {
     const char *name, *type, *help;
     void (*put)(const struct telling *t);

@@ -1,11 +1,11 @@
-/* metrics.h -- what all workers count together, and how Prometheus is told. */
+/* metrics.h -- counters in memory that all workers share, written as Prometheus reads them. */
 #pragma once
 
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/http/http.h"
+#include "common/http/request.h"
 
 /* How many routes have a number; those beyond share a place with no route at all. */
 #define METRICS_ROUTES 128
@@ -13,7 +13,7 @@
 #define METRICS_BUCKETS 15 /* of a histogram, the one without an upper bound among them */
 
 /* What is counted besides requests. X(word, name, how many make one of its unit, help); to count
- * something else takes a row here and metrics_add() where it comes to pass. */
+ * something else takes a row here and metrics_add() where it happens. */
 #define METRICS_COUNTERS(X)                                                                        \
     X(DATABASE_NS, "postern_database_wait_seconds_total", 1000000000,                              \
       "Time that workers waited for the database.")                                                \
@@ -50,8 +50,8 @@ struct metrics_route {
     } answers[METRICS_ANSWERS];
 };
 
-/* All zero at first. To be shared: a process may be killed at any line and leaves nothing behind
- * that is locked or half-done, but for the request that it had in hand. */
+/* All zero at first. To be shared: a process may be killed at any line and leaves nothing
+ * locked or half-done, except the request that it was counting. */
 struct metrics {
     _Atomic uint64_t counters[METRIC_COUNT];
     struct metrics_route routes[METRICS_ROUTES + 1]; /* 0: none */
@@ -87,7 +87,7 @@ void metrics_write(struct buf *b, const struct metrics *m, const struct metrics_
 #define METRICS_MEDIA_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
 /** For numbers that are kept elsewhere: the head of what is called `name`, its `type` "counter" or
- *  "gauge", and behind it each of its values, with `labels` as they stand between the braces, or
+ *  "gauge", and after it each of its values, with `labels` as they are between the braces, or
  *  NULL. */
 void metrics_put_head(struct buf *b, const char *name, const char *type, const char *help);
 void metrics_put(struct buf *b, const char *name, const char *labels, uint64_t value);

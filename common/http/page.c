@@ -55,24 +55,9 @@ const struct record cursor_pagination_record =
 
 /* ---- what was asked ---- */
 
-static const void *asked_member(const struct request *rq, const char *name)
-{
-    const struct field *f = record_find(rq->route->query, name);
-    return f ? (const char *)rq->query + f->offset : NULL;
-}
-
-static int64_t asked_integer(const struct request *rq, const char *name)
-{
-    return *(const int64_t *)asked_member(rq, name);
-}
-
 /* The field that the list is sorted by. */
-static const struct field *find_key(const struct request *rq, const struct record *r,
-                                    const char *default_value)
+static const struct field *find_key(const struct record *r, const char *word)
 {
-    const struct field *sort = record_find(rq->route->query, "sort");
-    const char *word =
-        sort ? sort->choices[*(const unsigned *)asked_member(rq, "sort")] : default_value;
     const struct field *key = record_find(r, *word == '-' ? word + 1 : word);
     if (!key || (key->type != FIELD_TIME && key->type != FIELD_TEXT))
         abort(); /* a table whose sorts are not members of its rows */
@@ -88,12 +73,7 @@ static int64_t offset_of(int64_t page, int64_t limit)
 
 /* ---- cursors ---- */
 
-static bool tells_where(const char *name)
-{
-    return strcmp(name, "page") == 0 || strcmp(name, "limit") == 0 || strcmp(name, "cursor") == 0;
-}
-
-/* The length tells where a value ends, whatever is in it. */
+/* The length says where a value ends, whatever is in it. */
 static const char *add_to_scope(struct arena *a, const char *scope, const char *name,
                                 const char *value)
 {
@@ -101,7 +81,7 @@ static const char *add_to_scope(struct arena *a, const char *scope, const char *
 }
 
 /* What a cursor is bound to: the path, and all of the query that decides which rows come in
- * which order. */
+ * which order, which is all but page, limit and cursor. */
 static const char *scope_of(const struct request *rq)
 {
     const struct record *r = rq->route->query;
@@ -112,7 +92,7 @@ static const char *scope_of(const struct request *rq)
     for (size_t i = 0; i < r->count; i++) {
         const struct field *f = &r->fields[i];
         bool counts = f->default_value || (rq->query_given & ((field_set)1 << i));
-        if (counts && !tells_where(f->name))
+        if (counts && f->offset >= offsetof(struct page_query, sort))
             scope = add_to_scope(rq->arena, scope, f->name, field_to_text(rq->arena, f, rq->query));
     }
     return scope;
@@ -177,20 +157,20 @@ static bool read_cursor(struct page *page, struct text cursor)
 /* ---- reading and writing ---- */
 
 struct problem *page_open(struct page *page, struct request *rq, struct response *rs,
-                          const struct record *r, const char *default_key,
+                          const struct record *r, const char *const *sorts,
                           const struct keyring *keys)
 {
+    const struct page_query *query = rq->query;
     *page = (struct page){.rq = rq,
                           .rs = rs,
                           .r = r,
                           .keys = keys,
-                          .key = find_key(rq, r, default_key),
-                          .number = asked_integer(rq, "page"),
-                          .limit = asked_integer(rq, "limit")};
-    const struct text *cursor = asked_member(rq, "cursor");
+                          .key = find_key(r, sorts[query->sort]),
+                          .number = query->page,
+                          .limit = query->limit};
     page->window.limit = page->limit + 1;
     page->window.offset = offset_of(page->number, page->limit);
-    if (cursor->data && !read_cursor(page, *cursor))
+    if (query->cursor.data && !read_cursor(page, query->cursor))
         return problem_of_field(rq->arena, "cursor", FAULT_FORMAT,
                                 "Is not one that this list has given out for these filters.");
     if (page->window.after)
@@ -247,7 +227,7 @@ static bool names(const char *pair, size_t len, const char *name)
     return len >= n && memcmp(pair, name, n) == 0 && (len == n || pair[n] == '=');
 }
 
-/* The query as it came, less what tells the page. */
+/* The query as it came, without `page` and `cursor`. */
 static void put_filters(struct buf *b, const char *query)
 {
     while (*query) {
@@ -266,7 +246,7 @@ static void put_link(struct page *page, struct buf *b, const char *base_path, co
     buf_puts(b, b->len ? ", <" : "<");
     put_safely(b, base_path, strlen(base_path));
     put_safely(b, page->rq->path, strlen(page->rq->path));
-    /* Ours comes first, and the first counts: so does it where the query spells `p%61ge`. */
+    /* Ours comes first, and the first counts: also where the query has it as `p%61ge`. */
     buf_printf(b, "?%s=%s", name, value);
     put_filters(b, page->rq->raw_query);
     buf_printf(b, ">; rel=\"%s\"", relation);

@@ -1,4 +1,5 @@
-/* page.h -- lists in pages: by number with an exact total, or by cursor at flat cost. */
+/* page.h -- lists in pages over HTTP: by number with an exact total, or by cursor at flat cost;
+ * which rows that is, is in common/db/window.h. */
 #pragma once
 
 #include <stdbool.h>
@@ -6,7 +7,6 @@
 
 #include "common/db/window.h"
 #include "common/field/field.h"
-#include "common/http/http.h"
 
 struct keyring;
 
@@ -26,18 +26,19 @@ struct page {
     const struct field *key; /* of `r`: by which is sorted */
     int64_t number, limit;   /* as asked for */
     int64_t written;
-    bool more;               /* there is a row behind the last one shown, */
+    bool more;               /* there is a row after the last one shown, */
     struct page_window last; /* which this describes */
-    bool cut;                /* or the looking ended there */
+    bool cut;                /* or the search ended there */
 };
 
 /**
- * Read what rq->query wants of a list of `r`, sorted by `default_key` where it has no say, and open
- * `{"data": [` in `rs`. A cursor must be one that we made for the same list, filters and sort,
- * under one of `keys`: else problem_invalid.
+ * Read what rq->query, which begins with a struct page_query, wants of a list of `r`, and open
+ * `{"data": [` in `rs`. `sorts` are the words for its `sort`, or the one by which the list is
+ * always sorted. A cursor must be one that we made for the same list, filters and sort, under one
+ * of `keys`: else problem_invalid.
  */
 struct problem *page_open(struct page *page, struct request *rq, struct response *rs,
-                          const struct record *r, const char *default_key,
+                          const struct record *r, const char *const *sorts,
                           const struct keyring *keys) MUST_USE;
 
 /** Add one row; the form that db_each() wants. `page` is a struct page. */

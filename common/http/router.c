@@ -9,10 +9,11 @@
 #include "common/crypto/keyring.h"
 #include "common/db/db.h"
 #include "common/field/json.h"
+#include "common/http/http_problems.h"
 #include "common/http/idempotency.h"
 #include "common/http/metrics.h"
 
-#define STALE_TRIES 4 /* of a request of which what was found out first has changed meanwhile */
+#define STALE_TRIES 4 /* of a request for which `prepare` read what has changed since */
 
 struct
 try {
@@ -22,16 +23,18 @@ try {
     const struct idempotency *key; /* or NULL */
 };
 
-/* ---- matching ---- */
+/* The chapters follow the picture in router.h. */
 
-/* Is it a segment that names something? `.` and `..` are none of ours. */
+/* ---- path and method ---- */
+
+/* Can the segment be an id? Not if it is empty, `.` or `..`. */
 static bool is_name(const char *segment, size_t len)
 {
     return len > 2 || (len > 0 && strncmp(segment, "..", len) != 0);
 }
 
-/* A segment in the place of an id. What is no UUID names nothing, just like an id that nothing has;
- * so it becomes one, if `lax`: then all checks and handlers answer alike. */
+/* A segment in the place of an id. What is no UUID names nothing, just as an unknown id does. If
+ * `lax`, it becomes a new id, so that all checks and handlers answer as for an unknown one. */
 static bool read_id(const struct request *rq, const char *segment, size_t len, bool lax,
                     struct uuid *ret)
 {
@@ -61,7 +64,7 @@ static bool path_matches(const struct request *rq, const char *pattern, bool lax
     return !*pattern && !*path;
 }
 
-/* Does the caller sit on this machine? What came through a proxy does not, wherever that is. */
+/* Is the caller on this machine? Nobody who came through a proxy is, wherever that runs. */
 static bool is_local(const struct request *rq)
 {
     return address_is_local(&rq->client) && !request_param(rq, "HTTP_X_FORWARDED_FOR") &&
@@ -100,15 +103,27 @@ static const struct route *match(const struct router *router, struct request *rq
     return found;
 }
 
-int route_status(const struct route *route)
+/* Path and method. Without a problem, `rq->route` stays NULL where OPTIONS was answered. */
+static struct problem *find_route(const struct router *router, struct request *rq,
+                                  struct response *rs, unsigned *ret_methods)
 {
-    const struct reply *reply = &route->reply;
-    if (route->status)
-        return route->status;
-    return reply->members || reply->record || reply->media_type ? 200 : 204;
+    *ret_methods = 0;
+    rq->route = rq->path ? match(router, rq, false, ret_methods) : NULL;
+    if (rq->path && *ret_methods == 0)
+        rq->route = match(router, rq, true, ret_methods);
+    if (*ret_methods == 0)
+        return problem(rq->arena, &problem_not_found, NULL);
+    *ret_methods |= METHOD_OPTIONS;
+    if (rq->route)
+        return NULL;
+    if (rq->method != METHOD_OPTIONS)
+        return problem(rq->arena, &problem_method_not_allowed, NULL);
+    rs->status = 204;
+    response_header(rs, "Allow", "%s", method_list(rq->arena, *ret_methods));
+    return NULL;
 }
 
-/* ---- the checks before the handler ---- */
+/* ---- who calls ---- */
 
 static struct problem *check_token(const struct router *router, struct request *rq)
 {
@@ -128,7 +143,7 @@ static struct problem *check_token(const struct router *router, struct request *
     return p;
 }
 
-/* Without a transaction there is nothing to hold a lock: then the door stays closed as usual. */
+/* Is the caller looked up within the transaction? Without one nothing holds the lock. */
 static bool is_found_later(const struct route *route)
 {
     return (route->flags & ROUTE_LOCKS_CALLER) && (route->flags & ROUTE_TRANSACTION);
@@ -154,6 +169,8 @@ struct problem *router_confirm(const struct router *router, struct request *rq)
     return rq->confirmed ? NULL : find_caller(router, rq, true);
 }
 
+/* ---- what is asked, and the work before the transaction ---- */
+
 static struct problem *read_query(struct request *rq)
 {
     const struct record *r = rq->route->query;
@@ -164,7 +181,7 @@ static struct problem *read_query(struct request *rq)
     return record_from_query(rq->arena, r, rq->raw_query, asked, &rq->query_given);
 }
 
-/* Has the body set what only admins may? Then the caller must be one to the end. */
+/* Has the body set what only admins may? Then router_confirm() must find an admin, too. */
 static void note_rank(struct request *rq)
 {
     const struct record *r = rq->route->body;
@@ -212,8 +229,6 @@ static struct problem *read_body(struct request *rq)
     return p;
 }
 
-/* ---- the handler ---- */
-
 /* Key and body become what is stored: nothing of either can be read there. */
 static struct problem *read_key(const struct router *router, struct request *rq,
                                 const struct idempotency **ret)
@@ -245,6 +260,22 @@ static struct problem *read_key(const struct router *router, struct request *rq,
     return NULL;
 }
 
+/* All that is asked for, and the work that comes before a transaction. */
+static struct problem *read_request(struct try *t)
+{
+    struct request *rq = t->rq;
+    struct problem *p = read_query(rq);
+    if (!p)
+        p = read_body(rq);
+    if (!p)
+        p = read_key(t->router, rq, &t->key);
+    if (!p && rq->route->prepare)
+        p = rq->route->prepare(t->router->app, rq);
+    return p;
+}
+
+/* ---- the transaction ---- */
+
 static struct problem *run_handler(void *context)
 {
     struct try *t = context;
@@ -255,7 +286,7 @@ static struct problem *run_handler(void *context)
     return p;
 }
 
-/* A stored answer is handed out instead, if there is one. */
+/* If an answer is stored under the key, it is replayed and the handler does not run. */
 static struct problem *run_once_per_key(struct try *t)
 {
     struct db *db = t->router->db;
@@ -273,8 +304,8 @@ static struct problem *run_once_per_key(struct try *t)
                           : idempotency_finish(db, a, t->key, t->rs);
 }
 
-/* Whatever it has done, or is going to tell of an earlier time, is for the caller of this moment.
- */
+/* What the handler did, or a stored answer that is replayed, is only for a caller who may still
+ * call at the end. */
 static struct problem *run_transaction(void *context)
 {
     struct try *t = context;
@@ -287,7 +318,7 @@ static struct problem *run_transaction(void *context)
     return p ? p : router_confirm(t->router, rq);
 }
 
-static struct problem *ask_committed(void *context, bool *ret_yes)
+static struct problem *resolve_in_doubt(void *context, bool *ret_yes)
 {
     struct try *t = context;
     return t->rq->route->in_doubt(t->router->app, t->rq, ret_yes);
@@ -298,44 +329,12 @@ static struct problem *call(struct try *t)
     const struct route *route = t->rq->route;
     struct problem *p = (route->flags & ROUTE_TRANSACTION)
                             ? db_transaction(t->router->db, t->rq->arena, run_transaction,
-                                             route->in_doubt ? ask_committed : NULL, t)
+                                             route->in_doubt ? resolve_in_doubt : NULL, t)
                             : run_handler(t);
     return p ? p : t->rs->refusal;
 }
 
-/* Path and method. Without a problem, `rq->route` stays NULL where OPTIONS was answered. */
-static struct problem *find_route(const struct router *router, struct request *rq,
-                                  struct response *rs, unsigned *ret_methods)
-{
-    *ret_methods = 0;
-    rq->route = rq->path ? match(router, rq, false, ret_methods) : NULL;
-    if (rq->path && *ret_methods == 0)
-        rq->route = match(router, rq, true, ret_methods);
-    if (*ret_methods == 0)
-        return problem(rq->arena, &problem_not_found, NULL);
-    *ret_methods |= METHOD_OPTIONS;
-    if (rq->route)
-        return NULL;
-    if (rq->method != METHOD_OPTIONS)
-        return problem(rq->arena, &problem_method_not_allowed, NULL);
-    rs->status = 204;
-    response_header(rs, "Allow", "%s", method_list(rq->arena, *ret_methods));
-    return NULL;
-}
-
-/* All that is asked for, and the work that comes before a transaction. */
-static struct problem *read_request(struct try *t)
-{
-    struct request *rq = t->rq;
-    struct problem *p = read_query(rq);
-    if (!p)
-        p = read_body(rq);
-    if (!p)
-        p = read_key(t->router, rq, &t->key);
-    if (!p && rq->route->prepare)
-        p = rq->route->prepare(t->router->app, rq);
-    return p;
-}
+/* ---- one try, and the next ---- */
 
 static struct problem *dispatch_once(const struct router *router, struct request *rq,
                                      struct response *rs)
@@ -392,7 +391,7 @@ static void add_cache_control(const struct router *router, const struct request 
         response_header(rs, "Cache-Control", "no-store");
     else if (depends && request_bearer(rq))
         response_header(rs, "Cache-Control", "private, no-cache");
-    /* What there is to read depends on who asks. */
+    /* What can be read depends on who asks. */
     if (depends && rq->route->method == METHOD_GET && rs->status < 400)
         response_header(rs, "Vary", "Authorization, Cookie");
 }
@@ -428,7 +427,7 @@ static size_t number_of(const struct resource *const *resources, const struct ro
     return 0;
 }
 
-/* What the database takes after the answer counts with the next one. */
+/* What the database takes after the answer is counted with the next request. */
 static void count_database(struct metrics *m, struct db *db)
 {
     const struct db_counts counts = db_take_counts(db);
@@ -496,6 +495,33 @@ void router_write_metrics(const struct router *router, struct buf *b)
     metrics_write(b, router->metrics, names.list, names.count);
 }
 
+/* ---- the tables ---- */
+
+void router_each(const struct resource *const *resources,
+                 void (*each)(void *context, const struct resource *resource,
+                              const struct route *route),
+                 void *context)
+{
+    for (; *resources; resources++)
+        for (size_t i = 0; i < (*resources)->count; i++)
+            each(context, *resources, &(*resources)->routes[i]);
+}
+
+int route_status(const struct route *route)
+{
+    const struct reply *reply = &route->reply;
+    if (route->status)
+        return route->status;
+    return reply->members || reply->record || reply->media_type ? 200 : 204;
+}
+
+struct problem *in_doubt_repeat(struct app *app, struct request *rq, bool *ret_yes)
+{
+    (void)app, (void)rq;
+    *ret_yes = false;
+    return NULL;
+}
+
 /* FNV-1a, of 32 bits. */
 static void mix(uint32_t *hash, unsigned char byte)
 {
@@ -515,21 +541,4 @@ uint32_t router_fingerprint(const struct resource *const *resources)
     uint32_t hash = 2166136261U;
     router_each(resources, mix_route, &hash);
     return hash;
-}
-
-struct problem *in_doubt_repeat(struct app *app, struct request *rq, bool *ret_yes)
-{
-    (void)app, (void)rq;
-    *ret_yes = false;
-    return NULL;
-}
-
-void router_each(const struct resource *const *resources,
-                 void (*each)(void *context, const struct resource *resource,
-                              const struct route *route),
-                 void *context)
-{
-    for (; *resources; resources++)
-        for (size_t i = 0; i < (*resources)->count; i++)
-            each(context, *resources, &(*resources)->routes[i]);
 }

@@ -1,4 +1,32 @@
-/* router.h -- from a table of routes to the handler: matching, access, decoding, transaction. */
+/* router.h -- from a table of routes to the handler: matching, access, decoding, transaction.
+ *
+ * The life of a request, with what is called on the way (`router.` a member of struct router,
+ * `route.` a column of struct route):
+ *
+ *      router_handle()
+ *        router.admit             may anything be answered at all?
+ *        path, method             404, 405; OPTIONS gets its 204 with Allow and is done
+ *   +--> router.authenticate      the token by itself: 401
+ *   |    router.find_caller       the caller's row: 401, 403 (1)
+ *   |    query, body, key         media type, size and fields: 400, 413, 415
+ *   |    route.prepare            slow work, before any lock: rq->prepared
+ *   | +->  BEGIN (2)              on an empty response
+ *   | |    router.find_caller     with a lock (1)
+ *   | |    Idempotency-Key        router_confirm() first; a stored answer stands in for the handler
+ *   | |    route.handle           which may call router_confirm() itself
+ *   | |    router_confirm()       else now: the caller once more, locked
+ *   | +--  COMMIT                 deadlock, lock wait, lost connection before it: runs again
+ *   | |      connection lost during it: a commit in doubt
+ *   | +----  route.in_doubt       resolves it: it took effect, or the transaction runs again
+ *   +--- rq->stale                what `prepare` read has changed: again, 4 tries in all
+ *        rs->refusal, a problem   become JSON, with the headers that every answer has
+ *        log line, metrics
+ *      the server writes the answer
+ *        rs->after                work that must not show in the answer's time
+ *
+ * (1) Once: within the transaction with ROUTE_LOCKS_CALLER and ROUTE_TRANSACTION, else before.
+ * (2) Only with ROUTE_TRANSACTION; without, `handle` is called alone and nothing runs again.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -6,7 +34,9 @@
 #include <stdint.h>
 
 #include "common/field/field.h"
-#include "common/http/http.h"
+#include "common/http/http_problems.h"
+#include "common/http/request.h"
+#include "common/http/response.h"
 
 struct app; /* what the program's handlers share; the router only hands it on */
 struct db;
@@ -64,8 +94,8 @@ struct reply {
 /* One operation. Rows name their columns in this order and leave out what is zero. */
 struct route {
     enum method method;
-    /* Below the base path; `{id}` stands for a UUID, and what is none there for an id that nothing
-     * has. */
+    /* Below the base path. `{id}` stands for a UUID; a segment that is none counts as an unknown
+     * id. */
     const char *path;
     struct problem *(*handle)(struct app *app, struct request *rq, struct response *rs);
     enum auth auth;
@@ -73,12 +103,12 @@ struct route {
     const struct record *body;                  /* NULL: none is read */
     enum record_mode mode;                      /* how the body is read */
     const struct problem_type *missing_problem; /* instead of problem_missing_fields */
-    /* Slow work, and ids of what is made, before the transaction; leaves rq->prepared. What it
-     * found out the handler must compare again under a lock, and may set rq->stale. */
+    /* Slow work before the transaction, and ids of what is going to be made; sets rq->prepared.
+     * What it read the handler must compare again under a lock; if it has changed, the handler sets
+     * rq->stale. */
     struct problem *(*prepare)(struct app *app, struct request *rq);
-    /* Resolves an in-doubt commit: did the write of an earlier try take effect? For transactions
-     * that cannot simply run twice; must read with a lock. NULL: the caller is told that it is not
-     * known. */
+    /* Resolves an in-doubt commit (see db_transaction()): did the write of the earlier try take
+     * effect? Must read with a lock. NULL: it stays in doubt, and the caller gets a 503. */
     struct problem *(*in_doubt)(struct app *app, struct request *rq, bool *ret_yes);
     struct reply reply;
     int status;                                 /* of success; 0: 200 with a reply, else 204 */
@@ -126,11 +156,10 @@ struct router {
 };
 
 /**
- * Answer `rq` in `rs`, whatever it is.
+ * Answer `rq` in `rs`, whatever it is, in the order of the picture above.
  *
- * In this order: path, method, token, role, query, media type, size, body, handler. OPTIONS
- * answers 204 with Allow, HEAD is asked as GET. Failures become the JSON of response_problem();
- * their causes, and one line per request, go to the log.
+ * HEAD is handled as GET. Failures become the JSON of response_problem(); their causes, and one
+ * line per request, go to the log.
  */
 void router_handle(const struct router *router, struct request *rq, struct response *rs);
 
@@ -152,7 +181,8 @@ void router_write_metrics(const struct router *router, struct buf *b);
 /** A number for these routes in this order; another table most likely has another one. */
 uint32_t router_fingerprint(const struct resource *const *resources);
 
-/** For the column `committed` of rows whose handler leaves the same when it runs twice. */
+/** For the column `in_doubt` of routes whose handler may run twice with the same effect: always
+ *  `no`, so that the transaction runs again. */
 struct problem *in_doubt_repeat(struct app *app, struct request *rq, bool *ret_yes);
 
 /** Call `each(context, resource, route)` for all routes, in the order of the tables. */

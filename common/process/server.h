@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/http/http.h"
+#include "common/http/request.h"
+#include "common/http/response.h"
 
 struct arena;
 struct problem;

@@ -49,7 +49,7 @@ struct problem *account_create(struct app *app, struct request *rq, struct respo
     if (p)
         return p;
     app_location(rq, rs, "users", &user->id);
-    (void)response_is_known(rs, rq, user->version); /* for its ETag; it is a POST */
+    response_etag(rs, user->version);
     response_record(rs, "user", &user_record, user);
     rs->subject = user->id;
     return NULL;

@@ -173,7 +173,10 @@ static struct problem *profile(struct app *app, struct request *rq, struct respo
 {
     const struct user *user = rq->caller.row;
     (void)app;
-    if (!response_is_known(rs, rq, user->version))
+    response_etag(rs, user->version);
+    if (request_knows(rq, user->version))
+        rs->status = 304;
+    else
         response_record(rs, "user", &user_record, user);
     return NULL;
 }

@@ -162,7 +162,7 @@ static struct problem *change_email(struct app *app, struct request *rq, struct 
         p = reset_delete_all(app->db, rq->arena, after.id); /* mailed to the old address */
     if (p)
         return p;
-    (void)response_is_known(rs, rq, after.version); /* for its ETag; it is a POST */
+    response_etag(rs, after.version);
     response_record(rs, "user", &user_record, &after);
     return NULL;
 }

@@ -226,20 +226,16 @@ static struct problem *is_logged_out(struct app *app, struct request *rq, bool *
 
 /* ---- one's own sessions ---- */
 
-struct session_query {
-    int64_t page, limit;
-    struct text cursor;
-};
-
-static const struct field session_query_fields[] = {PAGE_FIELDS(struct session_query)};
+static const char *const session_sorts[] = {"-created_at", NULL};
+static const struct field session_query_fields[] = {PAGE_FIELDS};
 static const struct record session_query_record =
-    RECORD("SessionQuery", struct session_query, session_query_fields, .rule = NULL);
+    RECORD("SessionQuery", struct page_query, session_query_fields, .rule = NULL);
 
 static struct problem *list(struct app *app, struct request *rq, struct response *rs)
 {
     struct page page;
     struct page_total total = {0};
-    struct problem *p = page_open(&page, rq, rs, &session_record, "-created_at", app->keys);
+    struct problem *p = page_open(&page, rq, rs, &session_record, session_sorts, app->keys);
     if (!p)
         p = session_page(app->db, rq->arena, rq->caller.id, rq->caller.session, rq->now,
                          &page.window, page_add, &page, &total);

@@ -12,7 +12,7 @@ static struct problem *list(struct app *app, struct request *rq, struct response
 {
     struct page page;
     struct page_total total;
-    struct problem *p = page_open(&page, rq, rs, &user_record, "created_at", app->keys);
+    struct problem *p = page_open(&page, rq, rs, &user_record, user_sorts, app->keys);
     if (!p)
         p = user_page(app->db, rq->arena, rq->query, rq->query_given, &page.window, page_add, &page,
                       &total);
@@ -24,7 +24,10 @@ static struct problem *list(struct app *app, struct request *rq, struct response
 /* One user as they all are answered: with an ETag. */
 static void answer(struct request *rq, struct response *rs, const struct user *user)
 {
-    if (!response_is_known(rs, rq, user->version))
+    response_etag(rs, user->version);
+    if (request_knows(rq, user->version))
+        rs->status = 304;
+    else
         response_record(rs, "user", &user_record, user);
 }
 

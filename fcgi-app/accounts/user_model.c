@@ -136,7 +136,7 @@ static const struct field credentials_fields[] = {
           .example = "correct horse battery", .doc = "The password of the account."),
 };
 
-static const char *const user_sorts[] = {
+const char *const user_sorts[] = {
     [USER_OLDEST] = "created_at",
     [USER_NEWEST] = "-created_at",
     [USER_BY_EMAIL] = "email",
@@ -145,11 +145,11 @@ static const char *const user_sorts[] = {
 };
 
 static const struct field user_query_fields[] = {
-    PAGE_FIELDS(struct user_query),
+    PAGE_FIELDS,
     FIELD(struct user_query, q, .max = 200,
           .doc = "Only users with this in the e-mail or the first name, in any case."),
     FIELD(struct user_query, role, .choices = user_role_words, .doc = "Only users of this role."),
-    FIELD(struct user_query, sort, .choices = user_sorts, .default_value = "created_at",
+    FIELD(struct page_query, sort, .choices = user_sorts, .default_value = "created_at",
           .doc = "The order; a leading minus reverses it."),
 };
 
@@ -460,7 +460,7 @@ static const char *order_of(unsigned sort)
  * not see the LIMIT's value and sometimes chooses a scan with a sort. */
 static const char *index_of(const struct user_query *query, bool by_role)
 {
-    bool by_email = query->sort == USER_BY_EMAIL || query->sort == USER_BY_EMAIL_DOWN;
+    bool by_email = query->paging.sort == USER_BY_EMAIL || query->paging.sort == USER_BY_EMAIL_DOWN;
     if (by_role)
         return by_email ? " FORCE INDEX (ix_users_role_email)"
                         : " FORCE INDEX (ix_users_role_created)";
@@ -551,7 +551,7 @@ struct problem *user_page(struct db *db, struct arena *a, const struct user_quer
     bool by_role = given & FIELD_AT(&user_query_record, struct user_query, role);
     bool searches = query->q.len > 0;
     struct search s = {
-        .from = index_of(query, by_role), .where = "", .order = order_of(query->sort)};
+        .from = index_of(query, by_role), .where = "", .order = order_of(query->paging.sort)};
     struct page_total total = {0};
     struct problem *p = searches ? plan_search(db, a, query, &s) : NULL;
     if (p)
@@ -562,7 +562,7 @@ struct problem *user_page(struct db *db, struct arena *a, const struct user_quer
         add_arg(&s, db_text(text_of(user_role_words[query->role])));
     }
     if (window->after)
-        begin_after(a, &s, query->sort, window);
+        begin_after(a, &s, query->paging.sort, window);
     else
         p = searches ? count_matches(db, a, arena_printf(a, "users%s%s", s.from, s.where),
                                      (struct db_args){s.args, s.count}, &total)

@@ -33,14 +33,13 @@ enum user_sort {
 };
 
 struct user_query {
-    int64_t page, limit;
-    struct text cursor;
+    struct page_query paging; /* its sort is an enum user_sort */
     struct text q;
     unsigned role; /* enum role */
-    unsigned sort; /* enum user_sort */
 };
 
 extern const char *const user_role_words[]; /* of enum role, NULL at the end */
+extern const char *const user_sorts[];      /* of enum user_sort, NULL at the end */
 
 #define EMAIL_MAX 254 /* characters */
 

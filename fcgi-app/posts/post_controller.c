@@ -23,7 +23,7 @@ static struct problem *write_page(struct app *app, struct request *rq, struct re
                                   const struct post_filter *filter, struct page *ret_page,
                                   struct page_total *ret_total)
 {
-    struct problem *p = page_open(ret_page, rq, rs, &post_record, "-created_at", app->keys);
+    struct problem *p = page_open(ret_page, rq, rs, &post_record, post_sorts, app->keys);
     if (!p)
         p = post_page(app->db, rq->arena, rq->query, filter, &ret_page->window, page_add, ret_page,
                       ret_total);
@@ -86,7 +86,10 @@ static struct problem *list_of_author(struct app *app, struct request *rq, struc
 /* One post as they all are answered: with an ETag. */
 static void answer(struct request *rq, struct response *rs, const struct post *post)
 {
-    if (!response_is_known(rs, rq, post->version))
+    response_etag(rs, post->version);
+    if (request_knows(rq, post->version))
+        rs->status = 304;
+    else
         response_record(rs, "post", &post_record, post);
 }
 

@@ -60,7 +60,7 @@ static const struct field post_fields[] = {
     FIELD(struct post, version, .doc = "Rises with every change."),
 };
 
-static const char *const post_sorts[] = {
+const char *const post_sorts[] = {
     [POST_NEWEST] = "-created_at",
     [POST_OLDEST] = "created_at",
     [POST_BY_TITLE] = "title",
@@ -69,12 +69,12 @@ static const char *const post_sorts[] = {
 };
 
 #define SEARCH_FIELDS                                                                              \
-    PAGE_FIELDS(struct post_query),                                                                \
+    PAGE_FIELDS,                                                                                   \
         FIELD(struct post_query, q, .max = 200,                                                    \
               .doc = "Only posts with all of these words in title or content."),                   \
         FIELD(struct post_query, published,                                                        \
               .doc = "Only published posts, or only drafts that the caller may see."),             \
-        FIELD(struct post_query, sort, .choices = post_sorts, .default_value = "-created_at",      \
+        FIELD(struct page_query, sort, .choices = post_sorts, .default_value = "-created_at",      \
               .doc = "The order; a leading minus reverses it.")
 
 static const struct field author_post_query_fields[] = {SEARCH_FIELDS};
@@ -469,7 +469,7 @@ static void plan(struct arena *a, const struct post_query *query, const struct p
     if (path != PATH_RARE)
         s->from = arena_printf(
             a, path == PATH_LIST ? " FORCE INDEX (%s)" : " FORCE INDEX FOR ORDER BY (%s)",
-            index_of(query->sort, filter));
+            index_of(query->paging.sort, filter));
     if (path != PATH_LIST)
         add_condition(a, s, matches[path], db_text(text_of(words)));
     if (filter->by_author) {
@@ -536,9 +536,9 @@ struct problem *post_page(struct db *db, struct arena *a, const struct post_quer
     if (!p && found.capped)
         plan(a, query, filter, words, PATH_FREQUENT, &s);
     if (!p && window->after)
-        begin_after(a, &s, query->sort, window);
+        begin_after(a, &s, query->paging.sort, window);
     if (!p && (window->after || found.capped || window->offset < found.count))
-        p = read_page(db, a, query->sort, filter, window, &s, &taker, &found);
+        p = read_page(db, a, query->paging.sort, filter, window, &s, &taker, &found);
     if (!p)
         *ret_total = found;
     return p;

@@ -27,13 +27,13 @@ enum post_sort {
 };
 
 struct post_query {
-    int64_t page, limit;
-    struct text cursor;
+    struct page_query paging; /* its sort is an enum post_sort */
     struct text q;
     struct uuid author_id;
     bool published;
-    unsigned sort; /* enum post_sort */
 };
+
+extern const char *const post_sorts[]; /* of enum post_sort, NULL at the end */
 
 /* What a list holds: all posts, or one author's; drafts, published ones, or both. */
 struct post_filter {

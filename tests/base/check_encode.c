@@ -3,6 +3,7 @@
 #include <check.h>
 #include <string.h>
 
+#include "common/base/arena.h"
 #include "tests/support/suite.h"
 
 static const struct {
@@ -41,4 +42,31 @@ TEST(a_byte_is_looked_for_within_its_room)
     ck_assert_int_eq(percent_byte("%", 1), -1);
     ck_assert_int_eq(percent_byte("", 0), -1);
     ck_assert_int_eq(percent_byte("41%", 3), -1);
+}
+
+/* RFC 4648 section 10 without its padding (section 3.2), and the two characters of section 5. */
+static const struct {
+    const char *data, *text;
+} encodings[] = {
+    {"", ""},
+    {"f", "Zg"},
+    {"fo", "Zm8"},
+    {"foo", "Zm9v"},
+    {"foob", "Zm9vYg"},
+    {"fooba", "Zm9vYmE"},
+    {"foobar", "Zm9vYmFy"},
+    {"\xFB\xFF\xBE", "-_--"},
+    {"\xFF\xFF\xFF", "____"},
+};
+
+CASE("base64url", NULL, NULL);
+
+TEST_EACH(base64url_gives_the_values_of_rfc_4648, encodings)
+{
+    struct arena *a = arena_open(1024);
+    const char *data = encodings[_i].data;
+
+    ck_assert_str_eq(base64url(a, data, strlen(data)), encodings[_i].text);
+
+    arena_close(a);
 }

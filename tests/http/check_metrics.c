@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/buf.h"
 #include "tests/support/exposition.h"
 #include "tests/support/suite.h"
 

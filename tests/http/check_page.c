@@ -16,11 +16,9 @@
 /* ---- a small list ---- */
 
 struct asked {
-    int64_t page, limit;
-    struct text cursor;
+    struct page_query paging;
     struct text q;
     bool red;
-    unsigned sort;
 };
 
 struct item {
@@ -33,10 +31,11 @@ struct item {
 static const char *const sorts[] = {"made_at", "-made_at", "name", "-name", NULL};
 
 static const struct field asked_fields[] = {
-    PAGE_FIELDS(struct asked),
+    PAGE_FIELDS,
     FIELD(struct asked, q, .doc = "What to look for."),
     FIELD(struct asked, red, .doc = "Only red ones."),
-    FIELD(struct asked, sort, .choices = sorts, .default_value = "made_at", .doc = "The order."),
+    FIELD(struct page_query, sort, .choices = sorts, .default_value = "made_at",
+          .doc = "The order."),
 };
 static const struct field item_fields[] = {
     FIELD(struct item, id, .doc = "Its id."),
@@ -96,7 +95,7 @@ static struct problem *open_list(const char *path, const char *query)
                           .route = &list_route,
                           .query = asked};
     struct problem *p = record_from_query(a, &asked_record, query, asked, &rq.query_given);
-    return p ? p : page_open(&page, &rq, &rs, &item_record, "made_at", keys);
+    return p ? p : page_open(&page, &rq, &rs, &item_record, sorts, keys);
 }
 
 /* Answer one from the first `rows` items, of `total`. */
@@ -187,12 +186,12 @@ static const struct {
 
 TEST_EACH(the_offset_is_what_the_pages_before_hold_and_does_not_overflow, offsets)
 {
-    const struct asked asked = {.page = offsets[_i].page, .limit = offsets[_i].limit};
+    const struct asked asked = {.paging = {.page = offsets[_i].page, .limit = offsets[_i].limit}};
     ck_assert_ptr_null(open_list("/items", ""));
     response_reset(&rs);
     rq.query = &asked;
 
-    ck_assert_ptr_null(page_open(&page, &rq, &rs, &item_record, "made_at", keys));
+    ck_assert_ptr_null(page_open(&page, &rq, &rs, &item_record, sorts, keys));
 
     ck_assert_int_eq(page.window.offset, offsets[_i].offset);
 }

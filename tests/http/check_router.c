@@ -116,7 +116,11 @@ static struct problem *handle_refusing(struct app *app, struct request *rq, stru
 
 static struct problem *handle_known(struct app *app, struct request *rq, struct response *rs)
 {
-    return response_is_known(rs, rq, 4) ? NULL : handle(app, rq, rs);
+    response_etag(rs, 4);
+    if (!request_knows(rq, 4))
+        return handle(app, rq, rs);
+    rs->status = 304;
+    return NULL;
 }
 
 static bool is_offered(const struct app *app)
@@ -479,7 +483,9 @@ static const struct {
     {"BREW", "/nowhere", NULL},
 };
 
-START_TEST(a_path_leads_to_its_route_and_no_other)
+CASE("before the handler", set_up, tear_down);
+
+TEST_EACH(a_path_leads_to_its_route_and_no_other, matches)
 {
     ask(.method = matches[_i].method, .path = matches[_i].path);
 
@@ -493,9 +499,8 @@ START_TEST(a_path_leads_to_its_route_and_no_other)
         ck_assert_ptr_null(app.ran);
     }
 }
-END_TEST
 
-START_TEST(the_ids_of_the_path_are_read_in_order)
+TEST(the_ids_of_the_path_are_read_in_order)
 {
     struct uuid first, second;
     ck_assert(uuid_parse(ID, 36, &first));
@@ -506,7 +511,6 @@ START_TEST(the_ids_of_the_path_are_read_in_order)
     ck_assert(uuid_equal(&rq.path_ids[0], &first));
     ck_assert(uuid_equal(&rq.path_ids[1], &second));
 }
-END_TEST
 
 static const struct {
     const char *path, *allow;
@@ -517,7 +521,7 @@ static const struct {
     {"/auth/login", "POST, OPTIONS"},
 };
 
-START_TEST(options_answers_204_with_the_methods_and_needs_no_token)
+TEST_EACH(options_answers_204_with_the_methods_and_needs_no_token, allows)
 {
     ask(.method = "OPTIONS", .path = allows[_i].path);
 
@@ -526,9 +530,8 @@ START_TEST(options_answers_204_with_the_methods_and_needs_no_token)
     ck_assert_uint_eq(rs.body.len, 0);
     ck_assert_ptr_null(app.ran);
 }
-END_TEST
 
-START_TEST(an_unknown_method_on_a_known_path_is_405_with_the_methods)
+TEST_EACH(an_unknown_method_on_a_known_path_is_405_with_the_methods, allows)
 {
     ask(.method = "BREW", .path = allows[_i].path);
 
@@ -537,17 +540,15 @@ START_TEST(an_unknown_method_on_a_known_path_is_405_with_the_methods)
     ck_assert_ptr_nonnull(strstr(headers(), arena_printf(a, "Allow: %s\r\n", allows[_i].allow)));
     ck_assert_ptr_null(app.ran);
 }
-END_TEST
 
-START_TEST(a_method_that_another_path_has_is_405)
+TEST(a_method_that_another_path_has_is_405)
 {
     ask(.method = "DELETE", .path = "/things", .token = "Bearer admin");
 
     assert_status(405);
 }
-END_TEST
 
-START_TEST(head_is_asked_as_get)
+TEST(head_is_asked_as_get)
 {
     ask(.method = "HEAD", .path = "/things");
 
@@ -558,7 +559,6 @@ START_TEST(head_is_asked_as_get)
     ask(.method = "HEAD", .path = "/auth/login");
     assert_status(405);
 }
-END_TEST
 
 /* ---- who may call ---- */
 
@@ -584,7 +584,7 @@ static const struct {
     {"POST", "/auth/login", "Bearer bad", 200, NULL},
 };
 
-START_TEST(each_route_says_who_may_call)
+TEST_EACH(each_route_says_who_may_call, callers)
 {
     ask(.method = callers[_i].method, .path = callers[_i].path, .token = callers[_i].token,
         .type = "application/json", .body = "{\"title\":\"abc\"}");
@@ -594,9 +594,8 @@ START_TEST(each_route_says_who_may_call)
         assert_code(callers[_i].code);
     ck_assert_int_eq(app.ran != NULL, callers[_i].code == NULL);
 }
-END_TEST
 
-START_TEST(the_caller_is_known_where_a_token_was_good)
+TEST(the_caller_is_known_where_a_token_was_good)
 {
     ask(.method = "GET", .path = "/things", .token = "Bearer admin");
     ck_assert(rq.caller.known && rq.caller.admin);
@@ -609,9 +608,8 @@ START_TEST(the_caller_is_known_where_a_token_was_good)
     assert_status(200);
     ck_assert(!rq.caller.known);
 }
-END_TEST
 
-START_TEST(who_is_not_known_gets_the_realm)
+TEST(who_is_not_known_gets_the_realm)
 {
     ask(.method = "GET", .path = "/closed");
     ck_assert_str_eq(headers(), "WWW-Authenticate: Bearer realm=\"the realm\"\r\nVary: Accept\r\n");
@@ -621,7 +619,6 @@ START_TEST(who_is_not_known_gets_the_realm)
                      "WWW-Authenticate: Bearer realm=\"the realm\", error=\"invalid_token\"\r\n"
                      "Vary: Accept\r\nCache-Control: private, no-cache\r\n");
 }
-END_TEST
 
 /* ---- the order of the checks ---- */
 
@@ -681,7 +678,7 @@ static const struct {
      NULL},
 };
 
-START_TEST(checks_come_in_their_order)
+TEST_EACH(checks_come_in_their_order, order)
 {
     answer(&order[_i].call);
 
@@ -690,9 +687,8 @@ START_TEST(checks_come_in_their_order)
         assert_code(order[_i].code);
     ck_assert_int_eq(app.ran != NULL, order[_i].code == NULL);
 }
-END_TEST
 
-START_TEST(a_body_that_ended_early_is_told_as_such)
+TEST(a_body_that_ended_early_is_told_as_such)
 {
     ask(.method = "POST", .path = "/auth/login", .type = "application/json", .body = "{}",
         .announced = 3);
@@ -701,11 +697,10 @@ START_TEST(a_body_that_ended_early_is_told_as_such)
     assert_code("bad_json");
     ck_assert_ptr_nonnull(strstr(body(), "announced length"));
 }
-END_TEST
 
 /* ---- what the handler gets ---- */
 
-START_TEST(query_and_body_are_decoded_by_their_tables)
+TEST(query_and_body_are_decoded_by_their_tables)
 {
     ask(.method = "POST", .path = "/things", .query = "limit=3", .token = "Bearer admin",
         .type = "application/merge-patch+json", .body = "{\"title\":\"abc\",\"other\":1}");
@@ -718,27 +713,24 @@ START_TEST(query_and_body_are_decoded_by_their_tables)
     ck_assert_str_eq(in->title.data, "abc");
     ck_assert_uint_eq(rq.body_given, 1);
 }
-END_TEST
 
-START_TEST(a_query_that_was_not_given_has_its_presets)
+TEST(a_query_that_was_not_given_has_its_presets)
 {
     ask(.method = "GET", .path = "/things");
 
     ck_assert_int_eq(((const struct asked *)rq.query)->limit, 5);
     ck_assert_uint_eq(rq.query_given, 0);
 }
-END_TEST
 
-START_TEST(a_change_needs_no_field)
+TEST(a_change_needs_no_field)
 {
     ask(.method = "PATCH", .path = "/things/" ID, .token = "Bearer user", JSON_BODY = "{}");
 
     assert_status(200);
     ck_assert_uint_eq(rq.body_given, 0);
 }
-END_TEST
 
-START_TEST(a_route_without_tables_reads_neither_query_nor_body)
+TEST(a_route_without_tables_reads_neither_query_nor_body)
 {
     ask(.method = "DELETE", .path = "/things/" ID, .query = "limit=x", .token = "Bearer user",
         .type = "text/plain", .body = "{", .announced = 9, .too_large = true);
@@ -747,9 +739,8 @@ START_TEST(a_route_without_tables_reads_neither_query_nor_body)
     ck_assert_ptr_null(rq.body);
     ck_assert_ptr_null(rq.query);
 }
-END_TEST
 
-START_TEST(a_route_may_have_its_own_word_for_missing_fields)
+TEST(a_route_may_have_its_own_word_for_missing_fields)
 {
     ask(.method = "POST", .path = "/auth/login", JSON_BODY = "{}");
 
@@ -757,9 +748,8 @@ START_TEST(a_route_may_have_its_own_word_for_missing_fields)
     ck_assert_ptr_nonnull(strstr(body(), "\"error\":\"Missing credentials\""));
     ck_assert_ptr_nonnull(strstr(body(), "\"missing_fields\":[\"title\"]"));
 }
-END_TEST
 
-START_TEST(slow_work_is_prepared_before_the_handler)
+TEST(slow_work_is_prepared_before_the_handler)
 {
     ask(.method = "GET", .path = "/prepared");
     assert_status(200);
@@ -771,7 +761,6 @@ START_TEST(slow_work_is_prepared_before_the_handler)
     assert_status(409);
     ck_assert_ptr_null(app.ran);
 }
-END_TEST
 
 /* ---- a body that need not be there ---- */
 
@@ -793,7 +782,7 @@ static const struct {
      "too_large"},
 };
 
-START_TEST(an_optional_body_may_be_absent_but_not_bad)
+TEST_EACH(an_optional_body_may_be_absent_but_not_bad, optional_bodies)
 {
     answer(&optional_bodies[_i].call);
 
@@ -802,7 +791,6 @@ START_TEST(an_optional_body_may_be_absent_but_not_bad)
         assert_code(optional_bodies[_i].code);
     ck_assert_int_eq(app.ran != NULL, optional_bodies[_i].code == NULL);
 }
-END_TEST
 
 static const struct {
     const char *encoding;
@@ -812,7 +800,7 @@ static const struct {
     {"", true},      {"identity", true}, {"Identity", true},
 };
 
-START_TEST(a_body_with_an_encoding_is_refused_with_what_would_do)
+TEST_EACH(a_body_with_an_encoding_is_refused_with_what_would_do, encodings)
 {
     ask(.method = "POST", .path = "/optional", JSON_BODY = "{\"title\":\"abc\"}",
         .param = arena_printf(a, "HTTP_CONTENT_ENCODING=%s", encodings[_i].encoding));
@@ -824,9 +812,8 @@ START_TEST(a_body_with_an_encoding_is_refused_with_what_would_do)
                      encodings[_i].taken);
     ck_assert_int_eq(app.ran != NULL, encodings[_i].taken);
 }
-END_TEST
 
-START_TEST(without_its_optional_body_a_handler_gets_an_empty_one)
+TEST(without_its_optional_body_a_handler_gets_an_empty_one)
 {
     ask(.method = "POST", .path = "/optional");
 
@@ -834,13 +821,12 @@ START_TEST(without_its_optional_body_a_handler_gets_an_empty_one)
     ck_assert_ptr_null(((const struct input *)rq.body)->title.data);
     ck_assert_uint_eq(rq.body_given, 0);
 }
-END_TEST
 
 /* ---- routes that settings switch off ---- */
 
 static const char *const offered_methods[] = {"POST", "GET", "OPTIONS", "HEAD"};
 
-START_TEST(what_is_not_offered_is_an_unknown_path_for_any_method)
+TEST_EACH(what_is_not_offered_is_an_unknown_path_for_any_method, offered_methods)
 {
     ask(.method = offered_methods[_i], .path = "/offered");
 
@@ -849,9 +835,8 @@ START_TEST(what_is_not_offered_is_an_unknown_path_for_any_method)
     ck_assert_ptr_null(app.ran);
     ck_assert_ptr_null(strstr(headers(), "Allow"));
 }
-END_TEST
 
-START_TEST(what_is_offered_is_there)
+TEST_EACH(what_is_offered_is_there, offered_methods)
 {
     static const int statuses[] = {202, 405, 204, 405};
     app.offers = true;
@@ -860,9 +845,8 @@ START_TEST(what_is_offered_is_there)
 
     assert_status(statuses[_i]);
 }
-END_TEST
 
-START_TEST(allow_lists_only_what_is_offered)
+TEST(allow_lists_only_what_is_offered)
 {
     ask(.method = "OPTIONS", .path = "/half-offered");
     ck_assert_str_eq(headers(), "Allow: GET, HEAD, OPTIONS\r\n");
@@ -874,14 +858,13 @@ START_TEST(allow_lists_only_what_is_offered)
     ask(.method = "OPTIONS", .path = "/half-offered");
     ck_assert_str_eq(headers(), "Allow: GET, HEAD, POST, OPTIONS\r\n");
 }
-END_TEST
 
 /* ---- routes for this machine only ---- */
 
 static const char *const local_addresses[] = {"127.0.0.1", "127.255.255.254",  "::1",
                                               "unix:",     "::ffff:127.0.0.1", "::FFFF:7F00:2"};
 
-START_TEST(a_caller_on_this_machine_sees_what_is_local)
+TEST_EACH(a_caller_on_this_machine_sees_what_is_local, local_addresses)
 {
     ask(.method = "GET", .path = "/local", .address = local_addresses[_i]);
     assert_status(200);
@@ -889,7 +872,6 @@ START_TEST(a_caller_on_this_machine_sees_what_is_local)
     ask(.method = "POST", .path = "/local", .address = local_addresses[_i]);
     assert_status(405);
 }
-END_TEST
 
 static const struct {
     const char *address, *param;
@@ -917,7 +899,7 @@ static const struct {
     {"unix:", "HTTP_X_FORWARDED_FOR=192.0.2.1"},
 };
 
-START_TEST(to_all_others_it_is_an_unknown_path_for_any_method)
+TEST_EACH(to_all_others_it_is_an_unknown_path_for_any_method, remotes)
 {
     static const char *const methods[] = {"GET", "HEAD", "OPTIONS", "POST", "BREW"};
     for (int i = 0; i < COUNT(methods); i++) {
@@ -930,7 +912,6 @@ START_TEST(to_all_others_it_is_an_unknown_path_for_any_method)
         ck_assert_ptr_null(strstr(headers(), "Allow"));
     }
 }
-END_TEST
 
 /* ---- counting ---- */
 
@@ -973,7 +954,7 @@ static const struct {
     {"GET", "/local", "route=\"other\",method=\"GET\",status=\"404\""},
 };
 
-START_TEST(each_request_is_counted_under_its_route)
+TEST_EACH(each_request_is_counted_under_its_route, counts)
 {
     ask_counted(counts[_i].method, counts[_i].path);
     ask_counted(counts[_i].method, counts[_i].path);
@@ -981,9 +962,8 @@ START_TEST(each_request_is_counted_under_its_route)
     const char *line = arena_printf(a, "\npostern_http_requests_total{%s} 2\n", counts[_i].labels);
     ck_assert_msg(strstr(told(), line) != NULL, "no %s: %s", line, told());
 }
-END_TEST
 
-START_TEST(bytes_are_those_that_are_sent)
+TEST(bytes_are_those_that_are_sent)
 {
     static const char series[] =
         "\npostern_http_response_bytes_total{route=\"/failing\",method=\"GET\"} ";
@@ -993,9 +973,8 @@ START_TEST(bytes_are_those_that_are_sent)
     ask_counted("GET", "/failing");
     ck_assert_ptr_nonnull(strstr(told(), arena_printf(a, "%s%zu\n", series, rs.body.len)));
 }
-END_TEST
 
-START_TEST(other_tables_have_another_fingerprint)
+TEST(other_tables_have_another_fingerprint)
 {
     static const struct resource *const turned[] = {&other_resource, &main_resource, NULL};
     static const struct resource *const less[] = {&main_resource, NULL};
@@ -1006,11 +985,12 @@ START_TEST(other_tables_have_another_fingerprint)
     ck_assert_uint_ne(print, router_fingerprint(turned));
     ck_assert_uint_ne(print, router_fingerprint(less));
 }
-END_TEST
 
 /* ---- refusals, and what comes after ---- */
 
-START_TEST(a_refusal_is_answered_as_a_problem)
+CASE("after the handler", set_up, tear_down);
+
+TEST(a_refusal_is_answered_as_a_problem)
 {
     ask(.method = "GET", .path = "/refusing");
 
@@ -1020,9 +1000,8 @@ START_TEST(a_refusal_is_answered_as_a_problem)
     ck_assert_ptr_null(strstr(body(), "\"path\""));
     ck_assert_ptr_null(rs.refusal);
 }
-END_TEST
 
-START_TEST(what_comes_after_is_left_to_whoever_sends_the_answer)
+TEST(what_comes_after_is_left_to_whoever_sends_the_answer)
 {
     ask(.method = "GET", .path = "/going-on");
 
@@ -1030,9 +1009,8 @@ START_TEST(what_comes_after_is_left_to_whoever_sends_the_answer)
     ck_assert(rs.after == count_after);
     ck_assert_uint_eq(app.afters, 0);
 }
-END_TEST
 
-START_TEST(nothing_comes_after_another_request)
+TEST(nothing_comes_after_another_request)
 {
     ask(.method = "GET", .path = "/going-on");
     ask(.method = "GET", .path = "/things");
@@ -1041,11 +1019,10 @@ START_TEST(nothing_comes_after_another_request)
     ask(.method = "GET", .path = "/refusing");
     ck_assert(rs.after == NULL);
 }
-END_TEST
 
 /* ---- what a client knows already ---- */
 
-START_TEST(what_is_known_is_304_without_content)
+TEST(what_is_known_is_304_without_content)
 {
     ask(.method = "GET", .path = "/known", .param = "HTTP_IF_NONE_MATCH=\"4\"");
 
@@ -1057,7 +1034,6 @@ START_TEST(what_is_known_is_304_without_content)
     assert_status(200);
     ck_assert_str_eq(headers(), "ETag: \"4\"\r\nVary: Authorization, Cookie\r\n");
 }
-END_TEST
 
 /* ---- keys of idempotency: their form; the rest wants a database ---- */
 
@@ -1075,7 +1051,9 @@ static const char *const bad_keys[] = {
     "12345678 ",
 };
 
-START_TEST(a_key_of_another_form_is_refused)
+CASE("before the handler", set_up, tear_down);
+
+TEST_EACH(a_key_of_another_form_is_refused, bad_keys)
 {
     ask(.method = "POST", .path = "/keyed", JSON_BODY = "{\"title\":\"abc\"}",
         .param = arena_printf(a, "HTTP_IDEMPOTENCY_KEY=%s", bad_keys[_i]));
@@ -1085,9 +1063,8 @@ START_TEST(a_key_of_another_form_is_refused)
     ck_assert_ptr_nonnull(strstr(body(), "\"field\":\"Idempotency-Key\",\"code\":\"format\""));
     ck_assert_ptr_null(app.ran);
 }
-END_TEST
 
-START_TEST(where_no_key_is_taken_none_is_looked_at)
+TEST(where_no_key_is_taken_none_is_looked_at)
 {
     ask(.method = "GET", .path = "/things", .param = "HTTP_IDEMPOTENCY_KEY=x");
     assert_status(200);
@@ -1099,19 +1076,19 @@ START_TEST(where_no_key_is_taken_none_is_looked_at)
     ask(.method = "POST", .path = "/keyed", JSON_BODY = "{\"title\":\"abc\"}");
     assert_status(201);
 }
-END_TEST
 
-START_TEST(a_body_is_checked_before_the_key)
+TEST(a_body_is_checked_before_the_key)
 {
     ask(.method = "POST", .path = "/keyed", JSON_BODY = "{}", .param = "HTTP_IDEMPOTENCY_KEY=x");
 
     assert_code("missing_fields");
 }
-END_TEST
 
 /* ---- the answer ---- */
 
-START_TEST(success_has_the_status_of_the_route_unless_the_handler_says_otherwise)
+CASE("after the handler", set_up, tear_down);
+
+TEST(success_has_the_status_of_the_route_unless_the_handler_says_otherwise)
 {
     ask(.method = "GET", .path = "/things");
     assert_status(200);
@@ -1120,9 +1097,8 @@ START_TEST(success_has_the_status_of_the_route_unless_the_handler_says_otherwise
     ask(.method = "POST", .path = "/created");
     assert_status(202);
 }
-END_TEST
 
-START_TEST(a_failure_of_the_handler_replaces_what_it_wrote)
+TEST(a_failure_of_the_handler_replaces_what_it_wrote)
 {
     ask(.method = "GET", .path = "/failing");
 
@@ -1131,18 +1107,16 @@ START_TEST(a_failure_of_the_handler_replaces_what_it_wrote)
     ck_assert_ptr_null(strstr(body(), "\"path\""));
     ck_assert_ptr_null(strstr(headers(), "X-Half"));
 }
-END_TEST
 
-START_TEST(an_answer_larger_than_its_buffer_is_an_error_not_half_an_answer)
+TEST(an_answer_larger_than_its_buffer_is_an_error_not_half_an_answer)
 {
     ask(.method = "GET", .path = "/endless");
 
     assert_status(500);
     assert_code("internal");
 }
-END_TEST
 
-START_TEST(a_failure_is_told_in_the_form_that_is_asked_for)
+TEST(a_failure_is_told_in_the_form_that_is_asked_for)
 {
     ask(.method = "PUT", .path = "/failing", .param = "HTTP_ACCEPT=application/problem+json");
 
@@ -1151,9 +1125,8 @@ START_TEST(a_failure_is_told_in_the_form_that_is_asked_for)
     ck_assert_ptr_nonnull(strstr(body(), "\"type\":\"/api/docs#method_not_allowed\""));
     ck_assert_str_eq(headers(), "Vary: Accept\r\nAllow: GET, HEAD, OPTIONS\r\n");
 }
-END_TEST
 
-START_TEST(an_answer_of_the_time_before_does_not_shine_through)
+TEST(an_answer_of_the_time_before_does_not_shine_through)
 {
     ask(.method = "GET", .path = "/closed");
     ask(.method = "GET", .path = "/things");
@@ -1162,7 +1135,6 @@ START_TEST(an_answer_of_the_time_before_does_not_shine_through)
     ck_assert_str_eq(headers(), "Vary: Authorization, Cookie\r\n");
     ck_assert_str_eq(body(), "{\"path\":\"/things\"}");
 }
-END_TEST
 
 static const struct {
     const char *method, *path, *token, *cache_control;
@@ -1178,7 +1150,7 @@ static const struct {
     {"OPTIONS", "/auth/login", NULL, "no-store"},
 };
 
-START_TEST(answers_say_how_they_may_be_cached)
+TEST_EACH(answers_say_how_they_may_be_cached, caches)
 {
     ask(.method = caches[_i].method, .path = caches[_i].path, .token = caches[_i].token);
 
@@ -1189,7 +1161,6 @@ START_TEST(answers_say_how_they_may_be_cached)
     else
         ck_assert_ptr_null(strstr(headers(), "Cache-Control"));
 }
-END_TEST
 
 /* ---- the log ---- */
 
@@ -1219,7 +1190,7 @@ static const char *member(const struct json *line, const char *key)
     return node ? json_as_text(node).data : NULL;
 }
 
-START_TEST(every_request_has_one_line_in_the_log)
+TEST(every_request_has_one_line_in_the_log)
 {
     router.quiet = false;
 
@@ -1244,9 +1215,8 @@ START_TEST(every_request_has_one_line_in_the_log)
     ck_assert_int_lt(duration, 60 * 1000000);
     ck_assert_ptr_null(strstr(text, "secret"));
 }
-END_TEST
 
-START_TEST(an_unknown_path_is_not_copied_into_the_log)
+TEST(an_unknown_path_is_not_copied_into_the_log)
 {
     router.quiet = false;
 
@@ -1256,9 +1226,8 @@ START_TEST(an_unknown_path_is_not_copied_into_the_log)
     ck_assert_ptr_null(strstr(text, "strange"));
     ck_assert_ptr_null(strstr(text, "\"user\""));
 }
-END_TEST
 
-START_TEST(a_cause_goes_to_the_log_and_not_to_the_caller)
+TEST(a_cause_goes_to_the_log_and_not_to_the_caller)
 {
     const char *text = logged(&(struct call){.method = "GET", .path = "/broken"});
 
@@ -1272,9 +1241,8 @@ START_TEST(a_cause_goes_to_the_log_and_not_to_the_caller)
     assert_status(500);
     ck_assert_ptr_null(strstr(body(), "secret"));
 }
-END_TEST
 
-START_TEST(a_quiet_router_logs_causes_only)
+TEST(a_quiet_router_logs_causes_only)
 {
     ck_assert_str_eq(logged(&(struct call){.method = "GET", .path = "/things"}), "");
     ck_assert_str_eq(logged(&(struct call){.method = "GET", .path = "/nothing"}), "");
@@ -1282,7 +1250,6 @@ START_TEST(a_quiet_router_logs_causes_only)
         strstr(logged(&(struct call){.method = "GET", .path = "/closed", .token = "Bearer bad"}),
                "\"level\":\"info\",\"event\":\"problem\""));
 }
-END_TEST
 
 /* ---- walking the tables ---- */
 
@@ -1292,7 +1259,7 @@ static void collect(void *context, const struct resource *resource, const struct
     *list = arena_printf(a, "%s %s:%s", *list, resource->name, route->path);
 }
 
-START_TEST(all_routes_are_walked_in_the_order_of_the_tables)
+TEST(all_routes_are_walked_in_the_order_of_the_tables)
 {
     const char *list = "";
 
@@ -1306,7 +1273,6 @@ START_TEST(all_routes_are_walked_in_the_order_of_the_tables)
                            " other:/offered other:/half-offered other:/half-offered"
                            " other:/keyed other:/local");
 }
-END_TEST
 
 /* ---- who may call is judged, and judged again ---- */
 
@@ -1394,7 +1360,9 @@ static void tear_down_judged(void)
 }
 
 /* A lock that nothing would hold is no reason to let anybody in. */
-START_TEST(without_a_transaction_the_caller_is_looked_up_first)
+CASE("judged", set_up_judged, tear_down_judged);
+
+TEST(without_a_transaction_the_caller_is_looked_up_first)
 {
     app.gone = true;
 
@@ -1403,9 +1371,8 @@ START_TEST(without_a_transaction_the_caller_is_looked_up_first)
     assert_status(401);
     ck_assert_ptr_null(app.ran);
 }
-END_TEST
 
-START_TEST(an_admin_must_be_one_when_it_is_confirmed)
+TEST(an_admin_must_be_one_when_it_is_confirmed)
 {
     ask(.method = "POST", .path = "/admins", .token = "Bearer admin");
     assert_status(201);
@@ -1416,9 +1383,8 @@ START_TEST(an_admin_must_be_one_when_it_is_confirmed)
     assert_status(403);
     assert_code("admin_required");
 }
-END_TEST
 
-START_TEST(where_being_an_admin_does_not_count_it_may_end)
+TEST(where_being_an_admin_does_not_count_it_may_end)
 {
     app.demotes = true;
 
@@ -1426,7 +1392,6 @@ START_TEST(where_being_an_admin_does_not_count_it_may_end)
 
     assert_status(201);
 }
-END_TEST
 
 static const struct {
     const char *body;
@@ -1437,7 +1402,7 @@ static const struct {
     {"{}", 200},
 };
 
-START_TEST(what_only_admins_may_set_takes_one_to_the_end)
+TEST_EACH(what_only_admins_may_set_takes_one_to_the_end, ranked)
 {
     app.demotes = true;
 
@@ -1446,18 +1411,16 @@ START_TEST(what_only_admins_may_set_takes_one_to_the_end)
 
     assert_status(ranked[_i].status);
 }
-END_TEST
 
-START_TEST(nobody_is_confirmed_where_nobody_was_named)
+TEST(nobody_is_confirmed_where_nobody_was_named)
 {
     prepare_request(&(const struct call){.method = "GET", .path = "/"});
     app.gone = true;
 
     ck_assert_ptr_null(router_confirm(&router, &rq));
 }
-END_TEST
 
-START_TEST(what_is_stale_begins_again)
+TEST(what_is_stale_begins_again)
 {
     app.stale = 2;
 
@@ -1466,9 +1429,8 @@ START_TEST(what_is_stale_begins_again)
     assert_status(201);
     ck_assert_uint_eq(app.stale, 0);
 }
-END_TEST
 
-START_TEST(what_stays_stale_ends)
+TEST(what_stays_stale_ends)
 {
     app.stale = 1000;
 
@@ -1477,9 +1439,10 @@ START_TEST(what_stays_stale_ends)
     assert_status(409);
     ck_assert_uint_lt(app.calls, 10);
 }
-END_TEST
 
-START_TEST(rows_that_may_run_twice_say_that_nothing_stands)
+CASE("after the handler", set_up, tear_down);
+
+TEST(rows_that_may_run_twice_say_that_nothing_stands)
 {
     bool stands = true;
 
@@ -1487,7 +1450,6 @@ START_TEST(rows_that_may_run_twice_say_that_nothing_stands)
 
     ck_assert(!stands);
 }
-END_TEST
 
 static struct problem *admit_nobody(struct app *of, struct request *asked)
 {
@@ -1495,7 +1457,9 @@ static struct problem *admit_nobody(struct app *of, struct request *asked)
     return problem_because(asked->arena, &problem_unavailable, "%s", "not here");
 }
 
-START_TEST(who_is_not_admitted_gets_no_answer_but_that)
+CASE("before the handler", set_up, tear_down);
+
+TEST(who_is_not_admitted_gets_no_answer_but_that)
 {
     router.admit = admit_nobody;
 
@@ -1504,94 +1468,4 @@ START_TEST(who_is_not_admitted_gets_no_answer_but_that)
     router.admit = NULL;
     ck_assert_int_eq(rs.status, 503);
     ck_assert_ptr_nonnull(strstr(body(), "\"unavailable\""));
-}
-END_TEST
-
-static TCase *before_the_handler(void)
-{
-    TCase *t = tcase_create("before the handler");
-    tcase_add_test(t, who_is_not_admitted_gets_no_answer_but_that);
-    tcase_add_loop_test(t, a_path_leads_to_its_route_and_no_other, 0, COUNT(matches));
-    tcase_add_test(t, the_ids_of_the_path_are_read_in_order);
-    tcase_add_loop_test(t, options_answers_204_with_the_methods_and_needs_no_token, 0,
-                        COUNT(allows));
-    tcase_add_loop_test(t, an_unknown_method_on_a_known_path_is_405_with_the_methods, 0,
-                        COUNT(allows));
-    tcase_add_test(t, a_method_that_another_path_has_is_405);
-    tcase_add_test(t, head_is_asked_as_get);
-    tcase_add_loop_test(t, each_route_says_who_may_call, 0, COUNT(callers));
-    tcase_add_test(t, the_caller_is_known_where_a_token_was_good);
-    tcase_add_test(t, who_is_not_known_gets_the_realm);
-    tcase_add_loop_test(t, checks_come_in_their_order, 0, COUNT(order));
-    tcase_add_test(t, a_body_that_ended_early_is_told_as_such);
-    tcase_add_test(t, query_and_body_are_decoded_by_their_tables);
-    tcase_add_test(t, a_query_that_was_not_given_has_its_presets);
-    tcase_add_test(t, a_change_needs_no_field);
-    tcase_add_test(t, a_route_without_tables_reads_neither_query_nor_body);
-    tcase_add_test(t, a_route_may_have_its_own_word_for_missing_fields);
-    tcase_add_loop_test(t, an_optional_body_may_be_absent_but_not_bad, 0, COUNT(optional_bodies));
-    tcase_add_loop_test(t, a_body_with_an_encoding_is_refused_with_what_would_do, 0,
-                        COUNT(encodings));
-    tcase_add_test(t, without_its_optional_body_a_handler_gets_an_empty_one);
-    tcase_add_loop_test(t, what_is_not_offered_is_an_unknown_path_for_any_method, 0,
-                        COUNT(offered_methods));
-    tcase_add_loop_test(t, what_is_offered_is_there, 0, COUNT(offered_methods));
-    tcase_add_test(t, allow_lists_only_what_is_offered);
-    tcase_add_loop_test(t, a_caller_on_this_machine_sees_what_is_local, 0, COUNT(local_addresses));
-    tcase_add_loop_test(t, to_all_others_it_is_an_unknown_path_for_any_method, 0, COUNT(remotes));
-    tcase_add_loop_test(t, each_request_is_counted_under_its_route, 0, COUNT(counts));
-    tcase_add_test(t, bytes_are_those_that_are_sent);
-    tcase_add_test(t, other_tables_have_another_fingerprint);
-    tcase_add_loop_test(t, a_key_of_another_form_is_refused, 0, COUNT(bad_keys));
-    tcase_add_test(t, where_no_key_is_taken_none_is_looked_at);
-    tcase_add_test(t, a_body_is_checked_before_the_key);
-    tcase_add_test(t, slow_work_is_prepared_before_the_handler);
-    return t;
-}
-
-static TCase *behind_the_handler(void)
-{
-    TCase *t = tcase_create("behind the handler");
-    tcase_add_test(t, success_has_the_status_of_the_route_unless_the_handler_says_otherwise);
-    tcase_add_test(t, a_failure_of_the_handler_replaces_what_it_wrote);
-    tcase_add_test(t, a_failure_is_told_in_the_form_that_is_asked_for);
-    tcase_add_test(t, a_refusal_is_answered_as_a_problem);
-    tcase_add_test(t, what_comes_after_is_left_to_whoever_sends_the_answer);
-    tcase_add_test(t, nothing_comes_after_another_request);
-    tcase_add_test(t, what_is_known_is_304_without_content);
-    tcase_add_test(t, an_answer_larger_than_its_buffer_is_an_error_not_half_an_answer);
-    tcase_add_test(t, an_answer_of_the_time_before_does_not_shine_through);
-    tcase_add_loop_test(t, answers_say_how_they_may_be_cached, 0, COUNT(caches));
-    tcase_add_test(t, every_request_has_one_line_in_the_log);
-    tcase_add_test(t, an_unknown_path_is_not_copied_into_the_log);
-    tcase_add_test(t, a_cause_goes_to_the_log_and_not_to_the_caller);
-    tcase_add_test(t, a_quiet_router_logs_causes_only);
-    tcase_add_test(t, all_routes_are_walked_in_the_order_of_the_tables);
-    tcase_add_test(t, rows_that_may_run_twice_say_that_nothing_stands);
-    return t;
-}
-
-static void add(Suite *suite, TCase *t)
-{
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, set_up, tear_down);
-    suite_add_tcase(suite, t);
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("router");
-    add(suite, before_the_handler());
-    add(suite, behind_the_handler());
-    TCase *judged = tcase_create("judged");
-    tcase_add_checked_fixture(judged, set_up_judged, tear_down_judged);
-    tcase_add_test(judged, without_a_transaction_the_caller_is_looked_up_first);
-    tcase_add_test(judged, an_admin_must_be_one_when_it_is_confirmed);
-    tcase_add_test(judged, where_being_an_admin_does_not_count_it_may_end);
-    tcase_add_loop_test(judged, what_only_admins_may_set_takes_one_to_the_end, 0, COUNT(ranked));
-    tcase_add_test(judged, nobody_is_confirmed_where_nobody_was_named);
-    tcase_add_test(judged, what_is_stale_begins_again);
-    tcase_add_test(judged, what_stays_stale_ends);
-    suite_add_tcase(suite, judged);
-    return suite_run(suite);
 }

@@ -1,24 +1,23 @@
-/* http.h -- one request and its response, apart from any socket. */
+/* request.h -- a request as it came and what is found out about it: CGI variables, path, caller,
+ * media type, conditions. Apart from any socket. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/http/address.h"
 #include "common/base/arena.h"
-#include "common/base/buf.h"
-#include "common/field/field.h"
 #include "common/base/instant.h"
+#include "common/base/text.h"
 #include "common/base/uuid.h"
+#include "common/field/field.h"
+#include "common/http/address.h"
 
 struct problem;
 struct route;
 
 #define JSON_MEDIA_TYPE "application/json"
 #define MERGE_PATCH_MEDIA_TYPE "application/merge-patch+json"
-#define PROBLEM_MEDIA_TYPE "application/problem+json"
-#define HEADER_VALUE_MAX ((size_t)12 * 1024) /* bytes; four links that repeat a long search */
 
 #define BASE_SIZE 601 /* bytes of the longest base, with its NUL */
 
@@ -63,14 +62,14 @@ enum request_param {
         PARAM_COUNT
 };
 
-/* Who asks. All zero for somebody without a token. */
+/* Who calls. All zero without a token. */
 struct caller {
     struct uuid id;
     struct uuid session;
-    bool named; /* by a good token; whether they are still there is another question */
+    bool named; /* by a valid token; they may have been deleted since */
     bool known; /* they were looked up, and are there */
     bool admin;
-    /* How a caller who is no admin is refused, once being one has counted; else NULL. */
+    /* How a caller who is no admin is refused, if the request needs one; else NULL. */
     const struct problem_type *unless_admin;
     const void *row; /* what the program read of them; in the request's arena */
 };
@@ -83,7 +82,7 @@ struct request {
     char *const *params;            /* all of them as `NAME=value`, NULL at the end */
     enum method method;             /* HEAD shows as such here */
     const char *base;               /* what clients write before the path, percent-encoded */
-    const char *path;               /* behind the base path, "/" first; NULL outside it. Segments
+    const char *path;               /* after the base path, "/" first; NULL outside it. Segments
                                        are decoded, but for %2F, %25 and %00, which stay */
     const char *raw_query;          /* as it was sent; never NULL */
     const char *id;                 /* X-Request-Id */
@@ -92,7 +91,7 @@ struct request {
     bool too_large;                 /* the body was larger than the bound and is not here */
     struct instant now;             /* when it began, on a clock that can be set */
     int64_t uptime_ms;              /* when its handling began, on the one that cannot */
-    struct address client;          /* where it comes from: the peer, or who is behind it */
+    struct address client;          /* where it comes from; see request_trust() */
 
     /* What the dispatcher found out before it calls the handler. */
     const struct route *route;
@@ -111,24 +110,6 @@ struct request {
     bool confirmed; /* the caller is locked as they were judged, until the transaction ends */
     /* Set with a problem: what `prepare` found out has changed since, so begin again. */
     bool stale;
-};
-
-struct response {
-    int status; /* 0: the route's own */
-    const char *media_type;
-    struct buf headers; /* whole lines, each with its CR LF */
-    struct buf body;
-    /* A refusal whose transaction is committed all the same: what it wrote must stand. */
-    struct problem *refusal;
-    struct uuid subject; /* whom the answer is about, for it must not outlive them; nil: nobody */
-    /* Work for when the answer is out, which must not show in its time. */
-    void (*after)(void *context, struct request *rq);
-};
-
-/* How problems are told apart from the server that they come from. */
-struct problem_form {
-    const char *realm; /* of WWW-Authenticate */
-    const char *types; /* what comes before a code in the `type` of RFC 9457, below the base */
 };
 
 /**
@@ -178,53 +159,13 @@ const char *method_name(enum method method);
 /** The words for the bits of `methods`, for Allow: "GET, HEAD, OPTIONS". */
 const char *method_list(struct arena *a, unsigned methods);
 
-void response_init(struct response *rs);
-void response_release(struct response *rs);
+/* The ETag of a version, for printf() and its int64_t: strong (RFC 9110 section 8.8.3). */
+#define ETAG_FORMAT "\"%" PRId64 "\""
 
-/** Empty, for the next request or the next try. */
-void response_reset(struct response *rs);
-
-/** Add one header line; none at all for a value of HEADER_VALUE_MAX bytes or with an end of line
- *  in it. Values come from us, never straight from the request. */
-void response_header(struct response *rs, const char *name, const char *format, ...)
-    PRINTF_LIKE(3, 4);
-
-/* The body of a failure: the members of problem_record, or of RFC 9457's problem_details_record,
- * and where they apply a list of names and one of fault_record. */
-extern const struct record problem_record, problem_details_record, fault_record;
-#define PROBLEM_CODE_KEY "code"                              /* one of both records' */
-#define PROBLEM_SAMPLE_ID "0123456789abcdef0123456789abcdef" /* a request id, for examples */
-#define PROBLEM_MISSING_KEY "missing_fields"
-#define PROBLEM_DETAILS_KEY "details"
-
-/** Write the body of `p` as an object; with `types`, which comes before the code in its `type`,
- *  in RFC 9457's form, for which alone `a` is needed. */
-void problem_to_json(struct arena *a, struct buf *b, const struct problem *p,
-                     const char *request_id, const char *types);
-
-/** Make the whole response the description of `p` in JSON, of RFC 9457's form where Accept
- *  names it and does not prefer plain JSON; what was written before is gone. */
-void response_problem(struct response *rs, const struct request *rq, const struct problem *p,
-                      struct problem_form form);
-
-/**
- * Add the ETag of `version` (strong, RFC 9110 section 8.8.3). True when If-None-Match of a
- * GET or HEAD has it: then the response is a finished 304.
- */
-bool response_is_known(struct response *rs, const struct request *rq, int64_t version);
+/** Does If-None-Match of a GET or HEAD have the ETag of `version`? Then the answer is 304 (RFC 9110
+ *  section 13.1.2). */
+bool request_knows(const struct request *rq, int64_t version);
 
 /** PRECONDITION_FAILED, with the ETag of `version`, when there is an If-Match that does not name it
  *  (section 13.1.1). */
 struct problem *request_check_match(const struct request *rq, int64_t version) MUST_USE;
-
-/** Write `{"key": {…}}`, the form in which single things are answered. */
-void response_record(struct response *rs, const char *key, const struct record *r, const void *row);
-
-/** The head as CGI wants it (RFC 3875 section 6.3), written into `head`. */
-void response_head(const struct response *rs, const struct request *rq, struct buf *head);
-
-/** May this status have content, and so a type and a length (RFC 9110 section 6.4.1)? */
-bool status_has_content(int status);
-
-/** The words that HTTP gives a status: "Not Found". */
-const char *status_phrase(int status);
