@@ -107,7 +107,7 @@ struct db_arg db_uuid(struct uuid id)
 
 /* ---- tries ---- */
 
-/* Sleep a random time, so that those who ran into each other do not meet again: up to
+/* Sleep a random time, so that transactions that were in conflict are not again: up to
  * `longest_us`, and twice as long with each try. */
 static void pause_before_try(struct db *db, unsigned tries, unsigned longest_us)
 {
@@ -122,7 +122,7 @@ static void pause_before_try(struct db *db, unsigned tries, unsigned longest_us)
 }
 
 /* After try number `tries` of what came to `p`: must there be another? Sleeps before it. */
-static bool shall_try_again(struct db *db, const struct problem *p, unsigned tries)
+static bool must_try_again(struct db *db, const struct problem *p, unsigned tries)
 {
     if (!p || p->retry != RETRY_AGAIN || tries == DB_TRIES)
         return false;
@@ -208,14 +208,14 @@ static bool is_read(const char *text)
     return strncasecmp(text, select, strlen(select)) == 0;
 }
 
-/* In a transaction nothing is tried again here: db_transaction() does so with the whole. Nor is
- * it when rows have gone out already. */
+/* In a transaction nothing is tried again here: db_transaction() repeats the whole. Nor is it once
+ * rows were handed out. */
 static struct problem *ask(struct db *db, struct arena *a, struct question *q)
 {
     q->harmless = is_read(q->sql->text);
     for (unsigned tries = 1;; tries++) {
         struct problem *p = ask_once(db, a, q);
-        if (db->in_transaction || q->found || !shall_try_again(db, p, tries))
+        if (db->in_transaction || q->found || !must_try_again(db, p, tries))
             return p;
     }
 }
@@ -266,7 +266,7 @@ static struct problem *run(struct db *db, struct arena *a, const char *text, boo
 {
     for (unsigned tries = 1;; tries++) {
         struct problem *p = run_once(db, a, text, harmless);
-        if (db->in_transaction || !shall_try_again(db, p, tries))
+        if (db->in_transaction || !must_try_again(db, p, tries))
             return p;
     }
 }
@@ -296,10 +296,10 @@ static void roll_back(struct db *db)
         db_disconnect(db);
 }
 
-/* `in_transaction` ends before the COMMIT, since what is lost from here on may stand; and it is
- * sent once only, since on another connection it would succeed for nothing. */
-static struct problem *transact_once(struct db *db, struct arena *a,
-                                     struct problem *(*body)(void *context), void *context)
+/* `in_transaction` ends before the COMMIT, since from here on a lost connection leaves the outcome
+ * in doubt. It is sent once only, for on another connection it would succeed and commit nothing. */
+static struct problem *transaction_once(struct db *db, struct arena *a,
+                                        struct problem *(*body)(void *context), void *context)
 {
     struct problem *p = run(db, a, "START TRANSACTION", true);
     if (p)
@@ -317,15 +317,15 @@ static struct problem *transact_once(struct db *db, struct arena *a,
     return p;
 }
 
-/* The commit may or may not stand. NULL when it does; `lost` for trying again when it does not;
+/* Was an in-doubt commit carried out? NULL when it was; `lost` for trying again when it was not;
  * `lost` as it is when that cannot be found out. */
-static struct problem *find_out(struct db *db, struct problem *lost,
-                                struct problem *(*committed)(void *context, bool *ret_yes),
-                                void *context)
+static struct problem *resolve_in_doubt(struct db *db, struct problem *lost,
+                                        struct problem *(*in_doubt)(void *context, bool *ret_yes),
+                                        void *context)
 {
     for (unsigned tries = 1;; tries++) {
         bool yes = false;
-        struct problem *p = committed(context, &yes);
+        struct problem *p = in_doubt(context, &yes);
         if (!p && yes)
             return NULL;
         if (!p)
@@ -338,16 +338,16 @@ static struct problem *find_out(struct db *db, struct problem *lost,
 
 struct problem *db_transaction(struct db *db, struct arena *a,
                                struct problem *(*body)(void *context),
-                               struct problem *(*committed)(void *context, bool *ret_yes),
+                               struct problem *(*in_doubt)(void *context, bool *ret_yes),
                                void *context)
 {
     if (db->in_transaction)
         abort(); /* there is no transaction within a transaction */
     for (unsigned tries = 1;; tries++) {
-        struct problem *p = transact_once(db, a, body, context);
-        if (p && p->retry == RETRY_UNKNOWN && committed)
-            p = find_out(db, p, committed, context);
-        if (!shall_try_again(db, p, tries))
+        struct problem *p = transaction_once(db, a, body, context);
+        if (p && p->retry == RETRY_UNKNOWN && in_doubt)
+            p = resolve_in_doubt(db, p, in_doubt, context);
+        if (!must_try_again(db, p, tries))
             return p;
     }
 }

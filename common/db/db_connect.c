@@ -21,8 +21,8 @@
 
 #define WRITE_LIMIT_S DB_ANSWER_LIMIT_S
 #define PROBE_EVERY_MS 2000 /* after the first time */
-#define HANGS_FROM_MS 1900  /* of DB_CONNECT_LIMIT_S; less, and it was a request's own limit */
-#define PAUSE_MAX_MS 10000  /* longer ones do not count: memory may be from another boot */
+#define HANGS_FROM_MS 1900  /* nearly DB_CONNECT_LIMIT_S; less was a request's own limit */
+#define PAUSE_MAX_MS 10000  /* longer ones are ignored: the memory may be from another boot */
 /* A host that did not answer is left alone for so long, and so many times as long as it kept us
  * waiting. */
 #define BACK_OFF_NS INT64_C(5000000000)
@@ -42,10 +42,10 @@
  *   - how text is read and compared, also in messages, which the names of keys are taken from;
  *   - which rows are checked, found, sorted or changed;
  *   - what DDL makes.
- * Not set is what the server's operator decides: limits of time (but for two that our own stand in
- * an order with) and memory, logging, replication, plans, caches, and `timestamp`, since it is the
- * server's clock to us, which `doctor` compares. Numbers stand in the place of '', which is NULL to
- * an sql_mode of EMPTY_STRING_IS_NULL.
+ * Not set is what the server's operator decides: time limits (except two that must fit our own) and
+ * memory, logging, replication, plans, caches, and `timestamp`, since it is the server's clock to
+ * us, which `doctor` compares. Numbers are used in place of '', which is NULL under an sql_mode of
+ * EMPTY_STRING_IS_NULL.
  */
 #define SESSION                                                                                    \
     "SET completion_type = 0, autocommit = 0, autocommit = 1, tx_read_only = 0,"                   \
@@ -83,8 +83,8 @@ void db_count_forks(void)
     watching = true;
 }
 
-/* A child's copy of its parent's connection: closing it must not say good-bye to the server in
- * the parent's name, so the farewell goes nowhere. */
+/* A child's copy of its parent's connection: closing it must not send COM_QUIT to the server, which
+ * would end the parent's session, so what is sent goes to /dev/null. */
 static void drop_forked_socket(MYSQL *mysql)
 {
     int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -108,7 +108,7 @@ void db_disconnect(struct db *db)
 
 /* ---- waiting ---- */
 
-/* What the library waits for; NULL: something that takes no time, such as a farewell. */
+/* The call that the library is in; NULL: one that takes no time, such as COM_QUIT. */
 static _Thread_local struct wait *waiting;
 
 static int64_t in_ms(int64_t ms)
@@ -137,7 +137,7 @@ static int poll_until(int fd, short events, int64_t end)
 
 static bool host_greets(const struct db *db);
 
-/* How the library waits: so long as poll(2) says. Its own limits are whole seconds, begin again
+/* How the library waits, as poll(2) does. Its own limits are whole seconds, begin again
  * with each packet, and do not tell a long statement from a server that is frozen. */
 static int await(my_socket fd, my_bool is_read, int timeout_ms)
 {
@@ -154,7 +154,7 @@ static int await(my_socket fd, my_bool is_read, int timeout_ms)
             return 0;
         }
         if (!host_greets(w->db)) {
-            rc = poll_until(fd, events, 0); /* did it come meanwhile? */
+            rc = poll_until(fd, events, 0); /* has the answer come meanwhile? */
             w->outcome = rc ? WAIT_GOES_ON : WAIT_FROZEN;
             return rc;
         }
@@ -194,7 +194,7 @@ static void set_options(MYSQL *mysql, const struct db_host *host, bool by_socket
     unsigned write_s = WRITE_LIMIT_S;
     unsigned local_infile = 0; /* no server must ask for our files */
     unsigned tcp = MYSQL_PROTOCOL_TCP;
-    my_bool reconnect = 0; /* it would lose transactions without a word */
+    my_bool reconnect = 0; /* it would lose transactions silently */
     mysql_options(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &connect_s);
     mysql_options(mysql, MYSQL_OPT_READ_TIMEOUT, &read_s);
     mysql_options(mysql, MYSQL_OPT_WRITE_TIMEOUT, &write_s);
@@ -220,9 +220,9 @@ static bool open_mysql(const struct db *db, const struct db_host *host, MYSQL *m
                               by_socket ? db->url.socket : NULL, CLIENT_FOUND_ROWS) != NULL;
 }
 
-/* Does the host that keeps us waiting let a newcomer in, or send one away? A server at a long
+/* Does the host that keeps us waiting let a new connection in, or refuse it? A server at a long
  * statement does, and so does one that is full. It is a whole login, for a server counts
- * connections that break off and shuts their host out in the end. */
+ * connections that break off, and blocks their host in the end (max_connect_errors). */
 static bool host_greets(const struct db *db)
 {
     struct wait own = {.db = db,
@@ -240,7 +240,7 @@ static bool host_greets(const struct db *db)
 
 static struct problem *connect_to(struct db *db, struct arena *a, const struct db_host *host)
 {
-    /* Who is stopped within a transaction keeps nobody waiting for its rows for long. */
+    /* A process that is stopped in a transaction must not hold its locks for long. */
     const char *session =
         db->pinned ? SESSION "0"
                    : SESSION NUMBER(DB_STATEMENT_LIMIT_S) ", idle_transaction_timeout = " NUMBER(
@@ -274,11 +274,11 @@ const char *db_where(const struct db *db, struct arena *a)
 }
 
 /* Does the server that we are connected to take writes? A replica does not, nor does a demoted
- * primary that came back as the manual of failovers wants it. */
+ * primary that came back read-only, as it should. */
 static bool takes_writes(struct db *db)
 {
-    /* The first became a word in later versions; the second makes the tables of every host
-     * read-only that begins so, and says nothing in the first. */
+    /* read_only is a word in later versions. innodb_read_only makes all tables read-only without
+     * setting it. */
     static const char question[] =
         "SELECT @@global.read_only IN ('0', 'OFF') AND NOT @@global.innodb_read_only";
     MYSQL_RES *answer = NULL;
@@ -299,9 +299,9 @@ void db_share(struct db *db, struct db_hosts *hosts)
     db->hosts = hosts;
 }
 
-/* A host that let us wait in vain is not asked for a while, even where there is no other: or all
- * workers would hang in it, one request after another. Hosts beyond those that are shared have none
- * to tell of it. */
+/* A host that did not answer at all is not asked for a while, even where there is no other: else
+ * all workers would wait for it, one request after another. Of the first DB_SHARED_HOSTS all
+ * processes know; of a later one each finds out by itself. NULL for such a host. */
 static _Atomic int64_t *pause_of(struct db *db, size_t host)
 {
     return host < DB_SHARED_HOSTS ? &db->hosts->pause[host] : NULL;
@@ -315,7 +315,7 @@ static bool is_paused(struct db *db, size_t host)
     return left > 0 && left <= PAUSE_MAX_MS * INT64_C(1000000);
 }
 
-/* When a pause is over, the first who comes is the one to try; the others see another pause. */
+/* When a pause has ended, the first process to come tries the host; the others see a new pause. */
 static bool may_try(struct db *db, size_t host)
 {
     _Atomic int64_t *at = pause_of(db, host);
@@ -343,7 +343,7 @@ void db_back_off(struct db *db, size_t host, int64_t cost, bool hangs)
 /* ---- the host to use ---- */
 
 /* Connect to a host and stay, unless it takes no writes while there are others: such a one is
- * only noted, the first of them in `lesser`. */
+ * only noted, the first of them in `read_only_host`. */
 static struct problem *try_host(struct db *db, struct arena *a, size_t host, size_t *read_only_host)
 {
     int64_t began = monotonic_ns();
@@ -372,8 +372,8 @@ static bool is_backed_off(const struct db *db, size_t host, int64_t began)
     return db->backed_off[host].since < began && began < db->backed_off[host].until;
 }
 
-/* Try the hosts in order, beginning with `db->host`, and in a second round those that are shunned.
- * The first that takes writes is it, else the first that answers. */
+/* Try the hosts in order, beginning with `db->host`, and in a second round those that are backed
+ * off. The first that takes writes is used, else the first that answers. */
 static struct problem *connect_any(struct db *db, struct arena *a)
 {
     struct problem *p = NULL;
@@ -402,8 +402,8 @@ static struct problem *connect_any(struct db *db, struct arena *a)
     return p;
 }
 
-/* For a better host; or since somebody has found out that this one hangs. */
-static bool shall_leave(struct db *db)
+/* To look for a host that takes writes; or since some process has found that this one hangs. */
+static bool must_leave(struct db *db)
 {
     return (db->leave_at && monotonic_ns() > db->leave_at) || is_paused(db, db->host);
 }
@@ -416,7 +416,7 @@ struct problem *db_ready(struct db *db, struct arena *a)
         return db->txn_failed;
     if (db->mysql && db->owner != generation)
         db_disconnect(db);
-    if (db->mysql && !db->in_transaction && !db->pinned && shall_leave(db))
+    if (db->mysql && !db->in_transaction && !db->pinned && must_leave(db))
         db_disconnect(db);
     if (monotonic_ns() >= db->deadline)
         return problem_because(a, &problem_unavailable, "the time for this request is used up");

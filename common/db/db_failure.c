@@ -11,7 +11,8 @@
 #include "common/db/db_limits.h"
 
 enum failure {
-    FAILURE_SURROUNDINGS, /* the server's settings, rights, schema, load, or an operator's deed */
+    FAILURE_SURROUNDINGS, /* the server's settings, rights, schema or load, or what an operator did
+                           */
     FAILURE_LOST,         /* with the answer; whether the statement was carried out is not known */
     FAILURE_NOT_SENT,     /* the connection was gone before the statement went out */
     FAILURE_CONFLICT,     /* with another transaction */
@@ -23,9 +24,9 @@ enum failure {
 
 /*
  * What only our own statements, and the values that we let through to them, can cause. That is a
- * bug of ours, a 500; there are a thousand more numbers, and more with each release, which say
- * that something around us is not as it should be: a 503. Tables and columns that are not there are
- * among those, for the schema is an operator's to bring up to date.
+ * bug of ours, a 500. There are a thousand more numbers, and more with each release, which say that
+ * something around us is not as it should be: a 503. Missing tables and columns are among those,
+ * for an operator brings the schema up to date.
  */
 static bool is_ours(unsigned number)
 {
@@ -190,7 +191,7 @@ static struct problem *describe(struct arena *a, enum failure failure, unsigned 
     return p;
 }
 
-/* It is we who broke off: the library's words for that are not the reason. */
+/* We broke off ourselves: the library's message does not tell the reason. */
 static struct problem *describe_wait(struct db *db, struct arena *a)
 {
     const char *why = db->wait.outcome == WAIT_FROZEN ? "does not answer, and greets nobody"
@@ -201,7 +202,7 @@ static struct problem *describe_wait(struct db *db, struct arena *a)
 static bool ends_connection(enum failure failure, unsigned number)
 {
     return failure == FAILURE_LOST || failure == FAILURE_NOT_SENT || failure == FAILURE_ELSEWHERE ||
-           IS_MYSQL_ERROR(number); /* the library has lost its way */
+           IS_MYSQL_ERROR(number); /* the library and the server are out of step */
 }
 
 static enum retry retry_of(const struct db *db, enum failure failure, bool harmless)
@@ -212,7 +213,7 @@ static enum retry retry_of(const struct db *db, enum failure failure, bool harml
         return RETRY_NO;
     if (!harmless && !db->in_transaction)
         return RETRY_UNKNOWN;
-    /* What took too long would again. */
+    /* What took too long would take too long again. */
     return db->wait.outcome == WAIT_TOO_LONG ? RETRY_NO : RETRY_AGAIN;
 }
 
@@ -239,7 +240,7 @@ struct problem *db_failed(struct db *db, struct arena *a, bool harmless, unsigne
     return p;
 }
 
-/* An error that comes amid rows is noted at the connection only. */
+/* The library notes an error between rows at the connection only. */
 struct problem *db_statement_failed(struct db *db, struct arena *a, bool harmless,
                                     const struct statement *s)
 {

@@ -19,6 +19,6 @@ struct problem *db_failed(struct db *db, struct arena *a, bool harmless, unsigne
 struct problem *db_statement_failed(struct db *db, struct arena *a, bool harmless,
                                     const struct statement *s) MUST_USE;
 
-/** Who is away may be there the next moment; who refuses us will do so until somebody changes the
- *  configuration, or the account. */
+/** Does the host refuse us: the password, the account, the database? It will do so until somebody
+ *  changes the configuration, while one that is down may be up the next moment. */
 bool db_is_refusal(unsigned number);

@@ -27,7 +27,7 @@ struct db {
     int64_t deadline;           /* db_limit(); FOREVER: none */
     struct wait wait;           /* the latest one */
     bool busy;                  /* rows are being handed out */
-    struct problem *txn_failed; /* why the transaction under way cannot be committed any more */
+    struct problem *txn_failed; /* why the current transaction cannot be committed any more */
 
     struct statement statements[STATEMENTS_MAX];
     size_t statement_count;

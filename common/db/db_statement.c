@@ -30,7 +30,7 @@ static bool is_one_of(enum enum_field_types type, const enum enum_field_types *l
                   sizeof(enum enum_field_types))
 
 /* Does a column of this kind fit such a field? A sum of integers is a decimal without digits
- * behind the point. */
+ * after the point. */
 static bool fits(enum field_type type, const MYSQL_FIELD *meta)
 {
     switch (type) {
@@ -83,7 +83,7 @@ static void bind_column(struct column *c, MYSQL_BIND *bind, const MYSQL_FIELD *m
     }
 }
 
-/* Columns meet fields by name, once. */
+/* Columns are matched to fields by name, once. */
 static struct problem *bind_columns(struct arena *a, struct statement *s)
 {
     size_t count = mysql_stmt_field_count(s->handle);
@@ -119,7 +119,7 @@ static struct problem *prepare(struct db *db, struct arena *a, struct statement 
     if (rc)
         return db_statement_failed(db, a, true, s);
     s->param_count = mysql_stmt_param_count(s->handle);
-    s->slots = db_must(calloc(s->param_count + 1, sizeof *s->slots)); /* never of no bytes */
+    s->slots = db_must(calloc(s->param_count + 1, sizeof *s->slots)); /* never 0 bytes */
     s->params = db_must(calloc(s->param_count + 1, sizeof *s->params));
     for (size_t i = 0; i < s->param_count; i++) {
         s->params[i].buffer_type = MYSQL_TYPE_STRING;
@@ -144,7 +144,7 @@ void statement_release(struct statement *s)
     *s = (struct statement){0};
 }
 
-/* Give back the one that was not used for longest, for this or for others. */
+/* Close the least recently used one, to make room for another. */
 static void release_oldest(struct db *db)
 {
     struct statement *oldest = db->statements;
@@ -152,11 +152,11 @@ static void release_oldest(struct db *db)
         if (db->statements[i].last_used < oldest->last_used)
             oldest = &db->statements[i];
     statement_release(oldest);
-    *oldest = db->statements[--db->statement_count]; /* bound are arrays of its own, which stay */
+    *oldest = db->statements[--db->statement_count]; /* what is bound is on the heap, and stays */
 }
 
 /* Statements are told apart by what they say: a text may be composed again in some arena each
- * time, or another one stand in its place. */
+ * time, or be at the address of an earlier one. */
 static struct statement *find_statement(struct db *db, const struct sql *sql, size_t len)
 {
     for (size_t i = 0; i < db->statement_count; i++) {
@@ -167,8 +167,8 @@ static struct statement *find_statement(struct db *db, const struct sql *sql, si
     return NULL;
 }
 
-/* The server has one number for the statements of all that use it, others too. Where that is
- * reached, we go on with fewer than we had. */
+/* The server has one limit for the statements of all its clients. Where that is reached, we go on
+ * with fewer than we had. */
 static struct problem *prepare_new(struct db *db, struct arena *a, const struct sql *sql,
                                    struct statement *ret)
 {
@@ -259,8 +259,8 @@ struct problem *statement_bind_args(struct arena *a, struct statement *s, struct
                                args.count, s->param_count, s->text);
     for (size_t i = 0; i < args.count; i++)
         set_param(&s->params[i], &s->slots[i], &args.list[i]);
-    /* Each time, since texts lie elsewhere each time: it copies the array and costs two bytes
-     * per value on the wire. */
+    /* Each time, for texts are at another address each time: it copies the array and costs two
+     * bytes per value on the wire. */
     if (args.count && mysql_stmt_bind_param(s->handle, s->params))
         return problem_because(a, &problem_internal, "%s", mysql_stmt_error(s->handle));
     return NULL;

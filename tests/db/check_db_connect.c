@@ -37,7 +37,7 @@ TEST(the_session_is_strict_and_in_utc)
     ck_assert_str_eq(out.content.data, "F09FA689");
 }
 
-/* What a server or its init_connect may default, so that our statements would mean something else.
+/* What a server or its init_connect may set, so that our statements would mean something else.
  */
 static const char *const defaults[] = {
     "sql_mode = 'ORACLE,ANSI,EMPTY_STRING_IS_NULL,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH'",
@@ -90,13 +90,13 @@ static const char *session_value(const char *default_value)
     return out.title.data ? out.title.data : "NULL";
 }
 
-#define PRESETS (sizeof defaults / sizeof *defaults)
+#define DEFAULTS (sizeof defaults / sizeof *defaults)
 
 /* By SET GLOBAL, and again by init_connect, which also leaves a transaction open. */
-static void preset_all(void)
+static void set_all_defaults(void)
 {
     const char *global = "", *session = "";
-    for (size_t i = 0; i < PRESETS; i++) {
+    for (size_t i = 0; i < DEFAULTS; i++) {
         global = arena_printf(a, "%sSET GLOBAL %s;\n", global, defaults[i]);
         session = arena_printf(a, "%sSET %s;", session, defaults[i]);
     }
@@ -106,15 +106,15 @@ static void preset_all(void)
                              session, global));
 }
 
-TEST(a_statement_means_the_same_whatever_the_server_presets)
+TEST(a_statement_means_the_same_whatever_the_server_defaults_to)
 {
-    const char *before[PRESETS];
-    for (size_t i = 0; i < PRESETS; i++)
+    const char *before[DEFAULTS];
+    for (size_t i = 0; i < DEFAULTS; i++)
         before[i] = session_value(defaults[i]);
     db_disconnect(db);
-    preset_all();
+    set_all_defaults();
 
-    for (size_t i = 0; i < PRESETS; i++)
+    for (size_t i = 0; i < DEFAULTS; i++)
         ck_assert_msg(strcmp(session_value(defaults[i]), before[i]) == 0, "%s: %s, before: %s",
                       defaults[i], session_value(defaults[i]), before[i]);
     ck_assert_int_eq(
@@ -130,10 +130,10 @@ static struct problem *count_once(void *context)
     return db_execute(context, a, &count_counter, DB_ARGS(db_integer(1)), NULL);
 }
 
-TEST(what_was_acknowledged_stands_whatever_the_server_presets)
+TEST(what_was_acknowledged_stands_whatever_the_server_defaults_to)
 {
     struct uuid id = new_id();
-    preset_all();
+    set_all_defaults();
     db_disconnect(db);
 
     must_work(db_transaction(db, a, count_once, NULL, db));

@@ -295,9 +295,9 @@ static void send_bytes(int fd, const char *data, size_t len)
 }
 
 struct reply {
-    char *text; /* of all STDOUT records, with a NUL behind */
+    char *text; /* of all STDOUT records, with a NUL after them */
     size_t len;
-    bool ended;       /* END_REQUEST came, and nothing behind it */
+    bool ended;       /* END_REQUEST came, and nothing after it */
     unsigned records; /* of STDOUT with content */
 };
 
@@ -608,7 +608,7 @@ static void put_garbage(struct buf *b, int kind)
     case 4: /* half a head */
         buf_add(b, "\1\1\0\1", 4);
         return;
-    case 5: /* a request that stops behind its beginning */
+    case 5: /* a request that stops after its beginning */
         put_begin(b, RESPONDER);
         return;
     case 6: /* in the middle of its parameters */
