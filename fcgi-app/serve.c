@@ -15,6 +15,7 @@
 #include "common/base/problem.h"
 #include "common/process/reexec.h"
 #include "common/process/server.h"
+#include "common/process/socket.h"
 #include "fcgi-app/posts/post_model.h"
 
 #define SCRIPT_GRACE_S 2 /* mod_fcgid kills three seconds after SIGTERM */
@@ -103,7 +104,7 @@ static int check_start(struct cli *cli)
         return complain(EX_CONFIG, "%s", p->cause);
     /* At a start there is nothing to lose, and a database that refuses us may be set up later. But
      * before a reload there are workers that it lets in. */
-    if (pool_is_trial())
+    if (reexec_is_trial())
         p = db_check_access(app->db, cli->arena);
     app_close(app);
     if (p)
@@ -124,13 +125,13 @@ static struct problem *take_passed(struct cli *cli, int ret_fds[SOCKETS])
     struct problem *p = activation_take(cli->arena, names, SOCKETS, fds);
     for (int i = 0; !p && i < SOCKETS; i++) {
         if (fds[i] < 0)
-            fds[i] = pool_inherited_fd(kept[i]);
+            fds[i] = reexec_inherited_fd(kept[i]);
         else if (!is_listening(fds[i]))
             p = problem_because(cli->arena, &problem_internal,
                                 "descriptor %d was passed as the socket %s, but does not listen",
                                 fds[i], names[i]);
         if (fds[i] >= 0)
-            pool_keep_fd(kept[i], fds[i]);
+            reexec_keep_fd(kept[i], fds[i]);
     }
     if (!p && fds[FAST] < 0 && fds[HASH] >= 0)
         p = problem_because(cli->arena, &problem_internal,
@@ -143,14 +144,14 @@ static struct problem *take_passed(struct cli *cli, int ret_fds[SOCKETS])
 /* A socket from before a reload stays: nobody who waits on it is refused. */
 static struct problem *listen_on(struct cli *cli, struct text address, int64_t backlog, int *ret)
 {
-    int fd = pool_inherited_fd(address.data);
+    int fd = reexec_inherited_fd(address.data);
     struct problem *p = NULL;
     if (fd < 0)
-        p = server_listen(cli->arena, address.data, (int)backlog, cli->settings.socket_group.data,
+        p = socket_listen(cli->arena, address.data, (int)backlog, cli->settings.socket_group.data,
                           &fd);
     if (p)
         return p;
-    pool_keep_fd(address.data, fd);
+    reexec_keep_fd(address.data, fd);
     *ret = fd;
     return NULL;
 }
@@ -159,10 +160,10 @@ static struct problem *listen_on(struct cli *cli, struct text address, int64_t b
 static struct problem *share(struct cli *cli, struct shared **ret)
 {
     static const char name[] = "shared";
-    int fd = pool_inherited_fd(name);
+    int fd = reexec_inherited_fd(name);
     struct problem *p = app_share(cli->arena, &cli->settings, &fd, ret);
     if (!p && fd >= 0)
-        pool_keep_fd(name, fd);
+        reexec_keep_fd(name, fd);
     return p;
 }
 
@@ -185,7 +186,7 @@ static int run_pool(struct cli *cli, struct plan *plan, int fds[SOCKETS])
     struct problem *p = open_sockets(cli, fds);
     if (p)
         return complain(EX_UNAVAILABLE, "%s", p->cause);
-    if (pool_is_trial())
+    if (reexec_is_trial())
         return EX_OK;
     const struct pool_group groups[] = {
         {.name = "fast", .listen_fd = fds[FAST], .workers = (unsigned)s->workers},
@@ -273,7 +274,7 @@ int command_serve(struct cli *cli)
         return run_pool(cli, &plan, fds);
     if (!is_listening(STDIN_FILENO))
         return complain(EX_USAGE, "LISTEN is not set, and descriptor 0 is not a listening socket");
-    if (!pool_is_trial())
+    if (!reexec_is_trial())
         run_alone(cli, &plan);
     return EX_OK;
 }

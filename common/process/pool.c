@@ -19,6 +19,8 @@
 #include "common/base/instant.h"
 #include "common/base/log.h"
 #include "common/http/metrics.h"
+#include "common/process/child.h"
+#include "common/process/reexec.h"
 #include "common/process/systemd.h"
 
 #define MS 1000000LL           /* nanoseconds */
@@ -26,11 +28,7 @@
 #define PAUSE_MIN (50 * MS)
 #define PAUSE_MAX (2000 * MS)
 #define LOOK_EVERY (1000 * MS) /* for workers that hang */
-#define TRIAL_MAX_S 20
-#define KEPT_MAX 4
-#define ENV_TRIAL "POOL_TRIAL"
-#define ENV_SOCKETS "POOL_SOCKETS" /* address=fd,… */
-#define ENV_OLD "POOL_OLD"         /* pid,… of workers from before a reload; -pid: told to stop */
+#define ENV_OLD "POOL_OLD"     /* pid,… of workers from before a reload; -pid: told to stop */
 
 struct slot {
     const struct pool_group *group;
@@ -60,12 +58,6 @@ struct state {
     int64_t watchdog_at;
 };
 
-static struct {
-    char *address;
-    int fd;
-} kept[KEPT_MAX];
-static size_t kept_count;
-
 static int ready_fd = -1; /* in a worker: the pipe's end */
 
 static void *must(void *p)
@@ -75,71 +67,6 @@ static void *must(void *p)
         exit(EX_OSERR);
     }
     return p;
-}
-
-/* ---- sockets that stay ---- */
-
-void pool_keep_fd(const char *address, int fd)
-{
-    if (kept_count == KEPT_MAX)
-        return;
-    kept[kept_count].address = must(strdup(address));
-    kept[kept_count++].fd = fd;
-}
-
-static void hand_over_fds(void)
-{
-    char *list;
-    size_t size;
-    FILE *out = must(open_memstream(&list, &size));
-    for (size_t i = 0; i < kept_count; i++) {
-        fprintf(out, "%s=%d,", kept[i].address, kept[i].fd);
-        (void)fcntl(kept[i].fd, F_SETFD, 0); /* stays open over exec */
-    }
-    (void)fclose(out);
-    (void)setenv(ENV_SOCKETS, must(list), 1);
-    free(list);
-}
-
-int pool_inherited_fd(const char *address)
-{
-    const char *at = getenv(ENV_SOCKETS);
-    size_t len = strlen(address);
-    for (; at && *at; at += strcspn(at, ",") + (at[strcspn(at, ",")] == ',')) {
-        if (strncmp(at, address, len) != 0 || at[len] != '=')
-            continue;
-        int fd = (int)strtol(at + len + 1, NULL, 10);
-        (void)fcntl(fd, F_SETFD, FD_CLOEXEC); /* as it was before */
-        return fd;
-    }
-    return -1;
-}
-
-static bool is_kept(int fd)
-{
-    for (size_t i = 0; i < kept_count; i++)
-        if (kept[i].fd == fd)
-            return true;
-    return false;
-}
-
-/* What was ours before a reload and is no more. A socket that stayed open would take connections,
- * and nobody would ever answer. */
-static void close_the_rest(void)
-{
-    const char *list = getenv(ENV_SOCKETS);
-    for (const char *at = list; at && (at = strchr(at, '=')); at++) {
-        char *end;
-        long fd = strtol(at + 1, &end, 10);
-        if (*end == ',' && fd > STDERR_FILENO && !is_kept((int)fd))
-            (void)close((int)fd);
-    }
-    (void)unsetenv(ENV_SOCKETS);
-}
-
-bool pool_is_trial(void)
-{
-    return getenv(ENV_TRIAL) != NULL;
 }
 
 /* ---- one worker ---- */
@@ -166,14 +93,6 @@ void pool_worker_is_ready(void)
     ready_fd = -1;
 }
 
-static void reset_signals(void)
-{
-    sigset_t none;
-    (void)sigemptyset(&none);
-    (void)signal(SIGHUP, SIG_IGN); /* the parent's affair, also from a terminal that goes */
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 _Noreturn static void be_worker(const struct state *s, size_t slot, pid_t parent)
 {
     const struct pool_worker worker = {s->slots[slot].group->listen_fd, &s->busy[slot], s->pool,
@@ -184,7 +103,7 @@ _Noreturn static void be_worker(const struct state *s, size_t slot, pid_t parent
     (void)close(s->signals);
     (void)close(s->ready[0]);
     ready_fd = s->ready[1];
-    reset_signals();
+    child_reset_signals();
     s->pool->work(s->pool->context, &worker);
     exit(EX_OK);
 }
@@ -408,71 +327,7 @@ static void drain(struct state *s)
     }
 }
 
-/* ---- a new program in our place ---- */
-
-/* What we ignore, a program that is started from here would ignore too. */
-static void start_program(char *const *argv)
-{
-    (void)signal(SIGPIPE, SIG_DFL);
-    execvp(argv[0], argv);
-    (void)signal(SIGPIPE, SIG_IGN); /* for whoever tells of it */
-}
-
-_Noreturn static void be_trial(char *const *argv, int says)
-{
-    (void)alarm(TRIAL_MAX_S);
-    reset_signals();
-    hand_over_fds(); /* as to the program itself, so that it can try the rest */
-    (void)setenv(ENV_TRIAL, "1", 1);
-    (void)dup2(says, STDERR_FILENO);
-    start_program(argv);
-    _exit(EX_UNAVAILABLE);
-}
-
-/* Read to the end, and keep the last line, as far as it has room: a program that does not start
- * says there why. */
-static void read_last_line(int fd, char *ret, size_t size)
-{
-    size_t len = 0;
-    ssize_t got;
-    while ((got = read(fd, ret + len, size - 1 - len)) > 0) {
-        len += (size_t)got;
-        ret[len] = '\0';
-        char *newline = memrchr(ret, '\n', len > 0 ? len - 1 : 0);
-        if (newline) {
-            len -= (size_t)(newline + 1 - ret);
-            memmove(ret, newline + 1, len);
-        } else if (len == size - 1) {
-            len = 0;
-        }
-    }
-    ret[len] = '\0';
-    ret[strcspn(ret, "\n")] = '\0';
-}
-
-static bool refuse_reload(const char *why)
-{
-    LOG(LOG_LEVEL_ERROR, log_event("reload_refused"), log_text("cause", why));
-    return false;
-}
-
-bool pool_trial(char *const *argv)
-{
-    char why[1000] = "";
-    int status = 0, says[2];
-    if (pipe2(says, O_CLOEXEC) != 0)
-        return refuse_reload(strerror(errno));
-    pid_t pid = fork();
-    if (pid == 0)
-        be_trial(argv, says[1]);
-    (void)close(says[1]);
-    if (pid > 0)
-        read_last_line(says[0], why, sizeof why);
-    (void)close(says[0]);
-    if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return true;
-    return refuse_reload(*why ? why : "the program would not start with what is there now");
-}
+/* ---- a reload ---- */
 
 static void hand_over_workers(const struct state *s)
 {
@@ -489,19 +344,10 @@ static void hand_over_workers(const struct state *s)
     free(list);
 }
 
-void pool_become(char *const *argv)
-{
-    LOG(LOG_LEVEL_INFO, log_event("reloading"));
-    hand_over_fds();
-    start_program(argv);
-    LOG(LOG_LEVEL_ERROR, log_event("reload_failed"), log_text("cause", strerror(errno)));
-    exit(EX_OSERR); /* the trial worked a moment ago: let whoever runs us start again */
-}
-
 static void reload(struct state *s)
 {
     char state[80];
-    if (!pool_trial(s->pool->argv)) {
+    if (!reexec_trial(s->pool->argv)) {
         tally(s->pool, METRIC_REFUSED_RELOADS);
         return;
     }
@@ -513,7 +359,7 @@ static void reload(struct state *s)
     (void)close(s->signals);
     (void)close(s->ready[0]);
     (void)close(s->ready[1]);
-    pool_become(s->pool->argv);
+    reexec_become(s->pool->argv);
 }
 
 static void read_old(struct state *s)
@@ -584,7 +430,7 @@ void pool_run(const struct pool *pool)
     struct state s = {.pool = pool};
     make_slots(&s);
     read_old(&s);
-    close_the_rest();
+    reexec_close_the_rest();
     watch_signals(&s);
     for (;;) {
         int signal = wait_until(&s, by_clock(&s));

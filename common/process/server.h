@@ -9,7 +9,6 @@
 #include "common/http/http.h"
 
 struct arena;
-struct problem;
 struct reexec;
 
 struct server {
@@ -44,12 +43,3 @@ struct server {
  * everything in its arena are gone when `handle` has returned and the answer is written.
  */
 void server_run(const struct server *server);
-
-/**
- * Bind and listen on a unix socket (an absolute path, or one below the working directory),
- * mode 0660, owned by `group` unless NULL, or on `host:port` where `address` has no slash.
- *
- * A socket file that nobody answers on any more is replaced. INTERNAL with the reason in `cause`.
- */
-struct problem *server_listen(struct arena *a, const char *address, int backlog, const char *group,
-                              int *ret_fd) MUST_USE;
