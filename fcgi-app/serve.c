@@ -42,7 +42,7 @@ struct plan {
     const struct settings *settings;
     struct shared *shared;
     /* The rest is for a worker without a parent. */
-    struct reexec *renewal;
+    struct reexec *reexec;
     unsigned grace_s;
     bool is_script, finds_base;
     const char *config_path, *program; /* of a script; see app.h */
@@ -78,7 +78,7 @@ static void work(void *context, const struct pool_worker *worker)
                                 .idle = app_rest,
                                 .spare = app_sweep,
                                 .grace_s = plan->grace_s,
-                                .renewal = plan->renewal});
+                                .reexec = plan->reexec});
     app_close(app);
     arena_close(a);
 }
@@ -122,7 +122,7 @@ static struct problem *take_passed(struct cli *cli, int ret_fds[SOCKETS])
     static const char *const names[SOCKETS] = {"fast", "hash"};
     static const char *const kept[SOCKETS] = {"passed fast", "passed hash"};
     int fds[SOCKETS];
-    struct problem *p = activation_take(cli->arena, names, SOCKETS, fds);
+    struct problem *p = systemd_take_sockets(cli->arena, names, SOCKETS, fds);
     for (int i = 0; !p && i < SOCKETS; i++) {
         if (fds[i] < 0)
             fds[i] = reexec_inherited_fd(kept[i]);
@@ -240,10 +240,10 @@ static bool is_preset(const struct cli *cli, const char *name)
 static void run_alone(struct cli *cli, struct plan *plan)
 {
     const char *program = program_path(cli->arena);
-    struct reexec renewal;
-    reexec_init(&renewal, arguments(cli, program), cli->is_script ? program : NULL,
+    struct reexec reexec;
+    reexec_init(&reexec, arguments(cli, program), cli->is_script ? program : NULL,
                 cli->is_script ? cli->config_path : NULL);
-    plan->renewal = &renewal;
+    plan->reexec = &reexec;
     plan->grace_s = (unsigned)cli->settings.drain_s;
     if (cli->is_script) {
         plan->is_script = true;

@@ -1,4 +1,4 @@
-/* child.h -- start another program, which gets nothing of ours but what it is for. */
+/* child.h -- start another program, which inherits only what it needs. */
 #pragma once
 
 #include <stdbool.h>

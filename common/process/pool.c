@@ -281,7 +281,7 @@ static void note_ready(struct state *s, pid_t pid)
     relieve(s, s->old_count);
     s->kill_old_at = monotonic_ns() + s->pool->drain_s * 1000 * MS;
     if (!s->told_ready)
-        notify("READY=1\nSTATUS=Serving.");
+        systemd_notify("READY=1\nSTATUS=Serving.");
     s->told_ready = true;
 }
 
@@ -314,7 +314,7 @@ static int wait_until(struct state *s, int64_t due)
 static void drain(struct state *s)
 {
     int64_t end = monotonic_ns() + s->pool->drain_s * 1000 * MS;
-    notify("STOPPING=1");
+    systemd_notify("STOPPING=1");
     signal_all(s, SIGTERM);
     for (int64_t now = monotonic_ns(); any_runs(s) && now < end; now = monotonic_ns()) {
         (void)wait_until(s, end);
@@ -353,7 +353,7 @@ static void reload(struct state *s)
     }
     (void)snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
                    monotonic_ns() / 1000);
-    notify(state);
+    systemd_notify(state);
     tally(s->pool, METRIC_RELOADS);
     hand_over_workers(s);
     (void)close(s->signals);
@@ -410,7 +410,7 @@ static void make_slots(struct state *s)
 /* What is to be done by the clock. Returns when the next is due. */
 static int64_t by_clock(struct state *s)
 {
-    int64_t now = monotonic_ns(), due = start_due(s, now), interval = notify_interval_ns();
+    int64_t now = monotonic_ns(), due = start_due(s, now), interval = systemd_watchdog_ns();
     kill_hanging(s, now);
     if (s->pool->hang_s)
         due = earlier(due, now + LOOK_EVERY);
@@ -419,7 +419,7 @@ static int64_t by_clock(struct state *s)
     if (s->kill_old_at && s->old_count)
         due = earlier(due, now >= s->kill_old_at ? now + 100 * MS : s->kill_old_at);
     if (interval && now >= s->watchdog_at) {
-        notify("WATCHDOG=1");
+        systemd_notify("WATCHDOG=1");
         s->watchdog_at = now + interval;
     }
     return interval ? earlier(due, s->watchdog_at) : due;

@@ -18,7 +18,7 @@
 #include "common/process/reexec.h"
 
 #define PEER_TIMEOUT_S 10
-#define LOOK_EVERY_S 1 /* at the files of a renewal */
+#define LOOK_EVERY_S 1 /* at the files of a re-exec */
 #define ARENA_MAX ((size_t)256 * 1024 * 1024)
 #define RECORD_MAX 65528 /* content of one record: below 64 KiB, a multiple of eight */
 #define DRAIN_MAX ((size_t)16 * 1024 * 1024) /* of a body that is too large anyway */
@@ -34,7 +34,7 @@ struct worker {
 
 /* ---- ending ---- */
 
-static volatile sig_atomic_t stopping, asked_for_renewal;
+static volatile sig_atomic_t stopping, reexec_asked;
 static int stop_listen_fd, stop_null_fd;
 static unsigned stop_grace_s;
 
@@ -58,10 +58,10 @@ _Noreturn static void give_up(int signal)
     _exit(EX_OK);
 }
 
-static void ask_for_renewal(int signal)
+static void ask_for_reexec(int signal)
 {
     (void)signal;
-    asked_for_renewal = 1;
+    reexec_asked = 1;
 }
 
 static void stop_signals(sigset_t *set)
@@ -82,7 +82,7 @@ static void handle_signal(int signal, void (*handler)(int signal))
 
 static bool is_alone(const struct server *server)
 {
-    return server->grace_s || server->renewal;
+    return server->grace_s || server->reexec;
 }
 
 /* Signals that come in only while we wait: so nothing of a request is cut. Alone those that end us
@@ -93,7 +93,7 @@ static void let_in(const struct server *server, int how)
     (void)sigemptyset(&signals);
     if (!is_alone(server))
         stop_signals(&signals);
-    if (server->renewal)
+    if (server->reexec)
         (void)sigaddset(&signals, SIGHUP);
     (void)sigprocmask(how, &signals, NULL);
 }
@@ -104,16 +104,16 @@ static void watch_signals(const struct server *server)
     stop_listen_fd = server->listen_fd;
     stop_null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     stop_grace_s = server->grace_s;
-    stopping = asked_for_renewal = 0;
+    stopping = reexec_asked = 0;
     handle_signal(SIGTERM, stop);
     handle_signal(SIGINT, stop);
     handle_signal(SIGUSR1, stop); /* of FastCGI's managers, such as multiwatch */
     handle_signal(SIGALRM, give_up);
-    if (server->renewal)
-        handle_signal(SIGHUP, ask_for_renewal);
+    if (server->reexec)
+        handle_signal(SIGHUP, ask_for_reexec);
     (void)signal(SIGPIPE, SIG_IGN);
     let_in(server, SIG_BLOCK);
-    stop_signals(&signals); /* held back since before a renewal */
+    stop_signals(&signals); /* held back since before a re-exec */
     if (is_alone(server))
         (void)sigprocmask(SIG_UNBLOCK, &signals, NULL);
 }
@@ -124,9 +124,9 @@ static void watch_signals(const struct server *server)
  * connection, of those who poll it wakes all. */
 static void set_wait(const struct server *server)
 {
-    const struct timeval wait = {.tv_sec = server->renewal ? LOOK_EVERY_S
-                                           : server->idle  ? (time_t)server->idle_s
-                                                           : 0};
+    const struct timeval wait = {.tv_sec = server->reexec ? LOOK_EVERY_S
+                                           : server->idle ? (time_t)server->idle_s
+                                                          : 0};
     (void)setsockopt(server->listen_fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
 }
 
@@ -146,17 +146,17 @@ static void rest(struct worker *w)
     w->idle_since = 0;
 }
 
-static void renew_if_due(struct worker *w)
+static void reexec_if_due(struct worker *w)
 {
     const struct server *server = w->server;
-    bool due = reexec_is_due(server->renewal);
-    if (!due && !asked_for_renewal)
+    bool due = reexec_is_due(server->reexec);
+    if (!due && !reexec_asked)
         return;
-    asked_for_renewal = 0;
+    reexec_asked = 0;
     if (server->idle)
         server->idle(server->context);
-    if (reexec_try(server->renewal) && !stopping)
-        reexec_become(server->renewal->argv);
+    if (reexec_try(server->reexec) && !stopping)
+        reexec_become(server->reexec->argv);
 }
 
 /* Before a connection is taken from the queue, so that it waits there for the new program. */
@@ -165,12 +165,12 @@ static bool look_before_accept(struct worker *w)
     const struct server *server = w->server;
     struct pollfd wait = {.fd = server->listen_fd, .events = POLLIN};
     bool is_there = true;
-    if (!server->renewal)
+    if (!server->reexec)
         return true;
-    if (reexec_watches(server->renewal))
+    if (reexec_watches(server->reexec))
         is_there = poll(&wait, 1, LOOK_EVERY_S * 1000) == 1;
     if (!stopping)
-        renew_if_due(w);
+        reexec_if_due(w);
     return is_there && !stopping;
 }
 
@@ -354,7 +354,7 @@ static bool has_time(const struct server *server)
     let_in(server, SIG_UNBLOCK);
     int waiting = poll(&wait, 1, 0);
     let_in(server, SIG_BLOCK);
-    return !stopping && !asked_for_renewal && waiting == 0;
+    return !stopping && !reexec_asked && waiting == 0;
 }
 
 /* Some of the work that can wait; true when there is more. */

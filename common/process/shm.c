@@ -153,8 +153,8 @@ static struct problem *open_file(struct arena *a, const char *path, const struct
     return p;
 }
 
-struct problem *shm_open_shared(struct arena *a, const char *path, uint32_t layout, size_t size,
-                                int *fd, void **ret)
+struct problem *shm_map(struct arena *a, const char *path, uint32_t layout, size_t size, int *fd,
+                        void **ret)
 {
     const struct wanted wanted = {layout, size};
     int file = -1;

@@ -911,10 +911,10 @@ TEST_TIMES(a_changed_file_or_sighup_leads_to_a_trial_and_a_new_program, 2)
     char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"},
                     (char[]){"test \"$POOL_TRIAL\" && exit $REFUSE; exit 7"}, NULL};
     const char *file = arena_printf(a, "%s.conf", path), *aside = arena_printf(a, "%s.old", path);
-    struct reexec renewal;
+    struct reexec reexec;
     int made = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    reexec_init(&renewal, argv, file, NULL);
-    wanted = (struct server){.renewal = &renewal};
+    reexec_init(&reexec, argv, file, NULL);
+    wanted = (struct server){.reexec = &reexec};
 
     ck_assert_int_eq(setenv("REFUSE", "1", 1), 0);
     pid_t pid = start();
@@ -931,7 +931,7 @@ TEST_TIMES(a_changed_file_or_sighup_leads_to_a_trial_and_a_new_program, 2)
     stop(pid);
 
     ck_assert_int_eq(setenv("REFUSE", "0", 1), 0);
-    reexec_init(&renewal, argv, file, NULL);
+    reexec_init(&reexec, argv, file, NULL);
     pid = start();
     assert_alive();
     if (_i == 0)
@@ -956,9 +956,9 @@ TEST_EACH(an_end_during_the_trial_is_an_end, end_signals)
     char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"},
                     arena_printf(a, "test \"$POOL_TRIAL\" && >%s && sleep 1 && exit; exit 7", file),
                     NULL};
-    struct reexec renewal;
-    reexec_init(&renewal, argv, NULL, NULL);
-    wanted = (struct server){.renewal = &renewal};
+    struct reexec reexec;
+    reexec_init(&reexec, argv, NULL, NULL);
+    wanted = (struct server){.reexec = &reexec};
     pid_t pid = start();
     assert_alive();
     ck_assert_int_eq(kill(pid, SIGHUP), 0);
@@ -970,14 +970,14 @@ TEST_EACH(an_end_during_the_trial_is_an_end, end_signals)
     (void)unlink(file);
 }
 
-TEST(a_renewal_cuts_no_request_that_is_half_way_in)
+TEST(a_reexec_cuts_no_request_that_is_half_way_in)
 {
     char *argv[] = {(char[]){"/bin/false"}, NULL};
     const struct call call = {.method = "GET", .uri = "/api/alive"};
-    struct reexec renewal;
+    struct reexec reexec;
     struct buf out;
-    reexec_init(&renewal, argv, NULL, NULL);
-    wanted = (struct server){.renewal = &renewal};
+    reexec_init(&reexec, argv, NULL, NULL);
+    wanted = (struct server){.reexec = &reexec};
     pid_t pid = start();
     assert_alive();
     buf_init(&out, 4096);
