@@ -24,7 +24,7 @@
 #include "common/process/systemd.h"
 
 #define MS 1000000LL           /* nanoseconds */
-#define SHORT_LIFE (1000 * MS) /* who lives shorter than this has crashed at its start */
+#define SHORT_LIFE (1000 * MS) /* a worker that lives shorter has crashed at its start */
 #define PAUSE_MIN (50 * MS)
 #define PAUSE_MAX (2000 * MS)
 #define LOOK_EVERY (1000 * MS) /* for workers that hang */
@@ -41,7 +41,7 @@ struct slot {
 
 struct old {
     pid_t pid;
-    bool told; /* to stop */
+    bool told_to_stop;
 };
 
 struct state {
@@ -51,7 +51,7 @@ struct state {
     _Atomic int64_t *busy; /* one for each slot, shared with the workers */
     struct old *old;       /* workers from before a reload */
     size_t old_count;
-    int64_t kill_old_at; /* 0: they have not all been told to stop */
+    int64_t kill_old_at; /* 0: not all of them were told to stop yet */
     int signals;         /* signalfd */
     int ready[2];        /* pipe: a worker writes its pid when it is ready */
     bool told_ready;
@@ -88,7 +88,7 @@ void pool_worker_is_ready(void)
     if (ready_fd < 0)
         return; /* not of a pool */
     ssize_t written = write(ready_fd, &pid, sizeof pid);
-    (void)written; /* a parent that is gone needs no word */
+    (void)written; /* a parent that has ended does not need it */
     (void)close(ready_fd);
     ready_fd = -1;
 }
@@ -134,17 +134,17 @@ static int64_t next_pause(const struct slot *slot, int64_t now)
     return slot->pause * 2 < PAUSE_MAX ? slot->pause * 2 : PAUSE_MAX;
 }
 
-static void tally(const struct pool *pool, enum metric what)
+static void count_metric(const struct pool *pool, enum metric what)
 {
     if (pool->metrics)
         metrics_add(pool->metrics, what, 1);
 }
 
-/* Nobody asked for it. `group` is NULL for one from before a reload. */
-static void tell_death(const struct pool *pool, const char *group, pid_t pid, int status,
-                       int64_t pause)
+/* Of a worker that was not told to stop. `group` is NULL for one from before a reload. */
+static void log_death(const struct pool *pool, const char *group, pid_t pid, int status,
+                      int64_t pause)
 {
-    tally(pool, METRIC_WORKER_RESTARTS);
+    count_metric(pool, METRIC_WORKER_RESTARTS);
     LOG(LOG_LEVEL_WARNING, log_event("worker_died"), log_text("pool", group),
         log_number("pid", pid),
         WIFSIGNALED(status) ? log_number("signal", WTERMSIG(status))
@@ -158,7 +158,7 @@ static void note_death(const struct pool *pool, struct slot *slot, int status, b
     slot->pause = next_pause(slot, now);
     slot->start_at = now + slot->pause;
     if (!expected)
-        tell_death(pool, slot->group->name, slot->pid, status, slot->pause);
+        log_death(pool, slot->group->name, slot->pid, status, slot->pause);
     slot->pid = 0;
     slot->ready = false;
 }
@@ -170,8 +170,8 @@ static void forget_old(struct state *s, pid_t pid, int status, bool expected)
     for (size_t i = 0; i < s->old_count; i++) {
         if (s->old[i].pid != pid)
             continue;
-        if (!expected && !s->old[i].told)
-            tell_death(s->pool, NULL, pid, status, 0);
+        if (!expected && !s->old[i].told_to_stop)
+            log_death(s->pool, NULL, pid, status, 0);
         s->old[i] = s->old[--s->old_count];
     }
 }
@@ -196,7 +196,7 @@ static bool all_ready(const struct state *s)
     return true;
 }
 
-static bool one_is_on_its_way(const struct state *s)
+static bool one_is_starting(const struct state *s)
 {
     for (size_t i = 0; i < s->count; i++)
         if (s->slots[i].pid && !s->slots[i].ready)
@@ -209,14 +209,14 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Start whose time has come, one after another while old workers are relieved. Returns when
- * the next is due. */
+/* Start workers whose pause has ended; one after another while old ones are being replaced. Returns
+ * when the next is due. */
 static int64_t start_due(struct state *s, int64_t now)
 {
     int64_t due = now + 60000 * MS;
     for (size_t i = 0; i < s->count; i++) {
         struct slot *slot = &s->slots[i];
-        if (slot->pid || (s->old_count && one_is_on_its_way(s)))
+        if (slot->pid || (s->old_count && one_is_starting(s)))
             continue;
         if (slot->start_at <= now)
             start(s, i);
@@ -234,9 +234,9 @@ static void kill_hanging(const struct state *s, int64_t now)
             continue;
         LOG(LOG_LEVEL_ERROR, log_event("worker_hangs"), log_number("pid", s->slots[i].pid),
             log_number("busy_s", (now - since) / (1000 * MS)));
-        tally(s->pool, METRIC_WORKER_HANGS);
+        count_metric(s->pool, METRIC_WORKER_HANGS);
         (void)kill(s->slots[i].pid, SIGKILL);
-        atomic_store(&s->busy[i], 0); /* its end may take a while: told once is enough */
+        atomic_store(&s->busy[i], 0); /* its end may take a while: log it once */
     }
 }
 
@@ -257,28 +257,28 @@ static bool any_runs(const struct state *s)
     return s->old_count > 0;
 }
 
-/* Tell `count` of the old workers to stop that have not been told yet. */
-static void relieve(struct state *s, size_t count)
+/* Stop `count` of the old workers that were not told to yet. */
+static void stop_old(struct state *s, size_t count)
 {
     for (size_t i = 0; i < s->old_count && count; i++) {
-        if (s->old[i].told)
+        if (s->old[i].told_to_stop)
             continue;
         (void)kill(s->old[i].pid, SIGTERM);
-        s->old[i].told = true;
+        s->old[i].told_to_stop = true;
         count--;
     }
 }
 
-/* A new worker is ready: one from before the reload may go; when all are, the rest may. */
+/* A new worker is ready: one from before the reload can stop; when all are ready, the rest can. */
 static void note_ready(struct state *s, pid_t pid)
 {
     for (size_t i = 0; i < s->count; i++)
         if (s->slots[i].pid == pid)
             s->slots[i].ready = true;
-    relieve(s, 1);
+    stop_old(s, 1);
     if (!all_ready(s))
         return;
-    relieve(s, s->old_count);
+    stop_old(s, s->old_count);
     s->kill_old_at = monotonic_ns() + s->pool->drain_s * 1000 * MS;
     if (!s->told_ready)
         systemd_notify("READY=1\nSTATUS=Serving.");
@@ -338,7 +338,7 @@ static void hand_over_workers(const struct state *s)
         if (s->slots[i].pid)
             fprintf(out, "%d,", (int)s->slots[i].pid);
     for (size_t i = 0; i < s->old_count; i++)
-        fprintf(out, "%d,", s->old[i].told ? -(int)s->old[i].pid : (int)s->old[i].pid);
+        fprintf(out, "%d,", s->old[i].told_to_stop ? -(int)s->old[i].pid : (int)s->old[i].pid);
     (void)fclose(out);
     (void)setenv(ENV_OLD, must(list), 1);
     free(list);
@@ -348,13 +348,13 @@ static void reload(struct state *s)
 {
     char state[80];
     if (!reexec_trial(s->pool->argv)) {
-        tally(s->pool, METRIC_REFUSED_RELOADS);
+        count_metric(s->pool, METRIC_REFUSED_RELOADS);
         return;
     }
     (void)snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
                    monotonic_ns() / 1000);
     systemd_notify(state);
-    tally(s->pool, METRIC_RELOADS);
+    count_metric(s->pool, METRIC_RELOADS);
     hand_over_workers(s);
     (void)close(s->signals);
     (void)close(s->ready[0]);
@@ -369,7 +369,7 @@ static void read_old(struct state *s)
     for (const char *at = list; at && *at; at = *end ? end + 1 : end) {
         s->old = must(realloc(s->old, (s->old_count + 1) * sizeof *s->old));
         long pid = strtol(at, &end, 10);
-        s->old[s->old_count++] = (struct old){.pid = (pid_t)labs(pid), .told = pid < 0};
+        s->old[s->old_count++] = (struct old){.pid = (pid_t)labs(pid), .told_to_stop = pid < 0};
     }
     (void)unsetenv(ENV_OLD);
 }
@@ -384,7 +384,7 @@ static void watch_signals(struct state *s)
     for (size_t i = 0; i < sizeof watched / sizeof *watched; i++)
         (void)sigaddset(&set, watched[i]);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
-    (void)signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more must not end us all */
+    (void)signal(SIGPIPE, SIG_IGN); /* a log whose reader has ended must not end us all */
     s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (s->signals < 0 || pipe2(s->ready, O_CLOEXEC | O_NONBLOCK) != 0) {
         LOG(LOG_LEVEL_ERROR, log_event("cannot_start"), log_text("cause", strerror(errno)));
@@ -407,8 +407,8 @@ static void make_slots(struct state *s)
             s->slots[next++].group = &pool->groups[i];
 }
 
-/* What is to be done by the clock. Returns when the next is due. */
-static int64_t by_clock(struct state *s)
+/* What is due by now. Returns when the next is. */
+static int64_t do_due(struct state *s)
 {
     int64_t now = monotonic_ns(), due = start_due(s, now), interval = systemd_watchdog_ns();
     kill_hanging(s, now);
@@ -433,7 +433,7 @@ void pool_run(const struct pool *pool)
     reexec_close_the_rest();
     watch_signals(&s);
     for (;;) {
-        int signal = wait_until(&s, by_clock(&s));
+        int signal = wait_until(&s, do_due(&s));
         reap(&s, false);
         if (signal == SIGTERM || signal == SIGINT)
             break;

@@ -15,7 +15,7 @@ struct pool_group {
     unsigned workers;
 };
 
-/* What a worker shares with its parent, and with its like. */
+/* What a worker shares with its parent and the other workers. */
 struct pool_worker {
     int listen_fd;
     _Atomic int64_t *busy_since; /* the worker's to set: monotonic ns, 0 when it waits */
@@ -44,12 +44,12 @@ struct pool {
  * no worker is left.
  *
  * SIGHUP starts the program again in the same process, with the sockets open and the old
- * workers at work; each new worker that is ready relieves an old one. So it takes a new
+ * workers at work; each new worker that is ready replaces an old one. So it takes a new
  * configuration and a new binary, and no request is refused. First comes a trial (reexec.h); when
  * it fails, all stays as it is. A descriptor of the old program that the new one has not kept is
  * closed.
  *
- * SIGPIPE is ignored from here on, in workers too: a log whose reader has gone ends nobody. A
+ * SIGPIPE is ignored from here on, in workers too: a log whose reader has ended stops no worker. A
  * program that is started has it as usual.
  *
  * Tells a service manager READY, RELOADING, STOPPING and WATCHDOG (systemd.h).

@@ -51,7 +51,7 @@ static void stop(int signal)
     errno = saved;
 }
 
-/* What the request has left undone in the database is rolled back there when we are gone. */
+/* What the request has not committed is rolled back by the database when our connection closes. */
 _Noreturn static void give_up(int signal)
 {
     (void)signal;
@@ -85,8 +85,9 @@ static bool is_alone(const struct server *server)
     return server->grace_s || server->reexec;
 }
 
-/* Signals that come in only while we wait: so nothing of a request is cut. Alone those that end us
- * must come in always, to set the alarm; then a request that is only half-way in may be lost. */
+/* Signals that are let in only while we wait, so that no request is cut. In a program that serves
+ * alone those that end us are let in always, to set the alarm; then a request that is only half-way
+ * in may be lost. */
 static void let_in(const struct server *server, int how)
 {
     sigset_t signals;
@@ -113,7 +114,7 @@ static void watch_signals(const struct server *server)
         handle_signal(SIGHUP, ask_for_reexec);
     (void)signal(SIGPIPE, SIG_IGN);
     let_in(server, SIG_BLOCK);
-    stop_signals(&signals); /* held back since before a re-exec */
+    stop_signals(&signals); /* held back since before the re-exec */
     if (is_alone(server))
         (void)sigprocmask(SIG_UNBLOCK, &signals, NULL);
 }
@@ -136,7 +137,7 @@ static void note_idle(struct worker *w)
         w->idle_since = monotonic_ns();
 }
 
-/* Nobody for a while? Let go of what others could use. */
+/* No request for a while? Give back what others could use. */
 static void rest(struct worker *w)
 {
     const struct server *server = w->server;
@@ -313,7 +314,7 @@ static void serve(struct worker *w, int fd)
         wipe(w->body.data, w->body.len); /* passwords come in here */
 }
 
-/* Let the parent see for how long we have been at it. */
+/* Let the parent see for how long the request has run. */
 static void note_busy(const struct server *server, bool busy)
 {
     if (server->busy_since)
@@ -347,7 +348,7 @@ static bool passes_by(int error)
            error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-/* Is there time before the next request? Who ends us waits too. */
+/* Is there time before the next request? A signal that ends us waits too. */
 static bool has_time(const struct server *server)
 {
     struct pollfd wait = {.fd = server->listen_fd, .events = POLLIN};
@@ -368,7 +369,7 @@ static bool do_spare(struct worker *w)
     return more;
 }
 
-/* One request, if somebody comes in time; false when the socket fails. */
+/* One request, if one comes in time; false when the socket fails. */
 static bool serve_next(struct worker *w)
 {
     int fd = -1, failed = EAGAIN;

@@ -12,7 +12,7 @@ struct arena;
 struct reexec;
 
 struct server {
-    int listen_fd;         /* a listening stream socket; closed by nobody here */
+    int listen_fd;         /* a listening stream socket; its owner closes it */
     const char *base_path; /* "/api" */
     bool is_script;        /* the web server runs us as one; see request_follow_script() */
     bool finds_base;       /* which then may find a base better than `base_path` */
@@ -24,16 +24,16 @@ struct server {
     unsigned idle_s;             /* after so long without a request ... */
     void (*idle)(void *context); /* ... this is called; 0 or NULL: never. Also before a re-exec */
     /* Work that can wait, done between requests: called after each, and as long as it returns true
-     * and nobody waits to be let in; or NULL. Its arena is emptied each time. */
+     * and no connection waits; or NULL. Its arena is emptied each time. */
     bool (*spare)(void *context, struct arena *a);
-    unsigned grace_s;      /* what a request gets from SIGTERM on; 0: what it needs */
-    struct reexec *reexec; /* for SIGHUP and changed files; NULL: a parent sees to that */
+    unsigned grace_s;      /* how long a request may take after SIGTERM; 0: as long as it needs */
+    struct reexec *reexec; /* for SIGHUP and changed files; NULL: a parent does that */
 };
 
 /**
  * Serve one request after another until SIGTERM, SIGINT or SIGUSR1; the request that runs then is
- * finished first, but when it takes longer than `grace_s` the process exits with 0 in the midst of
- * it. Ends at once when the listening socket fails.
+ * finished first, but when it takes longer than `grace_s` the process exits with 0 in the
+ * middle of it. Ends at once when the listening socket fails.
  *
  * With `reexec`, its files are looked at each second and before a request is taken from the
  * socket; a change of them, and SIGHUP, lead to a trial and a new program (reexec.h). Only a

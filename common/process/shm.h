@@ -16,7 +16,8 @@ struct problem;
  *
  * `path` names a file of our own, mode 0600, that is made when it is not there; it is for
  * processes that do not descend from one another, and what is in it outlives them. With NULL the
- * memory has no name: `*fd` is its descriptor, or -1 for new memory, whose descriptor is stored there. `layout` is a word of the caller's for what is in the memory. Memory of another layout or
+ * memory has no name: `*fd` is its descriptor, or -1 for new memory, whose descriptor is stored
+ * there. `layout` is a word of the caller's for what is in the memory. Memory of another layout or
  * size is left to those who use it, and new memory takes its place.
  *
  * Processes may be killed at any moment, so keep to atomics in it. It stays mapped until the

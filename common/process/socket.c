@@ -18,8 +18,8 @@ static struct problem *failed_at(struct arena *a, const char *what, const char *
     return problem_because(a, &problem_internal, "%s %s: %s", what, address, strerror(errno));
 }
 
-/* True when a server answers on the socket; a file left behind by a dead one does not. */
-static bool somebody_listens(const struct sockaddr_un *address)
+/* Does a server answer on the socket? On a file that a dead one has left none does. */
+static bool is_in_use(const struct sockaddr_un *address)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -51,9 +51,9 @@ static struct problem *bind_unix(struct arena *a, int fd, const char *path, cons
     struct stat there;
     if (lstat(path, &there) == 0 && !S_ISSOCK(there.st_mode))
         return problem_because(a, &problem_internal, "%s is there, and is no socket", path);
-    if (somebody_listens(&address))
+    if (is_in_use(&address))
         return problem_because(a, &problem_internal, "%s is in use by another server", path);
-    (void)unlink(path); /* where there is none, bind goes on; where it fails, bind tells */
+    (void)unlink(path); /* if it fails where there is one, bind tells */
     mode_t saved = umask(0117);
     int failed = bind(fd, (const struct sockaddr *)&address, sizeof address);
     (void)umask(saved);
