@@ -209,7 +209,7 @@ list_sources()
     list_files nginx_files nginx/*.in
     list_files test_programs $(printf '%s\n' tests/*/check_*.c | sed 's/\.c$//')
     list_files test_scripts tests/*.test tests/*/*.test
-    list_files test_sources $(printf '%s\n' tests/*/*.[ch] | grep -vE '/check_|^tests/bench/')
+    list_files test_sources $(printf '%s\n' tests/{support,e2e}/*.[ch] | grep -v '/check_')
 }
 
 # list_files VARIABLE FILE...

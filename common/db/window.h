@@ -23,9 +23,9 @@
 struct page_window {
     int64_t limit; /* one more than are shown, to see whether there is a next page */
     int64_t offset;
-    bool after; /* it begins after the row that follows here */
+    bool after; /* a row is given, behind which it begins */
     struct uuid id;
-    struct instant time; /* its member that the list is sorted by, if that is a time, */
+    struct instant time; /* its member by which is sorted, if that is a time, */
     struct text text;    /* or a text */
 };
 
@@ -33,7 +33,7 @@ struct page_window {
 struct page_total {
     int64_t count;
     bool capped;            /* a search stopped counting here */
-    bool left_out;          /* there are rows that the list does not show */
+    bool left_out;          /* there are rows that the list leaves out */
     bool cut;               /* so many that the page ends early, though there may be more rows */
-    struct page_window end; /* after this row, the last that was looked at */
+    struct page_window end; /* behind this one, which was the last that was looked at */
 };

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "common/base/problem.h"
-#include "tests/db/things.h"
+#include "tests/support/things.h"
 #include "tests/support/suite.h"
 
 /* ---- transactions ---- */
@@ -74,12 +74,12 @@ TEST(a_body_without_failure_is_committed)
 
 TEST(a_refusal_rolls_back_and_comes_out)
 {
-    struct problem refusal = {.type = &problem_forbidden};
+    struct problem refusal = {.type = &problem_invalid};
     struct script script = {.on = db, .refusal = &refusal};
 
     struct problem *p = db_transaction(db, a, count_twice, NULL, &script);
 
-    ck_assert_ptr_eq(p->type, &problem_forbidden);
+    ck_assert_ptr_eq(p->type, &problem_invalid);
     ck_assert_int_eq(script.runs, 1);
     ck_assert_int_eq(counter(1), 0);
     must_work(db_execute(db, a, &count_counter, DB_ARGS(db_integer(1)), NULL));
@@ -223,7 +223,7 @@ static struct problem *refuse_after_conflict(void *context)
     struct script *script = context;
     script->runs++;
     ck_assert_ptr_nonnull(db_execute(db, a, &count_counter, DB_ARGS(db_integer(1)), NULL));
-    return problem(a, &problem_forbidden, NULL);
+    return problem(a, &problem_invalid, NULL);
 }
 
 static struct problem *hold_and_let_other_refuse(void *context)
@@ -231,7 +231,7 @@ static struct problem *hold_and_let_other_refuse(void *context)
     must_work(db_execute(other, a, &count_counter, DB_ARGS(db_integer(1)), NULL));
     struct problem *p = db_transaction(db, a, refuse_after_conflict, NULL, context);
     ck_assert_ptr_nonnull(p);
-    ck_assert_ptr_eq(p->type, &problem_forbidden);
+    ck_assert_ptr_eq(p->type, &problem_invalid);
     return NULL;
 }
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "common/base/problem.h"
-#include "tests/db/things.h"
+#include "tests/support/things.h"
 #include "tests/support/suite.h"
 
 /* ---- the session ---- */

@@ -8,7 +8,7 @@
 
 #include "common/base/problem.h"
 #include "common/db/db_limits.h"
-#include "tests/db/things.h"
+#include "tests/support/things.h"
 #include "tests/support/suite.h"
 
 CASE("failures", set_up, tear_down);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/base/problem.h"
-#include "tests/db/things.h"
+#include "tests/support/things.h"
 #include "tests/support/suite.h"
 
 static const struct sql count_prepared = {

@@ -1,4 +1,4 @@
-#include "tests/db/things.h"
+#include "tests/support/things.h"
 
 #include <check.h>
 #include <stdio.h>
