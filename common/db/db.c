@@ -27,7 +27,7 @@
 struct question {
     const struct sql *sql;
     struct db_args args;
-    bool harmless; /* may be asked again when the connection is lost */
+    bool repeatable; /* may be asked again when the connection is lost */
     struct problem *(*take)(struct db *, struct arena *, struct statement *, struct question *);
     uint64_t matched;
     void *ret_row;
@@ -149,12 +149,12 @@ static struct problem *take_one(struct db *db, struct arena *a, struct statement
                                 struct question *q)
 {
     bool more;
-    struct problem *p = statement_next_row(db, a, s, q->harmless, &more);
+    struct problem *p = statement_next_row(db, a, s, q->repeatable, &more);
     if (p || !more)
         return p;
     void *row = arena_copy(a, s->row, s->record->size);
     statement_own_texts(a, s, row);
-    p = statement_next_row(db, a, s, q->harmless, &more);
+    p = statement_next_row(db, a, s, q->repeatable, &more);
     if (p)
         return p;
     memcpy(q->ret_row, row, s->record->size);
@@ -167,7 +167,7 @@ static struct problem *take_each(struct db *db, struct arena *a, struct statemen
 {
     for (;;) {
         bool more;
-        struct problem *p = statement_next_row(db, a, s, q->harmless, &more);
+        struct problem *p = statement_next_row(db, a, s, q->repeatable, &more);
         if (p || !more)
             return p;
         q->found = true;
@@ -192,7 +192,7 @@ static struct problem *ask_once(struct db *db, struct arena *a, struct question 
     int rc = mysql_stmt_execute(s->handle);
     db_wait_end(db, began);
     if (rc)
-        return db_statement_failed(db, a, q->harmless, s);
+        return db_statement_failed(db, a, q->repeatable, s);
     p = q->take(db, a, s, q);
     if (db->mysql && s->column_count) /* else the statement went with the connection */
         statement_finish(db, s);
@@ -212,7 +212,7 @@ static bool is_read(const char *text)
  * rows were handed out. */
 static struct problem *ask(struct db *db, struct arena *a, struct question *q)
 {
-    q->harmless = is_read(q->sql->text);
+    q->repeatable = is_read(q->sql->text);
     for (unsigned tries = 1;; tries++) {
         struct problem *p = ask_once(db, a, q);
         if (db->in_transaction || q->found || !must_try_again(db, p, tries))
@@ -248,7 +248,7 @@ struct problem *db_each(struct db *db, struct arena *a, const struct sql *sql, s
     return ask(db, a, &q);
 }
 
-static struct problem *run_once(struct db *db, struct arena *a, const char *text, bool harmless)
+static struct problem *run_once(struct db *db, struct arena *a, const char *text, bool repeatable)
 {
     struct problem *p = db_ready(db, a);
     if (p)
@@ -259,13 +259,13 @@ static struct problem *run_once(struct db *db, struct arena *a, const char *text
     if (!rc)
         mysql_free_result(mysql_store_result(db->mysql)); /* mostly NULL, which does nothing */
     db_wait_end(db, began);
-    return rc ? db_failed(db, a, harmless, mysql_errno(db->mysql), mysql_error(db->mysql)) : NULL;
+    return rc ? db_failed(db, a, repeatable, mysql_errno(db->mysql), mysql_error(db->mysql)) : NULL;
 }
 
-static struct problem *run(struct db *db, struct arena *a, const char *text, bool harmless)
+static struct problem *run(struct db *db, struct arena *a, const char *text, bool repeatable)
 {
     for (unsigned tries = 1;; tries++) {
-        struct problem *p = run_once(db, a, text, harmless);
+        struct problem *p = run_once(db, a, text, repeatable);
         if (db->in_transaction || !must_try_again(db, p, tries))
             return p;
     }

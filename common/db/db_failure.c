@@ -98,7 +98,7 @@ static bool is_ours(unsigned number)
  * says CR_SERVER_LOST when the answer does not come), and a server does not act on part of a
  * packet. On a unix socket that the server has closed, for idleness or a restart, send() fails with
  * EPIPE at once, so nothing is in doubt. Over TCP the first send() succeeds even so, which gives
- * CR_SERVER_LOST: then only what is harmless is tried again.
+ * CR_SERVER_LOST: then only what is repeatable is tried again.
  */
 static enum failure failure_of(unsigned number)
 {
@@ -205,19 +205,19 @@ static bool ends_connection(enum failure failure, unsigned number)
            IS_MYSQL_ERROR(number); /* the library and the server are out of step */
 }
 
-static enum retry retry_of(const struct db *db, enum failure failure, bool harmless)
+static enum retry retry_of(const struct db *db, enum failure failure, bool repeatable)
 {
     if (failure == FAILURE_NOT_SENT || failure == FAILURE_CONFLICT || failure == FAILURE_ELSEWHERE)
         return RETRY_AGAIN;
     if (failure != FAILURE_LOST)
         return RETRY_NO;
-    if (!harmless && !db->in_transaction)
+    if (!repeatable && !db->in_transaction)
         return RETRY_UNKNOWN;
     /* What took too long would take too long again. */
     return db->wait.outcome == WAIT_TOO_LONG ? RETRY_NO : RETRY_AGAIN;
 }
 
-struct problem *db_failed(struct db *db, struct arena *a, bool harmless, unsigned number,
+struct problem *db_failed(struct db *db, struct arena *a, bool repeatable, unsigned number,
                           const char *message)
 {
     bool gave_up = db->wait.outcome != WAIT_GOES_ON;
@@ -225,7 +225,7 @@ struct problem *db_failed(struct db *db, struct arena *a, bool harmless, unsigne
     struct problem *p = gave_up ? describe_wait(db, a)
                                 : describe(a, failure, number, message); /* before it is freed */
     p->db_error = number;
-    p->retry = retry_of(db, failure, harmless);
+    p->retry = retry_of(db, failure, repeatable);
     bool ends = ends_connection(failure, number);
     if (ends)
         db_disconnect(db);
@@ -241,13 +241,13 @@ struct problem *db_failed(struct db *db, struct arena *a, bool harmless, unsigne
 }
 
 /* The library notes an error between rows at the connection only. */
-struct problem *db_statement_failed(struct db *db, struct arena *a, bool harmless,
+struct problem *db_statement_failed(struct db *db, struct arena *a, bool repeatable,
                                     const struct statement *s)
 {
     unsigned number = mysql_stmt_errno(s->handle);
     if (number)
-        return db_failed(db, a, harmless, number, mysql_stmt_error(s->handle));
-    return db_failed(db, a, harmless, mysql_errno(db->mysql), mysql_error(db->mysql));
+        return db_failed(db, a, repeatable, number, mysql_stmt_error(s->handle));
+    return db_failed(db, a, repeatable, mysql_errno(db->mysql), mysql_error(db->mysql));
 }
 
 bool db_is_violation(const struct problem *p, const char *constraint)

@@ -10,13 +10,13 @@ struct db;
 struct problem;
 struct statement;
 
-/** Turn an error into a problem, and leave `db` as the error demands. `harmless`: the statement
+/** Turn an error into a problem, and leave `db` as the error demands. `repeatable`: the statement
  *  changes nothing, or was only prepared. */
-struct problem *db_failed(struct db *db, struct arena *a, bool harmless, unsigned number,
+struct problem *db_failed(struct db *db, struct arena *a, bool repeatable, unsigned number,
                           const char *message) MUST_USE;
 
 /** The same for the latest error of a statement. */
-struct problem *db_statement_failed(struct db *db, struct arena *a, bool harmless,
+struct problem *db_statement_failed(struct db *db, struct arena *a, bool repeatable,
                                     const struct statement *s) MUST_USE;
 
 /** Does the host refuse us: the password, the account, the database? It will do so until somebody

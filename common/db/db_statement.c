@@ -349,7 +349,7 @@ static struct problem *fetch_rest(struct arena *a, struct statement *s)
 }
 
 struct problem *statement_next_row(struct db *db, struct arena *a, struct statement *s,
-                                   bool harmless, bool *ret_more)
+                                   bool repeatable, bool *ret_more)
 {
     int64_t began = db_wait_begin(db);
     int rc = mysql_stmt_fetch(s->handle);
@@ -359,7 +359,7 @@ struct problem *statement_next_row(struct db *db, struct arena *a, struct statem
     if (rc == MYSQL_NO_DATA)
         return NULL;
     if (!*ret_more)
-        return db_statement_failed(db, a, harmless, s);
+        return db_statement_failed(db, a, repeatable, s);
     if (rc == MYSQL_DATA_TRUNCATED)
         p = fetch_rest(a, s);
     for (size_t i = 0; i < s->column_count && !p; i++) {

@@ -63,7 +63,7 @@ struct problem *statement_bind_args(struct arena *a, struct statement *s,
 
 /** Read the next row into `s->row`; `*ret_more` is false when there is none. */
 struct problem *statement_next_row(struct db *db, struct arena *a, struct statement *s,
-                                   bool harmless, bool *ret_more) MUST_USE;
+                                   bool repeatable, bool *ret_more) MUST_USE;
 
 /** Copy the texts of `row`, a struct of its record, into `a`: those of `s->row` are buffers. */
 void statement_own_texts(struct arena *a, const struct statement *s, void *row);
