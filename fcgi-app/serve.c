@@ -15,6 +15,7 @@
 #include "common/base/problem.h"
 #include "common/process/reexec.h"
 #include "common/process/server.h"
+#include "common/process/socket.h"
 #include "fcgi-app/posts/post_model.h"
 #include "fcgi-app/system/database_model.h"
 #include "fcgi-app/worker.h"
@@ -43,7 +44,7 @@ struct plan {
     const struct settings *settings;
     struct shared *shared;
     /* The rest is for a worker without a parent. */
-    struct reexec *renewal;
+    struct reexec *reexec;
     unsigned grace_s;
     bool is_script, finds_base;
     const char *config_path, *program; /* of a script; see app.h */
@@ -79,7 +80,7 @@ static void work(void *context, const struct pool_worker *worker)
                                 .idle = app_rest,
                                 .spare = purge_departed,
                                 .grace_s = plan->grace_s,
-                                .renewal = plan->renewal});
+                                .reexec = plan->reexec});
     app_close(app);
     arena_close(a);
 }
@@ -103,9 +104,15 @@ static int check_start(struct cli *cli)
     struct problem *p = app_open(cli->arena, &cli->settings, NULL, &app);
     if (p)
         return complain(EX_CONFIG, "%s", p->cause);
+<<<<<<< HEAD
     /* At a start, a database that refuses us may still be set up later. Before a reload, there are
      * workers that it accepts, which must not be replaced. */
     if (pool_is_trial())
+=======
+    /* At a start there is nothing to lose, and a database that refuses us may be set up later. But
+     * before a reload there are workers that it lets in. */
+    if (reexec_is_trial())
+>>>>>>> h3
         p = db_check_access(app->db, cli->arena);
     app_close(app);
     if (p)
@@ -123,16 +130,16 @@ static struct problem *take_passed(struct cli *cli, int ret_fds[SOCKETS])
     static const char *const names[SOCKETS] = {"fast", "hash"};
     static const char *const kept[SOCKETS] = {"passed fast", "passed hash"};
     int fds[SOCKETS];
-    struct problem *p = activation_take(cli->arena, names, SOCKETS, fds);
+    struct problem *p = systemd_take_sockets(cli->arena, names, SOCKETS, fds);
     for (int i = 0; !p && i < SOCKETS; i++) {
         if (fds[i] < 0)
-            fds[i] = pool_inherited_fd(kept[i]);
+            fds[i] = reexec_inherited_fd(kept[i]);
         else if (!is_listening(fds[i]))
             p = problem_because(cli->arena, &problem_internal,
                                 "descriptor %d was passed as the socket %s, but does not listen",
                                 fds[i], names[i]);
         if (fds[i] >= 0)
-            pool_keep_fd(kept[i], fds[i]);
+            reexec_keep_fd(kept[i], fds[i]);
     }
     if (!p && fds[FAST] < 0 && fds[HASH] >= 0)
         p = problem_because(cli->arena, &problem_internal,
@@ -145,14 +152,14 @@ static struct problem *take_passed(struct cli *cli, int ret_fds[SOCKETS])
 /* A socket from before a reload is kept, so that no waiting connection is refused. */
 static struct problem *listen_on(struct cli *cli, struct text address, int64_t backlog, int *ret)
 {
-    int fd = pool_inherited_fd(address.data);
+    int fd = reexec_inherited_fd(address.data);
     struct problem *p = NULL;
     if (fd < 0)
-        p = server_listen(cli->arena, address.data, (int)backlog, cli->settings.socket_group.data,
+        p = socket_listen(cli->arena, address.data, (int)backlog, cli->settings.socket_group.data,
                           &fd);
     if (p)
         return p;
-    pool_keep_fd(address.data, fd);
+    reexec_keep_fd(address.data, fd);
     *ret = fd;
     return NULL;
 }
@@ -161,10 +168,10 @@ static struct problem *listen_on(struct cli *cli, struct text address, int64_t b
 static struct problem *share(struct cli *cli, struct shared **ret)
 {
     static const char name[] = "shared";
-    int fd = pool_inherited_fd(name);
+    int fd = reexec_inherited_fd(name);
     struct problem *p = app_share(cli->arena, &cli->settings, &fd, ret);
     if (!p && fd >= 0)
-        pool_keep_fd(name, fd);
+        reexec_keep_fd(name, fd);
     return p;
 }
 
@@ -187,7 +194,7 @@ static int run_pool(struct cli *cli, struct plan *plan, int fds[SOCKETS])
     struct problem *p = open_sockets(cli, fds);
     if (p)
         return complain(EX_UNAVAILABLE, "%s", p->cause);
-    if (pool_is_trial())
+    if (reexec_is_trial())
         return EX_OK;
     const struct pool_group groups[] = {
         {.name = "fast", .listen_fd = fds[FAST], .workers = (unsigned)s->workers},
@@ -235,10 +242,10 @@ static char **arguments(const struct cli *cli, const char *program)
 static void run_alone(struct cli *cli, struct plan *plan)
 {
     const char *program = program_path(cli->arena);
-    struct reexec renewal;
-    reexec_init(&renewal, arguments(cli, program), cli->is_script ? program : NULL,
+    struct reexec reexec;
+    reexec_init(&reexec, arguments(cli, program), cli->is_script ? program : NULL,
                 cli->is_script ? cli->config_path : NULL);
-    plan->renewal = &renewal;
+    plan->reexec = &reexec;
     plan->grace_s = (unsigned)cli->settings.drain_s;
     if (cli->is_script) {
         const struct field *base_path = record_find(&settings_record, "base_path");
@@ -270,7 +277,7 @@ int command_serve(struct cli *cli)
         return run_pool(cli, &plan, fds);
     if (!is_listening(STDIN_FILENO))
         return complain(EX_USAGE, "LISTEN is not set, and descriptor 0 is not a listening socket");
-    if (!pool_is_trial())
+    if (!reexec_is_trial())
         run_alone(cli, &plan);
     return EX_OK;
 }

@@ -52,7 +52,7 @@ struct problem *app_share(struct arena *a, const struct settings *settings, int 
 {
     const char *path = settings->state_file.len ? settings->state_file.data : NULL;
     void *at;
-    struct problem *p = shm_open_shared(a, path, layout(), sizeof(struct shared), fd, &at);
+    struct problem *p = shm_map(a, path, layout(), sizeof(struct shared), fd, &at);
     if (p)
         return p;
     begin(at);

@@ -42,7 +42,7 @@ static struct problem *refuse(struct arena *a, const char *why)
     return problem_because(a, &problem_invalid_token, "%s", why);
 }
 
-/* The header names the key; what we did not write ourselves is never looked into. */
+/* The header names the key; a header that we did not write is never parsed. */
 static const struct keyring_key *find_key(const struct keyring *keys, const char *token,
                                           size_t *ret_header_len)
 {
@@ -54,7 +54,7 @@ static const struct keyring_key *find_key(const struct keyring *keys, const char
     return NULL;
 }
 
-/* Does the third segment, behind `input`, hold the MAC of it? */
+/* Does the third segment, after `input`, hold the MAC of it? */
 static bool mac_matches(const struct keyring_key *key, const char *token, size_t input_len)
 {
     unsigned char given[MAC_SIZE], right[MAC_SIZE];
@@ -84,7 +84,7 @@ static bool read_time(const struct json *object, const char *name, int64_t *ret)
     return member && json_as_integer(member, ret);
 }
 
-/* The registered claims that we never write, where they are there (RFC 7519 section 4.1). */
+/* Registered claims that we never write, where a token has them (RFC 7519 section 4.1). */
 static const char *check_others(const struct json *object, int64_t latest_s)
 {
     int64_t not_before_s;
@@ -97,7 +97,7 @@ static const char *check_others(const struct json *object, int64_t latest_s)
     return not_before_s > latest_s ? "It is not good yet." : NULL;
 }
 
-/* From the second segment; NULL, or why not. What is of a time later than `latest_s` is not. */
+/* From the second segment; NULL, or why not. A token from after `latest_s` is refused. */
 static const char *read_claims(struct arena *a, const char *issuer, const char *segment,
                                size_t segment_len, int64_t latest_s, struct claims *ret)
 {

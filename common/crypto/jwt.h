@@ -27,9 +27,10 @@ const char *jwt_sign(struct arena *a, struct keyring *keys, const struct claims 
  * Verify `token` and fill `ret` with its claims (RFC 7519 section 7.2).
  *
  * Accepts only what jwt_sign() makes: one header per key, compared as text, so that neither
- * alg nor kid can be played with (RFC 8725 section 3.1). The MAC is compared in constant
- * time. `now_s` is Unix seconds; `leeway_s` is allowed on iat, exp and nbf. The registered claims
- * are checked where they are there (RFC 7519 section 4.1): we are no audience.
+ * alg nor kid can be forged (RFC 8725 section 3.1). The MAC is compared in constant
+ * time. `now_s` is Unix seconds; `leeway_s` is allowed on iat, exp and nbf. Other
+ * registered claims are checked where a token has them (RFC 7519 section 4.1); one with an audience
+ * is not for us.
  * problem_token_expired where all is right but exp; problem_invalid_token for any token we would
  * not have issued, with the reason in `cause` only.
  */

@@ -41,7 +41,7 @@ static void must(int ok, const char *what)
     abort();
 }
 
-/* Is it something written over and over? "secretsecret…", "aaaa…", "0123456789012345…" */
+/* Is it something repeated? "secretsecret…", "aaaa…", "0123456789012345…" */
 static bool is_repetition(const char *key, size_t len)
 {
     for (size_t period = 1; period <= len / 2; period++)
@@ -50,8 +50,8 @@ static bool is_repetition(const char *key, size_t len)
     return false;
 }
 
-/* Is it mostly a stretch of the alphabet, or one character? */
-static bool is_row(const char *key, size_t len)
+/* Is it mostly a run of the alphabet, or one character? */
+static bool is_run(const char *key, size_t len)
 {
     size_t steps = 0;
     for (size_t i = 1; i < len; i++)
@@ -60,8 +60,8 @@ static bool is_row(const char *key, size_t len)
     return steps >= (len - 1) / 4 * 3;
 }
 
-/* Does it hold words that stand in examples? Case and punctuation do not matter. All are too
- * long to turn up in a random key. */
+/* Does it have words that examples use? Case and punctuation do not matter. All are too long to
+ * occur in a random key. */
 static bool is_sample(struct arena *a, const char *key)
 {
     static const char *const words[] = {
@@ -88,7 +88,7 @@ static struct problem *check_key(struct arena *a, const char *name, const char *
     if (len < KEYRING_KEY_MIN)
         return problem_because(a, &problem_internal, "%s has %zu bytes; it needs %d or more.", name,
                                len, KEYRING_KEY_MIN);
-    if (is_repetition(key, len) || is_row(key, len) || is_sample(a, key))
+    if (is_repetition(key, len) || is_run(key, len) || is_sample(a, key))
         return problem_because(a, &problem_internal,
                                "%s is easy to guess or a sample; make a random one.", name);
     return NULL;
@@ -111,17 +111,17 @@ static struct problem *check_issuer(struct arena *a, const char *issuer)
 
 /* Without a key the context starts again with the one that it holds: 0.5 us in place of 2.5. */
 void keyring_sign(const struct keyring_key *key, const void *data, size_t len,
-                  unsigned char ret[MAC_SIZE])
+                  unsigned char ret_mac[MAC_SIZE])
 {
     size_t made = 0;
     must(EVP_MAC_init(key->mac, NULL, 0, NULL) && EVP_MAC_update(key->mac, data, len) &&
-             EVP_MAC_final(key->mac, ret, &made, MAC_SIZE) && made == MAC_SIZE,
+             EVP_MAC_final(key->mac, ret_mac, &made, MAC_SIZE) && made == MAC_SIZE,
          "HMAC");
 }
 
 /* A token's input has no NUL, so none of these can ever be taken for a token's MAC. */
 void keyring_mac(const struct keyring *keys, size_t key, const char *label, const void *data,
-                 size_t len, unsigned char ret_mac[32])
+                 size_t len, unsigned char ret_mac[MAC_SIZE])
 {
     EVP_MAC_CTX *mac = keys->list[key].mac;
     size_t made = 0;
@@ -198,7 +198,7 @@ static struct problem *add_keys(struct arena *a, struct keyring *keys, const cha
     must(hmac != NULL, "EVP_MAC_fetch");
     add_key(keys, hmac, key);
     p = add_previous(a, keys, hmac, arena_strdup(a, previous));
-    EVP_MAC_free(hmac); /* the contexts hold on to it */
+    EVP_MAC_free(hmac); /* the contexts keep it */
     return p;
 }
 

@@ -12,6 +12,9 @@ struct problem;
 #define KEYRING_KEY_MIN 32 /* bytes, RFC 7518 section 3.2 */
 #define KEYRING_MAC_SIZE 32
 
+/* One key, with what its tokens begin with. */
+struct keyring_key;
+
 /**
  * Read the signing key and the older keys, separated by spaces (may be empty or NULL).
  *
@@ -26,26 +29,28 @@ struct problem *keyring_open(struct arena *a, const char *key, const char *previ
 /** Wipe and free. NULL does nothing. */
 void keyring_close(struct keyring *keys);
 
+/** How many keys there are: at least one. */
+size_t keyring_count(const struct keyring *keys);
+
 /**
  * HMAC-SHA-256 of `data` for another purpose than tokens, told apart by `label`, under key
  * number `key` (0 signs). What was made before a change of keys is found by trying all.
  */
 void keyring_mac(const struct keyring *keys, size_t key, const char *label, const void *data,
-                 size_t len, unsigned char ret_mac[32]);
-size_t keyring_count(const struct keyring *keys);
+                 size_t len, unsigned char ret_mac[KEYRING_MAC_SIZE]);
 
-/* For tokens alone (jwt.h): one key, with what its tokens begin with. */
-struct keyring_key;
+/* ---- for tokens alone (jwt.h) ---- */
 
 /** Key number `n`; borrowed from the ring. */
 const struct keyring_key *keyring_at(const struct keyring *keys, size_t n);
 
-/** The first segment of its tokens with the dot after it, and how long that is. */
+/** The first segment of its tokens with the dot after it, and how long that is. Lives as long as
+ * the ring. */
 const char *keyring_header(const struct keyring_key *key, size_t *ret_len);
 
-/** Who signs: the claim iss of its tokens. */
+/** Who signs: the claim iss of its tokens. Lives as long as the ring. */
 const char *keyring_issuer(const struct keyring *keys);
 
 /** HMAC-SHA-256 of `data` under the key. */
 void keyring_sign(const struct keyring_key *key, const void *data, size_t len,
-                  unsigned char ret[KEYRING_MAC_SIZE]);
+                  unsigned char ret_mac[KEYRING_MAC_SIZE]);

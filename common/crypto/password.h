@@ -1,4 +1,4 @@
-/* password.h -- hash and verify passwords: Argon2id (RFC 9106), and what others have stored. */
+/* password.h -- hash and verify passwords: Argon2id (RFC 9106), and hashes of other programs. */
 #pragma once
 
 #include <stdbool.h>
@@ -29,6 +29,5 @@ struct problem *password_hash(struct arena *a, struct text password, const char 
 struct problem *password_verify(struct arena *a, struct text password, const char *hash,
                                 bool *ret_match, bool *ret_outdated) MUST_USE;
 
-/** Does `hash`, or as much of it as is before the salt, ask for more than password_verify() gives?
- */
+/** Does `hash`, or its part before the salt, ask for more than password_verify() gives? */
 bool password_costs_too_much(const char *hash) MUST_USE;

@@ -1,4 +1,4 @@
-/* counts.h -- totals kept beside the tables, and statements that answer with one number. */
+/* counter.h -- totals kept beside the tables, and statements that answer with one number. */
 #pragma once
 
 #include <stdint.h>

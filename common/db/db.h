@@ -69,15 +69,16 @@ struct db_counts {
  */
 struct problem *db_open(struct arena *a, const char *url, struct db **ret) MUST_USE;
 
-/* What those who use the same hosts tell each other; zeroed it says nothing. For the first hosts
- * of a list: when each is asked again that did not answer, by monotonic_ns(); 0: it answers. */
+/* What processes that use the same hosts tell each other; zeroed it says nothing. For the first
+ * hosts of a list: when one that did not answer is asked again, by monotonic_ns(); 0: it answers.
+ */
 #define DB_SHARED_HOSTS 8
 struct db_hosts {
     _Atomic int64_t pause[DB_SHARED_HOSTS];
 };
 
-/** From now on, share with others that have `hosts` in their memory, too; it must outlive `db`. So
- *  a host that hangs is found out by one process, and asked again by one at a time. */
+/** From now on, share with other processes that have `hosts` in their memory; it must outlive `db`.
+ *  So one process finds out that a host hangs, and one at a time asks it again. */
 void db_share(struct db *db, struct db_hosts *hosts);
 
 /** Close the connection and free everything. NULL does nothing. */
@@ -85,7 +86,7 @@ void db_close(struct db *db);
 
 /**
  * Let no wait for the database go on for longer than `limit_ms` from now, whatever is asked; what
- * is asked later than that is UNAVAILABLE at once. 0: no such limit. Holds until the next call.
+ * is asked after that is UNAVAILABLE at once. 0: no such limit. Holds until the next call.
  * db_limits.h has the limits that hold anyway.
  */
 void db_limit(struct db *db, unsigned limit_ms);
@@ -110,7 +111,7 @@ const char *db_where(const struct db *db, struct arena *a);
 
 /**
  * Does any of the hosts refuse us: the password, the account, or a database of this name? Then
- * UNAVAILABLE with its words. One that is away, or full, refuses nobody.
+ * UNAVAILABLE with its words. One that is down, or full, refuses nobody.
  */
 struct problem *db_check_access(struct db *db, struct arena *a) MUST_USE;
 
@@ -141,13 +142,13 @@ struct problem *db_run(struct db *db, struct arena *a, const char *text) MUST_US
  * When the failure is one that a new try may fix (deadlock, lock wait, a connection lost
  * before the commit was sent) the whole body runs again, at most four times in all, with a growing
  * random pause of some milliseconds; so it must be able to. When the connection is lost during
- * COMMIT and the outcome is unknown, `committed(context, &yes)` is asked on a fresh connection,
+ * COMMIT and the outcome is in doubt, `in_doubt(context, &yes)` resolves it on a new connection,
  * with a locking read of what was written: yes ends in success, no runs the body again. With NULL
- * for `committed` the caller gets UNAVAILABLE with RETRY_UNKNOWN.
+ * for `in_doubt` the caller gets UNAVAILABLE with RETRY_UNKNOWN.
  */
 struct problem *db_transaction(struct db *db, struct arena *a,
                                struct problem *(*body)(void *context),
-                               struct problem *(*committed)(void *context, bool *ret_yes),
+                               struct problem *(*in_doubt)(void *context, bool *ret_yes),
                                void *context) MUST_USE;
 
 /** Is `p` the refusal of a write that would have broken the unique or foreign key `constraint`? */
@@ -162,5 +163,5 @@ bool db_is_missing_column(const struct problem *p);
 /** Did a statement wait too long for a lock of another transaction? */
 bool db_is_lock_timeout(const struct problem *p);
 
-/** What came to pass since the last call. */
+/** What was counted since the last call. */
 struct db_counts db_take_counts(struct db *db);

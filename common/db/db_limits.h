@@ -1,22 +1,22 @@
 /* db_limits.h -- how long the database may take, and who gives up first.
  *
- * Whoever waits for somebody must wait longer than that one may take, else the answer that tells
+ * Whoever waits for another must wait longer than that one may take, else the answer that tells
  * what is wrong comes too late. From the inside out, in seconds:
  *
  *      5   a lock of another transaction (innodb_lock_wait_timeout); DB_TRIES times in all
  *     10   a statement (max_statement_time), with the locks that it waits for
- *     15   an answer from a server that lives; nothing is asked again then
+ *     15   an answer from a server that is alive; after that nothing is asked again
  *     20   the longest that a request waits for one thing: four times for a lock, or for a
  *          connection and an answer
  *     25   a request waits for all that it asks; then it is answered with 503
  *     30   an answer from us (fastcgi_read_timeout in nginx/fastcgi.conf.in)
- *     35   an answer of another host's (proxy_read_timeout in nginx/hosts-pass.conf.in)
+ *     35   an answer of another host (proxy_read_timeout in nginx/hosts-pass.conf.in)
  *     60   a request (HANG_S): its worker is killed
  *
  * These are for a server that is slow. One that is frozen shows within DB_PROBE_AFTER_S and
  * DB_CONNECT_LIMIT_S, whatever it was asked: it does not let a second connection in either.
  *
- * tests/e2e/check_nginx.c holds them against each other.
+ * tests/e2e/check_nginx.c compares them.
  */
 #pragma once
 

@@ -37,10 +37,10 @@ static const char *parse_host(struct db_url *url, char *s)
     char *port;
     struct db_host *host = &url->hosts[url->host_count++];
     if (*s == '[') { /* IPv6 */
-        char *behind = cut(s++, ']');
-        if (!behind || (*behind && *behind != ':'))
+        char *rest = cut(s++, ']');
+        if (!rest || (*rest && *rest != ':'))
             return "a host is malformed";
-        port = *behind ? behind + 1 : NULL;
+        port = *rest ? rest + 1 : NULL;
     } else {
         port = cut(s, ':');
     }

@@ -31,7 +31,7 @@ static const struct field progress_fields[] = {
 static const struct record progress_record =
     RECORD("Migration", struct progress, progress_fields, .rule = NULL);
 
-/* What is told of a table that somebody else has made. */
+/* The message about a table that somebody else has made. */
 #define NOT_OURS                                                                                   \
     "the database has a table %s that this program has not made; name a database in DATABASE_URL " \
     "that is its own"
@@ -139,7 +139,7 @@ static struct problem *survey_by(struct db *db, struct arena *a, const struct sq
     return p;
 }
 
-/* Without the table, all are pending. It is a name that others use, too. */
+/* Without the table, all are pending. Other programs have a table of that name, too. */
 static struct problem *survey(struct db *db, struct arena *a, const struct migration *list,
                               size_t count, struct survey *ret)
 {
@@ -161,7 +161,7 @@ static bool is_space(char c)
     return c == ' ' || c == '\t' || c == '\r';
 }
 
-/* The line at `s` without its comment or the space around it; `*ret_next` is behind it. */
+/* The line at `s` without its comment or the space around it; `*ret_next` is after it. */
 static struct text take_line(const char *s, const char **ret_next)
 {
     const char *end = strchrnul(s, '\n');
@@ -174,7 +174,7 @@ static struct text take_line(const char *s, const char **ret_next)
     return (struct text){s, comment ? 0 : (size_t)(end - s)};
 }
 
-/* Copy the text without comment lines into one stretch, with a NUL for each ending `;`. */
+/* Copy the text without comment lines into one buffer, with a NUL for each `;` that ends a line. */
 static struct problem *split(struct arena *a, const struct migration *m, struct statements *ret)
 {
     char *begin = arena_alloc(a, strlen(m->text) + 2);
@@ -348,7 +348,7 @@ static struct problem *set_progress(struct db *db, struct arena *a, const struct
                       NULL);
 }
 
-/* The note is made ahead of the first statement too: a file that failed there was begun. */
+/* Progress is stored before the first statement too: a file that failed there has begun. */
 static struct problem *apply(struct db *db, struct arena *a, const struct migration *m, size_t done)
 {
     struct statements statements = {NULL, 0};

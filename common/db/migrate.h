@@ -27,8 +27,8 @@ enum migration_state { MIGRATION_PENDING, MIGRATION_PARTIAL, MIGRATION_APPLIED, 
  *
  * A file is a sequence of statements, each ended by `;` at the end of a line (none of
  * which may stand inside a string), with `--` comment lines. After each statement its
- * number is stored with the file's SHA-256, so that a run which stopped half-way goes on
- * behind it; MariaDB commits DDL by itself, and so statements are written to be repeatable
+ * number is stored with the file's SHA-256, so that a run which stopped half-way continues
+ * after it; MariaDB commits DDL by itself, and so statements are written to be repeatable
  * (IF NOT EXISTS). CHANGED files, unknown later versions, and what migrate_compare() finds are
  * refused before anything is written: problem_internal with `cause`. UNAVAILABLE when the lock
  * stays taken, or goes with its connection.
@@ -48,14 +48,14 @@ struct problem *migrate_status(struct db *db, struct arena *a, const struct migr
  *
  * A table must have the columns of what is applied, with their types, as far as they can be read
  * from the files (shape.h); more are fine. Where a file is pending or half-way, its tables may be
- * there, but not other ones under their names; without schema_migrations nobody says that they are
- * ours, so none may. Asks information_schema, which takes a few milliseconds.
+ * there, but not other ones under their names. Without schema_migrations nothing says that tables
+ * are ours, so none may be there. Asks information_schema, which takes a few milliseconds.
  */
 struct problem *migrate_compare(struct db *db, struct arena *a, const struct migration *list,
                                 size_t count) MUST_USE;
 
 /** NULL when the schema has at least what `list` makes: all of it applied, and each table and
- *  column there; what later programs have added is theirs. Else UNAVAILABLE with what is wrong in
- *  `cause`. One cheap statement when all is well. */
+ *  column there; what later programs have added does not matter. Else UNAVAILABLE with what is
+ * wrong in `cause`. One cheap statement when all is well. */
 struct problem *migrate_check(struct db *db, struct arena *a, const struct migration *list,
                               size_t count) MUST_USE;

@@ -1,4 +1,4 @@
-/* backlog.h -- how many connections wait on a listening socket (sock_diag(7), tcp(7)). */
+/* accept_queue.h -- how many connections wait on a listening socket (sock_diag(7), tcp(7)). */
 #pragma once
 
 #include <stdbool.h>

@@ -1,5 +1,4 @@
 #include "common/process/child.h"
-#include "common/base/arena.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -7,6 +6,8 @@
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "common/base/arena.h"
 
 #define DEFAULT_PATH "PATH=/usr/local/bin:/usr/bin:/bin"
 
@@ -102,4 +103,12 @@ pid_t child_start(const struct child *child)
     }
     errno = failed;
     return failed ? -1 : pid;
+}
+
+void child_reset_signals(void)
+{
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)signal(SIGHUP, SIG_IGN);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }

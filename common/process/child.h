@@ -1,4 +1,4 @@
-/* child.h -- start another program, which gets nothing of ours but what it is for. */
+/* child.h -- start another program, which inherits only what it needs. */
 #pragma once
 
 #include <stdbool.h>
@@ -27,3 +27,7 @@ char *const *child_environment(struct arena *a) MUST_USE;
  * reason in errno, when it cannot be started; else the caller has to wait for it.
  */
 pid_t child_start(const struct child *child) MUST_USE;
+
+/** In a child that was forked: let all signals in again, but ignore SIGHUP, which its parent acts
+ * on and a terminal that closes sends to both. */
+void child_reset_signals(void);

@@ -6,7 +6,8 @@
 
 #define TIME_BITS 42 /* ms, 139 years; the bits above tell keys of a set apart */
 #define TIME_MASK ((UINT64_C(1) << TIME_BITS) - 1)
-#define LATE_MS (10 * 60 * 1000) /* longer than any request takes from its time to its count */
+#define LATE_MS                                                                                    \
+    (10 * 60 * 1000) /* longer than any request takes between reading the time and counting */
 #define WEEK_MS INT64_C(604800000)
 
 /* A lock in the library would be one for each process. */
@@ -33,7 +34,8 @@ static int64_t time_of(uint64_t word)
 
 /* ---- time ---- */
 
-/* After a start of the machine our time goes on where it was. One word, for others may be at it. */
+/* After a restart of the machine our time goes on where it was. One word, for others may set it
+ * just now. */
 static void begin_time(struct limiter *l, uint64_t boot)
 {
     uint64_t origin = atomic_load(&l->origin), next;
@@ -98,21 +100,21 @@ static void add_word(struct finding *f, size_t way, uint64_t word, int64_t now_m
     int64_t fill = time_of(word) - now_ms;
     if (fill < 0 || fill - full > LATE_MS)
         fill = 0;
-    else if (fill > full) /* counted by somebody whose time is later than ours */
+    else if (fill > full) /* counted by a process whose time is later than ours */
         fill = full;
     if (f->all == 0)
         *f = (struct finding){way, word, fill, 0};
     f->all += fill;
 }
 
-/* When another key's word has leaked out. One that would take longer than any does is from another
- * time than ours, and must not outstay those that count. */
+/* When another key's word has leaked out. One that would take longer than any limit allows is not
+ * from our time, and goes first. */
 static int64_t end_of(uint64_t word, int64_t now_ms)
 {
     return time_of(word) - now_ms > WEEK_MS + LATE_MS ? 0 : time_of(word);
 }
 
-/* Without a word of its own, that of whom it would replace. */
+/* Of a key that has no word, the one that it would replace. */
 static struct finding look(const struct limiter *l, uint64_t key, int64_t now_ms, int64_t full)
 {
     struct finding f = {0}, stalest = {0};
@@ -159,7 +161,7 @@ int64_t limiter_take_ms(struct limiter *l, uint64_t key, const struct limit *lim
     } while (!replace(l, key, f, now_ms + f.fill + limit->interval_ms));
 
     /* When several put a new key in at the same moment as others change the set, there may be two
-     * words of it. Then both count, and who sees too much steps back. */
+     * words of it. Then both count, and the process that sees too much takes its own back. */
     if (look(l, key, now_ms, full).all <= full)
         return 0;
     limiter_give_back(l, key, limit);

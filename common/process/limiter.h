@@ -13,12 +13,12 @@
  * A table of 64k counters in 512 KiB, all zero when it is new. A counter is one word: which key it
  * is of, and the time at which all that was counted will have leaked out (the theoretical arrival
  * time of GCRA, ITU-T I.371). So it is changed by one compare-and-swap: there is no lock that
- * a killed process could leave behind, and nothing to sweep. Where a key may be is a set of eight
+ * a killed process could leave held, and nothing to sweep. Where a key may be is a set of eight
  * words, one cache line; when all eight are taken, the one that leaks out first makes room.
  *
  * Time is what has passed while the machine was up, which no setting of its clock changes. It goes
  * on after a restart of the machine, if the memory outlives that: from the last time that something
- * was counted, for how long it was off nobody knows.
+ * was counted, for it is not known how long the machine was off.
  */
 struct limiter {
     _Atomic uint64_t words[LIMITER_SETS][LIMITER_WAYS];
@@ -27,15 +27,15 @@ struct limiter {
     _Atomic uint64_t latest; /* when something was counted last, on our scale */
 };
 
-/* So often at once, and then again each time that an interval has passed; all together within a
- * week. */
+/* `burst` times at once, and then once more each time that an interval has passed; all together
+ * within a week. */
 struct limit {
     int64_t burst;
     int64_t interval_ms;
 };
 
 /** To be called by each process before anything else: the first one chooses the secret that decides
- *  where keys are, so that nobody can look for two that share a counter. `boot` is boot_number(),
+ *  where keys are, so that nobody can search for two that share a counter. `boot` is boot_number(),
  *  whose `uptime_ms` all functions below are given. */
 void limiter_begin(struct limiter *l, uint64_t boot);
 

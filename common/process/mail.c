@@ -29,7 +29,7 @@ static bool split(struct arena *a, const char *command, char *ret_words[WORDS_MA
     return count > 0;
 }
 
-/* A child of a child: nobody has to wait for it. */
+/* A child of a child, so that we need not wait for it. */
 static bool spawn(const struct child *sender)
 {
     int status;
@@ -42,7 +42,7 @@ static bool spawn(const struct child *sender)
     return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == EX_OK;
 }
 
-/* With the message before it, and what it says on our standard error. */
+/* It reads the message, and its errors go to our standard error. */
 static bool start(struct arena *a, char **words, int input)
 {
     int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -65,7 +65,7 @@ struct problem *mail_send(struct arena *a, const char *command, const char *mess
     size_t len = strlen(message);
     if (!split(a, command, words) || access(words[0], X_OK) != 0)
         return problem_because(a, &problem_internal, "MAIL_COMMAND cannot be run: %s", command);
-    /* A pair of sockets, for it has room for the message before anybody reads. */
+    /* A pair of sockets, for it has room for the whole message before it is read. */
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
         return problem_because(a, &problem_internal, "no pipe for mail: %s", strerror(errno));
     bool sent = send(ends[1], message, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len;

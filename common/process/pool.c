@@ -19,18 +19,16 @@
 #include "common/base/instant.h"
 #include "common/base/log.h"
 #include "common/http/metrics.h"
+#include "common/process/child.h"
+#include "common/process/reexec.h"
 #include "common/process/systemd.h"
 
 #define MS 1000000LL           /* nanoseconds */
-#define SHORT_LIFE (1000 * MS) /* who lives shorter than this has crashed at its start */
+#define SHORT_LIFE (1000 * MS) /* a worker that lives shorter has crashed at its start */
 #define PAUSE_MIN (50 * MS)
 #define PAUSE_MAX (2000 * MS)
 #define LOOK_EVERY (1000 * MS) /* for workers that hang */
-#define TRIAL_MAX_S 20
-#define KEPT_MAX 4
-#define ENV_TRIAL "POOL_TRIAL"
-#define ENV_SOCKETS "POOL_SOCKETS" /* address=fd,… */
-#define ENV_OLD "POOL_OLD"         /* pid,… of workers from before a reload; -pid: told to stop */
+#define ENV_OLD "POOL_OLD"     /* pid,… of workers from before a reload; -pid: told to stop */
 
 struct slot {
     const struct pool_group *group;
@@ -43,7 +41,7 @@ struct slot {
 
 struct old {
     pid_t pid;
-    bool told; /* to stop */
+    bool told_to_stop;
 };
 
 struct state {
@@ -53,18 +51,12 @@ struct state {
     _Atomic int64_t *busy; /* one for each slot, shared with the workers */
     struct old *old;       /* workers from before a reload */
     size_t old_count;
-    int64_t kill_old_at; /* 0: they have not all been told to stop */
+    int64_t kill_old_at; /* 0: not all of them were told to stop yet */
     int signals;         /* signalfd */
     int ready[2];        /* pipe: a worker writes its pid when it is ready */
     bool told_ready;
     int64_t watchdog_at;
 };
-
-static struct {
-    char *address;
-    int fd;
-} kept[KEPT_MAX];
-static size_t kept_count;
 
 static int ready_fd = -1; /* in a worker: the pipe's end */
 
@@ -75,71 +67,6 @@ static void *must(void *p)
         exit(EX_OSERR);
     }
     return p;
-}
-
-/* ---- sockets that stay ---- */
-
-void pool_keep_fd(const char *address, int fd)
-{
-    if (kept_count == KEPT_MAX)
-        return;
-    kept[kept_count].address = must(strdup(address));
-    kept[kept_count++].fd = fd;
-}
-
-static void hand_over_fds(void)
-{
-    char *list;
-    size_t size;
-    FILE *out = must(open_memstream(&list, &size));
-    for (size_t i = 0; i < kept_count; i++) {
-        fprintf(out, "%s=%d,", kept[i].address, kept[i].fd);
-        (void)fcntl(kept[i].fd, F_SETFD, 0); /* stays open over exec */
-    }
-    (void)fclose(out);
-    (void)setenv(ENV_SOCKETS, must(list), 1);
-    free(list);
-}
-
-int pool_inherited_fd(const char *address)
-{
-    const char *at = getenv(ENV_SOCKETS);
-    size_t len = strlen(address);
-    for (; at && *at; at += strcspn(at, ",") + (at[strcspn(at, ",")] == ',')) {
-        if (strncmp(at, address, len) != 0 || at[len] != '=')
-            continue;
-        int fd = (int)strtol(at + len + 1, NULL, 10);
-        (void)fcntl(fd, F_SETFD, FD_CLOEXEC); /* as it was before */
-        return fd;
-    }
-    return -1;
-}
-
-static bool is_kept(int fd)
-{
-    for (size_t i = 0; i < kept_count; i++)
-        if (kept[i].fd == fd)
-            return true;
-    return false;
-}
-
-/* What was ours before a reload and is no more. A socket that stayed open would take connections,
- * and nobody would ever answer. */
-static void close_the_rest(void)
-{
-    const char *list = getenv(ENV_SOCKETS);
-    for (const char *at = list; at && (at = strchr(at, '=')); at++) {
-        char *end;
-        long fd = strtol(at + 1, &end, 10);
-        if (*end == ',' && fd > STDERR_FILENO && !is_kept((int)fd))
-            (void)close((int)fd);
-    }
-    (void)unsetenv(ENV_SOCKETS);
-}
-
-bool pool_is_trial(void)
-{
-    return getenv(ENV_TRIAL) != NULL;
 }
 
 /* ---- one worker ---- */
@@ -161,17 +88,9 @@ void pool_worker_is_ready(void)
     if (ready_fd < 0)
         return; /* not of a pool */
     ssize_t written = write(ready_fd, &pid, sizeof pid);
-    (void)written; /* a parent that is gone needs no word */
+    (void)written; /* a parent that has ended does not need it */
     (void)close(ready_fd);
     ready_fd = -1;
-}
-
-static void reset_signals(void)
-{
-    sigset_t none;
-    (void)sigemptyset(&none);
-    (void)signal(SIGHUP, SIG_IGN); /* the parent's affair, also from a terminal that goes */
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 _Noreturn static void be_worker(const struct state *s, size_t slot, pid_t parent)
@@ -184,7 +103,7 @@ _Noreturn static void be_worker(const struct state *s, size_t slot, pid_t parent
     (void)close(s->signals);
     (void)close(s->ready[0]);
     ready_fd = s->ready[1];
-    reset_signals();
+    child_reset_signals();
     s->pool->work(s->pool->context, &worker);
     exit(EX_OK);
 }
@@ -215,17 +134,17 @@ static int64_t next_pause(const struct slot *slot, int64_t now)
     return slot->pause * 2 < PAUSE_MAX ? slot->pause * 2 : PAUSE_MAX;
 }
 
-static void tally(const struct pool *pool, enum metric what)
+static void count_metric(const struct pool *pool, enum metric what)
 {
     if (pool->metrics)
         metrics_add(pool->metrics, what, 1);
 }
 
-/* Nobody asked for it. `group` is NULL for one from before a reload. */
-static void tell_death(const struct pool *pool, const char *group, pid_t pid, int status,
-                       int64_t pause)
+/* Of a worker that was not told to stop. `group` is NULL for one from before a reload. */
+static void log_death(const struct pool *pool, const char *group, pid_t pid, int status,
+                      int64_t pause)
 {
-    tally(pool, METRIC_WORKER_RESTARTS);
+    count_metric(pool, METRIC_WORKER_RESTARTS);
     LOG(LOG_LEVEL_WARNING, log_event("worker_died"), log_text("pool", group),
         log_number("pid", pid),
         WIFSIGNALED(status) ? log_number("signal", WTERMSIG(status))
@@ -239,7 +158,7 @@ static void note_death(const struct pool *pool, struct slot *slot, int status, b
     slot->pause = next_pause(slot, now);
     slot->start_at = now + slot->pause;
     if (!expected)
-        tell_death(pool, slot->group->name, slot->pid, status, slot->pause);
+        log_death(pool, slot->group->name, slot->pid, status, slot->pause);
     slot->pid = 0;
     slot->ready = false;
 }
@@ -251,8 +170,8 @@ static void forget_old(struct state *s, pid_t pid, int status, bool expected)
     for (size_t i = 0; i < s->old_count; i++) {
         if (s->old[i].pid != pid)
             continue;
-        if (!expected && !s->old[i].told)
-            tell_death(s->pool, NULL, pid, status, 0);
+        if (!expected && !s->old[i].told_to_stop)
+            log_death(s->pool, NULL, pid, status, 0);
         s->old[i] = s->old[--s->old_count];
     }
 }
@@ -277,7 +196,7 @@ static bool all_ready(const struct state *s)
     return true;
 }
 
-static bool one_is_on_its_way(const struct state *s)
+static bool one_is_starting(const struct state *s)
 {
     for (size_t i = 0; i < s->count; i++)
         if (s->slots[i].pid && !s->slots[i].ready)
@@ -290,14 +209,14 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Start whose time has come, one after another while old workers are relieved. Returns when
- * the next is due. */
+/* Start workers whose pause has ended; one after another while old ones are being replaced. Returns
+ * when the next is due. */
 static int64_t start_due(struct state *s, int64_t now)
 {
     int64_t due = now + 60000 * MS;
     for (size_t i = 0; i < s->count; i++) {
         struct slot *slot = &s->slots[i];
-        if (slot->pid || (s->old_count && one_is_on_its_way(s)))
+        if (slot->pid || (s->old_count && one_is_starting(s)))
             continue;
         if (slot->start_at <= now)
             start(s, i);
@@ -315,9 +234,9 @@ static void kill_hanging(const struct state *s, int64_t now)
             continue;
         LOG(LOG_LEVEL_ERROR, log_event("worker_hangs"), log_number("pid", s->slots[i].pid),
             log_number("busy_s", (now - since) / (1000 * MS)));
-        tally(s->pool, METRIC_WORKER_HANGS);
+        count_metric(s->pool, METRIC_WORKER_HANGS);
         (void)kill(s->slots[i].pid, SIGKILL);
-        atomic_store(&s->busy[i], 0); /* its end may take a while: told once is enough */
+        atomic_store(&s->busy[i], 0); /* its end may take a while: log it once */
     }
 }
 
@@ -338,31 +257,31 @@ static bool any_runs(const struct state *s)
     return s->old_count > 0;
 }
 
-/* Tell `count` of the old workers to stop that have not been told yet. */
-static void relieve(struct state *s, size_t count)
+/* Stop `count` of the old workers that were not told to yet. */
+static void stop_old(struct state *s, size_t count)
 {
     for (size_t i = 0; i < s->old_count && count; i++) {
-        if (s->old[i].told)
+        if (s->old[i].told_to_stop)
             continue;
         (void)kill(s->old[i].pid, SIGTERM);
-        s->old[i].told = true;
+        s->old[i].told_to_stop = true;
         count--;
     }
 }
 
-/* A new worker is ready: one from before the reload may go; when all are, the rest may. */
+/* A new worker is ready: one from before the reload can stop; when all are ready, the rest can. */
 static void note_ready(struct state *s, pid_t pid)
 {
     for (size_t i = 0; i < s->count; i++)
         if (s->slots[i].pid == pid)
             s->slots[i].ready = true;
-    relieve(s, 1);
+    stop_old(s, 1);
     if (!all_ready(s))
         return;
-    relieve(s, s->old_count);
+    stop_old(s, s->old_count);
     s->kill_old_at = monotonic_ns() + s->pool->drain_s * 1000 * MS;
     if (!s->told_ready)
-        notify("READY=1\nSTATUS=Serving.");
+        systemd_notify("READY=1\nSTATUS=Serving.");
     s->told_ready = true;
 }
 
@@ -395,7 +314,7 @@ static int wait_until(struct state *s, int64_t due)
 static void drain(struct state *s)
 {
     int64_t end = monotonic_ns() + s->pool->drain_s * 1000 * MS;
-    notify("STOPPING=1");
+    systemd_notify("STOPPING=1");
     signal_all(s, SIGTERM);
     for (int64_t now = monotonic_ns(); any_runs(s) && now < end; now = monotonic_ns()) {
         (void)wait_until(s, end);
@@ -408,71 +327,7 @@ static void drain(struct state *s)
     }
 }
 
-/* ---- a new program in our place ---- */
-
-/* What we ignore, a program that is started from here would ignore too. */
-static void start_program(char *const *argv)
-{
-    (void)signal(SIGPIPE, SIG_DFL);
-    execvp(argv[0], argv);
-    (void)signal(SIGPIPE, SIG_IGN); /* for whoever tells of it */
-}
-
-_Noreturn static void be_trial(char *const *argv, int says)
-{
-    (void)alarm(TRIAL_MAX_S);
-    reset_signals();
-    hand_over_fds(); /* as to the program itself, so that it can try the rest */
-    (void)setenv(ENV_TRIAL, "1", 1);
-    (void)dup2(says, STDERR_FILENO);
-    start_program(argv);
-    _exit(EX_UNAVAILABLE);
-}
-
-/* Read to the end, and keep the last line, as far as it has room: a program that does not start
- * says there why. */
-static void read_last_line(int fd, char *ret, size_t size)
-{
-    size_t len = 0;
-    ssize_t got;
-    while ((got = read(fd, ret + len, size - 1 - len)) > 0) {
-        len += (size_t)got;
-        ret[len] = '\0';
-        char *newline = memrchr(ret, '\n', len > 0 ? len - 1 : 0);
-        if (newline) {
-            len -= (size_t)(newline + 1 - ret);
-            memmove(ret, newline + 1, len);
-        } else if (len == size - 1) {
-            len = 0;
-        }
-    }
-    ret[len] = '\0';
-    ret[strcspn(ret, "\n")] = '\0';
-}
-
-static bool refuse_reload(const char *why)
-{
-    LOG(LOG_LEVEL_ERROR, log_event("reload_refused"), log_text("cause", why));
-    return false;
-}
-
-bool pool_trial(char *const *argv)
-{
-    char why[1000] = "";
-    int status = 0, says[2];
-    if (pipe2(says, O_CLOEXEC) != 0)
-        return refuse_reload(strerror(errno));
-    pid_t pid = fork();
-    if (pid == 0)
-        be_trial(argv, says[1]);
-    (void)close(says[1]);
-    if (pid > 0)
-        read_last_line(says[0], why, sizeof why);
-    (void)close(says[0]);
-    if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return true;
-    return refuse_reload(*why ? why : "the program would not start with what is there now");
-}
+/* ---- a reload ---- */
 
 static void hand_over_workers(const struct state *s)
 {
@@ -483,37 +338,28 @@ static void hand_over_workers(const struct state *s)
         if (s->slots[i].pid)
             fprintf(out, "%d,", (int)s->slots[i].pid);
     for (size_t i = 0; i < s->old_count; i++)
-        fprintf(out, "%d,", s->old[i].told ? -(int)s->old[i].pid : (int)s->old[i].pid);
+        fprintf(out, "%d,", s->old[i].told_to_stop ? -(int)s->old[i].pid : (int)s->old[i].pid);
     (void)fclose(out);
     (void)setenv(ENV_OLD, must(list), 1);
     free(list);
 }
 
-void pool_become(char *const *argv)
-{
-    LOG(LOG_LEVEL_INFO, log_event("reloading"));
-    hand_over_fds();
-    start_program(argv);
-    LOG(LOG_LEVEL_ERROR, log_event("reload_failed"), log_text("cause", strerror(errno)));
-    exit(EX_OSERR); /* the trial worked a moment ago: let whoever runs us start again */
-}
-
 static void reload(struct state *s)
 {
     char state[80];
-    if (!pool_trial(s->pool->argv)) {
-        tally(s->pool, METRIC_REFUSED_RELOADS);
+    if (!reexec_trial(s->pool->argv)) {
+        count_metric(s->pool, METRIC_REFUSED_RELOADS);
         return;
     }
     (void)snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
                    monotonic_ns() / 1000);
-    notify(state);
-    tally(s->pool, METRIC_RELOADS);
+    systemd_notify(state);
+    count_metric(s->pool, METRIC_RELOADS);
     hand_over_workers(s);
     (void)close(s->signals);
     (void)close(s->ready[0]);
     (void)close(s->ready[1]);
-    pool_become(s->pool->argv);
+    reexec_become(s->pool->argv);
 }
 
 static void read_old(struct state *s)
@@ -523,7 +369,7 @@ static void read_old(struct state *s)
     for (const char *at = list; at && *at; at = *end ? end + 1 : end) {
         s->old = must(realloc(s->old, (s->old_count + 1) * sizeof *s->old));
         long pid = strtol(at, &end, 10);
-        s->old[s->old_count++] = (struct old){.pid = (pid_t)labs(pid), .told = pid < 0};
+        s->old[s->old_count++] = (struct old){.pid = (pid_t)labs(pid), .told_to_stop = pid < 0};
     }
     (void)unsetenv(ENV_OLD);
 }
@@ -538,7 +384,7 @@ static void watch_signals(struct state *s)
     for (size_t i = 0; i < sizeof watched / sizeof *watched; i++)
         (void)sigaddset(&set, watched[i]);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
-    (void)signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more must not end us all */
+    (void)signal(SIGPIPE, SIG_IGN); /* a log whose reader has ended must not end us all */
     s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (s->signals < 0 || pipe2(s->ready, O_CLOEXEC | O_NONBLOCK) != 0) {
         LOG(LOG_LEVEL_ERROR, log_event("cannot_start"), log_text("cause", strerror(errno)));
@@ -561,10 +407,10 @@ static void make_slots(struct state *s)
             s->slots[next++].group = &pool->groups[i];
 }
 
-/* What is to be done by the clock. Returns when the next is due. */
-static int64_t by_clock(struct state *s)
+/* What is due by now. Returns when the next is. */
+static int64_t do_due(struct state *s)
 {
-    int64_t now = monotonic_ns(), due = start_due(s, now), interval = notify_interval_ns();
+    int64_t now = monotonic_ns(), due = start_due(s, now), interval = systemd_watchdog_ns();
     kill_hanging(s, now);
     if (s->pool->hang_s)
         due = earlier(due, now + LOOK_EVERY);
@@ -573,7 +419,7 @@ static int64_t by_clock(struct state *s)
     if (s->kill_old_at && s->old_count)
         due = earlier(due, now >= s->kill_old_at ? now + 100 * MS : s->kill_old_at);
     if (interval && now >= s->watchdog_at) {
-        notify("WATCHDOG=1");
+        systemd_notify("WATCHDOG=1");
         s->watchdog_at = now + interval;
     }
     return interval ? earlier(due, s->watchdog_at) : due;
@@ -584,10 +430,10 @@ void pool_run(const struct pool *pool)
     struct state s = {.pool = pool};
     make_slots(&s);
     read_old(&s);
-    close_the_rest();
+    reexec_close_the_rest();
     watch_signals(&s);
     for (;;) {
-        int signal = wait_until(&s, by_clock(&s));
+        int signal = wait_until(&s, do_due(&s));
         reap(&s, false);
         if (signal == SIGTERM || signal == SIGINT)
             break;

@@ -15,7 +15,7 @@ struct pool_group {
     unsigned workers;
 };
 
-/* What a worker shares with its parent, and with its like. */
+/* What a worker shares with its parent and the other workers. */
 struct pool_worker {
     int listen_fd;
     _Atomic int64_t *busy_since; /* the worker's to set: monotonic ns, 0 when it waits */
@@ -44,12 +44,12 @@ struct pool {
  * no worker is left.
  *
  * SIGHUP starts the program again in the same process, with the sockets open and the old
- * workers at work; each new worker that is ready relieves an old one. So it takes a new
- * configuration and a new binary, and no request is refused. First a trial: the program is
- * run with POOL_TRIAL set, and unless it ends with 0 all stays as it is. A
- * descriptor of the old program that the new one has not kept is closed.
+ * workers at work; each new worker that is ready replaces an old one. So it takes a new
+ * configuration and a new binary, and no request is refused. First comes a trial (reexec.h); when
+ * it fails, all stays as it is. A descriptor of the old program that the new one has not kept is
+ * closed.
  *
- * SIGPIPE is ignored from here on, in workers too: a log whose reader has gone ends nobody. A
+ * SIGPIPE is ignored from here on, in workers too: a log whose reader has ended stops no worker. A
  * program that is started has it as usual.
  *
  * Tells a service manager READY, RELOADING, STOPPING and WATCHDOG (systemd.h).
@@ -61,21 +61,3 @@ unsigned pool_busy(const struct pool_worker *worker, size_t group);
 
 /** To be called by a worker when it is about to accept. */
 void pool_worker_is_ready(void);
-
-/** Is this the trial before a reload? Then do all that a start takes, but serve nobody, and exit.
- */
-bool pool_is_trial(void);
-
-/** The first half of a reload: would the program, called so, start with what is there now? If not,
- *  the log tells, with the last line that it has said. For a program without a pool (renew.h). */
-bool pool_trial(char *const *argv);
-
-/** The second: start it in our place, with the descriptors that were kept. */
-_Noreturn void pool_become(char *const *argv);
-
-/** The descriptor that the program had before a reload for `address`, or -1. */
-int pool_inherited_fd(const char *address);
-
-/** Remember for a reload that `fd` listens on `address`, a text without commas, or is something
- *  else of that name that must stay open. At most four. */
-void pool_keep_fd(const char *address, int fd);

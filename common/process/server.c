@@ -2,29 +2,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <netdb.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include <fastcgi.h>
 #include <fcgiapp.h>
 
-#include "common/http/address.h"
 #include "common/base/instant.h"
 #include "common/base/log.h"
-#include "common/base/problem.h"
 #include "common/process/reexec.h"
 
 #define PEER_TIMEOUT_S 10
-#define LOOK_EVERY_S 1 /* at the files of a renewal */
+#define LOOK_EVERY_S 1 /* at the files of a re-exec */
 #define ARENA_MAX ((size_t)256 * 1024 * 1024)
 #define RECORD_MAX 65528 /* content of one record: below 64 KiB, a multiple of eight */
 #define DRAIN_MAX ((size_t)16 * 1024 * 1024) /* of a body that is too large anyway */
@@ -40,7 +34,7 @@ struct worker {
 
 /* ---- ending ---- */
 
-static volatile sig_atomic_t stopping, asked_for_renewal;
+static volatile sig_atomic_t stopping, reexec_asked;
 static int stop_listen_fd, stop_null_fd;
 static unsigned stop_grace_s;
 
@@ -57,17 +51,17 @@ static void stop(int signal)
     errno = saved;
 }
 
-/* What the request has left undone in the database is rolled back there when we are gone. */
+/* What the request has not committed is rolled back by the database when our connection closes. */
 _Noreturn static void give_up(int signal)
 {
     (void)signal;
     _exit(EX_OK);
 }
 
-static void ask_for_renewal(int signal)
+static void ask_for_reexec(int signal)
 {
     (void)signal;
-    asked_for_renewal = 1;
+    reexec_asked = 1;
 }
 
 static void stop_signals(sigset_t *set)
@@ -88,18 +82,19 @@ static void handle_signal(int signal, void (*handler)(int signal))
 
 static bool is_alone(const struct server *server)
 {
-    return server->grace_s || server->renewal;
+    return server->grace_s || server->reexec;
 }
 
-/* Signals that come in only while we wait: so nothing of a request is cut. Alone those that end us
- * must come in always, to set the alarm; then a request that is only half-way in may be lost. */
+/* Signals that are let in only while we wait, so that no request is cut. In a program that serves
+ * alone those that end us are let in always, to set the alarm; then a request that is only half-way
+ * in may be lost. */
 static void let_in(const struct server *server, int how)
 {
     sigset_t signals;
     (void)sigemptyset(&signals);
     if (!is_alone(server))
         stop_signals(&signals);
-    if (server->renewal)
+    if (server->reexec)
         (void)sigaddset(&signals, SIGHUP);
     (void)sigprocmask(how, &signals, NULL);
 }
@@ -110,16 +105,16 @@ static void watch_signals(const struct server *server)
     stop_listen_fd = server->listen_fd;
     stop_null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     stop_grace_s = server->grace_s;
-    stopping = asked_for_renewal = 0;
+    stopping = reexec_asked = 0;
     handle_signal(SIGTERM, stop);
     handle_signal(SIGINT, stop);
     handle_signal(SIGUSR1, stop); /* of FastCGI's managers, such as multiwatch */
     handle_signal(SIGALRM, give_up);
-    if (server->renewal)
-        handle_signal(SIGHUP, ask_for_renewal);
+    if (server->reexec)
+        handle_signal(SIGHUP, ask_for_reexec);
     (void)signal(SIGPIPE, SIG_IGN);
     let_in(server, SIG_BLOCK);
-    stop_signals(&signals); /* held back since before a renewal */
+    stop_signals(&signals); /* held back since before the re-exec */
     if (is_alone(server))
         (void)sigprocmask(SIG_UNBLOCK, &signals, NULL);
 }
@@ -130,9 +125,9 @@ static void watch_signals(const struct server *server)
  * connection, of those who poll it wakes all. */
 static void set_wait(const struct server *server)
 {
-    const struct timeval wait = {.tv_sec = server->renewal ? LOOK_EVERY_S
-                                           : server->idle  ? (time_t)server->idle_s
-                                                           : 0};
+    const struct timeval wait = {.tv_sec = server->reexec ? LOOK_EVERY_S
+                                           : server->idle ? (time_t)server->idle_s
+                                                          : 0};
     (void)setsockopt(server->listen_fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
 }
 
@@ -142,7 +137,7 @@ static void note_idle(struct worker *w)
         w->idle_since = monotonic_ns();
 }
 
-/* Nobody for a while? Let go of what others could use. */
+/* No request for a while? Give back what others could use. */
 static void rest(struct worker *w)
 {
     const struct server *server = w->server;
@@ -152,17 +147,17 @@ static void rest(struct worker *w)
     w->idle_since = 0;
 }
 
-static void renew_if_due(struct worker *w)
+static void reexec_if_due(struct worker *w)
 {
     const struct server *server = w->server;
-    bool due = reexec_is_due(server->renewal);
-    if (!due && !asked_for_renewal)
+    bool due = reexec_is_due(server->reexec);
+    if (!due && !reexec_asked)
         return;
-    asked_for_renewal = 0;
+    reexec_asked = 0;
     if (server->idle)
         server->idle(server->context);
-    if (reexec_try(server->renewal) && !stopping)
-        reexec_become(server->renewal);
+    if (reexec_try(server->reexec) && !stopping)
+        reexec_become(server->reexec->argv);
 }
 
 /* Before a connection is taken from the queue, so that it waits there for the new program. */
@@ -171,12 +166,12 @@ static bool look_before_accept(struct worker *w)
     const struct server *server = w->server;
     struct pollfd wait = {.fd = server->listen_fd, .events = POLLIN};
     bool is_there = true;
-    if (!server->renewal)
+    if (!server->reexec)
         return true;
-    if (reexec_watches(server->renewal))
+    if (reexec_watches(server->reexec))
         is_there = poll(&wait, 1, LOOK_EVERY_S * 1000) == 1;
     if (!stopping)
-        renew_if_due(w);
+        reexec_if_due(w);
     return is_there && !stopping;
 }
 
@@ -319,7 +314,7 @@ static void serve(struct worker *w, int fd)
         wipe(w->body.data, w->body.len); /* passwords come in here */
 }
 
-/* Let the parent see for how long we have been at it. */
+/* Let the parent see for how long the request has run. */
 static void note_busy(const struct server *server, bool busy)
 {
     if (server->busy_since)
@@ -353,14 +348,14 @@ static bool passes_by(int error)
            error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-/* Is there time before the next request? Who ends us waits too. */
+/* Is there time before the next request? A signal that ends us waits too. */
 static bool has_time(const struct server *server)
 {
     struct pollfd wait = {.fd = server->listen_fd, .events = POLLIN};
     let_in(server, SIG_UNBLOCK);
     int waiting = poll(&wait, 1, 0);
     let_in(server, SIG_BLOCK);
-    return !stopping && !asked_for_renewal && waiting == 0;
+    return !stopping && !reexec_asked && waiting == 0;
 }
 
 /* Some of the work that can wait; true when there is more. */
@@ -374,7 +369,7 @@ static bool do_spare(struct worker *w)
     return more;
 }
 
-/* One request, if somebody comes in time; false when the socket fails. */
+/* One request, if one comes in time; false when the socket fails. */
 static bool serve_next(struct worker *w)
 {
     int fd = -1, failed = EAGAIN;
@@ -417,102 +412,4 @@ void server_run(const struct server *server)
         continue;
     worker_close(&w);
     (void)close(stop_null_fd);
-}
-
-/* ---- listening ---- */
-
-static struct problem *failed_at(struct arena *a, const char *what, const char *address)
-{
-    return problem_because(a, &problem_internal, "%s %s: %s", what, address, strerror(errno));
-}
-
-/* True when a server answers on the socket; a file left behind by a dead one does not. */
-static bool somebody_listens(const struct sockaddr_un *address)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return false;
-    bool yes = connect(fd, (const struct sockaddr *)address, sizeof *address) == 0;
-    (void)close(fd);
-    return yes;
-}
-
-static struct problem *give_to_group(struct arena *a, const char *path, const char *group)
-{
-    if (!group || !*group)
-        return NULL;
-    const struct group *entry = getgrnam(group);
-    if (!entry)
-        return problem_because(a, &problem_internal, "no group %s for %s", group, path);
-    if (chown(path, (uid_t)-1, entry->gr_gid) != 0)
-        return failed_at(a, "cannot give the group to", path);
-    return NULL;
-}
-
-static struct problem *bind_unix(struct arena *a, int fd, const char *path, const char *group)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path)
-        return problem_because(a, &problem_internal, "%s is too long for a socket (107 bytes)",
-                               path);
-    memcpy(address.sun_path, path, strlen(path));
-    struct stat there;
-    if (lstat(path, &there) == 0 && !S_ISSOCK(there.st_mode))
-        return problem_because(a, &problem_internal, "%s is there, and is no socket", path);
-    if (somebody_listens(&address))
-        return problem_because(a, &problem_internal, "%s is in use by another server", path);
-    (void)unlink(path); /* where there is none, bind goes on; where it fails, bind tells */
-    mode_t saved = umask(0117);
-    int failed = bind(fd, (const struct sockaddr *)&address, sizeof address);
-    (void)umask(saved);
-    if (failed)
-        return failed_at(a, "cannot bind", path);
-    return give_to_group(a, path, group);
-}
-
-static struct problem *bind_tcp(struct arena *a, const char *address, int *ret_fd)
-{
-    const char *host, *port;
-    if (!address_split(a, address, &host, &port))
-        return problem_because(a, &problem_internal,
-                               "%s is neither a path with a slash nor host:port", address);
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                                   .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    struct addrinfo *found;
-    int failed = getaddrinfo(host, port, &hints, &found);
-    if (failed)
-        return problem_because(a, &problem_internal, "%s: %s", address, gai_strerror(failed));
-    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const int on = 1;
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    failed = fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) != 0;
-    struct problem *p = failed ? failed_at(a, "cannot bind", address) : NULL;
-    freeaddrinfo(found);
-    if (failed && fd >= 0)
-        (void)close(fd);
-    if (!failed)
-        *ret_fd = fd;
-    return p;
-}
-
-struct problem *server_listen(struct arena *a, const char *address, int backlog, const char *group,
-                              int *ret_fd)
-{
-    struct problem *p;
-    int fd = -1;
-    if (strchr(address, '/')) {
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        p = fd < 0 ? failed_at(a, "no socket for", address) : bind_unix(a, fd, address, group);
-    } else {
-        p = bind_tcp(a, address, &fd);
-    }
-    if (!p && listen(fd, backlog) != 0)
-        p = failed_at(a, "cannot listen on", address);
-    if (p) {
-        if (fd >= 0)
-            (void)close(fd);
-        return p;
-    }
-    *ret_fd = fd;
-    return NULL;
 }

@@ -10,11 +10,10 @@
 #include "common/http/response.h"
 
 struct arena;
-struct problem;
 struct reexec;
 
 struct server {
-    int listen_fd;         /* a listening stream socket; closed by nobody here */
+    int listen_fd;         /* a listening stream socket; its owner closes it */
     const char *base_path; /* "/api" */
     bool is_script;        /* the web server runs us as one; see request_follow_script() */
     bool finds_base;       /* which then may find a base better than `base_path` */
@@ -24,33 +23,24 @@ struct server {
     void (*ready)(void);         /* called before the first accept; or NULL */
     _Atomic int64_t *busy_since; /* set while a request runs, monotonic ns; or NULL */
     unsigned idle_s;             /* after so long without a request ... */
-    void (*idle)(void *context); /* ... this is called; 0 or NULL: never. Also before a renewal */
+    void (*idle)(void *context); /* ... this is called; 0 or NULL: never. Also before a re-exec */
     /* Work that can wait, done between requests: called after each, and as long as it returns true
-     * and nobody waits to be let in; or NULL. Its arena is emptied each time. */
+     * and no connection waits; or NULL. Its arena is emptied each time. */
     bool (*spare)(void *context, struct arena *a);
-    unsigned grace_s;       /* what a request gets from SIGTERM on; 0: what it needs */
-    struct reexec *renewal; /* for SIGHUP and changed files; NULL: a parent sees to that */
+    unsigned grace_s;      /* how long a request may take after SIGTERM; 0: as long as it needs */
+    struct reexec *reexec; /* for SIGHUP and changed files; NULL: a parent does that */
 };
 
 /**
  * Serve one request after another until SIGTERM, SIGINT or SIGUSR1; the request that runs then is
- * finished first, but when it takes longer than `grace_s` the process exits with 0 in the midst of
- * it. Ends at once when the listening socket fails.
+ * finished first, but when it takes longer than `grace_s` the process exits with 0 in the
+ * middle of it. Ends at once when the listening socket fails.
  *
- * With a `renewal`, its files are looked at each second and before a request is taken from the
- * socket; a change of them, and SIGHUP, lead to a trial and a new program (renew.h). Only a request
- * that has begun is finished by the old one.
+ * With `reexec`, its files are looked at each second and before a request is taken from the
+ * socket; a change of them, and SIGHUP, lead to a trial and a new program (reexec.h). Only a
+ * request that has begun is finished by the old one.
  *
  * A peer that stops half-way in a record loses its connection after 10 s. The request and
  * everything in its arena are gone when `handle` has returned and the answer is written.
  */
 void server_run(const struct server *server);
-
-/**
- * Bind and listen on a unix socket (an absolute path, or one below the working directory),
- * mode 0660, owned by `group` unless NULL, or on `host:port` where `address` has no slash.
- *
- * A socket file that nobody answers on any more is replaced. INTERNAL with the reason in `cause`.
- */
-struct problem *server_listen(struct arena *a, const char *address, int backlog, const char *group,
-                              int *ret_fd) MUST_USE;

@@ -75,9 +75,8 @@ static struct problem *open_nameless(struct arena *a, const struct wanted *wante
 
 /* ---- a file ---- */
 
-/* A new one beside it, and then in its place: to cut the old one short would kill whoever has
- * it mapped. Who holds the lock is alone here, and what is there was left by one that was killed.
- */
+/* A new one beside it, which then takes its place: to truncate the old one would kill the processes
+ * that have it mapped. We hold the lock, so a file that is there was left by a killed process. */
 static struct problem *replace(struct arena *a, const char *path, const struct wanted *wanted,
                                int *ret_fd)
 {
@@ -115,8 +114,9 @@ static bool is_at(const char *path, int fd)
            ours.st_ino == there.st_ino;
 }
 
-/* The file, locked, so that of two processes not each makes one of its own. The lock is on the file
- * itself, which nobody else may open: on its folder any user of the machine could hold one. */
+/* The file, locked, so that two processes do not each make one of their own. The lock is on the
+ * file itself, which only our user may open: on its folder any user of the machine could hold one.
+ */
 static struct problem *open_locked(struct arena *a, const char *path, int *ret_fd)
 {
     for (;;) {
@@ -153,8 +153,8 @@ static struct problem *open_file(struct arena *a, const char *path, const struct
     return p;
 }
 
-struct problem *shm_open_shared(struct arena *a, const char *path, uint32_t layout, size_t size,
-                                int *fd, void **ret)
+struct problem *shm_map(struct arena *a, const char *path, uint32_t layout, size_t size, int *fd,
+                        void **ret)
 {
     const struct wanted wanted = {layout, size};
     int file = -1;

@@ -111,8 +111,8 @@ static struct problem *take(struct arena *a, const char *const *names, size_t co
     return p ? p : place(a, names, count, getenv("LISTEN_FDNAMES"), (size_t)passed, ret_fds);
 }
 
-struct problem *activation_take(struct arena *a, const char *const *names, size_t count,
-                                int *ret_fds)
+struct problem *systemd_take_sockets(struct arena *a, const char *const *names, size_t count,
+                                     int *ret_fds)
 {
     struct problem *p = take(a, names, count, ret_fds);
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
@@ -120,9 +120,9 @@ struct problem *activation_take(struct arena *a, const char *const *names, size_
     return p;
 }
 
-/* ---- how we are ---- */
+/* ---- our state ---- */
 
-void notify(const char *state)
+void systemd_notify(const char *state)
 {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -140,7 +140,7 @@ void notify(const char *state)
     (void)close(fd); /* a manager that does not listen is no reason to stop */
 }
 
-int64_t notify_interval_ns(void)
+int64_t systemd_watchdog_ns(void)
 {
     const char *us = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
     if (!us || (pid && strtol(pid, NULL, 10) != getpid()))

@@ -1,4 +1,4 @@
-/* systemd.h -- sockets from a service manager, and word to it of how we are (the protocols of
+/* systemd.h -- take sockets from a service manager, and tell it our state (the protocols of
  * sd_listen_fds(3) and sd_notify(3), without their library). */
 #pragma once
 
@@ -17,16 +17,16 @@ struct problem;
  * is known by its name in LISTEN_FDNAMES (FileDescriptorName= of a socket unit); where none of
  * those that were passed has a name that we know, the first is for the first name, and so on. They
  * are made blocking and close-on-exec, and LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES leave the
- * environment, so that nobody takes them twice. What they are is for the caller to look at.
+ * environment, so that nobody takes them twice. The caller must check what they are.
  *
  * INTERNAL with the reason in `cause`: more descriptors than names, only some with a name that we
  * know, the same name twice, variables that are no numbers.
  */
-struct problem *activation_take(struct arena *a, const char *const *names, size_t count,
-                                int *ret_fds) MUST_USE;
+struct problem *systemd_take_sockets(struct arena *a, const char *const *names, size_t count,
+                                     int *ret_fds) MUST_USE;
 
 /** Send `state` ("READY=1", several lines if need be) to $NOTIFY_SOCKET; without one, nothing. */
-void notify(const char *state);
+void systemd_notify(const char *state);
 
 /** How often the manager wants a "WATCHDOG=1", in ns: half of $WATCHDOG_USEC; 0: never. */
-int64_t notify_interval_ns(void);
+int64_t systemd_watchdog_ns(void);

@@ -31,7 +31,7 @@ static const struct migration list[] = {
      "-- A comment; it ends in a semicolon;\n"
      "CREATE TABLE IF NOT EXISTS trail (\n"
      "    -- and one inside;\n"
-     "    step INT NOT NULL, -- behind a column\n"
+     "    step INT NOT NULL, -- after a column\n"
      "    word VARCHAR(20) NOT NULL\n"
      ") ENGINE = InnoDB;\n"
      "\n"
@@ -140,7 +140,7 @@ static const struct migration halting[] = {
      "INSERT INTO trail VALUES (2);\n"},
 };
 
-TEST(a_run_that_stopped_half_way_goes_on_behind_it)
+TEST(a_run_that_stopped_half_way_continues_after_it)
 {
     enum migration_state state;
     size_t unknown;

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/http/metrics.h"
+#include "common/process/reexec.h"
 #include "tests/support/suite.h"
 
 #define PATIENCE_MS 20000 /* for what should happen at once, on a machine that is busy */
@@ -319,8 +320,8 @@ TEST(a_socket_that_is_no_more_configured_is_closed_by_a_reload)
     ck_assert_int_eq(dup2(STDIN_FILENO, 100), 100);
     ck_assert_int_eq(dup2(STDIN_FILENO, 101), 101);
     ck_assert_int_eq(setenv("POOL_SOCKETS", "/run/kept.sock=100,/run/old.sock=101,", 1), 0);
-    ck_assert_int_eq(pool_inherited_fd("/run/kept.sock"), 100);
-    pool_keep_fd("/run/kept.sock", 100);
+    ck_assert_int_eq(reexec_inherited_fd("/run/kept.sock"), 100);
+    reexec_keep_fd("/run/kept.sock", 100);
 
     pid_t pool = start_workers(1, 5, tell_open);
 

@@ -12,7 +12,7 @@
 /* reexec_try() is looked at with a server around it, in check_server.c. */
 
 static char folder[64], program[80], config[80];
-static struct reexec renewal;
+static struct reexec reexec;
 static char *argv[] = {NULL};
 
 static void put(const char *path, const char *text)
@@ -31,7 +31,7 @@ static void set_time(const char *path, time_t s, long ns)
 
 static void set_up(void)
 {
-    (void)snprintf(folder, sizeof folder, "/tmp/check-renew.XXXXXX");
+    (void)snprintf(folder, sizeof folder, "/tmp/check-reexec.XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     (void)snprintf(program, sizeof program, "%s/api.fcgi", folder);
     (void)snprintf(config, sizeof config, "%s/postern.conf", folder);
@@ -39,7 +39,7 @@ static void set_up(void)
     put(config, "A = 1\n");
     set_time(program, 1000, 0);
     set_time(config, 1000, 0);
-    reexec_init(&renewal, argv, program, config);
+    reexec_init(&reexec, argv, program, config);
 }
 
 static void tear_down(void)
@@ -87,34 +87,34 @@ static void replace(void)
 static void (*const changes[])(void) = {touch_program, touch_config,   turn_clock_back,
                                         lengthen,      open_to_others, replace};
 
-CASE("renew", set_up, tear_down);
+CASE("reexec", set_up, tear_down);
 
 TEST_EACH(a_change_is_seen_once, changes)
 {
-    ck_assert(!reexec_is_due(&renewal));
+    ck_assert(!reexec_is_due(&reexec));
 
     changes[_i]();
 
-    ck_assert(reexec_is_due(&renewal));
-    ck_assert(!reexec_is_due(&renewal));
+    ck_assert(reexec_is_due(&reexec));
+    ck_assert(!reexec_is_due(&reexec));
 }
 
 TEST(a_file_that_is_gone_is_no_change_until_it_is_back)
 {
     ck_assert_int_eq(unlink(config), 0);
-    ck_assert(!reexec_is_due(&renewal));
+    ck_assert(!reexec_is_due(&reexec));
 
     put(config, "A = 2\n");
 
-    ck_assert(reexec_is_due(&renewal));
+    ck_assert(reexec_is_due(&reexec));
 }
 
 TEST(without_files_there_is_nothing_to_watch)
 {
-    ck_assert(reexec_watches(&renewal));
+    ck_assert(reexec_watches(&reexec));
 
-    reexec_init(&renewal, argv, NULL, NULL);
+    reexec_init(&reexec, argv, NULL, NULL);
 
-    ck_assert(!reexec_watches(&renewal));
-    ck_assert(!reexec_is_due(&renewal));
+    ck_assert(!reexec_watches(&reexec));
+    ck_assert(!reexec_is_due(&reexec));
 }

@@ -21,6 +21,7 @@
 #include "common/base/instant.h"
 #include "common/base/problem.h"
 #include "common/process/reexec.h"
+#include "common/process/socket.h"
 #include "tests/support/suite.h"
 
 #define BODY_MAX 100000
@@ -141,7 +142,7 @@ static void handle(void *context, struct request *rq, struct response *rs)
 static int listen_at(const char *address)
 {
     int fd = -1;
-    struct problem *p = server_listen(a, address, 128, NULL, &fd);
+    struct problem *p = socket_listen(a, address, 128, NULL, &fd);
     ck_assert_msg(!p, "%s", p ? p->cause : "");
     return fd;
 }
@@ -295,9 +296,9 @@ static void send_bytes(int fd, const char *data, size_t len)
 }
 
 struct reply {
-    char *text; /* of all STDOUT records, with a NUL behind */
+    char *text; /* of all STDOUT records, with a NUL after them */
     size_t len;
-    bool ended;       /* END_REQUEST came, and nothing behind it */
+    bool ended;       /* END_REQUEST came, and nothing after it */
     unsigned records; /* of STDOUT with content */
 };
 
@@ -608,7 +609,7 @@ static void put_garbage(struct buf *b, int kind)
     case 4: /* half a head */
         buf_add(b, "\1\1\0\1", 4);
         return;
-    case 5: /* a request that stops behind its beginning */
+    case 5: /* a request that stops after its beginning */
         put_begin(b, RESPONDER);
         return;
     case 6: /* in the middle of its parameters */
@@ -910,10 +911,10 @@ TEST_TIMES(a_changed_file_or_sighup_leads_to_a_trial_and_a_new_program, 2)
     char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"},
                     (char[]){"test \"$POOL_TRIAL\" && exit $REFUSE; exit 7"}, NULL};
     const char *file = arena_printf(a, "%s.conf", path), *aside = arena_printf(a, "%s.old", path);
-    struct reexec renewal;
+    struct reexec reexec;
     int made = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    reexec_init(&renewal, argv, file, NULL);
-    wanted = (struct server){.renewal = &renewal};
+    reexec_init(&reexec, argv, file, NULL);
+    wanted = (struct server){.reexec = &reexec};
 
     ck_assert_int_eq(setenv("REFUSE", "1", 1), 0);
     pid_t pid = start();
@@ -930,7 +931,7 @@ TEST_TIMES(a_changed_file_or_sighup_leads_to_a_trial_and_a_new_program, 2)
     stop(pid);
 
     ck_assert_int_eq(setenv("REFUSE", "0", 1), 0);
-    reexec_init(&renewal, argv, file, NULL);
+    reexec_init(&reexec, argv, file, NULL);
     pid = start();
     assert_alive();
     if (_i == 0)
@@ -955,9 +956,9 @@ TEST_EACH(an_end_during_the_trial_is_an_end, end_signals)
     char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"},
                     arena_printf(a, "test \"$POOL_TRIAL\" && >%s && sleep 1 && exit; exit 7", file),
                     NULL};
-    struct reexec renewal;
-    reexec_init(&renewal, argv, NULL, NULL);
-    wanted = (struct server){.renewal = &renewal};
+    struct reexec reexec;
+    reexec_init(&reexec, argv, NULL, NULL);
+    wanted = (struct server){.reexec = &reexec};
     pid_t pid = start();
     assert_alive();
     ck_assert_int_eq(kill(pid, SIGHUP), 0);
@@ -969,14 +970,14 @@ TEST_EACH(an_end_during_the_trial_is_an_end, end_signals)
     (void)unlink(file);
 }
 
-TEST(a_renewal_cuts_no_request_that_is_half_way_in)
+TEST(a_reexec_cuts_no_request_that_is_half_way_in)
 {
     char *argv[] = {(char[]){"/bin/false"}, NULL};
     const struct call call = {.method = "GET", .uri = "/api/alive"};
-    struct reexec renewal;
+    struct reexec reexec;
     struct buf out;
-    reexec_init(&renewal, argv, NULL, NULL);
-    wanted = (struct server){.renewal = &renewal};
+    reexec_init(&reexec, argv, NULL, NULL);
+    wanted = (struct server){.reexec = &reexec};
     pid_t pid = start();
     assert_alive();
     buf_init(&out, 4096);
@@ -992,146 +993,4 @@ TEST(a_renewal_cuts_no_request_that_is_half_way_in)
     ck_assert(reply_on(fd).ended);
     buf_release(&out);
     stop(pid);
-}
-
-/* ---- listening ---- */
-
-static void assert_refused(const char *address, const char *group, const char *cause)
-{
-    int fd = 42;
-    struct problem *p = server_listen(a, address, 5, group, &fd);
-    ck_assert_msg(p != NULL, "%s was taken", address);
-    ck_assert_ptr_eq(p->type, &problem_internal);
-    ck_assert_msg(strstr(p->cause, cause) != NULL, "no \"%s\" in: %s", cause, p->cause);
-    ck_assert_int_eq(fd, 42);
-}
-
-TEST(a_socket_file_is_for_owner_and_group)
-{
-    struct stat st;
-    mode_t before = umask(0);
-    (void)umask(before);
-
-    int fd = listen_at(path);
-
-    ck_assert_int_eq(stat(path, &st), 0);
-    ck_assert(S_ISSOCK(st.st_mode));
-    ck_assert_uint_eq(st.st_mode & 07777, 0660);
-    ck_assert_uint_eq(umask(before), before); /* the mask of the process is as it was */
-    ck_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
-    (void)close(fd);
-}
-
-TEST(a_socket_may_be_given_to_a_group)
-{
-    struct stat st;
-    int fd;
-    if (geteuid() == 0) { /* only root may give to a group that it is not in */
-        ck_assert_ptr_null(server_listen(a, path, 5, "daemon", &fd));
-        ck_assert_int_eq(stat(path, &st), 0);
-        ck_assert_uint_ne(st.st_gid, getegid());
-        ck_assert_uint_eq(st.st_mode & 07777, 0660);
-        (void)close(fd);
-    }
-    ck_assert_ptr_null(server_listen(a, path, 5, "", &fd));
-    ck_assert_int_eq(stat(path, &st), 0);
-    ck_assert_uint_eq(st.st_gid, getegid());
-    (void)close(fd);
-}
-
-TEST(an_unknown_group_is_refused)
-{
-    assert_refused(path, "no-such-group", "no-such-group");
-}
-
-TEST(a_socket_file_that_was_left_behind_is_replaced)
-{
-    (void)close(listen_at(path)); /* the file stays */
-    struct stat st;
-    ck_assert_int_eq(stat(path, &st), 0);
-
-    pid_t pid = start();
-
-    assert_alive();
-    stop(pid);
-}
-
-TEST(a_socket_that_is_in_use_is_left_alone)
-{
-    pid_t pid = start();
-    assert_alive();
-
-    assert_refused(path, NULL, "in use");
-
-    assert_alive();
-    stop(pid);
-}
-
-TEST(a_file_that_is_no_socket_is_left_alone)
-{
-    struct stat st;
-    FILE *file = fopen(path, "we");
-    (void)fputs("precious", file);
-    (void)fclose(file);
-
-    assert_refused(path, NULL, path);
-
-    ck_assert_int_eq(stat(path, &st), 0);
-    ck_assert(S_ISREG(st.st_mode));
-    ck_assert_int_eq(st.st_size, 8);
-}
-
-TEST(a_path_longer_than_sockets_allow_is_refused)
-{
-    char *longest = arena_alloc(a, 109);
-    memset(longest, 'x', 108);
-    memcpy(longest, folder, strlen(folder));
-    longest[strlen(folder)] = '/';
-    assert_refused(longest, NULL, "too long");
-
-    longest[107] = '\0';
-    (void)close(listen_at(longest));
-    ck_assert_int_eq(access(longest, F_OK), 0);
-}
-
-static const struct {
-    const char *address, *cause;
-} bad_addresses[] = {
-    {"no/such/folder/socket", "no/such/folder/socket: No such file"},
-    {"socket", "neither a path with a slash nor host:port"},
-    {"", "neither a path"},
-    {"127.0.0.1:http", "127.0.0.1:http"},
-    {"192.0.2.1:1", "192.0.2.1:1"}, /* RFC 5737: nobody's address */
-    {"not a host:80", "not a host:80"},
-};
-
-TEST_EACH(an_address_that_does_not_work_is_told_by_name, bad_addresses)
-{
-    assert_refused(bad_addresses[_i].address, NULL, bad_addresses[_i].cause);
-}
-
-TEST(host_and_port_work_too)
-{
-    int on = 0;
-    socklen_t len = sizeof on;
-
-    int fd = listen_at("127.0.0.1:0");
-
-    ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len), 0);
-    ck_assert_int_eq(on, 1);
-    ck_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
-    (void)close(fd);
-}
-
-TEST_TIMES(no_descriptor_is_lost_over_a_refusal, 3)
-{
-    static const char *const addresses[] = {"no/such/folder/socket", "192.0.2.1:1", "socket"};
-    int before = dup(STDIN_FILENO);
-    (void)close(before);
-
-    assert_refused(addresses[_i], NULL, addresses[_i]);
-
-    int after = dup(STDIN_FILENO);
-    (void)close(after);
-    ck_assert_int_eq(after, before);
 }

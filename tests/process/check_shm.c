@@ -39,7 +39,7 @@ static void close_all(void)
 static _Atomic uint64_t *map(const char *at, uint32_t layout, size_t size, int *fd)
 {
     void *got = NULL;
-    struct problem *p = shm_open_shared(a, at, layout, size, fd, &got);
+    struct problem *p = shm_map(a, at, layout, size, fd, &got);
     ck_assert_msg(!p, "%s", p ? p->cause : "");
     return got;
 }
@@ -133,7 +133,7 @@ TEST(many_at_once_make_one_file)
     for (int i = 0; i < MANY; i++) {
         if (fork() == 0) {
             void *at;
-            if (shm_open_shared(a, path, LAYOUT, SIZE, &none, &at))
+            if (shm_map(a, path, LAYOUT, SIZE, &none, &at))
                 _exit(1);
             atomic_fetch_add((_Atomic uint64_t *)at, 1);
             _exit(0);
@@ -181,7 +181,7 @@ static const char *refusal(const char *at)
 {
     int none = -1;
     void *got = a;
-    struct problem *p = shm_open_shared(a, at, LAYOUT, SIZE, &none, &got);
+    struct problem *p = shm_map(a, at, LAYOUT, SIZE, &none, &got);
     ck_assert_ptr_nonnull(p);
     ck_assert_ptr_eq(p->type, &problem_internal);
     ck_assert_ptr_eq(got, a);

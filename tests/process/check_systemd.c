@@ -48,7 +48,7 @@ static void pass(const char *fds, const char *called)
 
 static struct problem *take(int fds[2])
 {
-    return activation_take(a, names, 2, fds);
+    return systemd_take_sockets(a, names, 2, fds);
 }
 
 static const struct {
@@ -67,7 +67,7 @@ static const struct {
     {"2", "", 3, 4},
 };
 
-CASE("activation", set_up, tear_down);
+CASE("sockets", set_up, tear_down);
 
 TEST_EACH(sockets_are_known_by_name_or_else_by_their_order, good)
 {

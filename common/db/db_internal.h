@@ -1,0 +1,42 @@
+/* db_internal.h -- what the files db*.c know of a connection; for no other file. */
+#pragma once
+
+#include <mysql.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/db/db.h"
+#include "common/db/db_connect.h"
+#include "common/db/db_statement.h"
+#include "common/db/db_url.h"
+
+#define STATEMENTS_MAX 64 /* of one connection */
+
+struct db {
+    struct db_url url;
+    size_t host; /* of url.hosts: the one to begin with, and then the one in use */
+    struct backed_off *backed_off; /* for each */
+    struct db_hosts *hosts;        /* db_share(), or our own */
+    struct db_hosts own_hosts;
+    int64_t leave_at; /* when to look for a better host than the one in use; 0: it is good */
+
+    MYSQL *mysql;   /* NULL: not connected */
+    unsigned owner; /* `generation` when it was connected */
+    bool pinned, in_transaction;
+    int64_t deadline;           /* db_limit(); FOREVER: none */
+    struct wait wait;           /* the latest one */
+    bool busy;                  /* rows are being handed out */
+    struct problem *txn_failed; /* why the current transaction cannot be committed any more */
+
+    struct statement statements[STATEMENTS_MAX];
+    size_t statement_count;
+    uint64_t uses;
+
+    struct db_counts counts;
+    bool was_connected;
+    uint64_t random;
+};
+
+/** `p` again; ends the program when it is NULL, for want of memory. */
+void *db_must(void *p);
