@@ -203,8 +203,8 @@ list_sources()
     printf '# Written by ./autogen.sh, which finds the files by pattern; not for editing.\n'
     list_files common_sources common/*/*.[ch]
     list_files program_sources fcgi-app/main.c fcgi-app/serve.c fcgi-app/cli/*.[ch]
-    list_files app_sources $(printf '%s\n' fcgi-app/*.[ch] fcgi-app/{accounts,posts,system}/*.[ch] |
-        grep -vE '^fcgi-app/(main|serve|migrations|docs_assets|nginx_files)\.c$')
+    list_files app_sources $(printf '%s\n' fcgi-app/*.[ch] fcgi-app/*/*.[ch] |
+        grep -vE '^fcgi-app/((main|serve|migrations|docs_assets|nginx_files)\.c$|cli/)')
     list_files migration_files sql/[0-9]*.sql
     list_files nginx_files nginx/*.in
     list_files test_programs $(printf '%s\n' tests/*/check_*.c | sed 's/\.c$//')

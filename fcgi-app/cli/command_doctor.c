@@ -317,7 +317,7 @@ static void check_rendered(struct doctor *c, const char *folder, bool is_named)
                     "postern, and reload nginx");
 }
 
-/* Where the README and the Debian package have them. */
+/* Where nginx/README and the Debian package have them. */
 static void check_nginx(struct doctor *c, const char *folder)
 {
     if (folder) {

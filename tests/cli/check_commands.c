@@ -772,7 +772,7 @@ static void shell(const char *line)
 CASE("restoring", set_up, loopback_close);
 CASE_LIMIT_S(2 * PROGRAM_LIMIT_S);
 
-/* As the README has it, on a server that leaves stop words out as all do. */
+/* As sql/README has it, on a server that leaves stop words out as all do. */
 TEST(after_a_restore_reindex_finds_every_word_again)
 {
     make_user("ada@example.org", ROLE_USER);
