@@ -28,7 +28,7 @@ readonly run_packages=(build-essential autoconf automake 'pkg-config|pkgconf' li
     util-linux)
 readonly check_packages=(check libcurl4-openssl-dev clang 'libclang-rt-dev|libclang-rt-14-dev'
     spawn-fcgi multiwatch systemd curl openssl man-db groff-base apache2-bin libapache2-mod-fcgid
-    patchelf)
+    patchelf 'clang-format|clang-format-14')
 
 readonly plain='^/[A-Za-z0-9._+/-]+$' # no path that needs care in some file's syntax
 readonly run_path_max=80              # a socket's path has 107 bytes
@@ -203,8 +203,8 @@ list_sources()
     printf '# Written by ./autogen.sh, which finds the files by pattern; not for editing.\n'
     list_files common_sources common/*/*.[ch]
     list_files program_sources fcgi-app/main.c fcgi-app/serve.c fcgi-app/cli/*.[ch]
-    list_files app_sources $(printf '%s\n' fcgi-app/*.[ch] fcgi-app/{accounts,posts,system}/*.[ch] |
-        grep -vE '^fcgi-app/(main|serve|migrations|docs_assets|nginx_files)\.c$')
+    list_files app_sources $(printf '%s\n' fcgi-app/*.[ch] fcgi-app/*/*.[ch] |
+        grep -vE '^fcgi-app/((main|serve|migrations|docs_assets|nginx_files)\.c$|cli/)')
     list_files migration_files sql/[0-9]*.sql
     list_files nginx_files nginx/*.in
     list_files test_programs $(printf '%s\n' tests/*/check_*.c | sed 's/\.c$//')

@@ -104,15 +104,9 @@ static int check_start(struct cli *cli)
     struct problem *p = app_open(cli->arena, &cli->settings, NULL, &app);
     if (p)
         return complain(EX_CONFIG, "%s", p->cause);
-<<<<<<< HEAD
     /* At a start, a database that refuses us may still be set up later. Before a reload, there are
      * workers that it accepts, which must not be replaced. */
-    if (pool_is_trial())
-=======
-    /* At a start there is nothing to lose, and a database that refuses us may be set up later. But
-     * before a reload there are workers that it lets in. */
     if (reexec_is_trial())
->>>>>>> h3
         p = db_check_access(app->db, cli->arena);
     app_close(app);
     if (p)

@@ -310,7 +310,7 @@ static void check_rendered(struct doctor *doctor, const char *folder, bool is_na
                     "postern, and reload nginx");
 }
 
-/* Where the README and the Debian package put them. */
+/* Where nginx/README and the Debian package have them. */
 static void check_nginx(struct doctor *doctor, const char *folder)
 {
     if (folder) {
