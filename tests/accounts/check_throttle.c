@@ -48,7 +48,7 @@ static struct answer guess_from(const char *address, const char *email)
 
 static void guess_times(int times, const char *address, const char *email)
 {
-    run_sql("UPDATE users SET password_hash = '" CHEAP_HASH "' WHERE email = '" ADA "'");
+    run_sql("UPDATE users SET password_hash = '" CHEAP_HASH "'");
     for (int i = 0; i < times; i++)
         ck_problem(guess_from(address, email), INVALID_CREDENTIALS);
 }
@@ -426,6 +426,7 @@ static struct answer check(int which, const char *token, const char *password)
 
 static void guess_with(const char *token, int which, int times)
 {
+    run_sql("UPDATE users SET password_hash = '" CHEAP_HASH "'");
     for (int i = 0; i < times; i++) {
         struct answer answer = check(which, token, "wrong");
         ck_status(answer, 400);
