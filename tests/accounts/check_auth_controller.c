@@ -516,7 +516,7 @@ TEST(a_profile_is_ones_own_account)
     make_user("other@example.org", ROLE_USER);
     const char *id = make_user("ada@example.org", ROLE_USER);
 
-    struct answer answer = get(token_of("ada@example.org"), "/auth/profile");
+    struct answer answer = get(bearer_of("ada@example.org"), "/auth/profile");
 
     ck_status(answer, 200);
     ck_assert_str_eq(answer_text(answer, "user.id"), id);
@@ -542,7 +542,7 @@ TEST(another_scheme_is_no_token)
 
 TEST(the_scheme_is_taken_in_any_case)
 {
-    const char *token = token_of_new("ada@example.org", ROLE_USER);
+    const char *token = bearer_of_new("ada@example.org", ROLE_USER);
 
     ck_status(ask(.path = "/auth/profile", .param = say("HTTP_AUTHORIZATION=bEARER %s", token)),
               200);
@@ -567,7 +567,7 @@ TEST_EACH(nonsense_is_no_token, nonsense_tokens)
 
 TEST(a_token_with_another_signature_is_refused)
 {
-    char *token = arena_strdup(the_arena, token_of_new("ada@example.org", ROLE_USER));
+    char *token = arena_strdup(the_arena, bearer_of_new("ada@example.org", ROLE_USER));
     char *signature = strrchr(token, '.') + 1;
 
     *signature = *signature == 'A' ? 'B' : 'A';
@@ -611,7 +611,7 @@ TEST(a_token_with_the_session_of_another_is_refused)
 {
     const char *ada = make_user("ada@example.org", ROLE_USER);
     make_user("eve@example.org", ROLE_USER);
-    token_of("eve@example.org");
+    bearer_of("eve@example.org");
     run_sql("UPDATE sessions SET id = '" NOBODY_ID "'"); /* so that its id is known here */
 
     ck_invalid_token(token_for(ada, NOBODY_ID));
@@ -619,7 +619,7 @@ TEST(a_token_with_the_session_of_another_is_refused)
 
 TEST(a_token_of_an_ended_session_is_refused)
 {
-    const char *ended = token_of_new("ada@example.org", ROLE_USER);
+    const char *ended = bearer_of_new("ada@example.org", ROLE_USER);
 
     run_sql("DELETE FROM sessions");
 
@@ -629,7 +629,7 @@ TEST(a_token_of_an_ended_session_is_refused)
 
 TEST(a_token_of_an_expired_session_is_refused)
 {
-    const char *token = token_of_new("ada@example.org", ROLE_USER);
+    const char *token = bearer_of_new("ada@example.org", ROLE_USER);
 
     run_sql("UPDATE sessions SET expires_at = '2001-01-01'");
 
@@ -643,7 +643,7 @@ static const char *const ends_of_an_account[] = {
 
 TEST_EACH(a_token_of_a_user_who_is_gone_or_disabled_is_refused, ends_of_an_account)
 {
-    const char *token = token_of_new("ada@example.org", ROLE_USER);
+    const char *token = bearer_of_new("ada@example.org", ROLE_USER);
 
     run_sql(ends_of_an_account[_i]);
 
@@ -656,7 +656,7 @@ TEST_EACH(a_token_of_a_user_who_is_gone_or_disabled_is_refused, ends_of_an_accou
 
 TEST(a_changed_role_holds_at_once)
 {
-    const char *token = token_of_new("ada@example.org", ROLE_USER);
+    const char *token = bearer_of_new("ada@example.org", ROLE_USER);
     ck_problem(drop(token, "/users/" NOBODY_ID), ADMIN_REQUIRED);
 
     run_sql("UPDATE users SET role = 'admin'");

@@ -89,10 +89,10 @@ static void fill(int posts)
 static void set_up(void)
 {
     loopback_open();
-    admin = token_of_new("admin@example.org", ROLE_ADMIN);
+    admin = bearer_of_new("admin@example.org", ROLE_ADMIN);
     mary_id = make_user("mary@example.org", ROLE_USER);
     ada_id = make_user("ada@example.org", ROLE_USER);
-    const char *mary = token_of("mary@example.org");
+    const char *mary = bearer_of("mary@example.org");
     write_post(mary, "M1", "farewell", true);
     write_post(mary, "M2", "words", true);
     write_post(mary, "M3", "farewell words", true);
@@ -737,7 +737,7 @@ TEST(totals_are_exact_where_others_change_the_posts_of_who_leaves)
 {
     for (int round = 0; round < 5; round++) {
         ada_id = make_user(say("ada%d@example.org", round), ROLE_USER);
-        ada = token_of(say("ada%d@example.org", round));
+        ada = bearer_of(say("ada%d@example.org", round));
         char *oldest = arena_strdup(the_arena, write_post(ada, "A", "C", true));
         run_sql(say("INSERT INTO posts (id, author_id, title, content, published, created_at) "
                     "SELECT UUID(), '%s', 'A', 'C', 1, '2090-01-01' FROM seq_1_to_700",

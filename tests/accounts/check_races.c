@@ -153,14 +153,14 @@ static void populate(bool admin)
     boss = make_user("boss@example.org", ROLE_ADMIN);
     other = make_user("other@example.org", ROLE_USER);
     me = make_user(email, admin ? ROLE_ADMIN : ROLE_USER);
-    boss_token = token_of("boss@example.org");
+    boss_token = bearer_of("boss@example.org");
     const struct login first = enter(email), second = enter(email);
     my_token = first.access;
     my_session = first.session;
     second_token = second.access;
     session = second.session;
     my_post = write_post(my_token, "mine", "c", true);
-    others_post = write_post(token_of("other@example.org"), "another's", "c", true);
+    others_post = write_post(bearer_of("other@example.org"), "another's", "c", true);
     run_sql(say("INSERT INTO password_resets VALUES (UNHEX(SHA2('%s', 256)), '%s', "
                 "UTC_TIMESTAMP(6) + INTERVAL 1 HOUR)",
                 reset_token, me));

@@ -446,7 +446,7 @@ static const struct {
 
 TEST_EACH(what_an_admin_does_takes_hold_at_the_next_request, measures)
 {
-    const char *admin = token_of_new("admin@example.org", ROLE_ADMIN);
+    const char *admin = bearer_of_new("admin@example.org", ROLE_ADMIN);
     const char *path = say("/users/%s", ada_id);
     ck_alive(ada.access);
 

@@ -91,9 +91,9 @@ TEST(a_session_of_nobody_is_told_apart)
 TEST(all_sessions_of_one_user_end_at_once)
 {
     make_user("eve@example.org", ROLE_USER);
-    token_of("ada@example.org");
-    token_of("ada@example.org");
-    token_of("eve@example.org");
+    bearer_of("ada@example.org");
+    bearer_of("ada@example.org");
+    bearer_of("eve@example.org");
 
     must(session_delete_all(the_app->db, the_arena, session.user_id, (struct uuid){{0}}));
 
@@ -132,7 +132,7 @@ TEST(all_sessions_but_one_end_at_once)
     must(session_insert(the_app->db, the_arena, &session, refresh_hash));
     session.id = other;
     must(session_insert(the_app->db, the_arena, &session, other_hash));
-    token_of("ada@example.org");
+    bearer_of("ada@example.org");
 
     must(session_delete_all(the_app->db, the_arena, session.user_id, other));
 

@@ -20,8 +20,8 @@ static void set_up(void)
     admin_id = make_user("admin@example.org", ROLE_ADMIN);
     ada_id = make_user("ada@example.org", ROLE_USER);
     bob_id = make_user("bob@example.org", ROLE_USER);
-    admin = token_of("admin@example.org");
-    ada = token_of("ada@example.org");
+    admin = bearer_of("admin@example.org");
+    ada = bearer_of("ada@example.org");
 }
 
 static const char *path_of(const char *id)
@@ -491,7 +491,7 @@ TEST_EACH(the_last_active_admin_stays, ways_down)
 TEST_EACH(an_admin_may_go_while_another_stays, ways_down)
 {
     make_user("second@example.org", ROLE_ADMIN);
-    const char *second = token_of("second@example.org");
+    const char *second = bearer_of("second@example.org");
 
     ck_status(take_down(admin, admin_id, ways_down[_i]), ways_down[_i] ? 200 : 204);
 
@@ -530,8 +530,8 @@ TEST_EACH(of_two_admins_who_depose_each_other_one_stays, ways_down)
         run_sql("UPDATE users SET role = 'user', is_active = 1");
         const char *x = say("x%d@example.org", round), *y = say("y%d@example.org", round);
         const char *x_id = make_user(x, ROLE_ADMIN), *y_id = make_user(y, ROLE_ADMIN);
-        struct duel both[] = {{token_of(x), y_id, ways_down[_i]},
-                              {token_of(y), x_id, ways_down[_i]}};
+        struct duel both[] = {{bearer_of(x), y_id, ways_down[_i]},
+                              {bearer_of(y), x_id, ways_down[_i]}};
 
         parallel(2, strike, both);
 

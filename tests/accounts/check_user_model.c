@@ -15,7 +15,7 @@ static const char *token;
 static void set_up(void)
 {
     loopback_open();
-    token = token_of_new("reader@example.org", ROLE_USER);
+    token = bearer_of_new("reader@example.org", ROLE_USER);
 }
 
 /* ---- finding ---- */
@@ -302,7 +302,7 @@ TEST(a_deletion_that_meets_a_deadlock_is_tried_again)
     int pipe_fds[2];
     char byte;
     const char *admin = make_user("admin@example.org", ROLE_ADMIN);
-    const char *admin_token = token_of("admin@example.org");
+    const char *admin_token = bearer_of("admin@example.org");
     struct rival rival = {.user = make_user("ada@example.org", ROLE_ADMIN), .admin = admin};
     int64_t before =
         ask_number("SELECT CAST(variable_value AS INTEGER) AS n FROM "

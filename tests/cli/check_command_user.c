@@ -127,7 +127,7 @@ TEST(a_search_is_the_one_of_the_api)
 TEST(json_has_the_members_of_the_api)
 {
     const char *id = make_user("ada@example.org", ROLE_USER);
-    struct answer api = get(token_of("ada@example.org"), "/auth/profile");
+    struct answer api = get(bearer_of("ada@example.org"), "/auth/profile");
 
     const char *line = quiet("user show ada@example.org --json");
     const struct json *user;
@@ -209,7 +209,7 @@ TEST_EACH(what_makes_no_sense_is_told_and_changes_nothing, misuses)
 TEST(a_role_takes_hold_at_once)
 {
     make_user("root@example.org", ROLE_ADMIN);
-    const char *id = make_user("ada@example.org", ROLE_USER), *token = token_of("ada@example.org");
+    const char *id = make_user("ada@example.org", ROLE_USER), *token = bearer_of("ada@example.org");
 
     quiet("user role ADA@example.org admin");
     ck_status(drop(token, "/users/%s", NOBODY_ID), 404);
@@ -223,7 +223,7 @@ TEST(a_role_takes_hold_at_once)
 
 TEST(a_disabled_user_is_out_until_enabled)
 {
-    const char *token = token_of_new("ada@example.org", ROLE_USER);
+    const char *token = bearer_of_new("ada@example.org", ROLE_USER);
 
     quiet("user disable ada@example.org");
     ck_status(get(token, "/auth/profile"), 401);
@@ -260,11 +260,11 @@ TEST(a_deleted_user_goes_with_everything)
 {
     make_user("root@example.org", ROLE_ADMIN);
     make_user("ada@example.org", ROLE_USER);
-    write_post(token_of("ada@example.org"), "T", "C", true);
+    write_post(bearer_of("ada@example.org"), "T", "C", true);
 
     quiet("user delete ada@example.org --yes");
 
-    struct answer users = get(token_of("root@example.org"), "/users");
+    struct answer users = get(bearer_of("root@example.org"), "/users");
     ck_assert_int_eq(answer_total(users), 1);
     ck_assert_int_eq(answer_total(get(NULL, "/posts")), 0);
     ck_rows("posts", 0);
@@ -290,11 +290,11 @@ TEST(who_is_going_is_not_there)
 {
     make_user("root@example.org", ROLE_ADMIN);
     const char *id = make_user("ada@example.org", ROLE_USER);
-    (void)token_of("ada@example.org");
+    (void)bearer_of("ada@example.org");
     run_sql(say("INSERT INTO posts (id, author_id, title, content) SELECT UUID(), '%s', 'T', 'C' "
                 "FROM seq_1_to_1700",
                 id));
-    ck_status(drop(token_of("root@example.org"), "/users/%s", id), 204);
+    ck_status(drop(bearer_of("root@example.org"), "/users/%s", id), 204);
     ck_rows("user_departures", 1);
 
     ck_run(run(say("user show %s", id)), EX_NOUSER);
@@ -325,7 +325,7 @@ CASE_LIMIT_S(2 * PROGRAM_LIMIT_S);
 
 TEST(a_new_password_ends_all_sessions)
 {
-    const char *token = token_of_new("ada@example.org", ROLE_USER);
+    const char *token = bearer_of_new("ada@example.org", ROLE_USER);
     run_sql("INSERT INTO password_resets (token_hash, user_id, expires_at) SELECT UNHEX(SHA2('x', "
             "256)), id, '2100-01-01' FROM users");
 
@@ -350,7 +350,7 @@ static const struct {
 
 TEST_EACH(a_bad_password_changes_nothing, bad_passwords)
 {
-    const char *token = token_of_new("ada.lovelace@example.org", ROLE_USER);
+    const char *token = bearer_of_new("ada.lovelace@example.org", ROLE_USER);
 
     ck_run(run_with_input(bad_passwords[_i].input, "user passwd ada.lovelace@example.org"),
            bad_passwords[_i].status);
@@ -509,8 +509,8 @@ TEST(sessions_are_listed_with_their_users)
 {
     make_user("ada@example.org", ROLE_USER);
     make_user("bob@example.org", ROLE_USER);
-    const char *ada = session_id(token_of("ada@example.org"));
-    const char *bob = session_id(token_of("bob@example.org"));
+    const char *ada = session_id(bearer_of("ada@example.org"));
+    const char *bob = session_id(bearer_of("bob@example.org"));
     run_sql(
         "INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, expires_at) "
         "SELECT UUID(), id, '', '2020-01-01', '2020-01-01', '2020-01-02' FROM users"); /* which are
@@ -543,8 +543,8 @@ TEST(a_list_of_many_sessions_has_each_once)
 
 TEST(one_session_ends_at_once_and_others_stay)
 {
-    const char *first = token_of_new("ada@example.org", ROLE_USER), *id = session_id(first);
-    const char *second = token_of("ada@example.org");
+    const char *first = bearer_of_new("ada@example.org", ROLE_USER), *id = session_id(first);
+    const char *second = bearer_of("ada@example.org");
 
     quiet(say("session end %s", id));
 
@@ -557,8 +557,8 @@ TEST(all_sessions_of_a_user_end)
 {
     make_user("ada@example.org", ROLE_USER);
     make_user("bob@example.org", ROLE_USER);
-    const char *first = token_of("ada@example.org"), *second = token_of("ada@example.org");
-    const char *other = token_of("bob@example.org");
+    const char *first = bearer_of("ada@example.org"), *second = bearer_of("ada@example.org");
+    const char *other = bearer_of("bob@example.org");
 
     quiet("session end --user ada@example.org");
 

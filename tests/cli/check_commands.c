@@ -734,7 +734,7 @@ TEST(a_long_password_line_is_refused)
 
 TEST(reindex_mends_totals_and_search)
 {
-    const char *token = token_of_new("ada@example.org", ROLE_USER);
+    const char *token = bearer_of_new("ada@example.org", ROLE_USER);
     run_sql("INSERT INTO users (id, email, password_hash, first_name, role) SELECT UUID(), "
             "CONCAT('i', seq, '@import.test'), '', 'IMPORTED', 'admin' FROM seq_1_to_450");
     run_sql("INSERT INTO posts (id, author_id, title, content, published) SELECT UUID(), id, 'T', "

@@ -19,9 +19,9 @@ static void set_up(void)
     loopback_open();
     ada_id = make_user("ada@example.org", ROLE_USER);
     bob_id = make_user("bob@example.org", ROLE_USER);
-    admin = token_of_new("admin@example.org", ROLE_ADMIN);
-    ada = token_of("ada@example.org");
-    bob = token_of("bob@example.org");
+    admin = bearer_of_new("admin@example.org", ROLE_ADMIN);
+    ada = bearer_of("ada@example.org");
+    bob = bearer_of("bob@example.org");
 }
 
 static const char *path_of(const char *id)

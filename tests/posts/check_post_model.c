@@ -21,7 +21,7 @@ static const char *admin;
 static void set_up(void)
 {
     loopback_open();
-    admin = token_of_new("admin@example.org", ROLE_ADMIN);
+    admin = bearer_of_new("admin@example.org", ROLE_ADMIN);
 }
 
 /* ---- totals ---- */
@@ -62,7 +62,7 @@ static void make_writer(struct world *w, unsigned who)
 {
     const char *email = say("writer%d@example.org", ++w->made);
     w->users[who] = make_user(email, pick(w, 3) == 0 ? ROLE_ADMIN : ROLE_USER);
-    w->tokens[who] = token_of(email);
+    w->tokens[who] = bearer_of(email);
     memset(w->posts[who], 0, sizeof w->posts[who]);
 }
 
@@ -154,7 +154,7 @@ TEST(no_total_is_left_of_a_user_who_wrote_to_the_end)
     for (int i = 0; i < 5; i++) {
         const char *email = say("ada%d@example.org", i);
         const char *id = make_user(email, ROLE_USER);
-        char *token = arena_strdup(the_arena, token_of(email));
+        char *token = arena_strdup(the_arena, bearer_of(email));
         const struct parallel writers = parallel_begin(2, write_until_gone, token);
         while (rows_in("posts") < 5)
             ;

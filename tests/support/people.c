@@ -59,12 +59,12 @@ struct login enter_new(const char *email, unsigned role)
     return enter(email);
 }
 
-const char *token_of(const char *email)
+const char *bearer_of(const char *email)
 {
     return enter(email).access;
 }
 
-const char *token_of_new(const char *email, unsigned role)
+const char *bearer_of_new(const char *email, unsigned role)
 {
     return enter_new(email, role).access;
 }

@@ -23,8 +23,8 @@ struct login enter(const char *email);
 struct login enter_new(const char *email, unsigned role);
 
 /** The access tokens of enter() and enter_new(). */
-const char *token_of(const char *email);
-const char *token_of_new(const char *email, unsigned role);
+const char *bearer_of(const char *email);
+const char *bearer_of_new(const char *email, unsigned role);
 
 /** The tokens in the answer to a login or a refresh, which must be 200. */
 struct login login_of(struct answer answer);

@@ -215,7 +215,7 @@ TEST(metrics_are_text_that_nobody_keeps)
 TEST(metrics_have_no_path_for_others)
 {
     static const char *const methods[] = {"GET", "HEAD", "OPTIONS", "POST", "DELETE"};
-    const char *admin = token_of_new("admin@example.org", ROLE_ADMIN);
+    const char *admin = bearer_of_new("admin@example.org", ROLE_ADMIN);
     for (int i = 0; i < COUNT(methods); i++) {
         struct answer answer = ask(.method = methods[i], .path = "/metrics", .token = admin);
 
