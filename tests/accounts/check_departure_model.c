@@ -171,6 +171,7 @@ static pid_t begin_held(struct problem *(*body)(void *context), int *ret_go)
     ck_assert_int_eq(pipe(wait), 0);
     struct held held = {body, {.arena = the_arena, .now = the_time}, told[1], wait[0]};
     pid_t pid = run_aside(hold_aside, &held);
+    (void)close(told[1]); /* so that one who fails is not waited for */
     ck_assert_int_eq(read(told[0], &byte, 1), 1);
     *ret_go = wait[1];
     return pid;

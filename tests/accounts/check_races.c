@@ -7,7 +7,6 @@
 #include "tests/support/loopback.h"
 
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/base/problem.h"

@@ -2,8 +2,6 @@
 /* Tokens for who forgot a password, in the database. */
 #include "tests/support/loopback.h"
 
-#include <string.h>
-
 #include "common/base/problem.h"
 #include "fcgi-app/accounts/reset_model.h"
 #include "tests/support/people.h"

@@ -2,10 +2,8 @@
 /* Sessions: refresh, end, list, as clients see them. */
 #include "tests/support/loopback.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "common/base/encode.h"
 #include "common/crypto/digest.h"

@@ -2,8 +2,6 @@
 /* Logins in the database. */
 #include "fcgi-app/accounts/session_model.h"
 
-#include <string.h>
-
 #include "common/base/problem.h"
 #include "common/db/window.h"
 #include "tests/support/loopback.h"

@@ -3,7 +3,6 @@
 #include "tests/support/loopback.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "tests/support/parallel.h"
 #include "tests/support/people.h"
