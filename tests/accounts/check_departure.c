@@ -17,9 +17,11 @@
 #include "fcgi-app/posts/post_model.h"
 #include "fcgi-app/accounts/session_model.h"
 #include "tests/support/loopback.h"
+#include "tests/support/parallel.h"
+#include "tests/support/people.h"
+#include "tests/support/refusals.h"
 #include "tests/support/suite.h"
 
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 #define POSTS 6000 /* of Ada's; more than twice what one page looks through */
 #define PUBLISHED 4500
 #define REACH 2000     /* see post_model.c */
@@ -37,14 +39,13 @@ static const char *const traces[] = {
 
 static int64_t rows_of(const char *trace)
 {
-    return ask_number(say("SELECT COUNT(*) AS n FROM %s'%s'", trace, ada_id));
+    return rows_in(say("%s'%s'", trace, ada_id));
 }
 
-static struct uuid parsed(const char *text)
+static void ck_no_trace_is_left(void)
 {
-    struct uuid id;
-    ck_assert(uuid_parse(text, strlen(text), &id));
-    return id;
+    for (int i = 0; i < COUNT(traces); i++)
+        ck_assert_int_eq(rows_of(traces[i]), 0);
 }
 
 static struct problem *count_anew(void *context)
@@ -56,29 +57,29 @@ static struct problem *count_anew(void *context)
 
 static void recount(void)
 {
-    must(db_transaction(the_app->db, the_arena, count_anew, NULL, NULL));
+    in_transaction(count_anew, NULL);
 }
 
 /* Many rows of Ada's in every table, her posts newer than all others. */
 static void fill(int posts)
 {
-    run_sql(say("INSERT INTO posts (id, author_id, title, content, published, created_at) "
-                "SELECT UUID(), '%s', CONCAT('A', seq), 'farewell words', seq %% 4 <> 0, "
-                "'2090-01-01' + INTERVAL seq SECOND FROM seq_1_to_%d",
+    run_sql(say("INSERT INTO posts (id, author_id, title, content, published, created_at) SELECT "
+                "UUID(), '%s', CONCAT('A', seq), 'farewell words', seq %% 4 <> 0, '2090-01-01' + "
+                "INTERVAL seq SECOND FROM seq_1_to_%d",
                 ada_id, posts));
     run_sql(say("INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, "
                 "expires_at) SELECT UUID(), '%s', UNHEX(SHA2(seq, 256)), '2089-01-01' + INTERVAL "
                 "seq SECOND, '2089-01-01', '2095-01-01' FROM seq_1_to_1500",
                 ada_id));
-    run_sql(say("INSERT INTO session_refreshes (hash, session_id, used_at) SELECT "
-                "UNHEX(SHA2(CONCAT(id, seq), 256)), id, '2089-01-01' FROM sessions JOIN "
-                "seq_1_to_600 WHERE user_id = '%s' AND created_at < '2089-01-01 00:00:03' "
-                "AND created_at > '2089-01-01'",
-                ada_id));
-    run_sql(say("INSERT INTO password_resets (token_hash, user_id, expires_at) SELECT "
-                "UNHEX(SHA2(seq, 256)), '%s', UTC_TIMESTAMP(6) + INTERVAL 30 MINUTE "
-                "FROM seq_1_to_700",
-                ada_id));
+    run_sql(say(
+        "INSERT INTO session_refreshes (hash, session_id, used_at) SELECT UNHEX(SHA2(CONCAT(id, "
+        "seq), 256)), id, '2089-01-01' FROM sessions JOIN seq_1_to_600 WHERE user_id = '%s' AND "
+        "created_at < '2089-01-01 00:00:03' AND created_at > '2089-01-01'",
+        ada_id));
+    run_sql(
+        say("INSERT INTO password_resets (token_hash, user_id, expires_at) SELECT UNHEX(SHA2(seq, "
+            "256)), '%s', UTC_TIMESTAMP(6) + INTERVAL 30 MINUTE FROM seq_1_to_700",
+            ada_id));
     run_sql(say("INSERT INTO idempotency_keys (id, fingerprint, status, body, expires_at, "
                 "caller_id) SELECT UNHEX(SHA2(seq, 256)), UNHEX(SHA2(seq, 256)), 201, '{}', "
                 "UTC_TIMESTAMP(6) + INTERVAL 12 HOUR, '%s' FROM seq_1_to_600",
@@ -88,20 +89,18 @@ static void fill(int posts)
 
 static void set_up(void)
 {
-    struct answer login;
     loopback_open();
-    make_user("admin@example.org", ROLE_ADMIN);
+    admin = bearer_of_new("admin@example.org", ROLE_ADMIN);
     mary_id = make_user("mary@example.org", ROLE_USER);
     ada_id = make_user("ada@example.org", ROLE_USER);
-    admin = log_in("admin@example.org");
-    const char *mary = log_in("mary@example.org");
+    const char *mary = bearer_of("mary@example.org");
     write_post(mary, "M1", "farewell", true);
     write_post(mary, "M2", "words", true);
     write_post(mary, "M3", "farewell words", true);
     write_post(mary, "M4", "farewell draft", false);
-    login = try_login("ada@example.org", PASSWORD);
-    ada = answer_text(login, "access_token");
-    ada_refresh = answer_text(login, "refresh_token");
+    struct login login = enter("ada@example.org");
+    ada = login.access;
+    ada_refresh = login.refresh;
 }
 
 static void set_up_large(void)
@@ -115,10 +114,10 @@ static const char *post_of_ada(const char *condition)
     const char *id = "";
     for (int i = 0; i < 4; i++) /* an id in four numbers, for there is no other way to read one */
         id = say("%s%08llx", id,
-                 (unsigned long long)ask_number(say(
-                     "SELECT CAST(CONV(SUBSTR(REPLACE(id, '-', ''), %d, 8), 16, 10) AS INTEGER) "
-                     "AS n FROM posts WHERE author_id = '%s' %s",
-                     i * 8 + 1, ada_id, condition)));
+                 (unsigned long long)ask_number(
+                     say("SELECT CAST(CONV(SUBSTR(REPLACE(id, '-', ''), %d, 8), 16, 10) AS "
+                         "INTEGER) AS n FROM posts WHERE author_id = '%s' %s",
+                         i * 8 + 1, ada_id, condition)));
     return say("%.8s-%.4s-%.4s-%.4s-%.12s", id, id + 8, id + 12, id + 16, id + 20);
 }
 
@@ -132,12 +131,12 @@ static struct actor an_operator(void)
 static struct problem *erase_ada(void *context)
 {
     (void)context;
-    return account_delete(an_operator(), parsed(ada_id));
+    return account_delete(an_operator(), id_of(ada_id));
 }
 
 static void leave_rows_behind(void)
 {
-    must(db_transaction(the_app->db, the_arena, erase_ada, NULL, NULL));
+    in_transaction(erase_ada, NULL);
     ck_assert_int_eq(rows_of("user_departures WHERE user_id = "), 1);
 }
 
@@ -166,7 +165,7 @@ static void hold_aside(void *context)
         wait_for(run_aside(hold_aside, context));
         return;
     }
-    must(db_transaction(the_app->db, the_arena, hold, NULL, context));
+    in_transaction(hold, context);
 }
 
 static pid_t begin_held(struct problem *(*body)(void *context), int *ret_go)
@@ -177,6 +176,7 @@ static pid_t begin_held(struct problem *(*body)(void *context), int *ret_go)
     ck_assert_int_eq(pipe(wait), 0);
     struct held held = {body, {.arena = the_arena, .now = the_time}, told[1], wait[0]};
     pid_t pid = run_aside(hold_aside, &held);
+    (void)close(told[1]); /* so that one who fails is not waited for */
     ck_assert_int_eq(read(told[0], &byte, 1), 1);
     *ret_go = wait[1];
     return pid;
@@ -194,7 +194,7 @@ static int64_t total_of(const char *token, const char *path)
 {
     struct answer answer = get(token, "%s", path);
     ck_status(answer, 200);
-    return answer_integer(answer, "pagination.total");
+    return answer_total(answer);
 }
 
 /* Every list says how many there are, and shows so many. */
@@ -210,16 +210,15 @@ static void ck_only_marys_posts_are_there(void)
     ck_assert_str_eq(answer_column(get(NULL, "/posts?author_id=%s", ada_id), "title"), "");
     ck_assert_str_eq(answer_column(get(NULL, "/posts?q=farewell&author_id=%s", ada_id), "title"),
                      "");
-    ck_problem(get(NULL, "/users/%s/posts", ada_id), 404, "User not found", "user_not_found");
-    ck_problem(get(admin, "/users/%s/posts", ada_id), 404, "User not found", "user_not_found");
+    ck_problem(get(NULL, "/users/%s/posts", ada_id), USER_NOT_FOUND);
+    ck_problem(get(admin, "/users/%s/posts", ada_id), USER_NOT_FOUND);
 }
 
 static void ck_is_gone(const char *post_id, const char *draft_id)
 {
-    ck_problem(get(admin, "/users/%s", ada_id), 404, "User not found", "user_not_found");
-    ck_problem(drop(admin, "/users/%s", ada_id), 404, "User not found", "user_not_found");
-    ck_problem(patch(admin, say("/users/%s", ada_id), "{\"is_active\":true}"), 404,
-               "User not found", "user_not_found");
+    ck_problem(get(admin, "/users/%s", ada_id), USER_NOT_FOUND);
+    ck_problem(drop(admin, "/users/%s", ada_id), USER_NOT_FOUND);
+    ck_problem(patch(admin, say("/users/%s", ada_id), "{\"is_active\":true}"), USER_NOT_FOUND);
     ck_assert_str_eq(answer_column(get(admin, "/users"), "email"),
                      "admin@example.org mary@example.org");
     ck_assert_str_eq(answer_column(get(admin, "/users?sort=-email&role=user"), "email"),
@@ -228,23 +227,21 @@ static void ck_is_gone(const char *post_id, const char *draft_id)
     ck_assert_str_eq(answer_column(get(admin, "/users?q=ad"), "email"), "admin@example.org");
     ck_assert_int_eq(total_of(admin, "/users"), 2);
     ck_assert_int_eq(total_of(admin, "/users?role=user"), 1);
-    ck_problem(get(NULL, "/posts/%s", post_id), 404, "Post not found", "post_not_found");
-    ck_problem(get(admin, "/posts/%s", draft_id), 404, "Post not found", "post_not_found");
-    ck_problem(patch(admin, say("/posts/%s", post_id), "{\"published\":false}"), 404,
-               "Post not found", "post_not_found");
-    ck_problem(drop(admin, "/posts/%s", draft_id), 404, "Post not found", "post_not_found");
+    ck_problem(get(NULL, "/posts/%s", post_id), POST_NOT_FOUND);
+    ck_problem(get(admin, "/posts/%s", draft_id), POST_NOT_FOUND);
+    ck_problem(patch(admin, say("/posts/%s", post_id), "{\"published\":false}"), POST_NOT_FOUND);
+    ck_problem(drop(admin, "/posts/%s", draft_id), POST_NOT_FOUND);
     ck_only_marys_posts_are_there();
 }
 
 static void ck_is_out(void)
 {
     const char *refresh = object("{'refresh_token':'%s'}", ada_refresh);
-    ck_problem(get(ada, "/auth/profile"), 401, "User not found or inactive", "user_inactive");
-    ck_problem(try_login("ada@example.org", PASSWORD), 401, "Invalid credentials",
-               "invalid_credentials");
-    ck_problem(try_login(ada_id, PASSWORD), 401, "Invalid credentials", "invalid_credentials");
-    ck_problem(post(NULL, "/auth/refresh", refresh), 401, "Invalid token", "invalid_token");
-    ck_problem(post(NULL, "/auth/logout", refresh), 401, "Invalid token", "invalid_token");
+    ck_problem(get(ada, "/auth/profile"), USER_INACTIVE);
+    ck_problem(try_login("ada@example.org", PASSWORD), INVALID_CREDENTIALS);
+    ck_problem(try_login(ada_id, PASSWORD), INVALID_CREDENTIALS);
+    ck_problem(post(NULL, "/auth/refresh", refresh), INVALID_TOKEN);
+    ck_problem(post(NULL, "/auth/logout", refresh), INVALID_TOKEN);
 }
 
 static struct answer delete_by_admin(void)
@@ -260,7 +257,10 @@ static struct answer delete_oneself(void)
 
 static struct answer (*const ways[])(void) = {delete_by_admin, delete_oneself};
 
-START_TEST(who_is_deleted_is_gone_while_rows_are_left)
+CASE("gone at once", set_up_large, loopback_close);
+CASE_LIMIT_S(180);
+
+TEST_EACH(who_is_deleted_is_gone_while_rows_are_left, ways)
 {
     const char *post_id = post_of_ada("AND title = 'A1'");
     const char *draft_id = post_of_ada("AND title = 'A4'");
@@ -278,16 +278,13 @@ START_TEST(who_is_deleted_is_gone_while_rows_are_left)
     ck_is_out();
     ck_assert_int_gt(rows_of("posts WHERE author_id = "), REACH);
     ck_assert_int_gt(rows_of("sessions WHERE user_id = "), 0);
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users WHERE email LIKE 'ada%' OR "
-                                "first_name IS NULL AND password_hash <> ''"),
-                     0);
+    ck_rows("users WHERE email LIKE 'ada%' OR first_name IS NULL AND password_hash <> ''", 0);
     recount();
     ck_only_marys_posts_are_there();
     ck_assert_int_eq(total_of(admin, "/users"), 2);
 }
-END_TEST
 
-START_TEST(the_address_is_free_at_once)
+TEST(the_address_is_free_at_once)
 {
     ck_status(delete_by_admin(), 204);
 
@@ -299,11 +296,10 @@ START_TEST(the_address_is_free_at_once)
     ck_assert_str_ne(answer_text(again, "user.id"), ada_id);
     const char *token = log_in("ada@example.org");
     ck_status(get(token, "/auth/profile"), 200);
-    ck_assert_int_eq(answer_integer(get(token, "/auth/sessions"), "pagination.total"), 1);
+    ck_assert_int_eq(answer_total(get(token, "/auth/sessions")), 1);
     ck_assert_int_eq(total_of(token, "/posts"), 3);
     ck_assert_int_gt(rows_of("posts WHERE author_id = "), 0);
 }
-END_TEST
 
 /* What the statements of one request read, by the server's own count. */
 static int64_t read_so_far(void)
@@ -349,7 +345,7 @@ static struct problem *claim_rows(void *context)
     return db_run(the_app->db, the_arena, "SELECT user_id FROM user_departures FOR UPDATE");
 }
 
-START_TEST(a_list_passes_by_the_posts_of_who_left)
+TEST(a_list_passes_by_the_posts_of_who_left)
 {
     int go, pages;
     leave_rows_behind();
@@ -364,7 +360,6 @@ START_TEST(a_list_passes_by_the_posts_of_who_left)
     ck_assert_int_eq(rows_of("posts WHERE author_id = "), POSTS); /* other rows go before */
     let_go(pid, go);
 }
-END_TEST
 
 static const struct {
     const char *words;
@@ -377,7 +372,10 @@ static const struct {
     {"long", false, "M3 long"},
 };
 
-START_TEST(a_search_finds_nothing_of_who_left)
+CASE("beside others", set_up, loopback_close);
+CASE_LIMIT_S(180);
+
+TEST(a_search_finds_nothing_of_who_left)
 {
     int go, pages;
     fill(FREQUENT);
@@ -394,13 +392,12 @@ START_TEST(a_search_finds_nothing_of_who_left)
         const char *path = say("/posts?q=%s", searches[i].words);
         ck_assert_str_eq(walk(NULL, path, 5 * FREQUENT, &pages), searches[i].titles);
         struct answer first = get(NULL, "%s", path);
-        ck_assert_int_le(answer_integer(first, "pagination.total"), 2);
+        ck_assert_int_le(answer_total(first), 2);
         ck_assert_int_eq(answer_has(first, "pagination.total_capped"), searches[i].frequent);
         ck_assert_int_eq(total_of(NULL, say("%s&author_id=%s", path, ada_id)), 0);
     }
     let_go(pid, go);
 }
-END_TEST
 
 /* ---- the rows ---- */
 
@@ -411,7 +408,10 @@ static int64_t status_of(const char *name)
                           name));
 }
 
-START_TEST(each_batch_is_small_and_totals_hold_all_the_time)
+CASE("rows", set_up_large, loopback_close);
+CASE_LIMIT_S(180);
+
+TEST(each_batch_is_small_and_totals_hold_all_the_time)
 {
     bool more = true;
     int batches = 0;
@@ -428,20 +428,18 @@ START_TEST(each_batch_is_small_and_totals_hold_all_the_time)
     }
 
     ck_assert_int_gt(batches, POSTS / DEPARTURE_BATCH);
-    for (int i = 0; i < COUNT(traces); i++)
-        ck_assert_int_eq(rows_of(traces[i]), 0);
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM session_refreshes"), 0);
+    ck_no_trace_is_left();
+    ck_rows("session_refreshes", 0);
     ck_only_marys_posts_are_there();
     recount();
     ck_only_marys_posts_are_there();
     must(departure_sweep(the_app->db, the_arena, &more)); /* nothing to do, and does nothing */
     ck_assert(!more);
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 2);
+    ck_rows("users", 2);
 }
-END_TEST
 
 /* Posts that came in by SQL, and were not counted yet when their author left. */
-START_TEST(what_a_recount_has_added_late_goes_with_the_rows)
+TEST(what_a_recount_has_added_late_goes_with_the_rows)
 {
     bool more = true;
     leave_rows_behind();
@@ -454,9 +452,8 @@ START_TEST(what_a_recount_has_added_late_goes_with_the_rows)
     ck_assert_int_eq(rows_of("post_counts WHERE author_id = "), 0);
     ck_only_marys_posts_are_there();
 }
-END_TEST
 
-START_TEST(the_newest_posts_go_first)
+TEST(the_newest_posts_go_first)
 {
     bool more;
     leave_rows_behind();
@@ -465,18 +462,17 @@ START_TEST(the_newest_posts_go_first)
 
     int64_t left = rows_of("posts WHERE author_id = ");
 
-    ck_assert_int_eq(ask_number(say("SELECT COUNT(*) AS n FROM posts WHERE author_id = '%s' AND "
-                                    "created_at <= '2090-01-01' + INTERVAL %lld SECOND",
-                                    ada_id, (long long)left)),
-                     left);
+    ck_rows(
+        say("posts WHERE author_id = '%s' AND created_at <= '2090-01-01' + INTERVAL %lld SECOND",
+            ada_id, (long long)left),
+        left);
 }
-END_TEST
 
 static struct problem *die_amid(void *context)
 {
     uint64_t deleted = 0;
     (void)context;
-    must(post_delete_newest(the_app->db, the_arena, parsed(ada_id), DEPARTURE_BATCH, &deleted));
+    must(post_delete_newest(the_app->db, the_arena, id_of(ada_id), DEPARTURE_BATCH, &deleted));
     ck_assert_uint_eq(deleted, DEPARTURE_BATCH);
     (void)raise(SIGKILL);
     return NULL;
@@ -489,10 +485,10 @@ static void sweep_and_die(void *context)
     (void)context;
     for (int i = 0; i < 3; i++)
         must(departure_sweep(the_app->db, the_arena, &more));
-    must(db_transaction(the_app->db, the_arena, die_amid, NULL, NULL));
+    in_transaction(die_amid, NULL);
 }
 
-START_TEST(who_is_killed_in_between_is_followed_by_another)
+TEST(who_is_killed_in_between_is_followed_by_another)
 {
     bool more = true;
     leave_rows_behind();
@@ -508,38 +504,30 @@ START_TEST(who_is_killed_in_between_is_followed_by_another)
     while (rows_of("users WHERE id = ")) /* the dead one's lock may last for a moment */
         must(departure_sweep(the_app->db, the_arena, &more));
 
-    for (int i = 0; i < COUNT(traces); i++)
-        ck_assert_int_eq(rows_of(traces[i]), 0);
+    ck_no_trace_is_left();
     ck_only_marys_posts_are_there();
 }
-END_TEST
 
-static void sweep_all(void *context)
+static void sweep_all(int number, void *context)
 {
-    (void)context;
+    (void)number, (void)context;
     while (rows_of("users WHERE id = ")) {
         bool more;
         must(departure_sweep(the_app->db, the_arena, &more));
     }
 }
 
-START_TEST(many_may_be_at_it_at_a_time)
+TEST(many_may_be_at_it_at_a_time)
 {
-    pid_t pids[3];
     leave_rows_behind();
 
-    for (int i = 0; i < 3; i++)
-        pids[i] = run_aside(sweep_all, NULL);
+    parallel(3, sweep_all, NULL);
 
-    for (int i = 0; i < 3; i++)
-        wait_for(pids[i]);
-    for (int i = 0; i < COUNT(traces); i++)
-        ck_assert_int_eq(rows_of(traces[i]), 0);
+    ck_no_trace_is_left();
     ck_only_marys_posts_are_there();
 }
-END_TEST
 
-START_TEST(requests_of_others_do_the_work)
+TEST(requests_of_others_do_the_work)
 {
     ck_status(delete_by_admin(), 204);
     int64_t before = rows_of("posts WHERE author_id = ");
@@ -548,12 +536,10 @@ START_TEST(requests_of_others_do_the_work)
         (void)purge_departed(the_app, the_arena);
 
     ck_assert_int_gt(before, 0);
-    for (int i = 0; i < COUNT(traces); i++)
-        ck_assert_int_eq(rows_of(traces[i]), 0);
+    ck_no_trace_is_left();
 }
-END_TEST
 
-START_TEST(a_login_and_a_list_find_what_a_dead_worker_left)
+TEST_TIMES(a_login_and_a_list_find_what_a_dead_worker_left, 2)
 {
     leave_rows_behind();
     loopback_set(NULL); /* a worker that knows of nothing */
@@ -570,25 +556,24 @@ START_TEST(a_login_and_a_list_find_what_a_dead_worker_left)
                          rows_of("password_resets WHERE user_id = "),
                      before - DEPARTURE_BATCH);
 }
-END_TEST
 
-START_TEST(few_rows_go_with_the_user)
+CASE("beside others", set_up, loopback_close);
+
+TEST_EACH(few_rows_go_with_the_user, ways)
 {
     write_post(ada, "A1", "C", true);
 
     ck_status(ways[_i](), 204);
 
-    for (int i = 0; i < COUNT(traces); i++)
-        ck_assert_int_eq(rows_of(traces[i]), 0);
+    ck_no_trace_is_left();
     ck_only_marys_posts_are_there();
 }
-END_TEST
 
 /* ---- beside others ---- */
 
 /* Ada is deleted in a transaction that does not end: who has nothing to do with her must not
  * notice. */
-START_TEST(a_deletion_keeps_no_admin_waiting)
+TEST(a_deletion_keeps_no_admin_waiting)
 {
     const char *second_id = make_user("second@example.org", ROLE_ADMIN);
     const char *other_id = make_user("other@example.org", ROLE_USER);
@@ -603,20 +588,19 @@ START_TEST(a_deletion_keeps_no_admin_waiting)
     ck_status(patch(second, say("/users/%s", second_id), "{\"first_name\":\"S\"}"), 200);
 
     let_go(pid, go);
-    ck_problem(get(admin, "/users/%s", ada_id), 404, "User not found", "user_not_found");
+    ck_problem(get(admin, "/users/%s", ada_id), USER_NOT_FOUND);
 }
-END_TEST
 
 static struct problem *disable_ada(void *context)
 {
     struct user after;
     const struct user in = {.is_active = false};
     (void)context;
-    return account_change(an_operator(), parsed(ada_id), &in,
+    return account_change(an_operator(), id_of(ada_id), &in,
                           FIELD_AT(&user_record, struct user, is_active), &after);
 }
 
-START_TEST(disabling_keeps_no_admin_waiting)
+TEST(disabling_keeps_no_admin_waiting)
 {
     int go;
     pid_t pid = begin_held(disable_ada, &go);
@@ -627,14 +611,12 @@ START_TEST(disabling_keeps_no_admin_waiting)
     ck_status(patch(token, say("/users/%s", mary_id), "{\"role\":\"user\"}"), 200);
 
     let_go(pid, go);
-    ck_problem(get(ada, "/auth/profile"), 401, "User not found or inactive", "user_inactive");
+    ck_problem(get(ada, "/auth/profile"), USER_INACTIVE);
 }
-END_TEST
 
 /* Two admins who leave, or one who leaves and one who deletes the other, at the same time. */
 struct leaving {
     struct uuid id;
-    int gate;
 };
 
 static struct problem *erase_one(void *context)
@@ -643,37 +625,25 @@ static struct problem *erase_one(void *context)
     return account_delete(an_operator(), leaving->id);
 }
 
-static void leave_aside(void *context)
+static void leave_aside(int number, void *context)
 {
-    struct leaving *leaving = context;
-    char byte;
-    must(db_ping(the_app->db, the_arena)); /* connect first, to meet the other one */
-    ck_assert_int_eq(read(leaving->gate, &byte, 1), 1);
+    struct leaving *leaving = (struct leaving *)context + number;
     const struct problem *p = db_transaction(the_app->db, the_arena, erase_one, NULL, leaving);
     ck_assert(!p || p->type == &problem_last_admin || p->type == &problem_user_not_found);
 }
 
-START_TEST(of_two_admins_who_leave_at_once_one_stays)
+TEST(of_two_admins_who_leave_at_once_one_stays)
 {
     for (int round = 0; round < 10; round++) {
-        int gate[2];
         run_sql("UPDATE users SET role = 'user'");
-        struct uuid x = parsed(make_user(say("x%d@example.org", round), ROLE_ADMIN));
-        struct uuid y = parsed(make_user(say("y%d@example.org", round), ROLE_ADMIN));
-        ck_assert_int_eq(pipe(gate), 0);
-        pid_t pids[] = {run_aside(leave_aside, &(struct leaving){x, gate[0]}),
-                        run_aside(leave_aside, &(struct leaving){y, gate[0]})};
+        struct leaving both[] = {{id_of(make_user(say("x%d@example.org", round), ROLE_ADMIN))},
+                                 {id_of(make_user(say("y%d@example.org", round), ROLE_ADMIN))}};
 
-        ck_assert_int_eq(write(gate[1], "go", 2), 2);
+        parallel(2, leave_aside, both);
 
-        wait_for(pids[0]);
-        wait_for(pids[1]);
-        ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users WHERE role = 'admin' AND "
-                                    "is_active = 1"),
-                         1);
+        ck_rows("users WHERE role = 'admin' AND is_active = 1", 1);
     }
 }
-END_TEST
 
 /* Ada becomes the only admin while somebody deletes her, and has seen that she is none. */
 static bool somebody_waits(void)
@@ -702,10 +672,10 @@ static struct problem *crown_ada(void *context)
 
 static void crown_aside(void *context)
 {
-    must(db_transaction(the_app->db, the_arena, crown_ada, NULL, context));
+    in_transaction(crown_ada, context);
 }
 
-START_TEST(who_becomes_the_last_admin_meanwhile_stays)
+TEST(who_becomes_the_last_admin_meanwhile_stays)
 {
     int told[2];
     char byte;
@@ -720,12 +690,11 @@ START_TEST(who_becomes_the_last_admin_meanwhile_stays)
     ck_assert_ptr_eq(p->type, &problem_last_admin);
     ck_assert_int_eq(rows_of("users WHERE role = 'admin' AND id = "), 1);
 }
-END_TEST
 
 static struct problem *insert_post(void *context)
 {
     const struct post row = {.id = uuid_make(the_time),
-                             .author_id = parsed(ada_id),
+                             .author_id = id_of(ada_id),
                              .title = TEXT("T"),
                              .content = TEXT("C"),
                              .created_at = the_time,
@@ -735,11 +704,13 @@ static struct problem *insert_post(void *context)
     return post_insert(the_app->db, the_arena, &row);
 }
 
-START_TEST(nothing_is_added_to_who_left)
+CASE("rows", set_up_large, loopback_close);
+
+TEST(nothing_is_added_to_who_left)
 {
     const unsigned char hash[32] = "of a refresh token";
     const struct session session = {.id = uuid_make(the_time),
-                                    .user_id = parsed(ada_id),
+                                    .user_id = id_of(ada_id),
                                     .created_at = the_time,
                                     .last_used_at = the_time,
                                     .expires_at = instant_plus_s(the_time, 1000)};
@@ -752,76 +723,40 @@ START_TEST(nothing_is_added_to_who_left)
 
     ck_only_marys_posts_are_there();
 }
-END_TEST
 
 /* An admin who publishes and hides one of Ada's posts for as long as it is there. */
-static void toggle(void *id)
+static void toggle(int number, void *id)
 {
+    (void)number;
     struct answer answer = {.status = 200};
     for (int i = 0; answer.status == 200; i++)
         answer = patch(admin, say("/posts/%s", (const char *)id),
                        i % 2 ? "{\"published\":true}" : "{\"published\":false}");
-    ck_problem(answer, 404, "Post not found", "post_not_found");
+    ck_problem(answer, POST_NOT_FOUND);
 }
 
-START_TEST(totals_are_exact_where_others_change_the_posts_of_who_leaves)
+CASE("beside others", set_up, loopback_close);
+
+TEST(totals_are_exact_where_others_change_the_posts_of_who_leaves)
 {
     for (int round = 0; round < 5; round++) {
         ada_id = make_user(say("ada%d@example.org", round), ROLE_USER);
-        ada = say("%s", log_in(say("ada%d@example.org", round)));
+        ada = bearer_of(say("ada%d@example.org", round));
         char *oldest = arena_strdup(the_arena, write_post(ada, "A", "C", true));
         run_sql(say("INSERT INTO posts (id, author_id, title, content, published, created_at) "
                     "SELECT UUID(), '%s', 'A', 'C', 1, '2090-01-01' FROM seq_1_to_700",
                     ada_id));
         recount();
-        pid_t pids[] = {run_aside(toggle, oldest), run_aside(toggle, oldest)};
+        struct parallel togglers = parallel_begin(2, toggle, oldest);
         while (ask_number(say("SELECT version AS n FROM posts WHERE id = '%s'", oldest)) < 20)
             usleep(1000);
 
         ck_status(ways[round % 2](), 204);
 
-        wait_for(pids[0]);
-        wait_for(pids[1]);
+        parallel_end(&togglers);
         ck_only_marys_posts_are_there();
         while (the_app->sweeps)
             (void)purge_departed(the_app, the_arena);
         ck_only_marys_posts_are_there();
     }
-}
-END_TEST
-
-static void add(Suite *suite, const char *name, void (*fixture)(void), TCase **ret)
-{
-    *ret = tcase_create(name);
-    tcase_add_checked_fixture(*ret, fixture, loopback_close);
-    tcase_set_timeout(*ret, 180);
-    suite_add_tcase(suite, *ret);
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("departure");
-    TCase *tc;
-    add(suite, "gone at once", set_up_large, &tc);
-    tcase_add_loop_test(tc, who_is_deleted_is_gone_while_rows_are_left, 0, COUNT(ways));
-    tcase_add_test(tc, the_address_is_free_at_once);
-    tcase_add_test(tc, a_list_passes_by_the_posts_of_who_left);
-    add(suite, "rows", set_up_large, &tc);
-    tcase_add_test(tc, each_batch_is_small_and_totals_hold_all_the_time);
-    tcase_add_test(tc, what_a_recount_has_added_late_goes_with_the_rows);
-    tcase_add_test(tc, the_newest_posts_go_first);
-    tcase_add_test(tc, who_is_killed_in_between_is_followed_by_another);
-    tcase_add_test(tc, many_may_be_at_it_at_a_time);
-    tcase_add_test(tc, requests_of_others_do_the_work);
-    tcase_add_test(tc, nothing_is_added_to_who_left);
-    tcase_add_loop_test(tc, a_login_and_a_list_find_what_a_dead_worker_left, 0, 2);
-    add(suite, "beside others", set_up, &tc);
-    tcase_add_loop_test(tc, few_rows_go_with_the_user, 0, COUNT(ways));
-    tcase_add_test(tc, a_search_finds_nothing_of_who_left);
-    tcase_add_test(tc, a_deletion_keeps_no_admin_waiting);
-    tcase_add_test(tc, disabling_keeps_no_admin_waiting);
-    tcase_add_test(tc, of_two_admins_who_leave_at_once_one_stays);
-    tcase_add_test(tc, who_becomes_the_last_admin_meanwhile_stays);
-    tcase_add_test(tc, totals_are_exact_where_others_change_the_posts_of_who_leaves);
-    return suite_run(suite);
 }

@@ -12,6 +12,9 @@
 #include <unistd.h>
 
 #include "common/crypto/digest.h"
+#include "tests/support/parallel.h"
+#include "tests/support/people.h"
+#include "tests/support/refusals.h"
 #include "tests/support/suite.h"
 
 #define NEW_WORD "weaver of patterns"
@@ -19,22 +22,9 @@
 #define PATIENCE_S 30
 #define RESET_URL "https://app.example.org/reset?token="
 
-/* What a login gives. */
-struct login {
-    const char *access, *refresh;
-};
-
 /* Who is there when a test begins: Ada, logged in twice, and Bob. */
 static const char *ada_id;
 static struct login ada, elsewhere, bob;
-
-static struct login enter(const char *email)
-{
-    struct answer answer = try_login(email, PASSWORD);
-    ck_status(answer, 200);
-    return (struct login){answer_text(answer, "access_token"),
-                          answer_text(answer, "refresh_token")};
-}
 
 static void set_up(void)
 {
@@ -44,16 +34,6 @@ static void set_up(void)
     ada = enter("ada@example.org");
     elsewhere = enter("ada@example.org");
     bob = enter("bob@example.org");
-}
-
-static void pass_s(int64_t seconds)
-{
-    the_time = instant_plus_s(the_time, seconds);
-}
-
-static struct answer refresh(const char *token)
-{
-    return post(NULL, "/auth/refresh", object("{'refresh_token':'%s'}", token));
 }
 
 static void ck_alive(const struct login *login)
@@ -70,15 +50,13 @@ static void ck_dead(const struct login *login)
 /* Only the one password is Ada's. */
 static void ck_password(const char *right, const char *wrong)
 {
-    ck_problem(try_login("ada@example.org", wrong), 401, "Invalid credentials",
-               "invalid_credentials");
+    ck_problem(try_login("ada@example.org", wrong), INVALID_CREDENTIALS);
     ck_status(try_login("ada@example.org", right), 200);
 }
 
 static void ck_wrong_password(struct answer answer)
 {
-    ck_problem(answer, 400, "Bad Request", "invalid");
-    ck_assert_str_eq(answer_faults(answer), "current_password wrong");
+    ck_invalid(answer, "current_password wrong");
 }
 
 /* ---- another password ---- */
@@ -101,9 +79,7 @@ TEST(a_changed_password_is_the_only_one)
     ck_assert_str_eq(answer.text, "");
     ck_assert_str_eq(answer_header(answer, "Cache-Control"), "no-store");
     ck_password(NEW_WORD, PASSWORD);
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users WHERE email = 'Ada@example.org' "
-                                "AND password_hash LIKE '$argon2id$%'"),
-                     1);
+    ck_rows("users WHERE email = 'Ada@example.org' AND password_hash LIKE '$argon2id$%'", 1);
 }
 
 TEST(a_changed_password_ends_all_other_sessions_but_this)
@@ -141,36 +117,29 @@ TEST(a_current_password_of_1024_bytes_is_tried_and_a_longer_one_refused)
     struct answer longer = change_password(ada.access, repeat("x", 1025), NEW_WORD);
 
     ck_wrong_password(change_password(ada.access, repeat("\303\244", 512), NEW_WORD));
-    ck_problem(longer, 400, "Bad Request", "invalid");
-    ck_assert_str_eq(answer_faults(longer), "current_password too_long");
+    ck_invalid(longer, "current_password too_long");
 }
 
-static const struct {
-    const char *body, *error, *code, *faults;
-} bad_changes[] = {
-    {"[]", "Bad Request", "bad_json", ""},
-    {"{}", "Missing required fields", "missing_fields",
-     "current_password required, new_password required"},
-    {"{'new_password':'x'}", "Missing required fields", "missing_fields",
-     "current_password required, new_password too_short"},
-    {"{'current_password':null,'new_password':7}", "Bad Request", "invalid",
+static const struct refusal bad_changes[] = {
+    {"[]", BAD_JSON},
+    {"{}", MISSING_FIELDS, "current_password required, new_password required"},
+    {"{'new_password':'x'}", MISSING_FIELDS, "current_password required, new_password too_short"},
+    {"{'current_password':null,'new_password':7}", INVALID,
      "current_password type, new_password type"},
-    {"{'current_password':'','new_password':'" NEW_WORD "'}", "Bad Request", "invalid",
+    {"{'current_password':'','new_password':'" NEW_WORD "'}", INVALID,
      "current_password too_short"},
-    {"{'current_password':'" PASSWORD "','new_password':'1234567'}", "Bad Request", "invalid",
+    {"{'current_password':'" PASSWORD "','new_password':'1234567'}", INVALID,
      "new_password too_short"},
-    {"{'current_password':'" PASSWORD "','new_password':'password'}", "Bad Request", "invalid",
+    {"{'current_password':'" PASSWORD "','new_password':'password'}", INVALID,
      "new_password common"},
-    {"{'current_password':'" PASSWORD "','new_password':'ada@EXAMPLE.org'}", "Bad Request",
-     "invalid", "new_password common"},
+    {"{'current_password':'" PASSWORD "','new_password':'ada@EXAMPLE.org'}", INVALID,
+     "new_password common"},
 };
 
 TEST_EACH(a_bad_change_is_told_all_its_faults, bad_changes)
 {
-    struct answer answer = post(ada.access, "/auth/password", object("%s", bad_changes[_i].body));
+    ck_refusal("POST", ada.access, "/auth/password", &bad_changes[_i]);
 
-    ck_problem(answer, 400, bad_changes[_i].error, bad_changes[_i].code);
-    ck_assert_str_eq(answer_faults(answer), bad_changes[_i].faults);
     ck_alive(&elsewhere);
     ck_status(try_login("ada@example.org", PASSWORD), 200);
 }
@@ -202,12 +171,8 @@ TEST_EACH(ones_account_is_for_those_who_logged_in, closed)
     const char *method = closed[_i].method, *path = closed[_i].path;
     const char *body = object("{'current_password':'%s'}", PASSWORD);
 
-    ck_problem(ask(.method = method, .path = path, .body = body), 401, "Unauthenticated",
-               "no_token");
-    ck_problem(ask(.method = method, .path = path, .body = body, .token = "nonsense"), 401,
-               "Invalid token", "invalid_token");
-    ck_problem(ask(.method = method, .path = path, .token = ada.access), 400, "Bad Request",
-               "bad_json");
+    ck_token_needed(method, path, body);
+    ck_problem(ask(.method = method, .path = path, .token = ada.access), BAD_JSON);
 }
 
 /* ---- hashes that came from elsewhere ---- */
@@ -242,9 +207,8 @@ static void import_hash(int i)
 
 static int64_t of_hash(const char *pattern)
 {
-    return ask_number(say("SELECT COUNT(*) AS n FROM users WHERE email = 'Ada@example.org' AND "
-                          "password_hash LIKE '%s'",
-                          pattern));
+    return rows_in(
+        say("users WHERE email = 'Ada@example.org' AND password_hash LIKE '%s'", pattern));
 }
 
 CASE("importing", set_up, loopback_close);
@@ -344,8 +308,7 @@ TEST_EACH(the_address_of_another_is_taken, taken)
 {
     struct answer before = get(ada.access, "/auth/profile");
 
-    ck_problem(change_email(ada.access, taken[_i], PASSWORD), 409, "Email already exists",
-               "email_exists");
+    ck_problem(change_email(ada.access, taken[_i], PASSWORD), EMAIL_EXISTS);
 
     ck_assert_str_eq(get(ada.access, "/auth/profile").text, before.text);
 }
@@ -358,32 +321,22 @@ TEST(ones_own_address_may_change_its_case)
     ck_assert_str_eq(answer_text(answer, "user.email"), "ADA@example.org");
 }
 
-static const struct {
-    const char *body, *error, *code, *faults;
-} bad_addresses[] = {
-    {"{}", "Missing required fields", "missing_fields",
-     "email required, current_password required"},
-    {"{'email':'nonsense'}", "Missing required fields", "missing_fields",
-     "email format, current_password required"},
-    {"{'email':'nonsense','current_password':'" PASSWORD "'}", "Invalid email format",
-     "invalid_email", "email format"},
-    {"{'email':'','current_password':'x'}", "Invalid email format", "invalid_email",
-     "email format"},
-    {"{'email':null,'current_password':7}", "Bad Request", "invalid",
-     "email type, current_password type"},
+static const struct refusal bad_addresses[] = {
+    {"{}", MISSING_FIELDS, "email required, current_password required"},
+    {"{'email':'nonsense'}", MISSING_FIELDS, "email format, current_password required"},
+    {"{'email':'nonsense','current_password':'" PASSWORD "'}", INVALID_EMAIL, "email format"},
+    {"{'email':'','current_password':'x'}", INVALID_EMAIL, "email format"},
+    {"{'email':null,'current_password':7}", INVALID, "email type, current_password type"},
     /* Not even whether an address is taken is told without the password. */
-    {"{'email':'bob@example.org','current_password':'wrong'}", "Bad Request", "invalid",
-     "current_password wrong"},
+    {"{'email':'bob@example.org','current_password':'wrong'}", INVALID, "current_password wrong"},
 };
 
 TEST_EACH(a_bad_address_is_told_all_its_faults, bad_addresses)
 {
     struct answer before = get(ada.access, "/auth/profile");
 
-    struct answer answer = post(ada.access, "/auth/email", object("%s", bad_addresses[_i].body));
+    ck_refusal("POST", ada.access, "/auth/email", &bad_addresses[_i]);
 
-    ck_problem(answer, 400, bad_addresses[_i].error, bad_addresses[_i].code);
-    ck_assert_str_eq(answer_faults(answer), bad_addresses[_i].faults);
     ck_assert_str_eq(get(ada.access, "/auth/profile").text, before.text);
 }
 
@@ -397,16 +350,14 @@ static struct answer leave(const char *token, const char *password)
 
 static void ck_counts(void)
 {
-    ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM user_counts"),
-                     ask_number("SELECT COUNT(*) AS n FROM users"));
+    ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM user_counts"), rows_in("users"));
     ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM user_counts WHERE role = 'admin'"),
-                     ask_number("SELECT COUNT(*) AS n FROM users WHERE role = 'admin'"));
-    ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM post_totals"),
-                     ask_number("SELECT COUNT(*) AS n FROM posts"));
+                     rows_in("users WHERE role = 'admin'"));
+    ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM post_totals"), rows_in("posts"));
     ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM post_totals WHERE published = 1"),
-                     ask_number("SELECT COUNT(*) AS n FROM posts WHERE published = 1"));
+                     rows_in("posts WHERE published = 1"));
     ck_assert_int_eq(ask_number("SELECT COALESCE(SUM(n), 0) AS n FROM post_counts"),
-                     ask_number("SELECT COUNT(*) AS n FROM posts"));
+                     rows_in("posts"));
 }
 
 CASE("leaving", set_up, loopback_close);
@@ -421,14 +372,13 @@ TEST(who_leaves_is_gone_with_posts_and_sessions)
 
     ck_status(answer, 204);
     ck_assert_str_eq(answer.text, "");
-    ck_problem(get(ada.access, "/auth/profile"), 401, "User not found or inactive",
-               "user_inactive");
+    ck_problem(get(ada.access, "/auth/profile"), USER_INACTIVE);
     ck_dead(&ada);
     ck_dead(&elsewhere);
     ck_status(get(bob.access, "/users/%s", ada_id), 404);
     ck_assert_str_eq(answer_column(get(bob.access, "/posts"), "id"), kept);
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 1);
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 1);
+    ck_rows("sessions", 1);
+    ck_rows("users", 1);
     ck_counts();
 }
 
@@ -447,7 +397,7 @@ TEST(nobody_leaves_by_a_wrong_password)
     ck_wrong_password(leave(ada.access, "not " PASSWORD));
     ck_status(ask(.method = "DELETE", .path = "/auth/profile", .token = ada.access), 400);
     ck_problem(ask(.method = "DELETE", .path = "/auth/profile", .token = ada.access, .body = "{}"),
-               400, "Missing required fields", "missing_fields");
+               MISSING_FIELDS);
 
     ck_alive(&ada);
     ck_counts();
@@ -456,11 +406,10 @@ TEST(nobody_leaves_by_a_wrong_password)
 TEST(the_last_active_admin_does_not_leave)
 {
     make_user("admin@example.org", ROLE_ADMIN);
-    make_user("disabled@example.org", ROLE_ADMIN);
-    run_sql("UPDATE users SET is_active = 0 WHERE email = 'disabled@example.org'");
+    make_disabled_user("disabled@example.org", ROLE_ADMIN);
     struct login admin = enter("admin@example.org");
 
-    ck_problem(leave(admin.access, PASSWORD), 409, "Last active admin", "last_admin");
+    ck_problem(leave(admin.access, PASSWORD), LAST_ADMIN);
     ck_alive(&admin);
 
     run_sql("UPDATE users SET is_active = 1");
@@ -476,7 +425,7 @@ TEST(who_has_changed_meanwhile_does_not_leave_unawares)
 
     ck_problem(ask(.method = "DELETE", .path = "/auth/profile", .token = ada.access, .body = body,
                    .param = say("HTTP_IF_MATCH=%s", tag)),
-               412, "Precondition Failed", "precondition_failed");
+               PRECONDITION_FAILED);
 
     tag = answer_header(get(ada.access, "/auth/profile"), "ETag");
     ck_status(ask(.method = "DELETE", .path = "/auth/profile", .token = ada.access, .body = body,
@@ -597,13 +546,12 @@ static struct answer reset(const char *token, const char *password)
 
 static void ck_bad_token(struct answer answer)
 {
-    ck_problem(answer, 400, "Bad Request", "invalid");
-    ck_assert_str_eq(answer_faults(answer), "token wrong");
+    ck_invalid(answer, "token wrong");
 }
 
 static int64_t resets(void)
 {
-    return ask_number("SELECT COUNT(*) AS n FROM password_resets");
+    return rows_in("password_resets");
 }
 
 /* All headers but the one that always differs. */
@@ -626,8 +574,7 @@ CASE("forgetting", set_up_mail, tear_down_mail);
 
 TEST_EACH(every_address_gets_the_same_answer, addresses)
 {
-    make_user("disabled@example.org", ROLE_USER);
-    run_sql("UPDATE users SET is_active = 0 WHERE email = 'disabled@example.org'");
+    make_disabled_user("disabled@example.org", ROLE_USER);
     struct answer other = forget("bob@example.org");
     take_mail();
 
@@ -644,8 +591,7 @@ TEST_EACH(every_address_gets_the_same_answer, addresses)
 TEST(mail_goes_to_known_and_active_users_only)
 {
     const char *name;
-    make_user("disabled@example.org", ROLE_USER);
-    run_sql("UPDATE users SET is_active = 0 WHERE email = 'disabled@example.org'");
+    make_disabled_user("disabled@example.org", ROLE_USER);
 
     ck_status(forget("nobody@example.org"), 202);
     ck_status(forget("disabled@example.org"), 202);
@@ -718,28 +664,23 @@ TEST_EACH(an_address_forges_no_header, forged)
 /* A table from elsewhere may hold what we would not have let in. */
 TEST(a_stored_address_forges_no_header_either)
 {
-    run_sql("UPDATE users SET email = CONCAT(email, CHAR(10), 'Bcc: eve@example.org') "
-            "WHERE email = 'Ada@example.org'");
+    run_sql("UPDATE users SET email = CONCAT(email, CHAR(10), 'Bcc: eve@example.org') WHERE email "
+            "= 'Ada@example.org'");
 
     ck_status(forget("ada@example.org"), 202);
 
     ck_assert_int_eq(resets(), 0);
 }
 
-static const struct {
-    const char *body, *error, *code, *faults;
-} bad_requests[] = {
-    {"{}", "Missing required fields", "missing_fields", "email required"},
-    {"{'email':null}", "Bad Request", "invalid", "email type"},
-    {"{'email':'nonsense'}", "Invalid email format", "invalid_email", "email format"},
+static const struct refusal bad_requests[] = {
+    {"{}", MISSING_FIELDS, "email required"},
+    {"{'email':null}", INVALID, "email type"},
+    {"{'email':'nonsense'}", INVALID_EMAIL, "email format"},
 };
 
 TEST_EACH(a_bad_request_for_a_token_is_told_its_faults, bad_requests)
 {
-    struct answer answer = post(NULL, "/auth/password/forgot", object("%s", bad_requests[_i].body));
-
-    ck_problem(answer, 400, bad_requests[_i].error, bad_requests[_i].code);
-    ck_assert_str_eq(answer_faults(answer), bad_requests[_i].faults);
+    ck_refusal("POST", NULL, "/auth/password/forgot", &bad_requests[_i]);
 }
 
 /* ---- a new password by a token ---- */
@@ -832,19 +773,14 @@ TEST(what_is_no_token_is_refused)
     ck_status(reset(token, NEW_WORD), 204);
 }
 
-static const struct {
-    const char *body, *error, *code, *faults;
-} bad_resets[] = {
-    {"{}", "Missing required fields", "missing_fields", "token required, new_password required"},
-    {"{'token':7,'new_password':null}", "Bad Request", "invalid", "token type, new_password type"},
-    {"{'token':'','new_password':'short'}", "Bad Request", "invalid",
-     "token too_short, new_password too_short"},
-    {"{'token':'%s','new_password':'password'}", "Bad Request", "invalid", "new_password common"},
-    {"{'token':'%s','new_password':'ADA@example.org'}", "Bad Request", "invalid",
-     "new_password common"},
-    {"{'token':'%s','new_password':'1234567'}", "Bad Request", "invalid", "new_password too_short"},
-    {"{'token':'%s%s%s','new_password':'" NEW_WORD "'}", "Bad Request", "invalid",
-     "token too_long"},
+static const struct refusal bad_resets[] = {
+    {"{}", MISSING_FIELDS, "token required, new_password required"},
+    {"{'token':7,'new_password':null}", INVALID, "token type, new_password type"},
+    {"{'token':'','new_password':'short'}", INVALID, "token too_short, new_password too_short"},
+    {"{'token':'%s','new_password':'password'}", INVALID, "new_password common"},
+    {"{'token':'%s','new_password':'ADA@example.org'}", INVALID, "new_password common"},
+    {"{'token':'%s','new_password':'1234567'}", INVALID, "new_password too_short"},
+    {"{'token':'%s%s%s','new_password':'" NEW_WORD "'}", INVALID, "token too_long"},
 };
 
 /* Put `with` wherever there is a %s. */
@@ -860,11 +796,11 @@ TEST_EACH(a_bad_reset_is_told_its_faults_and_leaves_the_token, bad_resets)
 {
     const char *token = ask_for_token("ada@example.org");
 
-    struct answer answer =
-        post(NULL, "/auth/password/reset", object("%s", fill(bad_resets[_i].body, token)));
+    struct refusal want = bad_resets[_i];
+    want.body = fill(want.body, token);
 
-    ck_problem(answer, 400, bad_resets[_i].error, bad_resets[_i].code);
-    ck_assert_str_eq(answer_faults(answer), bad_resets[_i].faults);
+    ck_refusal("POST", NULL, "/auth/password/reset", &want);
+
     ck_alive(&ada);
     ck_status(reset(token, NEW_WORD), 204);
 }
@@ -873,14 +809,10 @@ TEST(a_token_is_stored_as_its_hash_only)
 {
     const char *token = ask_for_token("ada@example.org");
 
-    ck_assert_int_eq(ask_number(say("SELECT COUNT(*) AS n FROM password_resets WHERE token_hash = "
-                                    "UNHEX(SHA2('%s', 256))",
-                                    token)),
-                     1);
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM information_schema.columns WHERE "
-                                "table_schema = DATABASE() AND table_name = 'password_resets' "
-                                "AND column_name NOT IN ('token_hash', 'user_id', 'expires_at')"),
-                     0);
+    ck_rows(say("password_resets WHERE token_hash = UNHEX(SHA2('%s', 256))", token), 1);
+    ck_rows("information_schema.columns WHERE table_schema = DATABASE() AND table_name = "
+            "'password_resets' AND column_name NOT IN ('token_hash', 'user_id', 'expires_at')",
+            0);
 }
 
 TEST(a_few_tokens_that_are_over_go_with_each_request_for_one)
@@ -963,7 +895,7 @@ TEST_EACH(without_a_mail_command_the_paths_are_unknown, methods)
         struct answer answer =
             ask(.method = methods[_i], .path = mail_paths[i], .body = object("{}"));
 
-        ck_problem(answer, 404, "Not Found", "not_found");
+        ck_problem(answer, NOT_FOUND);
         ck_assert_str_eq(answer_text(answer, "message"), "Resource does not exist");
         ck_assert_ptr_null(answer_header(answer, "Allow"));
     }
@@ -974,12 +906,10 @@ CASE("forgetting", set_up_mail, tear_down_mail);
 TEST(with_a_mail_command_the_paths_have_their_methods)
 {
     for (int i = 0; i < COUNT(mail_paths); i++) {
-        struct answer options = ask(.method = "OPTIONS", .path = mail_paths[i]);
         struct answer refused = get(NULL, "%s", mail_paths[i]);
 
-        ck_status(options, 204);
-        ck_assert_str_eq(answer_header(options, "Allow"), "POST, OPTIONS");
-        ck_problem(refused, 405, "Method Not Allowed", "method_not_allowed");
+        ck_methods(mail_paths[i], "POST, OPTIONS");
+        ck_problem(refused, METHOD_NOT_ALLOWED);
         ck_assert_str_eq(answer_header(refused, "Allow"), "POST, OPTIONS");
     }
 }
@@ -991,7 +921,7 @@ TEST(the_token_of_an_earlier_mail_waits_for_the_command_to_come_back)
     const char *token = ask_for_token("ada@example.org");
 
     loopback_set("MAIL_COMMAND=");
-    ck_problem(reset(token, NEW_WORD), 404, "Not Found", "not_found");
+    ck_problem(reset(token, NEW_WORD), NOT_FOUND);
     loopback_set("MAIL_COMMAND=/nonexistent/sendmail");
 
     ck_status(reset(token, NEW_WORD), 204);
@@ -1000,39 +930,34 @@ TEST(the_token_of_an_earlier_mail_waits_for_the_command_to_come_back)
 /* ---- meanwhile ---- */
 
 struct duel {
-    const char *token, *word;
-    int ready_fd, status_fd;
+    const char *token;
+    int round, status_fd;
 };
 
-static void strike(void *context)
+static const char *word_of(int round, int number)
+{
+    return say("word %d of round %d", number, round);
+}
+
+static void strike(int number, void *context)
 {
     const struct duel *duel = context;
-    char byte;
-    must(db_ping(the_app->db, the_arena)); /* connect first, to meet the other one */
-    ck_assert_int_eq(read(duel->ready_fd, &byte, 1), 1);
-    int status = reset(duel->token, duel->word).status;
+    int status = reset(duel->token, word_of(duel->round, number)).status;
     ck_assert_int_eq(write(duel->status_fd, &status, sizeof status), sizeof status);
 }
 
 TEST(of_two_who_use_a_token_at_once_one_is_refused)
 {
     for (int round = 0; round < 5; round++) {
-        int gate[2], told[2], status[2];
-        const char *words[] = {say("first of round %d", round), say("second of round %d", round)};
-        const char *token = ask_for_token("ada@example.org");
-        ck_assert_int_eq(pipe(gate), 0);
+        int told[2], status[2];
         ck_assert_int_eq(pipe(told), 0);
-        pid_t pids[2];
-        for (int i = 0; i < 2; i++)
-            pids[i] = run_aside(strike, &(struct duel){token, words[i], gate[0], told[1]});
+        struct duel duel = {ask_for_token("ada@example.org"), round, told[1]};
 
-        ck_assert_int_eq(write(gate[1], "go", 2), 2);
-        wait_for(pids[0]);
-        wait_for(pids[1]);
+        parallel(2, strike, &duel);
 
         ck_assert_int_eq(read(told[0], status, sizeof status), sizeof status);
         ck_assert_int_eq(status[0] + status[1], 204 + 400);
-        ck_assert_int_ne(try_login("ada@example.org", words[0]).status,
-                         try_login("ada@example.org", words[1]).status);
+        ck_assert_int_ne(try_login("ada@example.org", word_of(round, 0)).status,
+                         try_login("ada@example.org", word_of(round, 1)).status);
     }
 }

@@ -7,18 +7,16 @@
 #include "tests/support/loopback.h"
 
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/base/problem.h"
-#include "common/crypto/digest.h"
 #include "common/crypto/password.h"
 #include "fcgi-app/accounts/account.h"
-#include "fcgi-app/accounts/tokens.h"
 #include "fcgi-app/routes.h"
+#include "tests/support/parallel.h"
+#include "tests/support/people.h"
+#include "tests/support/refusals.h"
 #include "tests/support/suite.h"
-
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 
 /* PASSWORD as Werkzeug stores it. */
 #define IMPORTED                                                                                   \
@@ -118,30 +116,11 @@ static const struct race races[] = {
 
 static const char *boss, *me, *other, *email;            /* ids, and the address of `me` */
 static const char *boss_token, *my_token, *second_token; /* the second is of {session} */
-static const char *my_session, *session;
+static const char *my_session, *session;                 /* ids again */
 static const char *my_post, *others_post;
 static const char reset_token[] = "a token that came by mail";
 
 static struct app *rival_app;
-
-static struct problem *insert_session(void *context)
-{
-    static const unsigned char hash[32];
-    return session_insert(the_app->db, the_arena, context, hash);
-}
-
-/* A login without the time of a hash. */
-static const char *enter(const char *user, const char **ret_session)
-{
-    struct session s = {.id = uuid_make(the_time),
-                        .created_at = the_time,
-                        .last_used_at = the_time,
-                        .expires_at = instant_plus_s(the_time, 3600)};
-    ck_assert(uuid_parse(user, strlen(user), &s.user_id));
-    must(db_transaction(the_app->db, the_arena, insert_session, NULL, &s));
-    *ret_session = field_to_text(the_arena, record_find(&session_record, "id"), &s);
-    return tokens_make(the_app, the_arena, the_time, &s, (struct text){0}).access_token.data;
-}
 
 static const struct resource *const *the_routes; /* as they are */
 
@@ -167,23 +146,25 @@ static void tear_down(void)
 static void populate(bool admin)
 {
     static int number;
-    const char *ignored;
     run_sql("DELETE FROM users");
     run_sql("UPDATE user_counts SET n = 0");
     email = say("me%d@example.org", ++number);
     boss = make_user("boss@example.org", ROLE_ADMIN);
     other = make_user("other@example.org", ROLE_USER);
     me = make_user(email, admin ? ROLE_ADMIN : ROLE_USER);
-    boss_token = enter(boss, &ignored);
-    my_token = enter(me, &my_session);
-    second_token = enter(me, &session);
+    boss_token = bearer_of("boss@example.org");
+    const struct login first = enter(email), second = enter(email);
+    my_token = first.access;
+    my_session = first.session;
+    second_token = second.access;
+    session = second.session;
     my_post = write_post(my_token, "mine", "c", true);
-    others_post = write_post(enter(other, &ignored), "another's", "c", true);
+    others_post = write_post(bearer_of("other@example.org"), "another's", "c", true);
     run_sql(say("INSERT INTO password_resets VALUES (UNHEX(SHA2('%s', 256)), '%s', "
                 "UTC_TIMESTAMP(6) + INTERVAL 1 HOUR)",
                 reset_token, me));
-    run_sql(say("CREATE OR REPLACE TEMPORARY TABLE kept_hash AS "
-                "SELECT password_hash FROM users WHERE id = '%s'",
+    run_sql(say("CREATE OR REPLACE TEMPORARY TABLE kept_hash AS SELECT password_hash FROM users "
+                "WHERE id = '%s'",
                 me));
 }
 
@@ -211,12 +192,10 @@ static const char *fill(const char *pattern)
 
 static struct problem *set_hash(void *context)
 {
-    struct uuid id;
     const char *hash;
     (void)context;
-    ck_assert(uuid_parse(me, strlen(me), &id));
     must(password_hash(the_arena, text_of(RIVAL_WORD), &hash));
-    struct problem *p = account_set_hash(the_app->db, the_arena, id, text_of(hash));
+    struct problem *p = account_set_hash(the_app->db, the_arena, id_of(me), text_of(hash));
     return p && p->type == &problem_user_not_found ? NULL : p; /* who left was faster */
 }
 
@@ -245,7 +224,7 @@ static void strike(enum rival rival)
             204);
         break;
     case RESET:
-        must(db_transaction(the_app->db, the_arena, set_hash, NULL, NULL));
+        in_transaction(set_hash, NULL);
         break;
     case RIVALS:
         break;
@@ -296,6 +275,13 @@ static struct {
     enum moment moment;
     bool reached, struck; /* the moment has come; the rival was let in at it */
 } plan;
+
+static void plan_rival(enum rival rival, enum moment moment)
+{
+    plan.rival = rival;
+    plan.moment = moment;
+    plan.reached = plan.struck = false;
+}
 
 static void find_original(void *context, const struct resource *resource, const struct route *route)
 {
@@ -433,15 +419,13 @@ static void check_refusal(const struct race *race, enum rival rival, struct answ
     if (plan.moment == BEFORE_TRANSACTION)
         check_password(rival);
     if (rival == DEMOTED)
-        ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users WHERE role = 'admin'"), 1);
+        ck_rows("users WHERE role = 'admin'", 1);
 }
 
 static void run_race(const struct race *race, enum rival rival, enum moment moment)
 {
     populate(race->admin);
-    plan.rival = rival;
-    plan.moment = moment;
-    plan.reached = plan.struck = false;
+    plan_rival(rival, moment);
     struct answer answer = run(race);
 
     ck_assert_msg(plan.reached, "%s: the moment did not come: %s", race->route, answer.text);
@@ -452,7 +436,10 @@ static void run_race(const struct race *race, enum rival rival, enum moment mome
                       answer.status, answer.text);
 }
 
-START_TEST(what_a_write_was_judged_by_is_judged_again_in_its_transaction)
+CASE("one by one", set_up, tear_down);
+CASE_LIMIT_S(120);
+
+TEST_EACH(what_a_write_was_judged_by_is_judged_again_in_its_transaction, races)
 {
     const struct race *race = &races[_i];
     for (int rival = 0; rival < RIVALS; rival++)
@@ -460,10 +447,9 @@ START_TEST(what_a_write_was_judged_by_is_judged_again_in_its_transaction)
             if (race->refused[rival] && (moment == BEFORE_TRANSACTION || can_strike_amid(rival)))
                 run_race(race, rival, moment);
 }
-END_TEST
 
 /* Without a rival each of them is a request that does what it says. */
-START_TEST(without_a_rival_the_write_is_made)
+TEST_EACH(without_a_rival_the_write_is_made, races)
 {
     const struct race *race = &races[_i];
     if (race->nothing_judged)
@@ -476,7 +462,6 @@ START_TEST(without_a_rival_the_write_is_made)
     ck_assert_msg(answer.status < 300, "%s: %d: %s", race->route, answer.status, answer.text);
     ck_assert_msg(is_written(race), "%s", race->route);
 }
-END_TEST
 
 /* ---- all of them ---- */
 
@@ -515,11 +500,10 @@ static void check_row(void *context, const struct resource *resource, const stru
                   "%s holds a lock for long", route->operation_id);
 }
 
-START_TEST(every_route_that_writes_has_its_race)
+TEST(every_route_that_writes_has_its_race)
 {
     router_each(the_routes, check_row, NULL);
 }
-END_TEST
 
 /* ---- a commit of which nobody knows ---- */
 
@@ -530,7 +514,10 @@ static bool is_committed(void)
     return yes;
 }
 
-START_TEST(a_write_that_stands_is_found_again)
+CASE("in doubt", set_up, tear_down);
+CASE_LIMIT_S(120);
+
+TEST_EACH(a_write_that_stands_is_found_again, races)
 {
     const struct race *race = &races[_i];
     if (race->nothing_judged)
@@ -544,13 +531,12 @@ START_TEST(a_write_that_stands_is_found_again)
     bool may_run_twice = route->in_doubt == in_doubt_repeat && !api_checks_match(route);
     ck_assert_msg(is_committed() || may_run_twice, "%s", race->route);
 }
-END_TEST
 
 static const char *const own_ends[] = {"{'role':'user'}", "{'is_active':false}",
                                        "{'role':'user','is_active':false}"};
 
 /* Who has given the rank away cannot do it again, and must not be told of a failure. */
-START_TEST(an_end_of_ones_own_that_stands_is_found_again)
+TEST_EACH(an_end_of_ones_own_that_stands_is_found_again, own_ends)
 {
     const struct race race = {.route = "updateUser", .path = "/users/{me}", .body = own_ends[_i]};
     populate(true);
@@ -559,9 +545,9 @@ START_TEST(an_end_of_ones_own_that_stands_is_found_again)
     ck_status(run(&race), 200);
 
     ck_assert(is_committed());
-    run_sql(say("UPDATE users SET role = 'admin', is_active = 1, version = version - 1 "
-                "WHERE id = '%s'",
-                me)); /* as before */
+    run_sql(
+        say("UPDATE users SET role = 'admin', is_active = 1, version = version - 1 WHERE id = '%s'",
+            me)); /* as before */
     ck_assert(!is_committed());
     run_sql(say("UPDATE users SET version = version + 1, updated_at = updated_at - INTERVAL 1 "
                 "SECOND WHERE id = '%s'",
@@ -570,32 +556,31 @@ START_TEST(an_end_of_ones_own_that_stands_is_found_again)
     run_sql(say("DELETE FROM users WHERE id = '%s'", me));
     ck_assert(!is_committed());
 }
-END_TEST
 
 /* ---- what is refused to nobody ---- */
 
 /* Being an admin counts only where it is needed. */
-START_TEST(who_needs_no_rank_may_lose_it)
-{
-    static const struct race own[] = {
-        {.route = "updateUser", .path = "/users/{me}", .body = "{'first_name':'struck'}"},
-        {.route = "createPost", .path = "/posts", .body = "{'title':'struck','content':'c'}"},
-        {.route = "updatePost", .path = "/posts/{post}", .body = "{'title':'struck'}"},
-        {.route = "changePassword",
-         .path = "/auth/password",
-         .body = "{'current_password':'" PASSWORD "','new_password':'" NEW_WORD "'}"},
-    };
-    populate(true);
-    plan.rival = DEMOTED;
-    plan.moment = BEFORE_TRANSACTION;
-    plan.reached = false;
+static const struct race rankless[] = {
+    {.route = "updateUser", .path = "/users/{me}", .body = "{'first_name':'struck'}"},
+    {.route = "createPost", .path = "/posts", .body = "{'title':'struck','content':'c'}"},
+    {.route = "updatePost", .path = "/posts/{post}", .body = "{'title':'struck'}"},
+    {.route = "changePassword",
+     .path = "/auth/password",
+     .body = "{'current_password':'" PASSWORD "','new_password':'" NEW_WORD "'}"},
+};
 
-    struct answer answer = run(&own[_i]);
+CASE("one by one", set_up, tear_down);
+
+TEST_EACH(who_needs_no_rank_may_lose_it, rankless)
+{
+    populate(true);
+    plan_rival(DEMOTED, BEFORE_TRANSACTION);
+
+    struct answer answer = run(&rankless[_i]);
 
     ck_assert(plan.reached);
-    ck_assert_msg(answer.status < 300, "%s: %s", own[_i].route, answer.text);
+    ck_assert_msg(answer.status < 300, "%s: %s", rankless[_i].route, answer.text);
 }
-END_TEST
 
 /* A login on its way renews the hash, and the password is still the same. */
 static bool renewed;
@@ -623,7 +608,7 @@ static const struct race *race_of(const char *route)
     return NULL;
 }
 
-START_TEST(a_renewed_hash_of_the_same_password_refuses_nobody)
+TEST_EACH(a_renewed_hash_of_the_same_password_refuses_nobody, verifying)
 {
     const struct race *race = race_of(verifying[_i]);
     populate(false);
@@ -636,7 +621,6 @@ START_TEST(a_renewed_hash_of_the_same_password_refuses_nobody)
     ck_assert_msg(answer.status < 300, "%s: %s", race->route, answer.text);
     ck_assert(is_written(race));
 }
-END_TEST
 
 /* Of PASSWORD, as another program has stored it. */
 static void import_hash(void)
@@ -644,26 +628,23 @@ static void import_hash(void)
     run_sql(say("UPDATE users SET password_hash = '" IMPORTED "' WHERE id = '%s'", me));
 }
 
-START_TEST(an_imported_hash_is_not_renewed_over_another_password)
+TEST(an_imported_hash_is_not_renewed_over_another_password)
 {
     const struct race *race = race_of("login");
     populate(false);
     import_hash();
-    plan.rival = RESET;
-    plan.moment = BEFORE_TRANSACTION;
-    plan.reached = false;
+    plan_rival(RESET, BEFORE_TRANSACTION);
 
     struct answer answer = run(race);
 
     ck_assert(plan.reached);
-    ck_problem(answer, 401, "Invalid credentials", "invalid_credentials");
+    ck_problem(answer, INVALID_CREDENTIALS);
     ck_assert(!is_written(race));
     ck_status(try_login(email, RIVAL_WORD), 200);
 }
-END_TEST
 
 /* Two who renew it at once are both let in. */
-START_TEST(an_imported_hash_is_renewed_by_one_of_two_logins)
+TEST(an_imported_hash_is_renewed_by_one_of_two_logins)
 {
     const struct race *race = race_of("login");
     populate(false);
@@ -674,10 +655,8 @@ START_TEST(an_imported_hash_is_renewed_by_one_of_two_logins)
     ck_status(run_with(race, prepare_and_renew), 200);
 
     ck_assert(renewed && is_written(race));
-    ck_assert_int_eq(
-        ask_number("SELECT COUNT(*) AS n FROM users WHERE password_hash = '" IMPORTED "'"), 0);
+    ck_rows("users WHERE password_hash = '" IMPORTED "'", 0);
 }
-END_TEST
 
 static void ask_for_reset(void *context)
 {
@@ -688,15 +667,14 @@ static void ask_for_reset(void *context)
 /* Until the other looks the address up, or writes down what it found. */
 static void wait_for_forgot(void)
 {
-    while (!ask_number("SELECT COUNT(*) AS n FROM information_schema.processlist "
-                       "WHERE id <> CONNECTION_ID() AND command = 'Execute' AND "
-                       "(info LIKE '%FROM users WHERE email_folded%' OR "
-                       "info LIKE 'INSERT INTO password_resets%')"))
+    while (!rows_in("information_schema.processlist WHERE id <> CONNECTION_ID() AND command = "
+                    "'Execute' AND (info LIKE '%FROM users WHERE email_folded%' OR info LIKE "
+                    "'INSERT INTO password_resets%')"))
         ;
 }
 
 /* The address is looked up, and then it is another's or nobody's. */
-START_TEST(no_token_is_kept_for_an_address_that_was_left_meanwhile)
+TEST(no_token_is_kept_for_an_address_that_was_left_meanwhile)
 {
     populate(false);
     run_sql("DELETE FROM password_resets");
@@ -707,18 +685,18 @@ START_TEST(no_token_is_kept_for_an_address_that_was_left_meanwhile)
     run_sql("COMMIT");
     wait_for(pid);
 
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM password_resets"), 0);
+    ck_rows("password_resets", 0);
 }
-END_TEST
 
 /* ---- stored answers ---- */
 
-START_TEST(a_stored_answer_is_for_who_may_still_ask)
+static const struct {
+    enum rival rival;
+    const char *error;
+} ends[] = {{DEMOTED, "Admin access required"}, {DISABLED, GONE}, {ENDED, OVER}};
+
+TEST_EACH(a_stored_answer_is_for_who_may_still_ask, ends)
 {
-    static const struct {
-        enum rival rival;
-        const char *error;
-    } ends[] = {{DEMOTED, "Admin access required"}, {DISABLED, GONE}, {ENDED, OVER}};
     const char *body =
         object("{'email':'new@example.org','password':'%s','first_name':'N'}", NEW_WORD);
     const char *key = "HTTP_IDEMPOTENCY_KEY=0123456789";
@@ -744,7 +722,6 @@ START_TEST(a_stored_answer_is_for_who_may_still_ask)
     ck_assert_str_eq(answer_text(refused, "error"), ends[_i].error);
     ck_assert_ptr_null(strstr(refused.text, "new@example.org"));
 }
-END_TEST
 
 /* ---- what it costs ---- */
 
@@ -760,7 +737,10 @@ static uint64_t statements_of(const char *method, const char *token, const char 
     return count;
 }
 
-START_TEST(nothing_costs_a_statement_more_than_it_must)
+CASE("costs", set_up, tear_down);
+CASE_LIMIT_S(120);
+
+TEST(nothing_costs_a_statement_more_than_it_must)
 {
     populate(false);
     the_app->router.metrics = NULL; /* which takes the counts */
@@ -787,18 +767,16 @@ START_TEST(nothing_costs_a_statement_more_than_it_must)
                       9);
     ck_assert_uint_eq(statements_of("GET", my_token, "/auth/profile", NULL, 200), 1);
 }
-END_TEST
 
-START_TEST(a_bad_token_is_told_without_a_database)
+TEST(a_bad_token_is_told_without_a_database)
 {
     db_close(the_app->db);
     must(db_open(the_arena, "mysql://nobody@localhost/none?socket=/nonexistent", &the_app->db));
     the_app->router.db = the_app->db;
 
-    ck_problem(post("bad.token.here", "/posts", object("{'title':'t','content':'c'}")), 401,
-               "Invalid token", "invalid_token");
+    ck_problem(post("bad.token.here", "/posts", object("{'title':'t','content':'c'}")),
+               INVALID_TOKEN);
 }
-END_TEST
 
 /* ---- many at once ---- */
 
@@ -850,9 +828,9 @@ static const struct storm {
      .state = "SELECT COUNT(*) AS n FROM users WHERE id = '{me}'"},
 };
 
-struct hitter {
+struct hitters {
     const struct storm *storm;
-    int number, ready_fd;
+    int round;
 };
 
 static int begun_fd;
@@ -864,21 +842,19 @@ static struct problem *tell_and_prepare(struct app *app, struct request *rq)
     return prepare_really(app, rq);
 }
 
-static void hit(void *context)
+static void hit(int hitter, void *context)
 {
-    const struct hitter *h = context;
-    char byte;
-    must(db_ping(the_app->db, the_arena)); /* connect first, to meet the others */
-    ck_assert_int_eq(read(h->ready_fd, &byte, 1), 1);
-    for (int i = 0; i < h->storm->times; i++) {
-        const char *number = say("s%d-%d", h->number, i);
-        const char *body = fill(h->storm->body), *at = strstr(body, "{number}");
+    const struct hitters *all = context;
+    const struct storm *storm = all->storm;
+    for (int i = 0; i < storm->times; i++) {
+        const char *number = say("s%d-%d", all->round * HITTERS + hitter, i);
+        const char *body = fill(storm->body), *at = strstr(body, "{number}");
         if (at)
             body = say("%.*s%s%s", (int)(at - body), body, number, at + strlen("{number}"));
         hook_routes(tell_and_prepare, NULL);
         struct answer answer =
-            ask(.method = h->storm->method, .path = fill(h->storm->path),
-                .token = h->storm->stranger ? NULL : my_token, .body = object("%s", body));
+            ask(.method = storm->method, .path = fill(storm->path),
+                .token = storm->stranger ? NULL : my_token, .body = object("%s", body));
         ck_assert_int_lt(answer.status, 500);
     }
 }
@@ -888,36 +864,29 @@ static int64_t state_of(const struct storm *storm)
     return ask_number(fill(storm->state));
 }
 
-START_TEST(once_a_change_is_answered_nothing_of_before_happens)
+CASE("storms", set_up, tear_down);
+CASE_LIMIT_S(120);
+
+TEST_EACH(once_a_change_is_answered_nothing_of_before_happens, storms)
 {
     const struct storm *storm = &storms[_i];
-    for (int round = 0; round < STORMS; round++) {
+    for (struct hitters all = {.storm = storm}; all.round < STORMS; all.round++) {
         char byte;
-        int gate[2], begun[2];
-        pid_t pids[HITTERS];
+        int begun[2];
         populate(storm->admin);
-        ck_assert_int_eq(pipe(gate), 0);
         ck_assert_int_eq(pipe(begun), 0);
         begun_fd = begun[1];
-        for (int i = 0; i < HITTERS; i++) {
-            struct hitter hitter = {storm, round * HITTERS + i, gate[0]};
-            pids[i] = run_aside(hit, &hitter);
-        }
-        ck_assert_int_eq(write(gate[1], repeat("x", HITTERS), HITTERS), HITTERS);
+        const struct parallel hitters = parallel_begin(HITTERS, hit, &all);
         ck_assert_int_eq(read(begun[0], &byte, 1), 1);
         strike(storm->rival);
         int64_t answered = state_of(storm);
-        for (int i = 0; i < HITTERS; i++)
-            wait_for(pids[i]);
+        parallel_end(&hitters);
 
         ck_assert_int_eq(state_of(storm), answered);
-        for (int i = 0; i < 2; i++) {
-            close(gate[i]);
-            close(begun[i]);
-        }
+        close(begun[0]);
+        close(begun[1]);
     }
 }
-END_TEST
 
 /* ---- who waits for whom ---- */
 
@@ -937,9 +906,10 @@ static const struct way {
     {"/posts/{others_post}", "{'title':'m'}"},
 };
 
-static void go(void *context)
+static void go(int number, void *context)
 {
-    const struct way *way = context;
+    const struct way *way = &ways[number];
+    (void)context;
     the_app->router.metrics = NULL; /* which takes the counts */
     for (int i = 0; i < TURNS; i++)
         ck_status(
@@ -949,50 +919,10 @@ static void go(void *context)
 }
 
 /* Who waits in a circle is thrown out and begins again: nobody does. */
-START_TEST(whoever_writes_users_locks_them_in_one_order)
+TEST(whoever_writes_users_locks_them_in_one_order)
 {
-    pid_t pids[COUNT(ways)];
     populate(true);
     run_sql(say("UPDATE users SET role = 'admin' WHERE id = '%s'", other));
-    for (int i = 0; i < COUNT(ways); i++)
-        pids[i] = run_aside(go, (void *)(uintptr_t)&ways[i]);
-    for (int i = 0; i < COUNT(ways); i++)
-        wait_for(pids[i]);
-}
-END_TEST
 
-static TCase *with(Suite *suite, const char *name)
-{
-    TCase *tc = tcase_create(name);
-    tcase_add_checked_fixture(tc, set_up, tear_down);
-    tcase_set_timeout(tc, 120);
-    suite_add_tcase(suite, tc);
-    return tc;
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("races");
-    TCase *tc = with(suite, "one by one");
-    tcase_add_test(tc, every_route_that_writes_has_its_race);
-    tcase_add_loop_test(tc, without_a_rival_the_write_is_made, 0, COUNT(races));
-    tcase_add_loop_test(tc, what_a_write_was_judged_by_is_judged_again_in_its_transaction, 0,
-                        COUNT(races));
-    tcase_add_loop_test(tc, who_needs_no_rank_may_lose_it, 0, 4);
-    tcase_add_loop_test(tc, a_renewed_hash_of_the_same_password_refuses_nobody, 0,
-                        COUNT(verifying));
-    tcase_add_test(tc, an_imported_hash_is_not_renewed_over_another_password);
-    tcase_add_test(tc, an_imported_hash_is_renewed_by_one_of_two_logins);
-    tcase_add_test(tc, no_token_is_kept_for_an_address_that_was_left_meanwhile);
-    tcase_add_loop_test(tc, a_stored_answer_is_for_who_may_still_ask, 0, 3);
-    tc = with(suite, "in doubt");
-    tcase_add_loop_test(tc, a_write_that_stands_is_found_again, 0, COUNT(races));
-    tcase_add_loop_test(tc, an_end_of_ones_own_that_stands_is_found_again, 0, COUNT(own_ends));
-    tc = with(suite, "costs");
-    tcase_add_test(tc, nothing_costs_a_statement_more_than_it_must);
-    tcase_add_test(tc, a_bad_token_is_told_without_a_database);
-    tc = with(suite, "storms");
-    tcase_add_test(tc, whoever_writes_users_locks_them_in_one_order);
-    tcase_add_loop_test(tc, once_a_change_is_answered_nothing_of_before_happens, 0, COUNT(storms));
-    return suite_run(suite);
+    parallel(COUNT(ways), go, NULL);
 }

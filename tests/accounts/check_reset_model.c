@@ -2,23 +2,15 @@
 /* Tokens for who forgot a password, in the database. */
 #include "tests/support/loopback.h"
 
-#include <string.h>
-
 #include "common/base/problem.h"
 #include "fcgi-app/accounts/reset_model.h"
+#include "tests/support/people.h"
 #include "tests/support/suite.h"
 
 #define HOUR_S 3600
 
 static struct uuid ada, bob;
 static const unsigned char first[32] = {1}, second[32] = {2}, unknown[32] = {0};
-
-static struct uuid id_of(const char *text)
-{
-    struct uuid id;
-    ck_assert(uuid_parse(text, strlen(text), &id));
-    return id;
-}
 
 static void set_up(void)
 {
@@ -54,7 +46,7 @@ static bool use(const unsigned char hash[32], int64_t seconds)
 
 static int64_t rows(void)
 {
-    return ask_number("SELECT COUNT(*) AS n FROM password_resets");
+    return rows_in("password_resets");
 }
 
 CASE("resets", set_up, loopback_close);

@@ -2,11 +2,10 @@
 /* Logins in the database. */
 #include "fcgi-app/accounts/session_model.h"
 
-#include <string.h>
-
 #include "common/base/problem.h"
 #include "common/db/window.h"
 #include "tests/support/loopback.h"
+#include "tests/support/people.h"
 #include "tests/support/suite.h"
 
 static struct session session;
@@ -14,18 +13,11 @@ static const unsigned char refresh_hash[32] = "thirty-two bytes of some digest";
 static const unsigned char other_hash[32] = "thirty-two bytes of the next on";
 static const unsigned char third_hash[32] = "thirty-two bytes of the last on";
 
-static struct uuid parsed(const char *text)
-{
-    struct uuid id;
-    ck_assert(uuid_parse(text, strlen(text), &id));
-    return id;
-}
-
 static void set_up(void)
 {
     loopback_open();
     session = (struct session){.id = uuid_make(the_time),
-                               .user_id = parsed(make_user("ada@example.org", ROLE_USER)),
+                               .user_id = id_of(make_user("ada@example.org", ROLE_USER)),
                                .created_at = the_time,
                                .last_used_at = the_time,
                                .expires_at = instant_plus_s(the_time, 60),
@@ -60,19 +52,19 @@ TEST(a_session_is_of_its_user_only)
 {
     must(session_insert(the_app->db, the_arena, &session, refresh_hash));
 
-    ck_assert(!lives(parsed(make_user("eve@example.org", ROLE_USER)), session.id, the_time));
-    ck_assert(!lives(session.user_id, parsed(NOBODY_ID), the_time));
+    ck_assert(!lives(id_of(make_user("eve@example.org", ROLE_USER)), session.id, the_time));
+    ck_assert(!lives(session.user_id, id_of(NOBODY_ID), the_time));
 }
 
 TEST(a_session_is_stored_as_given)
 {
     must(session_insert(the_app->db, the_arena, &session, refresh_hash));
 
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions WHERE ip = '2001:db8::1' AND "
-                                "user_agent = 'a b\303\244r' AND refresh_hash = "
-                                "'thirty-two bytes of some digest\\0' AND last_used_at = "
-                                "created_at AND expires_at = created_at + INTERVAL 60 SECOND"),
-                     1);
+    ck_rows("sessions WHERE ip = '2001:db8::1' AND "
+            "user_agent = 'a b\303\244r' AND refresh_hash = "
+            "'thirty-two bytes of some digest\\0' AND last_used_at = "
+            "created_at AND expires_at = created_at + INTERVAL 60 SECOND",
+            1);
 }
 
 TEST(what_is_not_known_of_a_client_is_null)
@@ -81,14 +73,12 @@ TEST(what_is_not_known_of_a_client_is_null)
 
     must(session_insert(the_app->db, the_arena, &session, refresh_hash));
 
-    ck_assert_int_eq(
-        ask_number("SELECT COUNT(*) AS n FROM sessions WHERE ip IS NULL AND user_agent IS NULL"),
-        1);
+    ck_rows("sessions WHERE ip IS NULL AND user_agent IS NULL", 1);
 }
 
 TEST(a_session_of_nobody_is_told_apart)
 {
-    session.user_id = parsed(NOBODY_ID);
+    session.user_id = id_of(NOBODY_ID);
 
     const struct problem *p = session_insert(the_app->db, the_arena, &session, refresh_hash);
 
@@ -99,16 +89,14 @@ TEST(a_session_of_nobody_is_told_apart)
 TEST(all_sessions_of_one_user_end_at_once)
 {
     make_user("eve@example.org", ROLE_USER);
-    log_in("ada@example.org");
-    log_in("ada@example.org");
-    log_in("eve@example.org");
+    bearer_of("ada@example.org");
+    bearer_of("ada@example.org");
+    bearer_of("eve@example.org");
 
     must(session_delete_all(the_app->db, the_arena, session.user_id, (struct uuid){{0}}));
 
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 1);
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions JOIN users ON users.id = "
-                                "user_id WHERE email = 'eve@example.org'"),
-                     1);
+    ck_rows("sessions", 1);
+    ck_rows("sessions JOIN users ON users.id = user_id WHERE email = 'eve@example.org'", 1);
 }
 
 static int64_t deletes_so_far(void)
@@ -119,48 +107,46 @@ static int64_t deletes_so_far(void)
 
 TEST(very_many_sessions_end_in_many_statements)
 {
+    run_sql("INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, "
+            "expires_at) SELECT UUID(), users.id, UNHEX(SHA2(seq, 256)), NOW(), NOW(), "
+            "'2095-01-01' FROM users JOIN seq_1_to_2100");
     run_sql(
-        "INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, expires_at) "
-        "SELECT UUID(), users.id, UNHEX(SHA2(seq, 256)), NOW(), NOW(), '2095-01-01' "
-        "FROM users JOIN seq_1_to_2100");
-    run_sql(
-        "INSERT INTO session_refreshes (hash, session_id, used_at) SELECT "
-        "UNHEX(SHA2(CONCAT(id, seq), 256)), id, NOW() FROM (SELECT id FROM sessions LIMIT 2) AS "
-        "two JOIN seq_1_to_600");
+        "INSERT INTO session_refreshes (hash, session_id, used_at) SELECT UNHEX(SHA2(CONCAT(id, "
+        "seq), 256)), id, NOW() FROM (SELECT id FROM sessions LIMIT 2) AS two JOIN seq_1_to_600");
     must(session_insert(the_app->db, the_arena, &session, refresh_hash));
     int64_t before = deletes_so_far();
 
     must(session_delete_all(the_app->db, the_arena, session.user_id, session.id));
 
     ck_assert_int_ge(deletes_so_far() - before, 3300 / 500);
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 1);
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM session_refreshes"), 0);
+    ck_rows("sessions", 1);
+    ck_rows("session_refreshes", 0);
     ck_assert(lives(session.user_id, session.id, the_time));
 }
 
 TEST(all_sessions_but_one_end_at_once)
 {
-    struct uuid other = parsed(NOBODY_ID);
+    struct uuid other = id_of(NOBODY_ID);
     must(session_insert(the_app->db, the_arena, &session, refresh_hash));
     session.id = other;
     must(session_insert(the_app->db, the_arena, &session, other_hash));
-    log_in("ada@example.org");
+    bearer_of("ada@example.org");
 
     must(session_delete_all(the_app->db, the_arena, session.user_id, other));
 
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 1);
+    ck_rows("sessions", 1);
     ck_assert(lives(session.user_id, other, the_time));
 }
 
 TEST(one_session_ends_for_its_user_and_while_it_lives)
 {
-    struct uuid eve = parsed(make_user("eve@example.org", ROLE_USER));
+    struct uuid eve = id_of(make_user("eve@example.org", ROLE_USER));
     struct db *db = the_app->db;
     must(session_insert(db, the_arena, &session, refresh_hash));
 
     const struct problem *of_another = session_delete(db, the_arena, eve, session.id, the_time);
     const struct problem *unknown =
-        session_delete(db, the_arena, session.user_id, parsed(NOBODY_ID), the_time);
+        session_delete(db, the_arena, session.user_id, id_of(NOBODY_ID), the_time);
     const struct problem *over =
         session_delete(db, the_arena, session.user_id, session.id, session.expires_at);
 
@@ -168,7 +154,7 @@ TEST(one_session_ends_for_its_user_and_while_it_lives)
     ck_assert_ptr_eq(unknown->type, &problem_session_not_found);
     ck_assert_ptr_eq(over->type, &problem_session_not_found);
     must(session_delete(db, the_arena, session.user_id, session.id, the_time));
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 0);
+    ck_rows("sessions", 0);
 }
 
 /* ---- refreshing ---- */
@@ -188,7 +174,7 @@ TEST(a_session_is_locked_with_the_hash_of_its_token)
     ck_assert_int_eq(row.expires_at.us, session.expires_at.us);
     must(session_lock(the_app->db, the_arena, session.id, session.expires_at, &row, &found));
     ck_assert(!found);
-    must(session_lock(the_app->db, the_arena, parsed(NOBODY_ID), the_time, &row, &found));
+    must(session_lock(the_app->db, the_arena, id_of(NOBODY_ID), the_time, &row, &found));
     ck_assert(!found);
 }
 
@@ -228,7 +214,7 @@ TEST(a_used_token_is_remembered_until_it_is_forgotten)
 
     ck_assert(!was_refreshed(refresh_hash, the_time));
     ck_assert(was_refreshed(other_hash, second));
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM session_refreshes"), 1);
+    ck_rows("session_refreshes", 1);
 }
 
 TEST(a_use_in_a_time_to_come_is_none_and_dropped)
@@ -247,7 +233,7 @@ TEST(a_use_in_a_time_to_come_is_none_and_dropped)
 
     rotate_to(third_hash, back, instant_plus_s(back, -10));
     ck_assert(!was_refreshed(refresh_hash, back));
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM session_refreshes"), 1);
+    ck_rows("session_refreshes", 1);
 }
 
 /* A clock that was a year ahead makes sessions that would live for a year more. */
@@ -275,7 +261,7 @@ TEST(used_tokens_go_with_their_session)
 
     must(session_delete(the_app->db, the_arena, session.user_id, session.id, the_time));
 
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM session_refreshes"), 0);
+    ck_rows("session_refreshes", 0);
 }
 
 /* ---- listing and purging ---- */
@@ -294,7 +280,7 @@ static void insert_five(void)
     static const int64_t ages_s[] = {40, 30, 30, 20, 10};
     for (unsigned char i = 1; i <= 5; i++) {
         unsigned char hash[32] = {i};
-        session.id = parsed("01890a5d-ac96-774b-bcce-b30209900000");
+        session.id = id_of("01890a5d-ac96-774b-bcce-b30209900000");
         session.id.bytes[15] = i;
         session.created_at = instant_plus_s(the_time, -ages_s[i - 1]);
         session.expires_at = instant_plus_s(the_time, i == 5 ? 0 : 60);
@@ -332,10 +318,10 @@ TEST(only_what_is_over_is_purged)
     insert_five();
 
     must(session_purge(the_app->db, the_arena, (struct instant){the_time.us - 1}));
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 5);
+    ck_rows("sessions", 5);
     must(session_purge(the_app->db, the_arena, the_time));
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 4);
+    ck_rows("sessions", 4);
     must(session_purge(the_app->db, the_arena, instant_plus_s(the_time, 60)));
 
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 0);
+    ck_rows("sessions", 0);
 }

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "tests/support/loopback.h"
+#include "tests/support/parallel.h"
+#include "tests/support/people.h"
 #include "tests/support/suite.h"
 
 static const char *token;
@@ -13,15 +15,7 @@ static const char *token;
 static void set_up(void)
 {
     loopback_open();
-    make_user("reader@example.org", ROLE_USER);
-    token = log_in("reader@example.org");
-}
-
-static struct uuid parsed(const char *text)
-{
-    struct uuid id;
-    ck_assert(uuid_parse(text, strlen(text), &id));
-    return id;
+    token = bearer_of_new("reader@example.org", ROLE_USER);
 }
 
 /* ---- finding ---- */
@@ -71,7 +65,7 @@ TEST(a_hash_is_not_read_unless_asked_for)
 {
     struct user user = {0};
 
-    must(user_find(the_app->db, the_arena, parsed(make_user("ada@example.org", ROLE_USER)), &user));
+    must(user_find(the_app->db, the_arena, id_of(make_user("ada@example.org", ROLE_USER)), &user));
 
     ck_assert_ptr_null(user.password_hash.data);
     ck_assert_str_eq(user.email.data, "ada@example.org");
@@ -80,10 +74,10 @@ TEST(a_hash_is_not_read_unless_asked_for)
 TEST(who_is_there_is_there)
 {
     bool there;
-    must(user_exists_locked(the_app->db, the_arena, parsed(NOBODY_ID), &there));
+    must(user_exists_locked(the_app->db, the_arena, id_of(NOBODY_ID), &there));
     ck_assert(!there);
 
-    must(user_exists_locked(the_app->db, the_arena, parsed(make_user("ada@example.org", ROLE_USER)),
+    must(user_exists_locked(the_app->db, the_arena, id_of(make_user("ada@example.org", ROLE_USER)),
                             &there));
 
     ck_assert(there);
@@ -93,7 +87,7 @@ TEST(a_hash_is_replaced_only_where_it_is_the_one_that_was_seen)
 {
     struct user user = {0}, after = {0};
     bool done = true;
-    struct uuid id = parsed(make_user("ada@example.org", ROLE_USER));
+    struct uuid id = id_of(make_user("ada@example.org", ROLE_USER));
     must(user_find_with_hash(the_app->db, the_arena, id, &user));
 
     must(user_replace_hash(the_app->db, the_arena, id, TEXT("another"), TEXT("new"), &done));
@@ -118,7 +112,7 @@ static void index_all(void)
 {
     struct uuid after = {{0}};
     do
-        must(db_transaction(the_app->db, the_arena, index_some, NULL, &after));
+        in_transaction(index_some, &after);
     while (!uuid_is_nil(&after));
 }
 
@@ -130,7 +124,7 @@ static struct problem *count_anew(void *context)
 
 static void recount(void)
 {
-    must(db_transaction(the_app->db, the_arena, count_anew, NULL, NULL));
+    in_transaction(count_anew, NULL);
 }
 
 /* ---- search at size ---- */
@@ -145,8 +139,8 @@ static void multiply(size_t copies, const char *created_at)
     index_all();
     run_sql(say("INSERT INTO users (id, email, password_hash, first_name, first_name_folded, "
                 "search_grams, created_at) SELECT UUID(), CONCAT('c', seq, '@common.test'), '', "
-                "first_name, first_name_folded, search_grams, '%s' + INTERVAL seq SECOND "
-                "FROM users JOIN seq_1_to_%zu WHERE email = 'c@common.test'",
+                "first_name, first_name_folded, search_grams, '%s' + INTERVAL seq SECOND FROM "
+                "users JOIN seq_1_to_%zu WHERE email = 'c@common.test'",
                 created_at, copies - 1));
     recount();
 }
@@ -160,7 +154,7 @@ static struct answer search(const char *query)
 
 static void ck_total(struct answer answer, int64_t total, int64_t number_of_pages, bool capped)
 {
-    ck_assert_int_eq(answer_integer(answer, "pagination.total"), total);
+    ck_assert_int_eq(answer_total(answer), total);
     ck_assert_int_eq(answer_integer(answer, "pagination.pages"), number_of_pages);
     ck_assert_int_eq(answer_has(answer, "pagination.total_capped"), capped);
     if (capped)
@@ -183,9 +177,9 @@ TEST_EACH(a_search_counts_to_10000, ages)
     ck_total(search("q=COMMON&limit=100"), 10000, 100, false);
 
     run_sql(
-        "INSERT INTO users (id, email, password_hash, first_name, first_name_folded, "
-        "search_grams, created_at) SELECT UUID(), 'last@x.test', '', first_name, "
-        "first_name_folded, search_grams, created_at FROM users WHERE email = 'c7@common.test'");
+        "INSERT INTO users (id, email, password_hash, first_name, first_name_folded, search_grams, "
+        "created_at) SELECT UUID(), 'last@x.test', '', first_name, first_name_folded, "
+        "search_grams, created_at FROM users WHERE email = 'c7@common.test'");
 
     struct answer capped = search("q=common&limit=100");
     ck_total(capped, 10000, 100, true);
@@ -258,7 +252,7 @@ TEST(a_recount_leaves_nothing_of_a_role_that_nobody_has)
 static void ck_other_admins(const char *id, bool expected)
 {
     bool any = !expected;
-    must(user_lock_other_admins(the_app->db, the_arena, parsed(id), &any));
+    must(user_lock_other_admins(the_app->db, the_arena, id_of(id), &any));
     ck_assert_int_eq(any, expected);
 }
 
@@ -292,15 +286,15 @@ static struct problem *lock_both(void *context)
                                "INSERT INTO post_counts (author_id, published, n) "
                                "SELECT UUID(), 0, 0 FROM seq_1_to_500");
     if (!p)
-        p = user_lock(the_app->db, the_arena, parsed(rival->user), &row);
+        p = user_lock(the_app->db, the_arena, id_of(rival->user), &row);
     ck_assert_int_eq(write(rival->ready_fd, "r", 1), 1);
     usleep(300 * 1000); /* the deletion waits by now */
-    return p ? p : user_lock(the_app->db, the_arena, parsed(rival->admin), &row);
+    return p ? p : user_lock(the_app->db, the_arena, id_of(rival->admin), &row);
 }
 
 static void oppose(void *context)
 {
-    must(db_transaction(the_app->db, the_arena, lock_both, NULL, context));
+    in_transaction(lock_both, context);
 }
 
 TEST(a_deletion_that_meets_a_deadlock_is_tried_again)
@@ -308,7 +302,7 @@ TEST(a_deletion_that_meets_a_deadlock_is_tried_again)
     int pipe_fds[2];
     char byte;
     const char *admin = make_user("admin@example.org", ROLE_ADMIN);
-    const char *admin_token = log_in("admin@example.org");
+    const char *admin_token = bearer_of("admin@example.org");
     struct rival rival = {.user = make_user("ada@example.org", ROLE_ADMIN), .admin = admin};
     int64_t before =
         ask_number("SELECT CAST(variable_value AS INTEGER) AS n FROM "
@@ -329,27 +323,23 @@ TEST(a_deletion_that_meets_a_deadlock_is_tried_again)
     ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM user_counts"), 2);
 }
 
-static void make_many(void *context)
+static void make_many(int number, void *context)
 {
-    const int *number = context;
+    (void)context;
     for (int i = 0; i < 50; i++)
-        make_user(say("p%d-%d@example.org", *number, i), i % 5 ? ROLE_USER : ROLE_ADMIN);
+        make_user(say("p%d-%d@example.org", number, i), i % 5 ? ROLE_USER : ROLE_ADMIN);
 }
 
 TEST(totals_hold_while_others_write_and_one_counts_anew)
 {
-    int numbers[] = {0, 1, 2};
-    pid_t pids[3];
-    for (int i = 0; i < 3; i++)
-        pids[i] = run_aside(make_many, &numbers[i]);
+    const struct parallel makers = parallel_begin(3, make_many, NULL);
 
     for (int i = 0; i < 20; i++) {
         ck_status(get(token, "/users"), 200);
         recount();
     }
 
-    for (int i = 0; i < 3; i++)
-        wait_for(pids[i]);
+    parallel_end(&makers);
     ck_total(search(""), 151, 8, false);
     ck_total(search("role=admin"), 30, 2, false);
 }

@@ -13,6 +13,7 @@
 
 #include "common/crypto/digest.h"
 #include "tests/support/program.h"
+#include "tests/support/refusals.h"
 #include "tests/support/suite.h"
 
 static char folder[] = "/tmp/postern-doctor.XXXXXX"; /* short enough for a socket */
@@ -150,10 +151,10 @@ TEST(of_many_users_both_ends_are_looked_at)
             "'pbkdf2:sha256:600000$salt$00' FROM seq_1_to_100010");
     store("old@example.org", "$2b$16$abcdefghijklmnopqrstuuVjy3WfYsef9X9ig7GWAQsq.R8VvWccC");
     store("new@example.org", "$2b$17$abcdefghijklmnopqrstuuVjy3WfYsef9X9ig7GWAQsq.R8VvWccC");
-    run_sql("UPDATE users SET id = '00000000-0000-7000-8000-000000000000' "
-            "WHERE email = 'old@example.org'");
-    run_sql("UPDATE users SET id = 'ffffffff-ffff-4fff-bfff-ffffffffffff' "
-            "WHERE email = 'new@example.org'");
+    run_sql("UPDATE users SET id = '00000000-0000-7000-8000-000000000000' WHERE email = "
+            "'old@example.org'");
+    run_sql("UPDATE users SET id = 'ffffffff-ffff-4fff-bfff-ffffffffffff' WHERE email = "
+            "'new@example.org'");
 
     struct run r = run("doctor");
 
@@ -578,7 +579,7 @@ TEST_EACH(a_server_that_we_cannot_serve_with_is_told, servers)
     ck_says(migrate.err, servers[_i].what);
     ck_says(migrate.err, servers[_i].mend);
     ck_run(status, EX_TEMPFAIL);
-    ck_problem(ready, 503, "Service Unavailable", "unavailable");
+    ck_problem(ready, UNAVAILABLE);
     ck_assert_ptr_null(strstr(ready.text, "MariaDB"));
     ck_assert_msg(write.status == 201 || write.status == 503, "status %d", write.status);
     ck_status(get(NULL, "/ready"), 200);

@@ -9,6 +9,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "tests/support/people.h"
 #include "tests/support/program.h"
 #include "tests/support/suite.h"
 
@@ -98,9 +99,8 @@ static const char *const sorts[] = {"created_at", "-created_at", "email", "-emai
 
 TEST_EACH(a_list_of_many_pages_has_each_user_once, sorts)
 {
-    run_sql("INSERT INTO users (id, email, password_hash, created_at) SELECT UUID(), "
-            "CONCAT('u', seq, '@x.test'), '', FROM_UNIXTIME(1700000000 + seq DIV 700) "
-            "FROM seq_1_to_1203");
+    run_sql("INSERT INTO users (id, email, password_hash, created_at) SELECT UUID(), CONCAT('u', "
+            "seq, '@x.test'), '', FROM_UNIXTIME(1700000000 + seq DIV 700) FROM seq_1_to_1203");
     quiet("reindex");
 
     const char *seen = quiet(say("user list --json --sort %s", sorts[_i]));
@@ -127,7 +127,7 @@ TEST(a_search_is_the_one_of_the_api)
 TEST(json_has_the_members_of_the_api)
 {
     const char *id = make_user("ada@example.org", ROLE_USER);
-    struct answer api = get(log_in("ada@example.org"), "/auth/profile");
+    struct answer api = get(bearer_of("ada@example.org"), "/auth/profile");
 
     const char *line = quiet("user show ada@example.org --json");
     const struct json *user;
@@ -201,7 +201,7 @@ TEST_EACH(what_makes_no_sense_is_told_and_changes_nothing, misuses)
 
     ck_run(r, misuses[_i].status);
     ck_says(r.err, misuses[_i].complaint);
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users WHERE version = 1"), 1);
+    ck_rows("users WHERE version = 1", 1);
 }
 
 /* ---- role, enable, disable, delete ---- */
@@ -209,27 +209,26 @@ TEST_EACH(what_makes_no_sense_is_told_and_changes_nothing, misuses)
 TEST(a_role_takes_hold_at_once)
 {
     make_user("root@example.org", ROLE_ADMIN);
-    const char *id = make_user("ada@example.org", ROLE_USER), *token = log_in("ada@example.org");
+    const char *id = make_user("ada@example.org", ROLE_USER), *token = bearer_of("ada@example.org");
 
     quiet("user role ADA@example.org admin");
     ck_status(drop(token, "/users/%s", NOBODY_ID), 404);
-    ck_assert_int_eq(answer_integer(get(token, "/users?role=admin"), "pagination.total"), 2);
+    ck_assert_int_eq(answer_total(get(token, "/users?role=admin")), 2);
 
     quiet(say("user role %s user", id));
     ck_status(drop(token, "/users/%s", NOBODY_ID), 403);
-    ck_assert_int_eq(answer_integer(get(token, "/users?role=admin"), "pagination.total"), 1);
-    ck_assert_int_eq(answer_integer(get(token, "/users?role=user"), "pagination.total"), 1);
+    ck_assert_int_eq(answer_total(get(token, "/users?role=admin")), 1);
+    ck_assert_int_eq(answer_total(get(token, "/users?role=user")), 1);
 }
 
 TEST(a_disabled_user_is_out_until_enabled)
 {
-    make_user("ada@example.org", ROLE_USER);
-    const char *token = log_in("ada@example.org");
+    const char *token = bearer_of_new("ada@example.org", ROLE_USER);
 
     quiet("user disable ada@example.org");
     ck_status(get(token, "/auth/profile"), 401);
     ck_status(try_login("ada@example.org", PASSWORD), 401);
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM sessions"), 0);
+    ck_rows("sessions", 0);
 
     quiet("user enable ada@example.org");
     ck_status(get(token, "/auth/profile"), 401);
@@ -252,9 +251,7 @@ TEST_EACH(the_last_active_admin_stays, falls)
 
     ck_run(r, EX_NOPERM);
     ck_says(r.err, "one active admin");
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users WHERE role = 'admin' "
-                                "AND is_active AND version = 1"),
-                     1);
+    ck_rows("users WHERE role = 'admin' AND is_active AND version = 1", 1);
     quiet("user enable idle@example.org");
     quiet(falls[_i]);
 }
@@ -263,14 +260,14 @@ TEST(a_deleted_user_goes_with_everything)
 {
     make_user("root@example.org", ROLE_ADMIN);
     make_user("ada@example.org", ROLE_USER);
-    write_post(log_in("ada@example.org"), "T", "C", true);
+    write_post(bearer_of("ada@example.org"), "T", "C", true);
 
     quiet("user delete ada@example.org --yes");
 
-    struct answer users = get(log_in("root@example.org"), "/users");
-    ck_assert_int_eq(answer_integer(users, "pagination.total"), 1);
-    ck_assert_int_eq(answer_integer(get(NULL, "/posts"), "pagination.total"), 0);
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM posts"), 0);
+    struct answer users = get(bearer_of("root@example.org"), "/users");
+    ck_assert_int_eq(answer_total(users), 1);
+    ck_assert_int_eq(answer_total(get(NULL, "/posts")), 0);
+    ck_rows("posts", 0);
 }
 
 TEST(a_deleted_user_goes_with_very_much)
@@ -283,9 +280,9 @@ TEST(a_deleted_user_goes_with_very_much)
 
     quiet("user delete ada@example.org --yes");
 
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM posts"), 0);
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 1);
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM user_departures"), 0);
+    ck_rows("posts", 0);
+    ck_rows("users", 1);
+    ck_rows("user_departures", 0);
 }
 
 /* Somebody else is deleted: what is left of it shows nowhere. */
@@ -293,12 +290,12 @@ TEST(who_is_going_is_not_there)
 {
     make_user("root@example.org", ROLE_ADMIN);
     const char *id = make_user("ada@example.org", ROLE_USER);
-    (void)log_in("ada@example.org");
+    (void)bearer_of("ada@example.org");
     run_sql(say("INSERT INTO posts (id, author_id, title, content) SELECT UUID(), '%s', 'T', 'C' "
                 "FROM seq_1_to_1700",
                 id));
-    ck_status(drop(log_in("root@example.org"), "/users/%s", id), 204);
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM user_departures"), 1);
+    ck_status(drop(bearer_of("root@example.org"), "/users/%s", id), 204);
+    ck_rows("user_departures", 1);
 
     ck_run(run(say("user show %s", id)), EX_NOUSER);
     ck_run(run(say("user enable %s", id)), EX_NOUSER);
@@ -309,7 +306,7 @@ TEST(who_is_going_is_not_there)
     ck_run(run("reindex"), EX_OK);
     ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM user_counts"), 1);
     ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM post_totals"), 0);
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users WHERE search_grams IS NULL"), 1);
+    ck_rows("users WHERE search_grams IS NULL", 1);
 }
 
 TEST(without_a_terminal_deletion_wants_yes)
@@ -318,7 +315,7 @@ TEST(without_a_terminal_deletion_wants_yes)
 
     ck_run(run_with_input("y\n", "user delete ada@example.org"), EX_USAGE);
 
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 1);
+    ck_rows("users", 1);
 }
 
 /* ---- passwords ---- */
@@ -328,17 +325,16 @@ CASE_LIMIT_S(2 * PROGRAM_LIMIT_S);
 
 TEST(a_new_password_ends_all_sessions)
 {
-    make_user("ada@example.org", ROLE_USER);
-    const char *token = log_in("ada@example.org");
-    run_sql("INSERT INTO password_resets (token_hash, user_id, expires_at) "
-            "SELECT UNHEX(SHA2('x', 256)), id, '2100-01-01' FROM users");
+    const char *token = bearer_of_new("ada@example.org", ROLE_USER);
+    run_sql("INSERT INTO password_resets (token_hash, user_id, expires_at) SELECT UNHEX(SHA2('x', "
+            "256)), id, '2100-01-01' FROM users");
 
     ck_run(run_with_input(OTHER_PASSWORD "\nmore\n", "user passwd ada@example.org"), EX_OK);
 
     ck_status(get(token, "/auth/profile"), 401);
     ck_status(try_login("ada@example.org", PASSWORD), 401);
     ck_status(try_login("ada@example.org", OTHER_PASSWORD), 200);
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM password_resets"), 0);
+    ck_rows("password_resets", 0);
 }
 
 static const struct {
@@ -354,8 +350,7 @@ static const struct {
 
 TEST_EACH(a_bad_password_changes_nothing, bad_passwords)
 {
-    make_user("ada.lovelace@example.org", ROLE_USER);
-    const char *token = log_in("ada.lovelace@example.org");
+    const char *token = bearer_of_new("ada.lovelace@example.org", ROLE_USER);
 
     ck_run(run_with_input(bad_passwords[_i].input, "user passwd ada.lovelace@example.org"),
            bad_passwords[_i].status);
@@ -435,7 +430,7 @@ TEST(two_that_differ_are_refused)
 
     ck_assert_int_eq(WEXITSTATUS(status), EX_NOINPUT);
     ck_says(seen, "not the same");
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 0);
+    ck_rows("users", 0);
 }
 
 TEST(an_interrupt_leaves_all_as_it_was)
@@ -495,9 +490,9 @@ TEST(deletion_is_asked_about_on_a_terminal)
     ck_assert_int_eq(
         WEXITSTATUS(run_on_terminal("user delete ada@example.org", TYPED("n\n"), &seen)), EX_USAGE);
     ck_says(seen, "Delete ada@example.org with all posts and sessions? [y/N] ");
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 1);
+    ck_rows("users", 1);
     ck_assert_int_eq(run_on_terminal("user delete ada@example.org", TYPED("y\n"), &seen), 0);
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 0);
+    ck_rows("users", 0);
 }
 
 /* ---- sessions ---- */
@@ -514,11 +509,12 @@ TEST(sessions_are_listed_with_their_users)
 {
     make_user("ada@example.org", ROLE_USER);
     make_user("bob@example.org", ROLE_USER);
-    const char *ada = session_id(log_in("ada@example.org"));
-    const char *bob = session_id(log_in("bob@example.org"));
-    run_sql("INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, "
-            "expires_at) SELECT UUID(), id, '', '2020-01-01', '2020-01-01', '2020-01-02' "
-            "FROM users"); /* which are over */
+    const char *ada = session_id(bearer_of("ada@example.org"));
+    const char *bob = session_id(bearer_of("bob@example.org"));
+    run_sql(
+        "INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, expires_at) "
+        "SELECT UUID(), id, '', '2020-01-01', '2020-01-01', '2020-01-02' FROM users"); /* which are
+                                                                                          over */
 
     const char *all = quiet("session list --json"), *one = quiet("session list bob@example.org");
 
@@ -533,9 +529,9 @@ TEST(sessions_are_listed_with_their_users)
 TEST(a_list_of_many_sessions_has_each_once)
 {
     make_user("ada@example.org", ROLE_USER);
-    run_sql("INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, "
-            "expires_at) SELECT UUID(), users.id, '', NOW(), NOW(), '2100-01-01' "
-            "FROM users, seq_1_to_1203");
+    run_sql(
+        "INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, expires_at) "
+        "SELECT UUID(), users.id, '', NOW(), NOW(), '2100-01-01' FROM users, seq_1_to_1203");
 
     const char *all = quiet("session list --json");
 
@@ -547,9 +543,8 @@ TEST(a_list_of_many_sessions_has_each_once)
 
 TEST(one_session_ends_at_once_and_others_stay)
 {
-    make_user("ada@example.org", ROLE_USER);
-    const char *first = log_in("ada@example.org"), *id = session_id(first);
-    const char *second = log_in("ada@example.org");
+    const char *first = bearer_of_new("ada@example.org", ROLE_USER), *id = session_id(first);
+    const char *second = bearer_of("ada@example.org");
 
     quiet(say("session end %s", id));
 
@@ -562,8 +557,8 @@ TEST(all_sessions_of_a_user_end)
 {
     make_user("ada@example.org", ROLE_USER);
     make_user("bob@example.org", ROLE_USER);
-    const char *first = log_in("ada@example.org"), *second = log_in("ada@example.org");
-    const char *other = log_in("bob@example.org");
+    const char *first = bearer_of("ada@example.org"), *second = bearer_of("ada@example.org");
+    const char *other = bearer_of("bob@example.org");
 
     quiet("session end --user ada@example.org");
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "tests/support/loopback.h"
+#include "tests/support/people.h"
 #include "tests/support/program.h"
 #include "tests/support/suite.h"
 
@@ -464,7 +465,7 @@ TEST(a_fresh_database_is_migrated_once)
     ck_assert_str_eq(second.out, "");
     ck_says(after.out, "applied        0001_users.sql\n");
     ck_assert_ptr_null(strstr(after.out, "pending"));
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM user_counts"), 32);
+    ck_rows("user_counts", 32);
 }
 
 /* Or it would be another table on another server. */
@@ -472,11 +473,10 @@ TEST(each_table_says_what_a_server_may_preset)
 {
     ck_run(run("migrate"), EX_OK);
 
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM information_schema.tables "
-                                "WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' "
-                                "AND (engine <> 'InnoDB' OR row_format <> 'Dynamic' OR "
-                                "table_collation <> 'utf8mb4_unicode_ci')"),
-                     0);
+    ck_rows("information_schema.tables WHERE table_schema = DATABASE() AND table_type = 'BASE "
+            "TABLE' AND (engine <> 'InnoDB' OR row_format <> 'Dynamic' OR table_collation <> "
+            "'utf8mb4_unicode_ci')",
+            0);
 }
 
 TEST(a_dry_run_tells_and_changes_nothing)
@@ -508,14 +508,14 @@ TEST(answers_from_before_get_their_owners)
 
     ck_run(run("migrate"), EX_OK);
 
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM idempotency_keys WHERE id = "
-                                "REPEAT('p', 32) AND caller_id = '" NOBODY_ID "' AND subject_id "
-                                "IS NULL"),
-                     1);
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM idempotency_keys WHERE id = "
-                                "REPEAT('u', 32) AND subject_id = '" NOBODY_ID "' AND caller_id "
-                                "IS NULL"),
-                     1);
+    ck_rows("idempotency_keys WHERE id = REPEAT('p', 32) AND caller_id = '" NOBODY_ID
+            "' AND subject_id "
+            "IS NULL",
+            1);
+    ck_rows("idempotency_keys WHERE id = REPEAT('u', 32) AND subject_id = '" NOBODY_ID
+            "' AND caller_id "
+            "IS NULL",
+            1);
 }
 
 TEST(a_schema_from_the_future_is_left_alone)
@@ -575,8 +575,7 @@ TEST_EACH(the_tables_of_another_program_are_left_alone, foreigners)
 
     for (int i = 0; i < COUNT(lines); i++)
         runs[i] = run(lines[i]);
-    int64_t tables = ask_number("SELECT COUNT(*) AS n FROM information_schema.tables "
-                                "WHERE table_schema = DATABASE()");
+    int64_t tables = rows_in("information_schema.tables WHERE table_schema = DATABASE()");
     struct run doctor = run("doctor");
     run_sql(say("DROP TABLE %s", foreigners[_i].drop));
     ck_run(run("migrate"), EX_OK);
@@ -658,8 +657,7 @@ TEST(an_added_user_logs_in)
     ck_assert_str_eq(answer_text(answer, "user.first_name"), "Ada");
     ck_assert(answer_is_null(answer, "user.last_name"));
     ck_assert_str_eq(answer_text(answer, "user.role"), "user");
-    ck_assert_int_eq(answer_integer(get(log_in("ada@example.org"), "/users"), "pagination.total"),
-                     1);
+    ck_assert_int_eq(answer_total(get(log_in("ada@example.org"), "/users")), 1);
 }
 
 TEST(an_admin_is_added_without_a_newline_behind_the_password)
@@ -691,7 +689,7 @@ TEST(a_password_is_not_cut_at_a_byte_that_is_no_text)
 
     ck_run(run_with_bytes(line, sizeof line - 1, "user add a@b.org"), EX_NOINPUT);
     ck_run(run_with_bytes(line, 18, "user add a@b.org"), EX_NOINPUT);
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 0);
+    ck_rows("users", 0);
 }
 
 TEST(an_address_is_added_once)
@@ -702,7 +700,7 @@ TEST(an_address_is_added_once)
 
     ck_run(r, EX_DATAERR);
     ck_assert_str_eq(r.out, "");
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 1);
+    ck_rows("users", 1);
 }
 
 static const struct {
@@ -726,7 +724,7 @@ TEST_EACH(a_bad_user_is_not_added, bad_users)
     ck_run(r, EX_DATAERR);
     for (size_t i = 0; i < 3 && bad_users[_i].complaints[i]; i++)
         ck_says(r.err, bad_users[_i].complaints[i]);
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM users"), 0);
+    ck_rows("users", 0);
 }
 
 TEST(a_long_password_line_is_refused)
@@ -739,31 +737,30 @@ TEST(a_long_password_line_is_refused)
 
 TEST(reindex_mends_totals_and_search)
 {
-    make_user("ada@example.org", ROLE_USER);
-    const char *token = log_in("ada@example.org");
+    const char *token = bearer_of_new("ada@example.org", ROLE_USER);
     run_sql("INSERT INTO users (id, email, password_hash, first_name, role) SELECT UUID(), "
             "CONCAT('i', seq, '@import.test'), '', 'IMPORTED', 'admin' FROM seq_1_to_450");
-    run_sql("INSERT INTO posts (id, author_id, title, content, published) SELECT UUID(), id, "
-            "'T', 'C', 1 FROM users");
+    run_sql("INSERT INTO posts (id, author_id, title, content, published) SELECT UUID(), id, 'T', "
+            "'C', 1 FROM users");
     run_sql("UPDATE user_counts SET n = 5");
     run_sql("UPDATE post_totals SET n = -1");
 
     ck_run(run("reindex"), EX_OK);
 
-    ck_assert_int_eq(answer_integer(get(token, "/users"), "pagination.total"), 451);
-    ck_assert_int_eq(answer_integer(get(token, "/users?role=user"), "pagination.total"), 1);
-    ck_assert_int_eq(answer_integer(get(token, "/posts"), "pagination.total"), 451);
-    ck_assert_int_eq(answer_integer(get(token, "/users?q=imported"), "pagination.total"), 450);
+    ck_assert_int_eq(answer_total(get(token, "/users")), 451);
+    ck_assert_int_eq(answer_total(get(token, "/users?role=user")), 1);
+    ck_assert_int_eq(answer_total(get(token, "/posts")), 451);
+    ck_assert_int_eq(answer_total(get(token, "/users?q=imported")), 450);
     ck_assert_str_eq(answer_column(get(token, "/users?q=I77%%40"), "email"), "i77@import.test");
     ck_run(run("reindex"), EX_OK);
-    ck_assert_int_eq(answer_integer(get(token, "/users"), "pagination.total"), 451);
+    ck_assert_int_eq(answer_total(get(token, "/users")), 451);
 }
 
 /* ---- backup and restore ---- */
 
 static int64_t found(const char *q)
 {
-    return answer_integer(get(NULL, "/posts?q=%s", q), "pagination.total");
+    return answer_total(get(NULL, "/posts?q=%s", q));
 }
 
 static void shell(const char *line)

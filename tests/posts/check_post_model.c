@@ -8,6 +8,9 @@
 #include <time.h>
 
 #include "tests/support/loopback.h"
+#include "tests/support/parallel.h"
+#include "tests/support/people.h"
+#include "tests/support/refusals.h"
 #include "tests/support/suite.h"
 
 #define WRITERS 4
@@ -18,15 +21,7 @@ static const char *admin;
 static void set_up(void)
 {
     loopback_open();
-    make_user("admin@example.org", ROLE_ADMIN);
-    admin = log_in("admin@example.org");
-}
-
-static struct uuid parsed(const char *text)
-{
-    struct uuid id;
-    ck_assert(uuid_parse(text, strlen(text), &id));
-    return id;
+    admin = bearer_of_new("admin@example.org", ROLE_ADMIN);
 }
 
 /* ---- totals ---- */
@@ -67,7 +62,7 @@ static void make_writer(struct world *w, unsigned who)
 {
     const char *email = say("writer%d@example.org", ++w->made);
     w->users[who] = make_user(email, pick(w, 3) == 0 ? ROLE_ADMIN : ROLE_USER);
-    w->tokens[who] = log_in(email);
+    w->tokens[who] = bearer_of(email);
     memset(w->posts[who], 0, sizeof w->posts[who]);
 }
 
@@ -128,35 +123,30 @@ TEST(totals_are_exact_after_anything)
     }
 }
 
-static void live_aside(void *seed)
+static void live_aside(int number, void *seed)
 {
-    live(*(unsigned *)seed, STEPS / 3);
+    live(*(unsigned *)seed + (unsigned)number, STEPS / 3);
 }
 
 TEST(totals_are_exact_after_anything_in_parallel)
 {
-    unsigned seeds[3];
-    pid_t pids[3];
-    for (unsigned i = 0; i < 3; i++) {
-        seeds[i] = (unsigned)time(NULL) + 500 + i;
-        pids[i] = run_aside(live_aside, &seeds[i]);
-    }
+    unsigned seed = (unsigned)time(NULL) + 500;
 
-    for (int i = 0; i < 3; i++)
-        wait_for(pids[i]);
+    parallel(3, live_aside, &seed);
 
-    ck_assert_int_gt(ask_number("SELECT COUNT(*) AS n FROM posts"), 0);
+    ck_assert_int_gt(rows_in("posts"), 0);
     ck_totals();
 }
 
 /* What is written into a user's own posts while the user is being deleted. */
-static void write_until_gone(void *token)
+static void write_until_gone(int number, void *token)
 {
+    (void)number;
     struct answer answer;
     do
         answer = post(token, "/posts", "{\"title\":\"T\",\"content\":\"C\",\"published\":true}");
     while (answer.status == 201);
-    ck_problem(answer, 401, "User not found or inactive", "user_inactive");
+    ck_problem(answer, USER_INACTIVE);
 }
 
 TEST(no_total_is_left_of_a_user_who_wrote_to_the_end)
@@ -164,16 +154,15 @@ TEST(no_total_is_left_of_a_user_who_wrote_to_the_end)
     for (int i = 0; i < 5; i++) {
         const char *email = say("ada%d@example.org", i);
         const char *id = make_user(email, ROLE_USER);
-        char *token = arena_strdup(the_arena, log_in(email));
-        pid_t pids[] = {run_aside(write_until_gone, token), run_aside(write_until_gone, token)};
-        while (ask_number("SELECT COUNT(*) AS n FROM posts") < 5)
+        char *token = arena_strdup(the_arena, bearer_of(email));
+        const struct parallel writers = parallel_begin(2, write_until_gone, token);
+        while (rows_in("posts") < 5)
             ;
 
         ck_status(drop(admin, "/users/%s", id), 204);
 
-        wait_for(pids[0]);
-        wait_for(pids[1]);
-        ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM posts"), 0);
+        parallel_end(&writers);
+        ck_rows("posts", 0);
         ck_totals();
     }
 }
@@ -187,23 +176,23 @@ static struct problem *count_anew(void *context)
 TEST(imported_posts_are_counted_anew)
 {
     write_post(admin, "T", "C", true);
-    run_sql("INSERT INTO posts (id, author_id, title, content, published) "
-            "SELECT UUID(), id, 'imported', 'x', seq % 3 = 0 FROM users JOIN seq_1_to_9");
+    run_sql("INSERT INTO posts (id, author_id, title, content, published) SELECT UUID(), id, "
+            "'imported', 'x', seq % 3 = 0 FROM users JOIN seq_1_to_9");
     run_sql("UPDATE post_totals SET n = 1000 WHERE slot = 3");
     run_sql("INSERT INTO post_counts VALUES ('" NOBODY_ID "', 1, 5)");
 
-    must(db_transaction(the_app->db, the_arena, count_anew, NULL, NULL));
+    in_transaction(count_anew, NULL);
 
     ck_totals();
-    ck_assert_int_eq(answer_integer(get(NULL, "/posts"), "pagination.total"), 4);
-    ck_assert_int_eq(answer_integer(get(admin, "/posts?published=false"), "pagination.total"), 6);
+    ck_assert_int_eq(answer_total(get(NULL, "/posts")), 4);
+    ck_assert_int_eq(answer_total(get(admin, "/posts?published=false")), 6);
 }
 
 TEST(a_recount_of_nothing_is_nothing)
 {
     run_sql("UPDATE post_totals SET n = 7");
 
-    must(db_transaction(the_app->db, the_arena, count_anew, NULL, NULL));
+    in_transaction(count_anew, NULL);
 
     ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM post_totals"), 0);
 }
@@ -217,10 +206,10 @@ TEST(what_is_not_there_is_not_found)
 {
     struct post row;
     bool there = true;
-    const struct problem *found = post_find(the_app->db, the_arena, parsed(NOBODY_ID), &row);
-    const struct problem *locked = post_lock(the_app->db, the_arena, parsed(NOBODY_ID), &row);
+    const struct problem *found = post_find(the_app->db, the_arena, id_of(NOBODY_ID), &row);
+    const struct problem *locked = post_lock(the_app->db, the_arena, id_of(NOBODY_ID), &row);
 
-    must(post_exists_locked(the_app->db, the_arena, parsed(NOBODY_ID), &there));
+    must(post_exists_locked(the_app->db, the_arena, id_of(NOBODY_ID), &there));
 
     ck_assert_ptr_eq(found->type, &problem_post_not_found);
     ck_assert_ptr_eq(locked->type, &problem_post_not_found);
@@ -231,7 +220,7 @@ TEST(what_is_there_is_found)
 {
     struct post row = {0};
     bool there;
-    struct uuid id = parsed(write_post(admin, "Title", "Text", true));
+    struct uuid id = id_of(write_post(admin, "Title", "Text", true));
 
     must(post_find(the_app->db, the_arena, id, &row));
     must(post_exists_locked(the_app->db, the_arena, id, &there));
@@ -248,13 +237,13 @@ TEST(a_post_of_nobody_is_told_apart)
     const struct post orphan = {.id = uuid_make(the_time),
                                 .title = TEXT("T"),
                                 .content = TEXT("C"),
-                                .author_id = parsed(NOBODY_ID),
+                                .author_id = id_of(NOBODY_ID),
                                 .created_at = the_time,
                                 .updated_at = the_time};
 
     ck_assert(db_is_violation(post_insert(the_app->db, the_arena, &orphan), "fk_posts_author"));
 
-    ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM post_counts"), 0);
+    ck_rows("post_counts", 0);
 }
 
 /* ---- search at size ---- */
@@ -263,17 +252,17 @@ TEST(a_post_of_nobody_is_told_apart)
  * its index in the background, and a search of that moment finds neither. */
 static void import_posts(const char *content, const char *numbers)
 {
-    run_sql(say("INSERT INTO posts (id, author_id, title, content, published, created_at) "
-                "SELECT UUID(), id, CONCAT_WS('-', 'number', seq DIV 100, seq MOD 100), '%s', 1, "
+    run_sql(say("INSERT INTO posts (id, author_id, title, content, published, created_at) SELECT "
+                "UUID(), id, CONCAT_WS('-', 'number', seq DIV 100, seq MOD 100), '%s', 1, "
                 "'2020-01-01' + INTERVAL seq SECOND FROM users JOIN %s",
                 content, numbers));
-    must(db_transaction(the_app->db, the_arena, count_anew, NULL, NULL));
+    in_transaction(count_anew, NULL);
 }
 
 static void ck_total(struct answer answer, int64_t total, int64_t pages, bool capped)
 {
     ck_status(answer, 200);
-    ck_assert_int_eq(answer_integer(answer, "pagination.total"), total);
+    ck_assert_int_eq(answer_total(answer), total);
     ck_assert_int_eq(answer_integer(answer, "pagination.pages"), pages);
     ck_assert_int_eq(answer_has(answer, "pagination.total_capped"), capped);
 }
@@ -312,12 +301,12 @@ TEST(a_version_rises_with_each_change_and_only_then)
     struct post row = {0};
     const char *id = write_post(admin, "Title", "Text", true), *path = say("/posts/%s", id);
 
-    must(post_find(the_app->db, the_arena, parsed(id), &row));
+    must(post_find(the_app->db, the_arena, id_of(id), &row));
     ck_assert_int_eq(row.version, 1);
     ck_status(patch(admin, path, "{}"), 200);
     ck_status(patch(admin, path, "{\"title\":\"Other\"}"), 200);
     ck_status(patch(admin, path, "{\"published\":false}"), 200);
 
-    must(post_lock(the_app->db, the_arena, parsed(id), &row));
+    must(post_lock(the_app->db, the_arena, id_of(id), &row));
     ck_assert_int_eq(row.version, 3);
 }

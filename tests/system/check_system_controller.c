@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "tests/support/exposition.h"
+#include "tests/support/people.h"
+#include "tests/support/refusals.h"
 #include "tests/support/suite.h"
 
 static void ck_ok(struct answer answer)
@@ -22,7 +24,7 @@ static void ck_ok(struct answer answer)
 /* Something that a new try may find fixed. */
 static void ck_unavailable(struct answer answer)
 {
-    ck_problem(answer, 503, "Service Unavailable", "unavailable");
+    ck_problem(answer, UNAVAILABLE);
     const char *retry_after = answer_header(answer, "Retry-After");
     ck_assert_ptr_nonnull(retry_after);
     ck_assert_int_ge(atoi(retry_after), 1);
@@ -57,7 +59,7 @@ TEST_EACH(a_probe_has_its_methods, probes)
 {
     struct answer answer = post(NULL, probes[_i], "{}");
 
-    ck_problem(answer, 405, "Method Not Allowed", "method_not_allowed");
+    ck_problem(answer, METHOD_NOT_ALLOWED);
     ck_assert_str_eq(answer_header(answer, "Allow"), "GET, HEAD, OPTIONS");
 }
 
@@ -149,7 +151,7 @@ TEST_EACH(an_unknown_path_does_not_exist, no_paths)
 {
     struct answer answer = get("nonsense", "%s", no_paths[_i]);
 
-    ck_problem(answer, 404, "Not Found", "not_found");
+    ck_problem(answer, NOT_FOUND);
     ck_assert_str_eq(answer_text(answer, "message"), "Resource does not exist");
     ck_status(ask(.method = "OPTIONS", .path = no_paths[_i]), 404);
     ck_status(ask(.method = "BREW", .path = no_paths[_i]), 404);
@@ -160,7 +162,7 @@ TEST(a_request_id_of_the_client_is_kept)
     struct answer answer = ask(.path = "/none", .param = "HTTP_X_REQUEST_ID=abc.DEF_123-x");
 
     ck_assert_str_eq(answer_header(answer, "X-Request-Id"), "abc.DEF_123-x");
-    ck_problem(answer, 404, "Not Found", "not_found");
+    ck_problem(answer, NOT_FOUND);
 }
 
 static const char *const bad_request_ids[] = {
@@ -213,11 +215,11 @@ TEST(metrics_are_text_that_nobody_keeps)
 TEST(metrics_have_no_path_for_others)
 {
     static const char *const methods[] = {"GET", "HEAD", "OPTIONS", "POST", "DELETE"};
-    const char *admin = (make_user("admin@example.org", ROLE_ADMIN), log_in("admin@example.org"));
+    const char *admin = bearer_of_new("admin@example.org", ROLE_ADMIN);
     for (int i = 0; i < COUNT(methods); i++) {
         struct answer answer = ask(.method = methods[i], .path = "/metrics", .token = admin);
 
-        ck_problem(answer, 404, "Not Found", "not_found");
+        ck_problem(answer, NOT_FOUND);
         ck_assert_str_eq(answer_text(answer, "message"), "Resource does not exist");
     }
 }

@@ -1,0 +1,102 @@
+#include "tests/support/people.h"
+
+#include <string.h>
+
+#include "fcgi-app/accounts/refresh.h"
+#include "fcgi-app/accounts/tokens.h"
+
+struct uuid id_of(const char *text)
+{
+    struct uuid id;
+    ck_assert(uuid_parse(text, strlen(text), &id));
+    return id;
+}
+
+const char *make_disabled_user(const char *email, unsigned role)
+{
+    const char *id = make_user(email, role);
+    run_sql(say("UPDATE users SET is_active = 0 WHERE id = '%s'", id));
+    return id;
+}
+
+struct entry {
+    struct session session;
+    struct refresh_token refresh;
+};
+
+static struct problem *insert_session(void *context)
+{
+    const struct entry *entry = context;
+    return session_insert(the_app->db, the_arena, &entry->session, entry->refresh.hash);
+}
+
+struct login enter(const char *email)
+{
+    struct user user = {0};
+    bool found;
+    must(user_find_by_email(the_app->db, the_arena, text_of(email), &user, &found));
+    ck_assert_msg(found, "no user %s", email);
+    the_time.us += 1000;
+    struct request rq = {.arena = the_arena, .now = the_time};
+    struct entry entry = {
+        .session = {.id = uuid_make(the_time),
+                    .user_id = user.id,
+                    .created_at = the_time,
+                    .last_used_at = the_time,
+                    .expires_at = instant_plus_s(the_time, the_app->settings->refresh_ttl_s),
+                    .ip = TEXT("192.0.2.1")}};
+    entry.refresh = refresh_make(the_arena, the_app->keys, entry.session.id);
+    in_transaction(insert_session, &entry);
+    struct tokens tokens = tokens_make(the_app, &rq, &entry.session, entry.refresh.text);
+    return (struct login){
+        tokens.access_token.data, tokens.refresh_token.data,
+        field_to_text(the_arena, record_find(&session_record, "id"), &entry.session)};
+}
+
+struct login enter_new(const char *email, unsigned role)
+{
+    (void)make_user(email, role);
+    return enter(email);
+}
+
+const char *bearer_of(const char *email)
+{
+    return enter(email).access;
+}
+
+const char *bearer_of_new(const char *email, unsigned role)
+{
+    return enter_new(email, role).access;
+}
+
+struct login login_of(struct answer answer)
+{
+    ck_status(answer, 200);
+    return (struct login){.access = answer_text(answer, "access_token"),
+                          .refresh = answer_text(answer, "refresh_token")};
+}
+
+struct answer refresh(const char *token)
+{
+    return post(NULL, "/auth/refresh", object("{'refresh_token':'%s'}", token));
+}
+
+void pass_s(int64_t seconds)
+{
+    the_time = instant_plus_s(the_time, seconds);
+}
+
+int64_t rows_in(const char *from)
+{
+    return ask_number(say("SELECT COUNT(*) AS n FROM %s", from));
+}
+
+int64_t answer_total(struct answer answer)
+{
+    return answer_integer(answer, "pagination.total");
+}
+
+void in_transaction(struct problem *(*body)(void *context), void *context)
+{
+    must(db_transaction(the_app->db, the_arena, body, NULL, context));
+}

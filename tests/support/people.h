@@ -1,0 +1,46 @@
+/* people.h -- who is there when a test begins: users, their sessions and tokens; and how many. */
+#pragma once
+
+#include "tests/support/loopback.h"
+
+/* What a login gives: two tokens. */
+struct login {
+    const char *access, *refresh;
+    const char *session; /* its id; NULL after login_of(), for the answer does not tell it */
+};
+
+/** The id that `text` is; fails the test where it is none. */
+struct uuid id_of(const char *text);
+
+/** Make a user as make_user() does, who is disabled then. */
+const char *make_disabled_user(const char *email, unsigned role);
+
+/** Begin a session of a user of make_user(), a little later than the one before: what a login
+ *  does, without the time that a password takes. */
+struct login enter(const char *email);
+
+/** Make a user and enter(). */
+struct login enter_new(const char *email, unsigned role);
+
+/** The access tokens of enter() and enter_new(). */
+const char *bearer_of(const char *email);
+const char *bearer_of_new(const char *email, unsigned role);
+
+/** The tokens in the answer to a login or a refresh, which must be 200. */
+struct login login_of(struct answer answer);
+
+/** Ask for new tokens. */
+struct answer refresh(const char *token);
+
+/** Let so much time pass. */
+void pass_s(int64_t seconds);
+
+/** How many rows "TABLE WHERE …" has. */
+int64_t rows_in(const char *from);
+#define ck_rows(from_, n_) ck_assert_int_eq(rows_in(from_), (n_))
+
+/** The total that a list tells. */
+int64_t answer_total(struct answer answer);
+
+/** Run a function in a transaction of the test's database; fails the test if there is a problem. */
+void in_transaction(struct problem *(*body)(void *context), void *context);
