@@ -207,8 +207,10 @@ list_sources()
         grep -vE '^fcgi-app/(main|serve|migrations|docs_assets|nginx_files)\.c$')
     list_files migration_files sql/[0-9]*.sql
     list_files nginx_files nginx/*.in
-    list_files test_programs $(printf '%s\n' tests/*/check_*.c | sed 's/\.c$//')
-    list_files test_scripts tests/*.test tests/*/*.test
+    # The longest start first, so that none is left alone at the end.
+    list_files test_programs $(printf '%s\n' tests/{e2e/,*/}check_*.c | awk '!seen[$0]++' |
+        sed 's/\.c$//')
+    list_files test_scripts $(printf '%s\n' tests/{e2e/,packaging/,,*/}*.test | awk '!seen[$0]++')
     list_files test_sources $(printf '%s\n' tests/{support,e2e}/*.[ch] | grep -v '/check_')
 }
 
