@@ -150,17 +150,17 @@ START_TEST(a_promoted_replica_has_every_acknowledged_write)
     await_replica();
     const char *token = new_user(NULL);
     struct load *load = load_start(&nginx, token);
-    pause_ms(500);
+    load_await_served(load, 100);
 
     load_bear_lag(load, true);
     database("kill");
-    pause_ms(300);
+    load_await_refused(load, 20);
     promote();
     await_writes(token);
     load_bear_lag(load, false);
     load_be_strict(load);
     unsigned before = load_tally(load).served;
-    pause_ms(500);
+    load_await_served(load, 101);
     load_finish(load);
 
     ck_assert_uint_gt(load_tally(load).served, before + 100);

@@ -60,12 +60,12 @@ START_TEST(a_killed_worker_takes_along_only_its_request)
     struct load *load = load_start(&own_front, new_user(NULL));
 
     for (unsigned i = 0; i < kills; i++) {
-        pause_ms(150);
+        load_await_served(load, 40);
         ck_assert_uint_eq(backend_workers(&own, pids), 5);
         ck_assert_int_eq(kill(pids[0], SIGKILL), 0);
         backend_await_workers(&own, 5, pids[0]);
     }
-    pause_ms(200);
+    load_await_served(load, 40);
     load_finish(load);
 
     struct load_tally tally = load_tally(load);
@@ -147,7 +147,7 @@ START_TEST(the_request_inside_a_stopped_pool_is_finished)
     database_await_waiting(1);
 
     ck_assert_int_eq(kill(own.pid, SIGTERM), 0);
-    pause_ms(300);
+    backend_await_workers(&own, 1, 0); /* the others are idle, and go at once */
     database_let_go(hold);
     struct answer r = http_land(flight);
 
@@ -161,12 +161,12 @@ START_TEST(a_pool_that_is_stopped_under_load_loses_nothing)
 {
     start_own(LIST("WORKERS=4", "HASH_WORKERS=1"));
     struct load *load = load_start(&own_front, new_user(NULL));
-    pause_ms(500);
+    load_await_served(load, 101);
 
     backend_stop(&own);
     struct answer fast = fetch(.path = "/api/health");
     struct answer hash = fetch(.path = "/api/auth/login", .body = "{}");
-    pause_ms(200);
+    load_await_refused(load, 20);
     load_finish(load);
 
     struct load_tally tally = load_tally(load);
@@ -190,7 +190,7 @@ START_TEST(five_rolling_restarts_under_load_lose_nothing)
     load_be_strict(load);
 
     for (unsigned i = 0; i < 5; i++) {
-        pause_ms(300);
+        load_await_served(load, 50);
         ck_assert_uint_eq(backend_workers(&own, before), 5);
         ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
         for (size_t k = 0; k < 5; k++)
@@ -215,18 +215,18 @@ START_TEST(a_database_that_goes_and_comes_back_loses_nothing)
 {
     start_own(LIST("WORKERS=4", "HASH_WORKERS=1"));
     struct load *load = load_start(&own_front, new_user(NULL));
-    pause_ms(400);
+    load_await_served(load, 100);
 
     database(ways_to_go[_i]);
     struct answer ready = fetch(.path = "/api/ready");
     struct answer posts = fetch(.path = "/api/posts");
     struct answer health = fetch(.path = "/api/health");
-    pause_ms(200);
+    load_await_refused(load, 20);
     database("start");
     long recovery_ms = await_ready();
-    pause_ms(1000);
+    load_await_calm(load, 200); /* all workers are back */
     load_be_strict(load);
-    pause_ms(500);
+    load_await_served(load, 200);
     load_finish(load);
 
     struct load_tally tally = load_tally(load);
@@ -280,7 +280,7 @@ START_TEST(a_frozen_database_is_told_by_us_in_seconds)
 {
     start_own(LIST("WORKERS=4", "HASH_WORKERS=1"));
     struct load *load = load_start(&own_front, new_user(NULL));
-    pause_ms(400);
+    load_await_served(load, 100);
 
     database("freeze");
     (void)ask_while_frozen(1); /* each worker may be at a statement */

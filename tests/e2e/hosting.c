@@ -708,15 +708,11 @@ START_TEST(an_upgrade_by_the_words_of_the_readme_loses_no_request)
     int before = logged(&home, "\"reloading\"");
     struct load *load = load_start(&apache, new_user(NULL));
     load_be_strict(load);
-    unsigned served;
-    while ((served = load_tally(load).served) < 200)
-        pause_ms(10);
+    load_await_served(load, 200);
 
     apache_in_home(&home, words_of_readme, LIST("Upgrade"));
     await_logged(&home, "\"reloading\"", before + 1);
-    served = load_tally(load).served;
-    while (load_tally(load).served < served + 200)
-        pause_ms(10);
+    load_await_served(load, 200);
     load_finish(load);
 
     ck_assert_uint_eq(load_tally(load).refused, 0);

@@ -833,13 +833,6 @@ static void start_pair(struct backend *b, struct front *host, struct front *befo
     front_start(before, NULL, LIST(list));
 }
 
-static void await_served(struct load *load, unsigned more)
-{
-    unsigned before = load_tally(load).served;
-    for (long end = now_ms() + 30000; load_tally(load).served < before + more; pause_ms(10))
-        ck_assert_msg(now_ms() < end, "nothing is served");
-}
-
 /* Each client has one request under way when the pool ends; all that come later are served. */
 START_TEST(a_pool_that_goes_under_load_takes_no_write_along)
 {
@@ -847,11 +840,11 @@ START_TEST(a_pool_that_goes_under_load_takes_no_write_along)
     struct front host, before;
     start_pair(&leaving, &host, &before);
     struct load *load = load_start(&before, new_user(NULL));
-    await_served(load, 100);
+    load_await_served(load, 100);
 
     backend_stop(&leaving);
     load_be_strict(load);
-    await_served(load, 600);
+    load_await_served(load, 600);
     load_finish(load);
 
     ck_assert_uint_eq(load_tally(load).refused_reads, 0);
@@ -896,12 +889,12 @@ START_TEST(a_host_that_freezes_takes_no_read_along_and_no_write_twice)
     make_impatient(&before, "hosts-pass.conf", "proxy_read_timeout");
     struct load *load = load_start(&before, new_user(NULL));
     load_bear_repeats(load);
-    await_served(load, 100);
+    load_await_served(load, 100);
 
     signal_family(host.pid, SIGSTOP);
-    await_served(load, 600);
+    load_await_served(load, 600);
     signal_family(host.pid, SIGCONT);
-    await_served(load, 100);
+    load_await_served(load, 100);
     load_finish(load);
 
     ck_assert_uint_eq(load_tally(load).refused_reads, 0);
@@ -946,7 +939,7 @@ START_TEST(a_host_that_goes_takes_no_read_along_and_no_write_twice)
     front_start(&before, NULL, LIST(list));
     struct load *load = load_start(&before, new_user(NULL));
     load_bear_repeats(load);
-    pause_ms(500);
+    load_await_served(load, 100);
 
     pid_t pids[WORKERS_MAX];
     size_t count = backend_workers(&(const struct backend){.pid = host.pid}, pids);
@@ -955,7 +948,7 @@ START_TEST(a_host_that_goes_takes_no_read_along_and_no_write_twice)
         (void)kill(pids[i], SIGKILL);
     (void)waitpid(host.pid, NULL, 0);
     unsigned served = load_tally(load).served;
-    pause_ms(500);
+    load_await_served(load, 100);
     load_finish(load);
 
     struct load_tally tally = load_tally(load);

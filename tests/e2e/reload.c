@@ -47,7 +47,7 @@ START_TEST(ten_reloads_of_nginx_and_five_of_the_pool_lose_nothing)
     load_be_strict(load);
 
     for (unsigned i = 0; i < 10; i++) {
-        pause_ms(150);
+        load_await_served(load, 30);
         ck_assert_uint_eq(backend_workers(&own, before), 5);
         if (i % 2 == 0)
             ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
@@ -55,8 +55,7 @@ START_TEST(ten_reloads_of_nginx_and_five_of_the_pool_lose_nothing)
         if (i % 2 == 0)
             await_others(before, 5);
     }
-    while (load_tally(load).served < 2 * RATE)
-        pause_ms(10);
+    load_await_served(load, RATE);
     load_finish(load);
 
     ck_assert_uint_eq(load_tally(load).refused, 0);
@@ -221,7 +220,7 @@ START_TEST(a_new_program_takes_over_and_loses_nothing)
     start_copy();
     struct load *load = load_start_paced(&own_front, new_user(NULL), RATE);
     load_be_strict(load);
-    pause_ms(200);
+    load_await_served(load, 40);
     ck_assert_uint_eq(backend_workers(&own, before), 4);
     ck_assert_uint_eq(workers_that_run_the_file(), 4);
 
@@ -229,9 +228,7 @@ START_TEST(a_new_program_takes_over_and_loses_nothing)
     ck_assert_uint_eq(workers_that_run_the_file(), 0);
     ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
     await_others(before, 4);
-    unsigned served = load_tally(load).served;
-    while (load_tally(load).served < served + RATE / 2)
-        pause_ms(10);
+    load_await_served(load, RATE / 2);
     load_finish(load);
 
     ck_assert(runs_the_file(own.pid));

@@ -217,7 +217,7 @@ START_TEST(sockets_of_systemd_stay_over_reloads)
     load_be_strict(load);
 
     for (int i = 0; i < 3; i++) {
-        pause_ms(200);
+        load_await_served(load, 20);
         reload();
     }
     load_finish(load);
