@@ -211,7 +211,11 @@ list_sources()
     list_files test_programs $(printf '%s\n' tests/{e2e/,*/}check_*.c | awk '!seen[$0]++' |
         sed 's/\.c$//')
     list_files test_scripts $(printf '%s\n' tests/{e2e/,packaging/,,*/}*.test | awk '!seen[$0]++')
-    list_files test_sources $(printf '%s\n' tests/{support,e2e}/*.[ch] | grep -v '/check_')
+    # Of tests/e2e, what has a header is for all; the rest are the tests of check_e2e.
+    list_files test_sources $(printf '%s\n' tests/support/*.[ch] tests/e2e/*.h |
+        sed '/e2e/{p;s/h$/c/;}' | grep -v '/check_')
+    list_files e2e_sources $(comm -23 <(printf '%s\n' tests/e2e/*.c) \
+        <(printf '%s\n' tests/e2e/*.h | sed 's/h$/c/') | grep -v '/check_[^e]')
 }
 
 # list_files VARIABLE FILE...

@@ -75,7 +75,9 @@ static void await_writes(const char *token)
 
 static const char *const ways_to_go[] = {"kill", "freeze"};
 
-START_TEST(without_its_primary_reads_go_on_and_writes_wait)
+HTTP_CASE("two hosts");
+
+TEST_EACH(without_its_primary_reads_go_on_and_writes_wait, ways_to_go)
 {
     start_all();
     const char *token = new_user(NULL);
@@ -95,9 +97,8 @@ START_TEST(without_its_primary_reads_go_on_and_writes_wait)
     ck_assert_int_eq(database_number("SELECT COUNT(*) FROM posts WHERE title = 'refused'"), 0);
     stop_all();
 }
-END_TEST
 
-START_TEST(who_only_reads_goes_back_to_the_primary_too)
+TEST(who_only_reads_goes_back_to_the_primary_too)
 {
     start_all();
     const char *id = new_post(new_user(NULL), "old", true);
@@ -117,7 +118,6 @@ START_TEST(who_only_reads_goes_back_to_the_primary_too)
     sql_at(replica_control, "START SLAVE;");
     stop_all();
 }
-END_TEST
 
 /* By hand, and in this order: what the replica has received is carried out before it forgets
  * where it was a replica of. */
@@ -144,7 +144,7 @@ static void await_replica(void)
     ck_abort_msg("the replica does not come back");
 }
 
-START_TEST(a_promoted_replica_has_every_acknowledged_write)
+TEST(a_promoted_replica_has_every_acknowledged_write)
 {
     start_all();
     await_replica();
@@ -178,11 +178,10 @@ START_TEST(a_promoted_replica_has_every_acknowledged_write)
     await_writes(token);
     stop_all();
 }
-END_TEST
 
 /* It follows the promotion above: the first host of the list is not the primary any more. It says
  * nothing of being read-only, and yet has no writes. */
-START_TEST(a_host_whose_tables_are_read_only_is_passed_over)
+TEST(a_host_whose_tables_are_read_only_is_passed_over)
 {
     look_at(primary_control);
     database("stop"); /* with innodb_read_only nothing may be left to be recovered */
@@ -195,24 +194,14 @@ START_TEST(a_host_whose_tables_are_read_only_is_passed_over)
 
     stop_all();
 }
-END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("failover");
-    TCase *t = http_case("two hosts");
-    tcase_set_timeout(t, 60);
-    tcase_add_loop_test(t, without_its_primary_reads_go_on_and_writes_wait, 0,
-                        sizeof ways_to_go / sizeof *ways_to_go);
-    tcase_add_test(t, who_only_reads_goes_back_to_the_primary_too);
-    tcase_add_test(t, a_promoted_replica_has_every_acknowledged_write);
-    tcase_add_test(t, a_host_whose_tables_are_read_only_is_passed_over);
-    suite_add_tcase(s, t);
     primary_control = getenv("DATABASE_CONTROL");
     replica_control = getenv("REPLICA_CONTROL");
     if (!replica_control) {
         fputs("run this inside tests/support/with-replica\n", stderr);
         return EXIT_FAILURE;
     }
-    return http_suite_run(s);
+    return http_main();
 }

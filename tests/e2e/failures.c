@@ -1,13 +1,11 @@
-
+/* failures.c -- workers are killed, pools stopped, the database goes: what clients see. */
 #include <signal.h>
 #include <string.h>
 
-#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
 
 #define RECOVERY_MS 5000 /* generous: it takes a tenth of it */
-#define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))
 
 static struct backend own;
 static struct front own_front;
@@ -26,9 +24,10 @@ static void stop_own(void)
     backend_stop(&own);
 }
 
-/* A test that failed before may have left it down. */
-static void mend_database(void)
+/* A test that failed before may have left the database down. */
+static void set_up(void)
 {
+    http_set_up();
     database("start");
 }
 
@@ -52,7 +51,10 @@ static void check_totals(void)
                      database_number("SELECT COUNT(*) FROM posts WHERE published = 1"));
 }
 
-START_TEST(a_killed_worker_takes_along_only_its_request)
+CASE("failures", set_up, http_tear_down);
+CASE_IF(!world_at_apache());
+
+TEST(a_killed_worker_takes_along_only_its_request)
 {
     const unsigned kills = 6;
     pid_t pids[WORKERS_MAX];
@@ -77,9 +79,8 @@ START_TEST(a_killed_worker_takes_along_only_its_request)
     load_free(load);
     stop_own();
 }
-END_TEST
 
-START_TEST(the_request_inside_a_killed_worker_is_502)
+TEST(the_request_inside_a_killed_worker_is_502)
 {
     pid_t pids[WORKERS_MAX];
     const char *id;
@@ -104,11 +105,10 @@ START_TEST(the_request_inside_a_killed_worker_is_502)
     ck_assert(answer_is_null(after, "user.last_name"));
     stop_own();
 }
-END_TEST
 
 #define HEALTH_MS 4500 /* generous: two seconds; a lock is waited for for twenty */
 
-START_TEST(health_does_not_wait_for_workers_that_are_busy)
+TEST(health_does_not_wait_for_workers_that_are_busy)
 {
     const char *id;
     start_own(LIST("WORKERS=1", "HASH_WORKERS=1"));
@@ -131,9 +131,8 @@ START_TEST(health_does_not_wait_for_workers_that_are_busy)
     ck_assert_int_lt(took_ms, HEALTH_MS);
     stop_own();
 }
-END_TEST
 
-START_TEST(the_request_inside_a_stopped_pool_is_finished)
+TEST(the_request_inside_a_stopped_pool_is_finished)
 {
     const char *id;
     start_own(LIST("WORKERS=2", "HASH_WORKERS=1"));
@@ -155,9 +154,8 @@ START_TEST(the_request_inside_a_stopped_pool_is_finished)
     ck_assert_str_eq(answer_text(r, "user.last_name"), "Changed");
     stop_own();
 }
-END_TEST
 
-START_TEST(a_pool_that_is_stopped_under_load_loses_nothing)
+TEST(a_pool_that_is_stopped_under_load_loses_nothing)
 {
     start_own(LIST("WORKERS=4", "HASH_WORKERS=1"));
     struct load *load = load_start(&own_front, new_user(NULL));
@@ -180,9 +178,8 @@ START_TEST(a_pool_that_is_stopped_under_load_loses_nothing)
     load_free(load);
     stop_own();
 }
-END_TEST
 
-START_TEST(five_rolling_restarts_under_load_lose_nothing)
+TEST(five_rolling_restarts_under_load_lose_nothing)
 {
     pid_t before[WORKERS_MAX], after[WORKERS_MAX];
     start_own(LIST("WORKERS=4", "HASH_WORKERS=1"));
@@ -207,11 +204,10 @@ START_TEST(five_rolling_restarts_under_load_lose_nothing)
     load_free(load);
     stop_own();
 }
-END_TEST
 
 static const char *const ways_to_go[] = {"stop", "kill"};
 
-START_TEST(a_database_that_goes_and_comes_back_loses_nothing)
+TEST_EACH(a_database_that_goes_and_comes_back_loses_nothing, ways_to_go)
 {
     start_own(LIST("WORKERS=4", "HASH_WORKERS=1"));
     struct load *load = load_start(&own_front, new_user(NULL));
@@ -243,7 +239,6 @@ START_TEST(a_database_that_goes_and_comes_back_loses_nothing)
     load_free(load);
     stop_own();
 }
-END_TEST
 
 #define NOTICED_MS 8000 /* generous: three seconds, by all workers at once */
 #define FREE_MS 1500    /* from then on one worker at a time tries for two, the others are free */
@@ -276,7 +271,7 @@ static long ask_while_frozen(unsigned rounds)
     return longest;
 }
 
-START_TEST(a_frozen_database_is_told_by_us_in_seconds)
+TEST(a_frozen_database_is_told_by_us_in_seconds)
 {
     start_own(LIST("WORKERS=4", "HASH_WORKERS=1"));
     struct load *load = load_start(&own_front, new_user(NULL));
@@ -297,9 +292,8 @@ START_TEST(a_frozen_database_is_told_by_us_in_seconds)
     load_free(load);
     stop_own();
 }
-END_TEST
 
-START_TEST(a_pool_can_be_started_before_its_database)
+TEST(a_pool_can_be_started_before_its_database)
 {
     database("stop");
     start_own(LIST("WORKERS=2", "HASH_WORKERS=1"));
@@ -318,11 +312,10 @@ START_TEST(a_pool_can_be_started_before_its_database)
     ck_assert(!backend_logged(&own, "\"worker_died\""));
     stop_own();
 }
-END_TEST
 
 #define STORM 16
 
-START_TEST(a_storm_of_logins_starves_nobody)
+TEST(a_storm_of_logins_starves_nobody)
 {
     static const struct http_call login = {.path = "/api/auth/login",
                                            .body = "{\"email\":\"" ADMIN_EMAIL
@@ -347,22 +340,4 @@ START_TEST(a_storm_of_logins_starves_nobody)
     ck_assert_uint_gt(tried, 0);
     ck_assert_uint_gt(busy, 0); /* the queue is short on purpose */
     stop_own();
-}
-END_TEST
-
-TCase *failure_case(void)
-{
-    TCase *t = http_case("failures");
-    tcase_add_checked_fixture(t, mend_database, NULL);
-    tcase_add_test(t, a_killed_worker_takes_along_only_its_request);
-    tcase_add_test(t, the_request_inside_a_killed_worker_is_502);
-    tcase_add_test(t, health_does_not_wait_for_workers_that_are_busy);
-    tcase_add_test(t, the_request_inside_a_stopped_pool_is_finished);
-    tcase_add_test(t, a_pool_that_is_stopped_under_load_loses_nothing);
-    tcase_add_test(t, five_rolling_restarts_under_load_lose_nothing);
-    tcase_add_loop_test(t, a_database_that_goes_and_comes_back_loses_nothing, 0, ROWS(ways_to_go));
-    tcase_add_test(t, a_frozen_database_is_told_by_us_in_seconds);
-    tcase_add_test(t, a_pool_can_be_started_before_its_database);
-    tcase_add_test(t, a_storm_of_logins_starves_nobody);
-    return t;
 }

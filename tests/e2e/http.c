@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "tests/support/described.h"
-#include "tests/support/suite.h"
 
 #define CALL_LIMIT_S 40L /* more than nginx waits for the pool */
 #define ANSWER_MAX ((size_t)64 * 1024 * 1024)
@@ -299,15 +298,21 @@ static struct answer make_reply(const struct http_answer *answer)
 static const struct described *document;
 
 /* Ask the program for its document: the server's is the same, as check_openapi.c holds. */
-void http_document(const char *const *names)
+static const struct described *ask_for_document(struct arena *a, const char *const *names)
 {
     struct buf text;
     buf_init(&text, (size_t)4 * 1024 * 1024);
-    int status = world_run(LIST("./postern", "openapi"), names, NULL, &text);
-    ck_assert_int_eq(status, 0);
-    document = described_open(the_arena, arena_copy(the_arena, text.data, text.len));
+    bool printed = world_run(LIST("./postern", "openapi"), names, NULL, &text) == 0;
+    const struct described *ret =
+        printed ? described_open(a, arena_copy(a, text.data, text.len)) : NULL;
     buf_release(&text);
-    ck_assert_msg(document != NULL, "the OpenAPI document is no JSON");
+    return ret;
+}
+
+void http_document(const char *const *names)
+{
+    document = ask_for_document(the_arena, names);
+    ck_assert_msg(document != NULL, "./postern openapi prints no document");
 }
 
 /* Every answer below the base path is one that the document describes. */
@@ -319,43 +324,39 @@ static void check_described(const struct http_call *call, const struct answer *a
         return;
     const struct seen seen = {method, call->path + strlen(base), answer->status, answer->headers,
                               answer->text};
+    ck_assert_msg(document != NULL, "./postern openapi prints no document");
     const char *wrong = described_fault(document, the_arena, &seen);
     ck_assert_msg(wrong == NULL, "%s", wrong);
 }
 
 /* ---- from the test itself ---- */
 
-static void open_client(void)
+void http_set_up(void)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test does not outlive its program */
     the_arena = arena_open((size_t)1024 * 1024 * 1024);
     the_client = client_open();
-    http_document(LIST("MAIL_COMMAND=/bin/true"));
 }
 
-static void close_client(void)
+void http_tear_down(void)
 {
     client_close(the_client);
     arena_close(the_arena);
 }
 
-int http_suite_run(Suite *suite)
+int http_main(void)
 {
     int status = EXIT_FAILURE;
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    if (world_open())
-        status = suite_run(suite);
+    struct arena *a = arena_open((size_t)64 * 1024 * 1024);
+    if (world_open()) {
+        document = ask_for_document(a, LIST("MAIL_COMMAND=/bin/true"));
+        status = suite_main();
+    }
     world_close();
+    arena_close(a);
     curl_global_cleanup();
     return status;
-}
-
-TCase *http_case(const char *name)
-{
-    TCase *t = tcase_create(name);
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, open_client, close_client);
-    return t;
 }
 
 /* Whatever comes back has the form of all answers, and is described. */

@@ -7,6 +7,7 @@
 #include "common/base/buf.h"
 #include "tests/e2e/world.h"
 #include "tests/support/loopback.h"
+#include "tests/support/suite.h"
 
 /* One call. Members that are left out are absent in the request. */
 struct http_call {
@@ -39,11 +40,20 @@ struct client *client_open(void);
 void client_close(struct client *c);
 void client_ask(struct client *c, const struct http_call *call, struct http_answer *ret);
 
-/** Open the world, run a suite in it, close it, and return what main() must return. */
-int http_suite_run(Suite *suite);
+/** Open the world, run all tests in it, close it, and return what main() must return. */
+int http_main(void);
 
-/** A test case whose tests may fetch(). */
-TCase *http_case(const char *name);
+/* A case whose tests may fetch(), and one that is not for Apache; tests that are not, in a case
+ * that otherwise is. */
+#define HTTP_CASE(name_) CASE(name_, http_set_up, http_tear_down)
+#define NGINX_CASE(name_)                                                                          \
+    SUITE_DO((suite_case((name_), http_set_up, http_tear_down), suite_case_if(!world_at_apache())))
+#define NGINX_TEST(name_) TEST_TIMES(name_, world_at_apache() ? 0 : 1)
+#define NGINX_TEST_EACH(name_, table_) TEST_TIMES(name_, world_at_apache() ? 0 : COUNT(table_))
+
+/** Before and after each test of a case that has more to do then: with them a test may fetch(). */
+void http_set_up(void);
+void http_tear_down(void);
 
 extern const struct front *the_front;
 

@@ -1,12 +1,11 @@
-
+/* logs.c -- what all pools and fronts of this run have written down: every line is JSON, there was
+ * no internal error, and no secret is told. */
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/problem.h"
-#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
-#include "tests/support/suite.h"
 
 /* Call `look(name, text)` for each log; the text has a NUL behind. Returns how many there were. */
 static size_t each_log(const char *pattern, void (*look)(const char *name, char *text))
@@ -42,12 +41,14 @@ static void check_lines(const char *name, char *text)
     arena_close(a);
 }
 
-START_TEST(every_line_of_the_logs_is_json)
+NGINX_CASE("logs");
+CASE_LAST();
+
+TEST(every_line_of_the_logs_is_json)
 {
     ck_assert_uint_gt(each_log("pool.*/pool.log", check_lines), 1);
     ck_assert_uint_gt(each_log("nginx.*/nginx-access.log", check_lines), 1);
 }
-END_TEST
 
 static void check_no_bug(const char *name, char *text)
 {
@@ -56,11 +57,10 @@ static void check_no_bug(const char *name, char *text)
                   found - 200 < text ? text : found - 200);
 }
 
-START_TEST(nothing_was_an_internal_error)
+TEST(nothing_was_an_internal_error)
 {
     ck_assert_uint_gt(each_log("pool.*/pool.log", check_no_bug), 0);
 }
-END_TEST
 
 /* Of mysql://user:password@host/... */
 static const char *database_password(void)
@@ -76,7 +76,7 @@ static int grep_logs(const char *options, struct buf *output)
     return world_run(LIST("sh", "-c", line), NULL, NULL, output);
 }
 
-START_TEST(no_secret_is_in_any_log)
+TEST(no_secret_is_in_any_log)
 {
     const char *const always[] = {
         PASSWORD, world_key(), database_password(), "argon2id", "eyJ", /* as every token begins */
@@ -101,14 +101,4 @@ START_TEST(no_secret_is_in_any_log)
                   (int)(found.len < 200 ? found.len : 200), found.data);
     ck_assert_int_eq(grep_logs("-qe /auth/login", NULL), 0); /* it does see what is there */
     buf_release(&found);
-}
-END_TEST
-
-TCase *log_case(void)
-{
-    TCase *t = http_case("logs");
-    tcase_add_test(t, every_line_of_the_logs_is_json);
-    tcase_add_test(t, nothing_was_an_internal_error);
-    tcase_add_test(t, no_secret_is_in_any_log);
-    return t;
 }

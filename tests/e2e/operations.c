@@ -1,11 +1,10 @@
-
+/* operations.c -- what an operator sees: metrics of all workers together, and a log in a file. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 #include "tests/support/exposition.h"
 
@@ -93,7 +92,9 @@ static void call_much(const struct http_call *call)
     }
 }
 
-START_TEST(requests_are_counted_whichever_worker_answers)
+NGINX_CASE("operations");
+
+TEST(requests_are_counted_whichever_worker_answers)
 {
     static const struct http_call health = {.path = "/api/health"};
     struct flight *flights[3];
@@ -130,9 +131,8 @@ START_TEST(requests_are_counted_whichever_worker_answers)
     ck_value(meanwhile, "postern_workers{pool=\"hash\"}", 2);
     stop_own();
 }
-END_TEST
 
-START_TEST(a_killed_worker_is_a_restart_and_takes_no_count_along)
+TEST(a_killed_worker_is_a_restart_and_takes_no_count_along)
 {
     static const struct http_call posts = {.path = "/api/posts"};
     pid_t pids[WORKERS_MAX];
@@ -152,9 +152,8 @@ START_TEST(a_killed_worker_is_a_restart_and_takes_no_count_along)
     ck_nothing_goes_back(before, after);
     stop_own();
 }
-END_TEST
 
-START_TEST(counts_go_on_after_a_reload)
+TEST(counts_go_on_after_a_reload)
 {
     static const struct http_call posts = {.path = "/api/posts"};
     pid_t pids[WORKERS_MAX];
@@ -177,7 +176,6 @@ START_TEST(counts_go_on_after_a_reload)
     ck_nothing_goes_back(before, after);
     stop_own();
 }
-END_TEST
 
 /* Wait until so many connections wait for a worker of the hash pool. */
 static void await_hash_queue(double length)
@@ -200,7 +198,7 @@ static void stop_process(pid_t pid)
         ck_assert_msg(now_ms() < end, "%d does not stop", (int)pid);
 }
 
-START_TEST(those_who_wait_for_a_hash_are_counted)
+TEST(those_who_wait_for_a_hash_are_counted)
 {
     static const struct http_call login = {.path = "/api/auth/login",
                                            .body = "{\"email\":\"" ADMIN_EMAIL
@@ -222,7 +220,6 @@ START_TEST(those_who_wait_for_a_hash_are_counted)
     await_hash_queue(0);
     stop_own();
 }
-END_TEST
 
 /* ---- without a parent of our own ---- */
 
@@ -246,7 +243,7 @@ static void await_ready(void)
         ck_assert_msg(now_ms() < end, "spawn-fcgi's program does not answer");
 }
 
-START_TEST(a_state_file_outlives_the_workers_that_count_in_it)
+TEST(a_state_file_outlives_the_workers_that_count_in_it)
 {
     backend_make(&own);
     memcpy(own.hash, own.fast, sizeof own.hash);
@@ -271,7 +268,6 @@ START_TEST(a_state_file_outlives_the_workers_that_count_in_it)
     ck_assert(backend_logged(&own, "\"/health\""));
     stop_own();
 }
-END_TEST
 
 /* ---- a log in a file ---- */
 
@@ -311,7 +307,7 @@ static void reload(size_t workers)
         backend_await_workers(&own, workers, pids[i]);
 }
 
-START_TEST(a_log_is_rotated_by_moving_it_and_a_reload)
+TEST(a_log_is_rotated_by_moving_it_and_a_reload)
 {
     struct backend logs;
     start_with_log_file(&logs);
@@ -334,9 +330,8 @@ START_TEST(a_log_is_rotated_by_moving_it_and_a_reload)
     ck_assert_int_eq(stat(terminal(), &s), 0);
     ck_assert_int_eq(s.st_size, 0);
 }
-END_TEST
 
-START_TEST(a_reload_whose_log_cannot_be_opened_is_refused)
+TEST(a_reload_whose_log_cannot_be_opened_is_refused)
 {
     pid_t before[WORKERS_MAX], after[WORKERS_MAX];
     struct backend logs;
@@ -354,9 +349,8 @@ START_TEST(a_reload_whose_log_cannot_be_opened_is_refused)
     ck_value(scrape(), "postern_refused_reloads_total", 1);
     stop_own();
 }
-END_TEST
 
-START_TEST(a_reload_whose_state_file_is_no_good_is_refused)
+TEST(a_reload_whose_state_file_is_no_good_is_refused)
 {
     pid_t before[WORKERS_MAX], after[WORKERS_MAX];
     struct backend other;
@@ -374,7 +368,6 @@ START_TEST(a_reload_whose_state_file_is_no_good_is_refused)
     ck_assert_mem_eq(before, after, 3 * sizeof *before);
     stop_own();
 }
-END_TEST
 
 static void write_listen(const char *conf, const char *where)
 {
@@ -385,7 +378,7 @@ static void write_listen(const char *conf, const char *where)
     ck_assert_int_eq(chmod(conf, 0644), 0);
 }
 
-START_TEST(a_reload_that_cannot_have_its_socket_is_refused)
+TEST(a_reload_that_cannot_have_its_socket_is_refused)
 {
     pid_t before[WORKERS_MAX], after[WORKERS_MAX];
     backend_make(&own);
@@ -408,7 +401,6 @@ START_TEST(a_reload_that_cannot_have_its_socket_is_refused)
     ck_status(fetch(.path = "/api/ready"), 200);
     stop_own();
 }
-END_TEST
 
 /* What a reload finds in the place of the database's address, and what is then in the log. */
 static const struct {
@@ -442,7 +434,7 @@ static void write_address(const char *conf, const char *url)
     ck_assert_int_eq(chmod(conf, 0644), 0);
 }
 
-START_TEST(a_reload_with_an_account_that_is_refused_is_refused)
+TEST_EACH(a_reload_with_an_account_that_is_refused_is_refused, addresses)
 {
     pid_t before[WORKERS_MAX], after[WORKERS_MAX];
     backend_make(&own);
@@ -470,22 +462,4 @@ START_TEST(a_reload_with_an_account_that_is_refused_is_refused)
         ck_status(fetch(.path = "/api/ready"), 503);
     }
     stop_own();
-}
-END_TEST
-
-TCase *operations_case(void)
-{
-    TCase *t = http_case("operations");
-    tcase_add_test(t, requests_are_counted_whichever_worker_answers);
-    tcase_add_test(t, a_killed_worker_is_a_restart_and_takes_no_count_along);
-    tcase_add_test(t, counts_go_on_after_a_reload);
-    tcase_add_test(t, those_who_wait_for_a_hash_are_counted);
-    tcase_add_test(t, a_state_file_outlives_the_workers_that_count_in_it);
-    tcase_add_test(t, a_log_is_rotated_by_moving_it_and_a_reload);
-    tcase_add_test(t, a_reload_whose_log_cannot_be_opened_is_refused);
-    tcase_add_test(t, a_reload_whose_state_file_is_no_good_is_refused);
-    tcase_add_test(t, a_reload_that_cannot_have_its_socket_is_refused);
-    tcase_add_loop_test(t, a_reload_with_an_account_that_is_refused_is_refused, 0,
-                        (int)(sizeof addresses / sizeof *addresses));
-    return t;
 }

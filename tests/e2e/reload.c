@@ -1,4 +1,4 @@
-
+/* reload.c -- reloads, new programs and dead workers, and nobody notices. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
 
@@ -38,7 +37,9 @@ static void await_others(const pid_t *before, size_t count)
         backend_await_workers(&own, count, before[i]);
 }
 
-START_TEST(ten_reloads_of_nginx_and_five_of_the_pool_lose_nothing)
+NGINX_CASE("reloads");
+
+TEST(ten_reloads_of_nginx_and_five_of_the_pool_lose_nothing)
 {
     pid_t before[WORKERS_MAX];
     backend_start(&own, LIST("WORKERS=4", "HASH_WORKERS=1"));
@@ -64,7 +65,6 @@ START_TEST(ten_reloads_of_nginx_and_five_of_the_pool_lose_nothing)
     load_free(load);
     stop_own();
 }
-END_TEST
 
 #define KEPT 8 /* connections */
 #define KEPT_ROUNDS 40
@@ -95,7 +95,7 @@ static size_t read_kept(int fd, char *answer, size_t size)
 
 /* A client that keeps its connection may send while nginx, on its way out, closes it: such a
  * request is not read, and never answered by halves. */
-START_TEST(what_a_reload_of_nginx_leaves_unanswered_is_not_written)
+TEST(what_a_reload_of_nginx_leaves_unanswered_is_not_written)
 {
     long before, answered = 0, broken = 0;
     int fds[KEPT];
@@ -134,7 +134,6 @@ START_TEST(what_a_reload_of_nginx_leaves_unanswered_is_not_written)
         (void)close(fds[i]);
     stop_own();
 }
-END_TEST
 
 /* On a busy machine it may live on until it has taken what comes next along. */
 static void kill_wholly(pid_t pid)
@@ -146,7 +145,7 @@ static void kill_wholly(pid_t pid)
 
 /* From the death of the only worker of each kind to an answer of its successor. A busy machine may
  * take longer now and then, but not each time. */
-START_TEST(a_dead_worker_is_soon_replaced)
+TEST(a_dead_worker_is_soon_replaced)
 {
     long took_ms = WAIT_MS;
     backend_start(&own, LIST("WORKERS=1", "HASH_WORKERS=1"));
@@ -168,7 +167,6 @@ START_TEST(a_dead_worker_is_soon_replaced)
     ck_assert_int_le(took_ms, REPLACED_MS);
     stop_own();
 }
-END_TEST
 
 /* ---- a program of its own, that can be replaced ---- */
 
@@ -214,7 +212,7 @@ static unsigned workers_that_run_the_file(void)
     return n;
 }
 
-START_TEST(a_new_program_takes_over_and_loses_nothing)
+TEST(a_new_program_takes_over_and_loses_nothing)
 {
     pid_t before[WORKERS_MAX];
     start_copy();
@@ -238,14 +236,13 @@ START_TEST(a_new_program_takes_over_and_loses_nothing)
     load_free(load);
     stop_own();
 }
-END_TEST
 
 static const char *const bad_programs[] = {
     "head -c 5000 postern >new",           /* cut short on its way */
     "printf '#!/bin/sh\\nexit 1\\n' >new", /* refuses to start */
 };
 
-START_TEST(a_program_that_does_not_start_replaces_nothing)
+TEST_EACH(a_program_that_does_not_start_replaces_nothing, bad_programs)
 {
     pid_t before[WORKERS_MAX], after[WORKERS_MAX];
     start_copy();
@@ -261,7 +258,6 @@ START_TEST(a_program_that_does_not_start_replaces_nothing)
     ck_status(fetch(.path = "/api/ready"), 200);
     stop_own();
 }
-END_TEST
 
 /* ---- a log that nobody reads any more ---- */
 
@@ -272,7 +268,7 @@ static bool is_there(const char *name)
 }
 
 /* The reader takes the first line, as a logger that crashes soon, and then is no more. */
-START_TEST(a_log_whose_reader_is_gone_ends_nobody)
+TEST(a_log_whose_reader_is_gone_ends_nobody)
 {
     static const char start[] =
         "exec \"$0\" serve 2> >(read -r line; echo \"$line\" >first; exec <&-; >gone)";
@@ -304,18 +300,4 @@ START_TEST(a_log_whose_reader_is_gone_ends_nobody)
     ck_assert(read_file(say("%s/first", own.folder), &first));
     ck_assert_ptr_nonnull(memmem(first.data, first.len, "\"started\"", 9));
     buf_release(&first);
-}
-END_TEST
-
-TCase *reload_case(void)
-{
-    TCase *t = http_case("reloads");
-    tcase_add_test(t, ten_reloads_of_nginx_and_five_of_the_pool_lose_nothing);
-    tcase_add_test(t, what_a_reload_of_nginx_leaves_unanswered_is_not_written);
-    tcase_add_test(t, a_dead_worker_is_soon_replaced);
-    tcase_add_test(t, a_new_program_takes_over_and_loses_nothing);
-    tcase_add_loop_test(t, a_program_that_does_not_start_replaces_nothing, 0,
-                        (int)(sizeof bad_programs / sizeof *bad_programs));
-    tcase_add_test(t, a_log_whose_reader_is_gone_ends_nobody);
-    return t;
 }

@@ -1,4 +1,5 @@
-
+/* starters.c -- the program under those that bring the socket: spawn-fcgi, multiwatch, systemd.
+ * Each starts, answers through nginx, replaces what dies or is reloaded, and ends clean. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,12 +12,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
 
 #define START_MS 5000 /* generous: it takes a tenth of it */
-#define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))
 
 /* The starters have words of their own to say: not so to the pool's log. */
 #define SERVE "/bin/sh", "-c", "exec ../bin/postern serve 2>>pool.log"
@@ -55,7 +54,9 @@ static void stop_own(void)
 
 /* ---- spawn-fcgi ---- */
 
-START_TEST(spawn_fcgi_can_start_one_worker)
+NGINX_CASE("starters");
+
+TEST(spawn_fcgi_can_start_one_worker)
 {
     make_own();
     own.pid = start(LIST("spawn-fcgi", "-s", own.fast, "-M", "0660", "-n", "--", SERVE));
@@ -69,7 +70,6 @@ START_TEST(spawn_fcgi_can_start_one_worker)
     ck_assert(backend_logged(&own, "/auth/register"));
     stop_own();
 }
-END_TEST
 
 static size_t read_pids(const char *path, pid_t *ret_pids)
 {
@@ -83,7 +83,7 @@ static size_t read_pids(const char *path, pid_t *ret_pids)
     return count;
 }
 
-START_TEST(spawn_fcgi_can_start_several)
+TEST(spawn_fcgi_can_start_several)
 {
     pid_t pids[WORKERS_MAX];
     int status;
@@ -110,11 +110,10 @@ START_TEST(spawn_fcgi_can_start_several)
     ck_problem(fetch(.path = "/api/health"), 502, "Service Unavailable", "unavailable");
     front_stop(&own_front);
 }
-END_TEST
 
 /* ---- multiwatch ---- */
 
-START_TEST(multiwatch_replaces_a_worker_that_died)
+TEST(multiwatch_replaces_a_worker_that_died)
 {
     pid_t before[WORKERS_MAX], after[WORKERS_MAX];
     struct stat state;
@@ -141,7 +140,6 @@ START_TEST(multiwatch_replaces_a_worker_that_died)
     for (int i = 0; i < 3; i++)
         ck_assert_int_ne(kill(after[i], 0), 0); /* none outlives it */
 }
-END_TEST
 
 /* ---- systemd ---- */
 
@@ -156,7 +154,7 @@ static pid_t activate(const char *options, const char *program)
 
 #define SERVE_LOGGED "/bin/sh -c 'exec ../bin/postern serve 2>>pool.log'"
 
-START_TEST(systemd_can_pass_one_socket)
+TEST(systemd_can_pass_one_socket)
 {
     make_own();
     own.pid =
@@ -171,7 +169,6 @@ START_TEST(systemd_can_pass_one_socket)
     stop_own();
     ck_assert_int_eq(access(own.fast, F_OK), 0); /* it is not the program's to remove */
 }
-END_TEST
 
 /* How many workers wait in a system call whose first argument is `fd`? */
 static size_t waiting_on(int fd)
@@ -203,7 +200,7 @@ static void reload(void)
         backend_await_workers(&own, 3, before[i]);
 }
 
-START_TEST(sockets_of_systemd_stay_over_reloads)
+TEST(sockets_of_systemd_stay_over_reloads)
 {
     struct buf environment;
     backend_make(&own);
@@ -233,7 +230,6 @@ START_TEST(sockets_of_systemd_stay_over_reloads)
     load_free(load);
     stop_own();
 }
-END_TEST
 
 static const struct {
     const char *options, *says;
@@ -256,7 +252,7 @@ static bool knock(int type)
     return heard;
 }
 
-START_TEST(sockets_that_cannot_be_meant_are_refused)
+TEST_EACH(sockets_that_cannot_be_meant_are_refused, misuses)
 {
     struct buf log;
     int status;
@@ -274,17 +270,4 @@ START_TEST(sockets_that_cannot_be_meant_are_refused)
     ck_assert_msg(memmem(log.data, log.len, misuses[_i].says, strlen(misuses[_i].says)) != NULL,
                   "%.*s", (int)log.len, log.data);
     buf_release(&log);
-}
-END_TEST
-
-TCase *starter_case(void)
-{
-    TCase *t = http_case("starters");
-    tcase_add_test(t, spawn_fcgi_can_start_one_worker);
-    tcase_add_test(t, spawn_fcgi_can_start_several);
-    tcase_add_test(t, multiwatch_replaces_a_worker_that_died);
-    tcase_add_test(t, systemd_can_pass_one_socket);
-    tcase_add_test(t, sockets_of_systemd_stay_over_reloads);
-    tcase_add_loop_test(t, sockets_that_cannot_be_meant_are_refused, 0, ROWS(misuses));
-    return t;
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <check.h>
+#include <stdbool.h>
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 
@@ -39,6 +40,10 @@
 /* Of the case that was named last: how long a test may take, in place of 60 s. */
 #define CASE_LIMIT_S(seconds_) SUITE_DO(suite_case_limit(seconds_))
 
+/* Of the case that was named last: it is run only where this holds; behind all other cases. */
+#define CASE_IF(condition_) SUITE_DO(suite_case_if(condition_))
+#define CASE_LAST() SUITE_DO(suite_case_last())
+
 #define SUITE_DO(call_) SUITE_DO_AT(call_, __LINE__)
 #define SUITE_DO_AT(call_, line_) SUITE_DO_AS(call_, line_)
 #define SUITE_DO_AS(call_, line_)                                                                  \
@@ -51,6 +56,8 @@
 void suite_case(const char *name, void (*before)(void), void (*after)(void));
 void suite_case_around(void (*before)(void), void (*after)(void));
 void suite_case_limit(double seconds);
+void suite_case_if(bool condition);
+void suite_case_last(void);
 void suite_add_test(const TTest *test, int rows, int signal);
 
 /** Run all that has registered, tell which tests failed, and return what main() must return. */
