@@ -53,24 +53,13 @@ static struct answer write_one(const char *token, const char *title)
                  .body = say("{\"title\":\"%s\",\"content\":\"x\",\"published\":true}", title));
 }
 
-static void await_status(const struct http_call *call, int status)
-{
-    int last = 0;
-    for (long end = now_ms() + RECOVERY_MS; now_ms() < end; pause_ms(20)) {
-        last = http_fetch(call).status;
-        if (last == status)
-            return;
-    }
-    ck_abort_msg("%s answers %d and not %d", call->path, last, status);
-}
-
 /* Until all workers have come to the same conclusion. */
 static void await_writes(const char *token)
 {
     const struct http_call call = {
         .path = "/api/posts", .token = token, .body = "{\"title\":\"probe\",\"content\":\"x\"}"};
     for (int i = 0; i < 12; i++)
-        await_status(&call, 201);
+        (void)http_await(&call, 201, RECOVERY_MS);
 }
 
 static const char *const ways_to_go[] = {"kill", "freeze"};
@@ -85,7 +74,7 @@ TEST_EACH(without_its_primary_reads_go_on_and_writes_wait, ways_to_go)
     const struct http_call read = {.path = path, .token = token};
     database(ways_to_go[_i]);
 
-    await_status(&read, 200); /* the replica may have to catch up */
+    (void)http_await(&read, 200, RECOVERY_MS); /* the replica may have to catch up */
     ck_status(fetch(.path = "/api/health"), 200);
     for (int i = 0; i < 12; i++) {
         ck_status(http_fetch(&read), 200);
@@ -104,7 +93,7 @@ TEST(who_only_reads_goes_back_to_the_primary_too)
     const char *id = new_post(new_user(NULL), "old", true);
     const struct http_call read = {.path = say("/api/posts/%s", id)};
     database("kill");
-    await_status(&read, 200);
+    (void)http_await(&read, 200, RECOVERY_MS);
 
     sql_at(replica_control, "STOP SLAVE;");
     start_primary("");

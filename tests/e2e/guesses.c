@@ -109,23 +109,13 @@ TEST(many_addresses_do_not_lock_the_owner_out)
     ck_status(enter_from("127.0.0.40", email), 200);
 }
 
-/* Replace all workers. */
-static void reload(void)
-{
-    pid_t before[WORKERS_MAX];
-    ck_assert_uint_eq(backend_workers(&pool, before), WORKERS);
-    ck_assert_int_eq(kill(pool.pid, SIGHUP), 0);
-    for (size_t i = 0; i < WORKERS; i++)
-        backend_await_workers(&pool, WORKERS, before[i]);
-}
-
 TEST(what_was_counted_outlives_a_reload_and_killed_workers)
 {
     pid_t workers[WORKERS_MAX];
     const char *email = join();
     ck_assert_int_eq(storm("127.0.0.4", email, PAIR - 1), PAIR - 1);
 
-    reload();
+    backend_reload(&pool, WORKERS);
     ck_assert_uint_eq(backend_workers(&pool, workers), WORKERS);
     for (size_t i = 0; i < WORKERS; i++) {
         ck_assert_int_eq(kill(workers[i], SIGKILL), 0);

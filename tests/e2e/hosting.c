@@ -50,28 +50,6 @@ static void tear_down_alone(void)
     http_tear_down();
 }
 
-/* How often a text is in the log. */
-static int logged(const struct backend *b, const char *text)
-{
-    struct buf log;
-    int count = 0;
-    buf_init(&log, (size_t)64 * 1024 * 1024);
-    ck_assert(read_file(b->log, &log));
-    buf_add(&log, "", 1);
-    for (const char *at = log.data; (at = strstr(at, text)) != NULL; at++)
-        count++;
-    buf_release(&log);
-    return count;
-}
-
-static void await_logged(const struct backend *b, const char *text, int count)
-{
-    for (long end = now_ms() + HOLD_LIMIT_MS; now_ms() < end; pause_ms(20))
-        if (logged(b, text) >= count)
-            return;
-    ck_abort_msg("%d and not %d times %s in %s", logged(b, text), count, text, b->log);
-}
-
 /* The one process that answers just now. */
 static pid_t the_script(const struct backend *b)
 {
@@ -554,7 +532,7 @@ TEST_EACH(a_configuration_in_a_bad_place_is_refused, bad_places)
     struct answer r = answer_of(&other);
 
     ck_assert_msg(r.status == 500 || r.status == 503, "%d", r.status);
-    ck_assert_msg(logged(&other, bad_places[_i].why) > 0, "no word of it in %s", other.log);
+    ck_assert_msg(file_has(other.log, bad_places[_i].why) > 0, "no word of it in %s", other.log);
 }
 
 static const char *const other_places[] = {
@@ -571,7 +549,7 @@ TEST_EACH(a_configuration_that_moves_to_a_bad_place_is_seen, other_places)
                    NULL);
 
     ck_problem(fetch(.path = "/api/health"), 503, "Service Unavailable", "unavailable");
-    ck_assert_int_gt(logged(&home, " lies in the document root "), 0);
+    ck_assert_int_gt(file_has(home.log, " lies in the document root "), 0);
     apache_in_home(&home,
                    "cd \"$0/home\"; rm -f public_html/postern.conf public_html/api/postern.conf; "
                    "cp -p \"$0/kept\" new; mv new postern.conf",
@@ -595,11 +573,11 @@ TEST(a_script_that_runs_as_somebody_else_says_so)
 
     ck_assert_msg(r.status == 500 || r.status == 503, "%d", r.status);
     ck_assert_int_gt(
-        logged(&other, say("not looked for in %s/home/public_html/api and above, which "
-                           "belongs to user 7654321, and the program runs as user ",
-                           other.folder)),
+        file_has(other.log, say("not looked for in %s/home/public_html/api and above, which "
+                                "belongs to user 7654321, and the program runs as user ",
+                                other.folder)),
         0);
-    ck_assert_int_gt(logged(&other, say("(%s): on a shared host", world_worker())), 0);
+    ck_assert_int_gt(file_has(other.log, say("(%s): on a shared host", world_worker())), 0);
 }
 
 /* ---- new versions ---- */
@@ -608,15 +586,6 @@ static const char *conf_with(const char *line)
 {
     return say("DATABASE_URL = %s\nJWT_SECRET_KEY = %s\n%s\n", getenv("DATABASE_URL"), world_key(),
                line);
-}
-
-static void await_status(const struct http_call *call, int status)
-{
-    struct answer r;
-    for (long end = now_ms() + HOLD_LIMIT_MS; now_ms() < end; pause_ms(50))
-        if ((r = http_fetch(call)).status == status)
-            return;
-    ck_abort_msg("%d, and not %d: %s", r.status, status, r.text);
 }
 
 TEST(a_new_configuration_takes_hold_at_the_next_request)
@@ -638,7 +607,7 @@ TEST(a_touch_of_the_program_loses_no_request)
     struct flight *flights[8];
     const struct http_call call = {.path = "/api/ready"};
     the_script(&home);
-    int before = logged(&home, "\"reloading\"");
+    int before = file_has(home.log, "\"reloading\"");
 
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < COUNT(flights); i++)
@@ -646,7 +615,7 @@ TEST(a_touch_of_the_program_loses_no_request)
         apache_in_home(&home, "touch \"$0/home/" SCRIPT "\"", NULL);
         for (int i = 0; i < COUNT(flights); i++)
             ck_status(http_land(flights[i]), 200);
-        await_logged(&home, "\"reloading\"", before + round + 1);
+        file_await(home.log, "\"reloading\"", before + round + 1, HOLD_LIMIT_MS);
     }
 }
 
@@ -657,7 +626,7 @@ TEST(a_new_program_takes_the_place_of_the_old)
 
     apache_in_home(&home, line, NULL);
     ck_status(fetch(.path = "/api/ready"), 200);
-    await_logged(&home, "\"reloading\"", 1);
+    file_await(home.log, "\"reloading\"", 1, HOLD_LIMIT_MS);
 
     char target[WORLD_PATH + 64];
     ssize_t len = readlink(say("/proc/%d/exe", (int)pid), target, sizeof target);
@@ -699,13 +668,13 @@ static void await_libraries(const char *folder)
 TEST_TIMES(an_upgrade_by_the_words_of_the_readme_loses_no_request, getenv("E2E_PORTABLE") != NULL)
 {
     make_newer_tar();
-    int before = logged(&home, "\"reloading\"");
+    int before = file_has(home.log, "\"reloading\"");
     struct load *load = load_start(&apache, new_user(NULL));
     load_be_strict(load);
     load_await_served(load, 200);
 
     apache_in_home(&home, words_of_readme, LIST("Upgrade"));
-    await_logged(&home, "\"reloading\"", before + 1);
+    file_await(home.log, "\"reloading\"", before + 1, HOLD_LIMIT_MS);
     load_await_served(load, 200);
     load_finish(load);
 
@@ -721,26 +690,26 @@ TEST(a_broken_configuration_changes_nothing_and_is_told_once)
     pid_t pid = the_script(&home);
 
     apache_write(&home, "postern.conf", conf_with("NONSENSE = 1"), "600");
-    await_logged(&home, "\"reload_refused\"", 1);
+    file_await(home.log, "\"reload_refused\"", 1, HOLD_LIMIT_MS);
     for (int i = 0; i < 10; i++)
         ck_status(fetch(.path = "/api/ready"), 200);
     pause_ms(2500);
     ck_assert_int_eq(the_script(&home), pid);
-    ck_assert_int_eq(logged(&home, "\"reload_refused\""), 1);
-    ck_assert_int_eq(logged(&home, "NONSENSE: there is no such setting"), 1);
+    ck_assert_int_eq(file_has(home.log, "\"reload_refused\""), 1);
+    ck_assert_int_eq(file_has(home.log, "NONSENSE: there is no such setting"), 1);
     apache_write(&home, "postern.conf", conf_with("MAX_BODY = 1024"), "600");
-    await_status(&(const struct http_call){.path = "/api/auth/login", .body = padded_post(2000)},
-                 413);
+    const struct http_call login = {.path = "/api/auth/login", .body = padded_post(2000)};
+    (void)http_await(&login, 413, HOLD_LIMIT_MS);
 }
 
 TEST(sighup_renews_too)
 {
     pid_t pid = the_script(&home);
-    int before = logged(&home, "\"reloading\"");
+    int before = file_has(home.log, "\"reloading\"");
 
     ck_assert_int_eq(kill(pid, SIGHUP), 0);
 
-    await_logged(&home, "\"reloading\"", before + 1);
+    file_await(home.log, "\"reloading\"", before + 1, HOLD_LIMIT_MS);
     ck_assert_int_eq(the_script(&home), pid);
 }
 

@@ -376,6 +376,18 @@ struct answer http_fetch(const struct http_call *call)
     return hold(call, &answer);
 }
 
+long http_await(const struct http_call *call, int status, long limit_ms)
+{
+    struct answer r;
+    long began = now_ms();
+    while ((r = http_fetch(call)).status != status) {
+        ck_assert_msg(now_ms() - began < limit_ms, "%s: %d and not %d after %ld ms: %s", call->path,
+                      r.status, status, now_ms() - began, r.text);
+        pause_ms(10);
+    }
+    return now_ms() - began;
+}
+
 long http_connects(void)
 {
     return connects;

@@ -66,6 +66,9 @@ extern const struct front *the_front;
 #define fetch(...) http_fetch(&(const struct http_call){__VA_ARGS__})
 struct answer http_fetch(const struct http_call *call);
 
+/** Ask until the answer has this status, for `limit_ms` at most; returns how long it took. */
+long http_await(const struct http_call *call, int status, long limit_ms);
+
 /** From here on, hold answers against the document of a program with these settings; until then
  *  it is one that can send mail. */
 void http_document(const char *const *names);

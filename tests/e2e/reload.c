@@ -10,25 +10,11 @@
 
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
+#include "tests/e2e/own.h"
 
 #define WAIT_MS 10000 /* far more than anything here takes */
 #define RATE 200      /* requests a second */
 #define REPLACED_MS 200
-
-static struct backend own;
-static struct front own_front;
-
-static void start_front(void)
-{
-    front_start(&own_front, &own, LIST("LOGIN_LIMIT=off"));
-    the_front = &own_front;
-}
-
-static void stop_own(void)
-{
-    front_stop(&own_front);
-    backend_stop(&own);
-}
 
 /* Until no worker is one of these. */
 static void await_others(const pid_t *before, size_t count)
@@ -43,7 +29,7 @@ TEST(ten_reloads_of_nginx_and_five_of_the_pool_lose_nothing)
 {
     pid_t before[WORKERS_MAX];
     backend_start(&own, LIST("WORKERS=4", "HASH_WORKERS=1"));
-    start_front();
+    start_own_front();
     struct load *load = load_start_paced(&own_front, new_user(NULL), RATE);
     load_be_strict(load);
 
@@ -100,7 +86,7 @@ TEST(what_a_reload_of_nginx_leaves_unanswered_is_not_written)
     long before, answered = 0, broken = 0;
     int fds[KEPT];
     backend_start(&own, LIST("WORKERS=2", "HASH_WORKERS=1"));
-    start_front();
+    start_own_front();
     const char *body = say("{\"title\":\"kept %ld\",\"content\":\"x\"}", now_ms());
     const char *request = say("POST /api/posts HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"
                               "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
@@ -149,7 +135,7 @@ TEST(a_dead_worker_is_soon_replaced)
 {
     long took_ms = WAIT_MS;
     backend_start(&own, LIST("WORKERS=1", "HASH_WORKERS=1"));
-    start_front();
+    start_own_front();
 
     for (int tries = 0; tries < 5 && took_ms > REPLACED_MS; tries++) {
         pid_t pids[WORKERS_MAX];
@@ -181,9 +167,8 @@ static void start_copy(void)
                           LIST("WORKERS=3", "HASH_WORKERS=1", say("LISTEN=%s", own.fast),
                                say("HASH_LISTEN=%s", own.hash)),
                           own.folder, own.log);
-    start_front();
-    for (long end = now_ms() + WAIT_MS; !backend_logged(&own, "\"started\""); pause_ms(5))
-        ck_assert_msg(now_ms() < end, "the pool does not start, see %s", own.log);
+    start_own_front();
+    file_await(own.log, "\"started\"", 1, WAIT_MS);
     backend_await_workers(&own, 4, 0);
 }
 
@@ -250,8 +235,7 @@ TEST_EACH(a_program_that_does_not_start_replaces_nothing, bad_programs)
 
     replace_program(bad_programs[_i]);
     ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
-    for (long end = now_ms() + WAIT_MS; !backend_logged(&own, "\"reload_refused\""); pause_ms(5))
-        ck_assert_msg(now_ms() < end, "no word of it, see %s", own.log);
+    file_await(own.log, "\"reload_refused\"", 1, WAIT_MS);
 
     ck_assert_uint_eq(backend_workers(&own, after), 4);
     ck_assert_mem_eq(after, before, 4 * sizeof *before);
@@ -283,7 +267,7 @@ TEST(a_log_whose_reader_is_gone_ends_nobody)
     for (long end = now_ms() + WAIT_MS; !is_there("gone"); pause_ms(5))
         ck_assert_msg(now_ms() < end, "the pool does not start, see %s", own.folder);
     backend_await_workers(&own, 3, 0);
-    start_front();
+    start_own_front();
 
     ck_assert_uint_eq(backend_workers(&own, before), 3);
     kill_wholly(before[0]); /* "worker_died" */

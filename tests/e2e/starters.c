@@ -14,14 +14,14 @@
 
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
+#include "tests/e2e/own.h"
 
 #define START_MS 5000 /* generous: it takes a tenth of it */
 
 /* The starters have words of their own to say: not so to the pool's log. */
 #define SERVE "/bin/sh", "-c", "exec ../bin/postern serve 2>>pool.log"
 
-static struct backend own;
-static struct front own_front;
+static const struct http_call health = {.path = "/api/health"};
 
 static void make_own(void)
 {
@@ -34,24 +34,6 @@ static pid_t start(const char *const *words)
     return world_start(words, NULL, own.folder, say("%s/starter.log", own.folder));
 }
 
-static void start_front(void)
-{
-    front_start(&own_front, &own, LIST("LOGIN_LIMIT=off"));
-    the_front = &own_front;
-}
-
-static void await_answer(void)
-{
-    for (long end = now_ms() + START_MS; fetch(.path = "/api/health").status != 200; pause_ms(10))
-        ck_assert_msg(now_ms() < end, "what was started does not answer");
-}
-
-static void stop_own(void)
-{
-    front_stop(&own_front);
-    backend_stop(&own);
-}
-
 /* ---- spawn-fcgi ---- */
 
 NGINX_CASE("starters");
@@ -60,8 +42,8 @@ TEST(spawn_fcgi_can_start_one_worker)
 {
     make_own();
     own.pid = start(LIST("spawn-fcgi", "-s", own.fast, "-M", "0660", "-n", "--", SERVE));
-    start_front();
-    await_answer();
+    start_own_front();
+    (void)http_await(&health, 200, START_MS);
 
     const char *token = new_user(NULL);
     const char *post = new_post(token, "Spawned", true);
@@ -95,8 +77,8 @@ TEST(spawn_fcgi_can_start_several)
         LIST("spawn-fcgi", "-s", own.fast, "-M", "0660", "-F", "2", "-P", pid_file, "--", SERVE));
     ck_assert_int_eq(waitpid(starter, &status, 0), starter);
     ck_assert_int_eq(status, 0);
-    start_front();
-    await_answer();
+    start_own_front();
+    (void)http_await(&health, 200, START_MS);
     const char *token = new_user(NULL);
 
     ck_assert_uint_eq(read_pids(pid_file, pids), 2);
@@ -122,8 +104,8 @@ TEST(multiwatch_replaces_a_worker_that_died)
     own.pid =
         start(LIST("spawn-fcgi", "-s", own.fast, "-M", "0660", "-n", "--", "/usr/bin/multiwatch",
                    "-f", "3", "--", "/usr/bin/env", say("STATE_FILE=%s", state_file), SERVE));
-    start_front();
-    await_answer();
+    start_own_front();
+    (void)http_await(&health, 200, START_MS);
     const char *token = new_user(NULL);
     backend_await_workers(&own, 3, 0);
     ck_assert_uint_eq(backend_workers(&own, before), 3);
@@ -159,8 +141,8 @@ TEST(systemd_can_pass_one_socket)
     make_own();
     own.pid =
         activate("-E LISTEN=$PWD/unused -E HASH_LISTEN=$PWD/unused -l $PWD/fast", SERVE_LOGGED);
-    start_front();
-    await_answer();
+    start_own_front();
+    (void)http_await(&health, 200, START_MS);
 
     (void)new_user(NULL);
 
@@ -191,22 +173,13 @@ static void await_waiting(int fd, size_t count)
         ck_assert_msg(now_ms() < end, "%zu workers on descriptor %d", waiting_on(fd), fd);
 }
 
-static void reload(void)
-{
-    pid_t before[WORKERS_MAX];
-    ck_assert_uint_eq(backend_workers(&own, before), 3);
-    ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
-    for (size_t i = 0; i < 3; i++)
-        backend_await_workers(&own, 3, before[i]);
-}
-
 TEST(sockets_of_systemd_stay_over_reloads)
 {
     struct buf environment;
     backend_make(&own);
     own.pid = activate("--fdname=hash:fast -l $PWD/hash -l $PWD/fast", SERVE_LOGGED);
-    start_front();
-    await_answer();
+    start_own_front();
+    (void)http_await(&health, 200, START_MS);
     backend_await_workers(&own, 3, 0);
     await_waiting(3, 1);
     await_waiting(4, 2);
@@ -215,7 +188,7 @@ TEST(sockets_of_systemd_stay_over_reloads)
 
     for (int i = 0; i < 3; i++) {
         load_await_served(load, 20);
-        reload();
+        backend_reload(&own, 3);
     }
     load_finish(load);
 
