@@ -11,6 +11,7 @@
 #include "common/base/problem.h"
 #include "fcgi-app/routes.h"
 #include "fcgi-app/settings.h"
+#include "tests/support/folder.h"
 #include "tests/support/suite.h"
 
 static struct arena *a;
@@ -21,7 +22,7 @@ static void set_up(void)
     const char *parent = getenv("TMPDIR");
     a = arena_open((size_t)16 * 1024 * 1024);
     snprintf(folder, sizeof folder, "%s/postern-nginx.XXXXXX", parent ? parent : "/tmp");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_make(folder);
 }
 
 /* ---- running programs ---- */
@@ -49,8 +50,7 @@ static int run(const char *environment, const char *const *words)
 
 static void tear_down(void)
 {
-    const char *const words[] = {"rm", "-rf", folder, NULL};
-    ck_assert_int_eq(run("", words), 0);
+    folder_remove(folder);
     arena_close(a);
 }
 
