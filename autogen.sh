@@ -32,7 +32,8 @@ readonly check_packages=(check libcurl4-openssl-dev clang 'libclang-rt-dev|libcl
 
 readonly plain='^/[A-Za-z0-9._+/-]+$' # no path that needs care in some file's syntax
 readonly run_path_max=80              # a socket's path has 107 bytes
-readonly jobs=2 # to build, and to test: each test has servers and folders of its own
+readonly jobs=2      # to build
+readonly test_jobs=3 # each test has servers and folders of its own, and waits half of its time
 
 readonly origin=$PWD # the checkout
 top=$origin     # where we work on it; see plain_checkout
@@ -768,7 +769,7 @@ check_build()
     say "Building $folder and its tests"
     if make_in "$folder" -j"$jobs" && make_in "$folder" -j"$jobs" check TESTS=; then
         say "Testing $folder"
-        make_in "$folder" -j"$jobs" check || status=$?
+        make_in "$folder" -j"$test_jobs" check || status=$?
     else
         status=1
     fi
