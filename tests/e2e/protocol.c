@@ -170,6 +170,17 @@ TEST_EACH(only_the_version_that_is_meant_is_touched, makers)
     ck_status(drop_if(thing, "*"), 404);
 }
 
+/* Send a call many times at once, while a row is held until every worker has one of them inside. */
+static void send_rivals(const struct http_call *call, const char *table, const char *id,
+                        struct flight **ret)
+{
+    struct db *hold = database_hold(table, id);
+    for (int i = 0; i < RIVALS; i++)
+        ret[i] = http_send(call);
+    database_await_waiting(WORKERS);
+    database_let_go(hold);
+}
+
 TEST(of_many_changes_of_one_version_one_is_made)
 {
     struct versioned thing = make_long_post();
@@ -181,11 +192,7 @@ TEST(of_many_changes_of_one_version_one_is_made)
                                    .headers = {say("If-Match: %s", tag)}};
     struct flight *flights[RIVALS];
     int made = 0;
-    struct db *hold = database_hold("posts", strrchr(thing.path, '/') + 1);
-    for (int i = 0; i < RIVALS; i++)
-        flights[i] = http_send(&call);
-    database_await_waiting(WORKERS);
-    database_let_go(hold);
+    send_rivals(&call, "posts", strrchr(thing.path, '/') + 1, flights);
 
     for (int i = 0; i < RIVALS; i++) {
         struct answer r = http_land(flights[i]);
@@ -202,7 +209,6 @@ TEST(of_many_changes_of_one_version_one_is_made)
 #define KEY "Idempotency-Key: a-key-of-its-own"
 #define POST_BODY "{\"title\":\"Once\",\"content\":\"and for all\",\"published\":true}"
 
-/* Its author's row is held until every worker has one of them inside. */
 TEST(of_twenty_requests_with_one_key_one_is_carried_out)
 {
     const char *author, *token = new_user(&author);
@@ -211,11 +217,7 @@ TEST(of_twenty_requests_with_one_key_one_is_carried_out)
     struct flight *flights[RIVALS];
     unsigned first = 0, replayed = 0;
     const char *text = NULL;
-    struct db *hold = database_hold("users", author);
-    for (int i = 0; i < RIVALS; i++)
-        flights[i] = http_send(&call);
-    database_await_waiting(WORKERS);
-    database_let_go(hold);
+    send_rivals(&call, "users", author, flights);
 
     for (int i = 0; i < RIVALS; i++) {
         struct answer r = http_land(flights[i]);
