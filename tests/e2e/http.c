@@ -31,6 +31,7 @@ const struct front *the_front;
 static struct client *the_client;
 static long connects;
 static unsigned emails;
+static long began_ms; /* this test; another one may have had its process id */
 
 /* ---- one call ---- */
 
@@ -336,6 +337,7 @@ void http_set_up(void)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test does not outlive its program */
     the_arena = arena_open((size_t)1024 * 1024 * 1024);
     the_client = client_open();
+    began_ms = now_ms();
 }
 
 void http_tear_down(void)
@@ -478,9 +480,14 @@ void http_keep_secret(const char *secret)
     ck_assert_int_eq(fclose(file), 0);
 }
 
+const char *email_prefix(void)
+{
+    return say("user-%d-%ld-", (int)getpid(), began_ms);
+}
+
 const char *new_email(void)
 {
-    return say("user-%d-%u@example.org", (int)getpid(), ++emails);
+    return say("%s%u@example.org", email_prefix(), ++emails);
 }
 
 const char *token_of(const char *email)

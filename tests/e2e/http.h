@@ -103,6 +103,7 @@ bool header_lists(const char *headers, const char *name, const char *word);
 
 /** An address that nobody has, and the token of a new user with one; `ret_id` may be NULL. */
 const char *new_email(void);
+const char *email_prefix(void); /* of all those of this test, which are numbered from 1 */
 const char *new_user(const char **ret_id);
 const char *token_of(const char *email);
 

@@ -1,7 +1,6 @@
 /* protocol.c -- versions, repeated requests, long lists, caches, and what the API says of itself.
  */
 #include <string.h>
-#include <unistd.h>
 
 #include "common/crypto/digest.h"
 #include "tests/e2e/http.h"
@@ -422,7 +421,7 @@ TEST_EACH(a_walk_sees_the_whole_list, sorts)
 
 TEST(users_are_walked_through_too)
 {
-    const char *token = new_user(NULL), *list = say("/api/users?q=user-%d-&sort=-email", getpid());
+    const char *token = new_user(NULL), *list = say("/api/users?q=%s&sort=-email", email_prefix());
     for (int i = 0; i < 4; i++)
         (void)new_user(NULL);
 
