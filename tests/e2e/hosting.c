@@ -588,7 +588,7 @@ static const char *conf_with(const char *line)
                line);
 }
 
-TEST(a_new_configuration_takes_hold_at_the_next_request)
+TEST(a_new_configuration_takes_effect_at_the_next_request)
 {
     const struct http_call call = {.path = "/api/auth/login", .body = padded_post(2000)};
     pid_t before = the_script(&home);

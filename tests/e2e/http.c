@@ -185,7 +185,7 @@ void client_ask(struct client *c, const struct http_call *call, struct http_answ
 
 /* ---- the form of all answers ---- */
 
-/* The next header of this name at or behind `line`, or NULL; its value in `ret_value`. */
+/* The next header of this name at or after `line`, or NULL; its value in `ret_value`. */
 static const char *next_header(const char *line, const char *name, const char **ret_value)
 {
     size_t len = strlen(name);

@@ -28,7 +28,7 @@ struct http_call {
 struct http_answer {
     int status;          /* 0: nothing came, and `error` says why */
     const char *headers; /* all lines, CR LF at the ends */
-    const char *body;    /* with a NUL behind */
+    const char *body;    /* followed by a NUL */
     size_t body_len;
     long connects; /* how many connections were made for it */
     char error[300];

@@ -7,7 +7,7 @@
 #include "common/base/problem.h"
 #include "tests/e2e/http.h"
 
-/* Call `look(name, text)` for each log; the text has a NUL behind. Returns how many there were. */
+/* Call `look(name, text)` for each log; a NUL follows the text. Returns how many there were. */
 static size_t each_log(const char *pattern, void (*look)(const char *name, char *text))
 {
     glob_t found;
@@ -32,7 +32,7 @@ static void check_lines(const char *name, char *text)
     for (char *line; (line = strsep(&text, "\n"));) {
         const struct json *object;
         if (!*line && !text)
-            break; /* behind the last newline */
+            break; /* after the last newline */
         struct problem *p = json_parse(a, line, strlen(line), &object);
         ck_assert_msg(!p, "%s: %s: %.500s", name, p ? p->message : "", line);
         ck_assert_msg(json_get(object, "time") && json_get(object, "event"), "%s: %s", name, line);

@@ -294,10 +294,10 @@ TEST(a_refusal_is_not_kept_for_a_key)
     const char *token = new_user(NULL);
 
     ck_problem(post_once(token, KEY, "{}"), 400, "Missing required fields", "missing_fields");
-    struct answer mended = post_once(token, KEY, POST_BODY);
+    struct answer corrected = post_once(token, KEY, POST_BODY);
 
-    ck_status(mended, 201);
-    ck_no_header(mended, "Idempotency-Replayed");
+    ck_status(corrected, 201);
+    ck_no_header(corrected, "Idempotency-Replayed");
 }
 
 static const struct {

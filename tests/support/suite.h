@@ -1,9 +1,10 @@
 /* suite.h -- a test program is a file of tests, which register themselves.
  *
- *     CASE("reading", open_it, close_it);      a case: for the tests below, each with this around
- * it TEST(a_thing_is_read) { … } TEST_EACH(a_bad_thing_is_refused, bad_things) { … bad_things[_i] …
- * }
+ *     CASE("reading", open_it, close_it);
+ *     TEST(a_thing_is_read) { … }
+ *     TEST_EACH(a_bad_thing_is_refused, bad_things) { … bad_things[_i] … }
  *
+ * A case is for the tests below it, each of which runs between its two functions.
  * There is no list of them, and no main().
  */
 #pragma once
@@ -40,7 +41,7 @@
 /* Of the case that was named last: how long a test may take, in place of 60 s. */
 #define CASE_LIMIT_S(seconds_) SUITE_DO(suite_case_limit(seconds_))
 
-/* Of the case that was named last: it is run only where this holds; behind all other cases. */
+/* Of the case that was named last: it is run only where this holds; after all other cases. */
 #define CASE_IF(condition_) SUITE_DO(suite_case_if(condition_))
 #define CASE_LAST() SUITE_DO(suite_case_last())
 
