@@ -32,7 +32,8 @@ readonly check_packages=(check libcurl4-openssl-dev clang 'libclang-rt-dev|libcl
 
 readonly plain='^/[A-Za-z0-9._+/-]+$' # no path that needs care in some file's syntax
 readonly run_path_max=80              # a socket's path has 107 bytes
-readonly jobs=2 # to build, and to test: each test has servers and folders of its own
+readonly jobs=2      # to build
+readonly test_jobs=3 # each test has servers and folders of its own, and waits half of its time
 
 readonly origin=$PWD # the checkout
 top=$origin     # where we work on it; see plain_checkout
@@ -207,9 +208,15 @@ list_sources()
         grep -vE '^fcgi-app/((main|serve|migrations|docs_assets|nginx_files)\.c$|cli/)')
     list_files migration_files sql/[0-9]*.sql
     list_files nginx_files nginx/*.in
-    list_files test_programs $(printf '%s\n' tests/*/check_*.c | sed 's/\.c$//')
-    list_files test_scripts tests/*.test tests/*/*.test
-    list_files test_sources $(printf '%s\n' tests/{support,e2e}/*.[ch] | grep -v '/check_')
+    # The longest start first, so that none is left alone at the end.
+    list_files test_programs $(printf '%s\n' tests/{e2e/,*/}check_*.c | awk '!seen[$0]++' |
+        sed 's/\.c$//')
+    list_files test_scripts $(printf '%s\n' tests/{e2e/,packaging/,,*/}*.test | awk '!seen[$0]++')
+    # Of tests/e2e, what has a header is for all; the rest are the tests of check_e2e.
+    list_files test_sources $(printf '%s\n' tests/support/*.[ch] tests/e2e/*.h |
+        sed '/e2e/{p;s/h$/c/;}' | grep -v '/check_')
+    list_files e2e_sources $(comm -23 <(printf '%s\n' tests/e2e/*.c) \
+        <(printf '%s\n' tests/e2e/*.h | sed 's/h$/c/') | grep -v '/check_[^e]')
 }
 
 # list_files VARIABLE FILE...
@@ -762,7 +769,7 @@ check_build()
     say "Building $folder and its tests"
     if make_in "$folder" -j"$jobs" && make_in "$folder" -j"$jobs" check TESTS=; then
         say "Testing $folder"
-        make_in "$folder" -j"$jobs" check || status=$?
+        make_in "$folder" -j"$test_jobs" check || status=$?
     else
         status=1
     fi

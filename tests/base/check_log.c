@@ -3,7 +3,6 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +18,7 @@
 
 #include "common/base/instant.h"
 #include "common/field/json.h"
+#include "tests/support/folder.h"
 #include "tests/support/suite.h"
 
 #define LINE_MAX_BYTES 8192
@@ -36,19 +36,13 @@ static void set_up(void)
     stderr_before = dup(STDERR_FILENO);
     ck_assert_int_eq(dup2(captured[1], STDERR_FILENO), STDERR_FILENO);
     (void)close(captured[1]);
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_make(folder);
     (void)umask(022);
-}
-
-static int remove_one(const char *path, const struct stat *s, int type, struct FTW *where)
-{
-    (void)s, (void)type, (void)where;
-    return remove(path);
 }
 
 static void tear_down(void)
 {
-    (void)nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    folder_remove(folder);
     (void)dup2(stderr_before, STDERR_FILENO);
     (void)close(stderr_before);
     (void)close(captured[0]);

@@ -11,7 +11,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 #include "tests/e2e/world.h"
 
@@ -76,7 +75,10 @@ static void check_user(struct answer r, const char *at, const char *email, const
     ck_assert_msg(!strstr(r.text, "password"), "%s", r.text);
 }
 
-START_TEST(registering_makes_a_user)
+HTTP_CASE("endpoints");
+CASE_AROUND(start_all, stop_all);
+
+TEST(registering_makes_a_user)
 {
     const char *email = new_email();
 
@@ -93,13 +95,12 @@ START_TEST(registering_makes_a_user)
     ck_header(r, "Location", say("/api/users/%s", answer_text(r, "user.id")));
     ck_header(r, "Cache-Control", "no-store");
 }
-END_TEST
 
-START_TEST(logging_in_gives_tokens)
+TEST(logging_in_gives_tokens)
 {
     const char *id, *email;
     new_user(&id);
-    email = say("user-%d-1@example.org", (int)getpid());
+    email = say("%s1@example.org", email_prefix());
 
     struct answer r = fetch(.path = "/api/auth/login",
                             .body = say("{\"email\":\"%s\",\"password\":\"%s\"}", email, PASSWORD));
@@ -114,20 +115,18 @@ START_TEST(logging_in_gives_tokens)
     http_keep_secret(answer_text(r, "access_token"));
     http_keep_secret(answer_text(r, "refresh_token"));
 }
-END_TEST
 
-START_TEST(profile_is_ones_own)
+TEST(profile_is_ones_own)
 {
     const char *id, *token = new_user(&id);
 
     struct answer r = fetch(.path = "/api/auth/profile", .token = token);
 
     ck_status(r, 200);
-    check_user(r, "user", say("user-%d-1@example.org", (int)getpid()), "user");
+    check_user(r, "user", say("%s1@example.org", email_prefix()), "user");
     ck_assert_str_eq(answer_text(r, "user.id"), id);
     ck_header(r, "Cache-Control", "no-store");
 }
-END_TEST
 
 static struct answer make_as_admin(const char *admin, const char *email)
 {
@@ -136,7 +135,7 @@ static struct answer make_as_admin(const char *admin, const char *email)
                              email, PASSWORD));
 }
 
-START_TEST(users_are_made_listed_and_searched)
+TEST(users_are_made_listed_and_searched)
 {
     const char *admin = token_of(ADMIN_EMAIL), *email = new_email();
 
@@ -159,9 +158,8 @@ START_TEST(users_are_made_listed_and_searched)
     check_user(found, "data.0", email, "user");
     ck_header(found, "Cache-Control", "private, no-cache");
 }
-END_TEST
 
-START_TEST(users_are_read_changed_and_deleted)
+TEST(users_are_read_changed_and_deleted)
 {
     const char *id, *token = new_user(&id), *admin = token_of(ADMIN_EMAIL);
     const char *path = say("/api/users/%s", id);
@@ -182,9 +180,8 @@ START_TEST(users_are_read_changed_and_deleted)
     ck_problem(gone, 404, "User not found", "user_not_found");
     ck_problem(orphan, 401, "User not found or inactive", "user_inactive");
 }
-END_TEST
 
-START_TEST(disabled_users_are_out_at_once)
+TEST(disabled_users_are_out_at_once)
 {
     const char *id, *token = new_user(&id), *admin = token_of(ADMIN_EMAIL);
 
@@ -197,9 +194,8 @@ START_TEST(disabled_users_are_out_at_once)
     ck_problem(fetch(.path = "/api/posts", .token = token), 401, "User not found or inactive",
                "user_inactive");
 }
-END_TEST
 
-START_TEST(the_last_admin_stays)
+TEST(the_last_admin_stays)
 {
     const char *admin = token_of(ADMIN_EMAIL);
     struct answer self = fetch(.path = "/api/auth/profile", .token = admin);
@@ -211,9 +207,8 @@ START_TEST(the_last_admin_stays)
         fetch(.method = "PATCH", .path = path, .token = admin, .body = "{\"role\":\"user\"}"), 409,
         "Last active admin", "last_admin");
 }
-END_TEST
 
-START_TEST(posts_are_written_read_changed_and_deleted)
+TEST(posts_are_written_read_changed_and_deleted)
 {
     const char *author, *token = new_user(&author);
     struct answer made = fetch(.path = "/api/posts", .token = token,
@@ -240,9 +235,8 @@ START_TEST(posts_are_written_read_changed_and_deleted)
     ck_status(deleted, 204);
     ck_problem(gone, 404, "Post not found", "post_not_found");
 }
-END_TEST
 
-START_TEST(posts_are_listed_for_all_and_by_author)
+TEST(posts_are_listed_for_all_and_by_author)
 {
     const char *author, *token = new_user(&author);
     const char *draft = new_post(token, "Draft", false);
@@ -269,9 +263,8 @@ START_TEST(posts_are_listed_for_all_and_by_author)
     ck_assert_int_eq(answer_integer(past, "pagination.total"), 1);
     ck_assert_int_eq(answer_integer(past, "pagination.pages"), 1);
 }
-END_TEST
 
-START_TEST(health_and_ready_do_not_look_at_tokens)
+TEST(health_and_ready_do_not_look_at_tokens)
 {
     struct answer health = fetch(.path = "/api/health", .token = "nonsense");
     struct answer ready = fetch(.path = "/api/ready", .token = "nonsense");
@@ -281,7 +274,6 @@ START_TEST(health_and_ready_do_not_look_at_tokens)
     ck_assert_str_eq(answer_text(health, "status"), "ok");
     ck_assert_str_eq(answer_text(ready, "status"), "ok");
 }
-END_TEST
 
 /* ---- errors ---- */
 
@@ -383,19 +375,20 @@ static void check_refusal(const struct refusal *wrong)
     ck_problem(r, wrong->status, wrong->error, wrong->code);
 }
 
-START_TEST(what_is_wrong_is_refused_in_one_form)
+HTTP_CASE("errors");
+CASE_AROUND(start_all, stop_all);
+
+TEST_EACH(what_is_wrong_is_refused_in_one_form, refusals)
 {
     check_refusal(&refusals[_i]);
 }
-END_TEST
 
-START_TEST(what_is_not_the_programs_is_refused_by_nginx)
+NGINX_TEST_EACH(what_is_not_the_programs_is_refused_by_nginx, strays)
 {
     check_refusal(&strays[_i]);
 }
-END_TEST
 
-START_TEST(missing_fields_are_named_in_order)
+TEST(missing_fields_are_named_in_order)
 {
     struct answer r =
         fetch(.path = "/api/users", .token = token_of(ADMIN_EMAIL), .body = "{\"role\":\"boss\"}");
@@ -407,9 +400,8 @@ START_TEST(missing_fields_are_named_in_order)
     ck_assert(!answer_has(r, "missing_fields.3"));
     ck_assert(strstr(r.text, "{\"field\":\"role\",\"code\":\"") != NULL);
 }
-END_TEST
 
-START_TEST(a_challenge_tells_of_a_bad_token_only_when_one_was_sent)
+TEST(a_challenge_tells_of_a_bad_token_only_when_one_was_sent)
 {
     struct answer without = fetch(.path = "/api/auth/profile");
     struct answer with = fetch(.path = "/api/auth/profile", .token = "bad");
@@ -418,15 +410,13 @@ START_TEST(a_challenge_tells_of_a_bad_token_only_when_one_was_sent)
     ck_assert(matches("^Bearer realm=\"[^\"]+\", error=\"invalid_token\"$",
                       answer_header(with, "WWW-Authenticate")));
 }
-END_TEST
 
-START_TEST(allow_names_the_methods_of_the_path)
+TEST(allow_names_the_methods_of_the_path)
 {
     struct answer r = fetch(.method = "PUT", .path = say("/api/posts/%s", NOBODY_ID), .body = "{}");
 
     ck_header(r, "Allow", "GET, HEAD, PATCH, DELETE, OPTIONS");
 }
-END_TEST
 
 /* ---- what nginx answers by itself ---- */
 
@@ -452,7 +442,7 @@ static const struct {
      "Method Not Allowed", "method_not_allowed"},
 };
 
-START_TEST(bad_requests_get_json_from_nginx)
+NGINX_TEST_EACH(bad_requests_get_json_from_nginx, bad_requests)
 {
     const char *line = bad_requests[_i].line;
 
@@ -461,9 +451,8 @@ START_TEST(bad_requests_get_json_from_nginx)
     ck_problem(r, bad_requests[_i].status, bad_requests[_i].error, bad_requests[_i].code);
     ck_header(r, "Cache-Control", "no-store");
 }
-END_TEST
 
-START_TEST(a_header_too_large_is_400)
+NGINX_TEST(a_header_too_large_is_400)
 {
     const char *request = say("GET /api/health HTTP/1.1\r\nHost: x\r\nCookie: %s\r\n"
                               "Connection: close\r\n\r\n",
@@ -471,9 +460,8 @@ START_TEST(a_header_too_large_is_400)
 
     ck_problem(http_raw(&usual, request, strlen(request)), 400, "Bad Request", "bad_request");
 }
-END_TEST
 
-START_TEST(an_uri_too_long_is_414)
+NGINX_TEST(an_uri_too_long_is_414)
 {
     const char *request = say("GET /api/posts?q=%s HTTP/1.1\r\nHost: x\r\n"
                               "Connection: close\r\n\r\n",
@@ -481,7 +469,6 @@ START_TEST(an_uri_too_long_is_414)
 
     ck_problem(http_raw(&usual, request, strlen(request)), 414, "URI Too Long", "uri_too_long");
 }
-END_TEST
 
 /* A post whose body has `len` bytes, most of them in a member that nobody knows. */
 static const char *padded_post(size_t len)
@@ -490,7 +477,7 @@ static const char *padded_post(size_t len)
     return say("%s%s\"}", head, repeat("a", len - strlen(head) - 2));
 }
 
-START_TEST(a_body_up_to_the_limit_is_taken)
+NGINX_TEST(a_body_up_to_the_limit_is_taken)
 {
     const char *token = new_user(NULL);
 
@@ -501,9 +488,8 @@ START_TEST(a_body_up_to_the_limit_is_taken)
                     .chunked = true),
               201);
 }
-END_TEST
 
-START_TEST(a_body_above_the_limit_is_413_by_nginx)
+NGINX_TEST(a_body_above_the_limit_is_413_by_nginx)
 {
     const char *token = new_user(NULL), *body = padded_post(BODY_LIMIT + 1);
 
@@ -516,9 +502,8 @@ START_TEST(a_body_above_the_limit_is_413_by_nginx)
     ck_problem(chunked, 413, "Payload Too Large", "too_large");
     ck_assert(!backend_logged(&pool, "too-large-for-nginx"));
 }
-END_TEST
 
-START_TEST(a_body_above_the_limit_is_413_by_the_program)
+NGINX_TEST(a_body_above_the_limit_is_413_by_the_program)
 {
     const char *token = new_user(NULL), *body = padded_post(BODY_LIMIT + 1);
 
@@ -534,9 +519,8 @@ START_TEST(a_body_above_the_limit_is_413_by_the_program)
     ck_problem(larger, 413, "Payload Too Large", "too_large");
     ck_assert(backend_logged(&pool, "too-large-for-pool"));
 }
-END_TEST
 
-START_TEST(without_a_pool_it_is_502_and_503)
+NGINX_TEST(without_a_pool_it_is_502_and_503)
 {
     struct answer fast = fetch(.at = &deserted, .path = "/api/health");
     struct answer hash = fetch(.at = &deserted, .path = "/api/auth/login", .body = "{}");
@@ -544,7 +528,6 @@ START_TEST(without_a_pool_it_is_502_and_503)
     ck_problem(fast, 502, "Service Unavailable", "unavailable");
     ck_problem(hash, 503, "Service Unavailable", "unavailable");
 }
-END_TEST
 
 static int listen_on(const char *path)
 {
@@ -557,7 +540,7 @@ static int listen_on(const char *path)
     return fd;
 }
 
-START_TEST(a_pool_that_does_not_answer_is_504)
+NGINX_TEST(a_pool_that_does_not_answer_is_504)
 {
     struct backend mute;
     struct front front;
@@ -571,7 +554,6 @@ START_TEST(a_pool_that_does_not_answer_is_504)
     front_stop(&front);
     (void)close(fd);
 }
-END_TEST
 
 /* ---- limits ---- */
 
@@ -592,7 +574,7 @@ static unsigned storm(const struct front *at, const char *path, unsigned count)
     return refused;
 }
 
-START_TEST(logins_and_registrations_of_one_address_are_limited)
+NGINX_TEST(logins_and_registrations_of_one_address_are_limited)
 {
     unsigned logins = storm(&limited, "/api/auth/login", 60);
     struct answer slash = fetch(.at = &limited, .path = "/api/auth/login/", .body = "{}");
@@ -606,17 +588,18 @@ START_TEST(logins_and_registrations_of_one_address_are_limited)
     ck_status(fetch(.at = &limited, .path = "/api/posts"), 200);
     ck_status(fetch(.at = &limited, .method = "OPTIONS", .path = "/api/auth/login"), 204);
 }
-END_TEST
 
-START_TEST(limits_can_be_off)
+NGINX_TEST(limits_can_be_off)
 {
     ck_assert_uint_eq(storm(&usual, "/api/auth/login", 60), 0);
 }
-END_TEST
 
 /* ---- methods, paths, headers ---- */
 
-START_TEST(options_tells_the_methods_without_a_token)
+HTTP_CASE("headers");
+CASE_AROUND(start_all, stop_all);
+
+TEST(options_tells_the_methods_without_a_token)
 {
     struct answer list = fetch(.method = "OPTIONS", .path = "/api/posts");
     struct answer one = fetch(.method = "OPTIONS", .path = say("/api/users/%s", NOBODY_ID));
@@ -626,7 +609,6 @@ START_TEST(options_tells_the_methods_without_a_token)
     ck_status(one, 204);
     ck_header(one, "Allow", "GET, HEAD, PATCH, DELETE, OPTIONS");
 }
-END_TEST
 
 /* Header lines without the one that tells the time. */
 static const char *timeless(const char *headers)
@@ -636,7 +618,7 @@ static const char *timeless(const char *headers)
     return say("%.*s%s", (int)(date - headers), headers, strstr(date + 2, "\r\n"));
 }
 
-START_TEST(head_has_the_headers_of_get)
+NGINX_TEST(head_has_the_headers_of_get)
 {
     const char *token = new_user(NULL);
     const char *post = say("/api/posts/%s", new_post(token, "Head", true));
@@ -655,7 +637,6 @@ START_TEST(head_has_the_headers_of_get)
         ck_header(without, "Content-Length", say("%zu", strlen(with.text)));
     }
 }
-END_TEST
 
 static const struct {
     const char *id;
@@ -672,7 +653,7 @@ static const struct {
     {"abcdefgh/../", false},
 };
 
-START_TEST(request_ids_are_kept_or_replaced)
+TEST_EACH(request_ids_are_kept_or_replaced, request_ids)
 {
     const char *id = request_ids[_i].id, *header = say("X-Request-Id: %s", id);
     const char *const paths[] = {"/api/health", "/api/nothing", "/elsewhere"};
@@ -687,9 +668,8 @@ START_TEST(request_ids_are_kept_or_replaced)
             ck_assert(backend_logged(&pool, say("\"request_id\":\"%s\"", shown)));
     }
 }
-END_TEST
 
-START_TEST(one_trailing_slash_is_tolerated)
+TEST(one_trailing_slash_is_tolerated)
 {
     const char *token = new_user(NULL);
     const char *post = new_post(token, "Slash", true);
@@ -698,9 +678,8 @@ START_TEST(one_trailing_slash_is_tolerated)
     ck_status(fetch(.path = say("/api/posts/%s/", post)), 200);
     ck_status(fetch(.path = "/api/auth/profile/", .token = token), 200);
 }
-END_TEST
 
-START_TEST(percent_encoded_paths_are_read)
+TEST(percent_encoded_paths_are_read)
 {
     const char *token = new_user(NULL);
     const char *post = new_post(token, "Percent", true);
@@ -711,9 +690,8 @@ START_TEST(percent_encoded_paths_are_read)
     ck_status(fetch(.path = "/api/posts?q=caf%C3%A9+%26+more"), 200);
     ck_problem(fetch(.path = "/api/posts/%C3%28"), 404, "Post not found", "post_not_found");
 }
-END_TEST
 
-START_TEST(ids_are_taken_in_either_case_and_shown_in_lower)
+TEST(ids_are_taken_in_either_case_and_shown_in_lower)
 {
     const char *id = new_post(new_user(NULL), "Case", true);
     char upper[40];
@@ -727,9 +705,8 @@ START_TEST(ids_are_taken_in_either_case_and_shown_in_lower)
     ck_status(r, 200);
     ck_assert_str_eq(answer_text(r, "post.id"), id);
 }
-END_TEST
 
-START_TEST(chunked_bodies_are_read)
+TEST(chunked_bodies_are_read)
 {
     struct answer r = fetch(.path = "/api/posts", .token = new_user(NULL), .chunked = true,
                             .body = "{\"title\":\"Chunks\",\"content\":\"in pieces\"}");
@@ -737,10 +714,9 @@ START_TEST(chunked_bodies_are_read)
     ck_status(r, 201);
     ck_assert_str_eq(answer_text(r, "post.content"), "in pieces");
 }
-END_TEST
 
 /* All of what is asked for here is larger than what nginx takes to be worth it, 1 KiB. */
-START_TEST(lists_are_compressed_and_single_resources_are_not)
+TEST(lists_are_compressed_and_single_resources_are_not)
 {
     const char *id, *token = new_user(&id), *name = repeat("\xF0\x9F\x90\x98", 100);
     struct answer made =
@@ -773,9 +749,8 @@ START_TEST(lists_are_compressed_and_single_resources_are_not)
         ck_no_header(whole[i], "Content-Encoding");
     }
 }
-END_TEST
 
-START_TEST(a_large_page_arrives_whole)
+TEST(a_large_page_arrives_whole)
 {
     const char *id, *token = new_user(&id);
     const char *body =
@@ -791,9 +766,8 @@ START_TEST(a_large_page_arrives_whole)
     ck_assert_uint_eq(strlen(answer_text(plain, "data.39.content")), 65535);
     ck_assert_str_eq(packed.text, plain.text);
 }
-END_TEST
 
-START_TEST(connections_are_kept)
+TEST(connections_are_kept)
 {
     ck_status(fetch(.path = "/api/health"), 200);
     for (int i = 0; i < 10; i++) {
@@ -801,11 +775,10 @@ START_TEST(connections_are_kept)
         ck_assert_int_eq(http_connects(), 0);
     }
 }
-END_TEST
 
 /* ---- CORS ---- */
 
-START_TEST(a_listed_origin_is_echoed)
+TEST(a_listed_origin_is_echoed)
 {
     const char *const paths[] = {"/api/posts", "/api/nothing", "/api/auth/profile", "/elsewhere"};
     for (size_t i = 0; i < sizeof paths / sizeof *paths - world_at_apache(); i++) {
@@ -820,9 +793,8 @@ START_TEST(a_listed_origin_is_echoed)
             ck_assert(header_lists(r.headers, "Access-Control-Expose-Headers", exposed[j]));
     }
 }
-END_TEST
 
-START_TEST(errors_of_nginx_have_cors_headers_too)
+NGINX_TEST(errors_of_nginx_have_cors_headers_too)
 {
     const char *origin = "Origin: " LISTED;
 
@@ -835,7 +807,6 @@ START_TEST(errors_of_nginx_have_cors_headers_too)
     ck_header(fetch(.path = "/api/posts", .body = padded_post(BODY_LIMIT + 1), .headers = {origin}),
               "Access-Control-Allow-Origin", LISTED);
 }
-END_TEST
 
 static const char *const other_origins[] = {
     "http://app.example.org",       "https://app.example.org.evil.example",
@@ -844,7 +815,7 @@ static const char *const other_origins[] = {
     "https://appxexample.org",      LISTED " " LISTED_TOO,
 };
 
-START_TEST(an_unlisted_origin_gets_nothing)
+TEST_EACH(an_unlisted_origin_gets_nothing, other_origins)
 {
     const char *origin = say("Origin: %s", other_origins[_i]);
 
@@ -859,9 +830,8 @@ START_TEST(an_unlisted_origin_gets_nothing)
     ck_assert(strstr(preflight.headers, "Access-Control") == NULL);
     ck_assert(header_lists(preflight.headers, "Vary", "Origin"));
 }
-END_TEST
 
-START_TEST(a_star_allows_all_without_credentials)
+NGINX_TEST(a_star_allows_all_without_credentials)
 {
     struct answer with =
         fetch(.at = &limited, .path = "/api/posts", .headers = {"Origin: https://any.example"});
@@ -876,18 +846,16 @@ START_TEST(a_star_allows_all_without_credentials)
     ck_header(preflight, "Access-Control-Allow-Origin", "*");
     ck_assert(header_lists(preflight.headers, "Access-Control-Allow-Methods", "POST"));
 }
-END_TEST
 
-START_TEST(without_origins_there_is_no_cors)
+NGINX_TEST(without_origins_there_is_no_cors)
 {
     struct answer r = fetch(.at = &wide, .path = "/api/posts", .headers = {"Origin: " LISTED});
 
     ck_status(r, 200);
     ck_assert(strstr(r.headers, "Access-Control") == NULL);
 }
-END_TEST
 
-START_TEST(a_preflight_does_not_reach_the_application)
+TEST(a_preflight_does_not_reach_the_application)
 {
     static const char *const methods[] = {"GET", "POST", "PATCH", "DELETE"};
     static const char *const allowed[] = {"Authorization", "Content-Type",    "If-Match",
@@ -914,7 +882,6 @@ START_TEST(a_preflight_does_not_reach_the_application)
     ck_no_header(plain, "Access-Control-Allow-Methods");
     ck_assert(backend_logged(&pool, "options-of-a-client"));
 }
-END_TEST
 
 /* ---- the two pools ---- */
 
@@ -964,7 +931,7 @@ static void check_all_in(const char *some, const char *all, const char *where)
     }
 }
 
-START_TEST(nginx_and_the_program_agree_on_what_hashes)
+NGINX_TEST(nginx_and_the_program_agree_on_what_hashes)
 {
     const char *ours = routes_that_hash(), *nginxs = routes_of_hash_map(&usual);
 
@@ -972,9 +939,8 @@ START_TEST(nginx_and_the_program_agree_on_what_hashes)
     check_all_in(ours, nginxs, "nginx's map");
     check_all_in(nginxs, ours, "postern routes");
 }
-END_TEST
 
-START_TEST(hashing_is_done_by_the_other_pool)
+NGINX_TEST(hashing_is_done_by_the_other_pool)
 {
     struct backend half;
     struct front front;
@@ -988,121 +954,8 @@ START_TEST(hashing_is_done_by_the_other_pool)
     ck_status(fetch(.at = &front, .path = "/api/users"), 502);
     front_stop(&front);
 }
-END_TEST
-
-/* ---- all of it ---- */
-
-static TCase *contract_case(const char *name)
-{
-    TCase *t = http_case(name);
-    tcase_add_unchecked_fixture(t, start_all, stop_all);
-    return t;
-}
-
-static void add_endpoints(Suite *s)
-{
-    TCase *t = contract_case("endpoints");
-    tcase_add_test(t, registering_makes_a_user);
-    tcase_add_test(t, logging_in_gives_tokens);
-    tcase_add_test(t, profile_is_ones_own);
-    tcase_add_test(t, users_are_made_listed_and_searched);
-    tcase_add_test(t, users_are_read_changed_and_deleted);
-    tcase_add_test(t, disabled_users_are_out_at_once);
-    tcase_add_test(t, the_last_admin_stays);
-    tcase_add_test(t, posts_are_written_read_changed_and_deleted);
-    tcase_add_test(t, posts_are_listed_for_all_and_by_author);
-    tcase_add_test(t, health_and_ready_do_not_look_at_tokens);
-    suite_add_tcase(s, t);
-}
-
-#define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))
-
-static void add_errors(Suite *s)
-{
-    TCase *t = contract_case("errors");
-    tcase_add_loop_test(t, what_is_wrong_is_refused_in_one_form, 0, ROWS(refusals));
-    tcase_add_test(t, missing_fields_are_named_in_order);
-    tcase_add_test(t, a_challenge_tells_of_a_bad_token_only_when_one_was_sent);
-    tcase_add_test(t, allow_names_the_methods_of_the_path);
-    suite_add_tcase(s, t);
-}
-
-/* Errors and limits that are nginx's own. */
-static void add_errors_of_nginx(TCase *t)
-{
-    tcase_add_loop_test(t, what_is_not_the_programs_is_refused_by_nginx, 0, ROWS(strays));
-    tcase_add_loop_test(t, bad_requests_get_json_from_nginx, 0, ROWS(bad_requests));
-    tcase_add_test(t, a_header_too_large_is_400);
-    tcase_add_test(t, an_uri_too_long_is_414);
-    tcase_add_test(t, a_body_up_to_the_limit_is_taken);
-    tcase_add_test(t, a_body_above_the_limit_is_413_by_nginx);
-    tcase_add_test(t, a_body_above_the_limit_is_413_by_the_program);
-    tcase_add_test(t, without_a_pool_it_is_502_and_503);
-    tcase_add_test(t, a_pool_that_does_not_answer_is_504);
-    tcase_add_test(t, logins_and_registrations_of_one_address_are_limited);
-    tcase_add_test(t, limits_can_be_off);
-}
-
-static void add_headers(Suite *s)
-{
-    TCase *t = contract_case("headers");
-    tcase_add_test(t, options_tells_the_methods_without_a_token);
-    tcase_add_loop_test(t, request_ids_are_kept_or_replaced, 0, ROWS(request_ids));
-    tcase_add_test(t, one_trailing_slash_is_tolerated);
-    tcase_add_test(t, percent_encoded_paths_are_read);
-    tcase_add_test(t, ids_are_taken_in_either_case_and_shown_in_lower);
-    tcase_add_test(t, chunked_bodies_are_read);
-    tcase_add_test(t, lists_are_compressed_and_single_resources_are_not);
-    tcase_add_test(t, a_large_page_arrives_whole);
-    tcase_add_test(t, connections_are_kept);
-    tcase_add_test(t, a_listed_origin_is_echoed);
-    tcase_add_loop_test(t, an_unlisted_origin_gets_nothing, 0, ROWS(other_origins));
-    tcase_add_test(t, a_preflight_does_not_reach_the_application);
-    suite_add_tcase(s, t);
-}
-
-/* What takes several nginxes, and what they show of themselves. */
-static void add_headers_of_nginx(TCase *t)
-{
-    tcase_add_test(t, head_has_the_headers_of_get);
-    tcase_add_test(t, errors_of_nginx_have_cors_headers_too);
-    tcase_add_test(t, a_star_allows_all_without_credentials);
-    tcase_add_test(t, without_origins_there_is_no_cors);
-    tcase_add_test(t, nginx_and_the_program_agree_on_what_hashes);
-    tcase_add_test(t, hashing_is_done_by_the_other_pool);
-}
-
-static void add_cases(Suite *s)
-{
-    add_endpoints(s);
-    add_errors(s);
-    add_headers(s);
-    suite_add_tcase(s, session_case());
-    suite_add_tcase(s, protocol_case());
-    if (world_at_apache()) {
-        hosting_cases(s);
-        return;
-    }
-    TCase *nginx = contract_case("nginx");
-    add_errors_of_nginx(nginx);
-    add_headers_of_nginx(nginx);
-    suite_add_tcase(s, nginx);
-    suite_add_tcase(s, guess_case());
-    suite_add_tcase(s, starter_case());
-    suite_add_tcase(s, failure_case());
-    suite_add_tcase(s, reload_case());
-    suite_add_tcase(s, tls_case());
-    suite_add_tcase(s, limit_case());
-    suite_add_tcase(s, cache_case());
-    suite_add_tcase(s, hosts_case());
-    suite_add_tcase(s, operations_case());
-    suite_add_tcase(s, operator_case());
-    suite_add_tcase(s, log_case());
-}
 
 int main(void)
 {
-    Suite *s = suite_create("end to end");
-    add_cases(s);
-    return http_suite_run(s);
+    return http_main();
 }

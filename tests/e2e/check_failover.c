@@ -53,29 +53,20 @@ static struct answer write_one(const char *token, const char *title)
                  .body = say("{\"title\":\"%s\",\"content\":\"x\",\"published\":true}", title));
 }
 
-static void await_status(const struct http_call *call, int status)
-{
-    int last = 0;
-    for (long end = now_ms() + RECOVERY_MS; now_ms() < end; pause_ms(20)) {
-        last = http_fetch(call).status;
-        if (last == status)
-            return;
-    }
-    ck_abort_msg("%s answers %d and not %d", call->path, last, status);
-}
-
 /* Until all workers have come to the same conclusion. */
 static void await_writes(const char *token)
 {
     const struct http_call call = {
         .path = "/api/posts", .token = token, .body = "{\"title\":\"probe\",\"content\":\"x\"}"};
     for (int i = 0; i < 12; i++)
-        await_status(&call, 201);
+        (void)http_await(&call, 201, RECOVERY_MS);
 }
 
 static const char *const ways_to_go[] = {"kill", "freeze"};
 
-START_TEST(without_its_primary_reads_go_on_and_writes_wait)
+HTTP_CASE("two hosts");
+
+TEST_EACH(without_its_primary_reads_go_on_and_writes_wait, ways_to_go)
 {
     start_all();
     const char *token = new_user(NULL);
@@ -83,7 +74,7 @@ START_TEST(without_its_primary_reads_go_on_and_writes_wait)
     const struct http_call read = {.path = path, .token = token};
     database(ways_to_go[_i]);
 
-    await_status(&read, 200); /* the replica may have to catch up */
+    (void)http_await(&read, 200, RECOVERY_MS); /* the replica may have to catch up */
     ck_status(fetch(.path = "/api/health"), 200);
     for (int i = 0; i < 12; i++) {
         ck_status(http_fetch(&read), 200);
@@ -95,15 +86,14 @@ START_TEST(without_its_primary_reads_go_on_and_writes_wait)
     ck_assert_int_eq(database_number("SELECT COUNT(*) FROM posts WHERE title = 'refused'"), 0);
     stop_all();
 }
-END_TEST
 
-START_TEST(who_only_reads_goes_back_to_the_primary_too)
+TEST(who_only_reads_goes_back_to_the_primary_too)
 {
     start_all();
     const char *id = new_post(new_user(NULL), "old", true);
     const struct http_call read = {.path = say("/api/posts/%s", id)};
     database("kill");
-    await_status(&read, 200);
+    (void)http_await(&read, 200, RECOVERY_MS);
 
     sql_at(replica_control, "STOP SLAVE;");
     start_primary("");
@@ -117,7 +107,6 @@ START_TEST(who_only_reads_goes_back_to_the_primary_too)
     sql_at(replica_control, "START SLAVE;");
     stop_all();
 }
-END_TEST
 
 /* By hand, and in this order: what the replica has received is carried out before it forgets
  * where it was a replica of. */
@@ -144,23 +133,23 @@ static void await_replica(void)
     ck_abort_msg("the replica does not come back");
 }
 
-START_TEST(a_promoted_replica_has_every_acknowledged_write)
+TEST(a_promoted_replica_has_every_acknowledged_write)
 {
     start_all();
     await_replica();
     const char *token = new_user(NULL);
     struct load *load = load_start(&nginx, token);
-    pause_ms(500);
+    load_await_served(load, 100);
 
     load_bear_lag(load, true);
     database("kill");
-    pause_ms(300);
+    load_await_refused(load, 20);
     promote();
     await_writes(token);
     load_bear_lag(load, false);
     load_be_strict(load);
     unsigned before = load_tally(load).served;
-    pause_ms(500);
+    load_await_served(load, 101);
     load_finish(load);
 
     ck_assert_uint_gt(load_tally(load).served, before + 100);
@@ -178,11 +167,10 @@ START_TEST(a_promoted_replica_has_every_acknowledged_write)
     await_writes(token);
     stop_all();
 }
-END_TEST
 
 /* It follows the promotion above: the first host of the list is not the primary any more. It says
  * nothing of being read-only, and yet has no writes. */
-START_TEST(a_host_whose_tables_are_read_only_is_passed_over)
+TEST(a_host_whose_tables_are_read_only_is_passed_over)
 {
     look_at(primary_control);
     database("stop"); /* with innodb_read_only nothing may be left to be recovered */
@@ -195,24 +183,14 @@ START_TEST(a_host_whose_tables_are_read_only_is_passed_over)
 
     stop_all();
 }
-END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("failover");
-    TCase *t = http_case("two hosts");
-    tcase_set_timeout(t, 60);
-    tcase_add_loop_test(t, without_its_primary_reads_go_on_and_writes_wait, 0,
-                        sizeof ways_to_go / sizeof *ways_to_go);
-    tcase_add_test(t, who_only_reads_goes_back_to_the_primary_too);
-    tcase_add_test(t, a_promoted_replica_has_every_acknowledged_write);
-    tcase_add_test(t, a_host_whose_tables_are_read_only_is_passed_over);
-    suite_add_tcase(s, t);
     primary_control = getenv("DATABASE_CONTROL");
     replica_control = getenv("REPLICA_CONTROL");
     if (!replica_control) {
         fputs("run this inside tests/support/with-replica\n", stderr);
         return EXIT_FAILURE;
     }
-    return http_suite_run(s);
+    return http_main();
 }

@@ -11,9 +11,8 @@
 #include "common/base/problem.h"
 #include "fcgi-app/routes.h"
 #include "fcgi-app/settings.h"
+#include "tests/support/folder.h"
 #include "tests/support/suite.h"
-
-#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 
 static struct arena *a;
 static char folder[200];
@@ -23,7 +22,7 @@ static void set_up(void)
     const char *parent = getenv("TMPDIR");
     a = arena_open((size_t)16 * 1024 * 1024);
     snprintf(folder, sizeof folder, "%s/postern-nginx.XXXXXX", parent ? parent : "/tmp");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_make(folder);
 }
 
 /* ---- running programs ---- */
@@ -51,8 +50,7 @@ static int run(const char *environment, const char *const *words)
 
 static void tear_down(void)
 {
-    const char *const words[] = {"rm", "-rf", folder, NULL};
-    ck_assert_int_eq(run("", words), 0);
+    folder_remove(folder);
     arena_close(a);
 }
 
@@ -170,19 +168,19 @@ static void ck_map_has(const char *name, const char *value,
     ck_assert_int_eq(lines_of(marked.map), marked.count + 1); /* and the default */
 }
 
-START_TEST(the_hashing_pool_gets_the_routes_that_hash_and_no_others)
+CASE("nginx", set_up, tear_down);
+
+TEST_EACH(the_hashing_pool_gets_the_routes_that_hash_and_no_others, bases)
 {
     ck_map_has("postern_hashes", "1", hashes, bases[_i]);
     ck_assert_str_eq(value_in(map_of("postern_hashes"), "default"), "0");
 }
-END_TEST
 
-START_TEST(the_limited_routes_are_limited_and_no_others)
+TEST_EACH(the_limited_routes_are_limited_and_no_others, bases)
 {
     ck_map_has("postern_login_key", "$postern_network", is_limited, bases[_i]);
     ck_assert_str_eq(value_in(map_of("postern_login_key"), "default"), "");
 }
-END_TEST
 
 /* ---- nginx's own errors ---- */
 
@@ -196,7 +194,7 @@ static const struct {
     {"429", &problem_rate_limited}, {"\"~^50[234]\\z\"", &problem_unavailable},
 };
 
-START_TEST(errors_of_nginx_have_the_words_of_the_application)
+TEST_EACH(errors_of_nginx_have_the_words_of_the_application, errors)
 {
     const struct problem_type *type = errors[_i].type;
     render("");
@@ -207,9 +205,8 @@ START_TEST(errors_of_nginx_have_the_words_of_the_application)
     if (strlen(errors[_i].key) == 3)
         ck_assert_int_eq(atoi(errors[_i].key), type->status);
 }
-END_TEST
 
-START_TEST(errors_of_nginx_are_these_and_no_others)
+TEST(errors_of_nginx_are_these_and_no_others)
 {
     render("");
     ck_assert_int_eq(lines_of(map_of("postern_error")), COUNT(errors));
@@ -221,18 +218,16 @@ START_TEST(errors_of_nginx_are_these_and_no_others)
         strstr(text_of_file("conf/error-page.conf"),
                "return 500 '{$postern_error,\"request_id\":\"$postern_request_id\"}';"));
 }
-END_TEST
 
-START_TEST(who_is_limited_or_finds_nobody_is_told_when_to_come_back)
+TEST(who_is_limited_or_finds_nobody_is_told_when_to_come_back)
 {
     render("");
     ck_assert_pstr_eq(value_in(map_of("postern_retry_after"), "\"~^(?:429|50[234])\\z\""), "1");
     ck_assert_int_eq(lines_of(map_of("postern_retry_after")), 2);
 }
-END_TEST
 
 /* One for each of what nginx answers by itself: a preflight, and an error. */
-START_TEST(what_nginx_says_by_itself_is_kept_by_no_cache)
+TEST(what_nginx_says_by_itself_is_kept_by_no_cache)
 {
     render("");
     const char *conf = text_of_file("conf/server.conf");
@@ -243,7 +238,6 @@ START_TEST(what_nginx_says_by_itself_is_kept_by_no_cache)
                                  "\nadd_header Cache-Control $postern_error_kept always;\n"));
     ck_assert_pstr_eq(value_in(map_of("postern_error_kept"), "\"\""), "no-store");
 }
-END_TEST
 
 /* ---- CORS ---- */
 
@@ -257,14 +251,13 @@ static bool lists(const char *list, const char *word)
     return strstr(arena_printf(a, ", %s,", list), arena_printf(a, ", %s,", word)) != NULL;
 }
 
-START_TEST(scripts_of_other_origins_may_read_and_send_what_is_promised)
+TEST(scripts_of_other_origins_may_read_and_send_what_is_promised)
 {
     render("CORS_ORIGINS=https://app.example.org");
     ck_assert_pstr_eq(value_in(map_of("postern_expose_headers"), "default"), EXPOSED);
     ck_assert_pstr_eq(value_in(map_of("postern_allow_headers"), "\"~^1 .\""), ALLOWED);
     ck_assert_pstr_eq(value_in(map_of("postern_allow_headers"), "default"), "");
 }
-END_TEST
 
 /* HTTP_IF_MATCH is If-Match. */
 static const char *header_of(const char *variable)
@@ -285,7 +278,7 @@ static const char *const variables[] = {
 #undef X
 };
 
-START_TEST(each_header_that_is_read_may_be_sent)
+TEST(each_header_that_is_read_may_be_sent)
 {
     /* These a browser sends by itself, and a script may set without asking (the Fetch
      * standard's safelist). */
@@ -301,7 +294,6 @@ START_TEST(each_header_that_is_read_may_be_sent)
                       "%s", header);
     }
 }
-END_TEST
 
 static void collect_methods(void *context, const struct resource *resource,
                             const struct route *route)
@@ -310,7 +302,7 @@ static void collect_methods(void *context, const struct resource *resource,
     *(unsigned *)context |= route->method;
 }
 
-START_TEST(the_methods_are_those_of_the_routes)
+TEST(the_methods_are_those_of_the_routes)
 {
     unsigned methods = METHOD_HEAD | METHOD_OPTIONS;
     router_each(resources, collect_methods, &methods);
@@ -320,7 +312,6 @@ START_TEST(the_methods_are_those_of_the_routes)
                       method_list(a, methods));
     ck_assert_pstr_eq(value_in(map_of("postern_allow"), "405"), method_list(a, methods));
 }
-END_TEST
 
 /* ---- what the application gets ---- */
 
@@ -333,7 +324,7 @@ static bool is_not_named(const char *variable)
     return lists(others, variable);
 }
 
-START_TEST(the_application_gets_what_it_reads)
+TEST(the_application_gets_what_it_reads)
 {
     int expected = 0, sent = 0;
     render("");
@@ -348,7 +339,6 @@ START_TEST(the_application_gets_what_it_reads)
     ck_assert_int_eq(sent, expected);
     ck_assert_ptr_nonnull(strstr(conf, "fastcgi_pass_request_headers on;"));
 }
-END_TEST
 
 /* ---- time-outs ---- */
 
@@ -362,7 +352,7 @@ static int seconds_in(const char *file, const char *directive)
 
 /* A host that hangs is given up after its own answer would have come, and then a read gets a second
  * chance, but no third. */
-START_TEST(a_host_gives_up_before_who_asks_it)
+TEST(a_host_gives_up_before_who_asks_it)
 {
     render("");
     int pool = seconds_in("fastcgi.conf", "fastcgi_read_timeout");
@@ -374,11 +364,10 @@ START_TEST(a_host_gives_up_before_who_asks_it)
     ck_assert_int_lt(host, all);
     ck_assert_int_lt(all, 2 * host);
 }
-END_TEST
 
 /* ---- several hosts ---- */
 
-START_TEST(what_a_host_hands_back_goes_to_the_others)
+TEST(what_a_host_hands_back_goes_to_the_others)
 {
     render("LISTEN=|APP_HOSTS=10.0.0.1:80 [::1]:9002 c.example:1");
     const char *conf = text_of_file("conf/hosts-http.conf");
@@ -392,10 +381,9 @@ START_TEST(what_a_host_hands_back_goes_to_the_others)
     ck_assert_ptr_nonnull(
         strstr(conf, "\n    \"~(?:^| )\\[::1\\]:9002\\z\" postern_hosts_but_1;\n"));
 }
-END_TEST
 
 /* With non_idempotent nginx would send a write twice. */
-START_TEST(a_write_that_was_sent_is_asked_of_nobody_else)
+TEST(a_write_that_was_sent_is_asked_of_nobody_else)
 {
     static const char *const others[] = {"hosts-again.conf", "server.conf"};
     static const char directive[] = "proxy_next_upstream ";
@@ -410,7 +398,6 @@ START_TEST(a_write_that_was_sent_is_asked_of_nobody_else)
     ck_assert_ptr_nonnull(
         strstr(text_of_file("conf/fastcgi.conf"), "\nfastcgi_next_upstream off;"));
 }
-END_TEST
 
 /* ---- nginx itself ---- */
 
@@ -466,7 +453,7 @@ static void write_file(const char *path, const char *text)
     ck_assert_int_eq(fclose(file), 0);
 }
 
-START_TEST(what_the_program_is_told_need_not_be_said_again)
+TEST(what_the_program_is_told_need_not_be_said_again)
 {
     const char *path = arena_printf(a, "%s/postern.conf", folder);
     write_file(path, program_config);
@@ -480,7 +467,6 @@ START_TEST(what_the_program_is_told_need_not_be_said_again)
     ck_assert_ptr_nonnull(strstr(text_of_file("conf/server.conf"), "location /v2/ {"));
     ck_assert_ptr_nonnull(value_in(map_of("postern_allow_origin"), "\"https://b.example\""));
 }
-END_TEST
 
 /* Every @ is our folder. */
 static const char *placed(const char *variant)
@@ -533,7 +519,7 @@ static mode_t mode_of(const char *path)
 }
 
 /* nginx keeps the mode of a log that it finds. */
-START_TEST(the_log_is_not_for_everybody)
+TEST(the_log_is_not_for_everybody)
 {
     const char *log = arena_printf(a, "%s/access.log", folder);
     const char *path = arena_printf(a, "%s/conf/nginx.conf", folder);
@@ -548,9 +534,8 @@ START_TEST(the_log_is_not_for_everybody)
     ck_assert_uint_eq(mode_of(log), 0604); /* somebody wants it so */
     render("ACCESS_LOG=/nowhere/access.log");
 }
-END_TEST
 
-START_TEST(nginx_accepts_what_is_rendered)
+TEST_EACH(nginx_accepts_what_is_rendered, variants)
 {
     const char *variant = placed(variants[_i]);
     if (strstr(variant, "TLS_CERT"))
@@ -559,7 +544,6 @@ START_TEST(nginx_accepts_what_is_rendered)
 
     ck_nginx_accepts(arena_printf(a, "%s/conf/nginx.conf", folder), variant);
 }
-END_TEST
 
 /* nginx.conf as Debian has it, another site that comes first, and ours by its two files. */
 static const char debian[] =
@@ -586,7 +570,7 @@ static const char *const beside[] = {
     HOSTS "|" TLS "|NGINX_LISTEN=127.0.0.1:8082",
 };
 
-START_TEST(the_site_stands_beside_others)
+TEST_EACH(the_site_stands_beside_others, beside)
 {
     const char *path = arena_printf(a, "%s/nginx.conf", folder);
     make_certificate();
@@ -596,7 +580,6 @@ START_TEST(the_site_stands_beside_others)
     ck_nginx_accepts(path, beside[_i]);
     ck_assert_int_ne(access(arena_printf(a, "%s/conf/nginx.conf", folder), F_OK), 0);
 }
-END_TEST
 
 static const char *const refused[] = {
     "LISTEN=relative",
@@ -634,7 +617,7 @@ static const char *const refused[] = {
     "POSTERN_CONFIG=/nowhere/postern.conf",
 };
 
-START_TEST(what_could_be_read_as_more_than_a_value_is_refused)
+TEST_EACH(what_could_be_read_as_more_than_a_value_is_refused, refused)
 {
     int status = try_render(refused[_i]);
 
@@ -643,7 +626,6 @@ START_TEST(what_could_be_read_as_more_than_a_value_is_refused)
     ck_assert_ptr_nonnull(strstr(text_of_file("output"), "nginx/render: "));
     ck_assert_int_ne(access(arena_printf(a, "%s/conf/http.conf", folder), F_OK), 0);
 }
-END_TEST
 
 /* ---- who gives up first ---- */
 
@@ -659,7 +641,7 @@ static long seconds_of(const char *name, const char *directive)
 }
 
 /* See db_limits.h. */
-START_TEST(who_waits_for_another_waits_longer)
+TEST(who_waits_for_another_waits_longer)
 {
     long one_thing = DB_TRIES * DB_LOCK_LIMIT_S;
     if (one_thing < DB_CONNECT_LIMIT_S + DB_ANSWER_LIMIT_S)
@@ -678,7 +660,6 @@ START_TEST(who_waits_for_another_waits_longer)
     ck_assert_int_lt(answer, host);
     ck_assert_int_lt(host, hang);
 }
-END_TEST
 
 /* ---- settings that the program has too ---- */
 
@@ -766,7 +747,7 @@ static struct problem *load_settings(char *const *environment, const char *path)
                        origins);
 }
 
-START_TEST(the_program_takes_what_nginx_takes)
+TEST_EACH(the_program_takes_what_nginx_takes, shared)
 {
     const char *pair = arena_printf(a, "%s=%s", shared[_i].name, shared[_i].value);
     char *environment[] = {arena_strdup(a, pair), NULL};
@@ -777,10 +758,9 @@ START_TEST(the_program_takes_what_nginx_takes)
     ck_assert_msg((p == NULL) == shared[_i].good, "%s: %s", pair, p ? p->cause : "is taken");
     ck_assert_msg((status == 0) == shared[_i].good, "%s: %s", pair, text_of_file("output"));
 }
-END_TEST
 
 /* Those that render reads from the program's own file. */
-START_TEST(they_read_the_same_in_the_same_file)
+TEST_EACH(they_read_the_same_in_the_same_file, shared)
 {
     const char *path = arena_printf(a, "%s/postern.conf", folder);
     if (strcmp(shared[_i].name, "LOGIN_LIMIT") == 0 ||
@@ -804,37 +784,4 @@ START_TEST(they_read_the_same_in_the_same_file)
     ck_assert_msg((status == 0) == shared[_i].good, "%s", text_of_file("output"));
     if (status == 0 && *shared[_i].value && strcmp(shared[_i].name, "CORS_ORIGINS") == 0)
         ck_assert_str_ne(map_of("postern_allow_origin"), "\n    default \"\";\n");
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("nginx");
-    TCase *t = tcase_create("nginx");
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, set_up, tear_down);
-    tcase_add_loop_test(t, the_hashing_pool_gets_the_routes_that_hash_and_no_others, 0,
-                        COUNT(bases));
-    tcase_add_loop_test(t, the_limited_routes_are_limited_and_no_others, 0, COUNT(bases));
-    tcase_add_loop_test(t, errors_of_nginx_have_the_words_of_the_application, 0, COUNT(errors));
-    tcase_add_test(t, errors_of_nginx_are_these_and_no_others);
-    tcase_add_test(t, who_is_limited_or_finds_nobody_is_told_when_to_come_back);
-    tcase_add_test(t, what_nginx_says_by_itself_is_kept_by_no_cache);
-    tcase_add_test(t, scripts_of_other_origins_may_read_and_send_what_is_promised);
-    tcase_add_test(t, each_header_that_is_read_may_be_sent);
-    tcase_add_test(t, the_methods_are_those_of_the_routes);
-    tcase_add_test(t, the_application_gets_what_it_reads);
-    tcase_add_test(t, a_host_gives_up_before_who_asks_it);
-    tcase_add_test(t, what_a_host_hands_back_goes_to_the_others);
-    tcase_add_test(t, a_write_that_was_sent_is_asked_of_nobody_else);
-    tcase_add_test(t, the_log_is_not_for_everybody);
-    tcase_add_test(t, what_the_program_is_told_need_not_be_said_again);
-    tcase_add_loop_test(t, nginx_accepts_what_is_rendered, 0, COUNT(variants));
-    tcase_add_loop_test(t, the_site_stands_beside_others, 0, COUNT(beside));
-    tcase_add_loop_test(t, what_could_be_read_as_more_than_a_value_is_refused, 0, COUNT(refused));
-    tcase_add_test(t, who_waits_for_another_waits_longer);
-    tcase_add_loop_test(t, the_program_takes_what_nginx_takes, 0, COUNT(shared));
-    tcase_add_loop_test(t, they_read_the_same_in_the_same_file, 0, COUNT(shared));
-    suite_add_tcase(suite, t);
-    return suite_run(suite);
 }

@@ -1,46 +1,20 @@
-
+/* failures.c -- workers are killed, pools stopped, the database goes: what clients see. */
 #include <signal.h>
 #include <string.h>
 
-#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
+#include "tests/e2e/own.h"
 
 #define RECOVERY_MS 5000 /* generous: it takes a tenth of it */
-#define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))
 
-static struct backend own;
-static struct front own_front;
+static const struct http_call ready_call = {.path = "/api/ready"};
 
-/* Each test has a pool of its own. */
-static void start_own(const char *const *names)
+/* A test that failed before may have left the database down. */
+static void set_up(void)
 {
-    backend_start(&own, names);
-    front_start(&own_front, &own, LIST("LOGIN_LIMIT=off"));
-    the_front = &own_front;
-}
-
-static void stop_own(void)
-{
-    front_stop(&own_front);
-    backend_stop(&own);
-}
-
-/* A test that failed before may have left it down. */
-static void mend_database(void)
-{
+    http_set_up();
     database("start");
-}
-
-/* Wait for ready, as long as a recovery may take; returns how long it took. */
-static long await_ready(void)
-{
-    long began = now_ms();
-    while (fetch(.path = "/api/ready").status != 200) {
-        ck_assert_msg(now_ms() - began < RECOVERY_MS, "not ready after %ld ms", now_ms() - began);
-        pause_ms(20);
-    }
-    return now_ms() - began;
 }
 
 /* What lists tell is what is in the table. */
@@ -52,7 +26,10 @@ static void check_totals(void)
                      database_number("SELECT COUNT(*) FROM posts WHERE published = 1"));
 }
 
-START_TEST(a_killed_worker_takes_along_only_its_request)
+CASE("failures", set_up, http_tear_down);
+CASE_IF(!world_at_apache());
+
+TEST(a_killed_worker_takes_along_only_its_request)
 {
     const unsigned kills = 6;
     pid_t pids[WORKERS_MAX];
@@ -60,12 +37,12 @@ START_TEST(a_killed_worker_takes_along_only_its_request)
     struct load *load = load_start(&own_front, new_user(NULL));
 
     for (unsigned i = 0; i < kills; i++) {
-        pause_ms(150);
+        load_await_served(load, 40);
         ck_assert_uint_eq(backend_workers(&own, pids), 5);
         ck_assert_int_eq(kill(pids[0], SIGKILL), 0);
         backend_await_workers(&own, 5, pids[0]);
     }
-    pause_ms(200);
+    load_await_served(load, 40);
     load_finish(load);
 
     struct load_tally tally = load_tally(load);
@@ -77,96 +54,90 @@ START_TEST(a_killed_worker_takes_along_only_its_request)
     load_free(load);
     stop_own();
 }
-END_TEST
 
-START_TEST(the_request_inside_a_killed_worker_is_502)
+/* A change of a user that is inside a worker, for the user's row is locked. */
+struct held_change {
+    struct http_call call;
+    struct db *hold;
+    struct flight *flight;
+};
+
+static void hold_change(struct held_change *h)
+{
+    const char *id, *token = new_user(&id);
+    h->call = (struct http_call){.method = "PATCH",
+                                 .token = token,
+                                 .path = say("/api/users/%s", id),
+                                 .body = "{\"last_name\":\"Changed\"}"};
+    h->hold = database_hold("users", id);
+    h->flight = http_send(&h->call);
+    database_await_waiting(1);
+}
+
+TEST(the_request_inside_a_killed_worker_is_502)
 {
     pid_t pids[WORKERS_MAX];
-    const char *id;
+    struct held_change held;
     start_own(LIST("WORKERS=1", "HASH_WORKERS=1"));
-    const char *token = new_user(&id);
-    const struct http_call call = {.method = "PATCH",
-                                   .token = token,
-                                   .path = say("/api/users/%s", id),
-                                   .body = "{\"last_name\":\"Changed\"}"};
-    struct db *hold = database_hold("users", id);
-    struct flight *flight = http_send(&call);
-    database_await_waiting(1);
+    hold_change(&held);
 
     ck_assert_uint_eq(backend_workers(&own, pids), 2);
     ck_assert_int_eq(kill(pids[0], SIGKILL), 0);
-    struct answer r = http_land(flight);
-    database_let_go(hold);
+    struct answer r = http_land(held.flight);
+    database_let_go(held.hold);
 
     ck_problem(r, 502, "Service Unavailable", "unavailable");
     backend_await_workers(&own, 2, pids[0]);
-    struct answer after = fetch(.path = say("/api/users/%s", id), .token = call.token);
+    struct answer after = fetch(.path = held.call.path, .token = held.call.token);
     ck_assert(answer_is_null(after, "user.last_name"));
     stop_own();
 }
-END_TEST
 
 #define HEALTH_MS 4500 /* generous: two seconds; a lock is waited for for twenty */
 
-START_TEST(health_does_not_wait_for_workers_that_are_busy)
+TEST(health_does_not_wait_for_workers_that_are_busy)
 {
-    const char *id;
+    struct held_change held;
     start_own(LIST("WORKERS=1", "HASH_WORKERS=1"));
-    const char *token = new_user(&id);
-    const struct http_call call = {.method = "PATCH",
-                                   .token = token,
-                                   .path = say("/api/users/%s", id),
-                                   .body = "{\"last_name\":\"Changed\"}"};
-    struct db *hold = database_hold("users", id);
-    struct flight *flight = http_send(&call);
-    database_await_waiting(1);
+    hold_change(&held);
 
     long began = now_ms();
     for (int i = 0; i < 3; i++)
         ck_status(fetch(.path = "/api/health"), 200);
     long took_ms = now_ms() - began;
-    database_let_go(hold);
+    database_let_go(held.hold);
 
-    ck_status(http_land(flight), 200);
+    ck_status(http_land(held.flight), 200);
     ck_assert_int_lt(took_ms, HEALTH_MS);
     stop_own();
 }
-END_TEST
 
-START_TEST(the_request_inside_a_stopped_pool_is_finished)
+TEST(the_request_inside_a_stopped_pool_is_finished)
 {
-    const char *id;
+    struct held_change held;
     start_own(LIST("WORKERS=2", "HASH_WORKERS=1"));
-    const char *token = new_user(&id);
-    const struct http_call call = {.method = "PATCH",
-                                   .token = token,
-                                   .path = say("/api/users/%s", id),
-                                   .body = "{\"last_name\":\"Changed\"}"};
-    struct db *hold = database_hold("users", id);
-    struct flight *flight = http_send(&call);
-    database_await_waiting(1);
+    hold_change(&held);
 
     ck_assert_int_eq(kill(own.pid, SIGTERM), 0);
-    pause_ms(300);
-    database_let_go(hold);
-    struct answer r = http_land(flight);
+    backend_await_workers(&own, 1, 0); /* the others are idle, and go at once */
+    database_let_go(held.hold);
+    struct answer r = http_land(held.flight);
 
     ck_status(r, 200);
     ck_assert_str_eq(answer_text(r, "user.last_name"), "Changed");
     stop_own();
 }
-END_TEST
 
-START_TEST(a_pool_that_is_stopped_under_load_loses_nothing)
+TEST(a_pool_that_is_stopped_under_load_loses_nothing)
 {
     start_own(LIST("WORKERS=4", "HASH_WORKERS=1"));
     struct load *load = load_start(&own_front, new_user(NULL));
-    pause_ms(500);
+    load_await_served(load, 101);
 
     backend_stop(&own);
     struct answer fast = fetch(.path = "/api/health");
     struct answer hash = fetch(.path = "/api/auth/login", .body = "{}");
-    pause_ms(200);
+    load_await_refused(load, 20);
     load_finish(load);
 
     struct load_tally tally = load_tally(load);
@@ -180,21 +151,17 @@ START_TEST(a_pool_that_is_stopped_under_load_loses_nothing)
     load_free(load);
     stop_own();
 }
-END_TEST
 
-START_TEST(five_rolling_restarts_under_load_lose_nothing)
+TEST(five_rolling_restarts_under_load_lose_nothing)
 {
-    pid_t before[WORKERS_MAX], after[WORKERS_MAX];
+    pid_t after[WORKERS_MAX];
     start_own(LIST("WORKERS=4", "HASH_WORKERS=1"));
     struct load *load = load_start(&own_front, new_user(NULL));
     load_be_strict(load);
 
     for (unsigned i = 0; i < 5; i++) {
-        pause_ms(300);
-        ck_assert_uint_eq(backend_workers(&own, before), 5);
-        ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
-        for (size_t k = 0; k < 5; k++)
-            backend_await_workers(&own, 5, before[k]);
+        load_await_served(load, 50);
+        backend_reload(&own, 5);
         ck_assert_uint_eq(backend_workers(&own, after), 5);
     }
     load_finish(load);
@@ -207,26 +174,25 @@ START_TEST(five_rolling_restarts_under_load_lose_nothing)
     load_free(load);
     stop_own();
 }
-END_TEST
 
 static const char *const ways_to_go[] = {"stop", "kill"};
 
-START_TEST(a_database_that_goes_and_comes_back_loses_nothing)
+TEST_EACH(a_database_that_goes_and_comes_back_loses_nothing, ways_to_go)
 {
     start_own(LIST("WORKERS=4", "HASH_WORKERS=1"));
     struct load *load = load_start(&own_front, new_user(NULL));
-    pause_ms(400);
+    load_await_served(load, 100);
 
     database(ways_to_go[_i]);
     struct answer ready = fetch(.path = "/api/ready");
     struct answer posts = fetch(.path = "/api/posts");
     struct answer health = fetch(.path = "/api/health");
-    pause_ms(200);
+    load_await_refused(load, 20);
     database("start");
-    long recovery_ms = await_ready();
-    pause_ms(1000);
+    long recovery_ms = http_await(&ready_call, 200, RECOVERY_MS);
+    load_await_calm(load, 200); /* all workers are back */
     load_be_strict(load);
-    pause_ms(500);
+    load_await_served(load, 200);
     load_finish(load);
 
     struct load_tally tally = load_tally(load);
@@ -243,7 +209,6 @@ START_TEST(a_database_that_goes_and_comes_back_loses_nothing)
     load_free(load);
     stop_own();
 }
-END_TEST
 
 #define NOTICED_MS 8000 /* generous: three seconds, by all workers at once */
 #define FREE_MS 1500    /* from then on one worker at a time tries for two, the others are free */
@@ -276,17 +241,17 @@ static long ask_while_frozen(unsigned rounds)
     return longest;
 }
 
-START_TEST(a_frozen_database_is_told_by_us_in_seconds)
+TEST(a_frozen_database_is_told_by_us_in_seconds)
 {
     start_own(LIST("WORKERS=4", "HASH_WORKERS=1"));
     struct load *load = load_start(&own_front, new_user(NULL));
-    pause_ms(400);
+    load_await_served(load, 100);
 
     database("freeze");
     (void)ask_while_frozen(1); /* each worker may be at a statement */
     long health_ms = ask_while_frozen(10);
     database("thaw");
-    (void)await_ready();
+    (void)http_await(&ready_call, 200, RECOVERY_MS);
     load_finish(load);
 
     ck_assert_int_lt(health_ms, FREE_MS);
@@ -297,9 +262,8 @@ START_TEST(a_frozen_database_is_told_by_us_in_seconds)
     load_free(load);
     stop_own();
 }
-END_TEST
 
-START_TEST(a_pool_can_be_started_before_its_database)
+TEST(a_pool_can_be_started_before_its_database)
 {
     database("stop");
     start_own(LIST("WORKERS=2", "HASH_WORKERS=1"));
@@ -311,18 +275,17 @@ START_TEST(a_pool_can_be_started_before_its_database)
                      .body = "{\"email\":\"" ADMIN_EMAIL "\",\"password\":\"" PASSWORD "\"}"),
                503, "Service Unavailable", "unavailable");
     database("start");
-    (void)await_ready();
+    (void)http_await(&ready_call, 200, RECOVERY_MS);
 
     ck_status(fetch(.path = "/api/posts"), 200);
     ck_assert_ptr_nonnull(token_of(ADMIN_EMAIL));
     ck_assert(!backend_logged(&own, "\"worker_died\""));
     stop_own();
 }
-END_TEST
 
 #define STORM 16
 
-START_TEST(a_storm_of_logins_starves_nobody)
+TEST(a_storm_of_logins_starves_nobody)
 {
     static const struct http_call login = {.path = "/api/auth/login",
                                            .body = "{\"email\":\"" ADMIN_EMAIL
@@ -347,22 +310,4 @@ START_TEST(a_storm_of_logins_starves_nobody)
     ck_assert_uint_gt(tried, 0);
     ck_assert_uint_gt(busy, 0); /* the queue is short on purpose */
     stop_own();
-}
-END_TEST
-
-TCase *failure_case(void)
-{
-    TCase *t = http_case("failures");
-    tcase_add_checked_fixture(t, mend_database, NULL);
-    tcase_add_test(t, a_killed_worker_takes_along_only_its_request);
-    tcase_add_test(t, the_request_inside_a_killed_worker_is_502);
-    tcase_add_test(t, health_does_not_wait_for_workers_that_are_busy);
-    tcase_add_test(t, the_request_inside_a_stopped_pool_is_finished);
-    tcase_add_test(t, a_pool_that_is_stopped_under_load_loses_nothing);
-    tcase_add_test(t, five_rolling_restarts_under_load_lose_nothing);
-    tcase_add_loop_test(t, a_database_that_goes_and_comes_back_loses_nothing, 0, ROWS(ways_to_go));
-    tcase_add_test(t, a_frozen_database_is_told_by_us_in_seconds);
-    tcase_add_test(t, a_pool_can_be_started_before_its_database);
-    tcase_add_test(t, a_storm_of_logins_starves_nobody);
-    return t;
 }

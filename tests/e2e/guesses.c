@@ -1,10 +1,9 @@
-
+/* guesses.c -- passwords are guessed in parallel, from one address and from many. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 
 #define RIVALS 40
@@ -76,7 +75,10 @@ static int storm(const char *from, const char *email, int count)
     return tried;
 }
 
-START_TEST(parallel_guesses_do_not_slip_through)
+NGINX_CASE("guesses");
+CASE_AROUND(start_both, stop_both);
+
+TEST(parallel_guesses_do_not_slip_through)
 {
     const char *email = join();
 
@@ -92,9 +94,8 @@ START_TEST(parallel_guesses_do_not_slip_through)
     ck_assert(backend_logged(&pool, "\"ip\":\"127.0.0.2\""));
     ck_assert(!backend_logged(&pool, email));
 }
-END_TEST
 
-START_TEST(many_addresses_do_not_lock_the_owner_out)
+TEST(many_addresses_do_not_lock_the_owner_out)
 {
     const char *email = join();
     int tried = 0;
@@ -107,25 +108,14 @@ START_TEST(many_addresses_do_not_lock_the_owner_out)
     ck_status(enter_from("127.0.0.40", email), 200);
     ck_status(enter_from("127.0.0.40", email), 200);
 }
-END_TEST
 
-/* Replace all workers. */
-static void reload(void)
-{
-    pid_t before[WORKERS_MAX];
-    ck_assert_uint_eq(backend_workers(&pool, before), WORKERS);
-    ck_assert_int_eq(kill(pool.pid, SIGHUP), 0);
-    for (size_t i = 0; i < WORKERS; i++)
-        backend_await_workers(&pool, WORKERS, before[i]);
-}
-
-START_TEST(what_was_counted_outlives_a_reload_and_killed_workers)
+TEST(what_was_counted_outlives_a_reload_and_killed_workers)
 {
     pid_t workers[WORKERS_MAX];
     const char *email = join();
     ck_assert_int_eq(storm("127.0.0.4", email, PAIR - 1), PAIR - 1);
 
-    reload();
+    backend_reload(&pool, WORKERS);
     ck_assert_uint_eq(backend_workers(&pool, workers), WORKERS);
     for (size_t i = 0; i < WORKERS; i++) {
         ck_assert_int_eq(kill(workers[i], SIGKILL), 0);
@@ -134,9 +124,8 @@ START_TEST(what_was_counted_outlives_a_reload_and_killed_workers)
 
     ck_assert_int_eq(storm("127.0.0.4", email, RIVALS), 1);
 }
-END_TEST
 
-START_TEST(limits_can_be_off)
+TEST(limits_can_be_off)
 {
     const char *email = join();
 
@@ -145,7 +134,6 @@ START_TEST(limits_can_be_off)
 
     ck_status(enter(&unlimited_front, NULL, email, PASSWORD), 200);
 }
-END_TEST
 
 /* What nginx does not pass on by itself; see nginx/render's TRUSTED_PROXIES. */
 static void pass_forwarded_for(void)
@@ -169,7 +157,7 @@ static const char *seen_from(const char *from, const char *email, const char *he
     return answer_text(r, "data.0.ip");
 }
 
-START_TEST(the_client_behind_a_trusted_proxy_is_found)
+TEST(the_client_behind_a_trusted_proxy_is_found)
 {
     const char *email = join(), *header = "X-Forwarded-For: 6.6.6.6, 203.0.113.9";
     ck_assert_str_eq(seen_from("127.0.1.7", email, header), "127.0.1.7");
@@ -182,17 +170,4 @@ START_TEST(the_client_behind_a_trusted_proxy_is_found)
 
     ck_assert_str_eq(seen, "203.0.113.9");
     ck_assert_str_eq(seen_from("127.0.0.7", email, header), "127.0.0.7");
-}
-END_TEST
-
-TCase *guess_case(void)
-{
-    TCase *t = http_case("guesses");
-    tcase_add_unchecked_fixture(t, start_both, stop_both);
-    tcase_add_test(t, parallel_guesses_do_not_slip_through);
-    tcase_add_test(t, many_addresses_do_not_lock_the_owner_out);
-    tcase_add_test(t, what_was_counted_outlives_a_reload_and_killed_workers);
-    tcase_add_test(t, limits_can_be_off);
-    tcase_add_test(t, the_client_behind_a_trusted_proxy_is_found);
-    return t;
 }

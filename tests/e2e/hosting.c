@@ -1,4 +1,4 @@
-
+/* hosting.c -- what is peculiar to a shared host: a home, a script, and an Apache of others. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "tests/e2e/apache.h"
-#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
 
@@ -16,7 +15,6 @@
 #define HOLD_LIMIT_MS 6000 /* for what takes effect within a second, on a busy machine */
 #define END_LIMIT_MS 3000  /* what mod_fcgid grants after SIGTERM */
 #define SCRIPT "public_html/api/api.fcgi"
-#define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))
 
 /* One for all tests of a case, or each its own. */
 static struct backend home;
@@ -40,26 +38,16 @@ static void stop_host(void)
     ck_assert_msg(!backend_logged(&home, "Sanitizer"), "see %s", home.log);
 }
 
-/* How often a text is in the log. */
-static int logged(const struct backend *b, const char *text)
+static void set_up_alone(void)
 {
-    struct buf log;
-    int count = 0;
-    buf_init(&log, (size_t)64 * 1024 * 1024);
-    ck_assert(read_file(b->log, &log));
-    buf_add(&log, "", 1);
-    for (const char *at = log.data; (at = strstr(at, text)) != NULL; at++)
-        count++;
-    buf_release(&log);
-    return count;
+    http_set_up();
+    start_host();
 }
 
-static void await_logged(const struct backend *b, const char *text, int count)
+static void tear_down_alone(void)
 {
-    for (long end = now_ms() + HOLD_LIMIT_MS; now_ms() < end; pause_ms(20))
-        if (logged(b, text) >= count)
-            return;
-    ck_abort_msg("%d and not %d times %s in %s", logged(b, text), count, text, b->log);
+    stop_host();
+    http_tear_down();
 }
 
 /* The one process that answers just now. */
@@ -85,7 +73,11 @@ static const char *proc_file(pid_t pid, const char *name)
 
 /* ---- the tar ---- */
 
-START_TEST(the_libraries_are_those_of_the_tar)
+/* Each test has a host of its own, whose one process it can name. */
+CASE("script", set_up_alone, tear_down_alone);
+CASE_IF(world_at_apache());
+
+TEST_TIMES(the_libraries_are_those_of_the_tar, getenv("E2E_PORTABLE") != NULL)
 {
     static const char *const of_the_host[] = {"/libc.so.6", "/libm.so.6", "/ld-linux"};
     const char *maps = proc_file(the_script(&home), "maps");
@@ -97,7 +89,7 @@ START_TEST(the_libraries_are_those_of_the_tar)
         if (!strstr(text, ".so"))
             continue;
         bool is_hosts = false;
-        for (int i = 0; i < ROWS(of_the_host); i++)
+        for (int i = 0; i < COUNT(of_the_host); i++)
             is_hosts |= strstr(text, of_the_host[i]) != NULL;
         own += strstr(text, lib) != NULL;
         ck_assert_msg(is_hosts || strstr(text, lib) != NULL, "%s", text);
@@ -105,9 +97,8 @@ START_TEST(the_libraries_are_those_of_the_tar)
 
     ck_assert_int_gt(own, 0);
 }
-END_TEST
 
-START_TEST(there_is_no_environment_to_speak_of)
+TEST(there_is_no_environment_to_speak_of)
 {
     const char *environment = proc_file(the_script(&home), "environ");
 
@@ -115,9 +106,12 @@ START_TEST(there_is_no_environment_to_speak_of)
     ck_assert_msg(!strstr(environment, "DATABASE_URL"), "%s", environment);
     ck_assert_msg(!strstr(environment, "JWT_SECRET_KEY"), "%s", environment);
 }
-END_TEST
 
-START_TEST(the_command_line_finds_the_same_configuration)
+CASE("hosting", http_set_up, http_tear_down);
+CASE_AROUND(start_host, stop_host);
+CASE_IF(world_at_apache());
+
+TEST(the_command_line_finds_the_same_configuration)
 {
     struct buf out;
     buf_init(&out, 65536);
@@ -132,10 +126,9 @@ START_TEST(the_command_line_finds_the_same_configuration)
                   "%s", out.data);
     buf_release(&out);
 }
-END_TEST
 
 /* Where the host takes it for a CGI program, words of the query come as arguments. */
-START_TEST(a_query_runs_no_command)
+TEST(a_query_runs_no_command)
 {
     struct buf out;
     buf_init(&out, 65536);
@@ -148,7 +141,6 @@ START_TEST(a_query_runs_no_command)
     ck_assert_uint_eq(out.len, 0);
     buf_release(&out);
 }
-END_TEST
 
 /* ---- the address ---- */
 
@@ -166,7 +158,7 @@ static const struct {
     {"/api/./.", "/api/api.fcgi"},
 };
 
-START_TEST(the_base_path_is_that_of_the_address)
+TEST_EACH(the_base_path_is_that_of_the_address, addresses)
 {
     const char *asked = addresses[_i].asked, *base = addresses[_i].base;
     const char *token = new_user(NULL);
@@ -191,9 +183,8 @@ START_TEST(the_base_path_is_that_of_the_address)
     ck_assert_msg(strstr(page.text, say("\"%s\"", base)) != NULL, "no %s in the page", base);
     ck_assert(!strstr(page.text, "x=\"><script>"));
 }
-END_TEST
 
-START_TEST(a_base_path_that_is_set_stays)
+TEST(a_base_path_that_is_set_stays)
 {
     struct backend other;
     struct front behind;
@@ -207,10 +198,9 @@ START_TEST(a_base_path_that_is_set_stays)
     ck_assert_msg(strstr(list.headers, "Link: </public/posts?page=1") != NULL, "%s", list.headers);
     front_stop(&behind);
 }
-END_TEST
 
 /* The host has a cache for all sites, and an answer with an ETag and nothing else may be kept. */
-START_TEST(a_cache_of_the_host_shows_nothing_old)
+TEST(a_cache_of_the_host_shows_nothing_old)
 {
     const char *token = new_user(NULL);
     const char *path = say("/api/posts/%s", new_post(token, "Old", true));
@@ -222,16 +212,15 @@ START_TEST(a_cache_of_the_host_shows_nothing_old)
 
     ck_assert_str_eq(answer_text(fetch(.path = path), "post.title"), "New");
 }
-END_TEST
 
-START_TEST(an_address_with_another_host_in_it_is_not_repeated)
+TEST(an_address_with_another_host_in_it_is_not_repeated)
 {
     static const char *const lines[] = {
         "GET http://evil.example/api/posts?limit=1 HTTP/1.1\r\n",
         "GET //evil.example/..//api/posts?limit=1 HTTP/1.1\r\n",
         "GET /evil.example%0d%0aX:y/../api/posts?limit=1 HTTP/1.1\r\n",
     };
-    for (int i = 0; i < ROWS(lines); i++) {
+    for (int i = 0; i < COUNT(lines); i++) {
         const char *request = say("%sHost: localhost\r\nConnection: close\r\n\r\n", lines[i]);
 
         struct answer r = http_raw(&apache, request, strlen(request));
@@ -241,24 +230,21 @@ START_TEST(an_address_with_another_host_in_it_is_not_repeated)
         ck_assert_msg(strstr(r.headers, "Link: </api/api.fcgi/posts?") != NULL, "%s", r.headers);
     }
 }
-END_TEST
 
-START_TEST(authorization_arrives_either_way)
+TEST(authorization_arrives_either_way)
 {
     const char *token = new_user(NULL);
 
     ck_status(fetch(.path = "/api/auth/profile", .token = token), 200);
     ck_status(fetch(.astray = true, .path = "/api/api.fcgi/auth/profile", .token = token), 200);
 }
-END_TEST
 
-START_TEST(the_folder_without_a_slash_is_no_redirection)
+TEST(the_folder_without_a_slash_is_no_redirection)
 {
     ck_problem(fetch(.path = "/api"), 404, "Not Found", "not_found");
     ck_problem(fetch(.path = "/api/"), 404, "Not Found", "not_found");
     ck_problem(fetch(.path = "/api/lib-0"), 404, "Not Found", "not_found");
 }
-END_TEST
 
 /* ---- what Apache answers by itself ---- */
 
@@ -279,14 +265,13 @@ static const char *const secrets[] = {
     "/api/api.fcgi/metrics/",
 };
 
-START_TEST(files_beside_the_program_are_not_shown)
+TEST_EACH(files_beside_the_program_are_not_shown, secrets)
 {
     struct answer r = fetch(.astray = true, .path = secrets[_i]);
 
     ck_assert_msg(r.status == 403 || r.status == 404, "%d", r.status);
     ck_assert_str_eq(answer_text(r, "code"), r.status == 403 ? "forbidden" : "not_found");
 }
-END_TEST
 
 /* A post whose body has `len` bytes, most of them in a member that nobody knows. */
 static const char *padded_post(size_t len)
@@ -295,7 +280,7 @@ static const char *padded_post(size_t len)
     return say("%s%s\"}", head, repeat("a", len - strlen(head) - 2));
 }
 
-START_TEST(a_body_up_to_the_limit_is_taken_and_a_larger_one_is_413)
+TEST(a_body_up_to_the_limit_is_taken_and_a_larger_one_is_413)
 {
     const char *token = new_user(NULL), *origin = "Origin: " LISTED;
     const char *fits = padded_post(BODY_LIMIT), *larger = padded_post(BODY_LIMIT + 1);
@@ -309,19 +294,17 @@ START_TEST(a_body_up_to_the_limit_is_taken_and_a_larger_one_is_413)
     ck_header(r, "Cache-Control", "no-store");
     ck_header(r, "Access-Control-Allow-Origin", LISTED);
 }
-END_TEST
 
 /* mod_fcgid's own limit, for which it has no better word. */
-START_TEST(a_larger_body_without_a_length_is_500)
+TEST(a_larger_body_without_a_length_is_500)
 {
     struct answer r = fetch(.path = "/api/posts", .token = new_user(NULL), .chunked = true,
                             .body = padded_post(BODY_LIMIT + 1));
 
     ck_problem(r, 500, "Internal Server Error", "internal");
 }
-END_TEST
 
-START_TEST(a_clients_own_id_is_in_errors_of_apache)
+TEST(a_clients_own_id_is_in_errors_of_apache)
 {
     struct answer own =
         fetch(.astray = true, .path = "/api/.htaccess", .headers = {"X-Request-Id: abc-01234"});
@@ -331,9 +314,8 @@ START_TEST(a_clients_own_id_is_in_errors_of_apache)
     ck_header(own, "X-Request-Id", "abc-01234");
     ck_assert_str_ne(answer_header(bad, "X-Request-Id"), "a\"b,c:d012");
 }
-END_TEST
 
-START_TEST(head_has_the_headers_of_get)
+TEST(head_has_the_headers_of_get)
 {
     static const char *const names[] = {"Content-Type", "Content-Length", "X-Request-Id",
                                         "Cache-Control"};
@@ -343,12 +325,11 @@ START_TEST(head_has_the_headers_of_get)
     struct answer without =
         fetch(.method = "HEAD", .path = "/api/auth/profile", .token = token, .headers = {ours});
 
-    for (int i = 0; i < ROWS(names); i++)
+    for (int i = 0; i < COUNT(names); i++)
         ck_assert_str_eq(answer_header(without, names[i]), answer_header(with, names[i]));
 }
-END_TEST
 
-START_TEST(a_star_allows_all_without_credentials)
+TEST(a_star_allows_all_without_credentials)
 {
     struct backend other;
     struct front star;
@@ -368,7 +349,6 @@ START_TEST(a_star_allows_all_without_credentials)
     ck_no_header(preflight, "Access-Control-Allow-Credentials");
     front_stop(&star);
 }
-END_TEST
 
 /* ---- HTTPS only ---- */
 
@@ -398,7 +378,7 @@ static void start_secure(struct backend *b, struct front *ret_secure, struct fro
     ret_plain->ca = NULL;
 }
 
-START_TEST(plain_http_is_refused_until_the_host_allows_it)
+TEST(plain_http_is_refused_until_the_host_allows_it)
 {
     static const struct http_call calls[] = {
         {.path = "/api/auth/login", .body = "{\"email\":\"a@example.org\",\"password\":\"x\"}"},
@@ -411,7 +391,7 @@ START_TEST(plain_http_is_refused_until_the_host_allows_it)
     struct front secure, plain;
     start_secure(&other, &secure, &plain);
 
-    for (int i = 0; i < ROWS(calls); i++) {
+    for (int i = 0; i < COUNT(calls); i++) {
         struct http_call call = calls[i];
         call.at = &plain;
         struct answer r = http_fetch(&call);
@@ -429,11 +409,10 @@ START_TEST(plain_http_is_refused_until_the_host_allows_it)
     ck_status(fetch(.at = &plain, .path = "/api/posts"), 200);
     front_stop(&secure);
 }
-END_TEST
 
 /* ---- hosts that lack a module ---- */
 
-START_TEST(without_mod_rewrite_the_program_answers_below_its_name)
+TEST(without_mod_rewrite_the_program_answers_below_its_name)
 {
     struct backend other;
     struct front poor;
@@ -450,20 +429,19 @@ START_TEST(without_mod_rewrite_the_program_answers_below_its_name)
     ck_status(profile, 200);
     static const char *const hidden[] = {"/api/.htaccess", "/api/notes.conf", "/api/notes.txt",
                                          "/api/lib-0/libfcgi.so.0"};
-    for (int i = 0; i < ROWS(hidden); i++)
+    for (int i = 0; i < COUNT(hidden); i++)
         ck_assert_int_eq(world_run(LIST("curl", "-sf", "-o", "/dev/null",
                                         say("http://127.0.0.1:%d%s", poor.port, hidden[i])),
                                    NULL, NULL, NULL),
                          22); /* curl(1): an answer of 400 or above */
     front_stop(&poor);
 }
-END_TEST
 
 static const char *const no_fcgid[] = {"WITHOUT=fcgid", "WITHOUT=fcgid rewrite",
                                        "WITHOUT=fcgid rewrite headers dir"};
 
 /* The program is no secret, but a host that gives it away gives away what else lies there. */
-START_TEST(without_mod_fcgid_nothing_is_handed_out)
+TEST_EACH(without_mod_fcgid_nothing_is_handed_out, no_fcgid)
 {
     static const char *const paths[] = {"/api",
                                         "/api/",
@@ -485,7 +463,7 @@ START_TEST(without_mod_fcgid_nothing_is_handed_out)
                    "cp .htaccess .htaccess.new; echo >lib-0/libfcgi.so.0; echo >lib-0/libfcgi.txt",
                    NULL);
 
-    for (int i = 0; i < ROWS(paths); i++) {
+    for (int i = 0; i < COUNT(paths); i++) {
         struct buf said;
         buf_init(&said, (size_t)64 * 1024 * 1024);
         (void)world_run(LIST("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
@@ -497,9 +475,8 @@ START_TEST(without_mod_fcgid_nothing_is_handed_out)
     }
     front_stop(&poor);
 }
-END_TEST
 
-START_TEST(without_mod_headers_the_api_works)
+TEST(without_mod_headers_the_api_works)
 {
     struct backend other;
     struct front poor;
@@ -510,7 +487,6 @@ START_TEST(without_mod_headers_the_api_works)
     ck_problem(fetch(.at = &poor, .path = "/api/nothing"), 404, "Not Found", "not_found");
     front_stop(&poor);
 }
-END_TEST
 
 /* ---- the configuration ---- */
 
@@ -541,7 +517,7 @@ static const struct {
     {"chown 0 postern.conf", " belongs to user 0", true},
 };
 
-START_TEST(a_configuration_in_a_bad_place_is_refused)
+TEST_EACH(a_configuration_in_a_bad_place_is_refused, bad_places)
 {
     struct backend other;
     const char *make = say("cd \"$0/home\"; %s", bad_places[_i].make);
@@ -556,23 +532,24 @@ START_TEST(a_configuration_in_a_bad_place_is_refused)
     struct answer r = answer_of(&other);
 
     ck_assert_msg(r.status == 500 || r.status == 503, "%d", r.status);
-    ck_assert_msg(logged(&other, bad_places[_i].why) > 0, "no word of it in %s", other.log);
+    ck_assert_msg(file_has(other.log, bad_places[_i].why) > 0, "no word of it in %s", other.log);
 }
-END_TEST
 
 static const char *const other_places[] = {
     "mv postern.conf public_html/", "mv postern.conf public_html/api/",
     "cp postern.conf public_html/", "cp postern.conf public_html/api/; rm postern.conf",
     "umask 077; tac postern.conf >public_html/postern.conf"};
 
-START_TEST(a_configuration_that_moves_to_a_bad_place_is_seen)
+CASE("script", set_up_alone, tear_down_alone);
+
+TEST_EACH(a_configuration_that_moves_to_a_bad_place_is_seen, other_places)
 {
     pid_t pid = the_script(&home);
     apache_in_home(&home, say("cd \"$0/home\"; cp postern.conf \"$0/kept\"; %s", other_places[_i]),
                    NULL);
 
     ck_problem(fetch(.path = "/api/health"), 503, "Service Unavailable", "unavailable");
-    ck_assert_int_gt(logged(&home, " lies in the document root "), 0);
+    ck_assert_int_gt(file_has(home.log, " lies in the document root "), 0);
     apache_in_home(&home,
                    "cd \"$0/home\"; rm -f public_html/postern.conf public_html/api/postern.conf; "
                    "cp -p \"$0/kept\" new; mv new postern.conf",
@@ -580,10 +557,9 @@ START_TEST(a_configuration_that_moves_to_a_bad_place_is_seen)
     ck_status(fetch(.path = "/api/health"), 200);
     ck_assert_int_eq(the_script(&home), pid);
 }
-END_TEST
 
 /* Where scripts run as a user of the host's own, the folder is somebody else's. */
-START_TEST(a_script_that_runs_as_somebody_else_says_so)
+TEST(a_script_that_runs_as_somebody_else_says_so)
 {
     struct backend other;
     if (!world_worker())
@@ -597,13 +573,12 @@ START_TEST(a_script_that_runs_as_somebody_else_says_so)
 
     ck_assert_msg(r.status == 500 || r.status == 503, "%d", r.status);
     ck_assert_int_gt(
-        logged(&other, say("not looked for in %s/home/public_html/api and above, which "
-                           "belongs to user 7654321, and the program runs as user ",
-                           other.folder)),
+        file_has(other.log, say("not looked for in %s/home/public_html/api and above, which "
+                                "belongs to user 7654321, and the program runs as user ",
+                                other.folder)),
         0);
-    ck_assert_int_gt(logged(&other, say("(%s): on a shared host", world_worker())), 0);
+    ck_assert_int_gt(file_has(other.log, say("(%s): on a shared host", world_worker())), 0);
 }
-END_TEST
 
 /* ---- new versions ---- */
 
@@ -613,16 +588,7 @@ static const char *conf_with(const char *line)
                line);
 }
 
-static void await_status(const struct http_call *call, int status)
-{
-    struct answer r;
-    for (long end = now_ms() + HOLD_LIMIT_MS; now_ms() < end; pause_ms(50))
-        if ((r = http_fetch(call)).status == status)
-            return;
-    ck_abort_msg("%d, and not %d: %s", r.status, status, r.text);
-}
-
-START_TEST(a_new_configuration_takes_hold_at_the_next_request)
+TEST(a_new_configuration_takes_effect_at_the_next_request)
 {
     const struct http_call call = {.path = "/api/auth/login", .body = padded_post(2000)};
     pid_t before = the_script(&home);
@@ -635,40 +601,37 @@ START_TEST(a_new_configuration_takes_hold_at_the_next_request)
     ck_assert_int_eq(with, 413);
     ck_assert_int_eq(the_script(&home), before);
 }
-END_TEST
 
-START_TEST(a_touch_of_the_program_loses_no_request)
+TEST(a_touch_of_the_program_loses_no_request)
 {
     struct flight *flights[8];
     const struct http_call call = {.path = "/api/ready"};
     the_script(&home);
-    int before = logged(&home, "\"reloading\"");
+    int before = file_has(home.log, "\"reloading\"");
 
     for (int round = 0; round < 3; round++) {
-        for (int i = 0; i < ROWS(flights); i++)
+        for (int i = 0; i < COUNT(flights); i++)
             flights[i] = http_send(&call);
         apache_in_home(&home, "touch \"$0/home/" SCRIPT "\"", NULL);
-        for (int i = 0; i < ROWS(flights); i++)
+        for (int i = 0; i < COUNT(flights); i++)
             ck_status(http_land(flights[i]), 200);
-        await_logged(&home, "\"reloading\"", before + round + 1);
+        file_await(home.log, "\"reloading\"", before + round + 1, HOLD_LIMIT_MS);
     }
 }
-END_TEST
 
-START_TEST(a_new_program_takes_the_place_of_the_old)
+TEST(a_new_program_takes_the_place_of_the_old)
 {
     pid_t pid = the_script(&home);
     const char *line = "cd \"$0/home/public_html/api\"; cp api.fcgi new; mv new api.fcgi";
 
     apache_in_home(&home, line, NULL);
     ck_status(fetch(.path = "/api/ready"), 200);
-    await_logged(&home, "\"reloading\"", 1);
+    file_await(home.log, "\"reloading\"", 1, HOLD_LIMIT_MS);
 
     char target[WORLD_PATH + 64];
     ssize_t len = readlink(say("/proc/%d/exe", (int)pid), target, sizeof target);
     ck_assert_str_eq(say("%.*s", (int)len, target), say("%s/home/" SCRIPT, home.folder));
 }
-END_TEST
 
 /* A tar of a newer version, whose program and libraries have other names and bytes, is unpacked in
  * the home as $0/newer.tar.gz. */
@@ -702,21 +665,17 @@ static void await_libraries(const char *folder)
     ck_assert_msg(others == 0, "%zu processes are old", others);
 }
 
-START_TEST(an_upgrade_by_the_words_of_the_readme_loses_no_request)
+TEST_TIMES(an_upgrade_by_the_words_of_the_readme_loses_no_request, getenv("E2E_PORTABLE") != NULL)
 {
     make_newer_tar();
-    int before = logged(&home, "\"reloading\"");
+    int before = file_has(home.log, "\"reloading\"");
     struct load *load = load_start(&apache, new_user(NULL));
     load_be_strict(load);
-    unsigned served;
-    while ((served = load_tally(load).served) < 200)
-        pause_ms(10);
+    load_await_served(load, 200);
 
     apache_in_home(&home, words_of_readme, LIST("Upgrade"));
-    await_logged(&home, "\"reloading\"", before + 1);
-    served = load_tally(load).served;
-    while (load_tally(load).served < served + 200)
-        pause_ms(10);
+    file_await(home.log, "\"reloading\"", before + 1, HOLD_LIMIT_MS);
+    load_await_served(load, 200);
     load_finish(load);
 
     ck_assert_uint_eq(load_tally(load).refused, 0);
@@ -725,37 +684,34 @@ START_TEST(an_upgrade_by_the_words_of_the_readme_loses_no_request)
     await_libraries("/lib-newer/");
     apache_in_home(&home, "test ! -e \"$0/home/new\"", NULL);
 }
-END_TEST
 
-START_TEST(a_broken_configuration_changes_nothing_and_is_told_once)
+TEST(a_broken_configuration_changes_nothing_and_is_told_once)
 {
     pid_t pid = the_script(&home);
 
     apache_write(&home, "postern.conf", conf_with("NONSENSE = 1"), "600");
-    await_logged(&home, "\"reload_refused\"", 1);
+    file_await(home.log, "\"reload_refused\"", 1, HOLD_LIMIT_MS);
     for (int i = 0; i < 10; i++)
         ck_status(fetch(.path = "/api/ready"), 200);
     pause_ms(2500);
     ck_assert_int_eq(the_script(&home), pid);
-    ck_assert_int_eq(logged(&home, "\"reload_refused\""), 1);
-    ck_assert_int_eq(logged(&home, "NONSENSE: there is no such setting"), 1);
+    ck_assert_int_eq(file_has(home.log, "\"reload_refused\""), 1);
+    ck_assert_int_eq(file_has(home.log, "NONSENSE: there is no such setting"), 1);
     apache_write(&home, "postern.conf", conf_with("MAX_BODY = 1024"), "600");
-    await_status(&(const struct http_call){.path = "/api/auth/login", .body = padded_post(2000)},
-                 413);
+    const struct http_call login = {.path = "/api/auth/login", .body = padded_post(2000)};
+    (void)http_await(&login, 413, HOLD_LIMIT_MS);
 }
-END_TEST
 
-START_TEST(sighup_renews_too)
+TEST(sighup_renews_too)
 {
     pid_t pid = the_script(&home);
-    int before = logged(&home, "\"reloading\"");
+    int before = file_has(home.log, "\"reloading\"");
 
     ck_assert_int_eq(kill(pid, SIGHUP), 0);
 
-    await_logged(&home, "\"reloading\"", before + 1);
+    file_await(home.log, "\"reloading\"", before + 1, HOLD_LIMIT_MS);
     ck_assert_int_eq(the_script(&home), pid);
 }
-END_TEST
 
 /* ---- the end, and rest ---- */
 
@@ -775,7 +731,7 @@ static long wait_gone(pid_t pid)
     return now_ms() - start;
 }
 
-START_TEST(a_script_that_hangs_in_the_database_ends_in_time)
+TEST(a_script_that_hangs_in_the_database_ends_in_time)
 {
     const char *token = new_user(NULL), *post = new_post(token, "Before", true);
     const struct http_call change = {.method = "PATCH",
@@ -799,9 +755,8 @@ START_TEST(a_script_that_hangs_in_the_database_ends_in_time)
     ck_header(cut, "Access-Control-Allow-Origin", LISTED);
     ck_assert_str_eq(answer_text(fetch(.path = change.path), "post.title"), "Before");
 }
-END_TEST
 
-START_TEST(a_running_request_is_finished_after_sigterm)
+TEST(a_running_request_is_finished_after_sigterm)
 {
     const char *token = new_user(NULL), *post = new_post(token, "Before", true);
     const struct http_call change = {.method = "PATCH",
@@ -820,7 +775,6 @@ START_TEST(a_running_request_is_finished_after_sigterm)
     ck_status(http_land(flight), 200);
     ck_assert_int_le(wait_gone(pid), END_LIMIT_MS);
 }
-END_TEST
 
 static void await_connections(long count)
 {
@@ -832,7 +786,7 @@ static void await_connections(long count)
     ck_abort_msg("%ld connections, and not %ld", seen, count);
 }
 
-START_TEST(an_idle_script_has_no_connection_and_a_busy_one_has_one)
+TEST(an_idle_script_has_no_connection_and_a_busy_one_has_one)
 {
     pid_t pid = the_script(&home);
 
@@ -842,63 +796,4 @@ START_TEST(an_idle_script_has_no_connection_and_a_busy_one_has_one)
     await_connections(0);
 
     ck_assert_int_eq(the_script(&home), pid);
-}
-END_TEST
-
-/* ---- all of it ---- */
-
-static void add_contract(Suite *s)
-{
-    TCase *t = http_case("hosting");
-    tcase_add_unchecked_fixture(t, start_host, stop_host);
-    tcase_add_test(t, the_command_line_finds_the_same_configuration);
-    tcase_add_test(t, a_query_runs_no_command);
-    tcase_add_loop_test(t, the_base_path_is_that_of_the_address, 0, ROWS(addresses));
-    tcase_add_test(t, a_base_path_that_is_set_stays);
-    tcase_add_test(t, a_cache_of_the_host_shows_nothing_old);
-    tcase_add_test(t, an_address_with_another_host_in_it_is_not_repeated);
-    tcase_add_test(t, authorization_arrives_either_way);
-    tcase_add_test(t, the_folder_without_a_slash_is_no_redirection);
-    tcase_add_loop_test(t, files_beside_the_program_are_not_shown, 0, ROWS(secrets));
-    tcase_add_test(t, a_body_up_to_the_limit_is_taken_and_a_larger_one_is_413);
-    tcase_add_test(t, a_larger_body_without_a_length_is_500);
-    tcase_add_test(t, a_clients_own_id_is_in_errors_of_apache);
-    tcase_add_test(t, head_has_the_headers_of_get);
-    tcase_add_test(t, a_star_allows_all_without_credentials);
-    tcase_add_test(t, plain_http_is_refused_until_the_host_allows_it);
-    tcase_add_test(t, without_mod_rewrite_the_program_answers_below_its_name);
-    tcase_add_loop_test(t, without_mod_fcgid_nothing_is_handed_out, 0, ROWS(no_fcgid));
-    tcase_add_test(t, without_mod_headers_the_api_works);
-    tcase_add_loop_test(t, a_configuration_in_a_bad_place_is_refused, 0, ROWS(bad_places));
-    suite_add_tcase(s, t);
-}
-
-/* Each test has a host of its own, whose one process it can name. */
-static void add_life(Suite *s)
-{
-    TCase *t = http_case("script");
-    tcase_add_checked_fixture(t, start_host, stop_host);
-    if (getenv("E2E_PORTABLE"))
-        tcase_add_test(t, the_libraries_are_those_of_the_tar);
-    if (getenv("E2E_PORTABLE"))
-        tcase_add_test(t, an_upgrade_by_the_words_of_the_readme_loses_no_request);
-    tcase_add_test(t, there_is_no_environment_to_speak_of);
-    tcase_add_loop_test(t, a_configuration_that_moves_to_a_bad_place_is_seen, 0,
-                        ROWS(other_places));
-    tcase_add_test(t, a_script_that_runs_as_somebody_else_says_so);
-    tcase_add_test(t, a_new_configuration_takes_hold_at_the_next_request);
-    tcase_add_test(t, a_touch_of_the_program_loses_no_request);
-    tcase_add_test(t, a_new_program_takes_the_place_of_the_old);
-    tcase_add_test(t, a_broken_configuration_changes_nothing_and_is_told_once);
-    tcase_add_test(t, sighup_renews_too);
-    tcase_add_test(t, a_script_that_hangs_in_the_database_ends_in_time);
-    tcase_add_test(t, a_running_request_is_finished_after_sigterm);
-    tcase_add_test(t, an_idle_script_has_no_connection_and_a_busy_one_has_one);
-    suite_add_tcase(s, t);
-}
-
-void hosting_cases(Suite *s)
-{
-    add_contract(s);
-    add_life(s);
 }

@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "tests/support/described.h"
-#include "tests/support/suite.h"
 
 #define CALL_LIMIT_S 40L /* more than nginx waits for the pool */
 #define ANSWER_MAX ((size_t)64 * 1024 * 1024)
@@ -32,6 +31,7 @@ const struct front *the_front;
 static struct client *the_client;
 static long connects;
 static unsigned emails;
+static long began_ms; /* this test; another one may have had its process id */
 
 /* ---- one call ---- */
 
@@ -185,7 +185,7 @@ void client_ask(struct client *c, const struct http_call *call, struct http_answ
 
 /* ---- the form of all answers ---- */
 
-/* The next header of this name at or behind `line`, or NULL; its value in `ret_value`. */
+/* The next header of this name at or after `line`, or NULL; its value in `ret_value`. */
 static const char *next_header(const char *line, const char *name, const char **ret_value)
 {
     size_t len = strlen(name);
@@ -299,15 +299,21 @@ static struct answer make_reply(const struct http_answer *answer)
 static const struct described *document;
 
 /* Ask the program for its document: the server's is the same, as check_openapi.c holds. */
-void http_document(const char *const *names)
+static const struct described *ask_for_document(struct arena *a, const char *const *names)
 {
     struct buf text;
     buf_init(&text, (size_t)4 * 1024 * 1024);
-    int status = world_run(LIST("./postern", "openapi"), names, NULL, &text);
-    ck_assert_int_eq(status, 0);
-    document = described_open(the_arena, arena_copy(the_arena, text.data, text.len));
+    bool printed = world_run(LIST("./postern", "openapi"), names, NULL, &text) == 0;
+    const struct described *ret =
+        printed ? described_open(a, arena_copy(a, text.data, text.len)) : NULL;
     buf_release(&text);
-    ck_assert_msg(document != NULL, "the OpenAPI document is no JSON");
+    return ret;
+}
+
+void http_document(const char *const *names)
+{
+    document = ask_for_document(the_arena, names);
+    ck_assert_msg(document != NULL, "./postern openapi prints no document");
 }
 
 /* Every answer below the base path is one that the document describes. */
@@ -319,43 +325,40 @@ static void check_described(const struct http_call *call, const struct answer *a
         return;
     const struct seen seen = {method, call->path + strlen(base), answer->status, answer->headers,
                               answer->text};
+    ck_assert_msg(document != NULL, "./postern openapi prints no document");
     const char *wrong = described_fault(document, the_arena, &seen);
     ck_assert_msg(wrong == NULL, "%s", wrong);
 }
 
 /* ---- from the test itself ---- */
 
-static void open_client(void)
+void http_set_up(void)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test does not outlive its program */
     the_arena = arena_open((size_t)1024 * 1024 * 1024);
     the_client = client_open();
-    http_document(LIST("MAIL_COMMAND=/bin/true"));
+    began_ms = now_ms();
 }
 
-static void close_client(void)
+void http_tear_down(void)
 {
     client_close(the_client);
     arena_close(the_arena);
 }
 
-int http_suite_run(Suite *suite)
+int http_main(void)
 {
     int status = EXIT_FAILURE;
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    if (world_open())
-        status = suite_run(suite);
+    struct arena *a = arena_open((size_t)64 * 1024 * 1024);
+    if (world_open()) {
+        document = ask_for_document(a, LIST("MAIL_COMMAND=/bin/true"));
+        status = suite_main();
+    }
     world_close();
+    arena_close(a);
     curl_global_cleanup();
     return status;
-}
-
-TCase *http_case(const char *name)
-{
-    TCase *t = tcase_create(name);
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, open_client, close_client);
-    return t;
 }
 
 /* Whatever comes back has the form of all answers, and is described. */
@@ -373,6 +376,18 @@ struct answer http_fetch(const struct http_call *call)
     client_ask(the_client, call, &answer);
     connects = answer.connects;
     return hold(call, &answer);
+}
+
+long http_await(const struct http_call *call, int status, long limit_ms)
+{
+    struct answer r;
+    long began = now_ms();
+    while ((r = http_fetch(call)).status != status) {
+        ck_assert_msg(now_ms() - began < limit_ms, "%s: %d and not %d after %ld ms: %s", call->path,
+                      r.status, status, now_ms() - began, r.text);
+        pause_ms(10);
+    }
+    return now_ms() - began;
 }
 
 long http_connects(void)
@@ -465,9 +480,14 @@ void http_keep_secret(const char *secret)
     ck_assert_int_eq(fclose(file), 0);
 }
 
+const char *email_prefix(void)
+{
+    return say("user-%d-%ld-", (int)getpid(), began_ms);
+}
+
 const char *new_email(void)
 {
-    return say("user-%d-%u@example.org", (int)getpid(), ++emails);
+    return say("%s%u@example.org", email_prefix(), ++emails);
 }
 
 const char *token_of(const char *email)

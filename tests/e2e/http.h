@@ -7,6 +7,7 @@
 #include "common/base/buf.h"
 #include "tests/e2e/world.h"
 #include "tests/support/loopback.h"
+#include "tests/support/suite.h"
 
 /* One call. Members that are left out are absent in the request. */
 struct http_call {
@@ -27,7 +28,7 @@ struct http_call {
 struct http_answer {
     int status;          /* 0: nothing came, and `error` says why */
     const char *headers; /* all lines, CR LF at the ends */
-    const char *body;    /* with a NUL behind */
+    const char *body;    /* followed by a NUL */
     size_t body_len;
     long connects; /* how many connections were made for it */
     char error[300];
@@ -39,11 +40,20 @@ struct client *client_open(void);
 void client_close(struct client *c);
 void client_ask(struct client *c, const struct http_call *call, struct http_answer *ret);
 
-/** Open the world, run a suite in it, close it, and return what main() must return. */
-int http_suite_run(Suite *suite);
+/** Open the world, run all tests in it, close it, and return what main() must return. */
+int http_main(void);
 
-/** A test case whose tests may fetch(). */
-TCase *http_case(const char *name);
+/* A case whose tests may fetch(), and one that is not for Apache; tests that are not, in a case
+ * that otherwise is. */
+#define HTTP_CASE(name_) CASE(name_, http_set_up, http_tear_down)
+#define NGINX_CASE(name_)                                                                          \
+    SUITE_DO((suite_case((name_), http_set_up, http_tear_down), suite_case_if(!world_at_apache())))
+#define NGINX_TEST(name_) TEST_TIMES(name_, world_at_apache() ? 0 : 1)
+#define NGINX_TEST_EACH(name_, table_) TEST_TIMES(name_, world_at_apache() ? 0 : COUNT(table_))
+
+/** Before and after each test of a case that has more to do then: with them a test may fetch(). */
+void http_set_up(void);
+void http_tear_down(void);
 
 extern const struct front *the_front;
 
@@ -55,6 +65,9 @@ extern const struct front *the_front;
  */
 #define fetch(...) http_fetch(&(const struct http_call){__VA_ARGS__})
 struct answer http_fetch(const struct http_call *call);
+
+/** Ask until the answer has this status, for `limit_ms` at most; returns how long it took. */
+long http_await(const struct http_call *call, int status, long limit_ms);
 
 /** From here on, hold answers against the document of a program with these settings; until then
  *  it is one that can send mail. */
@@ -90,6 +103,7 @@ bool header_lists(const char *headers, const char *name, const char *word);
 
 /** An address that nobody has, and the token of a new user with one; `ret_id` may be NULL. */
 const char *new_email(void);
+const char *email_prefix(void); /* of all those of this test, which are numbered from 1 */
 const char *new_user(const char **ret_id);
 const char *token_of(const char *email);
 

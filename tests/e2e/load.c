@@ -10,6 +10,7 @@
 
 #define POSTS_MAX 20000 /* of one client */
 #define COMPLAINT_MAX 600
+#define WAIT_MS 30000 /* far more than anything here takes */
 
 enum presence { ABSENT, PRESENT, UNKNOWN };
 
@@ -312,6 +313,39 @@ void load_finish(struct load *l)
         ck_assert_int_eq(pthread_join(l->clients[i].thread, NULL), 0);
     for (unsigned i = 0; i < LOAD_CLIENTS; i++)
         ck_assert_msg(!*l->clients[i].complaint, "%s", l->clients[i].complaint);
+}
+
+static void keep_waiting(struct load *l, long began, const char *what)
+{
+    if (now_ms() - began > WAIT_MS) {
+        load_finish(l); /* a wrong answer says more */
+        ck_abort_msg("too little is %s", what);
+    }
+    pause_ms(5);
+}
+
+void load_await_served(struct load *l, unsigned more)
+{
+    unsigned before = load_tally(l).served;
+    for (long began = now_ms(); load_tally(l).served < before + more;)
+        keep_waiting(l, began, "served");
+}
+
+void load_await_refused(struct load *l, unsigned more)
+{
+    unsigned before = load_tally(l).refused;
+    for (long began = now_ms(); load_tally(l).refused < before + more;)
+        keep_waiting(l, began, "refused");
+}
+
+void load_await_calm(struct load *l, unsigned in_a_row)
+{
+    struct load_tally before = load_tally(l);
+    for (long began = now_ms(); load_tally(l).served < before.served + in_a_row;) {
+        keep_waiting(l, began, "served without refusals");
+        if (load_tally(l).refused != before.refused)
+            before = load_tally(l);
+    }
 }
 
 /* A line of the table: title, a tab, content. */

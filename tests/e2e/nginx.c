@@ -1,4 +1,4 @@
-
+/* nginx.c -- nginx as production has it: TLS, limits, a cache, several hosts. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -8,11 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
 
-#define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))
 #define ORIGIN "https://app.example.org"
 #define NAME "api.example.org"
 #define HSTS "max-age=63072000"
@@ -95,7 +93,10 @@ static void stop_tls(void)
     backend_stop(&pool);
 }
 
-START_TEST(https_is_http_2_and_wants_to_be_asked_again)
+NGINX_CASE("tls");
+CASE_AROUND(start_tls, stop_tls);
+
+TEST(https_is_http_2_and_wants_to_be_asked_again)
 {
     const char *token = new_user(NULL);
     struct answer r = fetch(.path = "/api/auth/profile", .token = token);
@@ -106,9 +107,8 @@ START_TEST(https_is_http_2_and_wants_to_be_asked_again)
     ck_header(r, "Strict-Transport-Security", HSTS);
     ck_no_header(r, "Alt-Svc");
 }
-END_TEST
 
-START_TEST(errors_over_tls_have_their_form)
+TEST(errors_over_tls_have_their_form)
 {
     const struct {
         struct answer r;
@@ -126,15 +126,14 @@ START_TEST(errors_over_tls_have_their_form)
         {fetch(.at = &secure_deserted, .path = "/api/posts", .headers = {"Origin: " ORIGIN}), 502,
          "Service Unavailable", "unavailable"},
     };
-    for (int i = 0; i < ROWS(rows); i++) {
+    for (int i = 0; i < COUNT(rows); i++) {
         ck_problem(rows[i].r, rows[i].status, rows[i].error, rows[i].code);
         ck_header(rows[i].r, "Strict-Transport-Security", HSTS);
     }
-    ck_header(rows[ROWS(rows) - 1].r, "Access-Control-Allow-Origin", ORIGIN);
+    ck_header(rows[COUNT(rows) - 1].r, "Access-Control-Allow-Origin", ORIGIN);
 }
-END_TEST
 
-START_TEST(what_is_said_for_all_sites_changes_nothing)
+TEST(what_is_said_for_all_sites_changes_nothing)
 {
     const char *token = new_user(NULL);
     struct answer made = fetch(.path = "/api/posts", .token = token, .gzip = true,
@@ -152,7 +151,6 @@ START_TEST(what_is_said_for_all_sites_changes_nothing)
     ck_no_header(one, "X-Other");
     ck_problem(none, 404, "Post not found", "post_not_found");
 }
-END_TEST
 
 /* What a client of OpenSSL's, restricted by these words, is told. */
 static const struct {
@@ -168,7 +166,7 @@ static const struct {
     {"-tls1_2 -cipher AES128-GCM-SHA256", "alert handshake failure"},
 };
 
-START_TEST(handshakes_are_those_of_the_profile)
+TEST_EACH(handshakes_are_those_of_the_profile, handshakes)
 {
     struct buf said;
     buf_init(&said, (size_t)1024 * 1024);
@@ -182,11 +180,10 @@ START_TEST(handshakes_are_those_of_the_profile)
                   said.data);
     buf_release(&said);
 }
-END_TEST
 
 static const char *const browsed[] = {"/", "/api/docs", "/api/posts?q=a%20b&limit=1"};
 
-START_TEST(a_browser_is_led_from_plain_http_to_tls)
+TEST_EACH(a_browser_is_led_from_plain_http_to_tls, browsed)
 {
     struct http_answer r = ask_freely(&(const struct http_call){.at = &plain, .path = browsed[_i]});
 
@@ -196,7 +193,6 @@ START_TEST(a_browser_is_led_from_plain_http_to_tls)
     ck_assert_uint_eq(header_count(r.headers, "Strict-Transport-Security"), 0);
     ck_assert_uint_eq(header_count(r.headers, "X-Request-Id"), 1);
 }
-END_TEST
 
 static const struct http_call said_aloud[] = {
     {.path = "/api/auth/profile", .token = "abc"},
@@ -205,7 +201,7 @@ static const struct http_call said_aloud[] = {
     {.path = "/", .token = "abc"},
 };
 
-START_TEST(a_client_that_sends_secrets_over_plain_http_is_told)
+TEST_EACH(a_client_that_sends_secrets_over_plain_http_is_told, said_aloud)
 {
     struct http_call call = said_aloud[_i];
     call.at = &plain;
@@ -217,9 +213,8 @@ START_TEST(a_client_that_sends_secrets_over_plain_http_is_told)
     ck_assert_uint_eq(header_count(r.headers, "Location"), 0);
     ck_assert_uint_eq(header_count(r.headers, "Strict-Transport-Security"), 0);
 }
-END_TEST
 
-START_TEST(plain_http_on_the_port_for_tls_is_told_too)
+TEST(plain_http_on_the_port_for_tls_is_told_too)
 {
     static const char request[] = "GET /api/posts HTTP/1.1\r\nHost: " NAME "\r\n\r\n";
 
@@ -228,9 +223,8 @@ START_TEST(plain_http_on_the_port_for_tls_is_told_too)
     ck_problem(r, 400, "Bad Request", "bad_request");
     ck_assert_ptr_nonnull(strstr(r.text, "speaks HTTPS only"));
 }
-END_TEST
 
-START_TEST(what_is_not_http_on_the_plain_port_is_400)
+TEST(what_is_not_http_on_the_plain_port_is_400)
 {
     const struct http_call call = {.at = &plain, .path = "/", .headers = {"Transfer-Encoding: x"}};
 
@@ -238,23 +232,6 @@ START_TEST(what_is_not_http_on_the_plain_port_is_400)
 
     ck_assert_int_eq(r.status, 400);
     ck_assert_ptr_nonnull(strstr(r.body, "not a well-formed HTTP request"));
-}
-END_TEST
-
-TCase *tls_case(void)
-{
-    TCase *t = http_case("tls");
-    tcase_add_unchecked_fixture(t, start_tls, stop_tls);
-    tcase_add_test(t, https_is_http_2_and_wants_to_be_asked_again);
-    tcase_add_test(t, errors_over_tls_have_their_form);
-    tcase_add_test(t, what_is_said_for_all_sites_changes_nothing);
-    tcase_add_loop_test(t, handshakes_are_those_of_the_profile, 0, ROWS(handshakes));
-    tcase_add_loop_test(t, a_browser_is_led_from_plain_http_to_tls, 0, ROWS(browsed));
-    tcase_add_loop_test(t, a_client_that_sends_secrets_over_plain_http_is_told, 0,
-                        ROWS(said_aloud));
-    tcase_add_test(t, plain_http_on_the_port_for_tls_is_told_too);
-    tcase_add_test(t, what_is_not_http_on_the_plain_port_is_400);
-    return t;
 }
 
 /* ---- limits, and what is for this machine alone ---- */
@@ -328,7 +305,10 @@ static const struct http_call begun[] = {
     {.path = "/api/auth/%6Cogin", .body = "{}", .from = "127.0.0.23"},
 };
 
-START_TEST(one_address_has_only_a_few_logins_under_way)
+NGINX_CASE("limits");
+CASE_AROUND(start_limited, stop_limited);
+
+TEST_EACH(one_address_has_only_a_few_logins_under_way, begun)
 {
     const struct http_call *call = &begun[_i];
     int fds[OPEN_MAX_LOGINS];
@@ -347,7 +327,6 @@ START_TEST(one_address_has_only_a_few_logins_under_way)
     ck_status(read, 200);
     ck_status(later, 400);
 }
-END_TEST
 
 static int login_from(const struct front *at, const char *address)
 {
@@ -377,7 +356,7 @@ static void storm(const char *before, const char *after)
     ck_abort_msg("no limit for %s", before);
 }
 
-START_TEST(the_addresses_of_a_network_count_as_one)
+TEST_EACH(the_addresses_of_a_network_count_as_one, networks)
 {
     storm(networks[_i].before, networks[_i].after);
 
@@ -388,7 +367,6 @@ START_TEST(the_addresses_of_a_network_count_as_one)
     ck_assert_int_eq(status, 429);
     ck_assert_int_eq(login_from(&behind_proxy, networks[_i].other), 400);
 }
-END_TEST
 
 /* Behind this one is nothing: what gets through is 502. */
 static const struct {
@@ -415,7 +393,7 @@ static const struct {
     {{.path = "/api/metricsandmore"}, &before_deserted, 502},
 };
 
-START_TEST(numbers_are_for_this_machine_alone)
+TEST_EACH(numbers_are_for_this_machine_alone, metrics)
 {
     struct http_call call = metrics[_i].call;
     call.at = metrics[_i].at;
@@ -424,17 +402,6 @@ START_TEST(numbers_are_for_this_machine_alone)
     ck_assert_msg(r.status == metrics[_i].status, "row %d: status %d: %s", _i, r.status, r.body);
     ck_assert_uint_eq(header_count(r.headers, "X-Request-Id"), 1);
     ck_assert_ptr_nonnull(strstr(r.body, r.status == 404 ? "\"not_found\"" : "\"unavailable\""));
-}
-END_TEST
-
-TCase *limit_case(void)
-{
-    TCase *t = http_case("limits");
-    tcase_add_unchecked_fixture(t, start_limited, stop_limited);
-    tcase_add_loop_test(t, one_address_has_only_a_few_logins_under_way, 0, ROWS(begun));
-    tcase_add_loop_test(t, the_addresses_of_a_network_count_as_one, 0, ROWS(networks));
-    tcase_add_loop_test(t, numbers_are_for_this_machine_alone, 0, ROWS(metrics));
-    return t;
 }
 
 /* ---- the cache ---- */
@@ -462,7 +429,10 @@ static const char *fresh_list(void)
     return say("/api/posts?limit=100&of=%ld", now_ms());
 }
 
-START_TEST(a_list_is_kept_for_those_without_a_token)
+NGINX_CASE("cache");
+CASE_AROUND(start_cache, stop_cache);
+
+TEST(a_list_is_kept_for_those_without_a_token)
 {
     const char *token = new_user(NULL), *list = fresh_list();
     struct answer first = fetch(.path = list);
@@ -485,9 +455,8 @@ START_TEST(a_list_is_kept_for_those_without_a_token)
     ck_assert_ptr_nonnull(strstr(another.text, id));
     ck_header(with_token, "Cache-Control", "private, no-cache");
 }
-END_TEST
 
-START_TEST(a_kept_list_has_the_headers_of_its_request)
+TEST(a_kept_list_has_the_headers_of_its_request)
 {
     const char *list = fresh_list();
     struct answer plain_one = fetch(.path = list, .headers = {"X-Request-Id: first-of-two"});
@@ -506,11 +475,10 @@ START_TEST(a_kept_list_has_the_headers_of_its_request)
     ck_no_header(plain_one, "Access-Control-Allow-Origin");
     ck_status(head, 200);
 }
-END_TEST
 
 #define AT_ONCE 8
 
-START_TEST(a_crowd_asks_the_pool_once)
+TEST(a_crowd_asks_the_pool_once)
 {
     const char *list = fresh_list();
     struct http_call calls[AT_ONCE];
@@ -529,9 +497,8 @@ START_TEST(a_crowd_asks_the_pool_once)
         asked += backend_logged(&pool, strchr(calls[i].headers[0], ' ') + 1);
     ck_assert_uint_eq(asked, 1);
 }
-END_TEST
 
-START_TEST(what_an_author_sees_is_kept_for_nobody)
+TEST(what_an_author_sees_is_kept_for_nobody)
 {
     const char *id, *token = new_user(&id);
     const char *list = say("/api/users/%s/posts", id);
@@ -545,9 +512,8 @@ START_TEST(what_an_author_sees_is_kept_for_nobody)
     ck_assert_ptr_null(strstr(others.text, draft));
     ck_assert_ptr_nonnull(strstr(own_later.text, later));
 }
-END_TEST
 
-START_TEST(a_users_list_is_kept_and_the_user_is_not)
+TEST(a_users_list_is_kept_and_the_user_is_not)
 {
     const char *id, *token = new_user(&id);
     const char *list = say("/api/users/%s/posts", id);
@@ -565,10 +531,9 @@ START_TEST(a_users_list_is_kept_and_the_user_is_not)
     ck_status(changed, 200);
     ck_assert_str_eq(answer_text(single_later, "post.title"), "Other");
 }
-END_TEST
 
 /* nginx sees a list where we see no path; the lists themselves are in the cache. */
-START_TEST(no_other_path_gets_a_list_that_is_kept)
+TEST(no_other_path_gets_a_list_that_is_kept)
 {
     static const char *const others[] = {"/api/users/..%2Fposts", "/api/posts%2F", "/api//posts",
                                          "/api/./posts", "/api/users/%2e%2e/posts"};
@@ -576,15 +541,14 @@ START_TEST(no_other_path_gets_a_list_that_is_kept)
     struct answer first = fetch(.path = list);
     ck_status(first, 200);
 
-    for (int i = 0; i < ROWS(others); i++)
+    for (int i = 0; i < COUNT(others); i++)
         ck_assert_int_ne(fetch(.path = say("%s%s", others[i], strchr(list, '?'))).status, 200);
     struct answer same = fetch(.path = say("/api/%%70osts%s", strchr(list, '?')));
 
     ck_assert_str_eq(same.text, first.text);
 }
-END_TEST
 
-START_TEST(errors_are_not_kept)
+TEST(errors_are_not_kept)
 {
     /* Each has its own id in its body, which fetch() looks at. */
     ck_status(fetch(.path = "/api/posts?limit=0"), 400);
@@ -592,9 +556,8 @@ START_TEST(errors_are_not_kept)
     ck_status(fetch(.path = "/api/posts", .token = "bad"), 401);
     ck_status(fetch(.path = "/api/posts", .token = "bad"), 401);
 }
-END_TEST
 
-START_TEST(a_list_is_kept_no_longer_than_told)
+TEST(a_list_is_kept_no_longer_than_told)
 {
     const char *token = new_user(NULL), *list = fresh_list();
     ck_status(fetch(.at = &forgetful, .path = list), 200);
@@ -604,22 +567,6 @@ START_TEST(a_list_is_kept_no_longer_than_told)
     struct answer later = fetch(.at = &forgetful, .path = list);
 
     ck_assert_ptr_nonnull(strstr(later.text, id));
-}
-END_TEST
-
-TCase *cache_case(void)
-{
-    TCase *t = http_case("cache");
-    tcase_add_unchecked_fixture(t, start_cache, stop_cache);
-    tcase_add_test(t, a_list_is_kept_for_those_without_a_token);
-    tcase_add_test(t, a_kept_list_has_the_headers_of_its_request);
-    tcase_add_test(t, a_crowd_asks_the_pool_once);
-    tcase_add_test(t, what_an_author_sees_is_kept_for_nobody);
-    tcase_add_test(t, a_users_list_is_kept_and_the_user_is_not);
-    tcase_add_test(t, no_other_path_gets_a_list_that_is_kept);
-    tcase_add_test(t, errors_are_not_kept);
-    tcase_add_test(t, a_list_is_kept_no_longer_than_told);
-    return t;
 }
 
 /* ---- several hosts ---- */
@@ -652,7 +599,10 @@ static void stop_hosts(void)
     }
 }
 
-START_TEST(all_hosts_are_asked_and_know_the_request)
+NGINX_CASE("hosts");
+CASE_AROUND(start_hosts, stop_hosts);
+
+TEST(all_hosts_are_asked_and_know_the_request)
 {
     unsigned seen[HOSTS] = {0};
     for (unsigned n = 0; n < 8; n++) {
@@ -666,9 +616,8 @@ START_TEST(all_hosts_are_asked_and_know_the_request)
     ck_assert_uint_gt(seen[0], 0);
     ck_assert_uint_gt(seen[1], 0);
 }
-END_TEST
 
-START_TEST(what_two_nginx_say_is_said_once)
+TEST(what_two_nginx_say_is_said_once)
 {
     static const char *const once[] = {"Access-Control-Allow-Origin",
                                        "Access-Control-Allow-Credentials",
@@ -684,8 +633,8 @@ START_TEST(what_two_nginx_say_is_said_once)
         fetch(.path = "/api/auth/profile", .headers = {"Origin: " ORIGIN}),
         fetch(.path = "/", .headers = {"Origin: " ORIGIN}),
     };
-    for (int i = 0; i < ROWS(rows); i++) {
-        for (int k = 0; k < ROWS(once); k++)
+    for (int i = 0; i < COUNT(rows); i++) {
+        for (int k = 0; k < COUNT(once); k++)
             ck_assert_msg(header_count(rows[i].headers, once[k]) == 1, "row %d, %s: %s", i, once[k],
                           rows[i].headers);
         ck_header(rows[i], "Access-Control-Allow-Origin", ORIGIN);
@@ -694,7 +643,6 @@ START_TEST(what_two_nginx_say_is_said_once)
     ck_no_header(fetch(.path = "/api/posts", .headers = {"Origin: https://evil.example"}),
                  "Access-Control-Allow-Origin");
 }
-END_TEST
 
 static const char *ip_of_session(const struct front *at, const char *from)
 {
@@ -715,14 +663,13 @@ static const char *ip_of_session(const struct front *at, const char *from)
     return answer_text(r, "data.0.ip");
 }
 
-START_TEST(a_client_has_its_own_address_behind_two_nginx)
+TEST(a_client_has_its_own_address_behind_two_nginx)
 {
     ck_assert_str_eq(ip_of_session(&balancer, "127.0.0.5"), "127.0.0.5");
     ck_assert_str_eq(ip_of_session(&hosts[0], "127.0.0.6"), "127.0.0.6"); /* no proxy of ours */
 }
-END_TEST
 
-START_TEST(a_host_limits_clients_and_not_the_balancer)
+TEST(a_host_limits_clients_and_not_the_balancer)
 {
     const struct http_call storm = {.path = "/api/auth/login", .body = "{}", .from = "127.0.0.11"},
                            other = {.path = "/api/auth/login", .body = "{}", .from = "127.0.0.12"};
@@ -734,9 +681,8 @@ START_TEST(a_host_limits_clients_and_not_the_balancer)
     for (unsigned i = 0; i < 4; i++)
         ck_status(http_fetch(&other), 400);
 }
-END_TEST
 
-START_TEST(a_pool_that_is_gone_is_not_read_from)
+TEST(a_pool_that_is_gone_is_not_read_from)
 {
     struct backend dead;
     struct front front, before;
@@ -750,11 +696,10 @@ START_TEST(a_pool_that_is_gone_is_not_read_from)
     front_stop(&before);
     front_stop(&front);
 }
-END_TEST
 
 /* Nobody reads meanwhile, so nothing but the writes themselves can tell. The second time over
  * HTTP/2; and a body that nginx keeps in a file is handed on whole as well. */
-START_TEST(a_pool_that_is_gone_is_not_written_to)
+TEST_TIMES(a_pool_that_is_gone_is_not_written_to, 2)
 {
     struct backend dead;
     struct front front, before;
@@ -783,10 +728,9 @@ START_TEST(a_pool_that_is_gone_is_not_written_to)
     front_stop(&before);
     front_stop(&front);
 }
-END_TEST
 
 /* Several hosts of which none has a pool, and one alone. */
-START_TEST(where_all_pools_are_gone_it_is_said_once_and_soon)
+TEST(where_all_pools_are_gone_it_is_said_once_and_soon)
 {
     struct backend dead;
     struct front first, second, before;
@@ -807,10 +751,9 @@ START_TEST(where_all_pools_are_gone_it_is_said_once_and_soon)
     front_stop(&second);
     front_stop(&first);
 }
-END_TEST
 
 /* What a host says to the balancer it says to nobody else. */
-START_TEST(a_host_tells_only_a_balancer_that_it_sent_nothing_on)
+TEST(a_host_tells_only_a_balancer_that_it_sent_nothing_on)
 {
     struct backend dead;
     struct front front;
@@ -821,7 +764,6 @@ START_TEST(a_host_tells_only_a_balancer_that_it_sent_nothing_on)
     ck_no_header(r, "X-Accel-Redirect");
     front_stop(&front);
 }
-END_TEST
 
 /* A front of its own for the pool, and a balancer before that and another host. */
 static void start_pair(struct backend *b, struct front *host, struct front *before)
@@ -833,25 +775,18 @@ static void start_pair(struct backend *b, struct front *host, struct front *befo
     front_start(before, NULL, LIST(list));
 }
 
-static void await_served(struct load *load, unsigned more)
-{
-    unsigned before = load_tally(load).served;
-    for (long end = now_ms() + 30000; load_tally(load).served < before + more; pause_ms(10))
-        ck_assert_msg(now_ms() < end, "nothing is served");
-}
-
 /* Each client has one request under way when the pool ends; all that come later are served. */
-START_TEST(a_pool_that_goes_under_load_takes_no_write_along)
+TEST(a_pool_that_goes_under_load_takes_no_write_along)
 {
     struct backend leaving;
     struct front host, before;
     start_pair(&leaving, &host, &before);
     struct load *load = load_start(&before, new_user(NULL));
-    await_served(load, 100);
+    load_await_served(load, 100);
 
     backend_stop(&leaving);
     load_be_strict(load);
-    await_served(load, 600);
+    load_await_served(load, 600);
     load_finish(load);
 
     ck_assert_uint_eq(load_tally(load).refused_reads, 0);
@@ -861,7 +796,6 @@ START_TEST(a_pool_that_goes_under_load_takes_no_write_along)
     front_stop(&before);
     front_stop(&host);
 }
-END_TEST
 
 /* A time-out that a test can wait for. */
 static void make_impatient(struct front *f, const char *file, const char *directive)
@@ -888,7 +822,7 @@ static void signal_family(pid_t parent, int signal)
 
 /* A host whose nginx stands still takes connections and answers none: reads are asked again
  * elsewhere, and of writes only those fail that it was sent before it was found out. */
-START_TEST(a_host_that_freezes_takes_no_read_along_and_no_write_twice)
+TEST(a_host_that_freezes_takes_no_read_along_and_no_write_twice)
 {
     struct backend behind;
     struct front host, before;
@@ -896,12 +830,12 @@ START_TEST(a_host_that_freezes_takes_no_read_along_and_no_write_twice)
     make_impatient(&before, "hosts-pass.conf", "proxy_read_timeout");
     struct load *load = load_start(&before, new_user(NULL));
     load_bear_repeats(load);
-    await_served(load, 100);
+    load_await_served(load, 100);
 
     signal_family(host.pid, SIGSTOP);
-    await_served(load, 600);
+    load_await_served(load, 600);
     signal_family(host.pid, SIGCONT);
-    await_served(load, 100);
+    load_await_served(load, 100);
     load_finish(load);
 
     ck_assert_uint_eq(load_tally(load).refused_reads, 0);
@@ -912,10 +846,9 @@ START_TEST(a_host_that_freezes_takes_no_read_along_and_no_write_twice)
     front_stop(&host);
     backend_stop(&behind);
 }
-END_TEST
 
 /* Not under writes: a worker that stands still in a transaction holds its locks, for all hosts. */
-START_TEST(a_pool_that_freezes_takes_no_read_along)
+TEST(a_pool_that_freezes_takes_no_read_along)
 {
     struct backend behind;
     struct front host, before;
@@ -931,13 +864,12 @@ START_TEST(a_pool_that_freezes_takes_no_read_along)
     front_stop(&host);
     backend_stop(&behind);
 }
-END_TEST
 
 static const int ways_to_go[] = {SIGQUIT, SIGKILL};
 
 /* From under a host that is killed, nginx cannot know what became of a write, and asks nobody else
  * to do it; nor where one that goes orderly had not yet accepted the connection. */
-START_TEST(a_host_that_goes_takes_no_read_along_and_no_write_twice)
+TEST_EACH(a_host_that_goes_takes_no_read_along_and_no_write_twice, ways_to_go)
 {
     char list[80];
     struct front host, before;
@@ -946,7 +878,7 @@ START_TEST(a_host_that_goes_takes_no_read_along_and_no_write_twice)
     front_start(&before, NULL, LIST(list));
     struct load *load = load_start(&before, new_user(NULL));
     load_bear_repeats(load);
-    pause_ms(500);
+    load_await_served(load, 100);
 
     pid_t pids[WORKERS_MAX];
     size_t count = backend_workers(&(const struct backend){.pid = host.pid}, pids);
@@ -955,7 +887,7 @@ START_TEST(a_host_that_goes_takes_no_read_along_and_no_write_twice)
         (void)kill(pids[i], SIGKILL);
     (void)waitpid(host.pid, NULL, 0);
     unsigned served = load_tally(load).served;
-    pause_ms(500);
+    load_await_served(load, 100);
     load_finish(load);
 
     struct load_tally tally = load_tally(load);
@@ -965,25 +897,4 @@ START_TEST(a_host_that_goes_takes_no_read_along_and_no_write_twice)
     load_verify(load, true);
     load_free(load);
     front_stop(&before);
-}
-END_TEST
-
-TCase *hosts_case(void)
-{
-    TCase *t = http_case("hosts");
-    tcase_add_unchecked_fixture(t, start_hosts, stop_hosts);
-    tcase_add_test(t, all_hosts_are_asked_and_know_the_request);
-    tcase_add_test(t, what_two_nginx_say_is_said_once);
-    tcase_add_test(t, a_client_has_its_own_address_behind_two_nginx);
-    tcase_add_test(t, a_host_limits_clients_and_not_the_balancer);
-    tcase_add_test(t, a_pool_that_is_gone_is_not_read_from);
-    tcase_add_loop_test(t, a_pool_that_is_gone_is_not_written_to, 0, 2);
-    tcase_add_test(t, where_all_pools_are_gone_it_is_said_once_and_soon);
-    tcase_add_test(t, a_host_tells_only_a_balancer_that_it_sent_nothing_on);
-    tcase_add_test(t, a_pool_that_goes_under_load_takes_no_write_along);
-    tcase_add_test(t, a_host_that_freezes_takes_no_read_along_and_no_write_twice);
-    tcase_add_test(t, a_pool_that_freezes_takes_no_read_along);
-    tcase_add_loop_test(t, a_host_that_goes_takes_no_read_along_and_no_write_twice, 0,
-                        ROWS(ways_to_go));
-    return t;
 }

@@ -1,47 +1,17 @@
-
+/* operations.c -- what an operator sees: metrics of all workers together, and a log in a file. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
+#include "tests/e2e/own.h"
 #include "tests/support/exposition.h"
 
 #define LIMIT_MS 10000
 #define CLIENTS 8
 #define CALLS 25 /* of each client */
-
-static struct backend own;
-static struct front own_front;
-
-static void start_front(void)
-{
-    front_start(&own_front, &own, LIST("LOGIN_LIMIT=off"));
-    the_front = &own_front;
-}
-
-static void start_own(const char *const *names)
-{
-    backend_start(&own, names);
-    start_front();
-}
-
-static void stop_own(void)
-{
-    front_stop(&own_front);
-    backend_stop(&own);
-}
-
-static bool is_in(const char *path, const char *text)
-{
-    struct buf b;
-    buf_init(&b, (size_t)16 * 1024 * 1024);
-    bool found = read_file(path, &b) && b.len && memmem(b.data, b.len, text, strlen(text)) != NULL;
-    buf_release(&b);
-    return found;
-}
 
 /* ---- metrics ---- */
 
@@ -93,7 +63,9 @@ static void call_much(const struct http_call *call)
     }
 }
 
-START_TEST(requests_are_counted_whichever_worker_answers)
+NGINX_CASE("operations");
+
+TEST(requests_are_counted_whichever_worker_answers)
 {
     static const struct http_call health = {.path = "/api/health"};
     struct flight *flights[3];
@@ -130,9 +102,8 @@ START_TEST(requests_are_counted_whichever_worker_answers)
     ck_value(meanwhile, "postern_workers{pool=\"hash\"}", 2);
     stop_own();
 }
-END_TEST
 
-START_TEST(a_killed_worker_is_a_restart_and_takes_no_count_along)
+TEST(a_killed_worker_is_a_restart_and_takes_no_count_along)
 {
     static const struct http_call posts = {.path = "/api/posts"};
     pid_t pids[WORKERS_MAX];
@@ -152,20 +123,15 @@ START_TEST(a_killed_worker_is_a_restart_and_takes_no_count_along)
     ck_nothing_goes_back(before, after);
     stop_own();
 }
-END_TEST
 
-START_TEST(counts_go_on_after_a_reload)
+TEST(counts_go_on_after_a_reload)
 {
     static const struct http_call posts = {.path = "/api/posts"};
-    pid_t pids[WORKERS_MAX];
     start_own(LIST("WORKERS=2", "HASH_WORKERS=1"));
     call_much(&posts);
     const char *before = scrape();
 
-    ck_assert_uint_eq(backend_workers(&own, pids), 3);
-    ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
-    for (int i = 0; i < 3; i++)
-        backend_await_workers(&own, 3, pids[i]);
+    backend_reload(&own, 3);
     call_much(&posts);
     const char *after = scrape();
 
@@ -177,7 +143,6 @@ START_TEST(counts_go_on_after_a_reload)
     ck_nothing_goes_back(before, after);
     stop_own();
 }
-END_TEST
 
 /* Wait until so many connections wait for a worker of the hash pool. */
 static void await_hash_queue(double length)
@@ -196,11 +161,11 @@ static void stop_process(pid_t pid)
 {
     const char *path = say("/proc/%d/stat", (int)pid);
     ck_assert_int_eq(kill(pid, SIGSTOP), 0);
-    for (long end = now_ms() + LIMIT_MS; !is_in(path, ") T "); pause_ms(5))
+    for (long end = now_ms() + LIMIT_MS; !file_has(path, ") T "); pause_ms(5))
         ck_assert_msg(now_ms() < end, "%d does not stop", (int)pid);
 }
 
-START_TEST(those_who_wait_for_a_hash_are_counted)
+TEST(those_who_wait_for_a_hash_are_counted)
 {
     static const struct http_call login = {.path = "/api/auth/login",
                                            .body = "{\"email\":\"" ADMIN_EMAIL
@@ -222,7 +187,6 @@ START_TEST(those_who_wait_for_a_hash_are_counted)
     await_hash_queue(0);
     stop_own();
 }
-END_TEST
 
 /* ---- without a parent of our own ---- */
 
@@ -240,26 +204,21 @@ static void spawn(void)
         terminal());
 }
 
-static void await_ready(void)
+TEST(a_state_file_outlives_the_workers_that_count_in_it)
 {
-    for (long end = now_ms() + LIMIT_MS; fetch(.path = "/api/ready").status != 200; pause_ms(10))
-        ck_assert_msg(now_ms() < end, "spawn-fcgi's program does not answer");
-}
-
-START_TEST(a_state_file_outlives_the_workers_that_count_in_it)
-{
+    const struct http_call ready = {.path = "/api/ready"};
     backend_make(&own);
     memcpy(own.hash, own.fast, sizeof own.hash);
     spawn();
-    start_front();
-    await_ready();
+    start_own_front();
+    (void)http_await(&ready, 200, LIMIT_MS);
     for (int i = 0; i < 20; i++)
         ck_status(fetch(.path = "/api/health"), 200);
     const char *before = scrape();
 
     backend_stop(&own);
     spawn();
-    await_ready();
+    (void)http_await(&ready, 200, LIMIT_MS);
     ck_status(fetch(.path = "/api/health"), 200);
     const char *after = scrape();
 
@@ -271,17 +230,8 @@ START_TEST(a_state_file_outlives_the_workers_that_count_in_it)
     ck_assert(backend_logged(&own, "\"/health\""));
     stop_own();
 }
-END_TEST
 
 /* ---- a log in a file ---- */
-
-static void await_in(const char *path, const char *text)
-{
-    for (long end = now_ms() + LIMIT_MS; now_ms() < end; pause_ms(10))
-        if (is_in(path, text))
-            return;
-    ck_abort_msg("no %s in %s", text, path);
-}
 
 /* Like start_own(), with the log in a file of another folder, which is that of `logs`. */
 static void start_with_log_file(struct backend *logs)
@@ -293,8 +243,8 @@ static void start_with_log_file(struct backend *logs)
                           LIST(say("LISTEN=%s", own.fast), say("HASH_LISTEN=%s", own.hash),
                                say("LOG_TO=%s", own.log), "WORKERS=2", "HASH_WORKERS=1"),
                           own.folder, terminal());
-    await_in(own.log, "\"started\"");
-    start_front();
+    file_await(own.log, "\"started\"", 1, LIMIT_MS);
+    start_own_front();
 }
 
 static void call_named(const char *id)
@@ -302,16 +252,7 @@ static void call_named(const char *id)
     ck_status(fetch(.path = "/api/health", .headers = {say("X-Request-Id: %s", id)}), 200);
 }
 
-static void reload(size_t workers)
-{
-    pid_t pids[WORKERS_MAX];
-    ck_assert_uint_eq(backend_workers(&own, pids), workers);
-    ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
-    for (size_t i = 0; i < workers; i++)
-        backend_await_workers(&own, workers, pids[i]);
-}
-
-START_TEST(a_log_is_rotated_by_moving_it_and_a_reload)
+TEST(a_log_is_rotated_by_moving_it_and_a_reload)
 {
     struct backend logs;
     start_with_log_file(&logs);
@@ -320,95 +261,98 @@ START_TEST(a_log_is_rotated_by_moving_it_and_a_reload)
 
     ck_assert_int_eq(rename(own.log, moved), 0);
     call_named("request-meanwhile");
-    reload(3);
+    backend_reload(&own, 3);
     call_named("request-after");
 
-    await_in(moved, "\"request-before\"");
-    await_in(moved, "\"request-meanwhile\"");
-    await_in(own.log, "\"request-after\"");
-    ck_assert(!is_in(moved, "\"request-after\""));
-    ck_assert(!is_in(own.log, "\"request-meanwhile\""));
+    file_await(moved, "\"request-before\"", 1, LIMIT_MS);
+    file_await(moved, "\"request-meanwhile\"", 1, LIMIT_MS);
+    file_await(own.log, "\"request-after\"", 1, LIMIT_MS);
+    ck_assert(!file_has(moved, "\"request-after\""));
+    ck_assert(!file_has(own.log, "\"request-meanwhile\""));
     stop_own();
-    await_in(own.log, "\"stopped\"");
+    file_await(own.log, "\"stopped\"", 1, LIMIT_MS);
     struct stat s;
     ck_assert_int_eq(stat(terminal(), &s), 0);
     ck_assert_int_eq(s.st_size, 0);
 }
-END_TEST
 
-START_TEST(a_reload_whose_log_cannot_be_opened_is_refused)
+/* It says why, in `log`, and all workers stay. */
+static void reload_in_vain(const char *log, const char *why)
 {
     pid_t before[WORKERS_MAX], after[WORKERS_MAX];
+    ck_assert_uint_eq(backend_workers(&own, before), 3);
+
+    ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
+    file_await(log, "\"reload_refused\"", 1, LIMIT_MS);
+
+    ck_assert_msg(file_has(log, why) > 0, "no %s in %s", why, log);
+    ck_assert_uint_eq(backend_workers(&own, after), 3);
+    ck_assert_mem_eq(before, after, 3 * sizeof *before);
+}
+
+TEST(a_reload_whose_log_cannot_be_opened_is_refused)
+{
     struct backend logs;
     start_with_log_file(&logs);
     const char *away = say("%s.away", logs.folder), *log = say("%s/pool.log", away);
-    ck_assert_uint_eq(backend_workers(&own, before), 3);
     ck_assert_int_eq(rename(logs.folder, away), 0);
 
-    ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
-    await_in(log, "\"reload_refused\"");
+    reload_in_vain(log, say("LOG_TO: %s: No such file or directory", own.log));
 
-    ck_assert(is_in(log, say("LOG_TO: %s: No such file or directory", own.log)));
-    ck_assert_uint_eq(backend_workers(&own, after), 3);
-    ck_assert_mem_eq(before, after, 3 * sizeof *before);
     ck_value(scrape(), "postern_refused_reloads_total", 1);
     stop_own();
 }
-END_TEST
 
-START_TEST(a_reload_whose_state_file_is_no_good_is_refused)
+TEST(a_reload_whose_state_file_is_no_good_is_refused)
 {
-    pid_t before[WORKERS_MAX], after[WORKERS_MAX];
     struct backend other;
     backend_make(&other);
     const char *state = say("%s/state", other.folder);
     start_own(LIST("WORKERS=2", "HASH_WORKERS=1", say("STATE_FILE=%s", state)));
-    ck_assert_uint_eq(backend_workers(&own, before), 3);
     ck_assert_int_eq(chmod(state, 0644), 0);
 
-    ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
-    await_in(own.log, "\"reload_refused\"");
+    reload_in_vain(own.log, say("%s is not a file that only this user can", state));
 
-    ck_assert(is_in(own.log, say("%s is not a file that only this user can", state)));
-    ck_assert_uint_eq(backend_workers(&own, after), 3);
-    ck_assert_mem_eq(before, after, 3 * sizeof *before);
     stop_own();
 }
-END_TEST
 
-static void write_listen(const char *conf, const char *where)
+static void write_conf(const char *conf, const char *lines)
 {
     FILE *out = fopen(conf, "we");
     ck_assert_ptr_nonnull(out);
-    fprintf(out, "LISTEN = %s\nHASH_LISTEN = %s\n", where, own.hash);
+    fputs(lines, out);
     ck_assert_int_eq(fclose(out), 0);
     ck_assert_int_eq(chmod(conf, 0644), 0);
 }
 
-START_TEST(a_reload_that_cannot_have_its_socket_is_refused)
+/* Like start_own(), with its sockets and more from a file. */
+static void start_with_conf(const char *conf)
 {
-    pid_t before[WORKERS_MAX], after[WORKERS_MAX];
-    backend_make(&own);
-    const char *conf = say("%s/conf", own.folder);
-    write_listen(conf, own.fast);
     own.pid = world_start(LIST("../bin/postern", "--config", conf, "serve"),
                           LIST(say("LOG_TO=%s", own.log), "WORKERS=2", "HASH_WORKERS=1"),
                           own.folder, terminal());
-    await_in(own.log, "\"started\"");
-    start_front();
-    ck_assert_uint_eq(backend_workers(&own, before), 3);
+    file_await(own.log, "\"started\"", 1, LIMIT_MS);
+    start_own_front();
+}
+
+static void write_listen(const char *conf, const char *where)
+{
+    write_conf(conf, say("LISTEN = %s\nHASH_LISTEN = %s\n", where, own.hash));
+}
+
+TEST(a_reload_that_cannot_have_its_socket_is_refused)
+{
+    backend_make(&own);
+    const char *conf = say("%s/conf", own.folder);
+    write_listen(conf, own.fast);
+    start_with_conf(conf);
     write_listen(conf, "/nonexistent/socket");
 
-    ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
-    await_in(own.log, "\"reload_refused\"");
+    reload_in_vain(own.log, "cannot bind /nonexistent/socket: No such file or directory");
 
-    ck_assert(is_in(own.log, "cannot bind /nonexistent/socket: No such file or directory"));
-    ck_assert_uint_eq(backend_workers(&own, after), 3);
-    ck_assert_mem_eq(before, after, 3 * sizeof *before);
     ck_status(fetch(.path = "/api/ready"), 200);
     stop_own();
 }
-END_TEST
 
 /* What a reload finds in the place of the database's address, and what is then in the log. */
 static const struct {
@@ -435,57 +379,26 @@ static const char *address(const char *url, const char *login, const char *hosts
 
 static void write_address(const char *conf, const char *url)
 {
-    FILE *out = fopen(conf, "we");
-    ck_assert_ptr_nonnull(out);
-    fprintf(out, "LISTEN = %s\nHASH_LISTEN = %s\nDATABASE_URL = %s\n", own.fast, own.hash, url);
-    ck_assert_int_eq(fclose(out), 0);
-    ck_assert_int_eq(chmod(conf, 0644), 0);
+    write_conf(conf,
+               say("LISTEN = %s\nHASH_LISTEN = %s\nDATABASE_URL = %s\n", own.fast, own.hash, url));
 }
 
-START_TEST(a_reload_with_an_account_that_is_refused_is_refused)
+TEST_EACH(a_reload_with_an_account_that_is_refused_is_refused, addresses)
 {
-    pid_t before[WORKERS_MAX], after[WORKERS_MAX];
     backend_make(&own);
     const char *conf = say("%s/conf", own.folder), *url = say("%s", getenv("DATABASE_URL"));
     ck_assert_int_eq(unsetenv("DATABASE_URL"), 0);
     write_address(conf, url);
-    own.pid = world_start(LIST("../bin/postern", "--config", conf, "serve"),
-                          LIST(say("LOG_TO=%s", own.log), "WORKERS=2", "HASH_WORKERS=1"),
-                          own.folder, terminal());
-    await_in(own.log, "\"started\"");
-    start_front();
+    start_with_conf(conf);
     ck_status(fetch(.path = "/api/ready"), 200);
-    ck_assert_uint_eq(backend_workers(&own, before), 3);
 
     write_address(conf, address(url, addresses[_i].login, addresses[_i].hosts, addresses[_i].name));
     if (addresses[_i].refused) {
-        ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
-        await_in(own.log, "\"reload_refused\"");
-        ck_assert(is_in(own.log, addresses[_i].refused));
-        ck_assert_uint_eq(backend_workers(&own, after), 3);
-        ck_assert_mem_eq(before, after, 3 * sizeof *before);
+        reload_in_vain(own.log, addresses[_i].refused);
         ck_status(fetch(.path = "/api/ready"), 200);
     } else {
-        reload(3);
+        backend_reload(&own, 3);
         ck_status(fetch(.path = "/api/ready"), 503);
     }
     stop_own();
-}
-END_TEST
-
-TCase *operations_case(void)
-{
-    TCase *t = http_case("operations");
-    tcase_add_test(t, requests_are_counted_whichever_worker_answers);
-    tcase_add_test(t, a_killed_worker_is_a_restart_and_takes_no_count_along);
-    tcase_add_test(t, counts_go_on_after_a_reload);
-    tcase_add_test(t, those_who_wait_for_a_hash_are_counted);
-    tcase_add_test(t, a_state_file_outlives_the_workers_that_count_in_it);
-    tcase_add_test(t, a_log_is_rotated_by_moving_it_and_a_reload);
-    tcase_add_test(t, a_reload_whose_log_cannot_be_opened_is_refused);
-    tcase_add_test(t, a_reload_whose_state_file_is_no_good_is_refused);
-    tcase_add_test(t, a_reload_that_cannot_have_its_socket_is_refused);
-    tcase_add_loop_test(t, a_reload_with_an_account_that_is_refused_is_refused, 0,
-                        (int)(sizeof addresses / sizeof *addresses));
-    return t;
 }

@@ -1,23 +1,24 @@
-
+/* operator.c -- what an operator asks of a running installation, by command line. */
 #include <string.h>
 #include <sysexits.h>
 
-#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 
 static struct backend pool;
 static struct front front;
 
-static void start_all(void)
+static void set_up(void)
 {
+    http_set_up();
     backend_make(&pool);
     backend_start(&pool, LIST("MAX_BODY=4096"));
 }
 
-static void stop_all(void)
+static void tear_down(void)
 {
     front_stop(&front);
     backend_stop(&pool);
+    http_tear_down();
 }
 
 /* Run doctor with the pool's settings against the front; returns what it printed. */
@@ -45,7 +46,10 @@ static const char *consult(int status)
 /* nginx's own bound may be the one of the program, or a larger one. */
 static const char *const bounds[] = {"MAX_BODY=4096", "MAX_BODY=65536"};
 
-START_TEST(doctor_finds_nothing_wrong_behind_nginx)
+CASE("operator", set_up, tear_down);
+CASE_IF(!world_at_apache());
+
+TEST_EACH(doctor_finds_nothing_wrong_behind_nginx, bounds)
 {
     front_start(&front, &pool, LIST("LOGIN_LIMIT=off", bounds[_i]));
 
@@ -58,9 +62,8 @@ START_TEST(doctor_finds_nothing_wrong_behind_nginx)
     ck_assert_ptr_nonnull(strstr(told, "ok   X-Request-Id reaches the program\n"));
     ck_assert_ptr_nonnull(strstr(told, "ok   a body above MAX_BODY is refused with JSON\n"));
 }
-END_TEST
 
-START_TEST(doctor_sees_that_the_pool_is_away)
+TEST(doctor_sees_that_the_pool_is_away)
 {
     front_start(&front, &pool, LIST("LOGIN_LIMIT=off", "MAX_BODY=4096"));
     backend_stop(&pool);
@@ -70,15 +73,4 @@ START_TEST(doctor_sees_that_the_pool_is_away)
     ck_assert_ptr_nonnull(strstr(told, "FAIL LISTEN: "));
     ck_assert_ptr_nonnull(strstr(told, "FAIL not so: the API is there: "));
     ck_assert_ptr_nonnull(strstr(told, "status 502, unavailable"));
-}
-END_TEST
-
-TCase *operator_case(void)
-{
-    TCase *t = http_case("operator");
-    tcase_add_checked_fixture(t, start_all, stop_all);
-    tcase_add_loop_test(t, doctor_finds_nothing_wrong_behind_nginx, 0,
-                        (int)(sizeof bounds / sizeof *bounds));
-    tcase_add_test(t, doctor_sees_that_the_pool_is_away);
-    return t;
 }

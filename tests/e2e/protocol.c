@@ -1,16 +1,14 @@
-
+/* protocol.c -- versions, repeated requests, long lists, caches, and what the API says of itself.
+ */
 #include <string.h>
-#include <unistd.h>
 
 #include "common/crypto/digest.h"
-#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 
 #define WORKERS 4
 #define RIVALS 20
 #define POSTS 23 /* of a walk, some pages and a rest */
 #define BODY_LIMIT 524288
-#define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))
 
 static struct backend pool, nothing;
 static struct front usual, limited, deserted;
@@ -89,11 +87,15 @@ static const struct {
     {"W/\"17\", \"18\"", false, "", 200},
 };
 
-START_TEST(a_version_that_is_known_is_not_sent_again)
+HTTP_CASE("protocol");
+CASE_AROUND(start_all, stop_all);
+
+TEST_EACH(a_version_that_is_known_is_not_sent_again, known)
 {
     static const char *const methods[] = {"GET", "HEAD"};
-    for (int i = 0; i < ROWS(makers) * ROWS(methods) * 2; i++) {
-        struct versioned thing = makers[i % 2]();
+    const struct versioned things[] = {makers[0](), makers[1]()};
+    for (int i = 0; i < COUNT(makers) * COUNT(methods) * 2; i++) {
+        struct versioned thing = things[i % 2];
         const char *tag = etag(fetch(.path = thing.path, .token = thing.token));
         const char *list =
             say("%s%s%s", known[_i].before, known[_i].has_tag ? tag : "", known[_i].after);
@@ -109,9 +111,8 @@ START_TEST(a_version_that_is_known_is_not_sent_again)
         ck_assert_uint_eq(header_count(r.headers, "Content-Type"), r.status == 200);
     }
 }
-END_TEST
 
-START_TEST(tags_are_strong_and_gzip_does_not_weaken_them)
+TEST_EACH(tags_are_strong_and_gzip_does_not_weaken_them, makers)
 {
     struct versioned thing = makers[_i]();
 
@@ -126,7 +127,6 @@ START_TEST(tags_are_strong_and_gzip_does_not_weaken_them)
     ck_no_header(asked, "Content-Encoding");
     ck_assert_str_eq(asked.text, plain.text);
 }
-END_TEST
 
 static struct answer change(struct versioned thing, const char *tag)
 {
@@ -141,7 +141,7 @@ static struct answer drop_if(struct versioned thing, const char *tag)
                  .headers = {say("If-Match: %s", tag)});
 }
 
-START_TEST(only_the_version_that_is_meant_is_touched)
+TEST_EACH(only_the_version_that_is_meant_is_touched, makers)
 {
     struct versioned thing = makers[_i]();
     const char *old = etag(fetch(.path = thing.path, .token = thing.token));
@@ -168,9 +168,19 @@ START_TEST(only_the_version_that_is_meant_is_touched)
     ck_status(dropped, 204);
     ck_status(drop_if(thing, "*"), 404);
 }
-END_TEST
 
-START_TEST(of_many_changes_of_one_version_one_is_made)
+/* Send a call many times at once, while a row is held until every worker has one of them inside. */
+static void send_rivals(const struct http_call *call, const char *table, const char *id,
+                        struct flight **ret)
+{
+    struct db *hold = database_hold(table, id);
+    for (int i = 0; i < RIVALS; i++)
+        ret[i] = http_send(call);
+    database_await_waiting(WORKERS);
+    database_let_go(hold);
+}
+
+TEST(of_many_changes_of_one_version_one_is_made)
 {
     struct versioned thing = make_long_post();
     const char *tag = etag(fetch(.path = thing.path, .token = thing.token));
@@ -181,11 +191,7 @@ START_TEST(of_many_changes_of_one_version_one_is_made)
                                    .headers = {say("If-Match: %s", tag)}};
     struct flight *flights[RIVALS];
     int made = 0;
-    struct db *hold = database_hold("posts", strrchr(thing.path, '/') + 1);
-    for (int i = 0; i < RIVALS; i++)
-        flights[i] = http_send(&call);
-    database_await_waiting(WORKERS);
-    database_let_go(hold);
+    send_rivals(&call, "posts", strrchr(thing.path, '/') + 1, flights);
 
     for (int i = 0; i < RIVALS; i++) {
         struct answer r = http_land(flights[i]);
@@ -196,15 +202,13 @@ START_TEST(of_many_changes_of_one_version_one_is_made)
 
     ck_assert_int_eq(made, 1);
 }
-END_TEST
 
 /* ---- one request, sent again ---- */
 
 #define KEY "Idempotency-Key: a-key-of-its-own"
 #define POST_BODY "{\"title\":\"Once\",\"content\":\"and for all\",\"published\":true}"
 
-/* Its author's row is held until every worker has one of them inside. */
-START_TEST(of_twenty_requests_with_one_key_one_is_carried_out)
+TEST(of_twenty_requests_with_one_key_one_is_carried_out)
 {
     const char *author, *token = new_user(&author);
     const struct http_call call = {
@@ -212,11 +216,7 @@ START_TEST(of_twenty_requests_with_one_key_one_is_carried_out)
     struct flight *flights[RIVALS];
     unsigned first = 0, replayed = 0;
     const char *text = NULL;
-    struct db *hold = database_hold("users", author);
-    for (int i = 0; i < RIVALS; i++)
-        flights[i] = http_send(&call);
-    database_await_waiting(WORKERS);
-    database_let_go(hold);
+    send_rivals(&call, "users", author, flights);
 
     for (int i = 0; i < RIVALS; i++) {
         struct answer r = http_land(flights[i]);
@@ -234,9 +234,8 @@ START_TEST(of_twenty_requests_with_one_key_one_is_carried_out)
     ck_assert_int_eq(
         database_number(say("SELECT COUNT(*) FROM posts WHERE author_id = '%s'", author)), 1);
 }
-END_TEST
 
-START_TEST(of_some_users_with_one_key_one_is_made)
+TEST(of_some_users_with_one_key_one_is_made)
 {
     const struct http_call call = {
         .path = "/api/users",
@@ -248,9 +247,9 @@ START_TEST(of_some_users_with_one_key_one_is_made)
     unsigned first = 0;
     const char *id = NULL;
 
-    for (int i = 0; i < ROWS(flights); i++)
+    for (int i = 0; i < COUNT(flights); i++)
         flights[i] = http_send(&call);
-    for (int i = 0; i < ROWS(flights); i++) {
+    for (int i = 0; i < COUNT(flights); i++) {
         struct answer r = http_land(flights[i]);
         ck_status(r, 201);
         id = id ? id : answer_text(r, "user.id");
@@ -260,14 +259,13 @@ START_TEST(of_some_users_with_one_key_one_is_made)
 
     ck_assert_uint_eq(first, 1);
 }
-END_TEST
 
 static struct answer post_once(const char *token, const char *key, const char *body)
 {
     return fetch(.path = "/api/posts", .token = token, .body = body, .headers = {key});
 }
 
-START_TEST(a_key_belongs_to_one_request_of_one_caller)
+TEST(a_key_belongs_to_one_request_of_one_caller)
 {
     const char *ada = new_user(NULL), *grace = new_user(NULL);
     struct answer first = post_once(ada, KEY, POST_BODY);
@@ -290,19 +288,17 @@ START_TEST(a_key_belongs_to_one_request_of_one_caller)
     ck_status(other_key, 201);
     ck_assert_str_ne(answer_text(other_key, "post.id"), answer_text(first, "post.id"));
 }
-END_TEST
 
-START_TEST(a_refusal_is_not_kept_for_a_key)
+TEST(a_refusal_is_not_kept_for_a_key)
 {
     const char *token = new_user(NULL);
 
     ck_problem(post_once(token, KEY, "{}"), 400, "Missing required fields", "missing_fields");
-    struct answer mended = post_once(token, KEY, POST_BODY);
+    struct answer corrected = post_once(token, KEY, POST_BODY);
 
-    ck_status(mended, 201);
-    ck_no_header(mended, "Idempotency-Replayed");
+    ck_status(corrected, 201);
+    ck_no_header(corrected, "Idempotency-Replayed");
 }
-END_TEST
 
 static const struct {
     const char *key;
@@ -313,7 +309,7 @@ static const struct {
     {"!~", 4, true}, {"a key", 2, false}, {"\xC3\xA9", 8, false},
 };
 
-START_TEST(an_empty_key_is_no_key)
+TEST(an_empty_key_is_no_key)
 {
     const char *token = new_user(NULL);
 
@@ -322,11 +318,10 @@ START_TEST(an_empty_key_is_no_key)
     ck_problem(r, 400, "Bad Request", "invalid");
     ck_assert_str_eq(answer_faults(r), "Idempotency-Key format");
 }
-END_TEST
 
 /* ---- an encoding ---- */
 
-START_TEST(a_body_that_is_encoded_is_told_what_would_do)
+TEST(a_body_that_is_encoded_is_told_what_would_do)
 {
     const char *token = new_user(NULL);
 
@@ -339,9 +334,8 @@ START_TEST(a_body_that_is_encoded_is_told_what_would_do)
                     .headers = {"Content-Encoding: identity"}),
               201);
 }
-END_TEST
 
-START_TEST(keys_have_a_form)
+TEST_EACH(keys_have_a_form, keys)
 {
     const char *key = say("Idempotency-Key: %s", repeat(keys[_i].key, keys[_i].times));
 
@@ -352,7 +346,6 @@ START_TEST(keys_have_a_form)
     else
         ck_problem(r, 400, "Bad Request", "invalid");
 }
-END_TEST
 
 /* ---- long lists ---- */
 
@@ -404,7 +397,7 @@ static const char *walk_by_cursor(const char *list, const char *token)
 static const char *const sorts[] = {"", "&sort=created_at", "&sort=title", "&sort=-title",
                                     "&q=walk&published=true"};
 
-START_TEST(a_walk_sees_the_whole_list)
+TEST_EACH(a_walk_sees_the_whole_list, sorts)
 {
     const char *author, *token = new_user(&author);
     for (int i = 0; i < POSTS; i++) /* some share a title */
@@ -425,11 +418,10 @@ START_TEST(a_walk_sees_the_whole_list)
         joined(answer_column(first, "id"), walk_by_link(say("%s&cursor=%s", list, cursor), NULL)),
         ids);
 }
-END_TEST
 
-START_TEST(users_are_walked_through_too)
+TEST(users_are_walked_through_too)
 {
-    const char *token = new_user(NULL), *list = say("/api/users?q=user-%d-&sort=-email", getpid());
+    const char *token = new_user(NULL), *list = say("/api/users?q=%s&sort=-email", email_prefix());
     for (int i = 0; i < 4; i++)
         (void)new_user(NULL);
 
@@ -439,9 +431,8 @@ START_TEST(users_are_walked_through_too)
     ck_assert_str_eq(walk_by_cursor(say("%s&limit=2", list), token), answer_column(all, "id"));
     ck_assert_str_eq(walk_by_link(say("%s&limit=2", list), token), answer_column(all, "id"));
 }
-END_TEST
 
-START_TEST(links_lead_to_the_other_pages)
+TEST(links_lead_to_the_other_pages)
 {
     const char *author, *token = new_user(&author);
     for (int i = 0; i < 5; i++)
@@ -458,9 +449,8 @@ START_TEST(links_lead_to_the_other_pages)
     ck_assert_uint_eq(answer_count(last), 1);
     ck_assert_ptr_null(link_to(last, "next"));
 }
-END_TEST
 
-START_TEST(a_cursor_is_bound_to_its_list)
+TEST(a_cursor_is_bound_to_its_list)
 {
     const char *author, *token = new_user(&author);
     for (int i = 0; i < 3; i++)
@@ -478,7 +468,6 @@ START_TEST(a_cursor_is_bound_to_its_list)
                400, "Bad Request", "invalid");
     ck_problem(fetch(.path = "/api/posts?cursor=nonsense"), 400, "Bad Request", "invalid");
 }
-END_TEST
 
 /* ---- problem details ---- */
 
@@ -497,7 +486,7 @@ static const struct {
      "missing_fields"},
 };
 
-START_TEST(who_accepts_problem_details_gets_the_same_facts)
+TEST_EACH(who_accepts_problem_details_gets_the_same_facts, problems)
 {
     const struct http_call plain = {
         .method = problems[_i].method, .path = problems[_i].path, .body = problems[_i].body};
@@ -519,7 +508,6 @@ START_TEST(who_accepts_problem_details_gets_the_same_facts)
     ck_assert_str_eq(answer_missing(r), answer_missing(usually));
     ck_assert_str_eq(answer_faults(r), answer_faults(usually));
 }
-END_TEST
 
 /* ---- caches ---- */
 
@@ -554,7 +542,7 @@ static void ck_cache(struct answer r, const char *expected)
         ck_no_header(r, "Cache-Control");
 }
 
-START_TEST(caches_are_told_what_they_may_keep)
+TEST_EACH(caches_are_told_what_they_may_keep, caches)
 {
     const struct http_call without = {
         .method = caches[_i].method, .path = caches[_i].path, .body = caches[_i].body};
@@ -565,10 +553,9 @@ START_TEST(caches_are_told_what_they_may_keep)
     ck_cache(http_fetch(&with), caches[_i].with);
     ck_cache(http_fetch(&without), caches[_i].without);
 }
-END_TEST
 
 /* http_fetch() holds all that is below auth against it; this makes sure that all are seen. */
-START_TEST(errors_of_nginx_are_kept_by_nobody)
+NGINX_TEST(errors_of_nginx_are_kept_by_nobody)
 {
     const char *login = "/api/auth/login", *large = repeat("a", BODY_LIMIT + 1);
     struct answer last = {0};
@@ -594,9 +581,8 @@ START_TEST(errors_of_nginx_are_kept_by_nobody)
     const char *bad = "POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n";
     ck_header(http_raw(&usual, bad, strlen(bad)), "Cache-Control", "no-store");
 }
-END_TEST
 
-START_TEST(a_preflight_below_auth_is_kept_by_no_cache)
+NGINX_TEST(a_preflight_below_auth_is_kept_by_no_cache)
 {
     struct answer r = fetch(.at = &limited, .method = "OPTIONS", .path = "/api/auth/login",
                             .headers = {"Origin: https://app.example.org",
@@ -608,11 +594,10 @@ START_TEST(a_preflight_below_auth_is_kept_by_no_cache)
     ck_assert(header_lists(r.headers, "Access-Control-Allow-Methods", "POST"));
     ck_assert_uint_eq(header_count(r.headers, "Access-Control-Max-Age"), 1);
 }
-END_TEST
 
 /* ---- what the API says of itself ---- */
 
-START_TEST(the_document_is_served)
+TEST(the_document_is_served)
 {
     struct buf own;
     buf_init(&own, (size_t)4 * 1024 * 1024);
@@ -634,9 +619,8 @@ START_TEST(the_document_is_served)
     ck_header(packed, "Content-Encoding", "gzip");
     ck_assert_str_eq(packed.text, r.text);
 }
-END_TEST
 
-START_TEST(the_page_is_served_with_its_policy)
+TEST(the_page_is_served_with_its_policy)
 {
     static const char *const directives[] = {"default-src 'none'; ", "style-src 'sha256-",
                                              "script-src 'sha256-", "base-uri 'none'",
@@ -651,7 +635,7 @@ START_TEST(the_page_is_served_with_its_policy)
     ck_no_header(r, "Cache-Control");
     ck_assert_uint_eq(header_count(r.headers, "Content-Security-Policy"), 1);
     const char *policy = answer_header(r, "Content-Security-Policy");
-    for (int i = 0; i < ROWS(directives); i++)
+    for (int i = 0; i < COUNT(directives); i++)
         ck_assert_msg(strstr(policy, directives[i]) != NULL, "no %s: %s", directives[i], policy);
     ck_assert(strstr(policy, "unsafe-") == NULL);
     ck_assert(strncmp(r.text, "<!DOCTYPE html>", 15) == 0);
@@ -661,7 +645,6 @@ START_TEST(the_page_is_served_with_its_policy)
     ck_header(head, "Content-Security-Policy", policy);
     ck_header(head, "Content-Length", say("%zu", strlen(r.text)));
 }
-END_TEST
 
 /* ---- paths ---- */
 
@@ -718,7 +701,7 @@ static int ask_bent(const char *method, const char *bent, const char *id, const 
 static void ck_leads_nowhere(const char *bent, const char *id, const char *token)
 {
     static const char *const methods[] = {"GET", "DELETE", "PATCH"};
-    for (int i = 0; i < ROWS(methods); i++) {
+    for (int i = 0; i < COUNT(methods); i++) {
         const char *body = i == 2 ? "{\"first_name\":\"Bent\",\"title\":\"Bent\"}" : NULL;
         int status = ask_bent(methods[i], bent, id, token, body);
         bool is_nowhere = status == 404 || (status == 405 && strstr(bent, "/sessions/")) ||
@@ -727,7 +710,7 @@ static void ck_leads_nowhere(const char *bent, const char *id, const char *token
     }
 }
 
-START_TEST(an_encoded_slash_leads_to_no_user)
+TEST_EACH(an_encoded_slash_leads_to_no_user, bent_users)
 {
     const char *id, *token = new_user(&id), *admin = token_of(ADMIN_EMAIL);
 
@@ -738,9 +721,8 @@ START_TEST(an_encoded_slash_leads_to_no_user)
     ck_assert_str_ne(answer_text(still, "user.email"), "");
     ck_assert(!strstr(still.text, "Bent"));
 }
-END_TEST
 
-START_TEST(an_encoded_slash_leads_to_no_post)
+TEST_EACH(an_encoded_slash_leads_to_no_post, bent_posts)
 {
     const char *id = new_post(new_user(NULL), "Straight", true);
 
@@ -749,9 +731,8 @@ START_TEST(an_encoded_slash_leads_to_no_post)
     struct answer still = fetch(.path = say("/api/posts/%s", id));
     ck_assert_str_eq(answer_text(still, "post.title"), "Straight");
 }
-END_TEST
 
-START_TEST(an_encoded_slash_logs_nobody_in_or_out)
+TEST(an_encoded_slash_logs_nobody_in_or_out)
 {
     const char *email = new_email(), *token;
     const char *body = object("{'email':'%s','password':'%s'}", email, PASSWORD);
@@ -767,38 +748,4 @@ START_TEST(an_encoded_slash_logs_nobody_in_or_out)
     ck_status(fetch(.path = "/api/auth/%70rofile", .token = token), 200);
     ck_status(fetch(.path = "/api/auth/%6Cogin", .body = body), 200);
     ck_status(fetch(.path = "/api/auth/profile/", .token = token), 200);
-}
-END_TEST
-
-TCase *protocol_case(void)
-{
-    TCase *t = http_case("protocol");
-    tcase_add_unchecked_fixture(t, start_all, stop_all);
-    tcase_add_loop_test(t, a_version_that_is_known_is_not_sent_again, 0, ROWS(known));
-    tcase_add_loop_test(t, tags_are_strong_and_gzip_does_not_weaken_them, 0, ROWS(makers));
-    tcase_add_loop_test(t, only_the_version_that_is_meant_is_touched, 0, ROWS(makers));
-    tcase_add_test(t, of_many_changes_of_one_version_one_is_made);
-    tcase_add_test(t, of_twenty_requests_with_one_key_one_is_carried_out);
-    tcase_add_test(t, of_some_users_with_one_key_one_is_made);
-    tcase_add_test(t, a_key_belongs_to_one_request_of_one_caller);
-    tcase_add_test(t, a_refusal_is_not_kept_for_a_key);
-    tcase_add_loop_test(t, keys_have_a_form, 0, ROWS(keys));
-    tcase_add_test(t, an_empty_key_is_no_key);
-    tcase_add_test(t, a_body_that_is_encoded_is_told_what_would_do);
-    tcase_add_loop_test(t, a_walk_sees_the_whole_list, 0, ROWS(sorts));
-    tcase_add_test(t, users_are_walked_through_too);
-    tcase_add_test(t, links_lead_to_the_other_pages);
-    tcase_add_test(t, a_cursor_is_bound_to_its_list);
-    tcase_add_loop_test(t, who_accepts_problem_details_gets_the_same_facts, 0, ROWS(problems));
-    tcase_add_loop_test(t, caches_are_told_what_they_may_keep, 0, ROWS(caches));
-    tcase_add_test(t, the_document_is_served);
-    tcase_add_test(t, the_page_is_served_with_its_policy);
-    tcase_add_loop_test(t, an_encoded_slash_leads_to_no_user, 0, ROWS(bent_users));
-    tcase_add_loop_test(t, an_encoded_slash_leads_to_no_post, 0, ROWS(bent_posts));
-    tcase_add_test(t, an_encoded_slash_logs_nobody_in_or_out);
-    if (world_at_apache())
-        return t;
-    tcase_add_test(t, errors_of_nginx_are_kept_by_nobody);
-    tcase_add_test(t, a_preflight_below_auth_is_kept_by_no_cache);
-    return t;
 }

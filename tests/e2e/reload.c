@@ -1,4 +1,4 @@
-
+/* reload.c -- reloads, new programs and dead workers, and nobody notices. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -8,28 +8,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
+#include "tests/e2e/own.h"
 
 #define WAIT_MS 10000 /* far more than anything here takes */
 #define RATE 200      /* requests a second */
 #define REPLACED_MS 200
-
-static struct backend own;
-static struct front own_front;
-
-static void start_front(void)
-{
-    front_start(&own_front, &own, LIST("LOGIN_LIMIT=off"));
-    the_front = &own_front;
-}
-
-static void stop_own(void)
-{
-    front_stop(&own_front);
-    backend_stop(&own);
-}
 
 /* Until no worker is one of these. */
 static void await_others(const pid_t *before, size_t count)
@@ -38,16 +23,18 @@ static void await_others(const pid_t *before, size_t count)
         backend_await_workers(&own, count, before[i]);
 }
 
-START_TEST(ten_reloads_of_nginx_and_five_of_the_pool_lose_nothing)
+NGINX_CASE("reloads");
+
+TEST(ten_reloads_of_nginx_and_five_of_the_pool_lose_nothing)
 {
     pid_t before[WORKERS_MAX];
     backend_start(&own, LIST("WORKERS=4", "HASH_WORKERS=1"));
-    start_front();
+    start_own_front();
     struct load *load = load_start_paced(&own_front, new_user(NULL), RATE);
     load_be_strict(load);
 
     for (unsigned i = 0; i < 10; i++) {
-        pause_ms(150);
+        load_await_served(load, 30);
         ck_assert_uint_eq(backend_workers(&own, before), 5);
         if (i % 2 == 0)
             ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
@@ -55,8 +42,7 @@ START_TEST(ten_reloads_of_nginx_and_five_of_the_pool_lose_nothing)
         if (i % 2 == 0)
             await_others(before, 5);
     }
-    while (load_tally(load).served < 2 * RATE)
-        pause_ms(10);
+    load_await_served(load, RATE);
     load_finish(load);
 
     ck_assert_uint_eq(load_tally(load).refused, 0);
@@ -65,7 +51,6 @@ START_TEST(ten_reloads_of_nginx_and_five_of_the_pool_lose_nothing)
     load_free(load);
     stop_own();
 }
-END_TEST
 
 #define KEPT 8 /* connections */
 #define KEPT_ROUNDS 40
@@ -96,12 +81,12 @@ static size_t read_kept(int fd, char *answer, size_t size)
 
 /* A client that keeps its connection may send while nginx, on its way out, closes it: such a
  * request is not read, and never answered by halves. */
-START_TEST(what_a_reload_of_nginx_leaves_unanswered_is_not_written)
+TEST(what_a_reload_of_nginx_leaves_unanswered_is_not_written)
 {
     long before, answered = 0, broken = 0;
     int fds[KEPT];
     backend_start(&own, LIST("WORKERS=2", "HASH_WORKERS=1"));
-    start_front();
+    start_own_front();
     const char *body = say("{\"title\":\"kept %ld\",\"content\":\"x\"}", now_ms());
     const char *request = say("POST /api/posts HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"
                               "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
@@ -135,7 +120,6 @@ START_TEST(what_a_reload_of_nginx_leaves_unanswered_is_not_written)
         (void)close(fds[i]);
     stop_own();
 }
-END_TEST
 
 /* On a busy machine it may live on until it has taken what comes next along. */
 static void kill_wholly(pid_t pid)
@@ -147,11 +131,11 @@ static void kill_wholly(pid_t pid)
 
 /* From the death of the only worker of each kind to an answer of its successor. A busy machine may
  * take longer now and then, but not each time. */
-START_TEST(a_dead_worker_is_soon_replaced)
+TEST(a_dead_worker_is_soon_replaced)
 {
     long took_ms = WAIT_MS;
     backend_start(&own, LIST("WORKERS=1", "HASH_WORKERS=1"));
-    start_front();
+    start_own_front();
 
     for (int tries = 0; tries < 5 && took_ms > REPLACED_MS; tries++) {
         pid_t pids[WORKERS_MAX];
@@ -169,7 +153,6 @@ START_TEST(a_dead_worker_is_soon_replaced)
     ck_assert_int_le(took_ms, REPLACED_MS);
     stop_own();
 }
-END_TEST
 
 /* ---- a program of its own, that can be replaced ---- */
 
@@ -184,9 +167,8 @@ static void start_copy(void)
                           LIST("WORKERS=3", "HASH_WORKERS=1", say("LISTEN=%s", own.fast),
                                say("HASH_LISTEN=%s", own.hash)),
                           own.folder, own.log);
-    start_front();
-    for (long end = now_ms() + WAIT_MS; !backend_logged(&own, "\"started\""); pause_ms(5))
-        ck_assert_msg(now_ms() < end, "the pool does not start, see %s", own.log);
+    start_own_front();
+    file_await(own.log, "\"started\"", 1, WAIT_MS);
     backend_await_workers(&own, 4, 0);
 }
 
@@ -215,13 +197,13 @@ static unsigned workers_that_run_the_file(void)
     return n;
 }
 
-START_TEST(a_new_program_takes_over_and_loses_nothing)
+TEST(a_new_program_takes_over_and_loses_nothing)
 {
     pid_t before[WORKERS_MAX];
     start_copy();
     struct load *load = load_start_paced(&own_front, new_user(NULL), RATE);
     load_be_strict(load);
-    pause_ms(200);
+    load_await_served(load, 40);
     ck_assert_uint_eq(backend_workers(&own, before), 4);
     ck_assert_uint_eq(workers_that_run_the_file(), 4);
 
@@ -229,9 +211,7 @@ START_TEST(a_new_program_takes_over_and_loses_nothing)
     ck_assert_uint_eq(workers_that_run_the_file(), 0);
     ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
     await_others(before, 4);
-    unsigned served = load_tally(load).served;
-    while (load_tally(load).served < served + RATE / 2)
-        pause_ms(10);
+    load_await_served(load, RATE / 2);
     load_finish(load);
 
     ck_assert(runs_the_file(own.pid));
@@ -241,14 +221,13 @@ START_TEST(a_new_program_takes_over_and_loses_nothing)
     load_free(load);
     stop_own();
 }
-END_TEST
 
 static const char *const bad_programs[] = {
     "head -c 5000 postern >new",           /* cut short on its way */
     "printf '#!/bin/sh\\nexit 1\\n' >new", /* refuses to start */
 };
 
-START_TEST(a_program_that_does_not_start_replaces_nothing)
+TEST_EACH(a_program_that_does_not_start_replaces_nothing, bad_programs)
 {
     pid_t before[WORKERS_MAX], after[WORKERS_MAX];
     start_copy();
@@ -256,15 +235,13 @@ START_TEST(a_program_that_does_not_start_replaces_nothing)
 
     replace_program(bad_programs[_i]);
     ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
-    for (long end = now_ms() + WAIT_MS; !backend_logged(&own, "\"reload_refused\""); pause_ms(5))
-        ck_assert_msg(now_ms() < end, "no word of it, see %s", own.log);
+    file_await(own.log, "\"reload_refused\"", 1, WAIT_MS);
 
     ck_assert_uint_eq(backend_workers(&own, after), 4);
     ck_assert_mem_eq(after, before, 4 * sizeof *before);
     ck_status(fetch(.path = "/api/ready"), 200);
     stop_own();
 }
-END_TEST
 
 /* ---- a log that nobody reads any more ---- */
 
@@ -275,7 +252,7 @@ static bool is_there(const char *name)
 }
 
 /* The reader takes the first line, as a logger that crashes soon, and then is no more. */
-START_TEST(a_log_whose_reader_is_gone_ends_nobody)
+TEST(a_log_whose_reader_is_gone_ends_nobody)
 {
     static const char start[] =
         "exec \"$0\" serve 2> >(read -r line; echo \"$line\" >first; exec <&-; >gone)";
@@ -290,7 +267,7 @@ START_TEST(a_log_whose_reader_is_gone_ends_nobody)
     for (long end = now_ms() + WAIT_MS; !is_there("gone"); pause_ms(5))
         ck_assert_msg(now_ms() < end, "the pool does not start, see %s", own.folder);
     backend_await_workers(&own, 3, 0);
-    start_front();
+    start_own_front();
 
     ck_assert_uint_eq(backend_workers(&own, before), 3);
     kill_wholly(before[0]); /* "worker_died" */
@@ -307,18 +284,4 @@ START_TEST(a_log_whose_reader_is_gone_ends_nobody)
     ck_assert(read_file(say("%s/first", own.folder), &first));
     ck_assert_ptr_nonnull(memmem(first.data, first.len, "\"started\"", 9));
     buf_release(&first);
-}
-END_TEST
-
-TCase *reload_case(void)
-{
-    TCase *t = http_case("reloads");
-    tcase_add_test(t, ten_reloads_of_nginx_and_five_of_the_pool_lose_nothing);
-    tcase_add_test(t, what_a_reload_of_nginx_leaves_unanswered_is_not_written);
-    tcase_add_test(t, a_dead_worker_is_soon_replaced);
-    tcase_add_test(t, a_new_program_takes_over_and_loses_nothing);
-    tcase_add_loop_test(t, a_program_that_does_not_start_replaces_nothing, 0,
-                        (int)(sizeof bad_programs / sizeof *bad_programs));
-    tcase_add_test(t, a_log_whose_reader_is_gone_ends_nobody);
-    return t;
 }

@@ -1,4 +1,4 @@
-
+/* sessions.c -- logins that go on and end, passwords that change and come back by mail. */
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 
 #define WORKERS 4
@@ -14,7 +13,6 @@
 #define MAIL_LIMIT_MS 10000
 #define NEW_PASSWORD "another long enough one"
 #define RESET_URL "https://app.example.org/reset#"
-#define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))
 
 /* ---- two pools, of which one can send mail ---- */
 
@@ -129,7 +127,10 @@ static long sessions_of(struct person who)
 
 /* ---- refresh ---- */
 
-START_TEST(a_refresh_rotates)
+HTTP_CASE("sessions");
+CASE_AROUND(start_both, stop_both);
+
+TEST(a_refresh_rotates)
 {
     struct person ada = join();
     struct login first = enter(ada);
@@ -147,10 +148,9 @@ START_TEST(a_refresh_rotates)
     ck_alive(third);
     ck_assert_int_eq(sessions_of(ada), 1);
 }
-END_TEST
 
 /* Its row is held until every worker has one of them inside, the others wait outside. */
-START_TEST(of_fifty_refreshes_at_once_all_get_one_successor)
+TEST(of_fifty_refreshes_at_once_all_get_one_successor)
 {
     struct person ada = join();
     struct login login = enter(ada);
@@ -176,7 +176,6 @@ START_TEST(of_fifty_refreshes_at_once_all_get_one_successor)
     ck_alive(login);
     ck_alive(tokens_in(refresh(next.refresh)));
 }
-END_TEST
 
 /* As if the grace of ten seconds were over. */
 static void let_grace_pass(struct person who)
@@ -187,7 +186,7 @@ static void let_grace_pass(struct person who)
                    NULL);
 }
 
-START_TEST(reuse_ends_the_session)
+TEST(reuse_ends_the_session)
 {
     struct person ada = join();
     struct login stolen = enter(ada), other = enter(ada);
@@ -202,9 +201,8 @@ START_TEST(reuse_ends_the_session)
     ck_over(next);
     ck_alive(other);
 }
-END_TEST
 
-START_TEST(what_is_no_refresh_token_is_refused)
+TEST(what_is_no_refresh_token_is_refused)
 {
     struct login login = enter(join());
 
@@ -218,7 +216,6 @@ START_TEST(what_is_no_refresh_token_is_refused)
     ck_problem(none, 400, "Missing required fields", "missing_fields");
     ck_alive(login);
 }
-END_TEST
 
 /* ---- logout ---- */
 
@@ -239,7 +236,7 @@ static const struct {
     {false, true, "'all':true,", true},
 };
 
-START_TEST(a_logout_ends_this_session_or_all)
+TEST_EACH(a_logout_ends_this_session_or_all, logouts)
 {
     struct person ada = join();
     struct login here = enter(ada), there = enter(ada), of_another = enter(join());
@@ -261,9 +258,8 @@ START_TEST(a_logout_ends_this_session_or_all)
     else
         ck_alive(there);
 }
-END_TEST
 
-START_TEST(a_logout_wants_to_know_whose)
+TEST(a_logout_wants_to_know_whose)
 {
     struct login login = enter(join());
 
@@ -276,11 +272,10 @@ START_TEST(a_logout_wants_to_know_whose)
                401, "Invalid token", "invalid_token");
     ck_alive(login);
 }
-END_TEST
 
 /* ---- one's own sessions ---- */
 
-START_TEST(sessions_are_listed)
+TEST(sessions_are_listed)
 {
     struct person ada = join();
     struct login first = enter(ada), second = enter(ada);
@@ -301,9 +296,8 @@ START_TEST(sessions_are_listed)
     ck_assert_str_eq(answer_column(page, "id"), answer_text(all, "data.1.id"));
     ck_assert(!answer_boolean(page, "data.0.current"));
 }
-END_TEST
 
-START_TEST(a_refresh_shows_in_the_list)
+TEST(a_refresh_shows_in_the_list)
 {
     struct login login = enter(join());
     struct answer before = fetch(.path = "/api/auth/sessions", .token = login.access);
@@ -316,14 +310,13 @@ START_TEST(a_refresh_shows_in_the_list)
     ck_assert_int_gt(
         strcmp(answer_column(after, "last_used_at"), answer_column(before, "last_used_at")), 0);
 }
-END_TEST
 
 static struct answer end_session(const char *access, const char *id)
 {
     return fetch(.method = "DELETE", .path = say("/api/auth/sessions/%s", id), .token = access);
 }
 
-START_TEST(one_ends_ones_own_sessions_only)
+TEST(one_ends_ones_own_sessions_only)
 {
     struct person ada = join();
     struct login here = enter(ada), there = enter(ada), of_another = enter(join());
@@ -345,7 +338,6 @@ START_TEST(one_ends_ones_own_sessions_only)
     ck_over(there);
     ck_alive(here);
 }
-END_TEST
 
 /* ---- password, address, account ---- */
 
@@ -356,7 +348,7 @@ static struct answer change_password(const char *access, const char *current)
                                 NEW_PASSWORD));
 }
 
-START_TEST(a_password_change_ends_the_other_sessions)
+TEST(a_password_change_ends_the_other_sessions)
 {
     struct person ada = join();
     struct login here = enter(ada), there = enter(ada), elsewhere = enter(ada);
@@ -377,7 +369,6 @@ START_TEST(a_password_change_ends_the_other_sessions)
                "invalid_credentials");
     ck_alive(tokens_in(try_entering(ada.email, NEW_PASSWORD)));
 }
-END_TEST
 
 static struct answer change_email(const char *access, const char *email, const char *password)
 {
@@ -385,7 +376,7 @@ static struct answer change_email(const char *access, const char *email, const c
                  .body = object("{'email':'%s','current_password':'%s'}", email, password));
 }
 
-START_TEST(an_address_changes)
+TEST(an_address_changes)
 {
     struct person ada = join();
     struct login login = enter(ada);
@@ -407,7 +398,6 @@ START_TEST(an_address_changes)
     ck_status(try_entering(ada.email, PASSWORD), 401);
     ck_alive(tokens_in(try_entering(email, PASSWORD)));
 }
-END_TEST
 
 static struct answer leave(const char *access, const char *password)
 {
@@ -415,7 +405,7 @@ static struct answer leave(const char *access, const char *password)
                  .body = object("{'current_password':'%s'}", password));
 }
 
-START_TEST(who_leaves_is_gone_with_posts_and_sessions)
+TEST(who_leaves_is_gone_with_posts_and_sessions)
 {
     struct person ada = join();
     struct login here = enter(ada), there = enter(ada);
@@ -435,9 +425,8 @@ START_TEST(who_leaves_is_gone_with_posts_and_sessions)
                "invalid_credentials");
     ck_assert_int_eq(sessions_of(ada), 0);
 }
-END_TEST
 
-START_TEST(who_leaves_with_very_much_is_gone_before_it_is)
+TEST(who_leaves_with_very_much_is_gone_before_it_is)
 {
     struct person ada = join();
     struct login login = enter(ada);
@@ -471,13 +460,11 @@ START_TEST(who_leaves_with_very_much_is_gone_before_it_is)
         ck_assert_int_lt(now_ms(), end);
     ck_assert_int_eq(database_number(say("SELECT COUNT(*) FROM posts %s", mine)), 0);
 }
-END_TEST
 
-START_TEST(the_last_admin_does_not_leave)
+TEST(the_last_admin_does_not_leave)
 {
     ck_problem(leave(token_of(ADMIN_EMAIL), PASSWORD), 409, "Last active admin", "last_admin");
 }
-END_TEST
 
 /* ---- by mail ---- */
 
@@ -539,7 +526,7 @@ static void ck_bad_token(struct answer r)
     ck_assert_str_eq(answer_faults(r), "token wrong");
 }
 
-START_TEST(a_forgotten_password_comes_back_by_mail)
+TEST(a_forgotten_password_comes_back_by_mail)
 {
     struct person ada = join();
     struct login here = enter(ada), there = enter(ada);
@@ -561,7 +548,6 @@ START_TEST(a_forgotten_password_comes_back_by_mail)
     ck_status(try_entering(ada.email, PASSWORD), 401);
     ck_alive(tokens_in(try_entering(ada.email, NEW_PASSWORD)));
 }
-END_TEST
 
 /* Header lines without those that differ from answer to answer. */
 static const char *lasting(const char *headers)
@@ -573,7 +559,7 @@ static const char *lasting(const char *headers)
     return kept;
 }
 
-START_TEST(nobody_learns_by_it_who_is_known)
+TEST(nobody_learns_by_it_who_is_known)
 {
     struct person ada = join();
 
@@ -586,9 +572,8 @@ START_TEST(nobody_learns_by_it_who_is_known)
     ck_assert(strstr(await_mail(), ada.email) != NULL);
     ck_assert_ptr_null(look_for_mail());
 }
-END_TEST
 
-START_TEST(a_token_is_good_for_an_hour)
+TEST(a_token_is_good_for_an_hour)
 {
     struct person ada = join();
     struct login login = enter(ada);
@@ -603,16 +588,15 @@ START_TEST(a_token_is_good_for_an_hour)
     ck_bad_token(reset("nonsense"));
     ck_alive(login);
 }
-END_TEST
 
 static const char *const mail_paths[] = {"/api/auth/password/forgot", "/api/auth/password/reset"};
 
-START_TEST(without_a_mail_command_the_paths_are_unknown)
+TEST_EACH(without_a_mail_command_the_paths_are_unknown, mail_paths)
 {
     static const char *const methods[] = {"GET", "POST", "PATCH", "DELETE", "PUT", "OPTIONS"};
     http_document(NULL);
 
-    for (int i = 0; i < ROWS(methods); i++) {
+    for (int i = 0; i < COUNT(methods); i++) {
         const char *body = i == 1 || i == 2 ? "{\"email\":\"ada@example.org\"}" : NULL;
         struct answer r = fetch(.at = &mailless_front, .method = methods[i], .path = mail_paths[_i],
                                 .body = body);
@@ -621,7 +605,6 @@ START_TEST(without_a_mail_command_the_paths_are_unknown)
         ck_assert_str_eq(answer_text(r, "message"), "Resource does not exist");
     }
 }
-END_TEST
 
 /* ---- the two pools ---- */
 
@@ -643,7 +626,7 @@ static const struct {
     {"DELETE", "/api/auth/sessions/" NOBODY_ID, NULL, 502},
 };
 
-START_TEST(hashing_is_done_by_the_other_pool)
+NGINX_TEST(hashing_is_done_by_the_other_pool)
 {
     struct backend half;
     struct front half_front;
@@ -651,37 +634,9 @@ START_TEST(hashing_is_done_by_the_other_pool)
     ck_assert_int_eq(symlink(pool.hash, half.hash), 0);
     front_start(&half_front, &half, LIST("LOGIN_LIMIT=off"));
 
-    for (int i = 0; i < ROWS(hashing); i++)
+    for (int i = 0; i < COUNT(hashing); i++)
         ck_status(fetch(.at = &half_front, .method = hashing[i].method, .path = hashing[i].path,
                         .body = hashing[i].body),
                   hashing[i].status);
     front_stop(&half_front);
-}
-END_TEST
-
-TCase *session_case(void)
-{
-    TCase *t = http_case("sessions");
-    tcase_add_unchecked_fixture(t, start_both, stop_both);
-    tcase_add_test(t, a_refresh_rotates);
-    tcase_add_test(t, of_fifty_refreshes_at_once_all_get_one_successor);
-    tcase_add_test(t, reuse_ends_the_session);
-    tcase_add_test(t, what_is_no_refresh_token_is_refused);
-    tcase_add_loop_test(t, a_logout_ends_this_session_or_all, 0, ROWS(logouts));
-    tcase_add_test(t, a_logout_wants_to_know_whose);
-    tcase_add_test(t, sessions_are_listed);
-    tcase_add_test(t, a_refresh_shows_in_the_list);
-    tcase_add_test(t, one_ends_ones_own_sessions_only);
-    tcase_add_test(t, a_password_change_ends_the_other_sessions);
-    tcase_add_test(t, an_address_changes);
-    tcase_add_test(t, who_leaves_is_gone_with_posts_and_sessions);
-    tcase_add_test(t, who_leaves_with_very_much_is_gone_before_it_is);
-    tcase_add_test(t, the_last_admin_does_not_leave);
-    tcase_add_test(t, a_forgotten_password_comes_back_by_mail);
-    tcase_add_test(t, nobody_learns_by_it_who_is_known);
-    tcase_add_test(t, a_token_is_good_for_an_hour);
-    tcase_add_loop_test(t, without_a_mail_command_the_paths_are_unknown, 0, ROWS(mail_paths));
-    if (!world_at_apache())
-        tcase_add_test(t, hashing_is_done_by_the_other_pool);
-    return t;
 }

@@ -1,4 +1,5 @@
-
+/* starters.c -- the program under those that bring the socket: spawn-fcgi, multiwatch, systemd.
+ * Each starts, answers through nginx, replaces what dies or is reloaded, and ends clean. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,18 +12,16 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "tests/e2e/cases.h"
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
+#include "tests/e2e/own.h"
 
 #define START_MS 5000 /* generous: it takes a tenth of it */
-#define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))
 
 /* The starters have words of their own to say: not so to the pool's log. */
 #define SERVE "/bin/sh", "-c", "exec ../bin/postern serve 2>>pool.log"
 
-static struct backend own;
-static struct front own_front;
+static const struct http_call health = {.path = "/api/health"};
 
 static void make_own(void)
 {
@@ -35,32 +34,16 @@ static pid_t start(const char *const *words)
     return world_start(words, NULL, own.folder, say("%s/starter.log", own.folder));
 }
 
-static void start_front(void)
-{
-    front_start(&own_front, &own, LIST("LOGIN_LIMIT=off"));
-    the_front = &own_front;
-}
-
-static void await_answer(void)
-{
-    for (long end = now_ms() + START_MS; fetch(.path = "/api/health").status != 200; pause_ms(10))
-        ck_assert_msg(now_ms() < end, "what was started does not answer");
-}
-
-static void stop_own(void)
-{
-    front_stop(&own_front);
-    backend_stop(&own);
-}
-
 /* ---- spawn-fcgi ---- */
 
-START_TEST(spawn_fcgi_can_start_one_worker)
+NGINX_CASE("starters");
+
+TEST(spawn_fcgi_can_start_one_worker)
 {
     make_own();
     own.pid = start(LIST("spawn-fcgi", "-s", own.fast, "-M", "0660", "-n", "--", SERVE));
-    start_front();
-    await_answer();
+    start_own_front();
+    (void)http_await(&health, 200, START_MS);
 
     const char *token = new_user(NULL);
     const char *post = new_post(token, "Spawned", true);
@@ -69,7 +52,6 @@ START_TEST(spawn_fcgi_can_start_one_worker)
     ck_assert(backend_logged(&own, "/auth/register"));
     stop_own();
 }
-END_TEST
 
 static size_t read_pids(const char *path, pid_t *ret_pids)
 {
@@ -83,7 +65,7 @@ static size_t read_pids(const char *path, pid_t *ret_pids)
     return count;
 }
 
-START_TEST(spawn_fcgi_can_start_several)
+TEST(spawn_fcgi_can_start_several)
 {
     pid_t pids[WORKERS_MAX];
     int status;
@@ -95,8 +77,8 @@ START_TEST(spawn_fcgi_can_start_several)
         LIST("spawn-fcgi", "-s", own.fast, "-M", "0660", "-F", "2", "-P", pid_file, "--", SERVE));
     ck_assert_int_eq(waitpid(starter, &status, 0), starter);
     ck_assert_int_eq(status, 0);
-    start_front();
-    await_answer();
+    start_own_front();
+    (void)http_await(&health, 200, START_MS);
     const char *token = new_user(NULL);
 
     ck_assert_uint_eq(read_pids(pid_file, pids), 2);
@@ -110,11 +92,10 @@ START_TEST(spawn_fcgi_can_start_several)
     ck_problem(fetch(.path = "/api/health"), 502, "Service Unavailable", "unavailable");
     front_stop(&own_front);
 }
-END_TEST
 
 /* ---- multiwatch ---- */
 
-START_TEST(multiwatch_replaces_a_worker_that_died)
+TEST(multiwatch_replaces_a_worker_that_died)
 {
     pid_t before[WORKERS_MAX], after[WORKERS_MAX];
     struct stat state;
@@ -123,8 +104,8 @@ START_TEST(multiwatch_replaces_a_worker_that_died)
     own.pid =
         start(LIST("spawn-fcgi", "-s", own.fast, "-M", "0660", "-n", "--", "/usr/bin/multiwatch",
                    "-f", "3", "--", "/usr/bin/env", say("STATE_FILE=%s", state_file), SERVE));
-    start_front();
-    await_answer();
+    start_own_front();
+    (void)http_await(&health, 200, START_MS);
     const char *token = new_user(NULL);
     backend_await_workers(&own, 3, 0);
     ck_assert_uint_eq(backend_workers(&own, before), 3);
@@ -141,7 +122,6 @@ START_TEST(multiwatch_replaces_a_worker_that_died)
     for (int i = 0; i < 3; i++)
         ck_assert_int_ne(kill(after[i], 0), 0); /* none outlives it */
 }
-END_TEST
 
 /* ---- systemd ---- */
 
@@ -156,13 +136,13 @@ static pid_t activate(const char *options, const char *program)
 
 #define SERVE_LOGGED "/bin/sh -c 'exec ../bin/postern serve 2>>pool.log'"
 
-START_TEST(systemd_can_pass_one_socket)
+TEST(systemd_can_pass_one_socket)
 {
     make_own();
     own.pid =
         activate("-E LISTEN=$PWD/unused -E HASH_LISTEN=$PWD/unused -l $PWD/fast", SERVE_LOGGED);
-    start_front();
-    await_answer();
+    start_own_front();
+    (void)http_await(&health, 200, START_MS);
 
     (void)new_user(NULL);
 
@@ -171,7 +151,6 @@ START_TEST(systemd_can_pass_one_socket)
     stop_own();
     ck_assert_int_eq(access(own.fast, F_OK), 0); /* it is not the program's to remove */
 }
-END_TEST
 
 /* How many workers wait in a system call whose first argument is `fd`? */
 static size_t waiting_on(int fd)
@@ -194,22 +173,13 @@ static void await_waiting(int fd, size_t count)
         ck_assert_msg(now_ms() < end, "%zu workers on descriptor %d", waiting_on(fd), fd);
 }
 
-static void reload(void)
-{
-    pid_t before[WORKERS_MAX];
-    ck_assert_uint_eq(backend_workers(&own, before), 3);
-    ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
-    for (size_t i = 0; i < 3; i++)
-        backend_await_workers(&own, 3, before[i]);
-}
-
-START_TEST(sockets_of_systemd_stay_over_reloads)
+TEST(sockets_of_systemd_stay_over_reloads)
 {
     struct buf environment;
     backend_make(&own);
     own.pid = activate("--fdname=hash:fast -l $PWD/hash -l $PWD/fast", SERVE_LOGGED);
-    start_front();
-    await_answer();
+    start_own_front();
+    (void)http_await(&health, 200, START_MS);
     backend_await_workers(&own, 3, 0);
     await_waiting(3, 1);
     await_waiting(4, 2);
@@ -217,8 +187,8 @@ START_TEST(sockets_of_systemd_stay_over_reloads)
     load_be_strict(load);
 
     for (int i = 0; i < 3; i++) {
-        pause_ms(200);
-        reload();
+        load_await_served(load, 20);
+        backend_reload(&own, 3);
     }
     load_finish(load);
 
@@ -233,7 +203,6 @@ START_TEST(sockets_of_systemd_stay_over_reloads)
     load_free(load);
     stop_own();
 }
-END_TEST
 
 static const struct {
     const char *options, *says;
@@ -256,7 +225,7 @@ static bool knock(int type)
     return heard;
 }
 
-START_TEST(sockets_that_cannot_be_meant_are_refused)
+TEST_EACH(sockets_that_cannot_be_meant_are_refused, misuses)
 {
     struct buf log;
     int status;
@@ -274,17 +243,4 @@ START_TEST(sockets_that_cannot_be_meant_are_refused)
     ck_assert_msg(memmem(log.data, log.len, misuses[_i].says, strlen(misuses[_i].says)) != NULL,
                   "%.*s", (int)log.len, log.data);
     buf_release(&log);
-}
-END_TEST
-
-TCase *starter_case(void)
-{
-    TCase *t = http_case("starters");
-    tcase_add_test(t, spawn_fcgi_can_start_one_worker);
-    tcase_add_test(t, spawn_fcgi_can_start_several);
-    tcase_add_test(t, multiwatch_replaces_a_worker_that_died);
-    tcase_add_test(t, systemd_can_pass_one_socket);
-    tcase_add_test(t, sockets_of_systemd_stay_over_reloads);
-    tcase_add_loop_test(t, sockets_that_cannot_be_meant_are_refused, 0, ROWS(misuses));
-    return t;
 }

@@ -16,7 +16,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tests/e2e/apache.h"
@@ -44,19 +43,6 @@ static struct {
     int group_count;
 } worker;
 
-long now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-void pause_ms(long ms)
-{
-    const struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-    nanosleep(&t, NULL);
-}
-
 bool read_file(const char *path, struct buf *b)
 {
     char chunk[16384];
@@ -68,6 +54,26 @@ bool read_file(const char *path, struct buf *b)
         buf_add(b, chunk, (size_t)got);
     (void)close(fd);
     return got == 0;
+}
+
+int file_has(const char *path, const char *text)
+{
+    struct buf b;
+    int count = 0;
+    buf_init(&b, OUTPUT_MAX);
+    (void)read_file(path, &b);
+    buf_add(&b, "", 1);
+    for (const char *at = b.data; (at = strstr(at, text)) != NULL; at++)
+        count++;
+    buf_release(&b);
+    return count;
+}
+
+void file_await(const char *path, const char *text, int times, long limit_ms)
+{
+    for (long end = now_ms() + limit_ms; file_has(path, text) < times; pause_ms(10))
+        ck_assert_msg(now_ms() < end, "%d and not %d times %s in %s", file_has(path, text), times,
+                      text, path);
 }
 
 /* ---- processes ---- */
@@ -523,14 +529,18 @@ void backend_await_workers(const struct backend *b, size_t count, pid_t without)
     ck_abort_msg("%zu workers instead of %zu, see %s", seen, count, b->log);
 }
 
+void backend_reload(const struct backend *b, size_t count)
+{
+    pid_t before[WORKERS_MAX];
+    ck_assert_uint_eq(backend_workers(b, before), count);
+    ck_assert_int_eq(kill(b->pid, SIGHUP), 0);
+    for (size_t i = 0; i < count; i++)
+        backend_await_workers(b, count, before[i]);
+}
+
 bool backend_logged(const struct backend *b, const char *text)
 {
-    struct buf log;
-    buf_init(&log, OUTPUT_MAX);
-    bool found =
-        read_file(b->log, &log) && log.len && memmem(log.data, log.len, text, strlen(text)) != NULL;
-    buf_release(&log);
-    return found;
+    return file_has(b->log, text) > 0;
 }
 
 /* ---- nginx ---- */

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "common/base/buf.h"
+#include "tests/support/clock.h"
 
 struct db;
 
@@ -103,6 +104,9 @@ size_t backend_workers(const struct backend *b, pid_t *ret_pids);
 /** Wait until a pool has `count` workers, and none that is `without`. */
 void backend_await_workers(const struct backend *b, size_t count, pid_t without);
 
+/** Have all of its `count` workers replaced, by SIGHUP, and wait until they are. */
+void backend_reload(const struct backend *b, size_t count);
+
 /** Is `text` in what the backend has written to its log? */
 bool backend_logged(const struct backend *b, const char *text);
 
@@ -134,6 +138,7 @@ void database_let_go(struct db *db);
 /** The whole of a file, added to `b`. False when there is none. */
 bool read_file(const char *path, struct buf *b);
 
-/** Milliseconds, for measuring; a pause. */
-long now_ms(void);
-void pause_ms(long ms);
+/** How often `text` is in a file, which need not be there; wait until it is there so often, for
+ *  `limit_ms` at most. */
+int file_has(const char *path, const char *text);
+void file_await(const char *path, const char *text, int times, long limit_ms);

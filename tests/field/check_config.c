@@ -1,7 +1,6 @@
 #include "common/field/config.h"
 
 #include <check.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/support/folder.h"
 #include "tests/support/suite.h"
 
 #define SECRET "correct-horse-battery-staple"
@@ -56,16 +56,12 @@ static struct origin origins[FIELDS];
 
 static void make_folder(void)
 {
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_make(folder);
 }
 
 static void remove_folder(void)
 {
-    DIR *listing = opendir(folder);
-    for (struct dirent *entry; (entry = readdir(listing));)
-        (void)unlinkat(dirfd(listing), entry->d_name, 0); /* `.` and `..` stay */
-    (void)closedir(listing);
-    (void)rmdir(folder);
+    folder_remove(folder);
 }
 
 static void set_up(void)

@@ -9,6 +9,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/problem.h"
+#include "tests/support/folder.h"
 #include "tests/support/suite.h"
 
 /* ---- a home with a program in it ---- */
@@ -36,7 +37,7 @@ static void set_up(void)
 {
     a = arena_open((size_t)1024 * 1024);
     (void)snprintf(home, sizeof home, "/tmp/check-config-find.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(home));
+    folder_make(home);
     make("1");
     make("1/2");
     make("1/2/3");
@@ -48,7 +49,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-    ck_assert_int_eq(system(arena_printf(a, "rm -rf %s", home)), 0);
+    folder_remove(home);
     arena_close(a);
 }
 

@@ -409,6 +409,7 @@ TEST(keys_that_are_over_go_with_new_ones)
 
 /* What the processes of one test share. */
 struct rivalry {
+    int ready_fd; /* closed by each that is ready */
     int start_fd; /* at its end when all may start */
     const char *token;
     struct {
@@ -429,6 +430,7 @@ static void send_beside_others(void *context)
     struct rivalry *all = rival->rivalry;
     char byte;
     ck_status(get(NULL, "/posts"), 200); /* connected by now */
+    (void)close(all->ready_fd);
     ck_assert_int_eq(read(all->start_fd, &byte, 1), 0);
     struct answer answer = keyed(all->token, "/posts", KEY, POST_BODY);
     all->seen[rival->number].status = answer.status;
@@ -441,8 +443,11 @@ static void let_rivals_run(struct rivalry *all)
 {
     struct rival rivals[RIVALS];
     pid_t pids[RIVALS];
-    int start[2];
+    int ready[2], start[2];
+    char byte;
+    ck_assert_int_eq(pipe(ready), 0);
     ck_assert_int_eq(pipe(start), 0);
+    all->ready_fd = ready[1];
     all->start_fd = start[0];
     for (int i = 0; i < RIVALS; i++) {
         rivals[i] = (struct rival){all, i};
@@ -455,7 +460,9 @@ static void let_rivals_run(struct rivalry *all)
             _exit(EXIT_SUCCESS);
         }
     }
-    usleep(300 * 1000); /* most are at the start by now, and none needs to be */
+    (void)close(ready[1]);
+    ck_assert_int_eq(read(ready[0], &byte, 1), 0);
+    (void)close(ready[0]);
     (void)close(start[1]);
     for (int i = 0; i < RIVALS; i++)
         wait_for(pids[i]);

@@ -19,6 +19,7 @@
 
 #include "common/http/metrics.h"
 #include "common/process/reexec.h"
+#include "tests/support/clock.h"
 #include "tests/support/suite.h"
 
 #define PATIENCE_MS 20000 /* for what should happen at once, on a machine that is busy */
@@ -42,19 +43,6 @@ static void tell(char what, int listen_fd)
     const struct note note = {what, getpid(), listen_fd};
     if (write(notes[1], &note, sizeof note) != sizeof note)
         _exit(EXIT_FAILURE);
-}
-
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
-}
-
-static void sleep_ms(long ms)
-{
-    const struct timespec ts = {ms / 1000, ms % 1000 * 1000000};
-    (void)nanosleep(&ts, NULL);
 }
 
 static void set_up(void)
@@ -101,7 +89,7 @@ static void make_old(void)
     char list[32];
     pid_t pid = fork();
     if (pid == 0) {
-        sleep_ms(100);
+        pause_ms(100);
         (void)raise(SIGKILL);
     }
     (void)snprintf(list, sizeof list, "%s%d,", old_form, (int)pid);
@@ -147,7 +135,7 @@ static pid_t start_workers(unsigned workers, unsigned drain_s,
 static int end_of(pid_t pool)
 {
     int status;
-    for (int64_t end = now_ms() + PATIENCE_MS; now_ms() < end; sleep_ms(2))
+    for (int64_t end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(2))
         if (waitpid(pool, &status, WNOHANG) == pool)
             return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     (void)kill(pool, SIGKILL);
@@ -191,8 +179,8 @@ static void finish_first(void *context, const struct pool_worker *worker)
     (void)signal(SIGTERM, note_signal);
     tell('s', worker->listen_fd);
     while (!asked_to_end)
-        sleep_ms(5);
-    sleep_ms(300);
+        pause_ms(5);
+    pause_ms(300);
     tell('d', worker->listen_fd);
 }
 
@@ -202,7 +190,7 @@ static void never_end(void *context, const struct pool_worker *worker)
     (void)signal(SIGTERM, SIG_IGN);
     tell('s', worker->listen_fd);
     for (;;)
-        sleep_ms(1000);
+        pause_ms(1000);
 }
 
 /* Says that it is busy, since long ago. */
@@ -213,7 +201,7 @@ static void hang(void *context, const struct pool_worker *worker)
     *worker->busy_since = (now_ms() - 5000) * 1000000;
     tell('s', worker->listen_fd);
     for (;;)
-        sleep_ms(1000);
+        pause_ms(1000);
 }
 
 static void say_ready(void *context, const struct pool_worker *worker)
@@ -233,7 +221,7 @@ static void tell_busy(void *context, const struct pool_worker *worker)
     (void)signal(SIGUSR1, note_signal);
     tell('s', worker->listen_fd);
     while (!asked_to_end)
-        sleep_ms(5);
+        pause_ms(5);
     tell('b', (int)(10 * pool_busy(worker, 0) + pool_busy(worker, 1)));
     for (;;)
         (void)pause();
@@ -432,7 +420,7 @@ TEST(one_from_before_a_reload_that_dies_untold_is_a_restart_too)
     pid_t pool = start_workers(1, 5, wait_for_signal); /* never ready, and so relieves nobody */
     (void)expect('s');
 
-    for (int64_t end = now_ms() + PATIENCE_MS; now_ms() < end; sleep_ms(5))
+    for (int64_t end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(5))
         if (counted->counters[METRIC_WORKER_RESTARTS])
             break;
 
@@ -445,7 +433,7 @@ TEST(one_that_was_told_to_stop_before_the_reload_is_none)
     old_form = "-";
     pid_t pool = start_workers(1, 5, wait_for_signal);
     (void)expect('s');
-    sleep_ms(300);
+    pause_ms(300);
 
     stop(pool);
     ck_assert_uint_eq(counted->counters[METRIC_WORKER_RESTARTS], 0);
@@ -494,7 +482,7 @@ TEST(a_log_that_nobody_reads_ends_nothing)
 
     ck_assert_int_eq(kill(pool, SIGHUP), 0); /* "reload_refused" */
     for (int64_t end = now_ms() + PATIENCE_MS; !counted->counters[METRIC_REFUSED_RELOADS];
-         sleep_ms(5))
+         pause_ms(5))
         ck_assert_int_lt(now_ms(), end);
     ck_assert_int_eq(kill(one.pid, SIGKILL), 0); /* "worker_died" */
     (void)expect('s');
@@ -538,7 +526,7 @@ TEST(who_lived_long_enough_is_replaced_without_a_pause)
     for (int i = 0; i < 6; i++) /* the next pause would be 1.6 s */
         (void)kill(expect('s').pid, SIGKILL);
     pid_t worker = expect('s').pid;
-    sleep_ms(1200);
+    pause_ms(1200);
 
     (void)kill(worker, SIGKILL);
 
@@ -558,7 +546,7 @@ TEST(a_crashing_group_does_not_hold_up_the_others)
         one = expect('s');
     }
     (void)kill(one.pid, SIGKILL); /* its replacement has to wait 1.6 s */
-    sleep_ms(50);
+    pause_ms(50);
 
     (void)kill(other.pid, SIGKILL);
 

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "fcgi-app/accounts/refresh.h"
 #include "fcgi-app/accounts/tokens.h"
 
 struct uuid id_of(const char *text)
@@ -37,7 +36,6 @@ struct login enter(const char *email)
     must(user_find_by_email(the_app->db, the_arena, text_of(email), &user, &found));
     ck_assert_msg(found, "no user %s", email);
     the_time.us += 1000;
-    struct request rq = {.arena = the_arena, .now = the_time};
     struct entry entry = {
         .session = {.id = uuid_make(the_time),
                     .user_id = user.id,
@@ -47,7 +45,8 @@ struct login enter(const char *email)
                     .ip = TEXT("192.0.2.1")}};
     entry.refresh = refresh_make(the_arena, the_app->keys, entry.session.id);
     in_transaction(insert_session, &entry);
-    struct tokens tokens = tokens_make(the_app, &rq, &entry.session, entry.refresh.text);
+    struct tokens tokens =
+        tokens_make(the_app, the_arena, the_time, &entry.session, entry.refresh.text);
     return (struct login){
         tokens.access_token.data, tokens.refresh_token.data,
         field_to_text(the_arena, record_find(&session_record, "id"), &entry.session)};

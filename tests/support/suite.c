@@ -10,9 +10,10 @@
 static struct {
     const char *name;
     TCase *tcase;
+    bool left_out, last;
 } cases[CASES_MAX];
 static size_t case_count;
-static TCase *current;
+static size_t current_case;
 
 static TCase *add_case(const char *name)
 {
@@ -21,36 +22,47 @@ static TCase *add_case(const char *name)
     cases[case_count].name = name;
     cases[case_count].tcase = tcase_create(name);
     tcase_set_timeout(cases[case_count].tcase, LIMIT_S);
-    return cases[case_count++].tcase;
+    current_case = case_count++;
+    return cases[current_case].tcase;
 }
 
 void suite_case(const char *name, void (*before)(void), void (*after)(void))
 {
     for (size_t i = 0; i < case_count; i++)
         if (strcmp(cases[i].name, name) == 0) {
-            current = cases[i].tcase;
+            current_case = i;
             return;
         }
-    current = add_case(name);
+    TCase *t = add_case(name);
     if (before || after)
-        tcase_add_checked_fixture(current, before, after);
+        tcase_add_checked_fixture(t, before, after);
 }
 
 void suite_case_around(void (*before)(void), void (*after)(void))
 {
-    tcase_add_unchecked_fixture(current, before, after);
+    tcase_add_unchecked_fixture(cases[current_case].tcase, before, after);
 }
 
 void suite_case_limit(double seconds)
 {
-    tcase_set_timeout(current, seconds);
+    tcase_set_timeout(cases[current_case].tcase, seconds);
+}
+
+void suite_case_if(bool condition)
+{
+    cases[current_case].left_out = !condition;
+}
+
+void suite_case_last(void)
+{
+    cases[current_case].last = true;
 }
 
 void suite_add_test(const TTest *test, int rows, int signal)
 {
-    if (!current)
-        current = add_case("tests");
-    _tcase_add_test(current, test, signal, 0, 0, rows);
+    if (case_count == 0)
+        (void)add_case("tests");
+    _tcase_add_test(cases[current_case].tcase, test, signal, 0, 0, rows);
 }
 
 int suite_run(Suite *suite)
@@ -65,7 +77,9 @@ int suite_run(Suite *suite)
 int suite_main(void)
 {
     Suite *suite = suite_create(program_invocation_short_name);
-    for (size_t i = 0; i < case_count; i++)
-        suite_add_tcase(suite, cases[i].tcase);
+    for (int last = 0; last <= 1; last++)
+        for (size_t i = 0; i < case_count; i++)
+            if (cases[i].last == last && !cases[i].left_out)
+                suite_add_tcase(suite, cases[i].tcase);
     return suite_run(suite);
 }

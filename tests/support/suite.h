@@ -1,14 +1,16 @@
 /* suite.h -- a test program is a file of tests, which register themselves.
  *
- *     CASE("reading", open_it, close_it);      a case: for the tests below, each with this around
- * it TEST(a_thing_is_read) { … } TEST_EACH(a_bad_thing_is_refused, bad_things) { … bad_things[_i] …
- * }
+ *     CASE("reading", open_it, close_it);
+ *     TEST(a_thing_is_read) { … }
+ *     TEST_EACH(a_bad_thing_is_refused, bad_things) { … bad_things[_i] … }
  *
+ * A case is for the tests below it, each of which runs between its two functions.
  * There is no list of them, and no main().
  */
 #pragma once
 
 #include <check.h>
+#include <stdbool.h>
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 
@@ -39,6 +41,10 @@
 /* Of the case that was named last: how long a test may take, in place of 60 s. */
 #define CASE_LIMIT_S(seconds_) SUITE_DO(suite_case_limit(seconds_))
 
+/* Of the case that was named last: it is run only where this holds; after all other cases. */
+#define CASE_IF(condition_) SUITE_DO(suite_case_if(condition_))
+#define CASE_LAST() SUITE_DO(suite_case_last())
+
 #define SUITE_DO(call_) SUITE_DO_AT(call_, __LINE__)
 #define SUITE_DO_AT(call_, line_) SUITE_DO_AS(call_, line_)
 #define SUITE_DO_AS(call_, line_)                                                                  \
@@ -51,6 +57,8 @@
 void suite_case(const char *name, void (*before)(void), void (*after)(void));
 void suite_case_around(void (*before)(void), void (*after)(void));
 void suite_case_limit(double seconds);
+void suite_case_if(bool condition);
+void suite_case_last(void);
 void suite_add_test(const TTest *test, int rows, int signal);
 
 /** Run all that has registered, tell which tests failed, and return what main() must return. */
