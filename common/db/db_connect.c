@@ -244,7 +244,7 @@ static struct problem *connect_to(struct db *db, struct arena *a, const struct d
     const char *session =
         db->pinned ? SESSION "0"
                    : SESSION NUMBER(DB_STATEMENT_LIMIT_S) ", idle_transaction_timeout = " NUMBER(
-                         DB_STATEMENT_LIMIT_S);
+                         DB_REQUEST_LIMIT_S);
     MYSQL *mysql = db_must(mysql_init(NULL));
     db->wait = (struct wait){.db = db,
                              .end = earlier(in_ms(DB_CONNECT_LIMIT_S * 1000), db->deadline),
