@@ -16,7 +16,8 @@
 
 static struct answer register_as(const char *email)
 {
-    return post(NULL, "/auth/register", object("{'email':'%s','password':'%s'}", email, PASSWORD));
+    return api_post(NULL, "/auth/register",
+                    object("{'email':'%s','password':'%s'}", email, PASSWORD));
 }
 
 /* ---- registering ---- */
@@ -25,7 +26,7 @@ CASE("registering", loopback_open, loopback_close);
 
 TEST(registering_makes_a_user)
 {
-    struct answer answer = post(
+    struct answer answer = api_post(
         NULL, "/auth/register",
         object("{'email':'Ada@Example.org','password':'%s','first_name':'Ada','last_name':null}",
                PASSWORD));
@@ -51,7 +52,7 @@ TEST(the_answer_to_registering_leads_to_the_user)
     ck_assert_str_eq(answer_header(answer, "Location"), say("/api/users/%s", id));
     ck_assert_str_eq(answer_header(answer, "Cache-Control"), "no-store");
     ck_assert_str_eq(answer_header(answer, "Content-Type"), "application/json");
-    ck_status(get(log_in("ada@example.org"), "/users/%s", id), 200);
+    ck_status(api_get(log_in("ada@example.org"), "/users/%s", id), 200);
 }
 
 TEST(a_password_is_stored_as_argon2id_and_never_shown)
@@ -74,7 +75,7 @@ static const char *const attempts_at_rank[] = {
 
 TEST_EACH(nobody_registers_as_more_than_a_user, attempts_at_rank)
 {
-    struct answer answer = post(
+    struct answer answer = api_post(
         NULL, "/auth/register",
         object("{'email':'eve@example.org','password':'%s',%s}", PASSWORD, attempts_at_rank[_i]));
 
@@ -82,7 +83,7 @@ TEST_EACH(nobody_registers_as_more_than_a_user, attempts_at_rank)
     ck_assert_str_eq(answer_text(answer, "user.role"), "user");
     ck_assert(answer_boolean(answer, "user.is_active"));
     ck_assert_str_ne(answer_text(answer, "user.id"), NOBODY_ID);
-    ck_problem(post(log_in("eve@example.org"), "/users", "{}"), ADMIN_REQUIRED);
+    ck_problem(api_post(log_in("eve@example.org"), "/users", "{}"), ADMIN_REQUIRED);
 }
 
 static const char *const same_addresses[] = {"ada@example.org", "ADA@EXAMPLE.ORG",
@@ -188,8 +189,8 @@ static const char *address_of(size_t len)
 TEST(an_address_has_at_most_254_characters)
 {
     ck_status(register_as(address_of(254)), 201);
-    ck_status(post(NULL, "/auth/login",
-                   object("{'email':'%s','password':'%s'}", address_of(254), PASSWORD)),
+    ck_status(api_post(NULL, "/auth/login",
+                       object("{'email':'%s','password':'%s'}", address_of(254), PASSWORD)),
               200);
 
     struct answer longer = register_as(address_of(255));
@@ -201,8 +202,9 @@ TEST(an_address_has_at_most_254_characters)
 /* What a password of `times` repeated parts, and one more letter, is answered with. */
 static struct answer register_with_password(const char *part, size_t times, const char *end)
 {
-    return post(NULL, "/auth/register",
-                object("{'email':'ada@example.org','password':'%s%s'}", repeat(part, times), end));
+    return api_post(
+        NULL, "/auth/register",
+        object("{'email':'ada@example.org','password':'%s%s'}", repeat(part, times), end));
 }
 
 static const struct {
@@ -231,8 +233,9 @@ TEST_EACH(a_password_has_8_to_128_code_points, password_lengths)
 
 static struct answer register_with_name(const char *email, const char *name)
 {
-    return post(NULL, "/auth/register",
-                object("{'email':'%s','password':'%s','first_name':'%s'}", email, PASSWORD, name));
+    return api_post(
+        NULL, "/auth/register",
+        object("{'email':'%s','password':'%s','first_name':'%s'}", email, PASSWORD, name));
 }
 
 TEST(a_name_has_at_most_100_code_points)
@@ -269,7 +272,7 @@ CASE("bodies", loopback_open, loopback_close);
 
 TEST_EACH(what_is_no_json_object_is_refused, bad_bodies)
 {
-    ck_problem(post(NULL, "/auth/register", object("%s", bad_bodies[_i])), BAD_JSON);
+    ck_problem(api_post(NULL, "/auth/register", object("%s", bad_bodies[_i])), BAD_JSON);
 }
 
 /* An object whose member x is nested so that the whole has `depth` levels. */
@@ -281,8 +284,8 @@ static const char *nested(size_t depth)
 
 TEST(a_body_may_be_32_levels_deep_but_not_33)
 {
-    ck_problem(post(NULL, "/auth/register", nested(33)), BAD_JSON);
-    ck_status(post(NULL, "/auth/register", nested(32)), 201);
+    ck_problem(api_post(NULL, "/auth/register", nested(33)), BAD_JSON);
+    ck_status(api_post(NULL, "/auth/register", nested(32)), 201);
 }
 
 static const struct {
@@ -301,8 +304,8 @@ static const struct {
 TEST_EACH(a_body_of_another_media_type_is_refused, media_types)
 {
     struct answer answer =
-        ask(.method = "POST", .path = "/auth/register", .type = media_types[_i].type,
-            .body = object("{'email':'a@b.org','password':'%s'}", PASSWORD));
+        api_ask(.method = "POST", .path = "/auth/register", .type = media_types[_i].type,
+                .body = object("{'email':'a@b.org','password':'%s'}", PASSWORD));
 
     if (media_types[_i].taken)
         ck_status(answer, 201);
@@ -314,9 +317,10 @@ TEST(a_body_that_is_too_large_is_refused_after_its_type)
 {
     const char *large = object("{'email':'%s'}", repeat("x", (size_t)512 * 1024));
 
-    ck_problem(post(NULL, "/auth/register", large), TOO_LARGE);
-    ck_problem(ask(.method = "POST", .path = "/auth/register", .body = large, .type = "text/html"),
-               NOT_JSON);
+    ck_problem(api_post(NULL, "/auth/register", large), TOO_LARGE);
+    ck_problem(
+        api_ask(.method = "POST", .path = "/auth/register", .body = large, .type = "text/html"),
+        NOT_JSON);
 }
 
 /* ---- logging in ---- */
@@ -327,8 +331,8 @@ TEST(logging_in_gives_tokens_and_the_user)
 {
     const char *id = make_user("ada@example.org", ROLE_USER);
 
-    struct answer answer =
-        post(NULL, "/auth/login", object("{'email':'ADA@example.ORG','password':'%s'}", PASSWORD));
+    struct answer answer = api_post(
+        NULL, "/auth/login", object("{'email':'ADA@example.ORG','password':'%s'}", PASSWORD));
 
     ck_status(answer, 200);
     ck_assert_str_eq(answer_text(answer, "user.id"), id);
@@ -338,7 +342,7 @@ TEST(logging_in_gives_tokens_and_the_user)
     ck_assert_uint_eq(strlen(answer_text(answer, "refresh_token")),
                       86); /* secret, session and tag */
     ck_assert_str_eq(answer_header(answer, "Cache-Control"), "no-store");
-    ck_status(get(answer_text(answer, "access_token"), "/auth/profile"), 200);
+    ck_status(api_get(answer_text(answer, "access_token"), "/auth/profile"), 200);
     ck_assert_ptr_null(strstr(answer.text, "argon2"));
 }
 
@@ -356,8 +360,8 @@ TEST(every_login_is_a_session_of_its_own)
 TEST(a_refresh_token_is_not_stored_itself)
 {
     make_user("ada@example.org", ROLE_USER);
-    struct answer answer =
-        post(NULL, "/auth/login", object("{'email':'ada@example.org','password':'%s'}", PASSWORD));
+    struct answer answer = api_post(
+        NULL, "/auth/login", object("{'email':'ada@example.org','password':'%s'}", PASSWORD));
     const char *token = answer_text(answer, "refresh_token");
 
     ck_rows(say("sessions WHERE refresh_hash = UNHEX(SHA2('%s', 256))", token), 1);
@@ -390,8 +394,8 @@ TEST_EACH(a_bad_login_is_refused, bad_logins)
 
 static struct answer log_in_with(const char *password)
 {
-    return post(NULL, "/auth/login",
-                object("{'email':'ada@example.org','password':'%s'}", password));
+    return api_post(NULL, "/auth/login",
+                    object("{'email':'ada@example.org','password':'%s'}", password));
 }
 
 TEST(a_password_of_1024_bytes_is_tried_and_a_longer_one_refused)
@@ -419,9 +423,9 @@ static void make_ada_and_disabled(void)
 TEST_EACH(all_refused_logins_look_alike, refused_logins)
 {
     make_ada_and_disabled();
-    struct answer wrong = post(NULL, "/auth/login", object("%s", refused_logins[1]));
+    struct answer wrong = api_post(NULL, "/auth/login", object("%s", refused_logins[1]));
 
-    struct answer answer = post(NULL, "/auth/login", object("%s", refused_logins[_i]));
+    struct answer answer = api_post(NULL, "/auth/login", object("%s", refused_logins[_i]));
 
     ck_problem(answer, INVALID_CREDENTIALS);
     ck_assert_str_eq(answer_header(answer, "WWW-Authenticate"), BARE_CHALLENGE);
@@ -442,7 +446,7 @@ static int64_t cost_of_login(const char *body)
     for (int i = 0; i < 5; i++) {
         pass_s(3600); /* so that it is not refused without a hash */
         int64_t start = cpu_us();
-        ck_status(post(NULL, "/auth/login", body), 401);
+        ck_status(api_post(NULL, "/auth/login", body), 401);
         int64_t took = cpu_us() - start;
         least = took < least ? took : least;
     }
@@ -471,7 +475,7 @@ TEST(a_hash_from_elsewhere_is_replaced_at_the_next_login)
     make_user("ada@example.org", ROLE_USER);
     run_sql("UPDATE users SET password_hash = '" WERKZEUG_HASH "'");
 
-    ck_problem(post(NULL, "/auth/login", object("%s", refused_logins[1])), INVALID_CREDENTIALS);
+    ck_problem(api_post(NULL, "/auth/login", object("%s", refused_logins[1])), INVALID_CREDENTIALS);
     log_in("ada@example.org");
 
     ck_rows("users WHERE password_hash LIKE '$argon2id$%'", 1);
@@ -482,8 +486,9 @@ static const char *const public_calls[] = {"/auth/login", "/auth/register"};
 
 TEST_EACH(login_and_register_do_not_look_at_a_token, public_calls)
 {
-    struct answer answer = post("nonsense", public_calls[_i],
-                                object("{'email':'new@example.org','password':'%s'}", PASSWORD));
+    struct answer answer =
+        api_post("nonsense", public_calls[_i],
+                 object("{'email':'new@example.org','password':'%s'}", PASSWORD));
 
     ck_assert_str_ne(answer.text, "");
     ck_status(answer, _i == 0 ? 401 : 201);
@@ -498,10 +503,11 @@ TEST(a_strange_user_agent_does_not_keep_one_from_logging_in)
     const char *body = object("{'email':'ada@example.org','password':'%s'}", PASSWORD);
 
     for (size_t i = 0; agents[i]; i++)
-        ck_status(ask(.method = "POST", .path = "/auth/login", .body = body, .param = agents[i]),
-                  200);
-    ck_status(ask(.method = "POST", .path = "/auth/login", .body = body,
-                  .param = say("HTTP_USER_AGENT=%s", repeat("\303\244", 300))),
+        ck_status(
+            api_ask(.method = "POST", .path = "/auth/login", .body = body, .param = agents[i]),
+            200);
+    ck_status(api_ask(.method = "POST", .path = "/auth/login", .body = body,
+                      .param = say("HTTP_USER_AGENT=%s", repeat("\303\244", 300))),
               200);
 
     ck_assert_int_eq(ask_number("SELECT MAX(LENGTH(user_agent)) AS n FROM sessions"), 254);
@@ -516,7 +522,7 @@ TEST(a_profile_is_ones_own_account)
     make_user("other@example.org", ROLE_USER);
     const char *id = make_user("ada@example.org", ROLE_USER);
 
-    struct answer answer = get(bearer_of("ada@example.org"), "/auth/profile");
+    struct answer answer = api_get(bearer_of("ada@example.org"), "/auth/profile");
 
     ck_status(answer, 200);
     ck_assert_str_eq(answer_text(answer, "user.id"), id);
@@ -527,7 +533,7 @@ TEST(a_profile_is_ones_own_account)
 
 TEST(without_a_token_there_is_no_profile)
 {
-    struct answer answer = get(NULL, "/auth/profile");
+    struct answer answer = api_get(NULL, "/auth/profile");
 
     ck_problem(answer, NO_TOKEN);
     ck_assert_str_eq(answer_header(answer, "WWW-Authenticate"), BARE_CHALLENGE);
@@ -536,24 +542,26 @@ TEST(without_a_token_there_is_no_profile)
 
 TEST(another_scheme_is_no_token)
 {
-    ck_problem(ask(.path = "/auth/profile", .param = "HTTP_AUTHORIZATION=Basic YTpi"), NO_TOKEN);
-    ck_problem(ask(.path = "/auth/profile", .param = "HTTP_AUTHORIZATION=Bearerish x"), NO_TOKEN);
+    ck_problem(api_ask(.path = "/auth/profile", .param = "HTTP_AUTHORIZATION=Basic YTpi"),
+               NO_TOKEN);
+    ck_problem(api_ask(.path = "/auth/profile", .param = "HTTP_AUTHORIZATION=Bearerish x"),
+               NO_TOKEN);
 }
 
 TEST(the_scheme_is_taken_in_any_case)
 {
     const char *token = bearer_of_new("ada@example.org", ROLE_USER);
 
-    ck_status(ask(.path = "/auth/profile", .param = say("HTTP_AUTHORIZATION=bEARER %s", token)),
+    ck_status(api_ask(.path = "/auth/profile", .param = say("HTTP_AUTHORIZATION=bEARER %s", token)),
               200);
-    ck_status(
-        ask(.path = "/auth/profile", .param = say("REDIRECT_HTTP_AUTHORIZATION=Bearer %s", token)),
-        200);
+    ck_status(api_ask(.path = "/auth/profile",
+                      .param = say("REDIRECT_HTTP_AUTHORIZATION=Bearer %s", token)),
+              200);
 }
 
 static void ck_invalid_token(const char *token)
 {
-    struct answer answer = get(token, "/auth/profile");
+    struct answer answer = api_get(token, "/auth/profile");
     ck_problem(answer, INVALID_TOKEN);
     ck_assert_str_eq(answer_header(answer, "WWW-Authenticate"), TOKEN_CHALLENGE);
 }
@@ -581,13 +589,13 @@ TEST(a_token_is_good_for_its_time_and_no_longer)
     const char *token = log_in("ada@example.org");
 
     pass_s(899);
-    ck_status(get(token, "/auth/profile"), 200);
+    ck_status(api_get(token, "/auth/profile"), 200);
     pass_s(10);
 
-    struct answer answer = get(token, "/auth/profile");
+    struct answer answer = api_get(token, "/auth/profile");
     ck_problem(answer, TOKEN_EXPIRED);
     ck_assert_str_eq(answer_header(answer, "WWW-Authenticate"), TOKEN_CHALLENGE);
-    ck_problem(get(token, "/posts"), TOKEN_EXPIRED);
+    ck_problem(api_get(token, "/posts"), TOKEN_EXPIRED);
     ck_invalid_token(say("%sx", token));
 }
 
@@ -624,7 +632,7 @@ TEST(a_token_of_an_ended_session_is_refused)
     run_sql("DELETE FROM sessions");
 
     ck_invalid_token(ended);
-    ck_status(get(log_in("ada@example.org"), "/auth/profile"), 200);
+    ck_status(api_get(log_in("ada@example.org"), "/auth/profile"), 200);
 }
 
 TEST(a_token_of_an_expired_session_is_refused)
@@ -647,7 +655,7 @@ TEST_EACH(a_token_of_a_user_who_is_gone_or_disabled_is_refused, ends_of_an_accou
 
     run_sql(ends_of_an_account[_i]);
 
-    struct answer answer = get(token, "/auth/profile");
+    struct answer answer = api_get(token, "/auth/profile");
     ck_problem(answer, USER_INACTIVE);
     ck_assert_int_eq(
         strncmp(answer_header(answer, "WWW-Authenticate"), BARE_CHALLENGE, strlen(BARE_CHALLENGE)),
@@ -657,19 +665,20 @@ TEST_EACH(a_token_of_a_user_who_is_gone_or_disabled_is_refused, ends_of_an_accou
 TEST(a_changed_role_holds_at_once)
 {
     const char *token = bearer_of_new("ada@example.org", ROLE_USER);
-    ck_problem(drop(token, "/users/" NOBODY_ID), ADMIN_REQUIRED);
+    ck_problem(api_delete(token, "/users/" NOBODY_ID), ADMIN_REQUIRED);
 
     run_sql("UPDATE users SET role = 'admin'");
-    ck_problem(drop(token, "/users/" NOBODY_ID), USER_NOT_FOUND);
+    ck_problem(api_delete(token, "/users/" NOBODY_ID), USER_NOT_FOUND);
     run_sql("UPDATE users SET role = 'user'");
 
-    ck_problem(drop(token, "/users/" NOBODY_ID), ADMIN_REQUIRED);
+    ck_problem(api_delete(token, "/users/" NOBODY_ID), ADMIN_REQUIRED);
 }
 
 TEST(a_path_of_auth_has_its_methods)
 {
-    struct answer refused = get(NULL, "/auth/login");
-    struct answer options = ask(.method = "OPTIONS", .path = "/auth/login", .token = "nonsense");
+    struct answer refused = api_get(NULL, "/auth/login");
+    struct answer options =
+        api_ask(.method = "OPTIONS", .path = "/auth/login", .token = "nonsense");
 
     ck_problem(refused, METHOD_NOT_ALLOWED);
     ck_assert_str_eq(answer_header(refused, "Allow"), "POST, OPTIONS");

@@ -192,7 +192,7 @@ static void let_go(pid_t pid, int go)
 
 static int64_t total_of(const char *token, const char *path)
 {
-    struct answer answer = get(token, "%s", path);
+    struct answer answer = api_get(token, "%s", path);
     ck_status(answer, 200);
     return answer_total(answer);
 }
@@ -205,54 +205,55 @@ static void ck_only_marys_posts_are_there(void)
     ck_assert_int_eq(total_of(admin, "/posts?published=false"), 1);
     ck_assert_int_eq(total_of(NULL, say("/posts?author_id=%s", ada_id)), 0);
     ck_assert_int_eq(total_of(admin, say("/posts?published=false&author_id=%s", ada_id)), 0);
-    ck_assert_str_eq(answer_column(get(NULL, "/posts?sort=created_at"), "title"), "M1 M2 M3");
-    ck_assert_str_eq(answer_column(get(NULL, "/posts?sort=-title"), "title"), "M3 M2 M1");
-    ck_assert_str_eq(answer_column(get(NULL, "/posts?author_id=%s", ada_id), "title"), "");
-    ck_assert_str_eq(answer_column(get(NULL, "/posts?q=farewell&author_id=%s", ada_id), "title"),
-                     "");
-    ck_problem(get(NULL, "/users/%s/posts", ada_id), USER_NOT_FOUND);
-    ck_problem(get(admin, "/users/%s/posts", ada_id), USER_NOT_FOUND);
+    ck_assert_str_eq(answer_column(api_get(NULL, "/posts?sort=created_at"), "title"), "M1 M2 M3");
+    ck_assert_str_eq(answer_column(api_get(NULL, "/posts?sort=-title"), "title"), "M3 M2 M1");
+    ck_assert_str_eq(answer_column(api_get(NULL, "/posts?author_id=%s", ada_id), "title"), "");
+    ck_assert_str_eq(
+        answer_column(api_get(NULL, "/posts?q=farewell&author_id=%s", ada_id), "title"), "");
+    ck_problem(api_get(NULL, "/users/%s/posts", ada_id), USER_NOT_FOUND);
+    ck_problem(api_get(admin, "/users/%s/posts", ada_id), USER_NOT_FOUND);
 }
 
 static void ck_is_gone(const char *post_id, const char *draft_id)
 {
-    ck_problem(get(admin, "/users/%s", ada_id), USER_NOT_FOUND);
-    ck_problem(drop(admin, "/users/%s", ada_id), USER_NOT_FOUND);
-    ck_problem(patch(admin, say("/users/%s", ada_id), "{\"is_active\":true}"), USER_NOT_FOUND);
-    ck_assert_str_eq(answer_column(get(admin, "/users"), "email"),
+    ck_problem(api_get(admin, "/users/%s", ada_id), USER_NOT_FOUND);
+    ck_problem(api_delete(admin, "/users/%s", ada_id), USER_NOT_FOUND);
+    ck_problem(api_patch(admin, say("/users/%s", ada_id), "{\"is_active\":true}"), USER_NOT_FOUND);
+    ck_assert_str_eq(answer_column(api_get(admin, "/users"), "email"),
                      "admin@example.org mary@example.org");
-    ck_assert_str_eq(answer_column(get(admin, "/users?sort=-email&role=user"), "email"),
+    ck_assert_str_eq(answer_column(api_get(admin, "/users?sort=-email&role=user"), "email"),
                      "mary@example.org");
-    ck_assert_str_eq(answer_column(get(admin, "/users?q=ada"), "email"), "");
-    ck_assert_str_eq(answer_column(get(admin, "/users?q=ad"), "email"), "admin@example.org");
+    ck_assert_str_eq(answer_column(api_get(admin, "/users?q=ada"), "email"), "");
+    ck_assert_str_eq(answer_column(api_get(admin, "/users?q=ad"), "email"), "admin@example.org");
     ck_assert_int_eq(total_of(admin, "/users"), 2);
     ck_assert_int_eq(total_of(admin, "/users?role=user"), 1);
-    ck_problem(get(NULL, "/posts/%s", post_id), POST_NOT_FOUND);
-    ck_problem(get(admin, "/posts/%s", draft_id), POST_NOT_FOUND);
-    ck_problem(patch(admin, say("/posts/%s", post_id), "{\"published\":false}"), POST_NOT_FOUND);
-    ck_problem(drop(admin, "/posts/%s", draft_id), POST_NOT_FOUND);
+    ck_problem(api_get(NULL, "/posts/%s", post_id), POST_NOT_FOUND);
+    ck_problem(api_get(admin, "/posts/%s", draft_id), POST_NOT_FOUND);
+    ck_problem(api_patch(admin, say("/posts/%s", post_id), "{\"published\":false}"),
+               POST_NOT_FOUND);
+    ck_problem(api_delete(admin, "/posts/%s", draft_id), POST_NOT_FOUND);
     ck_only_marys_posts_are_there();
 }
 
 static void ck_is_out(void)
 {
     const char *refresh = object("{'refresh_token':'%s'}", ada_refresh);
-    ck_problem(get(ada, "/auth/profile"), USER_INACTIVE);
+    ck_problem(api_get(ada, "/auth/profile"), USER_INACTIVE);
     ck_problem(try_login("ada@example.org", PASSWORD), INVALID_CREDENTIALS);
     ck_problem(try_login(ada_id, PASSWORD), INVALID_CREDENTIALS);
-    ck_problem(post(NULL, "/auth/refresh", refresh), INVALID_TOKEN);
-    ck_problem(post(NULL, "/auth/logout", refresh), INVALID_TOKEN);
+    ck_problem(api_post(NULL, "/auth/refresh", refresh), INVALID_TOKEN);
+    ck_problem(api_post(NULL, "/auth/logout", refresh), INVALID_TOKEN);
 }
 
 static struct answer delete_by_admin(void)
 {
-    return drop(admin, "/users/%s", ada_id);
+    return api_delete(admin, "/users/%s", ada_id);
 }
 
 static struct answer delete_oneself(void)
 {
-    return ask(.method = "DELETE", .path = "/auth/profile", .token = ada,
-               .body = object("{'current_password':'%s'}", PASSWORD));
+    return api_ask(.method = "DELETE", .path = "/auth/profile", .token = ada,
+                   .body = object("{'current_password':'%s'}", PASSWORD));
 }
 
 static struct answer (*const ways[])(void) = {delete_by_admin, delete_oneself};
@@ -269,7 +270,7 @@ TEST_EACH(who_is_deleted_is_gone_while_rows_are_left, ways)
                 "'ada@example.org', '2095-01-01', '%s', '%s')",
                 mary_id, ada_id));
     ck_assert_int_eq(total_of(NULL, "/posts"), PUBLISHED + 3);
-    ck_status(get(NULL, "/posts/%s", post_id), 200);
+    ck_status(api_get(NULL, "/posts/%s", post_id), 200);
 
     ck_status(ways[_i](), 204);
 
@@ -289,14 +290,14 @@ TEST(the_address_is_free_at_once)
     ck_status(delete_by_admin(), 204);
 
     struct answer again =
-        post(NULL, "/auth/register",
-             object("{'email':'Ada@example.org','password':'%s','first_name':'A'}", PASSWORD));
+        api_post(NULL, "/auth/register",
+                 object("{'email':'Ada@example.org','password':'%s','first_name':'A'}", PASSWORD));
 
     ck_status(again, 201);
     ck_assert_str_ne(answer_text(again, "user.id"), ada_id);
     const char *token = log_in("ada@example.org");
-    ck_status(get(token, "/auth/profile"), 200);
-    ck_assert_int_eq(answer_total(get(token, "/auth/sessions")), 1);
+    ck_status(api_get(token, "/auth/profile"), 200);
+    ck_assert_int_eq(answer_total(api_get(token, "/auth/sessions")), 1);
     ck_assert_int_eq(total_of(token, "/posts"), 3);
     ck_assert_int_gt(rows_of("posts WHERE author_id = "), 0);
 }
@@ -315,7 +316,7 @@ static const char *walk(const char *token, const char *path, int64_t read_max, i
     for (*ret_pages = 1;; ++*ret_pages) {
         int64_t before = read_so_far();
         struct answer answer =
-            get(token, "%s&limit=2%s%s", path, *cursor ? "&cursor=" : "", cursor);
+            api_get(token, "%s&limit=2%s%s", path, *cursor ? "&cursor=" : "", cursor);
         ck_status(answer, 200);
         ck_assert_int_lt(read_so_far() - before, read_max);
         const char *shown = answer_column(answer, "title");
@@ -385,14 +386,14 @@ TEST(a_search_finds_nothing_of_who_left)
     run_sql("UPDATE posts SET published = 1 WHERE title LIKE 'A%'");
     recount();
     ck_assert_int_eq(total_of(NULL, "/posts?q=seventeen"), 1);
-    ck_assert(answer_has(get(NULL, "/posts?q=farewell"), "pagination.total_capped"));
+    ck_assert(answer_has(api_get(NULL, "/posts?q=farewell"), "pagination.total_capped"));
     leave_rows_behind();
     pid_t pid = begin_held(claim_rows, &go);
 
     for (int i = 0; i < COUNT(searches); i++) {
         const char *path = say("/posts?q=%s", searches[i].words);
         ck_assert_str_eq(walk(NULL, path, 5 * FREQUENT, &pages), searches[i].titles);
-        struct answer first = get(NULL, "%s", path);
+        struct answer first = api_get(NULL, "%s", path);
         ck_assert_int_le(answer_total(first), 2);
         ck_assert_int_eq(answer_has(first, "pagination.total_capped"), searches[i].frequent);
         ck_assert_int_eq(total_of(NULL, say("%s&author_id=%s", path, ada_id)), 0);
@@ -550,7 +551,7 @@ TEST_TIMES(a_login_and_a_list_find_what_a_dead_worker_left, 2)
     if (_i)
         (void)log_in("mary@example.org");
     else
-        ck_status(get(NULL, "/posts"), 200);
+        ck_status(api_get(NULL, "/posts"), 200);
 
     ck_assert(the_app->sweeps);
     ck_assert_int_eq(rows_of("idempotency_keys WHERE caller_id = ") +
@@ -582,14 +583,14 @@ TEST(a_deletion_keeps_no_admin_waiting)
     pid_t pid = begin_held(erase_ada, &go);
 
     const char *second = log_in("second@example.org");
-    ck_status(post(second, "/posts", "{\"title\":\"T\",\"content\":\"C\",\"published\":true}"),
+    ck_status(api_post(second, "/posts", "{\"title\":\"T\",\"content\":\"C\",\"published\":true}"),
               201);
-    ck_status(patch(second, say("/users/%s", other_id), "{\"is_active\":false}"), 200);
-    ck_status(patch(second, say("/users/%s", other_id), "{\"role\":\"admin\"}"), 200);
-    ck_status(patch(second, say("/users/%s", second_id), "{\"first_name\":\"S\"}"), 200);
+    ck_status(api_patch(second, say("/users/%s", other_id), "{\"is_active\":false}"), 200);
+    ck_status(api_patch(second, say("/users/%s", other_id), "{\"role\":\"admin\"}"), 200);
+    ck_status(api_patch(second, say("/users/%s", second_id), "{\"first_name\":\"S\"}"), 200);
 
     let_go(pid, go);
-    ck_problem(get(admin, "/users/%s", ada_id), USER_NOT_FOUND);
+    ck_problem(api_get(admin, "/users/%s", ada_id), USER_NOT_FOUND);
 }
 
 static struct problem *disable_ada(void *context)
@@ -607,12 +608,12 @@ TEST(disabling_keeps_no_admin_waiting)
     pid_t pid = begin_held(disable_ada, &go);
 
     const char *token = log_in("admin@example.org");
-    ck_status(post(token, "/posts", "{\"title\":\"T\",\"content\":\"C\"}"), 201);
-    ck_status(patch(token, say("/users/%s", mary_id), "{\"role\":\"admin\"}"), 200);
-    ck_status(patch(token, say("/users/%s", mary_id), "{\"role\":\"user\"}"), 200);
+    ck_status(api_post(token, "/posts", "{\"title\":\"T\",\"content\":\"C\"}"), 201);
+    ck_status(api_patch(token, say("/users/%s", mary_id), "{\"role\":\"admin\"}"), 200);
+    ck_status(api_patch(token, say("/users/%s", mary_id), "{\"role\":\"user\"}"), 200);
 
     let_go(pid, go);
-    ck_problem(get(ada, "/auth/profile"), USER_INACTIVE);
+    ck_problem(api_get(ada, "/auth/profile"), USER_INACTIVE);
 }
 
 /* Two admins who leave, or one who leaves and one who deletes the other, at the same time. */
@@ -731,8 +732,8 @@ static void toggle(int number, void *id)
     (void)number;
     struct answer answer = {.status = 200};
     for (int i = 0; answer.status == 200; i++)
-        answer = patch(admin, say("/posts/%s", (const char *)id),
-                       i % 2 ? "{\"published\":true}" : "{\"published\":false}");
+        answer = api_patch(admin, say("/posts/%s", (const char *)id),
+                           i % 2 ? "{\"published\":true}" : "{\"published\":false}");
     ck_problem(answer, POST_NOT_FOUND);
 }
 

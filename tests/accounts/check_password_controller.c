@@ -38,12 +38,12 @@ static void set_up(void)
 
 static void ck_alive(const struct login *login)
 {
-    ck_status(get(login->access, "/auth/profile"), 200);
+    ck_status(api_get(login->access, "/auth/profile"), 200);
 }
 
 static void ck_dead(const struct login *login)
 {
-    ck_status(get(login->access, "/auth/profile"), 401);
+    ck_status(api_get(login->access, "/auth/profile"), 401);
     ck_status(refresh(login->refresh), 401);
 }
 
@@ -63,8 +63,8 @@ static void ck_wrong_password(struct answer answer)
 
 static struct answer change_password(const char *token, const char *current, const char *new)
 {
-    return post(token, "/auth/password",
-                object("{'current_password':'%s','new_password':'%s'}", current, new));
+    return api_post(token, "/auth/password",
+                    object("{'current_password':'%s','new_password':'%s'}", current, new));
 }
 
 static void set_up_mail(void), tear_down_mail(void);
@@ -172,7 +172,7 @@ TEST_EACH(ones_account_is_for_those_who_logged_in, closed)
     const char *body = object("{'current_password':'%s'}", PASSWORD);
 
     ck_token_needed(method, path, body);
-    ck_problem(ask(.method = method, .path = path, .token = ada.access), BAD_JSON);
+    ck_problem(api_ask(.method = method, .path = path, .token = ada.access), BAD_JSON);
 }
 
 /* ---- hashes that came from elsewhere ---- */
@@ -260,15 +260,15 @@ TEST_EACH(an_imported_password_may_be_changed, known)
 
 static struct answer change_email(const char *token, const char *email, const char *password)
 {
-    return post(token, "/auth/email",
-                object("{'email':'%s','current_password':'%s'}", email, password));
+    return api_post(token, "/auth/email",
+                    object("{'email':'%s','current_password':'%s'}", email, password));
 }
 
 CASE("moving", set_up, loopback_close);
 
 TEST(a_changed_address_is_what_one_logs_in_with)
 {
-    struct answer before = get(ada.access, "/auth/profile");
+    struct answer before = api_get(ada.access, "/auth/profile");
     pass_s(60);
 
     struct answer answer = change_email(ada.access, "Lovelace@example.org", PASSWORD);
@@ -279,7 +279,7 @@ TEST(a_changed_address_is_what_one_logs_in_with)
     ck_assert_str_gt(answer_text(answer, "user.updated_at"),
                      answer_text(before, "user.updated_at"));
     ck_assert_str_ne(answer_header(answer, "ETag"), answer_header(before, "ETag"));
-    ck_assert_str_eq(get(ada.access, "/auth/profile").text, answer.text);
+    ck_assert_str_eq(api_get(ada.access, "/auth/profile").text, answer.text);
     ck_status(try_login("lovelace@example.org", PASSWORD), 200);
     ck_status(try_login("ada@example.org", PASSWORD), 401);
 }
@@ -297,20 +297,20 @@ TEST(a_changed_address_is_found_by_a_search)
 {
     ck_status(change_email(ada.access, "lovelace@example.org", PASSWORD), 200);
 
-    ck_assert_str_eq(answer_column(get(bob.access, "/users?q=lovel"), "email"),
+    ck_assert_str_eq(answer_column(api_get(bob.access, "/users?q=lovel"), "email"),
                      "lovelace@example.org");
-    ck_assert_uint_eq(answer_count(get(bob.access, "/users?q=ada")), 0);
+    ck_assert_uint_eq(answer_count(api_get(bob.access, "/users?q=ada")), 0);
 }
 
 static const char *const taken[] = {"bob@example.org", "BOB@Example.org"};
 
 TEST_EACH(the_address_of_another_is_taken, taken)
 {
-    struct answer before = get(ada.access, "/auth/profile");
+    struct answer before = api_get(ada.access, "/auth/profile");
 
     ck_problem(change_email(ada.access, taken[_i], PASSWORD), EMAIL_EXISTS);
 
-    ck_assert_str_eq(get(ada.access, "/auth/profile").text, before.text);
+    ck_assert_str_eq(api_get(ada.access, "/auth/profile").text, before.text);
 }
 
 TEST(ones_own_address_may_change_its_case)
@@ -333,19 +333,19 @@ static const struct refusal bad_addresses[] = {
 
 TEST_EACH(a_bad_address_is_told_all_its_faults, bad_addresses)
 {
-    struct answer before = get(ada.access, "/auth/profile");
+    struct answer before = api_get(ada.access, "/auth/profile");
 
     ck_refusal("POST", ada.access, "/auth/email", &bad_addresses[_i]);
 
-    ck_assert_str_eq(get(ada.access, "/auth/profile").text, before.text);
+    ck_assert_str_eq(api_get(ada.access, "/auth/profile").text, before.text);
 }
 
 /* ---- leaving ---- */
 
 static struct answer leave(const char *token, const char *password)
 {
-    return ask(.method = "DELETE", .path = "/auth/profile", .token = token,
-               .body = object("{'current_password':'%s'}", password));
+    return api_ask(.method = "DELETE", .path = "/auth/profile", .token = token,
+                   .body = object("{'current_password':'%s'}", password));
 }
 
 static void ck_counts(void)
@@ -372,11 +372,11 @@ TEST(who_leaves_is_gone_with_posts_and_sessions)
 
     ck_status(answer, 204);
     ck_assert_str_eq(answer.text, "");
-    ck_problem(get(ada.access, "/auth/profile"), USER_INACTIVE);
+    ck_problem(api_get(ada.access, "/auth/profile"), USER_INACTIVE);
     ck_dead(&ada);
     ck_dead(&elsewhere);
-    ck_status(get(bob.access, "/users/%s", ada_id), 404);
-    ck_assert_str_eq(answer_column(get(bob.access, "/posts"), "id"), kept);
+    ck_status(api_get(bob.access, "/users/%s", ada_id), 404);
+    ck_assert_str_eq(answer_column(api_get(bob.access, "/posts"), "id"), kept);
     ck_rows("sessions", 1);
     ck_rows("users", 1);
     ck_counts();
@@ -387,17 +387,18 @@ TEST(who_has_left_may_come_back)
     ck_status(leave(ada.access, PASSWORD), 204);
     ck_status(try_login("ada@example.org", PASSWORD), 401);
 
-    ck_status(post(NULL, "/auth/register",
-                   object("{'email':'ada@example.org','password':'%s'}", PASSWORD)),
+    ck_status(api_post(NULL, "/auth/register",
+                       object("{'email':'ada@example.org','password':'%s'}", PASSWORD)),
               201);
 }
 
 TEST(nobody_leaves_by_a_wrong_password)
 {
     ck_wrong_password(leave(ada.access, "not " PASSWORD));
-    ck_status(ask(.method = "DELETE", .path = "/auth/profile", .token = ada.access), 400);
-    ck_problem(ask(.method = "DELETE", .path = "/auth/profile", .token = ada.access, .body = "{}"),
-               MISSING_FIELDS);
+    ck_status(api_ask(.method = "DELETE", .path = "/auth/profile", .token = ada.access), 400);
+    ck_problem(
+        api_ask(.method = "DELETE", .path = "/auth/profile", .token = ada.access, .body = "{}"),
+        MISSING_FIELDS);
 
     ck_alive(&ada);
     ck_counts();
@@ -419,17 +420,17 @@ TEST(the_last_active_admin_does_not_leave)
 
 TEST(who_has_changed_meanwhile_does_not_leave_unawares)
 {
-    const char *tag = answer_header(get(ada.access, "/auth/profile"), "ETag");
+    const char *tag = answer_header(api_get(ada.access, "/auth/profile"), "ETag");
     ck_status(change_email(ada.access, "lovelace@example.org", PASSWORD), 200);
     const char *body = object("{'current_password':'%s'}", PASSWORD);
 
-    ck_problem(ask(.method = "DELETE", .path = "/auth/profile", .token = ada.access, .body = body,
-                   .param = say("HTTP_IF_MATCH=%s", tag)),
+    ck_problem(api_ask(.method = "DELETE", .path = "/auth/profile", .token = ada.access,
+                       .body = body, .param = say("HTTP_IF_MATCH=%s", tag)),
                PRECONDITION_FAILED);
 
-    tag = answer_header(get(ada.access, "/auth/profile"), "ETag");
-    ck_status(ask(.method = "DELETE", .path = "/auth/profile", .token = ada.access, .body = body,
-                  .param = say("HTTP_IF_MATCH=%s", tag)),
+    tag = answer_header(api_get(ada.access, "/auth/profile"), "ETag");
+    ck_status(api_ask(.method = "DELETE", .path = "/auth/profile", .token = ada.access,
+                      .body = body, .param = say("HTTP_IF_MATCH=%s", tag)),
               204);
 }
 
@@ -521,7 +522,7 @@ static const char *take_mail(void)
 static struct answer forget(const char *email)
 {
     the_time.us += 1000;
-    return post(NULL, "/auth/password/forgot", object("{'email':'%s'}", email));
+    return api_post(NULL, "/auth/password/forgot", object("{'email':'%s'}", email));
 }
 
 static const char *token_in(const char *message)
@@ -540,8 +541,8 @@ static const char *ask_for_token(const char *email)
 
 static struct answer reset(const char *token, const char *password)
 {
-    return post(NULL, "/auth/password/reset",
-                object("{'token':'%s','new_password':'%s'}", token, password));
+    return api_post(NULL, "/auth/password/reset",
+                    object("{'token':'%s','new_password':'%s'}", token, password));
 }
 
 static void ck_bad_token(struct answer answer)
@@ -624,12 +625,13 @@ TEST(forgot_and_reset_do_not_look_at_authorization)
 {
     const char *body = object("{'email':'ada@example.org'}");
 
-    ck_status(ask(.method = "POST", .path = "/auth/password/forgot", .token = "x", .body = body),
-              202);
+    ck_status(
+        api_ask(.method = "POST", .path = "/auth/password/forgot", .token = "x", .body = body),
+        202);
     const char *token = token_in(take_mail());
 
-    ck_status(ask(.method = "POST", .path = "/auth/password/reset", .token = "x",
-                  .body = object("{'token':'%s','new_password':'%s'}", token, NEW_WORD)),
+    ck_status(api_ask(.method = "POST", .path = "/auth/password/reset", .token = "x",
+                      .body = object("{'token':'%s','new_password':'%s'}", token, NEW_WORD)),
               204);
 }
 
@@ -652,7 +654,7 @@ static const char *const forged[] = {
 TEST_EACH(an_address_forges_no_header, forged)
 {
     struct answer answer =
-        post(NULL, "/auth/password/forgot", say("{\"email\":\"%s\"}", forged[_i]));
+        api_post(NULL, "/auth/password/forgot", say("{\"email\":\"%s\"}", forged[_i]));
 
     ck_assert_int_eq(answer.status, 400);
     ck_assert_int_eq(resets(), 0);
@@ -893,7 +895,7 @@ TEST_EACH(without_a_mail_command_the_paths_are_unknown, methods)
 {
     for (int i = 0; i < COUNT(mail_paths); i++) {
         struct answer answer =
-            ask(.method = methods[_i], .path = mail_paths[i], .body = object("{}"));
+            api_ask(.method = methods[_i], .path = mail_paths[i], .body = object("{}"));
 
         ck_problem(answer, NOT_FOUND);
         ck_assert_str_eq(answer_text(answer, "message"), "Resource does not exist");
@@ -906,7 +908,7 @@ CASE("forgetting", set_up_mail, tear_down_mail);
 TEST(with_a_mail_command_the_paths_have_their_methods)
 {
     for (int i = 0; i < COUNT(mail_paths); i++) {
-        struct answer refused = get(NULL, "%s", mail_paths[i]);
+        struct answer refused = api_get(NULL, "%s", mail_paths[i]);
 
         ck_methods(mail_paths[i], "POST, OPTIONS");
         ck_problem(refused, METHOD_NOT_ALLOWED);

@@ -206,21 +206,21 @@ static void strike(enum rival rival)
     the_app = rival_app;
     switch (rival) {
     case DISABLED:
-        ck_status(patch(boss_token, say("/users/%s", me), object("{'is_active':false}")), 200);
+        ck_status(api_patch(boss_token, say("/users/%s", me), object("{'is_active':false}")), 200);
         break;
     case DELETED:
-        ck_status(drop(boss_token, "/users/%s", me), 204);
+        ck_status(api_delete(boss_token, "/users/%s", me), 204);
         break;
     case ENDED:
-        ck_status(drop(second_token, "/auth/sessions/%s", my_session), 204);
+        ck_status(api_delete(second_token, "/auth/sessions/%s", my_session), 204);
         break;
     case DEMOTED:
-        ck_status(patch(boss_token, say("/users/%s", me), object("{'role':'user'}")), 200);
+        ck_status(api_patch(boss_token, say("/users/%s", me), object("{'role':'user'}")), 200);
         break;
     case REHASHED: /* by the same session, which stays */
         ck_status(
-            post(my_token, "/auth/password",
-                 object("{'current_password':'" PASSWORD "','new_password':'" RIVAL_WORD "'}")),
+            api_post(my_token, "/auth/password",
+                     object("{'current_password':'" PASSWORD "','new_password':'" RIVAL_WORD "'}")),
             204);
         break;
     case RESET:
@@ -382,10 +382,10 @@ static struct answer run_with(const struct race *race, prepare_hook *prepare)
     ck_assert_msg(found.route != NULL, "there is no route %s", race->route);
     written_before = race->wrote ? ask_number(fill(race->wrote)) : 0;
     hook_routes(prepare, handle_and_wait);
-    return ask(.method = method_name(found.route->method), .path = fill(race->path),
-               .token = race->stranger ? NULL : my_token,
-               .body = race->body ? object("%s", fill(race->body)) : NULL,
-               .param = "HTTP_USER_AGENT=striker");
+    return api_ask(.method = method_name(found.route->method), .path = fill(race->path),
+                   .token = race->stranger ? NULL : my_token,
+                   .body = race->body ? object("%s", fill(race->body)) : NULL,
+                   .param = "HTTP_USER_AGENT=striker");
 }
 
 static struct answer run(const struct race *race)
@@ -661,7 +661,7 @@ TEST(an_imported_hash_is_renewed_by_one_of_two_logins)
 static void ask_for_reset(void *context)
 {
     (void)context;
-    (void)post(NULL, "/auth/password/forgot", object("{'email':'%s'}", email));
+    (void)api_post(NULL, "/auth/password/forgot", object("{'email':'%s'}", email));
 }
 
 /* Until the other looks the address up, or writes down what it found. */
@@ -704,10 +704,10 @@ TEST_EACH(a_stored_answer_is_for_who_may_still_ask, ends)
     plan.rival = ends[_i].rival;
     plan.moment = MOMENTS;
     ck_status(
-        ask(.method = "POST", .path = "/users", .token = my_token, .body = body, .param = key),
+        api_ask(.method = "POST", .path = "/users", .token = my_token, .body = body, .param = key),
         201);
     struct answer again =
-        ask(.method = "POST", .path = "/users", .token = my_token, .body = body, .param = key);
+        api_ask(.method = "POST", .path = "/users", .token = my_token, .body = body, .param = key);
     ck_status(again, 201);
     ck_assert_str_eq(answer_header(again, "Idempotency-Replayed"), "true");
 
@@ -715,7 +715,7 @@ TEST_EACH(a_stored_answer_is_for_who_may_still_ask, ends)
     plan.reached = false;
     hook_routes(prepare_and_wait, handle_and_wait);
     struct answer refused =
-        ask(.method = "POST", .path = "/users", .token = my_token, .body = body, .param = key);
+        api_ask(.method = "POST", .path = "/users", .token = my_token, .body = body, .param = key);
 
     ck_assert(plan.reached);
     ck_assert_int_ge(refused.status, 401);
@@ -731,7 +731,7 @@ static uint64_t statements_of(const char *method, const char *token, const char 
     uint64_t count = 0;
     for (int i = 0; i < 2; i++) { /* the first may connect */
         (void)db_take_counts(the_app->db);
-        ck_status(ask(.method = method, .path = path, .token = token, .body = body), status);
+        ck_status(api_ask(.method = method, .path = path, .token = token, .body = body), status);
         count = db_take_counts(the_app->db).statements;
     }
     return count;
@@ -774,7 +774,7 @@ TEST(a_bad_token_is_told_without_a_database)
     must(db_open(the_arena, "mysql://nobody@localhost/none?socket=/nonexistent", &the_app->db));
     the_app->router.db = the_app->db;
 
-    ck_problem(post("bad.token.here", "/posts", object("{'title':'t','content':'c'}")),
+    ck_problem(api_post("bad.token.here", "/posts", object("{'title':'t','content':'c'}")),
                INVALID_TOKEN);
 }
 
@@ -853,8 +853,8 @@ static void hit(int hitter, void *context)
             body = say("%.*s%s%s", (int)(at - body), body, number, at + strlen("{number}"));
         hook_routes(tell_and_prepare, NULL);
         struct answer answer =
-            ask(.method = storm->method, .path = fill(storm->path),
-                .token = storm->stranger ? NULL : my_token, .body = object("%s", body));
+            api_ask(.method = storm->method, .path = fill(storm->path),
+                    .token = storm->stranger ? NULL : my_token, .body = object("%s", body));
         ck_assert_int_lt(answer.status, 500);
     }
 }
@@ -912,9 +912,9 @@ static void go(int number, void *context)
     (void)context;
     the_app->router.metrics = NULL; /* which takes the counts */
     for (int i = 0; i < TURNS; i++)
-        ck_status(
-            patch(way->by_boss ? boss_token : my_token, fill(way->path), object("%s", way->body)),
-            200);
+        ck_status(api_patch(way->by_boss ? boss_token : my_token, fill(way->path),
+                            object("%s", way->body)),
+                  200);
     ck_assert_uint_eq(db_take_counts(the_app->db).retries, 0);
 }
 

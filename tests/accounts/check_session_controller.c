@@ -41,12 +41,12 @@ static void ck_refused(struct answer answer)
 
 static void ck_alive(const char *access)
 {
-    ck_status(get(access, "/auth/profile"), 200);
+    ck_status(api_get(access, "/auth/profile"), 200);
 }
 
 static void ck_dead(const char *access)
 {
-    ck_problem(get(access, "/auth/profile"), INVALID_TOKEN);
+    ck_problem(api_get(access, "/auth/profile"), INVALID_TOKEN);
 }
 
 static int64_t sessions(void)
@@ -77,8 +77,8 @@ TEST(the_session_stays_the_same)
     struct login next = renew(ada.refresh);
 
     ck_assert_int_eq(sessions(), 1);
-    ck_assert_str_eq(get(next.access, "/auth/sessions").text,
-                     get(ada.access, "/auth/sessions").text);
+    ck_assert_str_eq(api_get(next.access, "/auth/sessions").text,
+                     api_get(ada.access, "/auth/sessions").text);
 }
 
 TEST(a_session_goes_on_by_its_newest_token)
@@ -98,8 +98,8 @@ TEST(a_session_goes_on_by_its_newest_token)
 
 TEST(a_refresh_does_not_look_at_authorization)
 {
-    ck_status(ask(.method = "POST", .path = "/auth/refresh", .token = "nonsense",
-                  .body = object("{'refresh_token':'%s'}", ada.refresh)),
+    ck_status(api_ask(.method = "POST", .path = "/auth/refresh", .token = "nonsense",
+                      .body = object("{'refresh_token':'%s'}", ada.refresh)),
               200);
 }
 
@@ -132,7 +132,7 @@ TEST(what_is_no_refresh_token_is_refused)
 
 TEST(an_access_token_is_not_its_refresh_token)
 {
-    ck_problem(get(ada.refresh, "/auth/profile"), INVALID_TOKEN);
+    ck_problem(api_get(ada.refresh, "/auth/profile"), INVALID_TOKEN);
 }
 
 /* Everything that the tables of sessions hold, as text and as hexadecimal digits. */
@@ -309,8 +309,8 @@ TEST(a_session_of_a_clock_far_ahead_does_not_live)
 
     ck_refused(refresh(ahead.refresh));
     ck_alive(ada.access);
-    ck_assert_uint_eq(answer_count(get(ada.access, "/auth/sessions")), 1);
-    ck_assert_int_eq(answer_total(get(ada.access, "/auth/sessions")), 1);
+    ck_assert_uint_eq(answer_count(api_get(ada.access, "/auth/sessions")), 1);
+    ck_assert_int_eq(answer_total(api_get(ada.access, "/auth/sessions")), 1);
 }
 
 TEST(reuse_after_the_grace_ends_the_session)
@@ -423,7 +423,7 @@ TEST(a_disabled_user_gets_no_tokens_and_the_token_is_not_used_up)
 {
     run_sql("UPDATE users SET is_active = 0");
     ck_refused(refresh(ada.refresh));
-    ck_problem(get(ada.access, "/auth/profile"), USER_INACTIVE);
+    ck_problem(api_get(ada.access, "/auth/profile"), USER_INACTIVE);
 
     run_sql("UPDATE users SET is_active = 1");
 
@@ -449,12 +449,12 @@ TEST_EACH(what_an_admin_does_takes_hold_at_the_next_request, measures)
     ck_alive(ada.access);
 
     if (measures[_i].change)
-        ck_status(patch(admin, path, object("%s", measures[_i].change)), 200);
+        ck_status(api_patch(admin, path, object("%s", measures[_i].change)), 200);
     else
-        ck_status(drop(admin, "/users/%s", ada_id), 204);
+        ck_status(api_delete(admin, "/users/%s", ada_id), 204);
 
-    ck_status(get(ada.access, "/auth/profile"), measures[_i].profile);
-    ck_status(drop(ada.access, "/users/" NOBODY_ID), measures[_i].admins_page);
+    ck_status(api_get(ada.access, "/auth/profile"), measures[_i].profile);
+    ck_status(api_delete(ada.access, "/users/" NOBODY_ID), measures[_i].admins_page);
     ck_status(refresh(ada.refresh), measures[_i].refresh);
 }
 
@@ -588,7 +588,7 @@ TEST(a_used_token_of_a_forgotten_key_is_refused_and_ends_nothing)
 
 static struct answer log_out(const char *token, const char *body)
 {
-    return post(token, "/auth/logout", body ? object("%s", body) : NULL);
+    return api_post(token, "/auth/logout", body ? object("%s", body) : NULL);
 }
 
 static const char *with_token(const char *refresh_token, const char *more)
@@ -770,8 +770,8 @@ TEST_EACH(a_bad_logout_is_told_all_its_faults, bad_logouts)
 
 TEST(a_body_of_logout_is_json)
 {
-    ck_problem(ask(.method = "POST", .path = "/auth/logout", .token = ada.access, .body = "all=1",
-                   .type = "application/x-www-form-urlencoded"),
+    ck_problem(api_ask(.method = "POST", .path = "/auth/logout", .token = ada.access,
+                       .body = "all=1", .type = "application/x-www-form-urlencoded"),
                NOT_JSON);
 }
 
@@ -780,7 +780,7 @@ TEST(a_body_of_logout_is_json)
 /* The id of the session that a token belongs to. */
 static const char *session_of(const char *access)
 {
-    struct answer answer = get(access, "/auth/sessions?limit=100");
+    struct answer answer = api_get(access, "/auth/sessions?limit=100");
     size_t i = 0;
     ck_status(answer, 200);
     while (!answer_boolean(answer, say("data.%zu.current", i)))
@@ -796,7 +796,7 @@ TEST(a_list_has_ones_own_sessions_the_newest_first)
     enter("bob@example.org");
     struct login second = enter("ada@example.org"), third = enter("ada@example.org");
 
-    struct answer answer = get(second.access, "/auth/sessions");
+    struct answer answer = api_get(second.access, "/auth/sessions");
 
     ck_status(answer, 200);
     ck_assert_str_eq(answer_column(answer, "id"),
@@ -813,12 +813,13 @@ TEST(a_session_shows_where_it_came_from_and_nothing_secret)
 {
     run_sql("DELETE FROM sessions");
     struct answer login =
-        ask(.method = "POST", .path = "/auth/login", .param = "HTTP_USER_AGENT=Mosaic/0.9 \303\244",
-            .body = object("{'email':'ada@example.org','password':'%s'}", PASSWORD));
+        api_ask(.method = "POST", .path = "/auth/login",
+                .param = "HTTP_USER_AGENT=Mosaic/0.9 \303\244",
+                .body = object("{'email':'ada@example.org','password':'%s'}", PASSWORD));
     char time[INSTANT_TEXT_SIZE];
     instant_format(the_time, time);
 
-    struct answer answer = get(answer_text(login, "access_token"), "/auth/sessions");
+    struct answer answer = api_get(answer_text(login, "access_token"), "/auth/sessions");
 
     ck_assert_str_eq(answer_text(answer, "data.0.ip"), "192.0.2.1");
     ck_assert_str_eq(answer_text(answer, "data.0.user_agent"), "Mosaic/0.9 \303\244");
@@ -833,22 +834,22 @@ TEST(a_session_of_an_unnamed_program_shows_null)
 {
     const char *token = log_in("ada@example.org");
 
-    ck_assert(answer_is_null(get(token, "/auth/sessions"), "data.0.user_agent"));
+    ck_assert(answer_is_null(api_get(token, "/auth/sessions"), "data.0.user_agent"));
 }
 
 TEST(a_refresh_moves_last_used_at_and_nothing_else)
 {
-    struct answer before = get(ada.access, "/auth/sessions");
+    struct answer before = api_get(ada.access, "/auth/sessions");
     char time[INSTANT_TEXT_SIZE];
     pass_s(60);
-    ck_assert_str_eq(get(ada.access, "/auth/sessions").text, before.text);
+    ck_assert_str_eq(api_get(ada.access, "/auth/sessions").text, before.text);
     instant_format(the_time, time);
 
     struct login next = renew(ada.refresh);
     pass_s(10);
     renew(ada.refresh); /* the same once more */
 
-    struct answer answer = get(next.access, "/auth/sessions");
+    struct answer answer = api_get(next.access, "/auth/sessions");
     ck_assert_str_eq(answer_text(answer, "data.0.last_used_at"), time);
     ck_assert_str_eq(answer_text(answer, "data.0.created_at"),
                      answer_text(before, "data.0.created_at"));
@@ -863,7 +864,7 @@ TEST(what_is_over_is_not_in_the_list)
     ck_status(log_out(ended.access, NULL), 204);
     run_sql(say("UPDATE sessions SET expires_at = '2001-01-01' WHERE id = '%s'", expired));
 
-    struct answer answer = get(ada.access, "/auth/sessions");
+    struct answer answer = api_get(ada.access, "/auth/sessions");
 
     ck_assert_str_eq(answer_column(answer, "id"), session_of(ada.access));
     ck_assert_int_eq(answer_total(answer), 1);
@@ -874,15 +875,15 @@ static const char *make_five(void)
 {
     for (int i = 0; i < 4; i++)
         enter("ada@example.org");
-    return answer_column(get(ada.access, "/auth/sessions"), "id");
+    return answer_column(api_get(ada.access, "/auth/sessions"), "id");
 }
 
 TEST(a_page_shows_its_part)
 {
     const char *ids = make_five();
 
-    struct answer second = get(ada.access, "/auth/sessions?limit=2&page=2");
-    struct answer past = get(ada.access, "/auth/sessions?limit=2&page=4");
+    struct answer second = api_get(ada.access, "/auth/sessions?limit=2&page=2");
+    struct answer past = api_get(ada.access, "/auth/sessions?limit=2&page=4");
 
     ck_assert_str_eq(answer_column(second, "id"),
                      arena_copy(the_arena, ids + 2 * UUID_TEXT_SIZE, 2 * UUID_TEXT_SIZE - 1));
@@ -911,13 +912,13 @@ TEST_EACH(a_cursor_walks_through_all_sessions, before_walks)
 {
     make_five();
     before_walks[_i]();
-    const char *ids = answer_column(get(ada.access, "/auth/sessions"), "id");
-    struct answer answer = get(ada.access, "/auth/sessions?limit=2");
+    const char *ids = answer_column(api_get(ada.access, "/auth/sessions"), "id");
+    struct answer answer = api_get(ada.access, "/auth/sessions?limit=2");
     const char *seen = answer_column(answer, "id");
 
     while (!answer_is_null(answer, "pagination.next_cursor")) {
-        answer = get(ada.access, "/auth/sessions?limit=2&cursor=%s",
-                     answer_text(answer, "pagination.next_cursor"));
+        answer = api_get(ada.access, "/auth/sessions?limit=2&cursor=%s",
+                         answer_text(answer, "pagination.next_cursor"));
         ck_status(answer, 200);
         ck_assert(!answer_has(answer, "pagination.total"));
         seen = say("%s %s", seen, answer_column(answer, "id"));
@@ -931,10 +932,10 @@ TEST(a_cursor_of_another_user_leads_to_ones_own_sessions)
 {
     struct login bob = enter_new("bob@example.org", ROLE_USER);
     make_five();
-    struct answer adas = get(ada.access, "/auth/sessions?limit=1");
+    struct answer adas = api_get(ada.access, "/auth/sessions?limit=1");
 
-    struct answer answer = get(bob.access, "/auth/sessions?limit=1&cursor=%s",
-                               answer_text(adas, "pagination.next_cursor"));
+    struct answer answer = api_get(bob.access, "/auth/sessions?limit=1&cursor=%s",
+                                   answer_text(adas, "pagination.next_cursor"));
 
     ck_status(answer, 200);
     ck_assert_str_eq(answer_column(answer, "id"), session_of(bob.access));
@@ -950,7 +951,7 @@ static const struct {
 
 TEST_EACH(a_bad_query_is_told_all_its_faults, bad_queries)
 {
-    struct answer answer = get(ada.access, "/auth/sessions%s", bad_queries[_i].query);
+    struct answer answer = api_get(ada.access, "/auth/sessions%s", bad_queries[_i].query);
 
     ck_invalid(answer, bad_queries[_i].faults);
 }
@@ -963,7 +964,7 @@ TEST(one_ends_one_s_other_session)
 {
     struct login other = enter("ada@example.org");
 
-    struct answer answer = drop(ada.access, "/auth/sessions/%s", session_of(other.access));
+    struct answer answer = api_delete(ada.access, "/auth/sessions/%s", session_of(other.access));
 
     ck_status(answer, 204);
     ck_assert_str_eq(answer.text, "");
@@ -974,7 +975,7 @@ TEST(one_ends_one_s_other_session)
 
 TEST(one_ends_one_s_own_session)
 {
-    ck_status(drop(ada.access, "/auth/sessions/%s", session_of(ada.access)), 204);
+    ck_status(api_delete(ada.access, "/auth/sessions/%s", session_of(ada.access)), 204);
 
     ck_dead(ada.access);
     ck_refused(refresh(ada.refresh));
@@ -989,7 +990,7 @@ TEST(the_session_of_another_is_not_found)
 {
     struct login bob = enter_new("bob@example.org", ROLE_ADMIN);
 
-    ck_no_session(drop(bob.access, "/auth/sessions/%s", session_of(ada.access)));
+    ck_no_session(api_delete(bob.access, "/auth/sessions/%s", session_of(ada.access)));
 
     ck_alive(ada.access);
 }
@@ -998,13 +999,13 @@ TEST(a_session_that_is_not_there_is_not_found)
 {
     struct login other = enter("ada@example.org"), expired = enter("ada@example.org");
     const char *gone = session_of(other.access), *over = session_of(expired.access);
-    ck_status(drop(ada.access, "/auth/sessions/%s", gone), 204);
+    ck_status(api_delete(ada.access, "/auth/sessions/%s", gone), 204);
     run_sql(say("UPDATE sessions SET expires_at = '2001-01-01' WHERE id = '%s'", over));
 
-    ck_no_session(drop(ada.access, "/auth/sessions/" NOBODY_ID));
-    ck_no_session(drop(ada.access, "/auth/sessions/%s", gone));
-    ck_no_session(drop(ada.access, "/auth/sessions/%s", over));
-    ck_no_session(drop(ada.access, "/auth/sessions/x"));
+    ck_no_session(api_delete(ada.access, "/auth/sessions/" NOBODY_ID));
+    ck_no_session(api_delete(ada.access, "/auth/sessions/%s", gone));
+    ck_no_session(api_delete(ada.access, "/auth/sessions/%s", over));
+    ck_no_session(api_delete(ada.access, "/auth/sessions/x"));
 }
 
 static const struct {

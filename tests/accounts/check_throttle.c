@@ -32,8 +32,8 @@
 
 static struct answer try_from(const char *address, const char *email, const char *password)
 {
-    return ask(.method = "POST", .path = "/auth/login", .from = address,
-               .body = object("{'email':'%s','password':'%s'}", email, password));
+    return api_ask(.method = "POST", .path = "/auth/login", .from = address,
+                   .body = object("{'email':'%s','password':'%s'}", email, password));
 }
 
 static struct answer guess_from(const char *address, const char *email)
@@ -121,7 +121,7 @@ TEST(refusals_are_counted_for_a_monitor)
     ck_limited(guess_from(HERE, ADA), PAIR_S);
     ck_limited(guess_from(HERE, ADA), PAIR_S);
 
-    struct answer r = ask(.path = "/metrics", .from = "127.0.0.1");
+    struct answer r = api_ask(.path = "/metrics", .from = "127.0.0.1");
 
     ck_status(r, 200);
     ck_assert_ptr_nonnull(strstr(r.text, "\npostern_password_tries_refused_total 2\n"));
@@ -216,7 +216,7 @@ TEST(what_fails_for_another_reason_does_not_count)
 TEST(a_body_that_is_not_valid_does_not_count)
 {
     for (int i = 0; i < ACCOUNT; i++)
-        ck_status(post(NULL, "/auth/login", object("{'email':'" ADA "'}")), 400);
+        ck_status(api_post(NULL, "/auth/login", object("{'email':'" ADA "'}")), 400);
 
     guess_times(PAIR, HERE, ADA);
 }
@@ -253,9 +253,9 @@ TEST(a_refusal_has_the_form_that_was_asked_for)
 {
     guess_times(PAIR, HERE, ADA);
 
-    struct answer answer = ask(.method = "POST", .path = "/auth/login",
-                               .param = "HTTP_ACCEPT=application/problem+json",
-                               .body = object("{'email':'" ADA "','password':'x'}"));
+    struct answer answer = api_ask(.method = "POST", .path = "/auth/login",
+                                   .param = "HTTP_ACCEPT=application/problem+json",
+                                   .body = object("{'email':'" ADA "','password':'x'}"));
 
     ck_status(answer, 429);
     ck_assert_str_eq(answer_header(answer, "Content-Type"), "application/problem+json");
@@ -367,9 +367,9 @@ TEST(an_ipv4_address_is_the_same_in_ipv6_s_clothes)
 
 static struct answer try_behind(const char *proxy, const char *header, const char *password)
 {
-    return ask(.method = "POST", .path = "/auth/login", .from = proxy,
-               .param = say("HTTP_X_FORWARDED_FOR=%s", header),
-               .body = object("{'email':'" ADA "','password':'%s'}", password));
+    return api_ask(.method = "POST", .path = "/auth/login", .from = proxy,
+                   .param = say("HTTP_X_FORWARDED_FOR=%s", header),
+                   .body = object("{'email':'" ADA "','password':'%s'}", password));
 }
 
 TEST(clients_of_a_trusted_proxy_are_told_apart)
@@ -383,7 +383,7 @@ TEST(clients_of_a_trusted_proxy_are_told_apart)
 
     struct answer answer = try_behind("10.0.0.1", "203.0.113.10", PASSWORD);
     ck_status(answer, 200);
-    struct answer sessions = get(answer_text(answer, "access_token"), "/auth/sessions");
+    struct answer sessions = api_get(answer_text(answer, "access_token"), "/auth/sessions");
     ck_assert_str_eq(answer_text(sessions, "data.0.ip"), "203.0.113.10");
 }
 
@@ -402,8 +402,8 @@ TEST(a_session_without_an_address_shows_null)
     struct answer answer = try_from("unix:", ADA, PASSWORD);
 
     ck_status(answer, 200);
-    ck_assert(
-        answer_is_null(get(answer_text(answer, "access_token"), "/auth/sessions"), "data.0.ip"));
+    ck_assert(answer_is_null(api_get(answer_text(answer, "access_token"), "/auth/sessions"),
+                             "data.0.ip"));
 }
 
 /* ---- with a token ---- */
@@ -420,8 +420,8 @@ static const struct {
 static struct answer check(int which, const char *token, const char *password)
 {
     const char *body = checks[which].body, *mark = strstr(body, "%s");
-    return ask(.method = checks[which].method, .path = checks[which].path, .token = token,
-               .body = object("%.*s%s%s", (int)(mark - body), body, password, mark + 2));
+    return api_ask(.method = checks[which].method, .path = checks[which].path, .token = token,
+                   .body = object("%.*s%s%s", (int)(mark - body), body, password, mark + 2));
 }
 
 static void guess_with(const char *token, int which, int times)
@@ -445,7 +445,7 @@ TEST_EACH(a_stolen_token_does_not_guess_the_password, checks)
     ck_limited(check(_i, stolen, PASSWORD), PAIR_S);
     for (int other = 0; other < COUNT(checks); other++)
         ck_limited(check(other, stolen, PASSWORD), PAIR_S);
-    ck_status(get(stolen, "/auth/profile"), 200);
+    ck_status(api_get(stolen, "/auth/profile"), 200);
 }
 
 TEST_EACH(a_stolen_token_does_not_lock_the_owner_out, checks)
@@ -485,8 +485,8 @@ TEST(right_passwords_with_a_token_do_not_count)
 {
     const char *token = log_in(ADA);
     for (int i = 0; i < ACCOUNT + 1; i++)
-        ck_status(post(token, "/auth/email",
-                       object("{'current_password':'" PASSWORD "','email':'a%d@b.org'}", i)),
+        ck_status(api_post(token, "/auth/email",
+                           object("{'current_password':'" PASSWORD "','email':'a%d@b.org'}", i)),
                   200);
 
     guess_with(token, 0, PAIR);

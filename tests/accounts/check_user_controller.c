@@ -58,32 +58,33 @@ TEST_EACH(users_are_for_those_who_logged_in, access_rules)
 {
     const char *method = access_rules[_i].method, *path = access_rules[_i].path;
     const char *body = *method == 'P' ? "{}" : NULL;
-    struct answer stranger = ask(.method = method, .path = path, .body = body);
+    struct answer stranger = api_ask(.method = method, .path = path, .body = body);
 
     ck_problem(stranger, NO_TOKEN);
     ck_assert_str_eq(answer_header(stranger, "WWW-Authenticate"), "Bearer realm=\"postern\"");
     ck_assert_ptr_null(answer_header(stranger, "Cache-Control"));
-    ck_status(ask(.method = method, .path = path, .body = body, .token = "nonsense"), 401);
-    ck_status(ask(.method = method, .path = path, .body = body, .token = ada),
+    ck_status(api_ask(.method = method, .path = path, .body = body, .token = "nonsense"), 401);
+    ck_status(api_ask(.method = method, .path = path, .body = body, .token = ada),
               access_rules[_i].user);
 }
 
 TEST(the_role_is_checked_before_the_body)
 {
-    ck_problem(post(ada, "/users", "no json"), ADMIN_REQUIRED);
-    ck_problem(ask(.method = "POST", .path = "/users", .token = ada, .body = "x", .type = "a/b"),
-               ADMIN_REQUIRED);
-    ck_problem(drop(ada, "/users/%s", bob_id), ADMIN_REQUIRED);
+    ck_problem(api_post(ada, "/users", "no json"), ADMIN_REQUIRED);
+    ck_problem(
+        api_ask(.method = "POST", .path = "/users", .token = ada, .body = "x", .type = "a/b"),
+        ADMIN_REQUIRED);
+    ck_problem(api_delete(ada, "/users/%s", bob_id), ADMIN_REQUIRED);
 }
 
 TEST(path_and_method_are_checked_before_the_token)
 {
-    ck_problem(get("nonsense", "/usersnone"), NOT_FOUND);
-    struct answer answer = ask(.method = "PUT", .path = "/users", .token = "nonsense");
+    ck_problem(api_get("nonsense", "/usersnone"), NOT_FOUND);
+    struct answer answer = api_ask(.method = "PUT", .path = "/users", .token = "nonsense");
 
     ck_problem(answer, METHOD_NOT_ALLOWED);
     ck_assert_str_eq(answer_header(answer, "Allow"), "GET, HEAD, POST, OPTIONS");
-    ck_assert_str_eq(answer_header(ask(.method = "OPTIONS", .path = path_of(ada_id)), "Allow"),
+    ck_assert_str_eq(answer_header(api_ask(.method = "OPTIONS", .path = path_of(ada_id)), "Allow"),
                      "GET, HEAD, PATCH, DELETE, OPTIONS");
 }
 
@@ -106,20 +107,20 @@ TEST_EACH(a_malformed_id_is_an_unknown_one, bad_ids)
 {
     const char *path = say("/users/%s", bad_ids[_i]), *nobody = "/users/" NOBODY_ID;
 
-    ck_problem(get(admin, "%s", path), USER_NOT_FOUND);
-    ck_assert_str_eq(answer_text(get(admin, "%s", path), "message"),
-                     answer_text(get(admin, "%s", nobody), "message"));
-    ck_problem(get(ada, "%s", path), USER_NOT_FOUND);
-    ck_problem(get(NULL, "%s", path), NO_TOKEN);
-    ck_problem(get("nonsense", "%s", path), INVALID_TOKEN);
-    ck_problem(patch(admin, path, "{}"), USER_NOT_FOUND);
-    ck_problem(patch(admin, path, "{"), BAD_JSON);
-    ck_problem(patch(ada, path, "{}"), FORBIDDEN);
-    ck_problem(drop(admin, "%s", path), USER_NOT_FOUND);
-    ck_problem(drop(ada, "%s", path), ADMIN_REQUIRED);
-    ck_problem(get(NULL, "%s/posts", path), USER_NOT_FOUND);
-    ck_problem(ask(.method = "PUT", .path = path), METHOD_NOT_ALLOWED);
-    ck_status(ask(.method = "OPTIONS", .path = path), 204);
+    ck_problem(api_get(admin, "%s", path), USER_NOT_FOUND);
+    ck_assert_str_eq(answer_text(api_get(admin, "%s", path), "message"),
+                     answer_text(api_get(admin, "%s", nobody), "message"));
+    ck_problem(api_get(ada, "%s", path), USER_NOT_FOUND);
+    ck_problem(api_get(NULL, "%s", path), NO_TOKEN);
+    ck_problem(api_get("nonsense", "%s", path), INVALID_TOKEN);
+    ck_problem(api_patch(admin, path, "{}"), USER_NOT_FOUND);
+    ck_problem(api_patch(admin, path, "{"), BAD_JSON);
+    ck_problem(api_patch(ada, path, "{}"), FORBIDDEN);
+    ck_problem(api_delete(admin, "%s", path), USER_NOT_FOUND);
+    ck_problem(api_delete(ada, "%s", path), ADMIN_REQUIRED);
+    ck_problem(api_get(NULL, "%s/posts", path), USER_NOT_FOUND);
+    ck_problem(api_ask(.method = "PUT", .path = path), METHOD_NOT_ALLOWED);
+    ck_status(api_ask(.method = "OPTIONS", .path = path), 204);
 }
 
 /* What leads elsewhere once it is decoded or its dots are followed; @ is an id. */
@@ -151,26 +152,26 @@ TEST_EACH(a_path_is_split_before_it_is_decoded, bent_paths)
     const char *at = strchr(bent_paths[_i], '@');
     const char *bent = say("%.*s%s%s", (int)(at - bent_paths[_i]), bent_paths[_i], bob_id, at + 1);
 
-    ck_assert_int_eq(drop(admin, "%s", bent).status, 404);
-    ck_assert_int_eq(get(admin, "%s", bent).status, 404);
-    ck_assert_int_eq(patch(admin, bent, "{\"first_name\":\"Bent\"}").status, 404);
+    ck_assert_int_eq(api_delete(admin, "%s", bent).status, 404);
+    ck_assert_int_eq(api_get(admin, "%s", bent).status, 404);
+    ck_assert_int_eq(api_patch(admin, bent, "{\"first_name\":\"Bent\"}").status, 404);
 
-    ck_assert_str_eq(answer_text(get(admin, "/users/%s", bob_id), "user.first_name"), "Test");
+    ck_assert_str_eq(answer_text(api_get(admin, "/users/%s", bob_id), "user.first_name"), "Test");
 }
 
 /* A character may be written as its code, and names the same place. */
 TEST(an_encoded_character_is_that_character)
 {
-    ck_status(get(admin, "/%%75sers/%%%02x%s", bob_id[0], bob_id + 1), 200);
-    ck_status(drop(admin, "/us%%65rs/%s/", bob_id), 204);
-    ck_status(get(admin, "/users/%s", bob_id), 404);
+    ck_status(api_get(admin, "/%%75sers/%%%02x%s", bob_id[0], bob_id + 1), 200);
+    ck_status(api_delete(admin, "/us%%65rs/%s/", bob_id), 204);
+    ck_status(api_get(admin, "/users/%s", bob_id), 404);
 }
 
 /* ---- reading ---- */
 
 TEST(any_user_is_read_by_any_other)
 {
-    struct answer answer = get(ada, "/users/%s", bob_id);
+    struct answer answer = api_get(ada, "/users/%s", bob_id);
 
     ck_status(answer, 200);
     ck_assert_str_eq(answer_text(answer, "user.id"), bob_id);
@@ -190,7 +191,7 @@ static const char *upper(const char *s)
 
 TEST(an_id_is_taken_in_upper_case_and_shown_in_lower)
 {
-    struct answer answer = get(ada, "/users/%s", upper(bob_id));
+    struct answer answer = api_get(ada, "/users/%s", upper(bob_id));
 
     ck_status(answer, 200);
     ck_assert_str_eq(answer_text(answer, "user.id"), bob_id);
@@ -201,7 +202,7 @@ TEST(an_imported_id_is_taken)
     run_sql("UPDATE users SET id = 'F47AC10B-58CC-4372-A567-0E02B2C3D479' WHERE email = "
             "'bob@example.org'");
 
-    struct answer answer = get(ada, "/users/f47ac10b-58cc-4372-a567-0E02B2C3D479");
+    struct answer answer = api_get(ada, "/users/f47ac10b-58cc-4372-a567-0E02B2C3D479");
 
     ck_status(answer, 200);
     ck_assert_str_eq(answer_text(answer, "user.id"), "f47ac10b-58cc-4372-a567-0e02b2c3d479");
@@ -209,16 +210,16 @@ TEST(an_imported_id_is_taken)
 
 TEST(one_trailing_slash_is_tolerated)
 {
-    ck_status(get(ada, "/users/%s/", bob_id), 200);
-    ck_status(get(ada, "/users/"), 200);
-    ck_status(get(ada, "/users/%s//", bob_id), 404);
+    ck_status(api_get(ada, "/users/%s/", bob_id), 200);
+    ck_status(api_get(ada, "/users/"), 200);
+    ck_status(api_get(ada, "/users/%s//", bob_id), 404);
 }
 
 TEST(an_unknown_user_is_not_found)
 {
-    ck_problem(get(ada, "/users/" NOBODY_ID), USER_NOT_FOUND);
-    ck_problem(patch(admin, "/users/" NOBODY_ID, "{}"), USER_NOT_FOUND);
-    ck_problem(drop(admin, "/users/" NOBODY_ID), USER_NOT_FOUND);
+    ck_problem(api_get(ada, "/users/" NOBODY_ID), USER_NOT_FOUND);
+    ck_problem(api_patch(admin, "/users/" NOBODY_ID, "{}"), USER_NOT_FOUND);
+    ck_problem(api_delete(admin, "/users/" NOBODY_ID), USER_NOT_FOUND);
 }
 
 /* ---- making ---- */
@@ -228,10 +229,10 @@ CASE("making", set_up, loopback_close);
 TEST(an_admin_makes_a_user)
 {
     struct answer answer =
-        post(admin, "/users",
-             object("{'email':'Eve@example.org','password':'%s','first_name':'Eve',"
-                    "'last_name':'O','role':'admin','is_active':false}",
-                    PASSWORD));
+        api_post(admin, "/users",
+                 object("{'email':'Eve@example.org','password':'%s','first_name':'Eve',"
+                        "'last_name':'O','role':'admin','is_active':false}",
+                        PASSWORD));
 
     ck_status(answer, 201);
     const char *id = answer_text(answer, "user.id");
@@ -240,16 +241,16 @@ TEST(an_admin_makes_a_user)
     ck_assert_str_eq(answer_text(answer, "user.last_name"), "O");
     ck_assert_str_eq(answer_text(answer, "user.role"), "admin");
     ck_assert(!answer_boolean(answer, "user.is_active"));
-    ck_assert_str_eq(get(admin, "/users/%s", id).text, answer.text);
+    ck_assert_str_eq(api_get(admin, "/users/%s", id).text, answer.text);
 }
 
 TEST(a_new_user_is_active_and_no_admin_unless_told)
 {
     struct answer answer =
-        post(admin, "/users",
-             object("{'email':'eve@example.org','password':'%s','first_name':'Eve','id':7,"
-                    "'created_at':false,'unknown':{}}",
-                    PASSWORD));
+        api_post(admin, "/users",
+                 object("{'email':'eve@example.org','password':'%s','first_name':'Eve','id':7,"
+                        "'created_at':false,'unknown':{}}",
+                        PASSWORD));
 
     ck_status(answer, 201);
     ck_assert_str_eq(answer_text(answer, "user.role"), "user");
@@ -290,8 +291,8 @@ TEST_EACH(a_bad_user_is_told_all_its_faults, bad_users)
 TEST(an_address_is_taken_once_in_whatever_case)
 {
     struct answer answer =
-        post(admin, "/users",
-             object("{'email':'ADA@Example.org','password':'%s','first_name':'A'}", PASSWORD));
+        api_post(admin, "/users",
+                 object("{'email':'ADA@Example.org','password':'%s','first_name':'A'}", PASSWORD));
 
     ck_problem(answer, EMAIL_EXISTS);
     ck_assert_int_eq(rows(), 3);
@@ -305,10 +306,10 @@ CASE("changing", set_up, loopback_close);
 TEST(one_changes_ones_own_names)
 {
     pass_s(60);
-    struct answer before = get(ada, "/users/%s", ada_id);
+    struct answer before = api_get(ada, "/users/%s", ada_id);
 
     struct answer answer =
-        patch(ada, path_of(ada_id), "{\"first_name\":\"Zo\u00eb\",\"last_name\":\"X\"}");
+        api_patch(ada, path_of(ada_id), "{\"first_name\":\"Zo\u00eb\",\"last_name\":\"X\"}");
 
     ck_status(answer, 200);
     ck_assert_str_eq(answer_text(answer, "user.first_name"), "Zo\u00eb");
@@ -317,14 +318,14 @@ TEST(one_changes_ones_own_names)
                      answer_text(before, "user.updated_at"));
     ck_assert_str_eq(answer_text(answer, "user.created_at"),
                      answer_text(before, "user.created_at"));
-    ck_assert_str_eq(get(ada, "/users/%s", ada_id).text, answer.text);
+    ck_assert_str_eq(api_get(ada, "/users/%s", ada_id).text, answer.text);
 }
 
 TEST(null_clears_a_name_and_an_absent_one_stays)
 {
-    ck_status(patch(ada, path_of(ada_id), object("{'last_name':'L'}")), 200);
+    ck_status(api_patch(ada, path_of(ada_id), object("{'last_name':'L'}")), 200);
 
-    struct answer answer = patch(ada, path_of(ada_id), object("{'first_name':null}"));
+    struct answer answer = api_patch(ada, path_of(ada_id), object("{'first_name':null}"));
 
     ck_status(answer, 200);
     ck_assert(answer_is_null(answer, "user.first_name"));
@@ -344,34 +345,34 @@ static const char *const idle_changes[] = {
 
 TEST_EACH(what_one_may_not_set_is_ignored, idle_changes)
 {
-    struct answer before = get(ada, "/users/%s", ada_id);
+    struct answer before = api_get(ada, "/users/%s", ada_id);
     pass_s(60);
 
-    struct answer answer = patch(ada, path_of(ada_id), object("%s", idle_changes[_i]));
+    struct answer answer = api_patch(ada, path_of(ada_id), object("%s", idle_changes[_i]));
 
     ck_status(answer, 200);
     ck_assert_str_eq(answer.text, before.text);
-    ck_assert_str_eq(get(ada, "/users/%s", ada_id).text, before.text);
+    ck_assert_str_eq(api_get(ada, "/users/%s", ada_id).text, before.text);
 }
 
 TEST(a_password_is_not_changed_this_way_by_an_admin_either)
 {
-    ck_status(patch(admin, path_of(ada_id), object("{'password':'another long one'}")), 200);
+    ck_status(api_patch(admin, path_of(ada_id), object("{'password':'another long one'}")), 200);
 
     log_in("ada@example.org");
 }
 
 TEST(others_are_not_for_a_user_to_change)
 {
-    ck_problem(patch(ada, path_of(bob_id), "{}"), FORBIDDEN);
-    ck_problem(patch(ada, "/users/" NOBODY_ID, "{}"), FORBIDDEN);
-    ck_problem(patch(ada, path_of(bob_id), object("{'first_name':''}")), INVALID);
-    ck_problem(patch(ada, path_of(bob_id), ""), BAD_JSON);
+    ck_problem(api_patch(ada, path_of(bob_id), "{}"), FORBIDDEN);
+    ck_problem(api_patch(ada, "/users/" NOBODY_ID, "{}"), FORBIDDEN);
+    ck_problem(api_patch(ada, path_of(bob_id), object("{'first_name':''}")), INVALID);
+    ck_problem(api_patch(ada, path_of(bob_id), ""), BAD_JSON);
 }
 
 TEST(an_admin_changes_anything_of_anyone)
 {
-    struct answer answer = patch(
+    struct answer answer = api_patch(
         admin, path_of(bob_id),
         object("{'email':'Bob2@example.org','role':'admin','is_active':true,'last_name':'B'}"));
 
@@ -379,7 +380,7 @@ TEST(an_admin_changes_anything_of_anyone)
     ck_assert_str_eq(answer_text(answer, "user.email"), "Bob2@example.org");
     ck_assert_str_eq(answer_text(answer, "user.role"), "admin");
     ck_assert_str_eq(answer_text(answer, "user.first_name"), "Test");
-    ck_assert_str_eq(get(admin, "/users/%s", bob_id).text, answer.text);
+    ck_assert_str_eq(api_get(admin, "/users/%s", bob_id).text, answer.text);
     log_in("bob2@EXAMPLE.org");
 }
 
@@ -396,40 +397,41 @@ static const struct {
 
 TEST_EACH(a_bad_change_is_told_all_its_faults, bad_changes)
 {
-    struct answer before = get(admin, "/users/%s", bob_id);
+    struct answer before = api_get(admin, "/users/%s", bob_id);
 
-    struct answer answer = patch(admin, path_of(bob_id), object("%s", bad_changes[_i].body));
+    struct answer answer = api_patch(admin, path_of(bob_id), object("%s", bad_changes[_i].body));
 
     ck_problem(answer, 400, bad_changes[_i].error, bad_changes[_i].code);
     ck_assert_str_eq(answer_faults(answer), bad_changes[_i].faults);
-    ck_assert_str_eq(get(admin, "/users/%s", bob_id).text, before.text);
+    ck_assert_str_eq(api_get(admin, "/users/%s", bob_id).text, before.text);
 }
 
 TEST(nobody_gets_the_address_of_another)
 {
-    ck_problem(patch(admin, path_of(bob_id), object("{'email':'ADA@example.org'}")), EMAIL_EXISTS);
-    ck_status(patch(admin, path_of(bob_id), object("{'email':'BOB@example.org'}")), 200);
+    ck_problem(api_patch(admin, path_of(bob_id), object("{'email':'ADA@example.org'}")),
+               EMAIL_EXISTS);
+    ck_status(api_patch(admin, path_of(bob_id), object("{'email':'BOB@example.org'}")), 200);
 }
 
 TEST(a_changed_role_holds_at_once)
 {
-    ck_status(patch(admin, path_of(ada_id), object("{'role':'admin'}")), 200);
-    ck_status(patch(ada, path_of(bob_id), object("{'last_name':'B'}")), 200);
+    ck_status(api_patch(admin, path_of(ada_id), object("{'role':'admin'}")), 200);
+    ck_status(api_patch(ada, path_of(bob_id), object("{'last_name':'B'}")), 200);
 
-    ck_status(patch(admin, path_of(ada_id), object("{'role':'user'}")), 200);
+    ck_status(api_patch(admin, path_of(ada_id), object("{'role':'user'}")), 200);
 
-    ck_problem(patch(ada, path_of(bob_id), "{}"), FORBIDDEN);
+    ck_problem(api_patch(ada, path_of(bob_id), "{}"), FORBIDDEN);
 }
 
 TEST(disabling_ends_all_sessions_for_good)
 {
-    ck_status(patch(admin, path_of(ada_id), object("{'is_active':false}")), 200);
-    ck_problem(get(ada, "/users"), USER_INACTIVE);
+    ck_status(api_patch(admin, path_of(ada_id), object("{'is_active':false}")), 200);
+    ck_problem(api_get(ada, "/users"), USER_INACTIVE);
 
-    ck_status(patch(admin, path_of(ada_id), object("{'is_active':true}")), 200);
+    ck_status(api_patch(admin, path_of(ada_id), object("{'is_active':true}")), 200);
 
-    ck_problem(get(ada, "/users"), INVALID_TOKEN);
-    ck_status(get(log_in("ada@example.org"), "/users"), 200);
+    ck_problem(api_get(ada, "/users"), INVALID_TOKEN);
+    ck_status(api_get(log_in("ada@example.org"), "/users"), 200);
 }
 
 /* ---- deleting ---- */
@@ -440,26 +442,26 @@ TEST(a_deleted_user_is_gone_with_posts_and_sessions)
     write_post(ada, "Two", "by Ada", false);
     const char *kept = write_post(admin, "Three", "by the admin", true);
 
-    struct answer answer = drop(admin, "/users/%s", upper(ada_id));
+    struct answer answer = api_delete(admin, "/users/%s", upper(ada_id));
 
     ck_status(answer, 204);
     ck_assert_str_eq(answer.text, "");
     ck_assert_ptr_null(answer_header(answer, "Content-Type"));
-    ck_problem(get(admin, "/users/%s", ada_id), USER_NOT_FOUND);
-    ck_problem(get(ada, "/users"), USER_INACTIVE);
+    ck_problem(api_get(admin, "/users/%s", ada_id), USER_NOT_FOUND);
+    ck_problem(api_get(ada, "/users"), USER_INACTIVE);
     ck_rows("sessions JOIN users ON users.id = user_id WHERE email = 'ada@example.org'", 0);
-    ck_assert_str_eq(answer_column(get(NULL, "/posts"), "id"), kept);
-    ck_assert_int_eq(answer_total(get(NULL, "/posts")), 1);
-    ck_assert_int_eq(answer_total(get(admin, "/posts?published=false")), 0);
-    ck_problem(drop(admin, "/users/%s", ada_id), USER_NOT_FOUND);
+    ck_assert_str_eq(answer_column(api_get(NULL, "/posts"), "id"), kept);
+    ck_assert_int_eq(answer_total(api_get(NULL, "/posts")), 1);
+    ck_assert_int_eq(answer_total(api_get(admin, "/posts?published=false")), 0);
+    ck_problem(api_delete(admin, "/users/%s", ada_id), USER_NOT_FOUND);
 }
 
 TEST(a_deleted_address_may_register_again)
 {
-    ck_status(drop(admin, "/users/%s", ada_id), 204);
+    ck_status(api_delete(admin, "/users/%s", ada_id), 204);
 
-    ck_status(post(NULL, "/auth/register",
-                   object("{'email':'ada@example.org','password':'%s'}", PASSWORD)),
+    ck_status(api_post(NULL, "/auth/register",
+                       object("{'email':'ada@example.org','password':'%s'}", PASSWORD)),
               201);
 }
 
@@ -472,19 +474,20 @@ static const char *const ways_down[] = {
 
 static struct answer take_down(const char *token, const char *id, const char *way)
 {
-    return way ? patch(token, path_of(id), object("%s", way)) : drop(token, "/users/%s", id);
+    return way ? api_patch(token, path_of(id), object("%s", way))
+               : api_delete(token, "/users/%s", id);
 }
 
 CASE("the last admin", set_up, loopback_close);
 
 TEST_EACH(the_last_active_admin_stays, ways_down)
 {
-    struct answer before = get(admin, "/users/%s", admin_id);
+    struct answer before = api_get(admin, "/users/%s", admin_id);
     make_disabled_user("disabled@example.org", ROLE_ADMIN);
 
     ck_problem(take_down(admin, admin_id, ways_down[_i]), LAST_ADMIN);
 
-    ck_assert_str_eq(get(admin, "/users/%s", admin_id).text, before.text);
+    ck_assert_str_eq(api_get(admin, "/users/%s", admin_id).text, before.text);
 }
 
 TEST_EACH(an_admin_may_go_while_another_stays, ways_down)
@@ -494,7 +497,7 @@ TEST_EACH(an_admin_may_go_while_another_stays, ways_down)
 
     ck_status(take_down(admin, admin_id, ways_down[_i]), ways_down[_i] ? 200 : 204);
 
-    ck_status(get(second, "/users/%s", ada_id), 200);
+    ck_status(api_get(second, "/users/%s", ada_id), 200);
     ck_assert_int_eq(counted(), rows());
 }
 
@@ -507,8 +510,8 @@ TEST_EACH(an_inactive_admin_may_go, ways_down)
 
 TEST(the_last_admin_may_change_otherwise)
 {
-    ck_status(patch(admin, path_of(admin_id),
-                    object("{'role':'admin','is_active':true,'last_name':'L'}")),
+    ck_status(api_patch(admin, path_of(admin_id),
+                        object("{'role':'admin','is_active':true,'last_name':'L'}")),
               200);
 }
 
@@ -542,7 +545,7 @@ TEST_EACH(of_two_admins_who_depose_each_other_one_stays, ways_down)
 
 static const char *emails(const char *query)
 {
-    struct answer answer = get(ada, "/users%s", query);
+    struct answer answer = api_get(ada, "/users%s", query);
     ck_status(answer, 200);
     return answer_column(answer, "email");
 }
@@ -551,7 +554,7 @@ CASE("lists", set_up, loopback_close);
 
 TEST(a_list_has_data_and_pagination)
 {
-    struct answer answer = get(ada, "/users");
+    struct answer answer = api_get(ada, "/users");
 
     ck_status(answer, 200);
     ck_assert_str_eq(answer_column(answer, "email"),
@@ -590,7 +593,7 @@ static const struct {
 
 TEST_EACH(a_page_shows_its_part, pages)
 {
-    struct answer answer = get(ada, "/users%s", pages[_i].query);
+    struct answer answer = api_get(ada, "/users%s", pages[_i].query);
 
     ck_status(answer, 200);
     ck_assert_str_eq(answer_column(answer, "email"), pages[_i].ids);
@@ -628,15 +631,15 @@ static const struct {
 
 TEST_EACH(a_bad_query_is_told_all_its_faults, bad_queries)
 {
-    struct answer answer = get(ada, "/users%s", bad_queries[_i].query);
+    struct answer answer = api_get(ada, "/users%s", bad_queries[_i].query);
 
     ck_invalid(answer, bad_queries[_i].faults);
 }
 
 TEST(a_search_is_for_at_most_200_characters)
 {
-    ck_status(get(ada, "/users?q=%s", repeat("%C3%A4", 200)), 200);
-    ck_status(get(ada, "/users?q=%s", repeat("a", 201)), 400);
+    ck_status(api_get(ada, "/users?q=%s", repeat("%C3%A4", 200)), 200);
+    ck_status(api_get(ada, "/users?q=%s", repeat("a", 201)), 400);
 }
 
 static const struct {
@@ -682,15 +685,15 @@ TEST_EACH(users_of_one_moment_are_neither_skipped_nor_doubled, walks)
 TEST(totals_follow_every_change)
 {
     const char *id = make_user("eve@example.org", ROLE_USER);
-    ck_assert_int_eq(answer_total(get(ada, "/users")), 4);
+    ck_assert_int_eq(answer_total(api_get(ada, "/users")), 4);
 
-    ck_status(patch(admin, path_of(id), object("{'role':'admin'}")), 200);
-    ck_assert_int_eq(answer_total(get(ada, "/users?role=admin")), 2);
-    ck_assert_int_eq(answer_total(get(ada, "/users?role=user")), 2);
-    ck_status(drop(admin, "/users/%s", id), 204);
+    ck_status(api_patch(admin, path_of(id), object("{'role':'admin'}")), 200);
+    ck_assert_int_eq(answer_total(api_get(ada, "/users?role=admin")), 2);
+    ck_assert_int_eq(answer_total(api_get(ada, "/users?role=user")), 2);
+    ck_status(api_delete(admin, "/users/%s", id), 204);
 
-    ck_assert_int_eq(answer_total(get(ada, "/users")), 3);
-    ck_assert_int_eq(answer_total(get(ada, "/users?role=admin")), 1);
+    ck_assert_int_eq(answer_total(api_get(ada, "/users")), 3);
+    ck_assert_int_eq(answer_total(api_get(ada, "/users?role=admin")), 1);
 }
 
 /* ---- searching ---- */
@@ -716,7 +719,7 @@ static void make_people(void)
         const char *body = say("{\"email\":\"%s\",\"password\":\"%s\",\"first_name\":\"%s\"}",
                                people[i].email, PASSWORD, people[i].first_name);
         the_time.us += 1000;
-        ck_status(post(admin, "/users", body), 201);
+        ck_status(api_post(admin, "/users", body), 201);
     }
 }
 
@@ -773,19 +776,19 @@ CASE("lists", set_up, loopback_close);
 
 TEST(a_search_does_not_look_at_last_names)
 {
-    ck_status(patch(ada, path_of(ada_id), object("{'last_name':'Wonderland'}")), 200);
+    ck_status(api_patch(ada, path_of(ada_id), object("{'last_name':'Wonderland'}")), 200);
 
     ck_assert_str_eq(emails("?q=wonder"), "");
 }
 
 TEST(a_search_follows_changes)
 {
-    ck_status(patch(ada, path_of(ada_id), object("{'first_name':'Countess'}")), 200);
+    ck_status(api_patch(ada, path_of(ada_id), object("{'first_name':'Countess'}")), 200);
     ck_assert_str_eq(emails("?q=countess"), "ada@example.org");
 
-    ck_status(
-        patch(admin, path_of(ada_id), object("{'first_name':null,'email':'lovelace@example.org'}")),
-        200);
+    ck_status(api_patch(admin, path_of(ada_id),
+                        object("{'first_name':null,'email':'lovelace@example.org'}")),
+              200);
 
     ck_assert_str_eq(emails("?q=countess"), "");
     ck_assert_str_eq(emails("?q=ada%40"), "");

@@ -147,7 +147,7 @@ static void multiply(size_t copies, const char *created_at)
 
 static struct answer search(const char *query)
 {
-    struct answer answer = get(token, "/users?%s", query);
+    struct answer answer = api_get(token, "/users?%s", query);
     ck_status(answer, 200);
     return answer;
 }
@@ -211,9 +211,9 @@ TEST(a_list_without_a_search_is_never_capped)
 {
     multiply(10050, "2090-01-01");
 
-    ck_total(get(token, "/users?limit=100"), 10051, 101, false);
-    ck_total(get(token, "/users?role=user&limit=100&page=101"), 10051, 101, false);
-    ck_assert_uint_eq(answer_count(get(token, "/users?limit=100&page=101")), 51);
+    ck_total(api_get(token, "/users?limit=100"), 10051, 101, false);
+    ck_total(api_get(token, "/users?role=user&limit=100&page=101"), 10051, 101, false);
+    ck_assert_uint_eq(answer_count(api_get(token, "/users?limit=100&page=101")), 51);
 }
 
 /* ---- totals ---- */
@@ -312,7 +312,7 @@ TEST(a_deletion_that_meets_a_deadlock_is_tried_again)
     pid_t pid = run_aside(oppose, &rival);
     ck_assert_int_eq(read(pipe_fds[0], &byte, 1), 1);
 
-    struct answer answer = drop(admin_token, "/users/%s", rival.user);
+    struct answer answer = api_delete(admin_token, "/users/%s", rival.user);
 
     wait_for(pid);
     ck_status(answer, 204);
@@ -335,7 +335,7 @@ TEST(totals_hold_while_others_write_and_one_counts_anew)
     const struct parallel makers = parallel_begin(3, make_many, NULL);
 
     for (int i = 0; i < 20; i++) {
-        ck_status(get(token, "/users"), 200);
+        ck_status(api_get(token, "/users"), 200);
         recount();
     }
 

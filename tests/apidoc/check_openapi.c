@@ -23,7 +23,7 @@ static void delete_tree(void *tree)
 static void set_up(void)
 {
     loopback_open();
-    struct answer answer = get(NULL, "/openapi.json");
+    struct answer answer = api_get(NULL, "/openapi.json");
     ck_status(answer, 200);
     ck_assert_str_eq(answer_header(answer, "Content-Type"), "application/json");
     served = cJSON_Parse(answer.text);
@@ -201,7 +201,7 @@ TEST(every_reference_leads_somewhere)
 TEST(no_key_is_there_twice)
 {
     /* Two records of one name, or two routes of one method and path. */
-    struct answer answer = get(NULL, "/openapi.json");
+    struct answer answer = api_get(NULL, "/openapi.json");
     const struct json *document;
 
     const struct problem *p = json_parse(the_arena, answer.text, strlen(answer.text), &document);
@@ -211,7 +211,7 @@ TEST(no_key_is_there_twice)
 
 TEST(the_command_prints_what_is_served)
 {
-    struct answer answer = get(NULL, "/openapi.json");
+    struct answer answer = api_get(NULL, "/openapi.json");
     size_t len = strlen(answer.text);
     char *printed = arena_alloc(the_arena, len + 100);
 
@@ -227,8 +227,8 @@ TEST(the_command_prints_what_is_served)
 
 TEST(it_is_written_once_and_stays_the_same)
 {
-    struct answer first = get(NULL, "/openapi.json");
-    struct answer second = get(NULL, "/openapi.json");
+    struct answer first = api_get(NULL, "/openapi.json");
+    struct answer second = api_get(NULL, "/openapi.json");
 
     ck_assert_str_eq(first.text, second.text);
 }

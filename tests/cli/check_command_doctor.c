@@ -567,9 +567,9 @@ TEST_EACH(a_server_that_we_cannot_serve_with_is_told, servers)
 {
     restart_database(servers[_i].options);
     struct run doctor = run("doctor"), migrate = run("migrate"), status = run("migrate status");
-    struct answer ready = get(NULL, "/ready"),
-                  write = post(NULL, "/auth/register",
-                               object("{'email':'who@example.org','password':'%s'}", PASSWORD));
+    struct answer ready = api_get(NULL, "/ready"),
+                  write = api_post(NULL, "/auth/register",
+                                   object("{'email':'who@example.org','password':'%s'}", PASSWORD));
     restart_database("");
 
     ck_run(doctor, EX_UNAVAILABLE);
@@ -582,7 +582,7 @@ TEST_EACH(a_server_that_we_cannot_serve_with_is_told, servers)
     ck_problem(ready, UNAVAILABLE);
     ck_assert_ptr_null(strstr(ready.text, "MariaDB"));
     ck_assert_msg(write.status == 201 || write.status == 503, "status %d", write.status);
-    ck_status(get(NULL, "/ready"), 200);
+    ck_status(api_get(NULL, "/ready"), 200);
 }
 
 TEST(a_database_that_is_away_is_told)

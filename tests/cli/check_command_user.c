@@ -127,7 +127,7 @@ TEST(a_search_is_the_one_of_the_api)
 TEST(json_has_the_members_of_the_api)
 {
     const char *id = make_user("ada@example.org", ROLE_USER);
-    struct answer api = get(bearer_of("ada@example.org"), "/auth/profile");
+    struct answer api = api_get(bearer_of("ada@example.org"), "/auth/profile");
 
     const char *line = quiet("user show ada@example.org --json");
     const struct json *user;
@@ -212,13 +212,13 @@ TEST(a_role_takes_hold_at_once)
     const char *id = make_user("ada@example.org", ROLE_USER), *token = bearer_of("ada@example.org");
 
     quiet("user role ADA@example.org admin");
-    ck_status(drop(token, "/users/%s", NOBODY_ID), 404);
-    ck_assert_int_eq(answer_total(get(token, "/users?role=admin")), 2);
+    ck_status(api_delete(token, "/users/%s", NOBODY_ID), 404);
+    ck_assert_int_eq(answer_total(api_get(token, "/users?role=admin")), 2);
 
     quiet(say("user role %s user", id));
-    ck_status(drop(token, "/users/%s", NOBODY_ID), 403);
-    ck_assert_int_eq(answer_total(get(token, "/users?role=admin")), 1);
-    ck_assert_int_eq(answer_total(get(token, "/users?role=user")), 1);
+    ck_status(api_delete(token, "/users/%s", NOBODY_ID), 403);
+    ck_assert_int_eq(answer_total(api_get(token, "/users?role=admin")), 1);
+    ck_assert_int_eq(answer_total(api_get(token, "/users?role=user")), 1);
 }
 
 TEST(a_disabled_user_is_out_until_enabled)
@@ -226,12 +226,12 @@ TEST(a_disabled_user_is_out_until_enabled)
     const char *token = bearer_of_new("ada@example.org", ROLE_USER);
 
     quiet("user disable ada@example.org");
-    ck_status(get(token, "/auth/profile"), 401);
+    ck_status(api_get(token, "/auth/profile"), 401);
     ck_status(try_login("ada@example.org", PASSWORD), 401);
     ck_rows("sessions", 0);
 
     quiet("user enable ada@example.org");
-    ck_status(get(token, "/auth/profile"), 401);
+    ck_status(api_get(token, "/auth/profile"), 401);
     log_in("ada@example.org");
 }
 
@@ -264,9 +264,9 @@ TEST(a_deleted_user_goes_with_everything)
 
     quiet("user delete ada@example.org --yes");
 
-    struct answer users = get(bearer_of("root@example.org"), "/users");
+    struct answer users = api_get(bearer_of("root@example.org"), "/users");
     ck_assert_int_eq(answer_total(users), 1);
-    ck_assert_int_eq(answer_total(get(NULL, "/posts")), 0);
+    ck_assert_int_eq(answer_total(api_get(NULL, "/posts")), 0);
     ck_rows("posts", 0);
 }
 
@@ -294,7 +294,7 @@ TEST(who_is_going_is_not_there)
     run_sql(say("INSERT INTO posts (id, author_id, title, content) SELECT UUID(), '%s', 'T', 'C' "
                 "FROM seq_1_to_1700",
                 id));
-    ck_status(drop(bearer_of("root@example.org"), "/users/%s", id), 204);
+    ck_status(api_delete(bearer_of("root@example.org"), "/users/%s", id), 204);
     ck_rows("user_departures", 1);
 
     ck_run(run(say("user show %s", id)), EX_NOUSER);
@@ -331,7 +331,7 @@ TEST(a_new_password_ends_all_sessions)
 
     ck_run(run_with_input(OTHER_PASSWORD "\nmore\n", "user passwd ada@example.org"), EX_OK);
 
-    ck_status(get(token, "/auth/profile"), 401);
+    ck_status(api_get(token, "/auth/profile"), 401);
     ck_status(try_login("ada@example.org", PASSWORD), 401);
     ck_status(try_login("ada@example.org", OTHER_PASSWORD), 200);
     ck_rows("password_resets", 0);
@@ -355,7 +355,7 @@ TEST_EACH(a_bad_password_changes_nothing, bad_passwords)
     ck_run(run_with_input(bad_passwords[_i].input, "user passwd ada.lovelace@example.org"),
            bad_passwords[_i].status);
 
-    ck_status(get(token, "/auth/profile"), 200);
+    ck_status(api_get(token, "/auth/profile"), 200);
     ck_status(try_login("ada.lovelace@example.org", PASSWORD), 200);
 }
 
@@ -499,7 +499,7 @@ TEST(deletion_is_asked_about_on_a_terminal)
 
 static const char *session_id(const char *token)
 {
-    return answer_text(get(token, "/auth/sessions"), "data.0.id");
+    return answer_text(api_get(token, "/auth/sessions"), "data.0.id");
 }
 
 CASE("sessions", set_up, loopback_close);
@@ -548,8 +548,8 @@ TEST(one_session_ends_at_once_and_others_stay)
 
     quiet(say("session end %s", id));
 
-    ck_status(get(first, "/auth/profile"), 401);
-    ck_status(get(second, "/auth/profile"), 200);
+    ck_status(api_get(first, "/auth/profile"), 401);
+    ck_status(api_get(second, "/auth/profile"), 200);
     ck_run(run(say("session end %s", id)), EX_NOUSER);
 }
 
@@ -562,9 +562,9 @@ TEST(all_sessions_of_a_user_end)
 
     quiet("session end --user ada@example.org");
 
-    ck_status(get(first, "/auth/profile"), 401);
-    ck_status(get(second, "/auth/profile"), 401);
-    ck_status(get(other, "/auth/profile"), 200);
+    ck_status(api_get(first, "/auth/profile"), 401);
+    ck_status(api_get(second, "/auth/profile"), 401);
+    ck_status(api_get(other, "/auth/profile"), 200);
     quiet("session end --user ada@example.org");
 }
 

@@ -651,20 +651,20 @@ TEST(an_added_user_logs_in)
         run_with_input(PASSWORD "\n", "user add Ada@example.org --first-name Ada --password-stdin");
 
     ck_run(r, EX_OK);
-    struct answer answer = get(log_in("ada@example.org"), "/auth/profile");
+    struct answer answer = api_get(log_in("ada@example.org"), "/auth/profile");
     ck_assert_str_eq(say("%s\n", answer_text(answer, "user.id")), r.out);
     ck_assert_str_eq(answer_text(answer, "user.email"), "Ada@example.org");
     ck_assert_str_eq(answer_text(answer, "user.first_name"), "Ada");
     ck_assert(answer_is_null(answer, "user.last_name"));
     ck_assert_str_eq(answer_text(answer, "user.role"), "user");
-    ck_assert_int_eq(answer_total(get(log_in("ada@example.org"), "/users")), 1);
+    ck_assert_int_eq(answer_total(api_get(log_in("ada@example.org"), "/users")), 1);
 }
 
 TEST(an_admin_is_added_without_a_newline_behind_the_password)
 {
     ck_run(run_with_input(PASSWORD, "user add root@example.org --admin --password-stdin"), EX_OK);
 
-    struct answer answer = get(log_in("root@example.org"), "/users?role=admin");
+    struct answer answer = api_get(log_in("root@example.org"), "/users?role=admin");
 
     ck_assert_str_eq(answer_column(answer, "email"), "root@example.org");
 }
@@ -747,20 +747,20 @@ TEST(reindex_mends_totals_and_search)
 
     ck_run(run("reindex"), EX_OK);
 
-    ck_assert_int_eq(answer_total(get(token, "/users")), 451);
-    ck_assert_int_eq(answer_total(get(token, "/users?role=user")), 1);
-    ck_assert_int_eq(answer_total(get(token, "/posts")), 451);
-    ck_assert_int_eq(answer_total(get(token, "/users?q=imported")), 450);
-    ck_assert_str_eq(answer_column(get(token, "/users?q=I77%%40"), "email"), "i77@import.test");
+    ck_assert_int_eq(answer_total(api_get(token, "/users")), 451);
+    ck_assert_int_eq(answer_total(api_get(token, "/users?role=user")), 1);
+    ck_assert_int_eq(answer_total(api_get(token, "/posts")), 451);
+    ck_assert_int_eq(answer_total(api_get(token, "/users?q=imported")), 450);
+    ck_assert_str_eq(answer_column(api_get(token, "/users?q=I77%%40"), "email"), "i77@import.test");
     ck_run(run("reindex"), EX_OK);
-    ck_assert_int_eq(answer_total(get(token, "/users")), 451);
+    ck_assert_int_eq(answer_total(api_get(token, "/users")), 451);
 }
 
 /* ---- backup and restore ---- */
 
 static int64_t found(const char *q)
 {
-    return answer_total(get(NULL, "/posts?q=%s", q));
+    return answer_total(api_get(NULL, "/posts?q=%s", q));
 }
 
 static void shell(const char *line)

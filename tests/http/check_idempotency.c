@@ -33,8 +33,8 @@ static void set_up(void)
 
 static struct answer keyed(const char *token, const char *path, const char *key, const char *body)
 {
-    return ask(.method = "POST", .path = path, .token = token, .body = body,
-               .param = say("HTTP_IDEMPOTENCY_KEY=%s", key));
+    return api_ask(.method = "POST", .path = path, .token = token, .body = body,
+                   .param = say("HTTP_IDEMPOTENCY_KEY=%s", key));
 }
 
 static int64_t rows_of(const char *table)
@@ -95,8 +95,8 @@ TEST(a_user_sent_twice_is_made_once)
 
 TEST(without_a_key_each_request_counts)
 {
-    ck_first(post(ada, "/posts", POST_BODY));
-    ck_first(post(ada, "/posts", POST_BODY));
+    ck_first(api_post(ada, "/posts", POST_BODY));
+    ck_first(api_post(ada, "/posts", POST_BODY));
 
     ck_assert_int_eq(rows_of("posts"), 2);
     ck_assert_int_eq(rows_of("idempotency_keys"), 0);
@@ -194,7 +194,7 @@ TEST(what_was_answered_goes_with_whom_it_is_about)
     ck_first(keyed(admin, "/posts", KEY, POST_BODY));
     ck_assert_int_eq(rows_of("idempotency_keys WHERE body LIKE '%bob@%'"), 1);
 
-    ck_status(drop(admin, "/users/%s", answer_text(bob, "user.id")), 204);
+    ck_status(api_delete(admin, "/users/%s", answer_text(bob, "user.id")), 204);
 
     ck_assert_int_eq(rows_of("idempotency_keys"), 1); /* of the post, which stays */
     struct answer again = keyed(admin, "/users", KEY, body);
@@ -204,11 +204,11 @@ TEST(what_was_answered_goes_with_whom_it_is_about)
 
 TEST(what_was_answered_goes_with_who_asked)
 {
-    const char *id = answer_text(get(ada, "/auth/profile"), "user.id");
+    const char *id = answer_text(api_get(ada, "/auth/profile"), "user.id");
     ck_first(keyed(ada, "/posts", KEY, POST_BODY));
     ck_first(keyed(admin, "/posts", KEY, POST_BODY));
 
-    ck_status(drop(admin, "/users/%s", id), 204);
+    ck_status(api_delete(admin, "/users/%s", id), 204);
 
     ck_assert_int_eq(rows_of("idempotency_keys"), 1);
     ck_assert_int_eq(
@@ -264,13 +264,13 @@ TEST(other_routes_look_at_no_key)
     const char *id = write_post(ada, "T", "C", true);
     const char *params[] = {"HTTP_IDEMPOTENCY_KEY=x", "HTTP_IDEMPOTENCY_KEY=" KEY};
     for (int i = 0; i < COUNT(params); i++) {
-        ck_status(ask(.path = "/posts", .param = params[i]), 200);
-        ck_status(ask(.method = "PATCH", .path = say("/posts/%s", id), .token = ada, .body = "{}",
-                      .param = params[i]),
+        ck_status(api_ask(.path = "/posts", .param = params[i]), 200);
+        ck_status(api_ask(.method = "PATCH", .path = say("/posts/%s", id), .token = ada,
+                          .body = "{}", .param = params[i]),
                   200);
-        ck_status(ask(.method = "POST", .path = "/auth/login",
-                      .body = object("{'email':'ada@example.org','password':'%s'}", PASSWORD),
-                      .param = params[i]),
+        ck_status(api_ask(.method = "POST", .path = "/auth/login",
+                          .body = object("{'email':'ada@example.org','password':'%s'}", PASSWORD),
+                          .param = params[i]),
                   200);
     }
     ck_assert_int_eq(rows_of("idempotency_keys"), 0);
@@ -429,7 +429,7 @@ static void send_beside_others(void *context)
     const struct rival *rival = context;
     struct rivalry *all = rival->rivalry;
     char byte;
-    ck_status(get(NULL, "/posts"), 200); /* connected by now */
+    ck_status(api_get(NULL, "/posts"), 200); /* connected by now */
     (void)close(all->ready_fd);
     ck_assert_int_eq(read(all->start_fd, &byte, 1), 0);
     struct answer answer = keyed(all->token, "/posts", KEY, POST_BODY);

@@ -757,13 +757,13 @@ CASE_LIMIT_S(120);
 TEST_EACH(a_walk_by_cursor_sees_what_one_large_page_shows, walks)
 {
     const char *path = path_of_walk(_i), *token = token_of_walk(_i), *seen = "";
-    struct answer whole = get(token, "%s&limit=100", path);
+    struct answer whole = api_get(token, "%s&limit=100", path);
     ck_status(whole, 200);
     ck_assert_uint_gt(answer_count(whole), 7);
     ck_assert_int_eq(answer_integer(whole, "pagination.total"), (int64_t)answer_count(whole));
     ck_assert(answer_is_null(whole, "pagination.next_cursor"));
 
-    struct answer answer = get(token, "%s&limit=7", path);
+    struct answer answer = api_get(token, "%s&limit=7", path);
     for (int n = 0;; n++) {
         ck_status(answer, 200);
         if (n)
@@ -776,9 +776,9 @@ TEST_EACH(a_walk_by_cursor_sees_what_one_large_page_shows, walks)
         if (n % 2)
             next = next_of(answer);
         else if (n == 0) /* Link's next of a numbered page is the next number */
-            ck_assert_str_eq(answer_column(get(token, "%s", next_of(answer)), "id"),
-                             answer_column(get(token, "%s", next), "id"));
-        answer = get(token, "%s", next);
+            ck_assert_str_eq(answer_column(api_get(token, "%s", next_of(answer)), "id"),
+                             answer_column(api_get(token, "%s", next), "id"));
+        answer = api_get(token, "%s", next);
     }
 
     ck_assert_str_eq(seen, answer_column(whole, "id"));
@@ -788,11 +788,11 @@ TEST(a_cursor_may_be_given_another_limit)
 {
     for (int i = 0; i < COUNT(walks); i++) {
         const char *path = path_of_walk(i), *token = token_of_walk(i);
-        struct answer whole = get(token, "%s&limit=100", path);
-        struct answer first = get(token, "%s&limit=3", path);
+        struct answer whole = api_get(token, "%s&limit=100", path);
+        struct answer first = api_get(token, "%s&limit=3", path);
 
-        struct answer rest = get(token, "%s&limit=100&cursor=%s", path,
-                                 answer_text(first, "pagination.next_cursor"));
+        struct answer rest = api_get(token, "%s&limit=100&cursor=%s", path,
+                                     answer_text(first, "pagination.next_cursor"));
 
         ck_status(rest, 200);
         ck_assert_str_eq(say("%s %s", answer_column(first, "id"), answer_column(rest, "id")),
@@ -816,8 +816,8 @@ static void disturb(const char *last_id, int number)
 TEST_EACH(a_walk_sees_each_row_once_while_others_come_and_go, walks)
 {
     const char *path = path_of_walk(_i), *token = token_of_walk(_i);
-    struct answer before = get(token, "%s&limit=100", path);
-    struct answer answer = get(token, "%s&limit=7", path);
+    struct answer before = api_get(token, "%s&limit=100", path);
+    struct answer answer = api_get(token, "%s&limit=7", path);
     const char *seen = "", *next;
     for (int n = 0;; n++) {
         ck_status(answer, 200);
@@ -827,7 +827,7 @@ TEST_EACH(a_walk_sees_each_row_once_while_others_come_and_go, walks)
             break;
         if (n < 4) /* not for ever: rows that come behind are walked, too */
             disturb(answer_text(answer, "data.6.id"), n);
-        answer = get(token, "%s", next);
+        answer = api_get(token, "%s", next);
     }
     ck_assert_ptr_null(next);
     for (const char *at = seen; *at; at += 1 + 36)
@@ -850,9 +850,9 @@ TEST(a_page_past_the_end_is_empty)
 {
     for (int i = 0; i < COUNT(walks); i++) {
         const char *path = path_of_walk(i), *token = token_of_walk(i);
-        ck_past_the_end(get(token, "%s&limit=100&page=2", path));
-        ck_past_the_end(get(token, "%s&limit=100&page=100000", path));
-        ck_past_the_end(get(token, "%s&limit=100&page=9007199254740991", path));
+        ck_past_the_end(api_get(token, "%s&limit=100&page=2", path));
+        ck_past_the_end(api_get(token, "%s&limit=100&page=100000", path));
+        ck_past_the_end(api_get(token, "%s&limit=100&page=9007199254740991", path));
     }
 }
 
@@ -861,7 +861,7 @@ static void ck_good_only_here(int here, const char *cursor)
     for (int i = 0; i < COUNT(walks); i++) {
         if (strcmp(walks[i].path, walks[here].path) == 0)
             continue;
-        struct answer answer = get(token_of_walk(i), "%s&cursor=%s", path_of_walk(i), cursor);
+        struct answer answer = api_get(token_of_walk(i), "%s&cursor=%s", path_of_walk(i), cursor);
         ck_problem(answer, 400, "Bad Request", "invalid");
         ck_assert_str_eq(answer_faults(answer), "cursor format");
     }
@@ -870,7 +870,7 @@ static void ck_good_only_here(int here, const char *cursor)
 TEST(a_cursor_of_one_list_is_none_of_another)
 {
     for (int i = 0; i < COUNT(walks); i++) {
-        struct answer first = get(token_of_walk(i), "%s&limit=1", path_of_walk(i));
+        struct answer first = api_get(token_of_walk(i), "%s&limit=1", path_of_walk(i));
         ck_good_only_here(i, answer_text(first, "pagination.next_cursor"));
     }
 }

@@ -31,7 +31,7 @@ static const char *path_of(const char *id)
 
 static const char *titles(const char *token, const char *path)
 {
-    struct answer answer = get(token, "%s", path);
+    struct answer answer = api_get(token, "%s", path);
     ck_status(answer, 200);
     ck_assert_uint_le(answer_count(answer), (size_t)answer_total(answer));
     return answer_column(answer, "title");
@@ -43,7 +43,8 @@ CASE("writing", set_up, loopback_close);
 
 TEST(a_post_is_written_as_a_draft)
 {
-    struct answer answer = post(ada, "/posts", object("{'title':'On engines','content':'Text.'}"));
+    struct answer answer =
+        api_post(ada, "/posts", object("{'title':'On engines','content':'Text.'}"));
 
     ck_status(answer, 201);
     const char *id = answer_text(answer, "post.id");
@@ -55,26 +56,26 @@ TEST(a_post_is_written_as_a_draft)
     ck_assert_str_eq(answer_text(answer, "post.created_at"),
                      answer_text(answer, "post.updated_at"));
     ck_assert_str_eq(answer_header(answer, "Cache-Control"), "private, no-cache");
-    ck_assert_str_eq(get(ada, "/posts/%s", id).text, answer.text);
+    ck_assert_str_eq(api_get(ada, "/posts/%s", id).text, answer.text);
 }
 
 TEST(a_post_is_published_when_told)
 {
     struct answer answer =
-        post(ada, "/posts", object("{'title':'T','content':'C','published':true}"));
+        api_post(ada, "/posts", object("{'title':'T','content':'C','published':true}"));
 
     ck_status(answer, 201);
     ck_assert(answer_boolean(answer, "post.published"));
-    ck_status(get(NULL, "/posts/%s", answer_text(answer, "post.id")), 200);
+    ck_status(api_get(NULL, "/posts/%s", answer_text(answer, "post.id")), 200);
 }
 
 TEST(nobody_writes_in_anothers_name)
 {
     struct answer answer =
-        post(ada, "/posts",
-             object("{'title':'T','content':'C','author_id':'%s','id':7,'created_at':null,"
-                    "'updated_at':'2000-01-01T00:00:00Z'}",
-                    bob_id));
+        api_post(ada, "/posts",
+                 object("{'title':'T','content':'C','author_id':'%s','id':7,'created_at':null,"
+                        "'updated_at':'2000-01-01T00:00:00Z'}",
+                        bob_id));
 
     ck_status(answer, 201);
     ck_assert_str_eq(answer_text(answer, "post.author_id"), ada_id);
@@ -83,10 +84,10 @@ TEST(nobody_writes_in_anothers_name)
 
 TEST(writing_needs_a_token)
 {
-    ck_problem(post(NULL, "/posts", "{}"), NO_TOKEN);
-    ck_problem(post("nonsense", "/posts", "{}"), INVALID_TOKEN);
-    ck_problem(patch(NULL, "/posts/" NOBODY_ID, "{}"), NO_TOKEN);
-    ck_problem(drop(NULL, "/posts/" NOBODY_ID), NO_TOKEN);
+    ck_problem(api_post(NULL, "/posts", "{}"), NO_TOKEN);
+    ck_problem(api_post("nonsense", "/posts", "{}"), INVALID_TOKEN);
+    ck_problem(api_patch(NULL, "/posts/" NOBODY_ID, "{}"), NO_TOKEN);
+    ck_problem(api_delete(NULL, "/posts/" NOBODY_ID), NO_TOKEN);
 }
 
 static const struct refusal bad_posts[] = {
@@ -112,12 +113,14 @@ TEST_EACH(a_bad_post_is_told_all_its_faults, bad_posts)
 TEST(a_title_has_255_code_points)
 {
     const char *longest = repeat(GRIN, 255);
-    struct answer fits = post(ada, "/posts", object("{'title':'%s','content':'C'}", longest));
-    struct answer longer = post(ada, "/posts", object("{'title':'%sx','content':'C'}", longest));
+    struct answer fits = api_post(ada, "/posts", object("{'title':'%s','content':'C'}", longest));
+    struct answer longer =
+        api_post(ada, "/posts", object("{'title':'%sx','content':'C'}", longest));
 
     ck_status(fits, 201);
-    ck_assert_str_eq(answer_text(get(ada, "/posts/%s", answer_text(fits, "post.id")), "post.title"),
-                     longest);
+    ck_assert_str_eq(
+        answer_text(api_get(ada, "/posts/%s", answer_text(fits, "post.id")), "post.title"),
+        longest);
     ck_invalid(longer, "title too_long");
 }
 
@@ -133,12 +136,13 @@ TEST_EACH(content_has_65535_bytes, longest_contents)
     const char *longest = say("%s%s", repeat(longest_contents[_i].part, longest_contents[_i].times),
                               longest_contents[_i].end);
     ck_assert_uint_eq(strlen(longest), 65535);
-    struct answer fits = post(ada, "/posts", object("{'title':'T','content':'%s'}", longest));
-    struct answer longer = post(ada, "/posts", object("{'title':'T','content':'%sx'}", longest));
+    struct answer fits = api_post(ada, "/posts", object("{'title':'T','content':'%s'}", longest));
+    struct answer longer =
+        api_post(ada, "/posts", object("{'title':'T','content':'%sx'}", longest));
 
     ck_status(fits, 201);
     const char *id = answer_text(fits, "post.id");
-    ck_assert_str_eq(answer_text(get(ada, "/posts/%s", id), "post.content"), longest);
+    ck_assert_str_eq(answer_text(api_get(ada, "/posts/%s", id), "post.content"), longest);
     ck_invalid(longer, "content too_long");
 }
 
@@ -147,12 +151,12 @@ TEST(a_page_of_the_longest_posts_is_answered)
     /* A control character takes six bytes in JSON. */
     const char *body =
         say("{\"title\":\"T\",\"content\":\"%s\",\"published\":true}", repeat("\\u0001", 65535));
-    ck_status(post(ada, "/posts", body), 201);
+    ck_status(api_post(ada, "/posts", body), 201);
     run_sql("INSERT INTO posts (id, author_id, title, content, published) SELECT UUID(), "
             "author_id, seq, content, 1 FROM posts JOIN seq_1_to_99");
     run_sql("UPDATE post_totals SET n = 100 WHERE published = 1 AND slot = 0");
 
-    struct answer answer = get(NULL, "/posts?limit=100");
+    struct answer answer = api_get(NULL, "/posts?limit=100");
 
     ck_status(answer, 200);
     ck_assert_uint_eq(answer_count(answer), 100);
@@ -160,14 +164,14 @@ TEST(a_page_of_the_longest_posts_is_answered)
 
 TEST(text_comes_back_as_it_went_in)
 {
-    struct answer answer = post(ada, "/posts",
-                                "{\"title\":\" \\\"T\\\\ <b>&amp;\",\"content\":\"\\u0001\\t" GRIN
-                                "e\314\201\\u2028 \"}");
+    struct answer answer = api_post(
+        ada, "/posts",
+        "{\"title\":\" \\\"T\\\\ <b>&amp;\",\"content\":\"\\u0001\\t" GRIN "e\314\201\\u2028 \"}");
 
     ck_status(answer, 201);
     const char *id = answer_text(answer, "post.id");
-    ck_assert_str_eq(answer_text(get(ada, "/posts/%s", id), "post.title"), " \"T\\ <b>&amp;");
-    ck_assert_str_eq(answer_text(get(ada, "/posts/%s", id), "post.content"),
+    ck_assert_str_eq(answer_text(api_get(ada, "/posts/%s", id), "post.title"), " \"T\\ <b>&amp;");
+    ck_assert_str_eq(answer_text(api_get(ada, "/posts/%s", id), "post.content"),
                      "\001\t" GRIN "e\314\201\342\200\250 ");
 }
 
@@ -179,27 +183,27 @@ TEST(a_published_post_is_for_everybody)
 {
     const char *id = write_post(ada, "T", "C", true);
 
-    struct answer answer = get(NULL, "/posts/%s", id);
+    struct answer answer = api_get(NULL, "/posts/%s", id);
 
     ck_status(answer, 200);
     ck_assert_ptr_null(answer_header(answer, "Cache-Control"));
-    ck_assert_str_eq(answer_header(get(bob, "/posts/%s", id), "Cache-Control"),
+    ck_assert_str_eq(answer_header(api_get(bob, "/posts/%s", id), "Cache-Control"),
                      "private, no-cache");
-    ck_problem(get("nonsense", "/posts/%s", id), INVALID_TOKEN);
+    ck_problem(api_get("nonsense", "/posts/%s", id), INVALID_TOKEN);
 }
 
 TEST(a_draft_exists_for_its_author_and_admins_only)
 {
     const char *id = write_post(ada, "T", "C", false);
 
-    ck_status(get(ada, "/posts/%s", id), 200);
-    ck_status(get(admin, "/posts/%s", id), 200);
-    ck_problem(get(NULL, "/posts/%s", id), POST_NOT_FOUND);
-    ck_problem(get(bob, "/posts/%s", id), POST_NOT_FOUND);
-    ck_problem(patch(bob, path_of(id), "{}"), POST_NOT_FOUND);
-    ck_problem(drop(bob, "/posts/%s", id), POST_NOT_FOUND);
-    ck_assert_str_eq(answer_text(get(bob, "/posts/%s", id), "message"),
-                     answer_text(get(bob, "/posts/" NOBODY_ID), "message"));
+    ck_status(api_get(ada, "/posts/%s", id), 200);
+    ck_status(api_get(admin, "/posts/%s", id), 200);
+    ck_problem(api_get(NULL, "/posts/%s", id), POST_NOT_FOUND);
+    ck_problem(api_get(bob, "/posts/%s", id), POST_NOT_FOUND);
+    ck_problem(api_patch(bob, path_of(id), "{}"), POST_NOT_FOUND);
+    ck_problem(api_delete(bob, "/posts/%s", id), POST_NOT_FOUND);
+    ck_assert_str_eq(answer_text(api_get(bob, "/posts/%s", id), "message"),
+                     answer_text(api_get(bob, "/posts/" NOBODY_ID), "message"));
 }
 
 TEST(what_is_read_depends_on_who_asks)
@@ -207,26 +211,26 @@ TEST(what_is_read_depends_on_who_asks)
     const char *id = write_post(ada, "Open", "to all", true);
     const char *const varying[] = {"/posts", say("/posts/%s", id), say("/users/%s/posts", ada_id)};
     for (int i = 0; i < COUNT(varying); i++) {
-        ck_assert_str_eq(answer_header(get(NULL, "%s", varying[i]), "Vary"),
+        ck_assert_str_eq(answer_header(api_get(NULL, "%s", varying[i]), "Vary"),
                          "Authorization, Cookie");
-        ck_assert_str_eq(answer_header(get(ada, "%s", varying[i]), "Vary"),
+        ck_assert_str_eq(answer_header(api_get(ada, "%s", varying[i]), "Vary"),
                          "Authorization, Cookie");
     }
-    struct answer known = ask(.path = varying[1], .param = "HTTP_IF_NONE_MATCH=\"1\"");
+    struct answer known = api_ask(.path = varying[1], .param = "HTTP_IF_NONE_MATCH=\"1\"");
     ck_status(known, 304);
     ck_assert_str_eq(answer_header(known, "Vary"), "Authorization, Cookie");
-    ck_assert_ptr_null(answer_header(get(NULL, "/health"), "Vary"));
+    ck_assert_ptr_null(answer_header(api_get(NULL, "/health"), "Vary"));
 }
 
 TEST(an_unknown_post_is_not_found)
 {
-    ck_problem(get(NULL, "/posts/" NOBODY_ID), POST_NOT_FOUND);
-    ck_problem(patch(ada, "/posts/" NOBODY_ID, "{}"), POST_NOT_FOUND);
-    ck_problem(drop(admin, "/posts/" NOBODY_ID), POST_NOT_FOUND);
-    ck_problem(get(NULL, "/posts/7"), POST_NOT_FOUND);
-    ck_problem(patch(ada, "/posts/7", "{}"), POST_NOT_FOUND);
-    ck_problem(drop(admin, "/posts/7"), POST_NOT_FOUND);
-    ck_problem(drop(NULL, "/posts/7"), NO_TOKEN);
+    ck_problem(api_get(NULL, "/posts/" NOBODY_ID), POST_NOT_FOUND);
+    ck_problem(api_patch(ada, "/posts/" NOBODY_ID, "{}"), POST_NOT_FOUND);
+    ck_problem(api_delete(admin, "/posts/" NOBODY_ID), POST_NOT_FOUND);
+    ck_problem(api_get(NULL, "/posts/7"), POST_NOT_FOUND);
+    ck_problem(api_patch(ada, "/posts/7", "{}"), POST_NOT_FOUND);
+    ck_problem(api_delete(admin, "/posts/7"), POST_NOT_FOUND);
+    ck_problem(api_delete(NULL, "/posts/7"), NO_TOKEN);
 }
 
 TEST(an_id_is_taken_in_upper_case)
@@ -236,7 +240,7 @@ TEST(an_id_is_taken_in_upper_case)
     for (char *at = id; *at; at++)
         *at = (char)(*at >= 'a' && *at <= 'f' ? *at - 'a' + 'A' : *at);
 
-    ck_assert_str_eq(answer_text(get(NULL, "/posts/%s", id), "post.id"), shown);
+    ck_assert_str_eq(answer_text(api_get(NULL, "/posts/%s", id), "post.id"), shown);
     ck_assert_str_eq(titles(NULL, say("/posts?author_id=%s", ada_id)), "T");
 }
 
@@ -245,10 +249,10 @@ TEST(an_id_is_taken_in_upper_case)
 TEST(an_author_changes_a_post)
 {
     const char *id = write_post(ada, "T", "C", false);
-    struct answer before = get(ada, "/posts/%s", id);
+    struct answer before = api_get(ada, "/posts/%s", id);
     pass_s(60);
 
-    struct answer answer = patch(ada, path_of(id), object("{'title':'New','published':true}"));
+    struct answer answer = api_patch(ada, path_of(id), object("{'title':'New','published':true}"));
 
     ck_status(answer, 200);
     ck_assert_str_eq(answer_text(answer, "post.title"), "New");
@@ -258,18 +262,18 @@ TEST(an_author_changes_a_post)
                      answer_text(before, "post.updated_at"));
     ck_assert_str_eq(answer_text(answer, "post.created_at"),
                      answer_text(before, "post.created_at"));
-    ck_assert_str_eq(get(NULL, "/posts/%s", id).text, answer.text);
+    ck_assert_str_eq(api_get(NULL, "/posts/%s", id).text, answer.text);
 }
 
 TEST(an_admin_changes_and_deletes_any_post)
 {
     const char *id = write_post(ada, "T", "C", false);
 
-    struct answer answer = patch(admin, path_of(id), object("{'content':'by the admin'}"));
+    struct answer answer = api_patch(admin, path_of(id), object("{'content':'by the admin'}"));
 
     ck_status(answer, 200);
     ck_assert_str_eq(answer_text(answer, "post.author_id"), ada_id);
-    ck_status(drop(admin, "/posts/%s", id), 204);
+    ck_status(api_delete(admin, "/posts/%s", id), 204);
 }
 
 static const char *const idle_changes[] = {
@@ -281,12 +285,12 @@ static const char *const idle_changes[] = {
 TEST_EACH(what_may_not_be_set_is_ignored, idle_changes)
 {
     const char *id = write_post(ada, "T", "C", true);
-    struct answer before = get(ada, "/posts/%s", id);
+    struct answer before = api_get(ada, "/posts/%s", id);
     pass_s(60);
 
-    ck_assert_str_eq(patch(ada, path_of(id), object("%s", idle_changes[_i])).text, before.text);
+    ck_assert_str_eq(api_patch(ada, path_of(id), object("%s", idle_changes[_i])).text, before.text);
 
-    ck_assert_str_eq(get(ada, "/posts/%s", id).text, before.text);
+    ck_assert_str_eq(api_get(ada, "/posts/%s", id).text, before.text);
 }
 
 static const struct {
@@ -302,7 +306,7 @@ TEST_EACH(a_bad_change_is_told_all_its_faults, bad_changes)
 {
     const char *id = write_post(ada, "T", "C", true);
 
-    struct answer answer = patch(ada, path_of(id), object("%s", bad_changes[_i].body));
+    struct answer answer = api_patch(ada, path_of(id), object("%s", bad_changes[_i].body));
 
     ck_invalid(answer, bad_changes[_i].faults);
 }
@@ -311,36 +315,38 @@ TEST(anothers_published_post_is_not_for_a_user_to_change)
 {
     const char *id = write_post(ada, "T", "C", true);
 
-    ck_problem(patch(bob, path_of(id), "{}"), FORBIDDEN);
-    ck_problem(drop(bob, "/posts/%s", id), FORBIDDEN);
-    ck_problem(patch(bob, path_of(id), "["), BAD_JSON);
-    ck_problem(ask(.method = "PATCH", .path = path_of(id), .token = bob, .body = "x", .type = "x"),
-               NOT_JSON);
+    ck_problem(api_patch(bob, path_of(id), "{}"), FORBIDDEN);
+    ck_problem(api_delete(bob, "/posts/%s", id), FORBIDDEN);
+    ck_problem(api_patch(bob, path_of(id), "["), BAD_JSON);
+    ck_problem(
+        api_ask(.method = "PATCH", .path = path_of(id), .token = bob, .body = "x", .type = "x"),
+        NOT_JSON);
 }
 
 TEST(a_deleted_post_is_gone)
 {
     const char *id = write_post(ada, "T", "C", true);
 
-    struct answer answer = drop(ada, "/posts/%s", id);
+    struct answer answer = api_delete(ada, "/posts/%s", id);
 
     ck_status(answer, 204);
     ck_assert_str_eq(answer.text, "");
-    ck_problem(get(ada, "/posts/%s", id), POST_NOT_FOUND);
-    ck_problem(drop(ada, "/posts/%s", id), POST_NOT_FOUND);
-    ck_assert_int_eq(answer_total(get(NULL, "/posts")), 0);
+    ck_problem(api_get(ada, "/posts/%s", id), POST_NOT_FOUND);
+    ck_problem(api_delete(ada, "/posts/%s", id), POST_NOT_FOUND);
+    ck_assert_int_eq(answer_total(api_get(NULL, "/posts")), 0);
 }
 
 TEST(paths_have_their_methods)
 {
-    struct answer answer = ask(.method = "PUT", .path = "/posts");
+    struct answer answer = api_ask(.method = "PUT", .path = "/posts");
 
     ck_problem(answer, METHOD_NOT_ALLOWED);
     ck_assert_str_eq(answer_header(answer, "Allow"), "GET, HEAD, POST, OPTIONS");
-    ck_assert_str_eq(answer_header(ask(.method = "OPTIONS", .path = "/posts/" NOBODY_ID), "Allow"),
-                     "GET, HEAD, PATCH, DELETE, OPTIONS");
-    ck_status(ask(.method = "HEAD", .path = "/posts"), 200);
-    ck_status(ask(.method = "POST", .path = say("/users/%s/posts", ada_id)), 405);
+    ck_assert_str_eq(
+        answer_header(api_ask(.method = "OPTIONS", .path = "/posts/" NOBODY_ID), "Allow"),
+        "GET, HEAD, PATCH, DELETE, OPTIONS");
+    ck_status(api_ask(.method = "HEAD", .path = "/posts"), 200);
+    ck_status(api_ask(.method = "POST", .path = say("/users/%s/posts", ada_id)), 405);
 }
 
 /* ---- lists ---- */
@@ -430,7 +436,7 @@ TEST_EACH(a_list_shows_what_its_reader_may_see, views)
                         : views[_i].who == 'r' ? admin
                                                : NULL;
 
-    struct answer answer = get(token, "%s", with_ids(views[_i].path));
+    struct answer answer = api_get(token, "%s", with_ids(views[_i].path));
 
     if (!views[_i].titles) {
         ck_problem(answer, NO_TOKEN);
@@ -445,20 +451,20 @@ CASE("lists", set_up, loopback_close);
 
 TEST(the_posts_of_an_unknown_user_are_not_found)
 {
-    ck_problem(get(NULL, "/users/" NOBODY_ID "/posts"), USER_NOT_FOUND);
-    ck_problem(get(ada, "/users/" NOBODY_ID "/posts?published=false"), USER_NOT_FOUND);
-    ck_problem(get(NULL, "/users/" NOBODY_ID "/posts?q=word"), USER_NOT_FOUND);
-    ck_problem(get(NULL, "/users/" NOBODY_ID "/posts?q=a"), USER_NOT_FOUND);
-    ck_status(get(NULL, "/users/%s/posts", bob_id), 200);
-    ck_problem(get(NULL, "/users/7/posts"), USER_NOT_FOUND);
+    ck_problem(api_get(NULL, "/users/" NOBODY_ID "/posts"), USER_NOT_FOUND);
+    ck_problem(api_get(ada, "/users/" NOBODY_ID "/posts?published=false"), USER_NOT_FOUND);
+    ck_problem(api_get(NULL, "/users/" NOBODY_ID "/posts?q=word"), USER_NOT_FOUND);
+    ck_problem(api_get(NULL, "/users/" NOBODY_ID "/posts?q=a"), USER_NOT_FOUND);
+    ck_status(api_get(NULL, "/users/%s/posts", bob_id), 200);
+    ck_problem(api_get(NULL, "/users/7/posts"), USER_NOT_FOUND);
 }
 
 TEST(a_bad_token_is_refused_where_anyone_may_read)
 {
-    ck_problem(get("nonsense", "/posts"), INVALID_TOKEN);
-    ck_problem(get("nonsense", "/users/%s/posts", ada_id), INVALID_TOKEN);
+    ck_problem(api_get("nonsense", "/posts"), INVALID_TOKEN);
+    ck_problem(api_get("nonsense", "/users/%s/posts", ada_id), INVALID_TOKEN);
     run_sql("UPDATE users SET is_active = 0 WHERE email = 'ada@example.org'");
-    ck_problem(get(ada, "/posts"), USER_INACTIVE);
+    ck_problem(api_get(ada, "/posts"), USER_INACTIVE);
 }
 
 static const struct {
@@ -486,7 +492,7 @@ CASE("views", loopback_again, NULL);
 
 TEST_EACH(a_page_shows_its_part, pages)
 {
-    struct answer answer = get(NULL, "/posts%s", with_ids(pages[_i].query));
+    struct answer answer = api_get(NULL, "/posts%s", with_ids(pages[_i].query));
 
     ck_status(answer, 200);
     ck_assert_str_eq(answer_column(answer, "title"), pages[_i].titles);
@@ -519,7 +525,7 @@ CASE("lists", set_up, loopback_close);
 
 TEST_EACH(a_bad_query_is_told_all_its_faults, bad_queries)
 {
-    struct answer answer = get(NULL, "/posts%s", bad_queries[_i].query);
+    struct answer answer = api_get(NULL, "/posts%s", bad_queries[_i].query);
 
     ck_invalid(answer, bad_queries[_i].faults);
 }
@@ -545,11 +551,12 @@ TEST_EACH(posts_that_tie_are_neither_skipped_nor_doubled, walks)
     for (int i = 0; i < 9; i++)
         write_post(i % 2 ? ada : bob, "same", "same", true);
     run_sql("UPDATE posts SET created_at = '2020-02-02 02:02:02.222222'");
-    const char *whole = answer_column(get(NULL, "/posts%s", walks[_i]), "id");
+    const char *whole = answer_column(api_get(NULL, "/posts%s", walks[_i]), "id");
 
     for (int page = 1; page <= 9; page++)
-        walked = say("%s%s%s", walked, *walked ? " " : "",
-                     answer_column(get(NULL, "/posts%s&limit=1&page=%d", walks[_i], page), "id"));
+        walked =
+            say("%s%s%s", walked, *walked ? " " : "",
+                answer_column(api_get(NULL, "/posts%s&limit=1&page=%d", walks[_i], page), "id"));
 
     ck_assert_uint_eq(strlen(whole), 9 * 36 + 8);
     ck_assert_str_eq(walked, whole);
@@ -559,16 +566,16 @@ TEST(totals_follow_every_change)
 {
     write_posts();
     const char *id = write_post(bob, "b6", "by Bob", false);
-    ck_assert_int_eq(answer_total(get(admin, "/posts?published=false")), 3);
+    ck_assert_int_eq(answer_total(api_get(admin, "/posts?published=false")), 3);
 
-    ck_status(patch(bob, path_of(id), object("{'published':true}")), 200);
-    ck_assert_int_eq(answer_total(get(NULL, "/posts")), 4);
-    ck_assert_int_eq(answer_total(get(bob, "/posts?published=false")), 1);
-    ck_status(patch(bob, path_of(id), object("{'published':true,'title':'T'}")), 200);
-    ck_status(drop(bob, "/posts/%s", id), 204);
+    ck_status(api_patch(bob, path_of(id), object("{'published':true}")), 200);
+    ck_assert_int_eq(answer_total(api_get(NULL, "/posts")), 4);
+    ck_assert_int_eq(answer_total(api_get(bob, "/posts?published=false")), 1);
+    ck_status(api_patch(bob, path_of(id), object("{'published':true,'title':'T'}")), 200);
+    ck_status(api_delete(bob, "/posts/%s", id), 204);
 
-    ck_assert_int_eq(answer_total(get(NULL, "/posts")), 3);
-    ck_assert_int_eq(answer_total(get(bob, "/users/%s/posts", bob_id)), 2);
+    ck_assert_int_eq(answer_total(api_get(NULL, "/posts")), 3);
+    ck_assert_int_eq(answer_total(api_get(bob, "/users/%s/posts", bob_id)), 2);
 }
 
 /* ---- searching ---- */
@@ -639,7 +646,7 @@ static void set_up_library(void)
         const char *body = say("{\"title\":\"%s\",\"content\":\"%s\",\"published\":true}",
                                library[i].title, library[i].content);
         the_time.us += 1000;
-        ck_status(post(ada, "/posts", body), 201);
+        ck_status(api_post(ada, "/posts", body), 201);
     }
 }
 
@@ -693,13 +700,13 @@ TEST_EACH(a_word_of_any_script_is_found_by_itself, words)
 TEST(a_search_follows_changes)
 {
     const char *id = write_post(ada, "Old title", "old content", true);
-    ck_status(patch(ada, path_of(id), object("{'title':'Newer title'}")), 200);
+    ck_status(api_patch(ada, path_of(id), object("{'title':'Newer title'}")), 200);
 
     ck_assert_str_eq(titles(NULL, "/posts?q=newer"), "Newer title");
     ck_assert_str_eq(titles(NULL, "/posts?q=newer+old"), "Newer title");
-    ck_status(patch(ada, path_of(id), object("{'content':'other'}")), 200);
+    ck_status(api_patch(ada, path_of(id), object("{'content':'other'}")), 200);
 
     ck_assert_str_eq(titles(NULL, "/posts?q=old"), "");
-    ck_status(drop(ada, "/posts/%s", id), 204);
+    ck_status(api_delete(ada, "/posts/%s", id), 204);
     ck_assert_str_eq(titles(NULL, "/posts?q=newer"), "");
 }

@@ -68,7 +68,7 @@ static void make_writer(struct world *w, unsigned who)
 
 static void drop_writer(struct world *w, unsigned who)
 {
-    ck_status(drop(admin, "/users/%s", w->users[who]), 204);
+    ck_status(api_delete(admin, "/users/%s", w->users[who]), 204);
     w->users[who] = NULL;
 }
 
@@ -78,11 +78,11 @@ static void step_with_post(struct world *w, unsigned who, const char **post_id)
     if (!*post_id)
         *post_id = write_post(w->tokens[who], "T", "C", pick(w, 2));
     else if (pick(w, 3) == 0) {
-        ck_status(drop(token, "/posts/%s", *post_id), 204);
+        ck_status(api_delete(token, "/posts/%s", *post_id), 204);
         *post_id = NULL;
     } else {
-        ck_status(patch(token, say("/posts/%s", *post_id),
-                        pick(w, 2) ? "{\"published\":true}" : "{\"published\":false}"),
+        ck_status(api_patch(token, say("/posts/%s", *post_id),
+                            pick(w, 2) ? "{\"published\":true}" : "{\"published\":false}"),
                   200);
     }
 }
@@ -95,8 +95,8 @@ static void take_step(struct world *w)
     else if (what == 0)
         drop_writer(w, who);
     else if (what == 1)
-        ck_status(patch(admin, say("/users/%s", w->users[who]),
-                        pick(w, 2) ? "{\"role\":\"admin\"}" : "{\"role\":\"user\"}"),
+        ck_status(api_patch(admin, say("/users/%s", w->users[who]),
+                            pick(w, 2) ? "{\"role\":\"admin\"}" : "{\"role\":\"user\"}"),
                   200);
     else
         step_with_post(w, who, &w->posts[who][pick(w, 8)]);
@@ -144,7 +144,8 @@ static void write_until_gone(int number, void *token)
     (void)number;
     struct answer answer;
     do
-        answer = post(token, "/posts", "{\"title\":\"T\",\"content\":\"C\",\"published\":true}");
+        answer =
+            api_post(token, "/posts", "{\"title\":\"T\",\"content\":\"C\",\"published\":true}");
     while (answer.status == 201);
     ck_problem(answer, USER_INACTIVE);
 }
@@ -159,7 +160,7 @@ TEST(no_total_is_left_of_a_user_who_wrote_to_the_end)
         while (rows_in("posts") < 5)
             ;
 
-        ck_status(drop(admin, "/users/%s", id), 204);
+        ck_status(api_delete(admin, "/users/%s", id), 204);
 
         parallel_end(&writers);
         ck_rows("posts", 0);
@@ -184,8 +185,8 @@ TEST(imported_posts_are_counted_anew)
     in_transaction(count_anew, NULL);
 
     ck_totals();
-    ck_assert_int_eq(answer_total(get(NULL, "/posts")), 4);
-    ck_assert_int_eq(answer_total(get(admin, "/posts?published=false")), 6);
+    ck_assert_int_eq(answer_total(api_get(NULL, "/posts")), 4);
+    ck_assert_int_eq(answer_total(api_get(admin, "/posts?published=false")), 6);
 }
 
 TEST(a_recount_of_nothing_is_nothing)
@@ -270,20 +271,20 @@ static void ck_total(struct answer answer, int64_t total, int64_t pages, bool ca
 TEST(a_search_counts_to_10000_and_a_list_to_the_end)
 {
     import_posts("a common text", "seq_1_to_10000");
-    ck_total(get(NULL, "/posts?q=common&limit=100"), 10000, 100, false);
+    ck_total(api_get(NULL, "/posts?q=common&limit=100"), 10000, 100, false);
 
     import_posts("another common text", "seq_10001_to_10049");
     import_posts("another solitary common text", "seq_10050_to_10050");
 
-    struct answer capped = get(NULL, "/posts?q=COMMON&limit=100");
+    struct answer capped = api_get(NULL, "/posts?q=COMMON&limit=100");
     ck_total(capped, 10000, 100, true);
     ck_assert(answer_boolean(capped, "pagination.total_capped"));
     ck_assert_str_eq(answer_text(capped, "data.0.title"), "number-100-50");
-    ck_assert_uint_eq(answer_count(get(NULL, "/posts?q=common&limit=100&page=100")), 100);
-    ck_total(get(NULL, "/posts?q=common+another"), 50, 3, false);
-    ck_total(get(NULL, "/posts?q=solitary"), 1, 1, false);
-    ck_total(get(NULL, "/posts?limit=100"), 10050, 101, false);
-    ck_assert_uint_eq(answer_count(get(NULL, "/posts?limit=100&page=101")), 50);
+    ck_assert_uint_eq(answer_count(api_get(NULL, "/posts?q=common&limit=100&page=100")), 100);
+    ck_total(api_get(NULL, "/posts?q=common+another"), 50, 3, false);
+    ck_total(api_get(NULL, "/posts?q=solitary"), 1, 1, false);
+    ck_total(api_get(NULL, "/posts?limit=100"), 10050, 101, false);
+    ck_assert_uint_eq(answer_count(api_get(NULL, "/posts?limit=100&page=101")), 50);
 }
 
 TEST(a_search_does_not_end_before_its_total)
@@ -291,7 +292,7 @@ TEST(a_search_does_not_end_before_its_total)
     import_posts("a common text", "seq_1_to_10050");
 
     /* What is counted no more can still be read. */
-    ck_assert_uint_eq(answer_count(get(NULL, "/posts?q=common&limit=100&page=101")), 50);
+    ck_assert_uint_eq(answer_count(api_get(NULL, "/posts?q=common&limit=100&page=101")), 50);
 }
 
 /* ---- versions ---- */
@@ -303,9 +304,9 @@ TEST(a_version_rises_with_each_change_and_only_then)
 
     must(post_find(the_app->db, the_arena, id_of(id), &row));
     ck_assert_int_eq(row.version, 1);
-    ck_status(patch(admin, path, "{}"), 200);
-    ck_status(patch(admin, path, "{\"title\":\"Other\"}"), 200);
-    ck_status(patch(admin, path, "{\"published\":false}"), 200);
+    ck_status(api_patch(admin, path, "{}"), 200);
+    ck_status(api_patch(admin, path, "{\"title\":\"Other\"}"), 200);
+    ck_status(api_patch(admin, path, "{\"published\":false}"), 200);
 
     must(post_lock(the_app->db, the_arena, id_of(id), &row));
     ck_assert_int_eq(row.version, 3);

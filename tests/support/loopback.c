@@ -240,10 +240,11 @@ static struct answer call_path(const char *method, const char *token, const char
 static struct answer call_path(const char *method, const char *token, const char *format,
                                va_list args)
 {
-    return ask(.method = method, .path = arena_vprintf(the_arena, format, args), .token = token);
+    return api_ask(.method = method, .path = arena_vprintf(the_arena, format, args),
+                   .token = token);
 }
 
-struct answer get(const char *token, const char *path, ...)
+struct answer api_get(const char *token, const char *path, ...)
 {
     va_list args;
     va_start(args, path);
@@ -252,7 +253,7 @@ struct answer get(const char *token, const char *path, ...)
     return answer;
 }
 
-struct answer drop(const char *token, const char *path, ...)
+struct answer api_delete(const char *token, const char *path, ...)
 {
     va_list args;
     va_start(args, path);
@@ -261,14 +262,14 @@ struct answer drop(const char *token, const char *path, ...)
     return answer;
 }
 
-struct answer post(const char *token, const char *path, const char *body)
+struct answer api_post(const char *token, const char *path, const char *body)
 {
-    return ask(.method = "POST", .path = path, .token = token, .body = body);
+    return api_ask(.method = "POST", .path = path, .token = token, .body = body);
 }
 
-struct answer patch(const char *token, const char *path, const char *body)
+struct answer api_patch(const char *token, const char *path, const char *body)
 {
-    return ask(.method = "PATCH", .path = path, .token = token, .body = body);
+    return api_ask(.method = "PATCH", .path = path, .token = token, .body = body);
 }
 
 const char *object(const char *format, ...)
@@ -430,7 +431,7 @@ const char *make_user(const char *email, unsigned role)
 
 struct answer try_login(const char *email, const char *password)
 {
-    return post(NULL, "/auth/login", object("{'email':'%s','password':'%s'}", email, password));
+    return api_post(NULL, "/auth/login", object("{'email':'%s','password':'%s'}", email, password));
 }
 
 const char *log_in(const char *email)
@@ -453,7 +454,7 @@ const char *write_post(const char *token, const char *title, const char *content
     json_object_end(&body);
     const char *text = arena_copy(the_arena, body.data, body.len);
     buf_release(&body);
-    struct answer answer = post(token, "/posts", text);
+    struct answer answer = api_post(token, "/posts", text);
     ck_status(answer, 201);
     return answer_text(answer, "post.id");
 }

@@ -51,16 +51,16 @@ extern struct instant the_time;
 /** Set the clock so many seconds forward, or back, while no time passes. */
 void set_clock(int64_t seconds);
 
-/** Send one call: `ask(.path = "/posts", .token = t)`. The answer lives until loopback_close().
+/** Send one call: `api_ask(.path = "/posts", .token = t)`. The answer lives until loopback_close().
  *  What the program does when its answer is out is done when this returns. */
-#define ask(...) loopback_ask(&(const struct call){__VA_ARGS__})
+#define api_ask(...) loopback_ask(&(const struct call){__VA_ARGS__})
 struct answer loopback_ask(const struct call *call);
 
 /** The common calls; paths are format strings, and NULL for a token leaves it out. */
-struct answer get(const char *token, const char *path, ...) PRINTF_LIKE(2, 3);
-struct answer drop(const char *token, const char *path, ...) PRINTF_LIKE(2, 3);
-struct answer post(const char *token, const char *path, const char *body);
-struct answer patch(const char *token, const char *path, const char *body);
+struct answer api_get(const char *token, const char *path, ...) PRINTF_LIKE(2, 3);
+struct answer api_delete(const char *token, const char *path, ...) PRINTF_LIKE(2, 3);
+struct answer api_post(const char *token, const char *path, const char *body);
+struct answer api_patch(const char *token, const char *path, const char *body);
 
 /** Print into the_arena. */
 #define say(...) arena_printf(the_arena, __VA_ARGS__)

@@ -77,7 +77,7 @@ struct login login_of(struct answer answer)
 
 struct answer refresh(const char *token)
 {
-    return post(NULL, "/auth/refresh", object("{'refresh_token':'%s'}", token));
+    return api_post(NULL, "/auth/refresh", object("{'refresh_token':'%s'}", token));
 }
 
 void pass_s(int64_t seconds)

@@ -20,7 +20,7 @@ void ck_refusal(const char *method, const char *token, const char *path, const s
 {
     const char *faults = want->faults ? want->faults : "", *missing = required_of(faults);
     struct answer answer =
-        ask(.method = method, .path = path, .token = token, .body = object("%s", want->body));
+        api_ask(.method = method, .path = path, .token = token, .body = object("%s", want->body));
     ck_problem(answer, want->status, want->error, want->code);
     ck_assert_str_eq(answer_faults(answer), faults);
     ck_assert_str_eq(answer_missing(answer), missing);
@@ -36,15 +36,15 @@ void ck_invalid(struct answer answer, const char *faults)
 
 void ck_token_needed(const char *method, const char *path, const char *body)
 {
-    ck_problem(ask(.method = method, .path = path, .body = body), NO_TOKEN);
-    ck_problem(ask(.method = method, .path = path, .body = body, .token = "nonsense"),
+    ck_problem(api_ask(.method = method, .path = path, .body = body), NO_TOKEN);
+    ck_problem(api_ask(.method = method, .path = path, .body = body, .token = "nonsense"),
                INVALID_TOKEN);
 }
 
 void ck_methods(const char *path, const char *allow)
 {
-    struct answer refused = ask(.method = "PUT", .path = path);
-    struct answer options = ask(.method = "OPTIONS", .path = path);
+    struct answer refused = api_ask(.method = "PUT", .path = path);
+    struct answer options = api_ask(.method = "OPTIONS", .path = path);
     ck_problem(refused, METHOD_NOT_ALLOWED);
     ck_assert_str_eq(answer_header(refused, "Allow"), allow);
     ck_status(options, 204);

@@ -48,16 +48,16 @@ CASE("system", loopback_open, loopback_close);
 
 TEST_EACH(a_probe_answers_without_looking_at_a_token, probes)
 {
-    ck_ok(get(NULL, "%s", probes[_i]));
-    ck_ok(get("nonsense", "%s", probes[_i]));
-    ck_ok(get(NULL, "%s/", probes[_i]));
-    ck_ok(get(NULL, "%s?page=0", probes[_i]));
-    ck_status(ask(.method = "HEAD", .path = probes[_i]), 200);
+    ck_ok(api_get(NULL, "%s", probes[_i]));
+    ck_ok(api_get("nonsense", "%s", probes[_i]));
+    ck_ok(api_get(NULL, "%s/", probes[_i]));
+    ck_ok(api_get(NULL, "%s?page=0", probes[_i]));
+    ck_status(api_ask(.method = "HEAD", .path = probes[_i]), 200);
 }
 
 TEST_EACH(a_probe_has_its_methods, probes)
 {
-    struct answer answer = post(NULL, probes[_i], "{}");
+    struct answer answer = api_post(NULL, probes[_i], "{}");
 
     ck_problem(answer, METHOD_NOT_ALLOWED);
     ck_assert_str_eq(answer_header(answer, "Allow"), "GET, HEAD, OPTIONS");
@@ -96,22 +96,22 @@ static void run_all_sql(const char *statements)
 TEST_EACH(without_its_schema_the_program_is_alive_but_not_ready, schemas)
 {
     run_all_sql(schemas[_i].spoil);
-    struct answer alive = get(NULL, "/health"), ready = get(NULL, "/ready");
+    struct answer alive = api_get(NULL, "/health"), ready = api_get(NULL, "/ready");
     run_all_sql(schemas[_i].mend);
 
     ck_ok(alive);
     ck_unavailable(ready);
-    ck_ok(get(NULL, "/ready"));
+    ck_ok(api_get(NULL, "/ready"));
 }
 
 /* Or `migrate` of a new release would take all hosts of the old one out of a balancer at once. */
 TEST(a_schema_that_has_more_than_is_needed_is_good_enough)
 {
-    ck_ok(get(NULL, "/ready"));
+    ck_ok(api_get(NULL, "/ready"));
     run_sql("INSERT INTO schema_migrations SELECT 4711, 'later.sql', checksum, 1, 1, applied_at "
             "FROM schema_migrations WHERE number = 1");
     run_sql("ALTER TABLE posts ADD COLUMN later INT NULL");
-    struct answer ready = get(NULL, "/ready");
+    struct answer ready = api_get(NULL, "/ready");
     run_sql("ALTER TABLE posts DROP COLUMN later");
     run_sql("DELETE FROM schema_migrations WHERE number = 4711");
 
@@ -125,10 +125,10 @@ TEST(to_be_ready_takes_two_statements)
     static const char asked[] = "SELECT CAST(variable_value AS INTEGER) AS n FROM "
                                 "information_schema.session_status "
                                 "WHERE variable_name = 'COM_STMT_EXECUTE'";
-    ck_ok(get(NULL, "/ready"));
+    ck_ok(api_get(NULL, "/ready"));
     int64_t before = ask_number(asked);
 
-    ck_ok(get(NULL, "/ready"));
+    ck_ok(api_get(NULL, "/ready"));
 
     ck_assert_int_eq(ask_number(asked) - before, 3); /* and the question itself */
 }
@@ -137,11 +137,11 @@ TEST(without_its_database_the_program_is_alive_but_not_ready)
 {
     lose_database();
 
-    ck_ok(get(NULL, "/health"));
-    ck_unavailable(get(NULL, "/ready"));
-    ck_unavailable(get(NULL, "/posts"));
+    ck_ok(api_get(NULL, "/health"));
+    ck_unavailable(api_get(NULL, "/ready"));
+    ck_unavailable(api_get(NULL, "/posts"));
     ck_unavailable(
-        post(NULL, "/auth/login", object("{'email':'a@b.org','password':'%s'}", PASSWORD)));
+        api_post(NULL, "/auth/login", object("{'email':'a@b.org','password':'%s'}", PASSWORD)));
 }
 
 static const char *const no_paths[] = {"/",    "/none", "/healthy",  "/health/x", "/auth",
@@ -149,17 +149,17 @@ static const char *const no_paths[] = {"/",    "/none", "/healthy",  "/health/x"
 
 TEST_EACH(an_unknown_path_does_not_exist, no_paths)
 {
-    struct answer answer = get("nonsense", "%s", no_paths[_i]);
+    struct answer answer = api_get("nonsense", "%s", no_paths[_i]);
 
     ck_problem(answer, NOT_FOUND);
     ck_assert_str_eq(answer_text(answer, "message"), "Resource does not exist");
-    ck_status(ask(.method = "OPTIONS", .path = no_paths[_i]), 404);
-    ck_status(ask(.method = "BREW", .path = no_paths[_i]), 404);
+    ck_status(api_ask(.method = "OPTIONS", .path = no_paths[_i]), 404);
+    ck_status(api_ask(.method = "BREW", .path = no_paths[_i]), 404);
 }
 
 TEST(a_request_id_of_the_client_is_kept)
 {
-    struct answer answer = ask(.path = "/none", .param = "HTTP_X_REQUEST_ID=abc.DEF_123-x");
+    struct answer answer = api_ask(.path = "/none", .param = "HTTP_X_REQUEST_ID=abc.DEF_123-x");
 
     ck_assert_str_eq(answer_header(answer, "X-Request-Id"), "abc.DEF_123-x");
     ck_problem(answer, NOT_FOUND);
@@ -172,7 +172,7 @@ TEST_EACH(a_strange_request_id_is_replaced, bad_request_ids)
 {
     const char *given = bad_request_ids[_i] ? bad_request_ids[_i] : repeat("x", 65);
 
-    struct answer answer = ask(.path = "/health", .param = say("HTTP_X_REQUEST_ID=%s", given));
+    struct answer answer = api_ask(.path = "/health", .param = say("HTTP_X_REQUEST_ID=%s", given));
 
     ck_ok(answer);
     ck_assert_str_ne(answer_header(answer, "X-Request-Id"), given);
@@ -185,7 +185,7 @@ TEST_EACH(a_strange_request_id_is_replaced, bad_request_ids)
 
 static const char *scrape(void)
 {
-    struct answer answer = ask(.path = "/metrics", .param = LOCAL);
+    struct answer answer = api_ask(.path = "/metrics", .param = LOCAL);
     ck_status(answer, 200);
     const char *wrong = exposition_fault(the_arena, answer.text);
     ck_assert_msg(!wrong, "%s", wrong);
@@ -201,8 +201,8 @@ static double requests(const char *text, const char *route, const char *method, 
 
 TEST(metrics_are_text_that_nobody_keeps)
 {
-    struct answer answer = ask(.path = "/metrics", .param = LOCAL);
-    struct answer head = ask(.method = "HEAD", .path = "/metrics", .param = LOCAL);
+    struct answer answer = api_ask(.path = "/metrics", .param = LOCAL);
+    struct answer head = api_ask(.method = "HEAD", .path = "/metrics", .param = LOCAL);
 
     ck_status(answer, 200);
     ck_assert_str_eq(answer_header(answer, "Content-Type"),
@@ -217,7 +217,7 @@ TEST(metrics_have_no_path_for_others)
     static const char *const methods[] = {"GET", "HEAD", "OPTIONS", "POST", "DELETE"};
     const char *admin = bearer_of_new("admin@example.org", ROLE_ADMIN);
     for (int i = 0; i < COUNT(methods); i++) {
-        struct answer answer = ask(.method = methods[i], .path = "/metrics", .token = admin);
+        struct answer answer = api_ask(.method = methods[i], .path = "/metrics", .token = admin);
 
         ck_problem(answer, NOT_FOUND);
         ck_assert_str_eq(answer_text(answer, "message"), "Resource does not exist");
@@ -227,11 +227,11 @@ TEST(metrics_have_no_path_for_others)
 TEST(metrics_tell_what_was_asked)
 {
     for (int i = 0; i < 3; i++)
-        ck_status(get(NULL, "/health"), 200);
-    ck_status(ask(.method = "HEAD", .path = "/health"), 200);
-    ck_status(get(NULL, "/none"), 404);
-    ck_status(get(NULL, "/users"), 401);
-    ck_status(get(NULL, "/metrics"), 404);
+        ck_status(api_get(NULL, "/health"), 200);
+    ck_status(api_ask(.method = "HEAD", .path = "/health"), 200);
+    ck_status(api_get(NULL, "/none"), 404);
+    ck_status(api_get(NULL, "/users"), 401);
+    ck_status(api_get(NULL, "/metrics"), 404);
 
     const char *text = scrape();
 
@@ -251,7 +251,7 @@ static double growth(const char *name, const char *path)
 {
     (void)scrape(); /* what was done before counts with this one */
     double before = exposition_value(scrape(), name);
-    (void)get(NULL, "%s", path);
+    (void)api_get(NULL, "%s", path);
     return exposition_value(scrape(), name) - before;
 }
 
