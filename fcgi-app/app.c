@@ -8,7 +8,7 @@ struct problem *require_owner_or_admin(struct request *rq, const struct uuid *id
         return NULL;
     if (!rq->caller.admin)
         return problem(rq->arena, &problem_forbidden, NULL);
-    rq->caller.unless_admin = &problem_forbidden;
+    rq->caller.refusal_unless_admin = &problem_forbidden;
     return NULL;
 }
 

@@ -38,8 +38,8 @@ struct app {
     bool sweeps;                /* there is more for purge_departed(), see accounts/purge.h */
 };
 
-/** NULL if the caller of `rq` is `id` or an admin, else FORBIDDEN. Where it takes an admin, the
- *  caller must be one still when a write is made. */
+/** NULL if the caller of `rq` is `id` or an admin, else problem_forbidden. Where it takes an admin,
+ * the caller must be one still when a write is made. */
 struct problem *require_owner_or_admin(struct request *rq, const struct uuid *id) MUST_USE;
 
 /** router_confirm(), for handlers that must ask themselves. Where a password was verified before

@@ -1,4 +1,6 @@
+/* What goes with a user who is deleted, a row for each table; departure.h says how. */
 #include "fcgi-app/accounts/departure.h"
+
 #include "common/http/idempotency.h"
 #include "fcgi-app/accounts/reset_model.h"
 #include "fcgi-app/accounts/session_model.h"

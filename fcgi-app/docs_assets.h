@@ -1,4 +1,4 @@
-/* docs_assets.h -- the files of docs/, compiled in. */
+/* docs_assets.h -- the files of fcgi-app/docs/, compiled in. */
 #pragma once
 
 #include "common/apidoc/docs.h"

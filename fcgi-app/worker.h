@@ -12,8 +12,8 @@ struct problem *app_share(struct arena *a, const struct settings *settings, int 
 
 /**
  * Open what a worker needs, without connecting yet. `settings` and `shared` must outlive the app;
- * with NULL for `shared` it counts for itself. INTERNAL with the reason in `cause` for a bad key or
- * database URL.
+ * with NULL for `shared` it counts for itself. problem_internal with the reason in `cause` for a
+ * bad key or database URL.
  */
 struct problem *app_open(struct arena *a, const struct settings *settings, struct shared *shared,
                          struct app **ret) MUST_USE;

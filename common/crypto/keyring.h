@@ -18,7 +18,7 @@ struct keyring_key;
 /**
  * Read the signing key and the older keys, separated by spaces (may be empty or NULL).
  *
- * Each is used as the bytes of the text. INTERNAL, with the reason in `cause`, when one is
+ * Each is used as the bytes of the text. problem_internal, with the reason in `cause`, when one is
  * shorter than KEYRING_KEY_MIN bytes or is a well-known sample ("change-me…", "secret" repeated,
  * one character repeated, and the like), or when `issuer` is not 1 to 255 bytes of printable
  * ASCII without quotes and backslashes. All is copied and stays until keyring_close().

@@ -64,8 +64,8 @@ struct db_counts {
  * `url` is `mysql://user:password@host:port/name?socket=/path` with percent-encoding (RFC
  * 3986); host and port may be left out when a socket is given; several hosts are separated
  * by commas (`a:3306,b:3306`) and tried in that order; one that is read-only only when no
- * other answers, and then for some seconds until the others are tried again. INTERNAL with the
- * fault in `cause`, never the password, for anything else. The parts are copied.
+ * other answers, and then for some seconds until the others are tried again. problem_internal with
+ * the fault in `cause`, never the password, for anything else. The parts are copied.
  */
 struct problem *db_open(struct arena *a, const char *url, struct db **ret) MUST_USE;
 
@@ -86,7 +86,7 @@ void db_close(struct db *db);
 
 /**
  * Let no wait for the database go on for longer than `limit_ms` from now, whatever is asked; what
- * is asked after that is UNAVAILABLE at once. 0: no such limit. Holds until the next call.
+ * is asked after that is problem_unavailable at once. 0: no such limit. Holds until the next call.
  * db_limits.h has the limits that hold anyway.
  */
 void db_limit(struct db *db, unsigned limit_ms);
@@ -111,7 +111,7 @@ const char *db_where(const struct db *db, struct arena *a);
 
 /**
  * Does any of the hosts refuse us: the password, the account, or a database of this name? Then
- * UNAVAILABLE with its words. One that is down, or full, refuses nobody.
+ * problem_unavailable with its words. One that is down, or full, refuses nobody.
  */
 struct problem *db_check_access(struct db *db, struct arena *a) MUST_USE;
 
@@ -139,12 +139,13 @@ struct problem *db_run(struct db *db, struct arena *a, const char *text) MUST_US
 /**
  * Run `body(context)` in a transaction: commit when it returns NULL, else roll back.
  *
- * When the failure is one that a new try may fix (deadlock, lock wait, a connection lost
- * before the commit was sent) the whole body runs again, at most four times in all, with a growing
- * random pause of some milliseconds; so it must be able to. When the connection is lost during
- * COMMIT and the outcome is in doubt, `in_doubt(context, &yes)` resolves it on a new connection,
- * with a locking read of what was written: yes ends in success, no runs the body again. With NULL
- * for `in_doubt` the caller gets UNAVAILABLE with RETRY_UNKNOWN.
+ * When the failure is one that a new try may fix (deadlock, lock wait, a host that
+ * takes no writes, a connection lost before the commit was sent) the whole body runs again, at most
+ * four times in all, with a growing random pause of some milliseconds; so it must be able to. When
+ * the connection is lost during COMMIT and the outcome is in doubt, `in_doubt(context, &yes)`
+ * resolves it on a new connection, with a locking read of what was written: yes ends in success, no
+ * runs the body again. With NULL for `in_doubt` the caller gets problem_unavailable with
+ * RETRY_UNKNOWN.
  */
 struct problem *db_transaction(struct db *db, struct arena *a,
                                struct problem *(*body)(void *context),

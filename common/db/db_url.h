@@ -24,7 +24,7 @@ struct db_url {
 };
 
 /** Take a URL apart (RFC 3986, percent-encoding undone). An @ or a / of the user, the password or
- *  the name must be encoded. INTERNAL with what is wrong in `cause`, which never shows the
+ *  the name must be encoded. problem_internal with what is wrong in `cause`, which never shows the
  *  password. */
 struct problem *db_url_read(struct arena *a, const char *text, struct db_url *ret) MUST_USE;
 

@@ -30,8 +30,8 @@ enum migration_state { MIGRATION_PENDING, MIGRATION_PARTIAL, MIGRATION_APPLIED, 
  * number is stored with the file's SHA-256, so that a run which stopped half-way continues
  * after it; MariaDB commits DDL by itself, and so statements are written to be repeatable
  * (IF NOT EXISTS). CHANGED files, unknown later versions, and what migrate_compare() finds are
- * refused before anything is written: problem_internal with `cause`. UNAVAILABLE when the lock
- * stays taken, or goes with its connection.
+ * refused before anything is written: problem_internal with `cause`. problem_unavailable when the
+ * lock stays taken, or goes with its connection.
  */
 struct problem *migrate_up(struct db *db, struct arena *a, const struct migration *list,
                            size_t count, void (*applied)(void *context, const struct migration *m),
@@ -55,7 +55,7 @@ struct problem *migrate_compare(struct db *db, struct arena *a, const struct mig
                                 size_t count) MUST_USE;
 
 /** NULL when the schema has at least what `list` makes: all of it applied, and each table and
- *  column there; what later programs have added does not matter. Else UNAVAILABLE with what is
- * wrong in `cause`. One cheap statement when all is well. */
+ *  column there; what later programs have added does not matter. Else problem_unavailable with what
+ * is wrong in `cause`. One cheap statement when all is well. */
 struct problem *migrate_check(struct db *db, struct arena *a, const struct migration *list,
                               size_t count) MUST_USE;

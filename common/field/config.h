@@ -38,7 +38,7 @@ struct origin {
  * that holds the value, up to its last newline; a secret has no flag. `ret_origins` (zeroed)
  * has one place per field. A secret of `flags.unread` that is in a file of its own has its origin
  * and no value, so that whoever has no use for it need not be able to read it. Texts live as long
- * as `a`. INTERNAL with the fault in `cause`, never a secret.
+ * as `a`. problem_internal with the fault in `cause`, never a secret.
  */
 struct problem *config_load(struct arena *a, const struct record *r, struct config_flags flags,
                             char *const *environment, const char *path, void *ret,

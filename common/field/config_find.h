@@ -18,8 +18,8 @@ const char *program_path(struct arena *a);
  * folders.
  *
  * The search ends at a folder that belongs neither to us nor to root, and at one to which everybody
- * may add files. INTERNAL, with what to do in `cause`, for a file that is not ours, or that its
- * group or others may read or write: it holds secrets, and on a shared host the group is often
+ * may add files. problem_internal, with what to do in `cause`, for a file that is not ours, or that
+ * its group or others may read or write: it holds secrets, and on a shared host the group is often
  * everybody's. For hosts on which a program gets neither arguments nor an environment.
  */
 struct problem *config_find(struct arena *a, const char *program, const char *name,

@@ -70,7 +70,7 @@ struct caller {
     bool known; /* they were looked up, and are there */
     bool admin;
     /* How a caller who is no admin is refused, if the request needs one; else NULL. */
-    const struct problem_type *unless_admin;
+    const struct problem_type *refusal_unless_admin;
     const void *row; /* what the program read of them; in the request's arena */
 };
 
@@ -166,6 +166,6 @@ const char *method_list(struct arena *a, unsigned methods);
  *  section 13.1.2). */
 bool request_knows(const struct request *rq, int64_t version);
 
-/** PRECONDITION_FAILED, with the ETag of `version`, when there is an If-Match that does not name it
- *  (section 13.1.1). */
+/** problem_precondition_failed, with the ETag of `version`, when there is an If-Match that does not
+ * name it (section 13.1.1). */
 struct problem *request_check_match(const struct request *rq, int64_t version) MUST_USE;

@@ -15,8 +15,7 @@
 
 #define STALE_TRIES 4 /* of a request for which `prepare` read what has changed since */
 
-struct
-try {
+struct attempt {
     const struct router *router;
     struct request *rq;
     struct response *rs;
@@ -157,9 +156,9 @@ static struct problem *find_caller(const struct router *router, struct request *
     if (p)
         return p;
     if (rq->route->auth == AUTH_ADMIN)
-        rq->caller.unless_admin = &problem_admin_required;
-    if (rq->caller.unless_admin && !rq->caller.admin)
-        return problem(rq->arena, rq->caller.unless_admin, NULL);
+        rq->caller.refusal_unless_admin = &problem_admin_required;
+    if (rq->caller.refusal_unless_admin && !rq->caller.admin)
+        return problem(rq->arena, rq->caller.refusal_unless_admin, NULL);
     rq->confirmed = lock;
     return NULL;
 }
@@ -182,13 +181,13 @@ static struct problem *read_query(struct request *rq)
 }
 
 /* Has the body set what only admins may? Then router_confirm() must find an admin, too. */
-static void note_rank(struct request *rq)
+static void note_role(struct request *rq)
 {
     const struct record *r = rq->route->body;
     for (size_t i = 0; i < r->count; i++)
         if ((rq->body_given & ((field_set)1 << i)) &&
             !field_lets_in(&r->fields[i], rq->route->mode, false))
-            rq->caller.unless_admin = &problem_admin_required;
+            rq->caller.refusal_unless_admin = &problem_admin_required;
 }
 
 /* The answer says which encoding would do (RFC 9110 section 12.5.3). */
@@ -225,7 +224,7 @@ static struct problem *read_body(struct request *rq)
         return p;
     p = record_from_json(a, route->body, document, route->mode, rq->caller.admin,
                          route->missing_problem, in, &rq->body_given);
-    note_rank(rq);
+    note_role(rq);
     return p;
 }
 
@@ -261,7 +260,7 @@ static struct problem *read_key(const struct router *router, struct request *rq,
 }
 
 /* All that is asked for, and the work that comes before a transaction. */
-static struct problem *read_request(struct try *t)
+static struct problem *read_request(struct attempt *t)
 {
     struct request *rq = t->rq;
     struct problem *p = read_query(rq);
@@ -278,7 +277,7 @@ static struct problem *read_request(struct try *t)
 
 static struct problem *run_handler(void *context)
 {
-    struct try *t = context;
+    struct attempt *t = context;
     struct request *rq = t->rq;
     struct problem *p = rq->route->handle(t->router->app, rq, t->rs);
     if (!p && t->rs->status == 0)
@@ -287,7 +286,7 @@ static struct problem *run_handler(void *context)
 }
 
 /* If an answer is stored under the key, it is replayed and the handler does not run. */
-static struct problem *run_once_per_key(struct try *t)
+static struct problem *run_once_per_key(struct attempt *t)
 {
     struct db *db = t->router->db;
     struct arena *a = t->rq->arena;
@@ -308,7 +307,7 @@ static struct problem *run_once_per_key(struct try *t)
  * call at the end. */
 static struct problem *run_transaction(void *context)
 {
-    struct try *t = context;
+    struct attempt *t = context;
     struct request *rq = t->rq;
     response_reset(t->rs);
     rq->confirmed = rq->stale = false;
@@ -320,11 +319,11 @@ static struct problem *run_transaction(void *context)
 
 static struct problem *resolve_in_doubt(void *context, bool *ret_yes)
 {
-    struct try *t = context;
+    struct attempt *t = context;
     return t->rq->route->in_doubt(t->router->app, t->rq, ret_yes);
 }
 
-static struct problem *call(struct try *t)
+static struct problem *call(struct attempt *t)
 {
     const struct route *route = t->rq->route;
     struct problem *p = (route->flags & ROUTE_TRANSACTION)
@@ -339,7 +338,7 @@ static struct problem *call(struct try *t)
 static struct problem *dispatch_once(const struct router *router, struct request *rq,
                                      struct response *rs)
 {
-    struct try t = {router, rq, rs, NULL};
+    struct attempt t = {router, rq, rs, NULL};
     bool later = is_found_later(rq->route);
     struct problem *p = check_token(router, rq);
     if (!p && !later)

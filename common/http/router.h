@@ -24,7 +24,9 @@
  *      the server writes the answer
  *        rs->after                work that must not show in the answer's time
  *
- * (1) Once: within the transaction with ROUTE_LOCKS_CALLER and ROUTE_TRANSACTION, else before.
+ * (1) Once: within the transaction with ROUTE_LOCKS_CALLER and ROUTE_TRANSACTION, else before. With
+ *     these, where query, body, key or `prepare` are at fault, the caller is looked up without a
+ *     lock: 401 and 403 come before 400.
  * (2) Only with ROUTE_TRANSACTION; without, `handle` is called alone and nothing runs again.
  */
 #pragma once

@@ -10,7 +10,7 @@ struct arena;
  * `message` on its standard input, and do not wait for it. It inherits nothing else of ours
  * (child.h).
  *
- * The message is whole, headers and all, and at most 64 KiB. INTERNAL when it cannot be started;
- * delivery is up to the command.
+ * The message is whole, headers and all, and at most 64 KiB. problem_internal when it cannot be
+ * started; delivery is up to the command.
  */
 struct problem *mail_send(struct arena *a, const char *command, const char *message) MUST_USE;

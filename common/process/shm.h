@@ -21,7 +21,8 @@ struct problem;
  * size is left to those who use it, and new memory takes its place.
  *
  * Processes may be killed at any moment, so keep to atomics in it. It stays mapped until the
- * process ends. INTERNAL with the reason in `cause`: a file that is another user's, or no file.
+ * process ends. problem_internal with the reason in `cause`: a file that is another user's, or no
+ * file.
  */
 struct problem *shm_map(struct arena *a, const char *path, uint32_t layout, size_t size, int *fd,
                         void **ret) MUST_USE;

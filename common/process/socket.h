@@ -10,8 +10,8 @@ struct problem;
  * Bind and listen on a unix socket (an absolute path, or one below the working directory),
  * mode 0660, owned by `group` unless NULL, or on `host:port` where `address` has no slash.
  *
- * A socket file on which no server answers any more is replaced. INTERNAL with the reason in
- * `cause`.
+ * A socket file on which no server answers any more is replaced. problem_internal with the reason
+ * in `cause`.
  */
 struct problem *socket_listen(struct arena *a, const char *address, int backlog, const char *group,
                               int *ret_fd) MUST_USE;

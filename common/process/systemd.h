@@ -19,8 +19,8 @@ struct problem;
  * are made blocking and close-on-exec, and LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES leave the
  * environment, so that nobody takes them twice. The caller must check what they are.
  *
- * INTERNAL with the reason in `cause`: more descriptors than names, only some with a name that we
- * know, the same name twice, variables that are no numbers.
+ * problem_internal with the reason in `cause`: more descriptors than names, only some with a name
+ * that we know, the same name twice, variables that are no numbers.
  */
 struct problem *systemd_take_sockets(struct arena *a, const char *const *names, size_t count,
                                      int *ret_fds) MUST_USE;

@@ -1,4 +1,4 @@
-/* account.h -- what becomes of an account, by API and by command line. */
+/* account.h -- change, lock and delete an account, for the API and for the command line. */
 #pragma once
 
 #include "fcgi-app/accounts/user_model.h"
@@ -37,9 +37,9 @@ struct problem *account_is_created(struct app *app, struct request *rq, bool *re
 struct problem *account_lock(struct actor by, struct uuid id, struct user *ret) MUST_USE;
 
 /**
- * Set the `given` fields of a user to those of `in`: LAST_ADMIN when they would take the last
- * active admin's rank away, PRECONDITION_FAILED when it is not the version that the caller knows.
- * Disabling ends all sessions. `*ret` is the user as it is then. In a transaction.
+ * Set the `given` fields of a user to those of `in`: problem_last_admin when they would take the
+ * last active admin's rank away, problem_precondition_failed when it is not the version that the
+ * caller knows. Disabling ends all sessions. `*ret` is the user as it is then. In a transaction.
  */
 struct problem *account_change(struct actor by, struct uuid id, const struct user *in,
                                field_set given, struct user *ret) MUST_USE;
@@ -59,9 +59,9 @@ struct problem *account_has_hash(struct db *db, struct arena *a, struct uuid id,
                                  bool *ret_yes) MUST_USE;
 
 /**
- * Delete a user with posts and sessions: LAST_ADMIN when it is one, PRECONDITION_FAILED when it is
- * not the version that the caller knows. In a transaction, after which the user is gone; of many
- * rows some are left for purge_departed().
+ * Delete a user with posts and sessions: problem_last_admin when it is one,
+ * problem_precondition_failed when it is not the version that the caller knows. In a transaction,
+ * after which the user is gone; of many rows some are left for purge_departed().
  */
 struct problem *account_delete(struct actor by, struct uuid id) MUST_USE;
 

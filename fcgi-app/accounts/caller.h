@@ -1,4 +1,5 @@
-/* caller.h -- from an access token to its user and session: the router's two questions. */
+/* caller.h -- who calls: what an access token says (authenticate), and the user and session that it
+ * names, with a lock where a write wants it (find_caller); the router asks both. */
 #pragma once
 
 #include "fcgi-app/app.h"

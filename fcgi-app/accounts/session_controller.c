@@ -1,4 +1,4 @@
-/* Sessions: refresh, end, list. */
+/* Sessions: judge a refresh token, refresh, log out, list, end. */
 #include "fcgi-app/accounts/purge.h"
 #include "fcgi-app/app.h"
 #include "fcgi-app/routes.h"
@@ -39,9 +39,9 @@ static const struct record logout_record =
 
 enum token_state {
     TOKEN_UNKNOWN,
-    TOKEN_CURRENT, /* the session's own */
-    TOKEN_USED,    /* a moment ago; its successor may be had again */
-    TOKEN_STOLEN,  /* ours, but used long ago: two clients have it */
+    TOKEN_CURRENT,  /* the session's own */
+    TOKEN_IN_GRACE, /* used a moment ago: the live one may be had again */
+    TOKEN_REUSED,   /* ours, but used long ago: two clients have it */
 };
 
 /* When a token was used "a moment ago". One used in the future, by more than clocks of hosts
@@ -78,8 +78,8 @@ static struct problem *classify_token(struct app *app, struct request *rq,
     p = session_was_refreshed(app->db, rq->arena, ret_token->session, ret_token->hash, grace(rq),
                               &used);
     if (!p)
-        *ret = used                                    ? TOKEN_USED
-               : refresh_is_ours(app->keys, ret_token) ? TOKEN_STOLEN
+        *ret = used                                    ? TOKEN_IN_GRACE
+               : refresh_is_ours(app->keys, ret_token) ? TOKEN_REUSED
                                                        : TOKEN_UNKNOWN;
     return p;
 }
@@ -153,7 +153,7 @@ static struct problem *refresh(struct app *app, struct request *rq, struct respo
         return p;
     if (token_state == TOKEN_UNKNOWN)
         return invalid(rq);
-    if (token_state == TOKEN_STOLEN) {
+    if (token_state == TOKEN_REUSED) {
         rs->refusal = invalid(rq); /* and the end of the session is committed */
         return session_delete(app->db, rq->arena, session.user_id, session.id, rq->now);
     }
@@ -188,7 +188,7 @@ static struct problem *find_session(struct app *app, struct request *rq, struct 
     if (!in->refresh_token.data)
         return problem(rq->arena, rq->expired ? &problem_token_expired : &problem_no_token, NULL);
     struct problem *p = classify_token(app, rq, &token, ret, &token_state);
-    if (!p && token_state != TOKEN_CURRENT && token_state != TOKEN_USED)
+    if (!p && token_state != TOKEN_CURRENT && token_state != TOKEN_IN_GRACE)
         p = invalid(rq);
     return p;
 }

@@ -52,7 +52,7 @@ struct problem *session_walk(struct db *db, struct arena *a, const struct uuid *
                              void (*each)(void *context, const void *session),
                              void *context) MUST_USE;
 
-/** End one session of a user. SESSION_NOT_FOUND when there is none that lives at `now`. */
+/** End one session of a user. problem_session_not_found when there is none that lives at `now`. */
 struct problem *session_delete(struct db *db, struct arena *a, struct uuid user_id, struct uuid id,
                                struct instant now) MUST_USE;
 

@@ -64,7 +64,7 @@ static struct problem *is_changed(struct app *app, struct request *rq, bool *ret
     return account_is_changed(app->db, rq->arena, rq->prepared, ret_yes);
 }
 
-static struct problem *delete (struct app *app, struct request *rq, struct response *rs)
+static struct problem *delete_user(struct app *app, struct request *rq, struct response *rs)
 {
     rs->after = purge_expired; /* what is left */
     return account_delete(actor_of(app, rq), rq->path_ids[0]);
@@ -142,7 +142,7 @@ static const struct route routes[] = {
     {
         .method = METHOD_DELETE,
         .path = "/users/{id}",
-        .handle = delete,
+        .handle = delete_user,
         .auth = AUTH_ADMIN,
         .in_doubt = is_deleted,
         .flags = ROUTE_ETAG | ROUTE_TRANSACTION,

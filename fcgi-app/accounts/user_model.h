@@ -54,10 +54,11 @@ extern const struct problem_type problem_user_not_found, problem_email_exists,
 
 bool user_is_active_admin(const struct user *user);
 
-/** Store `user` and count it. EMAIL_EXISTS when somebody has the address. In a transaction. */
+/** Store `user` and count it. problem_email_exists when somebody has the address. In a transaction.
+ */
 struct problem *user_insert(struct db *db, struct arena *a, const struct user *user) MUST_USE;
 
-/** USER_NOT_FOUND when there is none. */
+/** problem_user_not_found when there is none. */
 struct problem *user_find(struct db *db, struct arena *a, struct uuid id,
                           struct user *ret) MUST_USE;
 

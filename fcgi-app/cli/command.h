@@ -1,4 +1,4 @@
-/* command.h -- the table of what the program can be told to do. */
+/* command.h -- what a row of the table in commands.c has: a command described once. */
 #pragma once
 
 #include <stdbool.h>

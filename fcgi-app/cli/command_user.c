@@ -347,7 +347,7 @@ int command_user_disable(struct cli *cli)
 
 /* ---- delete ---- */
 
-static struct problem *delete (void *context)
+static struct problem *delete_user(void *context)
 {
     struct work *w = context;
     return account_delete(w->by, w->user.id);
@@ -393,7 +393,7 @@ int command_user_delete(struct cli *cli)
     if (status != EX_OK)
         return status;
     if (is_meant(cli, &w.user)) {
-        struct problem *p = db_transaction(w.by.app->db, cli->arena, delete, is_deleted, &w);
+        struct problem *p = db_transaction(w.by.app->db, cli->arena, delete_user, is_deleted, &w);
         return close_work(&w, p ? p : sweep(&w));
     }
     app_close(w.by.app);

@@ -1,3 +1,4 @@
+/* The table of commands: names, arguments, options, and what `postern help` says of each. */
 #include "fcgi-app/cli/commands.h"
 
 #define JSON                                                                                       \

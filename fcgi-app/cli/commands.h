@@ -1,4 +1,4 @@
-/* commands.h -- the functions of the table of commands. */
+/* commands.h -- the table of commands, and the functions that its rows name. */
 #pragma once
 
 #include <stdbool.h>

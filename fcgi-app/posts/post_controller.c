@@ -166,7 +166,7 @@ static struct problem *change(struct app *app, struct request *rq, struct respon
     return p;
 }
 
-static struct problem *delete (struct app *app, struct request *rq, struct response *rs)
+static struct problem *delete_post(struct app *app, struct request *rq, struct response *rs)
 {
     struct post post;
     (void)rs;
@@ -277,7 +277,7 @@ static const struct route routes[] = {
     {
         .method = METHOD_DELETE,
         .path = "/posts/{id}",
-        .handle = delete,
+        .handle = delete_post,
         .auth = AUTH_USER,
         .in_doubt = is_deleted,
         .flags = ROUTE_ETAG | ROUTE_TRANSACTION | ROUTE_LOCKS_CALLER,

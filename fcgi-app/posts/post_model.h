@@ -51,7 +51,7 @@ extern const struct problem_type problem_post_not_found;
  *  fk_posts_author (db_is_violation) when the author has gone meanwhile. */
 struct problem *post_insert(struct db *db, struct arena *a, const struct post *post) MUST_USE;
 
-/** POST_NOT_FOUND when there is none. */
+/** problem_post_not_found when there is none. */
 struct problem *post_find(struct db *db, struct arena *a, struct uuid id,
                           struct post *ret) MUST_USE;
 
@@ -70,8 +70,8 @@ struct problem *post_page(struct db *db, struct arena *a, const struct post_quer
                           void (*each)(void *context, const void *post), void *context,
                           struct page_total *ret_total) MUST_USE;
 
-/** Store title, content and published of `post`, whose row is `before`; POST_NOT_FOUND when its
- *  author has gone. `held` is a user whose row is locked already. In a transaction. */
+/** Store title, content and published of `post`, whose row is `before`; problem_post_not_found when
+ * its author has gone. `held` is a user whose row is locked already. In a transaction. */
 struct problem *post_update(struct db *db, struct arena *a, const struct post *before,
                             const struct post *post, struct uuid held) MUST_USE;
 

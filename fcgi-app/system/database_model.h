@@ -27,9 +27,9 @@ struct problem *database_ask(struct db *db, struct arena *a, struct database *re
 size_t database_faults(const struct database *d, struct arena *a,
                        const char *ret_faults[DATABASE_FAULTS_MAX]);
 
-/** Ask, and judge: UNAVAILABLE with the first of its faults. Cheap: one statement. */
+/** Ask, and judge: problem_unavailable with the first of its faults. Cheap: one statement. */
 struct problem *database_check(struct db *db, struct arena *a) MUST_USE;
 
-/** The same, and is its schema at least the one that this program was built for? UNAVAILABLE with
- *  what is wrong. */
+/** The same, and is its schema at least the one that this program was built for?
+ * problem_unavailable with what is wrong. */
 struct problem *database_check_schema(struct db *db, struct arena *a) MUST_USE;

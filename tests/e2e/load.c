@@ -210,7 +210,7 @@ static void change(struct load_client *c, struct item *item)
         item->version_before = false;
 }
 
-static void delete (struct load_client *c, struct item *item)
+static void delete_item(struct load_client *c, struct item *item)
 {
     char path[80];
     struct http_answer answer;
@@ -248,7 +248,7 @@ static void *work(void *client)
             read_back(c, item);
         }
         if (item->presence == PRESENT && c->count % 5 == 0) {
-            delete (c, item);
+            delete_item(c, item);
             read_back(c, item);
         }
         if (c->count % 4 == 0)
