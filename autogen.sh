@@ -227,6 +227,12 @@ list_files()
     printf '\n'
 }
 
+# Has no file come or gone since ./configure was written?
+sources_are_listed()
+{
+    [[ -f sources.am && $(list_sources) == "$(<sources.am)" ]]
+}
+
 bootstrap()
 {
     command -v autoreconf >/dev/null || fail "It takes the packages autoconf and automake."
@@ -241,7 +247,7 @@ configure()
     local folder=$1
     shift
     mkdir -p "$folder"
-    [[ -x configure && $(list_sources) == "$(<sources.am)" ]] || bootstrap
+    [[ -x configure ]] && sources_are_listed || bootstrap
     say "Configuring $folder"
     run_job in_folder "$folder" ../configure --quiet "$@" || fail "See $folder/config.log."
 }
@@ -259,6 +265,8 @@ build()
     # where they were.
     if ! grep -qsxF "abs_top_builddir = $top/build" build/Makefile; then
         forget_objects
+        configure build
+    elif ! sources_are_listed; then
         configure build
     fi
     say "Building"
