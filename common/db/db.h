@@ -152,6 +152,9 @@ struct problem *db_transaction(struct db *db, struct arena *a,
                                struct problem *(*in_doubt)(void *context, bool *ret_yes),
                                void *context) MUST_USE;
 
+/** For `in_doubt` of bodies that leave the same when they run twice: they run again. */
+struct problem *db_in_doubt_repeat(void *context, bool *ret_yes) MUST_USE;
+
 /** Is `p` the refusal of a write that would have broken the unique or foreign key `constraint`? */
 bool db_is_violation(const struct problem *p, const char *constraint);
 

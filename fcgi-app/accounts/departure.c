@@ -88,14 +88,6 @@ static struct problem *sweep_one(void *context)
     return p;
 }
 
-/* What is gone cannot go twice. */
-static struct problem *run_again(void *context, bool *ret_yes)
-{
-    (void)context;
-    *ret_yes = false;
-    return NULL;
-}
-
 struct problem *departure_sweep(struct db *db, struct arena *a, bool *ret_more)
 {
     struct sweep s = {.db = db, .arena = a};
@@ -106,7 +98,7 @@ struct problem *departure_sweep(struct db *db, struct arena *a, bool *ret_more)
         return p;
     s.user = departure.user_id;
     if (found)
-        p = db_transaction(db, a, sweep_one, run_again, &s);
+        p = db_transaction(db, a, sweep_one, db_in_doubt_repeat, &s); /* none goes twice */
     if (!p)
         *ret_more = found && s.claimed;
     return p;

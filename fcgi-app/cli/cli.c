@@ -61,13 +61,6 @@ int cli_open_app(struct cli *cli, struct app **ret)
     return p ? complain(EX_CONFIG, "%s", p->cause) : EX_OK;
 }
 
-struct problem *cli_run_again(void *context, bool *ret_yes)
-{
-    (void)context;
-    *ret_yes = false;
-    return NULL;
-}
-
 /* ---- options ---- */
 
 /* What getopt_long() returns, beyond all characters. */

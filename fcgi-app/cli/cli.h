@@ -48,10 +48,6 @@ int complain_of(const struct problem *p);
 /** Open what handlers need but for the keys, or complain. Returns one of sysexits.h. */
 int cli_open_app(struct cli *cli, struct app **ret);
 
-/** For db_transaction(): after an in-doubt commit, run again what leaves the same when it runs
- *  twice. */
-struct problem *cli_run_again(void *context, bool *ret_yes);
-
 /* A status that the program ends with. */
 struct exit_status {
     int number;

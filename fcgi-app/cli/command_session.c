@@ -129,7 +129,7 @@ static int end_sessions(struct cli *cli, struct ending *e, const char *who)
     if (status != EX_OK)
         return status;
     e->id = user.id;
-    struct problem *p = db_transaction(e->app->db, e->arena, end_all, cli_run_again, e);
+    struct problem *p = db_transaction(e->app->db, e->arena, end_all, db_in_doubt_repeat, e);
     return p ? complain_of(p) : EX_OK;
 }
 

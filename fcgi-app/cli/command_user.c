@@ -322,7 +322,7 @@ static int change_user(struct cli *cli, const struct user *in, field_set given)
         return status;
     w.in = *in;
     w.given = given;
-    return close_work(&w, db_transaction(w.by.app->db, cli->arena, change, cli_run_again, &w));
+    return close_work(&w, db_transaction(w.by.app->db, cli->arena, change, db_in_doubt_repeat, &w));
 }
 
 int command_user_role(struct cli *cli)

@@ -22,6 +22,8 @@
 #include "common/base/problem.h"
 #include "common/process/reexec.h"
 #include "common/process/socket.h"
+#include "tests/support/clock.h"
+#include "tests/support/folder.h"
 #include "tests/support/suite.h"
 
 #define BODY_MAX 100000
@@ -35,17 +37,13 @@ static int begun[2]; /* a handler that takes its time tells through this that it
 
 static void make_folder(void)
 {
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_make(folder);
     (void)snprintf(path, sizeof path, "%s/socket", folder);
 }
 
 static void remove_folder(void)
 {
-    DIR *listing = opendir(folder);
-    for (struct dirent *entry; (entry = readdir(listing));)
-        (void)unlinkat(dirfd(listing), entry->d_name, 0); /* `.` and `..` stay */
-    (void)closedir(listing);
-    (void)rmdir(folder);
+    folder_remove(folder);
 }
 
 static void set_up(void)
@@ -63,13 +61,6 @@ static void tear_down(void)
     (void)close(begun[0]);
     (void)close(begun[1]);
     arena_close(a);
-}
-
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
 }
 
 static void sleep_us(long us)

@@ -1,7 +1,6 @@
 #include "common/process/socket.h"
 
 #include <check.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/problem.h"
+#include "tests/support/folder.h"
 #include "tests/support/suite.h"
 
 static struct arena *a;
@@ -21,17 +21,13 @@ static char path[64];
 
 static void make_folder(void)
 {
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_make(folder);
     (void)snprintf(path, sizeof path, "%s/socket", folder);
 }
 
 static void remove_folder(void)
 {
-    DIR *listing = opendir(folder);
-    for (struct dirent *entry; (entry = readdir(listing));)
-        (void)unlinkat(dirfd(listing), entry->d_name, 0); /* `.` and `..` stay */
-    (void)closedir(listing);
-    (void)rmdir(folder);
+    folder_remove(folder);
 }
 
 static void set_up(void)

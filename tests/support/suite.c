@@ -65,7 +65,7 @@ void suite_add_test(const TTest *test, int rows, int signal)
     _tcase_add_test(cases[current_case].tcase, test, signal, 0, 0, rows);
 }
 
-int suite_run(Suite *suite)
+static int run(Suite *suite)
 {
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
@@ -81,5 +81,5 @@ int suite_main(void)
         for (size_t i = 0; i < case_count; i++)
             if (cases[i].last == last && !cases[i].left_out)
                 suite_add_tcase(suite, cases[i].tcase);
-    return suite_run(suite);
+    return run(suite);
 }

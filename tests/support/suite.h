@@ -63,6 +63,3 @@ void suite_add_test(const TTest *test, int rows, int signal);
 
 /** Run all that has registered, tell which tests failed, and return what main() must return. */
 int suite_main(void);
-
-/** The same for a suite that was put together by hand. */
-int suite_run(Suite *suite);
