@@ -1,6 +1,7 @@
 #include "fcgi-app/app.h"
 
 #include "common/base/problem.h"
+#include "common/http/page.h"
 
 struct problem *require_owner_or_admin(struct request *rq, const struct uuid *id)
 {
@@ -22,6 +23,21 @@ struct problem *app_stale(struct request *rq)
     rq->stale = true;
     return problem_because(rq->arena, &problem_unavailable,
                            "the password is replaced again and again");
+}
+
+struct problem *app_list(struct app *app, struct request *rq, struct response *rs,
+                         const struct list *list, const struct list_scope *scope,
+                         int64_t *ret_written)
+{
+    const struct page_source source = {.db = app->db,
+                                       .keys = app->keys,
+                                       .page_reach = app->settings->page_reach,
+                                       .search_reach = app->settings->search_reach};
+    struct list_total total;
+    struct problem *p = page_list(&source, rq, rs, list, scope, &total, ret_written);
+    if (!p && total.left_out)
+        app->sweeps = true;
+    return p;
 }
 
 void app_location(const struct request *rq, struct response *rs, const char *collection,

@@ -11,6 +11,8 @@
 #include "fcgi-app/settings.h"
 
 struct keyring;
+struct list;
+struct list_scope;
 
 /* What the workers of a pool count together, and those that replace them after a reload. */
 struct shared {
@@ -49,6 +51,12 @@ struct problem *app_confirm(struct app *app, struct request *rq) MUST_USE;
 /** The problem of a write whose password was verified against a hash that is not there any more:
  *  the request begins again, and is answered as if it had come later. */
 struct problem *app_stale(struct request *rq) MUST_USE;
+
+/** page_list() with the program's database, keys and settings. A list that met rows of deleted
+ * users helps delete them when it is answered. */
+struct problem *app_list(struct app *app, struct request *rq, struct response *rs,
+                         const struct list *list, const struct list_scope *scope,
+                         int64_t *ret_written) MUST_USE;
 
 /** Add `Location: BASE/COLLECTION/ID` for what was just made. */
 void app_location(const struct request *rq, struct response *rs, const char *collection,

@@ -137,6 +137,12 @@ static const struct field settings_fields[] = {
                  "never."),
     FIELD(struct settings, max_body, .min = 1024, .max = 67108864, .default_value = "524288",
           .doc = "The largest body of a request, in bytes."),
+    FIELD(struct settings, page_reach, .min = 1000, .max = 1000000, .default_value = "20000",
+          .doc = "How many rows a page that is asked for by its number may lie behind the first; "
+                 "beyond, lists are walked by cursor."),
+    FIELD(struct settings, search_reach, .min = 100, .max = 1000000, .default_value = "4000",
+          .doc = "How many rows one page looks through for those that match, before it ends early "
+                 "and says where to go on."),
     FIELD(struct settings, base_path, .max = 100, .default_value = "/api",
           .format = &base_path_format, .doc = "What comes before every path of the API."),
     FIELD(struct settings, cors_origins, .max = ORIGINS_MAX, .default_value = "",

@@ -25,6 +25,8 @@ struct settings {
     int64_t drain_s;
     int64_t hang_s;
     int64_t max_body;
+    int64_t page_reach;
+    int64_t search_reach;
     struct text base_path;
     struct text cors_origins;
     struct text mail_command;

@@ -123,6 +123,7 @@ static void put_page_schema(struct document *d, const struct route *route)
     json_key_object(d->b, PAGE_PAGINATION_KEY);
     json_key_array(d->b, "anyOf"); /* what a page by number has, a page by cursor may have */
     document_record_ref(d, FORM_REPLY, &pagination_record);
+    document_record_ref(d, FORM_REPLY, &uncounted_pagination_record);
     document_record_ref(d, FORM_REPLY, &cursor_pagination_record);
     json_array_end(d->b);
     json_object_end(d->b);

@@ -6,8 +6,7 @@
 
 #include "common/base/problem.h"
 #include "common/crypto/keyring.h"
-#include "common/db/window.h"
-#include "common/http/page.h"
+#include "common/db/list.h"
 #include "fcgi-app/accounts/session_model.h"
 #include "fcgi-app/accounts/user_model.h"
 
@@ -226,22 +225,15 @@ static struct problem *is_logged_out(struct app *app, struct request *rq, bool *
 
 /* ---- one's own sessions ---- */
 
-static const char *const session_sorts[] = {"-created_at", NULL};
-static const struct field session_query_fields[] = {PAGE_FIELDS};
+static const struct field session_query_fields[] = {LIST_FIELDS};
 static const struct record session_query_record =
-    RECORD("SessionQuery", struct page_query, session_query_fields, .rule = NULL);
+    RECORD("SessionQuery", struct list_query, session_query_fields, .rule = NULL);
 
 static struct problem *list(struct app *app, struct request *rq, struct response *rs)
 {
-    struct page page;
-    struct page_total total = {0};
-    struct problem *p = page_open(&page, rq, rs, &session_record, session_sorts, app->keys);
-    if (!p)
-        p = session_page(app->db, rq->arena, rq->caller.id, rq->caller.session, rq->now,
-                         &page.window, page_add, &page, &total);
-    if (!p)
-        page_close(&page, rq->base, total);
-    return p;
+    struct list_scope scope = session_scope(rq->caller.id, rq->caller.session, rq->now);
+    int64_t written;
+    return app_list(app, rq, rs, &session_list, &scope, &written);
 }
 
 static struct problem *end(struct app *app, struct request *rq, struct response *rs)

@@ -2,7 +2,7 @@
 
 #include "common/base/problem.h"
 #include "common/db/counter.h"
-#include "common/db/window.h"
+#include "common/db/list.h"
 
 #define DELETED_AT_ONCE 500 /* rows */
 
@@ -55,19 +55,6 @@ static const struct sql sql_find_use = {
     &counted_record};
 static const struct sql sql_delete = {
     "DELETE FROM sessions WHERE id = ? AND user_id = ? AND " LIVES, NULL};
-static const struct sql sql_count_live = {
-    "SELECT COUNT(*) AS n FROM sessions WHERE user_id = ? AND " LIVES, &counted_record};
-static const struct sql sql_page_newest = {
-    "SELECT id, created_at, last_used_at, ip, user_agent, id = ? AS current FROM sessions "
-    "FORCE INDEX (ix_sessions_user) WHERE user_id = ? AND " LIVES " "
-    "ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?",
-    &session_record};
-static const struct sql sql_page_after = {
-    "SELECT id, created_at, last_used_at, ip, user_agent, id = ? AS current FROM sessions "
-    "FORCE INDEX (ix_sessions_user) WHERE user_id = ? AND " LIVES " "
-    "AND created_at <= ? AND (created_at < ? OR id < ?) "
-    "ORDER BY created_at DESC, id DESC LIMIT ?",
-    &session_record};
 /* The newest of a user. Used tokens come first: they would go with their session, however many they
  * are. The indexes are forced, for there may be many. */
 #define NEWEST                                                                                     \
@@ -195,30 +182,29 @@ struct problem *session_delete_newest(struct db *db, struct arena *a, struct uui
     return delete_some(db, a, user_id, (struct uuid){{0}}, limit, ret_deleted);
 }
 
-struct problem *session_page(struct db *db, struct arena *a, struct uuid user_id,
-                             struct uuid current, struct instant now,
-                             const struct page_window *window,
-                             void (*each)(void *context, const void *session), void *context,
-                             struct page_total *ret_total)
+static const char *const session_sorts[] = {"-created_at", NULL};
+static const struct list_key session_keys[] = {{.name = "created_at"}};
+static const struct list_path session_paths[] = {{0, 1U << SESSION_USER, "ix_sessions_user"}, {0}};
+
+const struct list session_list = {
+    .table = "sessions",
+    .columns = "id, created_at, last_used_at, ip, user_agent, id = ? AS current",
+    .row = &session_record,
+    .sorts = session_sorts,
+    .filters = {[SESSION_USER] = {.column = "user_id"}},
+    .keys = session_keys,
+    .paths = session_paths,
+    .shown = {.condition = LIVES, .columns = "expires_at, last_used_at"},
+};
+
+struct list_scope session_scope(struct uuid user_id, struct uuid current, struct instant now)
 {
-    const struct db_arg me = db_uuid(current), user = db_uuid(user_id);
-    struct page_total total = {0};
-    struct problem *p;
-    if (window->after)
-        return db_each(db, a, &sql_page_after,
-                       DB_ARGS(me, user, LIVES_ARGS(now), db_time(window->time),
-                               db_time(window->time), db_uuid(window->id),
-                               db_integer(window->limit)),
-                       each, context);
-    p = count_read(db, a, &sql_count_live, DB_ARGS(user, LIVES_ARGS(now)), &total.count);
-    if (!p)
-        p = db_each(db, a, &sql_page_newest,
-                    DB_ARGS(me, user, LIVES_ARGS(now), db_integer(window->limit),
-                            db_integer(window->offset)),
-                    each, context);
-    if (!p)
-        *ret_total = total;
-    return p;
+    struct list_scope scope = {.column_args = {db_uuid(current)},
+                               .column_arg_count = 1,
+                               .shown_args = {LIVES_ARGS(now)},
+                               .shown_arg_count = 2};
+    list_filter_by(&scope, SESSION_USER, db_uuid(user_id));
+    return scope;
 }
 
 struct problem *session_walk(struct db *db, struct arena *a, const struct uuid *user_id,

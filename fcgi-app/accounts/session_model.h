@@ -2,7 +2,7 @@
 #pragma once
 
 #include "common/db/db.h"
-#include "common/db/window.h"
+#include "common/db/list.h"
 #include "common/field/field.h"
 
 struct session {
@@ -65,13 +65,13 @@ struct problem *session_delete_all(struct db *db, struct arena *a, struct uuid u
 struct problem *session_delete_newest(struct db *db, struct arena *a, struct uuid user_id,
                                       int64_t limit, uint64_t *ret_deleted) MUST_USE;
 
-/** Call `each(context, session)` for one page of a user's sessions that live at `now`, the newest
- * first, with `current` set for the one that is. */
-struct problem *session_page(struct db *db, struct arena *a, struct uuid user_id,
-                             struct uuid current, struct instant now,
-                             const struct page_window *window,
-                             void (*each)(void *context, const void *session), void *context,
-                             struct page_total *ret_total) MUST_USE;
+/* The filter of session_list. */
+enum { SESSION_USER };
+
+extern const struct list session_list;
+
+/** A user's sessions that live at `now`, with `current` set for the one that is. */
+struct list_scope session_scope(struct uuid user_id, struct uuid current, struct instant now);
 
 /** Delete a few sessions that have expired. */
 struct problem *session_purge(struct db *db, struct arena *a, struct instant now) MUST_USE;

@@ -5,20 +5,16 @@
 #include "fcgi-app/routes.h"
 
 #include "common/base/problem.h"
-#include "common/db/window.h"
-#include "common/http/page.h"
+#include "common/db/list.h"
 
 static struct problem *list(struct app *app, struct request *rq, struct response *rs)
 {
-    struct page page;
-    struct page_total total;
-    struct problem *p = page_open(&page, rq, rs, &user_record, user_sorts, app->keys);
-    if (!p)
-        p = user_page(app->db, rq->arena, rq->query, rq->query_given, &page.window, page_add, &page,
-                      &total);
-    if (!p)
-        page_close(&page, rq->base, total);
-    return p;
+    const struct user_query *query = rq->query;
+    struct list_scope scope = {0};
+    int64_t written;
+    if (rq->query_given & FIELD_AT(&user_query_record, struct user_query, role))
+        list_filter_by(&scope, USER_ROLE, db_integer(query->role));
+    return app_list(app, rq, rs, &user_list, &scope, &written);
 }
 
 /* One user as they all are answered: with an ETag. */

@@ -8,12 +8,10 @@
 #include "common/base/fold.h"
 #include "common/base/problem.h"
 #include "common/db/counter.h"
-#include "common/db/window.h"
+#include "common/db/list.h"
 #include "fcgi-app/accounts/common_passwords.h"
 #include "fcgi-app/accounts/session_model.h"
 
-#define SAMPLE_ROWS "1000"  /* how many of the newest rows are looked at before a search */
-#define SAMPLE_COMMON 50    /* so many matches among them are too many for the word index */
 #define QUERY_GRAMS_MAX 12  /* of a query; LIKE checks the rest */
 #define TEXT_GRAMS_MAX 1000 /* of a row: all, 254 + 100 characters at most */
 
@@ -136,20 +134,15 @@ static const struct field credentials_fields[] = {
           .example = "correct horse battery", .doc = "The password of the account."),
 };
 
-const char *const user_sorts[] = {
-    [USER_OLDEST] = "created_at",
-    [USER_NEWEST] = "-created_at",
-    [USER_BY_EMAIL] = "email",
-    [USER_BY_EMAIL_DOWN] = "-email",
-    NULL,
-};
+static const char *const user_sorts[] = {"created_at", "-created_at", "email", "-email", NULL};
 
 static const struct field user_query_fields[] = {
-    PAGE_FIELDS,
-    FIELD(struct user_query, q, .max = 200,
+    LIST_FIELDS,
+    LIST_RANGE_FIELDS,
+    FIELD(struct list_query, q, .max = 200,
           .doc = "Only users with this in the e-mail or the first name, in any case."),
     FIELD(struct user_query, role, .choices = user_role_words, .doc = "Only users of this role."),
-    FIELD(struct page_query, sort, .choices = user_sorts, .default_value = "created_at",
+    FIELD(struct list_query, sort, .choices = user_sorts, .default_value = "created_at",
           .doc = "The order; a leading minus reverses it."),
 };
 
@@ -228,13 +221,6 @@ static const struct sql sql_count = {"UPDATE user_counts SET n = n + ? WHERE rol
 static const struct sql sql_total_all = {"SELECT SUM(n) AS n FROM user_counts", &counted_record};
 static const struct sql sql_total_by_role = {"SELECT SUM(n) AS n FROM user_counts WHERE role = ?",
                                              &counted_record};
-
-#define MATCHES_TEXT "(email_folded LIKE ? OR first_name_folded LIKE ?)"
-
-static const struct sql sql_sample = {
-    "SELECT COUNT(*) AS n FROM (SELECT email_folded, first_name_folded FROM users "
-    "ORDER BY created_at DESC, id DESC LIMIT " SAMPLE_ROWS ") AS newest WHERE " MATCHES_TEXT,
-    &counted_record};
 
 /* ---- one user ---- */
 
@@ -428,151 +414,54 @@ struct problem *user_lock_other_admins(struct db *db, struct arena *a, struct uu
 
 /* ---- many users ---- */
 
-/* The parts of one page's statement: constant SQL here, values in `args`. */
-struct search {
-    const char *from, *where, *order;
-    struct db_arg args[9];
-    size_t count;
+#define MATCHES_TEXT "(email_folded LIKE ? OR first_name_folded LIKE ?)"
+
+/* Under three characters there are no trigrams, and rows are looked through. */
+static void match_part(struct arena *a, struct text q, struct list_match *ret)
+{
+    struct text folded = fold(a, q), pattern = like_pattern(a, folded);
+    const char *grams = fold_grams(a, folded, "+", QUERY_GRAMS_MAX);
+    *ret = (struct list_match){
+        .condition = MATCHES_TEXT, .args = {db_text(pattern), db_text(pattern)}, .arg_count = 2};
+    if (!*grams)
+        return;
+    ret->condition = MATCHES_TEXT " AND MATCH (search_grams) AGAINST (? IN BOOLEAN MODE)";
+    ret->args[ret->arg_count++] = db_text(text_of(grams));
+    ret->indexed = true;
+}
+
+#define ROLE (1U << USER_ROLE)
+
+static const struct list_key user_keys[] = {
+    {.name = "created_at"},
+    {.name = "email", .column = "email_folded", .value = "LOWER(?)", .unique = true},
+};
+static const struct list_path user_paths[] = {
+    {0, 0, "ix_users_created"},
+    {0, ROLE, "ix_users_role_created"},
+    {1, 0, "uq_users_email"},
+    {1, ROLE, "ix_users_role_email"},
+    {0},
+};
+static const struct list_counter user_counters[] = {
+    {.counter = &user_counter, .kind = ROLE, .kinds = 2},
+    {0},
 };
 
-static void add_arg(struct search *s, struct db_arg arg)
-{
-    s->args[s->count++] = arg;
-}
-
-static const char *and_where(struct arena *a, const char *where, const char *condition)
-{
-    return arena_printf(a, "%s%s%s", where, *where ? " AND " : " WHERE ", condition);
-}
-
-static const char *order_of(unsigned sort)
-{
-    static const char *const orders[] = {
-        [USER_OLDEST] = "created_at, id",
-        [USER_NEWEST] = "created_at DESC, id DESC",
-        [USER_BY_EMAIL] = "email_folded", /* unique, and so a total order */
-        [USER_BY_EMAIL_DOWN] = "email_folded DESC",
-    };
-    return orders[sort];
-}
-
-/* Without a search, force the index that has the order: the optimizer of a prepared statement does
- * not see the LIMIT's value and sometimes chooses a scan with a sort. */
-static const char *index_of(const struct user_query *query, bool by_role)
-{
-    bool by_email = query->paging.sort == USER_BY_EMAIL || query->paging.sort == USER_BY_EMAIL_DOWN;
-    if (by_role)
-        return by_email ? " FORCE INDEX (ix_users_role_email)"
-                        : " FORCE INDEX (ix_users_role_created)";
-    return by_email ? " FORCE INDEX (uq_users_email)" : " FORCE INDEX (ix_users_created)";
-}
-
-/* Is `pattern` so frequent that walking the list in its order finds a page soon? Then the
- * word index would be slower: its cost is that of all matches. */
-static struct problem *is_frequent(struct db *db, struct arena *a, struct text pattern,
-                                   bool *ret_yes)
-{
-    int64_t n = 0;
-    struct problem *p =
-        count_read(db, a, &sql_sample, DB_ARGS(db_text(pattern), db_text(pattern)), &n);
-    *ret_yes = n >= SAMPLE_COMMON;
-    return p;
-}
-
-static struct problem *plan_search(struct db *db, struct arena *a, const struct user_query *query,
-                                   struct search *s)
-{
-    struct text folded = fold(a, query->q), pattern = like_pattern(a, folded);
-    const char *grams = fold_grams(a, folded, "+", QUERY_GRAMS_MAX);
-    bool frequent = true; /* under three characters there are no grams, and only the scan is left */
-    struct problem *p = *grams ? is_frequent(db, a, pattern, &frequent) : NULL;
-    if (p)
-        return p;
-    s->where = " WHERE " MATCHES_TEXT;
-    add_arg(s, db_text(pattern));
-    add_arg(s, db_text(pattern));
-    if (!frequent) {
-        s->from = "";
-        s->where = " WHERE " MATCHES_TEXT " AND MATCH (search_grams) AGAINST (? IN BOOLEAN MODE)";
-        add_arg(s, db_text(text_of(grams)));
-    }
-    return NULL;
-}
-
-static struct problem *count_all(struct db *db, struct arena *a, const struct user_query *query,
-                                 bool by_role, struct page_total *ret)
-{
-    if (!by_role)
-        return count_read(db, a, &sql_total_all, DB_NO_ARGS, &ret->count);
-    return count_read(db, a, &sql_total_by_role,
-                      DB_ARGS(db_text(text_of(user_role_words[query->role]))), &ret->count);
-}
-
-/* Only what comes after a row, in the order of the list. The first of the two comparisons of
- * time is what the index is entered by. */
-static void begin_after(struct arena *a, struct search *s, unsigned sort,
-                        const struct page_window *window)
-{
-    static const char *const conditions[] = {
-        [USER_OLDEST] = "created_at >= ? AND (created_at > ? OR id > ?)",
-        [USER_NEWEST] = "created_at <= ? AND (created_at < ? OR id < ?)",
-        [USER_BY_EMAIL] = "email_folded > ?",
-        [USER_BY_EMAIL_DOWN] = "email_folded < ?",
-    };
-    s->where = and_where(a, s->where, conditions[sort]);
-    if (sort == USER_BY_EMAIL || sort == USER_BY_EMAIL_DOWN) {
-        add_arg(s, db_text(fold(a, window->text)));
-        return;
-    }
-    add_arg(s, db_time(window->time));
-    add_arg(s, db_time(window->time));
-    add_arg(s, db_uuid(window->id));
-}
-
-static struct problem *read_page(struct db *db, struct arena *a, const struct page_window *window,
-                                 struct search *s, void (*each)(void *context, const void *user),
-                                 void *context)
-{
-    const struct sql sql = {arena_printf(a,
-                                         "SELECT " COLUMNS " FROM users%s%s ORDER BY %s "
-                                         "LIMIT ? OFFSET ?",
-                                         s->from, s->where, s->order),
-                            &user_record};
-    add_arg(s, db_integer(window->limit));
-    add_arg(s, db_integer(window->offset));
-    return db_each(db, a, &sql, (struct db_args){s->args, s->count}, each, context);
-}
-
-struct problem *user_page(struct db *db, struct arena *a, const struct user_query *query,
-                          field_set given, const struct page_window *window,
-                          void (*each)(void *context, const void *user), void *context,
-                          struct page_total *ret_total)
-{
-    bool by_role = given & FIELD_AT(&user_query_record, struct user_query, role);
-    bool searches = query->q.len > 0;
-    struct search s = {
-        .from = index_of(query, by_role), .where = "", .order = order_of(query->paging.sort)};
-    struct page_total total = {0};
-    struct problem *p = searches ? plan_search(db, a, query, &s) : NULL;
-    if (p)
-        return p;
-    s.where = and_where(a, s.where, IS_THERE);
-    if (by_role) {
-        s.where = and_where(a, s.where, "role = ?");
-        add_arg(&s, db_text(text_of(user_role_words[query->role])));
-    }
-    if (window->after)
-        begin_after(a, &s, query->paging.sort, window);
-    else
-        p = searches ? count_matches(db, a, arena_printf(a, "users%s%s", s.from, s.where),
-                                     (struct db_args){s.args, s.count}, &total)
-                     : count_all(db, a, query, by_role, &total);
-    if (!p && (window->after || total.capped || window->offset < total.count))
-        p = read_page(db, a, window, &s, each, context);
-    if (!p)
-        *ret_total = total;
-    return p;
-}
+const struct list user_list = {
+    .table = "users",
+    .columns = COLUMNS,
+    .row = &user_record,
+    .sorts = user_sorts,
+    .filters = {[USER_ROLE] = {.column = "role", .words = user_role_words}},
+    .keys = user_keys,
+    .paths = user_paths,
+    .counters = user_counters,
+    .shown = {.condition = IS_THERE,
+              .columns = "left_at, email_folded, first_name_folded",
+              .unless = "NOT EXISTS (SELECT 1 FROM user_departures)"},
+    .match = match_part,
+};
 
 /* ---- rows from elsewhere ---- */
 

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "common/db/db.h"
-#include "common/db/window.h"
+#include "common/db/list.h"
 #include "common/field/field.h"
 
 enum role { ROLE_USER, ROLE_ADMIN };
@@ -25,21 +25,16 @@ struct user {
     struct uuid session_id; /* of the caller's token; only where it is asked for */
 };
 
-enum user_sort {
-    USER_OLDEST,
-    USER_NEWEST,
-    USER_BY_EMAIL,
-    USER_BY_EMAIL_DOWN,
-};
-
 struct user_query {
-    struct page_query paging; /* its sort is an enum user_sort */
-    struct text q;
+    struct list_query list;
     unsigned role; /* enum role */
 };
 
+/* The filters of user_list. */
+enum { USER_ROLE };
+
+extern const struct list user_list;
 extern const char *const user_role_words[]; /* of enum role, NULL at the end */
-extern const char *const user_sorts[];      /* of enum user_sort, NULL at the end */
 
 #define EMAIL_MAX 254 /* characters */
 
@@ -94,13 +89,6 @@ struct problem *user_find_with_session(struct db *db, struct arena *a, struct uu
                                        struct uuid session, struct instant now, bool locked,
                                        struct user *ret, bool *ret_found,
                                        bool *ret_session_lives) MUST_USE;
-
-/** Call `each(context, user)` for the users in `window`, and tell how many there are in all
- *  unless it begins after a row. `given` tells which of the query's members count. */
-struct problem *user_page(struct db *db, struct arena *a, const struct user_query *query,
-                          field_set given, const struct page_window *window,
-                          void (*each)(void *context, const void *user), void *context,
-                          struct page_total *ret_total) MUST_USE;
 
 /** Store the e-mail, names, role and activity of `user`, whose row is `before`. In a transaction.
  */

@@ -7,7 +7,7 @@
 
 #include "common/base/problem.h"
 #include "common/crypto/password.h"
-#include "common/db/window.h"
+#include "common/db/list.h"
 #include "fcgi-app/accounts/account.h"
 #include "fcgi-app/accounts/departure.h"
 #include "fcgi-app/cli/listing.h"
@@ -94,12 +94,15 @@ static void set_member(struct arena *a, const struct record *r, const char *name
 
 /* ---- list, show ---- */
 
+#define SEARCH_ROWS 4000 /* looked through at a time, for those that match */
+
 /* What a page leaves for the next. */
 struct walk {
     struct listing listing;
     struct user_query query;
-    field_set given;
-    struct page_window window;
+    struct list_scope scope;
+    struct list_window window;
+    bool cut;                      /* it ended early */
     char email[EMAIL_MAX * 4 + 1]; /* of the last row; characters of up to four bytes */
     int64_t left, seen;            /* rows: to be shown yet, on this page */
 };
@@ -110,20 +113,37 @@ static void show_row(void *context, const void *row)
     const struct user *user = row;
     listing_add(&w->listing, row);
     w->seen++;
-    w->window.id = user->id;
-    w->window.time = user->created_at;
+    w->window.place.id = user->id;
+    w->window.place.time = user->created_at;
     (void)snprintf(w->email, sizeof w->email, "%s", user->email.data);
+}
+
+/* Rows come again from the first of the page. */
+static void forget_rows(void *context)
+{
+    struct walk *w = context;
+    w->seen = 0;
+    w->listing.rows = 0;
 }
 
 /* One page, after the last row of the one before. A problem lives in `a` until the next. */
 static struct problem *show_page(struct app *app, struct arena *a, struct walk *w)
 {
-    struct page_total total;
+    struct list_total total;
+    const struct list_taker taker = {show_row, forget_rows, w};
     arena_reset(a);
     w->window.limit = w->left < LISTING_ROWS ? w->left : LISTING_ROWS;
-    w->window.text = text_of(w->email);
+    w->window.search_reach = SEARCH_ROWS;
+    w->window.place.text = text_of(w->email);
     w->seen = 0;
-    struct problem *p = user_page(app->db, a, &w->query, w->given, &w->window, show_row, w, &total);
+    struct problem *p =
+        list_read(app->db, a, &user_list, &w->query.list, &w->scope, &w->window, &taker, &total);
+    w->cut = !p && total.cut;
+    if (w->cut) {
+        w->window.place = total.end;
+        (void)snprintf(w->email, sizeof w->email, "%s",
+                       total.end.text.data ? total.end.text.data : "");
+    }
     w->window.after = true;
     w->left -= w->seen;
     return p;
@@ -137,13 +157,13 @@ static int read_options(struct cli *cli, struct walk *w)
     struct problem *p = NULL;
     char rest;
     for (size_t i = 0; names[i]; i++) {
-        const struct field *f = record_find(&user_query_record, names[i]);
         const char *value = cli_option(cli, names[i]);
         if (!value)
             continue;
-        w->given |= record_field_at(&user_query_record, f->offset);
         set_member(cli->arena, &user_query_record, names[i], value, &w->query, &p);
     }
+    if (cli_option(cli, "role"))
+        list_filter_by(&w->scope, USER_ROLE, db_integer(w->query.role));
     if (p)
         return complain_of(p);
     w->left = INT64_MAX;
@@ -168,7 +188,7 @@ int command_user_list(struct cli *cli)
     do {
         p = show_page(work.by.app, page, w);
         listing_print(&w->listing);
-    } while (!p && w->seen == w->window.limit && w->left > 0 && !ferror(stdout));
+    } while (!p && (w->seen == w->window.limit || w->cut) && w->left > 0 && !ferror(stdout));
     listing_close(&w->listing);
     status = close_work(&work, p);
     arena_close(page);

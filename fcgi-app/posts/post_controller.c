@@ -1,13 +1,11 @@
 /* Posts: list, write, read, change, delete. */
 #include "fcgi-app/accounts/caller.h"
-#include "fcgi-app/accounts/purge.h"
 #include "fcgi-app/accounts/user_model.h"
 #include "fcgi-app/app.h"
 #include "fcgi-app/routes.h"
 
 #include "common/base/problem.h"
-#include "common/db/window.h"
-#include "common/http/page.h"
+#include "common/db/list.h"
 #include "fcgi-app/posts/post_model.h"
 
 /* ---- lists ---- */
@@ -19,66 +17,49 @@ static bool asks_for(const struct request *rq, bool published)
     return (rq->query_given & bit) && query->published == published;
 }
 
-static struct problem *write_page(struct app *app, struct request *rq, struct response *rs,
-                                  const struct post_filter *filter, struct page *ret_page,
-                                  struct page_total *ret_total)
-{
-    struct problem *p = page_open(ret_page, rq, rs, &post_record, post_sorts, app->keys);
-    if (!p)
-        p = post_page(app->db, rq->arena, rq->query, filter, &ret_page->window, page_add, ret_page,
-                      ret_total);
-    if (p)
-        return p;
-    page_close(ret_page, rq->base, *ret_total);
-    if (ret_total->left_out)
-        rs->after = purge_expired; /* a list that met rows of deleted users helps delete them */
-    return NULL;
-}
-
 /* A caller sees their own drafts, an admin everybody's. */
-static void ask_for_drafts(const struct request *rq, struct post_filter *filter)
+static void narrow_to_drafts(const struct request *rq, struct list_scope *scope)
 {
-    filter->drafts = true;
+    const struct uuid *author = &scope->values[POST_AUTHOR].uuid;
+    bool by_author = scope->filters & 1U << POST_AUTHOR;
     if (rq->caller.admin)
         return;
-    if (filter->by_author && !uuid_equal(&filter->author_id, &rq->caller.id))
-        filter->drafts = false; /* another's: nothing to see */
-    filter->by_author = true;
-    filter->author_id = rq->caller.id;
+    scope->nothing = by_author && !uuid_equal(author, &rq->caller.id); /* another's */
+    list_filter_by(scope, POST_AUTHOR, db_uuid(rq->caller.id));
 }
 
 static struct problem *list(struct app *app, struct request *rq, struct response *rs)
 {
     const struct post_query *query = rq->query;
-    struct page_total total;
-    struct page page;
-    struct post_filter filter = {
-        .by_author = rq->query_given & FIELD_AT(&post_query_record, struct post_query, author_id),
-        .author_id = query->author_id,
-        .published = !asks_for(rq, false)};
-    if (!filter.published && !rq->caller.known)
+    struct list_scope scope = {0};
+    bool drafts = asks_for(rq, false);
+    int64_t written;
+    if (drafts && !rq->caller.known)
         return problem(rq->arena, &problem_no_token, NULL);
-    if (!filter.published)
-        ask_for_drafts(rq, &filter);
-    return write_page(app, rq, rs, &filter, &page, &total);
+    list_filter_by(&scope, POST_PUBLISHED, db_integer(!drafts));
+    if (rq->query_given & FIELD_AT(&post_query_record, struct post_query, author_id))
+        list_filter_by(&scope, POST_AUTHOR, db_uuid(query->author_id));
+    if (drafts)
+        narrow_to_drafts(rq, &scope);
+    return app_list(app, rq, rs, &post_list, &scope, &written);
 }
 
 static struct problem *list_of_author(struct app *app, struct request *rq, struct response *rs)
 {
     struct uuid author = rq->path_ids[0];
     bool own = rq->caller.admin || (rq->caller.known && uuid_equal(&rq->caller.id, &author));
-    struct post_filter filter = {.by_author = true,
-                                 .author_id = author,
-                                 .published = !asks_for(rq, false),
-                                 .drafts = own && !asks_for(rq, true)};
-    struct page_total total;
-    struct page page;
+    bool drafts = asks_for(rq, false);
+    struct list_scope scope = {.nothing = drafts && !own};
     struct user user;
-    if (!filter.published && !rq->caller.known)
+    int64_t written;
+    if (drafts && !rq->caller.known)
         return problem(rq->arena, &problem_no_token, NULL);
-    struct problem *p = write_page(app, rq, rs, &filter, &page, &total);
+    list_filter_by(&scope, POST_AUTHOR, db_uuid(author));
+    if (!own || drafts || asks_for(rq, true))
+        list_filter_by(&scope, POST_PUBLISHED, db_integer(!drafts));
+    struct problem *p = app_list(app, rq, rs, &post_list, &scope, &written);
     /* An author of posts exists; only without any must we look. */
-    return p || page.written ? p : user_find(app->db, rq->arena, author, &user);
+    return p || written ? p : user_find(app->db, rq->arena, author, &user);
 }
 
 /* ---- one post ---- */

@@ -5,7 +5,7 @@
 #include "common/base/fold.h"
 #include "common/base/problem.h"
 #include "common/db/counter.h"
-#include "common/db/window.h"
+#include "common/db/list.h"
 
 const struct problem_type problem_post_not_found = {404, "Post not found", "post_not_found",
                                                     "There is no post with this id."};
@@ -60,21 +60,15 @@ static const struct field post_fields[] = {
     FIELD(struct post, version, .doc = "Rises with every change."),
 };
 
-const char *const post_sorts[] = {
-    [POST_NEWEST] = "-created_at",
-    [POST_OLDEST] = "created_at",
-    [POST_BY_TITLE] = "title",
-    [POST_BY_TITLE_DOWN] = "-title",
-    NULL,
-};
+static const char *const post_sorts[] = {"-created_at", "created_at", "title", "-title", NULL};
 
 #define SEARCH_FIELDS                                                                              \
-    PAGE_FIELDS,                                                                                   \
-        FIELD(struct post_query, q, .max = 200,                                                    \
+    LIST_FIELDS, LIST_RANGE_FIELDS,                                                                \
+        FIELD(struct list_query, q, .max = 200,                                                    \
               .doc = "Only posts with all of these words in title or content."),                   \
         FIELD(struct post_query, published,                                                        \
               .doc = "Only published posts, or only drafts that the caller may see."),             \
-        FIELD(struct page_query, sort, .choices = post_sorts, .default_value = "-created_at",      \
+        FIELD(struct list_query, sort, .choices = post_sorts, .default_value = "-created_at",      \
               .doc = "The order; a leading minus reverses it.")
 
 static const struct field author_post_query_fields[] = {SEARCH_FIELDS};
@@ -98,6 +92,8 @@ const struct record author_post_query_record =
  * departure.h. */
 #define AUTHOR_STAYS                                                                               \
     "NOT EXISTS (SELECT 1 FROM user_departures WHERE user_departures.user_id = posts.author_id)"
+
+#define NOBODY_LEAVES "NOT EXISTS (SELECT 1 FROM user_departures)"
 
 /* Only for an author who is there, and stays until the transaction ends. */
 static const struct sql sql_insert = {
@@ -267,287 +263,48 @@ struct problem *post_delete_newest(struct db *db, struct arena *a, struct uuid a
 
 /* ---- many posts ---- */
 
-#define REACH 2000 /* rows of deleted authors that one page looks through */
-
-/* The parts of one page's statement: constant SQL here, values in `args`. */
-struct search {
-    const char *from, *where;
-    struct db_arg args[16];
-    size_t count;
-};
-
-static void add_text(struct arena *a, struct search *s, const char *condition)
+static void match_words(struct arena *a, struct text q, struct list_match *ret)
 {
-    s->where = arena_printf(a, "%s%s%s", s->where, *s->where ? " AND " : " WHERE ", condition);
-}
-
-static void add_arg(struct search *s, struct db_arg arg)
-{
-    s->args[s->count++] = arg;
-}
-
-static void add_condition(struct arena *a, struct search *s, const char *condition,
-                          struct db_arg arg)
-{
-    add_text(a, s, condition);
-    add_arg(s, arg);
-}
-
-static const char *order_of(unsigned sort)
-{
-    static const char *const orders[] = {
-        [POST_NEWEST] = "created_at DESC, id DESC",
-        [POST_OLDEST] = "created_at, id",
-        [POST_BY_TITLE] = "title, id",
-        [POST_BY_TITLE_DOWN] = "title DESC, id DESC",
-    };
-    return orders[sort];
-}
-
-static bool is_by_title(unsigned sort)
-{
-    return sort == POST_BY_TITLE || sort == POST_BY_TITLE_DOWN;
-}
-
-/* The index that has the order of a list. Only an author's own posts by title are sorted when
- * they are asked for. */
-static const char *index_of(unsigned sort, const struct post_filter *filter)
-{
-    if (filter->by_author)
-        return filter->drafts && filter->published ? "ix_posts_author_created"
-                                                   : "ix_posts_author_published_created";
-    return is_by_title(sort) ? "ix_posts_published_title" : "ix_posts_published_created";
-}
-
-static struct problem *count_all(struct db *db, struct arena *a, const struct post_filter *filter,
-                                 struct page_total *ret)
-{
-    struct db_arg lowest = db_integer(!filter->drafts), highest = db_integer(filter->published);
-    if (filter->by_author)
-        return count_read(db, a, &sql_author_total,
-                          DB_ARGS(db_uuid(filter->author_id), lowest, highest), &ret->count);
-    return count_read(db, a, &sql_total, DB_ARGS(lowest, highest), &ret->count);
-}
-
-/* A comparison with a row, in the order of the list. Of two comparisons with its key the first is
- * what the index is entered by. */
-static void compare(struct arena *a, struct search *s, unsigned sort, const char *condition,
-                    const struct page_window *row)
-{
-    struct db_arg key = is_by_title(sort) ? db_text(row->text) : db_time(row->time);
-    add_condition(a, s, condition, key);
-    add_arg(s, key);
-    add_arg(s, db_uuid(row->id));
-}
-
-/* Only what comes after a row. */
-static void begin_after(struct arena *a, struct search *s, unsigned sort,
-                        const struct page_window *row)
-{
-    static const char *const conditions[] = {
-        [POST_NEWEST] = "created_at <= ? AND (created_at < ? OR id < ?)",
-        [POST_OLDEST] = "created_at >= ? AND (created_at > ? OR id > ?)",
-        [POST_BY_TITLE] = "title >= ? AND (title > ? OR id > ?)",
-        [POST_BY_TITLE_DOWN] = "title <= ? AND (title < ? OR id < ?)",
-    };
-    compare(a, s, sort, conditions[sort], row);
-}
-
-/* Only what comes before a row, and the row. */
-static void end_with(struct arena *a, struct search *s, unsigned sort,
-                     const struct page_window *row)
-{
-    static const char *const conditions[] = {
-        [POST_NEWEST] = "created_at >= ? AND (created_at > ? OR id >= ?)",
-        [POST_OLDEST] = "created_at <= ? AND (created_at < ? OR id <= ?)",
-        [POST_BY_TITLE] = "title <= ? AND (title < ? OR id <= ?)",
-        [POST_BY_TITLE_DOWN] = "title >= ? AND (title > ? OR id >= ?)",
-    };
-    compare(a, s, sort, conditions[sort], row);
-}
-
-/* Who takes the rows, and how many there were. */
-struct taker {
-    void (*each)(void *context, const void *post);
-    void *context;
-    int64_t count;
-};
-
-static void take(void *context, const void *row)
-{
-    struct taker *taker = context;
-    taker->count++;
-    taker->each(taker->context, row);
-}
-
-static struct problem *read_rows(struct db *db, struct arena *a, unsigned sort,
-                                 const struct page_window *window, struct search s,
-                                 struct taker *taker)
-{
-    const struct sql sql = {arena_printf(a,
-                                         "SELECT " COLUMNS " FROM posts%s%s ORDER BY %s "
-                                         "LIMIT ? OFFSET ?",
-                                         s.from, s.where, order_of(sort)),
-                            &post_record};
-    add_arg(&s, db_integer(window->limit));
-    add_arg(&s, db_integer(window->offset));
-    return db_each(db, a, &sql, (struct db_args){s.args, s.count}, take, taker);
-}
-
-/* The row that many rows on, including those of deleted authors; from the index alone. */
-static struct problem *look_ahead(struct db *db, struct arena *a, unsigned sort, int64_t rows,
-                                  struct search s, struct page_window *ret, bool *ret_found)
-{
-    struct post row = {0};
-    const struct sql sql = {
-        arena_printf(a, "SELECT id, %s FROM posts%s%s ORDER BY %s LIMIT 1 OFFSET ?",
-                     is_by_title(sort) ? "title" : "created_at", s.from, s.where, order_of(sort)),
-        &post_record};
-    add_arg(&s, db_integer(rows - 1));
-    struct problem *p = db_find(db, a, &sql, (struct db_args){s.args, s.count}, &row, ret_found);
-    if (!p && *ret_found)
-        *ret = (struct page_window){.id = row.id, .time = row.created_at, .text = row.title};
-    return p;
-}
-
-/* There are deleted authors, perhaps with more posts left than a page may look through. So find
- * first how far it may look, and return that as the place to continue from. */
-static struct problem *read_within_reach(struct db *db, struct arena *a, unsigned sort,
-                                         const struct page_window *window, struct search *s,
-                                         struct taker *taker, struct page_total *found)
-{
-    int64_t rows = window->offset + window->limit + REACH;
-    bool cut = false;
-    struct problem *p = look_ahead(db, a, sort, rows, *s, &found->end, &cut);
-    if (p)
-        return p;
-    if (cut)
-        end_with(a, s, sort, &found->end);
-    add_text(a, s, AUTHOR_STAYS);
-    p = read_rows(db, a, sort, window, *s, taker);
-    found->left_out = true;
-    found->cut = cut && taker->count < window->limit;
-    return p;
-}
-
-/* Nearly always there is no deleted author with rows left; then no row is tested. */
-static struct problem *read_in_order(struct db *db, struct arena *a, unsigned sort,
-                                     const struct page_window *window, struct search *s,
-                                     struct taker *taker, struct page_total *found)
-{
-    struct search quick = *s;
-    add_text(a, &quick, "NOT EXISTS (SELECT 1 FROM user_departures)");
-    struct problem *p = read_rows(db, a, sort, window, quick, taker);
-    if (p || taker->count)
-        return p;
-    return read_within_reach(db, a, sort, window, s, taker, found);
-}
-
-struct matches {
-    int64_t looked_at;
-    int64_t n; /* of authors who are not deleted */
-};
-
-static const struct field matches_fields[] = {
-    FIELD(struct matches, looked_at, .doc = "How many rows were looked at."),
-    FIELD(struct matches, n, .doc = "How many of these count."),
-};
-static const struct record matches_record =
-    RECORD("Matches", struct matches, matches_fields, .rule = NULL);
-
-/* How the rows are found. */
-enum path {
-    PATH_LIST,     /* along the index that has the order: the optimizer of a prepared statement
-                      does not see the LIMIT's value, and now and then takes a scan with a sort */
-    PATH_RARE,     /* from the word index, and then sorted */
-    PATH_FREQUENT, /* along the order again, looking each row up in what the word index found:
-                      sorting that would cost more than walking to the end of a page */
-};
-
-static void plan(struct arena *a, const struct post_query *query, const struct post_filter *filter,
-                 const char *words, enum path path, struct search *s)
-{
-    static const char *const matches[] = {
-        [PATH_RARE] = "MATCH (title, content) AGAINST (? IN BOOLEAN MODE)",
-        [PATH_FREQUENT] = "IF(MATCH (title, content) AGAINST (? IN BOOLEAN MODE), 1, 0) = 1"};
-    *s = (struct search){.from = "", .where = ""};
-    if (path != PATH_RARE)
-        s->from = arena_printf(
-            a, path == PATH_LIST ? " FORCE INDEX (%s)" : " FORCE INDEX FOR ORDER BY (%s)",
-            index_of(query->paging.sort, filter));
-    if (path != PATH_LIST)
-        add_condition(a, s, matches[path], db_text(text_of(words)));
-    if (filter->by_author) {
-        add_condition(a, s, "author_id = ?", db_uuid(filter->author_id));
-        add_condition(a, s, "NOT EXISTS (SELECT 1 FROM user_departures WHERE user_id = ?)",
-                      db_uuid(filter->author_id));
-    }
-    if (filter->drafts != filter->published)
-        add_condition(a, s, "published = ?", db_integer(filter->published));
-}
-
-/* So many rows are looked at, whoever wrote them. */
-static struct problem *count_found(struct db *db, struct arena *a, const struct search *s,
-                                   struct page_total *ret)
-{
-    struct matches matches = {0};
-    bool found;
-    const struct sql sql = {arena_printf(a,
-                                         "SELECT COUNT(*) AS looked_at, COALESCE(SUM(" AUTHOR_STAYS
-                                         "), 0) AS n "
-                                         "FROM (SELECT author_id FROM posts%s LIMIT %d) AS posts",
-                                         s->where, SEARCH_COUNT_MAX + 1),
-                            &matches_record};
-    struct problem *p = db_find(db, a, &sql, (struct db_args){s->args, s->count}, &matches, &found);
-    if (p)
-        return p;
-    ret->capped = matches.looked_at > SEARCH_COUNT_MAX;
-    ret->count = matches.n < SEARCH_COUNT_MAX ? matches.n : SEARCH_COUNT_MAX;
-    return NULL;
-}
-
-static struct problem *read_page(struct db *db, struct arena *a, unsigned sort,
-                                 const struct post_filter *filter, const struct page_window *window,
-                                 struct search *s, struct taker *taker, struct page_total *found)
-{
-    if (filter->by_author)
-        return read_rows(db, a, sort, window, *s, taker);
-    if (*s->from)
-        return read_in_order(db, a, sort, window, s, taker, found);
-    add_text(a, s, AUTHOR_STAYS); /* of a search that has not found many */
-    return read_rows(db, a, sort, window, *s, taker);
-}
-
-struct problem *post_page(struct db *db, struct arena *a, const struct post_query *query,
-                          const struct post_filter *filter, const struct page_window *window,
-                          void (*each)(void *context, const void *post), void *context,
-                          struct page_total *ret_total)
-{
-    const char *words = match_all_words(a, query->q);
-    struct page_total found = {0};
-    struct taker taker = {each, context, 0};
-    struct problem *p = NULL;
-    struct search s;
-    bool nothing_to_search = query->q.len && !*words;
-    if ((!filter->drafts && !filter->published) || nothing_to_search) {
-        *ret_total = found;
-        return NULL;
-    }
-    plan(a, query, filter, words, *words ? PATH_RARE : PATH_LIST, &s);
+    const char *words = match_all_words(a, q);
     if (*words)
-        p = count_found(db, a, &s, &found);
-    else if (!window->after)
-        p = count_all(db, a, filter, &found);
-    if (!p && found.capped)
-        plan(a, query, filter, words, PATH_FREQUENT, &s);
-    if (!p && window->after)
-        begin_after(a, &s, query->paging.sort, window);
-    if (!p && (window->after || found.capped || window->offset < found.count))
-        p = read_page(db, a, query->paging.sort, filter, window, &s, &taker, &found);
-    if (!p)
-        *ret_total = found;
-    return p;
+        *ret =
+            (struct list_match){.condition = "MATCH (title, content) AGAINST (? IN BOOLEAN MODE)",
+                                .args = {db_text(text_of(words))},
+                                .arg_count = 1,
+                                .indexed = true};
 }
+
+#define AUTHOR (1U << POST_AUTHOR)
+#define PUBLISHED (1U << POST_PUBLISHED)
+
+static const struct list_key post_keys[] = {{.name = "created_at"}, {.name = "title"}};
+static const struct list_path post_paths[] = {
+    {0, PUBLISHED, "ix_posts_published_created"},
+    {0, AUTHOR, "ix_posts_author_created"},
+    {0, AUTHOR | PUBLISHED, "ix_posts_author_published_created"},
+    {1, PUBLISHED, "ix_posts_published_title"},
+    {1, AUTHOR, "ix_posts_author_title"},
+    {1, AUTHOR | PUBLISHED, "ix_posts_author_published_title"},
+    {0},
+};
+static const struct list_counter post_counters[] = {
+    {.counter = &post_counter, .owner = AUTHOR, .kind = PUBLISHED, .kinds = 2},
+    {0},
+};
+
+const struct list post_list = {
+    .table = "posts",
+    .columns = COLUMNS,
+    .row = &post_record,
+    .sorts = post_sorts,
+    .filters =
+        {[POST_AUTHOR] = {.column = "author_id"}, [POST_PUBLISHED] = {.column = "published"}},
+    .keys = post_keys,
+    .paths = post_paths,
+    .counters = post_counters,
+    .shown = {.condition = AUTHOR_STAYS, .columns = "author_id", .unless = NOBODY_LEAVES},
+    .match = match_words,
+};
 
 /* ---- rows from elsewhere ---- */
 

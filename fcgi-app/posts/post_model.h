@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "common/db/db.h"
-#include "common/db/window.h"
+#include "common/db/list.h"
 #include "common/field/field.h"
 
 struct post {
@@ -19,28 +19,16 @@ struct post {
     int64_t version; /* rises with every change */
 };
 
-enum post_sort {
-    POST_NEWEST,
-    POST_OLDEST,
-    POST_BY_TITLE,
-    POST_BY_TITLE_DOWN,
-};
-
 struct post_query {
-    struct page_query paging; /* its sort is an enum post_sort */
-    struct text q;
+    struct list_query list;
     struct uuid author_id;
     bool published;
 };
 
-extern const char *const post_sorts[]; /* of enum post_sort, NULL at the end */
+/* The filters of post_list. */
+enum { POST_AUTHOR, POST_PUBLISHED };
 
-/* What a list holds: all posts, or one author's; drafts, published ones, or both. */
-struct post_filter {
-    bool drafts, published;
-    bool by_author;
-    struct uuid author_id;
-};
+extern const struct list post_list;
 
 extern const struct record post_record;
 extern const struct record post_query_record;        /* of /posts */
@@ -62,13 +50,6 @@ struct problem *post_exists_locked(struct db *db, struct arena *a, struct uuid i
 /** As post_find(), and keep others from writing the row until the transaction ends. */
 struct problem *post_lock(struct db *db, struct arena *a, struct uuid id,
                           struct post *ret) MUST_USE;
-
-/** Call `each(context, post)` for the posts in `window`, and tell how many there are in all
- *  unless it begins after a row. */
-struct problem *post_page(struct db *db, struct arena *a, const struct post_query *query,
-                          const struct post_filter *filter, const struct page_window *window,
-                          void (*each)(void *context, const void *post), void *context,
-                          struct page_total *ret_total) MUST_USE;
 
 /** Store title, content and published of `post`, whose row is `before`; problem_post_not_found when
  * its author has gone. `held` is a user whose row is locked already. In a transaction. */

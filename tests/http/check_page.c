@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/crypto/keyring.h"
-#include "common/db/window.h"
+#include "common/db/list.h"
 #include "common/http/router.h"
 #include "fcgi-app/posts/post_model.h"
 #include "tests/support/loopback.h"
@@ -16,8 +16,7 @@
 /* ---- a small list ---- */
 
 struct asked {
-    struct page_query paging;
-    struct text q;
+    struct list_query list;
     bool red;
 };
 
@@ -31,10 +30,11 @@ struct item {
 static const char *const sorts[] = {"made_at", "-made_at", "name", "-name", NULL};
 
 static const struct field asked_fields[] = {
-    PAGE_FIELDS,
-    FIELD(struct asked, q, .doc = "What to look for."),
+    LIST_FIELDS,
+    LIST_RANGE_FIELDS,
+    FIELD(struct list_query, q, .doc = "What to look for."),
     FIELD(struct asked, red, .doc = "Only red ones."),
-    FIELD(struct page_query, sort, .choices = sorts, .default_value = "made_at",
+    FIELD(struct list_query, sort, .choices = sorts, .default_value = "made_at",
           .doc = "The order."),
 };
 static const struct field item_fields[] = {
@@ -45,6 +45,13 @@ static const struct field item_fields[] = {
 };
 static const struct record asked_record = RECORD("Asked", struct asked, asked_fields, 0);
 static const struct record item_record = RECORD("Item", struct item, item_fields, 0);
+static const struct list_key item_keys[] = {{.name = "made_at"}, {.name = "name"}};
+static const struct list item_list = {
+    .row = &item_record,
+    .sorts = sorts,
+    .keys = item_keys,
+    .filters = {{.column = "owner"}},
+};
 static const struct route list_route = {
     .method = METHOD_GET,
     .query = &asked_record,
@@ -55,18 +62,23 @@ static struct keyring *keys;
 static struct request rq;
 static struct response rs;
 static struct page page;
+static struct page_source source;
+static struct list_scope scope;
 static struct item items[101];
 
 static void use_keys(const char *key, const char *previous)
 {
     keyring_close(keys);
     ck_assert_ptr_null(keyring_open(a, key, previous, "check", &keys));
+    source.keys = keys;
 }
 
 static void set_up(void)
 {
     a = arena_open((size_t)256 * 1024 * 1024);
     keys = NULL;
+    source = (struct page_source){.page_reach = 20000, .search_reach = 4000};
+    scope = (struct list_scope){0};
     use_keys(SECRET_KEY, NULL);
     response_init(&rs);
     for (int i = 0; i < COUNT(items); i++)
@@ -90,21 +102,23 @@ static struct problem *open_list(const char *path, const char *query)
     response_reset(&rs);
     rq = (struct request){.arena = a,
                           .method = METHOD_GET,
+                          .base = "/api",
                           .path = path,
                           .raw_query = query,
                           .route = &list_route,
                           .query = asked};
     struct problem *p = record_from_query(a, &asked_record, query, asked, &rq.query_given);
-    return p ? p : page_open(&page, &rq, &rs, &item_record, sorts, keys);
+    return p ? p : page_open(&page, &source, &rq, &rs, &item_list, &scope);
 }
 
 /* Answer one from the first `rows` items, of `total`. */
-static void list(const char *query, int rows, struct page_total total)
+static void list(const char *query, int rows, struct list_total total)
 {
     ck_assert_ptr_null(open_list("/items", query));
     for (int i = 0; i < rows; i++)
         page_add(&page, &items[i]);
-    page_close(&page, "/api", total);
+    total.counted = true;
+    page_close(&page, &total);
 }
 
 static const char *body(void)
@@ -166,7 +180,7 @@ TEST(every_list_documents_the_three)
         ck_assert_str_eq(asked_fields[i].name, names[i]);
         ck_assert_ptr_nonnull(asked_fields[i].doc);
     }
-    ck_assert_int_eq(asked_fields[1].max, PAGE_LIMIT_MAX);
+    ck_assert_int_eq(asked_fields[1].max, LIST_LIMIT_MAX);
 }
 
 static const struct {
@@ -186,12 +200,12 @@ static const struct {
 
 TEST_EACH(the_offset_is_what_the_pages_before_hold_and_does_not_overflow, offsets)
 {
-    const struct asked asked = {.paging = {.page = offsets[_i].page, .limit = offsets[_i].limit}};
+    const struct asked asked = {.list = {.page = offsets[_i].page, .limit = offsets[_i].limit}};
     ck_assert_ptr_null(open_list("/items", ""));
     response_reset(&rs);
     rq.query = &asked;
 
-    ck_assert_ptr_null(page_open(&page, &rq, &rs, &item_record, sorts, keys));
+    ck_assert_ptr_null(page_open(&page, &source, &rq, &rs, &item_list, &scope));
 
     ck_assert_int_eq(page.window.offset, offsets[_i].offset);
 }
@@ -203,7 +217,7 @@ TEST_EACH(the_offset_is_what_the_pages_before_hold_and_does_not_overflow, offset
 static const struct {
     const char *query;
     int rows;
-    struct page_total total;
+    struct list_total total;
     const char *json; /* $ stands for the cursor */
 } answers[] = {
     {"",
@@ -238,8 +252,8 @@ static const struct {
      "\"next_cursor\":null}}"},
     {"page=2&limit=100",
      0,
-     {10000, true},
-     "{\"data\":[],\"pagination\":{\"page\":2,\"limit\":100,\"total\":10000,\"pages\":100,"
+     {1000, true},
+     "{\"data\":[],\"pagination\":{\"page\":2,\"limit\":100,\"total\":1000,\"pages\":10,"
      "\"next_cursor\":null,\"total_capped\":true}}"},
     {"limit=100",
      0,
@@ -275,14 +289,14 @@ TEST_EACH(a_list_has_its_rows_and_its_pagination, answers)
 
 TEST(behind_a_cursor_nothing_is_counted)
 {
-    list("limit=2", 3, (struct page_total){9, false});
+    list("limit=2", 3, (struct list_total){9, false});
     const char *query = arena_printf(a, "page=7&limit=3&cursor=%s", next_cursor());
 
-    list(query, 4, (struct page_total){9, true});
+    list(query, 4, (struct list_total){9, true});
     ck_assert_str_eq(body(), with_cursor("{\"data\":[" A_NAME "," A_NAME "," A_NAME "],"
                                          "\"pagination\":{\"limit\":3,\"next_cursor\":\"$\"}}"));
 
-    list(query, 1, (struct page_total){9, false});
+    list(query, 1, (struct list_total){9, false});
     ck_assert_str_eq(body(), "{\"data\":[" A_NAME "],"
                              "\"pagination\":{\"limit\":3,\"next_cursor\":null}}");
     ck_assert_str_eq(headers(), "");
@@ -295,7 +309,7 @@ TEST(behind_a_cursor_nothing_is_counted)
 static const struct {
     const char *query;
     int rows;
-    struct page_total total;
+    struct list_total total;
     const char *link;
 } links[] = {
     {"", 0, {0, false}, AT "1>; rel=\"first\""},
@@ -328,15 +342,15 @@ static const struct {
         "3&limit=2>; rel=\"last\""},
     {"page=9007199254740991", 0, {0, false}, AT "1>; rel=\"first\""},
     /* where counting stopped, nobody knows the last */
-    {"limit=1", 2, {10000, true}, AT "1&limit=1>; rel=\"first\", " AT "2&limit=1>; rel=\"next\""},
+    {"limit=1", 2, {1000, true}, AT "1&limit=1>; rel=\"first\", " AT "2&limit=1>; rel=\"next\""},
     {"limit=1&page=12000",
      2,
-     {10000, true},
+     {1000, true},
      AT "1&limit=1>; rel=\"first\", " AT "11999&limit=1>; rel=\"prev\", " AT
         "12001&limit=1>; rel=\"next\""},
     {"limit=1&page=12000",
      0,
-     {10000, true},
+     {1000, true},
      AT "1&limit=1>; rel=\"first\", " AT "10000&limit=1>; rel=\"prev\""},
     /* other parameters stay as they came, unknown ones too */
     {"red=true&q=a+b%20c&unknown=1&&x",
@@ -361,10 +375,10 @@ TEST_EACH(link_leads_to_other_pages, links)
 
 TEST(link_leads_from_a_cursor_to_the_next_only)
 {
-    list("limit=2&q=x", 3, (struct page_total){9, false});
+    list("limit=2&q=x", 3, (struct list_total){9, false});
     const char *query = arena_printf(a, "cursor=%s&page=3&q=x&limit=2", next_cursor());
 
-    list(query, 3, (struct page_total){0, false});
+    list(query, 3, (struct list_total){0, false});
 
     ck_assert_str_eq(headers(),
                      with_cursor("Link: </api/items?cursor=$&q=x&limit=2>; rel=\"next\"\r\n"));
@@ -373,7 +387,7 @@ TEST(link_leads_from_a_cursor_to_the_next_only)
 /* However the query spells it, the link's own number is read first. */
 TEST(a_page_spelled_with_escapes_does_not_win)
 {
-    list("p%61ge=2&limit=1", 2, (struct page_total){5, false});
+    list("p%61ge=2&limit=1", 2, (struct list_total){5, false});
     ck_assert_int_eq(page.number, 2);
     const char *next = strstr(headers(), "page=3&p%61ge=2&limit=1>; rel=\"next\"");
     ck_assert_ptr_nonnull(next);
@@ -388,7 +402,7 @@ TEST(no_byte_of_a_query_breaks_the_header)
     for (int c = 1; c < 256; c++) {
         const char hostile[] = {'x', '=', (char)c, '>', '"', ',', '<', '\0'};
 
-        list(hostile, 1, (struct page_total){1, false});
+        list(hostile, 1, (struct list_total){1, false});
 
         const char *line = headers(), *at = line;
         unsigned opened = 0;
@@ -409,7 +423,7 @@ TEST(the_longest_search_is_repeated_in_all_links)
     for (int i = 0; i < 200; i++)
         query = arena_printf(a, "%s%%F0%%9F%%98%%80", query);
 
-    list(query, 2, (struct page_total){5, false});
+    list(query, 2, (struct list_total){5, false});
 
     ck_assert_ptr_nonnull(strstr(headers(), "rel=\"first\""));
     ck_assert_ptr_nonnull(strstr(headers(), "rel=\"prev\""));
@@ -422,7 +436,7 @@ TEST(a_query_too_long_to_repeat_has_no_links_and_its_answer)
     char *query = arena_alloc(a, 20001);
     memset(query, 'x', 20000);
 
-    list(query, 1, (struct page_total){1, false});
+    list(query, 1, (struct list_total){1, false});
 
     ck_assert_str_eq(headers(), "");
     ck_assert_ptr_nonnull(strstr(body(), "\"total\":1"));
@@ -432,7 +446,7 @@ TEST(a_query_too_long_to_repeat_has_no_links_and_its_answer)
 
 static const char *cursor_of(const char *query, int rows)
 {
-    list(query, rows, (struct page_total){99, false});
+    list(query, rows, (struct list_total){99, false});
     ck_assert_ptr_nonnull(next_cursor());
     return next_cursor();
 }
@@ -467,8 +481,8 @@ TEST(a_cursor_leads_behind_the_last_row_shown)
     ck_assert(page.window.after);
     ck_assert_int_eq(page.window.offset, 0);
     ck_assert_int_eq(page.window.limit, 4);
-    ck_assert(uuid_equal(&page.window.id, &items[2].id));
-    ck_assert_int_eq(page.window.time.us, items[2].made_at.us);
+    ck_assert(uuid_equal(&page.window.place.id, &items[2].id));
+    ck_assert_int_eq(page.window.place.time.us, items[2].made_at.us);
 }
 
 TEST(a_cursor_keeps_the_longest_name)
@@ -480,8 +494,8 @@ TEST(a_cursor_keeps_the_longest_name)
 
     ck_assert(taken("sort=-name", cursor_of("limit=1&sort=-name", 2)));
 
-    ck_assert(uuid_equal(&page.window.id, &items[0].id));
-    ck_assert(text_equal(page.window.text, text_of(name)));
+    ck_assert(uuid_equal(&page.window.place.id, &items[0].id));
+    ck_assert(text_equal(page.window.place.text, text_of(name)));
 }
 
 TEST(a_cursor_shows_neither_names_nor_ids)
