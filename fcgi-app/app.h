@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/base/buf.h"
+#include "common/db/budget.h"
 #include "common/db/db.h"
 #include "common/http/address.h"
 #include "common/http/metrics.h"
@@ -21,8 +22,9 @@ struct shared {
     _Atomic uint64_t guesses_refused; /* with 429, see throttle.h */
     _Atomic int64_t began_us;         /* when it was new, as in struct instant */
     struct db_hosts hosts;
+    struct budget_shared budget;
 };
-#define SHARED_LAYOUT 5 /* another one whenever the struct means something else */
+#define SHARED_LAYOUT 6 /* another one whenever the struct means something else */
 
 /* worker.h opens it. */
 struct app {

@@ -123,13 +123,17 @@ static const struct field settings_fields[] = {
     FIELD(struct settings, socket_group, .max = 32,
           .doc = "The group that may connect to the sockets, which have mode 0660."),
     FIELD(struct settings, workers, .min = 1, .max = 256, .default_value = "4",
-          .doc = "How many workers answer on LISTEN."),
+          .doc =
+              "How many workers answer on LISTEN; half of them may be at long lists or searches."),
     FIELD(struct settings, hash_workers, .min = 1, .max = 64, .default_value = "2",
           .doc = "How many workers answer on HASH_LISTEN."),
     FIELD(struct settings, backlog, .min = 1, .max = 65535, .default_value = "4096",
           .doc = "How many connections may wait on LISTEN."),
     FIELD(struct settings, hash_backlog, .min = 1, .max = 65535, .default_value = "64",
           .doc = "How many may wait on HASH_LISTEN; nginx answers 503 to those beyond."),
+    FIELD(struct settings, list_budget_ms, .min = 50, .max = 10000, .default_value = "500",
+          .doc = "A list or search that keeps the database busy for longer, in milliseconds, is "
+                 "refused with 503."),
     FIELD(struct settings, drain_s, .min = 1, .max = 3600, .default_value = "30",
           .doc = "How long running requests may take at the end, in seconds."),
     FIELD(struct settings, hang_s, .min = 0, .max = 3600, .default_value = "60",

@@ -70,6 +70,14 @@ static struct problem *open_keys(struct arena *a, const struct settings *setting
                         settings->jwt_issuer.data, ret);
 }
 
+/* Half of the workers are there for all else, whatever lists take. A command has the time that its
+ * user has. */
+static void limit_lists(struct app *app)
+{
+    budget_set(app->db, (unsigned)app->settings->list_budget_ms, &app->shared->budget,
+               (unsigned)app->settings->workers / 2);
+}
+
 static struct problem *open_parts(struct arena *a, const struct settings *settings,
                                   struct shared *shared, bool with_keys, struct app **ret)
 {
@@ -93,6 +101,8 @@ static struct problem *open_parts(struct arena *a, const struct settings *settin
         return p;
     }
     db_share(app->db, &app->shared->hosts);
+    if (with_keys)
+        limit_lists(app);
     app->router = (struct router){.resources = resources,
                                   .app = app,
                                   .db = app->db,
@@ -135,6 +145,7 @@ void app_handle(void *context, struct request *rq, struct response *rs)
     db_limit(app->db, DB_REQUEST_LIMIT_S * 1000);
     request_trust(rq, &app->proxies);
     router_handle(&app->router, rq, rs);
+    budget_end(app->db);
     db_limit(app->db, 0); /* nobody waits for what comes after it */
     if (rq->route && (rq->route->flags & ROUTE_IDEMPOTENCY_KEY) && rs->status < 300 &&
         rq->param[PARAM_IDEMPOTENCY_KEY])

@@ -199,13 +199,18 @@ static struct problem *ask_once(struct db *db, struct arena *a, struct question 
     return p;
 }
 
+static bool begins_with(const char *text, const char *words)
+{
+    while (isspace((unsigned char)*text))
+        text++;
+    return strncasecmp(text, words, strlen(words)) == 0;
+}
+
 /* Running it twice leaves no trace of the first time. */
 static bool is_read(const char *text)
 {
-    static const char select[] = "SELECT";
-    while (isspace((unsigned char)*text))
-        text++;
-    return strncasecmp(text, select, strlen(select)) == 0;
+    const char *statement = begins_with(text, "SET STATEMENT ") ? strstr(text, " FOR ") : NULL;
+    return begins_with(statement ? statement + strlen(" FOR ") : text, "SELECT");
 }
 
 /* In a transaction nothing is tried again here: db_transaction() repeats the whole. Nor is it once

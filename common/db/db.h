@@ -167,5 +167,8 @@ bool db_is_missing_column(const struct problem *p);
 /** Did a statement wait too long for a lock of another transaction? */
 bool db_is_lock_timeout(const struct problem *p);
 
+/** Did a statement take longer than its max_statement_time? */
+bool db_is_statement_timeout(const struct problem *p);
+
 /** What was counted since the last call. */
 struct db_counts db_take_counts(struct db *db);

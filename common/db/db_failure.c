@@ -269,3 +269,8 @@ bool db_is_lock_timeout(const struct problem *p)
 {
     return p && p->db_error == ER_LOCK_WAIT_TIMEOUT;
 }
+
+bool db_is_statement_timeout(const struct problem *p)
+{
+    return p && p->db_error == ER_STATEMENT_TIMEOUT;
+}

@@ -1,4 +1,4 @@
-/* db_internal.h -- what the files db*.c know of a connection; for no other file. */
+/* db_internal.h -- what the files db*.c and budget.c know of a connection; for no other file. */
 #pragma once
 
 #include <mysql.h>
@@ -12,6 +12,16 @@
 #include "common/db/db_url.h"
 
 #define STATEMENTS_MAX 64 /* of one connection */
+
+/* See budget.h. */
+struct budget {
+    unsigned limit_ms; /* 0: none */
+    struct budget_shared *shared;
+    unsigned places;    /* of `shared`, that may be taken */
+    unsigned place;     /* ours, */
+    int64_t held_until; /* which was taken until then at the latest; 0: none */
+    int64_t ends;       /* by monotonic_ns(); 0: no read was slow yet */
+};
 
 struct db {
     struct db_url url;
@@ -32,6 +42,8 @@ struct db {
     struct statement statements[STATEMENTS_MAX];
     size_t statement_count;
     uint64_t uses;
+
+    struct budget budget;
 
     struct db_counts counts;
     bool was_connected;

@@ -3,6 +3,8 @@
  * Whoever waits for another must wait longer than that one may take, else the answer that tells
  * what is wrong comes too late. From the inside out, in seconds:
  *
+ *   0.02   the first try of a list's statement (budget.h); one that is slower takes a place
+ *    0.5   all slow statements of a list together (LIST_BUDGET_MS, which is at most 10)
  *      5   a lock of another transaction (innodb_lock_wait_timeout); DB_TRIES times in all
  *     10   a statement (max_statement_time), with the locks that it waits for
  *     15   an answer from a server that is alive; after that nothing is asked again

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/db/budget.h"
 #include "common/db/db_limits.h"
 #include "common/base/problem.h"
 #include "fcgi-app/routes.h"
@@ -647,11 +648,15 @@ TEST(who_waits_for_another_waits_longer)
     if (one_thing < DB_CONNECT_LIMIT_S + DB_ANSWER_LIMIT_S)
         one_thing = DB_CONNECT_LIMIT_S + DB_ANSWER_LIMIT_S;
     long hang = atol(record_find(&settings_record, "hang_s")->default_value);
+    long list_ms = atol(record_find(&settings_record, "list_budget_ms")->default_value);
+    int64_t list_max_ms = record_find(&settings_record, "list_budget_ms")->max;
     render("APP_HOSTS=");
     long answer = seconds_of("conf/fastcgi.conf", "fastcgi_read_timeout");
     render("LISTEN=|APP_HOSTS=10.0.0.1:8080");
     long host = seconds_of("conf/hosts-pass.conf", "proxy_read_timeout");
 
+    ck_assert_int_lt(BUDGET_QUICK_MS, list_ms);
+    ck_assert_int_le(list_max_ms, DB_STATEMENT_LIMIT_S * 1000);
     ck_assert_int_lt(DB_LOCK_LIMIT_S, DB_STATEMENT_LIMIT_S);
     ck_assert_int_lt(DB_STATEMENT_LIMIT_S, DB_ANSWER_LIMIT_S);
     ck_assert_int_lt(DB_ANSWER_LIMIT_S, one_thing);

@@ -1,0 +1,423 @@
+/* needs: mariadb */
+#include "common/db/budget.h"
+
+#include <check.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/problem.h"
+#include "tests/support/suite.h"
+#include "tests/support/things.h"
+
+#define AMPLE_MS 10000 /* what no quick statement takes, however busy the machine is */
+#define SHORT_MS 50
+#define FAR_MS 30000
+#define FOR_EVER 60 /* seconds; a statement that takes them is broken off */
+
+/* How long a statement is let run, in ms; one that takes so many seconds; one that does it only on
+ * one connection. */
+static const struct sql its_limit = {"SELECT CAST(@@max_statement_time * 1000 AS INTEGER) AS n",
+                                     &number_record};
+static const struct sql wait_for_s = {"SELECT 7 + SLEEP(?) AS n", &number_record};
+static const struct sql wait_on = {"SELECT 7 + IF(CONNECTION_ID() = ?, SLEEP(60), 0) AS n",
+                                   &number_record};
+
+/* In memory that a child process shares. */
+static struct budget_shared *shared;
+
+static void set_up_shared(void)
+{
+    set_up();
+    void *at =
+        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert(at != MAP_FAILED);
+    shared = at;
+}
+
+static struct db_arg seconds(double s)
+{
+    return db_text(text_of(arena_printf(a, "%g", s)));
+}
+
+static struct problem *read_on(struct db *on, const struct sql *sql, struct db_args args,
+                               int64_t *ret)
+{
+    struct number row = {-1};
+    bool found = false;
+    struct problem *p = budget_find(on, a, sql, args, &row, &found);
+    if (!p)
+        ck_assert(found);
+    *ret = row.n;
+    return p;
+}
+
+static int64_t must_read(const struct sql *sql, struct db_args args)
+{
+    int64_t n;
+    must_work(read_on(db, sql, args, &n));
+    return n;
+}
+
+static struct problem *try_wait(struct db *on, double s)
+{
+    int64_t n;
+    return read_on(on, &wait_for_s, DB_ARGS(seconds(s)), &n);
+}
+
+/* Since the last call. */
+static unsigned statements(struct db *on)
+{
+    return (unsigned)db_take_counts(on).statements;
+}
+
+static int64_t in_ms(int64_t ms)
+{
+    return monotonic_ns() + ms * 1000000;
+}
+
+static unsigned places_taken(void)
+{
+    unsigned taken = 0;
+    for (unsigned i = 0; i < BUDGET_PLACES_MAX; i++)
+        taken += atomic_load(&shared->places[i]) > monotonic_ns();
+    return taken;
+}
+
+static bool any_heavy(void)
+{
+    for (unsigned i = 0; i < BUDGET_FORMS; i++)
+        if (atomic_load(&shared->heavy[i]))
+            return true;
+    return false;
+}
+
+static void ck_refused(const struct problem *p, const char *message)
+{
+    ck_assert_ptr_nonnull(p);
+    ck_assert_msg(p->type == &problem_unavailable, "%s", p->cause);
+    ck_assert_ptr_nonnull(strstr(p->message, message));
+    ck_assert_uint_gt(p->retry_after_s, 0);
+    ck_assert_ptr_nonnull(p->cause);
+}
+
+/* ---- how long ---- */
+
+CASE("a budget", set_up_shared, tear_down);
+CASE_AROUND(create_tables, NULL);
+
+TEST(without_a_budget_a_read_has_the_limit_of_all_statements)
+{
+    int64_t limit_ms = number_of(db, &its_limit, DB_NO_ARGS);
+
+    ck_assert_int_eq(must_read(&its_limit, DB_NO_ARGS), limit_ms);
+    ck_assert_int_gt(limit_ms, 1000);
+}
+
+TEST(a_quick_read_is_one_statement_and_takes_no_place)
+{
+    budget_set(db, AMPLE_MS, shared, 1);
+    int64_t limit_ms = -1;
+    must_work(db_ping(db, a));
+
+    /* On a busy machine it may not be quick at once. */
+    while (limit_ms != BUDGET_QUICK_MS) {
+        budget_end(db);
+        (void)statements(db);
+        limit_ms = must_read(&its_limit, DB_NO_ARGS);
+    }
+
+    ck_assert_uint_eq(statements(db), 1);
+    ck_assert_uint_eq(places_taken(), 0);
+}
+
+TEST(a_slow_read_runs_again_in_a_place)
+{
+    budget_set(db, AMPLE_MS, shared, 2);
+    must_work(db_ping(db, a));
+    (void)statements(db);
+
+    ck_assert_int_eq(must_read(&wait_for_s, DB_ARGS(seconds(0.1))), 7);
+
+    ck_assert_uint_eq(statements(db), 2);
+    ck_assert_uint_eq(places_taken(), 1);
+}
+
+TEST(what_follows_a_slow_read_has_its_place_and_what_is_left)
+{
+    budget_set(db, AMPLE_MS, shared, 2);
+    (void)must_read(&wait_for_s, DB_ARGS(seconds(0.1)));
+
+    int64_t limit_ms = must_read(&its_limit, DB_NO_ARGS);
+
+    ck_assert_msg(limit_ms == AMPLE_MS / 2 || limit_ms == AMPLE_MS / 4 || limit_ms == AMPLE_MS / 8,
+                  "%lld ms", (long long)limit_ms);
+    ck_assert_uint_eq(places_taken(), 1);
+}
+
+TEST(a_place_is_given_back_at_the_end)
+{
+    budget_set(db, AMPLE_MS, shared, 1);
+    (void)must_read(&wait_for_s, DB_ARGS(seconds(0.1)));
+
+    budget_end(db);
+
+    ck_assert_uint_eq(places_taken(), 0);
+    budget_set(other, AMPLE_MS, shared, 1);
+    must_work(try_wait(other, 0.1));
+}
+
+TEST(a_read_that_takes_all_of_the_budget_is_broken_off)
+{
+    budget_set(db, SHORT_MS, shared, 1);
+    must_work(db_ping(db, a));
+    (void)statements(db);
+
+    ck_refused(try_wait(db, FOR_EVER), "narrow the search");
+    ck_assert_uint_eq(statements(db), 2);
+
+    ck_refused(try_wait(db, 0), "narrow the search"); /* of the same list */
+    ck_assert_uint_eq(statements(db), 0);
+
+    budget_end(db);
+    must_work(try_wait(db, 0));
+}
+
+static const struct sql rows_then_wait = {
+    "SELECT 1 AS n UNION ALL SELECT 2 UNION ALL SELECT 4 + SLEEP(?)", &number_record};
+
+struct rows {
+    int64_t sum;
+    int restarts;
+};
+
+static void add_row(void *context, const void *row)
+{
+    ((struct rows *)context)->sum += ((const struct number *)row)->n;
+}
+
+static void restart(void *context)
+{
+    struct rows *rows = context;
+    rows->sum = 0;
+    rows->restarts++;
+}
+
+TEST(rows_that_the_first_try_handed_out_are_forgotten)
+{
+    struct rows rows = {0};
+    budget_set(db, AMPLE_MS, shared, 1);
+
+    must_work(budget_each(db, a, &rows_then_wait, DB_ARGS(seconds(0.1)), restart, add_row, &rows));
+
+    ck_assert_int_eq(rows.sum, 7);
+    ck_assert_int_eq(rows.restarts, 1);
+}
+
+TEST(where_none_were_there_is_nothing_to_forget)
+{
+    struct rows rows = {0};
+    budget_set(db, AMPLE_MS, shared, 1);
+
+    must_work(budget_each(db, a, &wait_for_s, DB_ARGS(seconds(0.1)), restart, add_row, &rows));
+
+    ck_assert_int_eq(rows.sum, 7);
+    ck_assert_int_eq(rows.restarts, 0);
+}
+
+static const struct sql now_waiting = {
+    "SELECT COUNT(*) AS n FROM information_schema.processlist WHERE id = ? AND state = 'User sleep'"
+    " AND info LIKE '%max_statement_time = 10.000 FOR%'",
+    &number_record};
+
+static void *kill_waiting(void *context)
+{
+    int64_t id = *(int64_t *)context;
+    struct arena *own = arena_open(1u << 20);
+    struct number row = {0};
+    bool found;
+    while (!row.n)
+        must_work(db_find(other, own, &now_waiting, DB_ARGS(db_integer(id)), &row, &found));
+    must_work(db_run(other, own, arena_printf(own, "KILL %lld", (long long)id)));
+    arena_close(own);
+    return NULL;
+}
+
+TEST(a_slow_read_that_loses_its_connection_is_repeated)
+{
+    int64_t id = number_of(db, &connection_id, DB_NO_ARGS), n;
+    pthread_t thread;
+    budget_set(db, AMPLE_MS, shared, 1);
+    must_work(db_ping(other, a));
+    ck_assert_int_eq(pthread_create(&thread, NULL, kill_waiting, &id), 0);
+
+    struct problem *p = read_on(db, &wait_on, DB_ARGS(db_integer(id)), &n);
+
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    must_work(p);
+    ck_assert_int_eq(n, 7);
+}
+
+static struct problem *count_after_timeout(void *context)
+{
+    (void)context;
+    must_work(db_execute(db, a, &count_counter, DB_ARGS(db_integer(1)), NULL));
+    ck_refused(try_wait(db, FOR_EVER), "narrow the search");
+    return db_execute(db, a, &count_counter, DB_ARGS(db_integer(2)), NULL);
+}
+
+TEST(a_transaction_outlives_a_read_that_is_broken_off)
+{
+    budget_set(db, SHORT_MS, shared, 1);
+
+    must_work(db_transaction(db, a, count_after_timeout, NULL, NULL));
+
+    ck_assert_int_eq(counter(1), 1);
+    ck_assert_int_eq(counter(2), 1);
+}
+
+/* ---- how many ---- */
+
+CASE("places", set_up_shared, tear_down);
+
+TEST(without_a_free_place_a_slow_read_is_refused_after_its_first_try)
+{
+    budget_set(db, AMPLE_MS, shared, 2);
+    atomic_store(&shared->places[0], in_ms(FAR_MS));
+    atomic_store(&shared->places[1], in_ms(FAR_MS));
+    must_work(db_ping(db, a));
+    (void)statements(db);
+
+    ck_refused(try_wait(db, FOR_EVER), "try again soon");
+
+    ck_assert_uint_eq(statements(db), 1);
+    budget_end(db);
+    ck_assert_uint_eq(places_taken(), 2); /* still the others' */
+}
+
+static const int64_t not_taken_ms[] = {-1, 3600 * 1000}; /* ended; of another boot */
+
+TEST_EACH(a_place_whose_time_cannot_be_is_free, not_taken_ms)
+{
+    budget_set(db, AMPLE_MS, shared, 1);
+    atomic_store(&shared->places[0], in_ms(not_taken_ms[_i]));
+
+    must_work(try_wait(db, 0.1));
+}
+
+static const unsigned few_and_many[][2] = {{0, 1}, {1, 1}, {3, 3}, {1000, BUDGET_PLACES_MAX}};
+
+TEST_EACH(there_are_as_many_places_as_said, few_and_many)
+{
+    unsigned places = few_and_many[_i][1];
+    budget_set(db, AMPLE_MS, shared, few_and_many[_i][0]);
+    for (unsigned i = 0; i + 1 < places; i++)
+        atomic_store(&shared->places[i], in_ms(FAR_MS));
+
+    must_work(try_wait(db, 0.1));
+    budget_end(db);
+    atomic_store(&shared->places[places - 1], in_ms(FAR_MS));
+    ck_refused(try_wait(db, 0.1), "try again soon");
+}
+
+/* It is killed while it has the place. */
+static void hold_for_ever(int ready)
+{
+    db_disconnect(db);
+    budget_set(db, SHORT_MS, shared, 1);
+    ck_refused(try_wait(db, FOR_EVER), "narrow the search");
+    ck_assert_int_eq(write(ready, "r", 1), 1);
+    for (;;)
+        pause();
+}
+
+TEST(the_place_of_a_killed_process_comes_back)
+{
+    int ready[2];
+    char byte;
+    ck_assert_int_eq(pipe(ready), 0);
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0)
+        hold_for_ever(ready[1]);
+    ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+    ck_assert(atomic_load(&shared->places[0]));
+
+    ck_assert_int_eq(kill(pid, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    budget_set(db, AMPLE_MS, shared, 1);
+    while (try_wait(db, 0.1))
+        usleep(10000);
+
+    ck_assert_uint_eq(places_taken(), 1);
+}
+
+TEST(who_was_late_gives_back_no_place_of_another)
+{
+    budget_set(db, AMPLE_MS, shared, 1);
+    must_work(try_wait(db, 0.1));
+    int64_t theirs = in_ms(FAR_MS);
+    atomic_store(&shared->places[0], theirs);
+
+    budget_end(db);
+
+    ck_assert(atomic_load(&shared->places[0]) == theirs);
+}
+
+/* ---- heavy ones ---- */
+
+CASE("heavy reads", set_up_shared, tear_down);
+
+static void make_heavy(void)
+{
+    ck_refused(try_wait(db, FOR_EVER), "");
+    budget_end(db);
+}
+
+TEST(what_was_heavy_is_not_tried_without_a_place)
+{
+    budget_set(db, SHORT_MS, shared, 1);
+    budget_set(other, SHORT_MS, shared, 1);
+    must_work(db_ping(other, a));
+
+    for (;;) { /* it counts as heavy for two seconds, which pass where a machine hangs */
+        atomic_store(&shared->places[0], 0);
+        make_heavy();
+        atomic_store(&shared->places[0], in_ms(FAR_MS));
+        (void)statements(other);
+        struct problem *p = try_wait(other, 0);
+        if (!statements(other)) {
+            ck_refused(p, "try again soon");
+            break;
+        }
+    }
+}
+
+TEST(another_statement_is_tried_all_the_same)
+{
+    budget_set(db, SHORT_MS, shared, 1);
+    make_heavy();
+    atomic_store(&shared->places[0], in_ms(FAR_MS));
+
+    int64_t n = -1;
+    while (read_on(db, &its_limit, DB_NO_ARGS, &n)) /* on a busy machine it may not be quick */
+        budget_end(db);
+
+    ck_assert_int_eq(n, BUDGET_QUICK_MS);
+}
+
+TEST(what_is_quick_again_is_heavy_no_more)
+{
+    budget_set(db, SHORT_MS, shared, 1);
+
+    do { /* until it was quick, and soon */
+        make_heavy();
+        ck_assert(any_heavy());
+        if (try_wait(db, 0))
+            continue;
+        budget_end(db);
+    } while (any_heavy());
+}
