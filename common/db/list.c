@@ -315,14 +315,15 @@ static struct problem *read_counter(const struct reading *r, const struct list_c
                                     struct list_total *total)
 {
     const struct list_scope *scope = r->scope;
-    struct uuid owner = {{0}};
+    struct uuid owner;
     unsigned lowest = 0, highest = kept->kinds - 1;
-    if (scope->filters & kept->owner)
+    bool of_owner = scope->filters & kept->owner;
+    if (of_owner)
         owner = value_of(scope, kept->owner).uuid;
     if (scope->filters & kept->kind)
         lowest = highest = (unsigned)value_of(scope, kept->kind).integer;
     total->counted = true;
-    return counter_read(r->db, r->a, kept->counter, owner, lowest, highest, &total->count);
+    return counter_read(r->db, r->a, kept->counter, of_owner ? &owner : NULL, lowest, highest, &total->count);
 }
 
 struct matches {
