@@ -147,7 +147,8 @@ static void populate(bool admin)
 {
     static int number;
     run_sql("DELETE FROM users");
-    run_sql("UPDATE user_counts SET n = 0");
+    run_sql("DELETE FROM list_journal");
+    run_sql("DELETE FROM list_counts WHERE total > 0");
     email = say("me%d@example.org", ++number);
     boss = make_user("boss@example.org", ROLE_ADMIN);
     other = make_user("other@example.org", ROLE_USER);

@@ -3,7 +3,7 @@
 #include "fcgi-app/accounts/session_model.h"
 
 #include "common/base/problem.h"
-#include "common/db/window.h"
+#include "common/db/list.h"
 #include "tests/support/loopback.h"
 #include "tests/support/people.h"
 #include "tests/support/suite.h"
@@ -288,29 +288,39 @@ static void insert_five(void)
     }
 }
 
-static const char *listed(struct page_window window, int64_t total)
+static void note_again(void *context)
+{
+    *(const char **)context = "";
+}
+
+static const char *listed(struct list_window window, int64_t total)
 {
     const char *list = "";
-    struct page_total seen = {-1, false};
+    const struct list_query query = {.total = true};
+    const struct list_taker taker = {note, note_again, &list};
+    struct list_total seen = {-1};
     struct uuid current = session.id;
     current.bytes[15] = 2;
-    must(session_page(the_app->db, the_arena, session.user_id, current, the_time, &window, note,
-                      &list, &seen));
-    ck_assert_int_eq(seen.count, total);
+    struct list_scope scope = session_scope(session.user_id, current, the_time);
+    window.page_reach = window.search_reach = 1000;
+    must(list_read(the_app->db, the_arena, &session_list, &query, &scope, &window, &taker, &seen));
+    ck_assert_int_eq(seen.counted ? seen.count : -1, total);
     return list;
 }
 
 TEST(sessions_are_listed_the_newest_first)
 {
     insert_five();
-    struct page_window behind = {
-        .limit = 10, .after = true, .id = session.id, .time = instant_plus_s(the_time, -30)};
-    behind.id.bytes[15] = 3;
+    struct list_window behind = {
+        .limit = 10,
+        .after = true,
+        .place = {.id = session.id, .time = instant_plus_s(the_time, -30)}};
+    behind.place.id.bytes[15] = 3;
 
-    ck_assert_str_eq(listed((struct page_window){.limit = 10}, 4), " 04 03 02* 01");
-    ck_assert_str_eq(listed((struct page_window){.limit = 2, .offset = 2}, 4), " 02* 01");
-    ck_assert_str_eq(listed((struct page_window){.limit = 2, .offset = 9}, 4), "");
-    ck_assert_str_eq(listed(behind, -1), " 02* 01"); /* the total is left alone */
+    ck_assert_str_eq(listed((struct list_window){.limit = 10}, 4), " 04 03 02* 01");
+    ck_assert_str_eq(listed((struct list_window){.limit = 2, .offset = 2}, 4), " 02* 01");
+    ck_assert_str_eq(listed((struct list_window){.limit = 2, .offset = 9}, 4), "");
+    ck_assert_str_eq(listed(behind, -1), " 02* 01"); /* nothing is counted */
 }
 
 TEST(only_what_is_over_is_purged)
