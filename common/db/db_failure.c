@@ -272,5 +272,6 @@ bool db_is_lock_timeout(const struct problem *p)
 
 bool db_is_statement_timeout(const struct problem *p)
 {
-    return p && p->db_error == ER_STATEMENT_TIMEOUT;
+    const unsigned full_text_stopped = 188; /* what InnoDB's word index calls it */
+    return p && (p->db_error == ER_STATEMENT_TIMEOUT || p->db_error == full_text_stopped);
 }

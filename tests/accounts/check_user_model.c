@@ -150,20 +150,18 @@ static void ck_total(struct answer answer, int64_t total, int64_t number_of_page
         ck_assert(answer_boolean(answer, "pagination.total_capped"));
 }
 
-/* Newer than everybody, the copies fill the sample, and the list is walked; older, they do
- * not, and the word index is asked. */
 static const char *const ages[] = {"2090-01-01", "2001-01-01"};
 
 CASE("searching", set_up, loopback_close);
 CASE_LIMIT_S(180);
 
-TEST_EACH(a_search_counts_to_10000, ages)
+TEST_EACH(a_search_counts_to_1000, ages)
 {
-    multiply(10000, ages[_i]);
+    multiply(1000, ages[_i]);
     if (_i == 1)
         run_sql("INSERT INTO users (id, email, password_hash, created_at) SELECT UUID(), "
                 "CONCAT('o', seq, '@other.test'), '', '2091-01-01' FROM seq_1_to_1000");
-    ck_total(search("q=COMMON&limit=100"), 10000, 100, false);
+    ck_total(search("q=COMMON&limit=100"), 1000, 10, false);
 
     run_sql(
         "INSERT INTO users (id, email, password_hash, first_name, first_name_folded, search_grams, "
@@ -171,29 +169,28 @@ TEST_EACH(a_search_counts_to_10000, ages)
         "search_grams, created_at FROM users WHERE email = 'c7@common.test'");
 
     struct answer capped = search("q=common&limit=100");
-    ck_total(capped, 10000, 100, true);
+    ck_total(capped, 1000, 10, true);
     ck_assert_uint_eq(answer_count(capped), 100);
-    ck_total(search("q=common&role=user&sort=-email"), 10000, 500, true);
+    ck_total(search("q=common&role=user&sort=-email"), 1000, 50, true);
     ck_total(search("q=common&role=admin"), 0, 0, false);
-    ck_total(search("q=co"), 10000, 500, true); /* too short for the word index */
-    ck_assert_uint_eq(answer_count(search("q=common&page=101&limit=100")), 1);
+    ck_total(search("q=co"), 1000, 50, true); /* too short for the word index */
 }
 
 TEST(frequent_and_rare_words_are_counted_exactly)
 {
-    multiply(3000, "2090-01-01");
+    multiply(900, "2090-01-01");
 
-    ck_total(search("q=common.test"), 3000, 150, false);
-    ck_total(search("q=C2999%40"), 0, 0, false); /* its grams are the copied ones: see below */
+    ck_total(search("q=common.test"), 900, 45, false);
+    ck_total(search("q=C899%40"), 0, 0, false); /* its grams are the copied ones: see below */
     run_sql("UPDATE users SET search_grams = NULL WHERE first_name = 'Common'");
     index_all();
 
-    ck_total(search("q=C2999%40"), 1, 1, false);
-    ck_total(search("q=2999"), 1, 1, false);
-    ck_total(search("q=c299"), 11, 1, false);
-    ck_total(search("q=ommo"), 3000, 150, false);
-    ck_assert_str_eq(answer_column(search("q=c299&sort=-email&limit=2"), "email"),
-                     "c299@common.test c2999@common.test");
+    ck_total(search("q=C899%40"), 1, 1, false);
+    ck_total(search("q=899"), 1, 1, false);
+    ck_total(search("q=c89"), 11, 1, false);
+    ck_total(search("q=ommo"), 900, 45, false);
+    ck_assert_str_eq(answer_column(search("q=c89&sort=-email&limit=2"), "email"),
+                     "c89@common.test c899@common.test");
 }
 
 TEST(a_list_without_a_search_is_never_capped)

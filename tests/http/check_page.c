@@ -254,6 +254,10 @@ static const struct {
      {1000, true},
      "{\"data\":[],\"pagination\":{\"page\":2,\"limit\":100,\"total\":1000,\"pages\":10,"
      "\"next_cursor\":null,\"total_capped\":true}}"},
+    {"limit=1&total=false",
+     2,
+     {0},
+     "{\"data\":[" A_NAME "],\"pagination\":{\"page\":1,\"limit\":1,\"next_cursor\":\"$\"}}"},
     {"limit=100",
      0,
      {INT64_MAX, false},
@@ -342,15 +346,35 @@ static const struct {
     {"page=9007199254740991", 0, {0, false}, AT "1>; rel=\"first\""},
     /* where counting stopped, nobody knows the last */
     {"limit=1", 2, {1000, true}, AT "1&limit=1>; rel=\"first\", " AT "2&limit=1>; rel=\"next\""},
-    {"limit=1&page=12000",
+    {"limit=1&page=500",
      2,
      {1000, true},
-     AT "1&limit=1>; rel=\"first\", " AT "11999&limit=1>; rel=\"prev\", " AT
-        "12001&limit=1>; rel=\"next\""},
-    {"limit=1&page=12000",
-     0,
+     AT "1&limit=1>; rel=\"first\", " AT "499&limit=1>; rel=\"prev\", " AT
+        "501&limit=1>; rel=\"next\""},
+    /* and numbers end there: a cursor goes on */
+    {"limit=1&page=1000",
+     2,
      {1000, true},
-     AT "1&limit=1>; rel=\"first\", " AT "10000&limit=1>; rel=\"prev\""},
+     AT "1&limit=1>; rel=\"first\", " AT "999&limit=1>; rel=\"prev\", "
+        "</api/items?cursor=$&limit=1>; rel=\"next\""},
+    /* as where PAGE_REACH ends; the last page is not told then */
+    {"limit=100&page=201",
+     101,
+     {99000},
+     AT "1&limit=100>; rel=\"first\", " AT "200&limit=100>; rel=\"prev\", "
+        "</api/items?cursor=$&limit=100>; rel=\"next\""},
+    {"limit=100&page=200",
+     101,
+     {20100},
+     AT "1&limit=100>; rel=\"first\", " AT "199&limit=100>; rel=\"prev\", " AT
+        "201&limit=100>; rel=\"next\", " AT "201&limit=100>; rel=\"last\""},
+    /* past the end of what numbers reach */
+    {"limit=100&page=9000", 0, {99000}, AT "1&limit=100>; rel=\"first\""},
+    /* nobody wants to know */
+    {"limit=1&total=false",
+     2,
+     {0},
+     AT "1&limit=1&total=false>; rel=\"first\", " AT "2&limit=1&total=false>; rel=\"next\""},
     /* other parameters stay as they came, unknown ones too */
     {"red=true&q=a+b%20c&unknown=1&&x",
      1,
@@ -369,7 +393,7 @@ TEST_EACH(link_leads_to_other_pages, links)
 {
     list(links[_i].query, links[_i].rows, links[_i].total);
 
-    ck_assert_str_eq(headers(), arena_printf(a, "Link: %s\r\n", links[_i].link));
+    ck_assert_str_eq(headers(), with_cursor(arena_printf(a, "Link: %s\r\n", links[_i].link)));
 }
 
 TEST(link_leads_from_a_cursor_to_the_next_only)

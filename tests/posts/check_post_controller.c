@@ -157,9 +157,19 @@ TEST(a_page_of_the_longest_posts_is_answered)
     count_again();
 
     struct answer answer = api_get(NULL, "/posts?limit=100");
+    const char *seen = answer_column(answer, "id");
+    int pages = 1;
+    for (; !answer_is_null(answer, "pagination.next_cursor"); pages++) {
+        ck_assert_uint_eq(answer_count(answer), 21); /* 8 MiB hold no more */
+        ck_assert_ptr_nonnull(strstr(answer_header(answer, "Link"), "?cursor="));
+        answer = api_get(NULL, "/posts?limit=100&cursor=%s",
+                         answer_text(answer, "pagination.next_cursor"));
+        ck_status(answer, 200);
+        seen = say("%s %s", seen, answer_column(answer, "id"));
+    }
 
-    ck_status(answer, 200);
-    ck_assert_uint_eq(answer_count(answer), 100);
+    ck_assert_int_eq(pages, 5);
+    ck_assert_uint_eq(strlen(seen), 100 * 37 - 1);
 }
 
 TEST(text_comes_back_as_it_went_in)

@@ -244,31 +244,38 @@ static void ck_total(struct answer answer, int64_t total, int64_t pages, bool ca
     ck_assert_int_eq(answer_has(answer, "pagination.total_capped"), capped);
 }
 
-TEST(a_search_counts_to_10000_and_a_list_to_the_end)
+TEST(a_search_counts_to_1000_and_a_list_to_the_end)
 {
-    import_posts("a common text", "seq_1_to_10000");
-    ck_total(api_get(NULL, "/posts?q=common&limit=100"), 10000, 100, false);
+    import_posts("a common text", "seq_1_to_1000");
+    ck_total(api_get(NULL, "/posts?q=common&limit=100"), 1000, 10, false);
 
-    import_posts("another common text", "seq_10001_to_10049");
-    import_posts("another solitary common text", "seq_10050_to_10050");
+    import_posts("another common text", "seq_1001_to_1049");
+    import_posts("another solitary common text", "seq_1050_to_1050");
 
     struct answer capped = api_get(NULL, "/posts?q=COMMON&limit=100");
-    ck_total(capped, 10000, 100, true);
+    ck_total(capped, 1000, 10, true);
     ck_assert(answer_boolean(capped, "pagination.total_capped"));
-    ck_assert_str_eq(answer_text(capped, "data.0.title"), "number-100-50");
-    ck_assert_uint_eq(answer_count(api_get(NULL, "/posts?q=common&limit=100&page=100")), 100);
+    ck_assert_str_eq(answer_text(capped, "data.0.title"), "number-10-50");
+    ck_assert_uint_eq(answer_count(api_get(NULL, "/posts?q=common&limit=100&page=10")), 100);
     ck_total(api_get(NULL, "/posts?q=common+another"), 50, 3, false);
     ck_total(api_get(NULL, "/posts?q=solitary"), 1, 1, false);
-    ck_total(api_get(NULL, "/posts?limit=100"), 10050, 101, false);
-    ck_assert_uint_eq(answer_count(api_get(NULL, "/posts?limit=100&page=101")), 50);
+    ck_total(api_get(NULL, "/posts?limit=100"), 1050, 11, false);
+    ck_assert_uint_eq(answer_count(api_get(NULL, "/posts?limit=100&page=11")), 50);
 }
 
-TEST(a_search_does_not_end_before_its_total)
+TEST(what_is_counted_no_more_is_read_by_cursor)
 {
-    import_posts("a common text", "seq_1_to_10050");
+    import_posts("a common text", "seq_1_to_1050");
+    struct answer last = api_get(NULL, "/posts?q=common&limit=100&page=10");
+    ck_assert_ptr_nonnull(strstr(answer_header(last, "Link"), "?cursor="));
 
-    /* What is counted no more can still be read. */
-    ck_assert_uint_eq(answer_count(api_get(NULL, "/posts?q=common&limit=100&page=101")), 50);
+    struct answer more = api_get(NULL, "/posts?q=common&limit=100&cursor=%s",
+                                 answer_text(last, "pagination.next_cursor"));
+
+    ck_assert_uint_eq(answer_count(more), 50);
+    struct answer beyond = api_get(NULL, "/posts?q=common&limit=100&page=11");
+    ck_problem(beyond, 400, "Bad Request", "invalid");
+    ck_assert_str_eq(answer_faults(beyond), "page range");
 }
 
 /* ---- versions ---- */
