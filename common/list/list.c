@@ -349,40 +349,41 @@ static const struct list_path *find_path(const struct list *list, const struct l
     abort(); /* a controller asks for what its list does not offer */
 }
 
-/* How many of the rows that are looked at are shown, as an expression. */
-static const char *shown_of(const struct reading *r, struct clause *c)
+static bool walks(const struct reading *r)
 {
-    if (r->match.condition && !r->match.indexed)
+    return r->match.condition && !r->match.indexed;
+}
+
+/* What a row must pass that was looked at, as an expression; "" when nothing. */
+static const char *residue_of(const struct reading *r, bool tested, struct clause *c)
+{
+    if (walks(r))
         add_match(r, c);
-    add_test(r, c);
-    return *c->where ? arena_printf(r->a, "COALESCE(SUM(%s), 0)", c->where + strlen(" WHERE "))
-                     : "COUNT(*)";
+    if (tested)
+        add_test(r, c);
+    return *c->where ? c->where + strlen(" WHERE ") : "";
 }
 
-static const char *columns_to_count(const struct reading *r)
+/* Without a test every row of the path is shown, or it is not known: then none is found. */
+static struct problem *count_rows(const struct reading *r, bool tested, struct list_total *total)
 {
-    if (r->list->shown.condition || (r->match.condition && !r->match.indexed))
-        return r->list->shown.columns;
-    return "1";
-}
-
-static struct problem *count_rows(const struct reading *r, struct list_total *total)
-{
-    const bool walks = r->match.condition && !r->match.indexed;
-    const int64_t most = walks ? r->window->search_reach : LIST_COUNT_MAX;
+    const int64_t most = walks(r) ? r->window->search_reach : LIST_COUNT_MAX;
     struct clause c = {.where = ""}, path = path_clause(r);
-    const char *shown = shown_of(r, &c);
+    const char *residue = residue_of(r, tested, &c);
     struct matches found = {0};
     bool any;
     if (r->match.indexed)
         add_match(r, &path);
+    if (!tested && r->list->shown.condition)
+        add_condition(r->a, &path, r->list->shown.unless);
     add_args(&c, &path);
     add_arg(&c, db_integer(most + 1));
+    const char *columns = *residue ? r->list->shown.columns : "1";
+    const char *shown = *residue ? arena_printf(r->a, "COALESCE(SUM(%s), 0)", residue) : "COUNT(*)";
     const struct sql sql = {arena_printf(r->a,
                                          "SELECT COUNT(*) AS looked_at, %s AS n "
                                          "FROM (SELECT %s FROM %s%s LIMIT ?) AS %s",
-                                         shown, columns_to_count(r), from_of(r), path.where,
-                                         r->list->table),
+                                         shown, columns, from_of(r), path.where, r->list->table),
                             &matches_record};
     struct problem *p =
         budget_find(r->db, r->a, &sql, (struct db_args){c.args, c.count}, &found, &any);
@@ -402,7 +403,10 @@ static struct problem *count_some(const struct reading *of, struct list_total *t
     r.key = r.list->keys;
     r.type = FIELD_TIME;
     r.index = find_path(r.list, r.key, r.scope->filters)->index;
-    return count_rows(&r, total);
+    const struct list_test *shown = &r.list->shown;
+    bool tested = shown->condition && !shown->unless;
+    struct problem *p = count_rows(&r, tested, total);
+    return p || tested || total->count || !shown->condition ? p : count_rows(&r, true, total);
 }
 
 /* Where the page is so far on that the total decides whether there is one, it is looked up though
