@@ -358,3 +358,58 @@ struct problem *db_transaction(struct db *db, struct arena *a,
             return p;
     }
 }
+
+/* ---- a transaction in one statement ---- */
+
+static struct problem *atomic_once(struct db *db, struct arena *a, const struct sql *sql,
+                                   struct db_args args, bool *ret_done)
+{
+    struct question q = {.sql = sql, .args = args, .take = take_count};
+    struct problem *p = ask_once(db, a, &q);
+    *ret_done = !p; /* and so false where there was nothing to do */
+    if (p)          /* it has stopped in the middle of its transaction */
+        roll_back(db);
+    return db_is_none(p) ? NULL : p;
+}
+
+/* May it have been committed, though it failed? The connection was lost; it was interrupted, maybe
+ * after its COMMIT; or an earlier try has come to its end on a connection that we have lost. */
+static bool may_stand(const struct problem *p, bool doubted)
+{
+    return p &&
+           (p->retry == RETRY_UNKNOWN || db_is_interrupted(p) || (doubted && db_is_duplicate(p)));
+}
+
+/* What was interrupted is not tried again: its limit or an operator would end it again. */
+static struct problem *resolve_atomic(struct db *db, struct problem *p,
+                                      struct problem *(*in_doubt)(void *context, bool *ret_yes),
+                                      void *context)
+{
+    bool interrupted = db_is_interrupted(p);
+    p = resolve_in_doubt(db, p, in_doubt, context);
+    if (p && interrupted)
+        p->retry = RETRY_NO;
+    return p;
+}
+
+struct problem *db_execute_atomic(struct db *db, struct arena *a, const struct sql *sql,
+                                  struct db_args args,
+                                  struct problem *(*in_doubt)(void *context, bool *ret_yes),
+                                  void *context, bool *ret_done)
+{
+    bool done, doubted = false;
+    if (db->in_transaction)
+        abort(); /* it would commit that one */
+    for (unsigned tries = 1;; tries++) {
+        struct problem *p = atomic_once(db, a, sql, args, &done);
+        if (may_stand(p, doubted)) {
+            p = resolve_atomic(db, p, in_doubt, context);
+            done = doubted = true;
+        }
+        if (must_try_again(db, p, tries))
+            continue;
+        if (!p)
+            *ret_done = done;
+        return p;
+    }
+}

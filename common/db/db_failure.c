@@ -10,6 +10,9 @@
 #include "common/db/db_internal.h"
 #include "common/db/db_limits.h"
 
+/* Ours, in no release of MariaDB: DB_ATOMIC_UNLESS_NONE has it. */
+#define ER_ATOMIC_NONE 30001
+
 enum failure {
     FAILURE_SURROUNDINGS, /* the server's settings, rights, schema or load, or what an operator did
                            */
@@ -268,4 +271,19 @@ bool db_is_missing_column(const struct problem *p)
 bool db_is_lock_timeout(const struct problem *p)
 {
     return p && p->db_error == ER_LOCK_WAIT_TIMEOUT;
+}
+
+bool db_is_none(const struct problem *p)
+{
+    return p && p->db_error == ER_ATOMIC_NONE;
+}
+
+bool db_is_interrupted(const struct problem *p)
+{
+    return p && (p->db_error == ER_QUERY_INTERRUPTED || p->db_error == ER_STATEMENT_TIMEOUT);
+}
+
+bool db_is_duplicate(const struct problem *p)
+{
+    return p && p->db_error == ER_DUP_ENTRY;
 }
