@@ -1,6 +1,10 @@
 #include "fcgi-app/app.h"
 
+#include <stdatomic.h>
+
+#include "common/base/log.h"
 #include "common/base/problem.h"
+#include "common/db/counter_sweep.h"
 
 struct problem *require_owner_or_admin(struct request *rq, const struct uuid *id)
 {
@@ -30,4 +34,29 @@ void app_location(const struct request *rq, struct response *rs, const char *col
     char text[UUID_TEXT_SIZE];
     uuid_format(id, text);
     response_header(rs, "Location", "%s/%s/%s", rq->base, collection, text);
+}
+
+static struct problem *note_backlog(struct app *app, struct arena *a)
+{
+    struct backlog left = {0};
+    struct problem *p = counter_backlog(app->db, a, &left);
+    int64_t since_us = instant_now().us - left.age_s * 1000000;
+    if (p)
+        return p;
+    atomic_store_explicit(&app->shared->unswept_since_us, since_us, memory_order_relaxed);
+    atomic_store_explicit(&app->shared->unswept_rows, left.count, memory_order_relaxed);
+    return NULL;
+}
+
+bool app_sweep(struct app *app, struct arena *a)
+{
+    bool more = false;
+    app->swept_at = monotonic_ns();
+    struct problem *p = counter_sweep(app->db, a, NULL, &more);
+    if (p)
+        LOG(LOG_LEVEL_WARNING, log_event("sweep_failed"), log_text("cause", p->cause));
+    if (!more)
+        app->unswept = 0;
+    p = note_backlog(app, a);
+    return more && !p;
 }

@@ -19,8 +19,10 @@ struct shared {
     _Atomic uint64_t guesses_refused; /* with 429, see throttle.h */
     _Atomic int64_t began_us;         /* when it was new, as in struct instant */
     struct db_hosts hosts;
+    /* What waited to be swept when somebody looked last, and since when, as in struct instant. */
+    _Atomic int64_t unswept_rows, unswept_since_us;
 };
-#define SHARED_LAYOUT 5 /* another one whenever the struct means something else */
+#define SHARED_LAYOUT 6 /* another one whenever the struct means something else */
 
 /* worker.h opens it. */
 struct app {
@@ -36,6 +38,8 @@ struct app {
     struct buf openapi, page;   /* made when first asked for, then kept */
     char shown_base[BASE_SIZE]; /* by these two */
     bool sweeps;                /* there is more for purge_departed(), see accounts/purge.h */
+    unsigned unswept;           /* writes of this worker since it has swept totals, */
+    int64_t swept_at;           /* which was then, by monotonic_ns(); see app_sweep() */
 };
 
 /** NULL if the caller of `rq` is `id` or an admin, else problem_forbidden. Where it takes an admin,
@@ -49,6 +53,17 @@ struct problem *app_confirm(struct app *app, struct request *rq) MUST_USE;
 /** The problem of a write whose password was verified against a hash that is not there any more:
  *  the request begins again, and is answered as if it had come later. */
 struct problem *app_stale(struct request *rq) MUST_USE;
+
+/* A worker sweeps after so many writes, and after so long when there were fewer. */
+#define SWEEP_WRITES 64
+#define SWEEP_S 30
+
+/**
+ * Move some of what the journal has into the totals (counter_sweep.h), and note what is left for
+ * /api/metrics. Not in a transaction. Failures are logged, for the next one tries again. True when
+ * there is more.
+ */
+bool app_sweep(struct app *app, struct arena *a);
 
 /** Add `Location: BASE/COLLECTION/ID` for what was just made. */
 void app_location(const struct request *rq, struct response *rs, const char *collection,

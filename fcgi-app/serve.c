@@ -7,7 +7,6 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "fcgi-app/accounts/purge.h"
 #include "common/process/systemd.h"
 #include "common/field/config_find.h"
 #include "common/base/log.h"
@@ -78,7 +77,8 @@ static void work(void *context, const struct pool_worker *worker)
                                 .busy_since = worker->busy_since,
                                 .idle_s = (unsigned)settings->db_idle_s,
                                 .idle = app_rest,
-                                .spare = purge_departed,
+                                .spare = app_spare,
+                                .quiet_s = SWEEP_S,
                                 .grace_s = plan->grace_s,
                                 .reexec = plan->reexec});
     app_close(app);

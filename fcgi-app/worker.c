@@ -12,6 +12,7 @@
 #include "fcgi-app/accounts/purge.h"
 #include "fcgi-app/routes.h"
 
+#define WRITES (METHOD_POST | METHOD_PUT | METHOD_PATCH | METHOD_DELETE)
 #define DOCUMENT_MAX ((size_t)8 * 1024 * 1024)
 
 /* Where the web server would hand the configuration out, should its own rules fail. It tells which
@@ -76,6 +77,7 @@ static struct problem *open_parts(struct arena *a, const struct settings *settin
     struct app *app = arena_alloc(a, sizeof *app);
     struct problem *p = NULL;
     app->settings = settings;
+    app->unswept = 1; /* of a worker that is not there any more, perhaps */
     app->shared = shared ? shared : arena_alloc(a, sizeof *shared);
     begin(app->shared);
     buf_init(&app->openapi, DOCUMENT_MAX);
@@ -136,6 +138,7 @@ void app_handle(void *context, struct request *rq, struct response *rs)
     request_trust(rq, &app->proxies);
     router_handle(&app->router, rq, rs);
     db_limit(app->db, 0); /* nobody waits for what comes after it */
+    app->unswept += rs->status < 300 && rq->method & WRITES;
     if (rq->route && (rq->route->flags & ROUTE_IDEMPOTENCY_KEY) && rs->status < 300 &&
         rq->param[PARAM_IDEMPOTENCY_KEY])
         rs->after = purge_expired;
@@ -145,4 +148,17 @@ void app_rest(void *context)
 {
     struct app *app = context;
     db_disconnect(app->db);
+}
+
+static bool sweep_if_due(struct app *app, struct arena *a)
+{
+    bool is_due = app->unswept >= SWEEP_WRITES ||
+                  (app->unswept && monotonic_ns() - app->swept_at >= SWEEP_S * INT64_C(1000000000));
+    return is_due && app_sweep(app, a);
+}
+
+bool app_spare(void *context, struct arena *a)
+{
+    bool departed = purge_departed(context, a);
+    return sweep_if_due(context, a) || departed;
 }

@@ -30,3 +30,7 @@ void app_handle(void *context, struct request *rq, struct response *rs);
 
 /** Disconnect from the database until it is needed again. `context` is the app. */
 void app_rest(void *context);
+
+/** Do some of the work that can wait, for some milliseconds: delete what is left of users who left,
+ *  sweep totals. True when there is more. The form that server.h wants. `context` is the app. */
+bool app_spare(void *context, struct arena *a);

@@ -152,10 +152,9 @@ struct problem *db_transaction(struct db *db, struct arena *a,
                                struct problem *(*in_doubt)(void *context, bool *ret_yes),
                                void *context) MUST_USE;
 
-/* The text of a transaction in one statement, for db_execute_atomic(). Its parts are SQL that ends
- * in a semicolon each; DB_ATOMIC_UNLESS_NONE after the first: if that wrote no row, nothing is done
- * at all. */
-#define DB_ATOMIC(statements) "BEGIN NOT ATOMIC START TRANSACTION; " statements "COMMIT; END"
+/* The text of a transaction in one statement, for db_execute_atomic(): of several with "; " between
+ * them, and DB_ATOMIC_UNLESS_NONE after the first: if that wrote no row, nothing is done at all. */
+#define DB_ATOMIC(statements) "BEGIN NOT ATOMIC START TRANSACTION; " statements "; COMMIT; END"
 #define DB_ATOMIC_UNLESS_NONE                                                                      \
     "IF ROW_COUNT() = 0 THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 30001; END IF; "
 

@@ -29,7 +29,8 @@ struct worker {
     struct arena *arena;
     struct response rs;
     struct buf body, head, out;
-    int64_t idle_since; /* monotonic, ns; 0: it has rested since, or never does */
+    int64_t idle_since;  /* monotonic, ns; 0: it has rested since, or never does */
+    int64_t quiet_since; /* the same for work that can wait */
 };
 
 /* ---- ending ---- */
@@ -125,9 +126,10 @@ static void watch_signals(const struct server *server)
  * connection, of those who poll it wakes all. */
 static void set_wait(const struct server *server)
 {
-    const struct timeval wait = {.tv_sec = server->reexec ? LOOK_EVERY_S
-                                           : server->idle ? (time_t)server->idle_s
-                                                          : 0};
+    unsigned idle_s = server->idle ? server->idle_s : 0;
+    unsigned quiet_s = server->spare ? server->quiet_s : 0;
+    unsigned first_s = idle_s && (!quiet_s || idle_s < quiet_s) ? idle_s : quiet_s;
+    const struct timeval wait = {.tv_sec = server->reexec ? LOOK_EVERY_S : (time_t)first_s};
     (void)setsockopt(server->listen_fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
 }
 
@@ -137,11 +139,22 @@ static void note_idle(struct worker *w)
         w->idle_since = monotonic_ns();
 }
 
+static void note_quiet(struct worker *w)
+{
+    if (w->server->spare && w->server->quiet_s)
+        w->quiet_since = monotonic_ns();
+}
+
+static bool has_passed(int64_t since, unsigned s)
+{
+    return since && monotonic_ns() - since >= s * INT64_C(1000000000);
+}
+
 /* No request for a while? Give back what others could use. */
 static void rest(struct worker *w)
 {
     const struct server *server = w->server;
-    if (!w->idle_since || monotonic_ns() - w->idle_since < server->idle_s * INT64_C(1000000000))
+    if (!has_passed(w->idle_since, server->idle_s))
         return;
     server->idle(server->context);
     w->idle_since = 0;
@@ -325,8 +338,9 @@ static void worker_open(struct worker *w, const struct server *server)
 {
     w->server = server;
     w->arena = arena_open(ARENA_MAX);
-    w->idle_since = 0;
+    w->idle_since = w->quiet_since = 0;
     note_idle(w);
+    note_quiet(w);
     response_init(&w->rs);
     buf_init(&w->body, server->body_max);
     buf_init(&w->head, (size_t)32 * 1024);
@@ -369,6 +383,25 @@ static bool do_spare(struct worker *w)
     return more;
 }
 
+static void do_all_spare(struct worker *w)
+{
+    while (do_spare(w) && has_time(w->server))
+        note_busy(w->server, true); /* again: this is not one long request */
+    note_busy(w->server, false);
+}
+
+/* No request for a while, between which it would have been done? What it opens, it rests from. */
+static void do_spare_if_quiet(struct worker *w)
+{
+    if (!has_passed(w->quiet_since, w->server->quiet_s))
+        return;
+    note_busy(w->server, true);
+    do_all_spare(w);
+    w->quiet_since = 0;
+    if (!w->idle_since)
+        note_idle(w);
+}
+
 /* One request, if one comes in time; false when the socket fails. */
 static bool serve_next(struct worker *w)
 {
@@ -382,12 +415,13 @@ static bool serve_next(struct worker *w)
     if (fd >= 0) {
         note_busy(w->server, true);
         serve(w, fd);
-        while (do_spare(w) && has_time(w->server))
-            note_busy(w->server, true); /* again: this is not one long request */
-        note_busy(w->server, false);
+        do_all_spare(w);
         note_idle(w);
+        note_quiet(w);
         return true;
     }
+    if (!stopping)
+        do_spare_if_quiet(w);
     rest(w);
     if (stopping || passes_by(failed))
         return true;

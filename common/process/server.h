@@ -24,9 +24,11 @@ struct server {
     _Atomic int64_t *busy_since; /* set while a request runs, monotonic ns; or NULL */
     unsigned idle_s;             /* after so long without a request ... */
     void (*idle)(void *context); /* ... this is called; 0 or NULL: never. Also before a re-exec */
-    /* Work that can wait, done between requests: called after each, and as long as it returns true
-     * and no connection waits; or NULL. Its arena is emptied each time. */
+    /* Work that can wait, done between requests: called after each, and once when there was none
+     * for `quiet_s` (0: not then); again as long as it returns true and no connection waits; or
+     * NULL. Its arena is emptied each time. */
     bool (*spare)(void *context, struct arena *a);
+    unsigned quiet_s;
     unsigned grace_s;      /* how long a request may take after SIGTERM; 0: as long as it needs */
     struct reexec *reexec; /* for SIGHUP and changed files; NULL: a parent does that */
 };

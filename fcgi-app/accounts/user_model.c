@@ -217,12 +217,9 @@ static const struct sql sql_lock_admins = {
     "SELECT " COLUMNS " FROM users FORCE INDEX (ix_users_role_active) "
     "WHERE role = 'admin' AND is_active = 1 ORDER BY id FOR UPDATE",
     &user_record};
-static const struct sql sql_count = {"UPDATE user_counts SET n = n + ? WHERE role = ? AND slot = ?",
-                                     NULL};
-
-static const struct sql sql_total_all = {"SELECT SUM(n) AS n FROM user_counts", &counted_record};
-static const struct sql sql_total_by_role = {"SELECT SUM(n) AS n FROM user_counts WHERE role = ?",
-                                             &counted_record};
+/* A list's totals are those of the roles; see counter.h. */
+const struct counter user_counter = {
+    .number = 1, .table = "users", .kind = "role + 0 - 1", .where = IS_THERE};
 
 #define MATCHES_TEXT "(email_folded LIKE ? OR first_name_folded LIKE ?)"
 
@@ -233,17 +230,11 @@ static const struct sql sql_sample = {
 
 /* ---- one user ---- */
 
+static const struct uuid nobody; /* users are nobody's */
+
 bool user_is_active_admin(const struct user *user)
 {
     return user->is_active && user->role == ROLE_ADMIN;
-}
-
-static struct problem *count_user(struct db *db, struct arena *a, unsigned role, int64_t by)
-{
-    return db_execute(
-        db, a, &sql_count,
-        DB_ARGS(db_integer(by), db_text(text_of(user_role_words[role])), db_integer(count_slot())),
-        NULL);
 }
 
 static struct problem *or_email_exists(struct arena *a, struct problem *p)
@@ -270,7 +261,7 @@ struct problem *user_insert(struct db *db, struct arena *a, const struct user *u
         NULL);
     if (p)
         return or_email_exists(a, p);
-    return count_user(db, a, user->role, 1);
+    return counter_add(db, a, &user_counter, nobody, user->role, 1, user->id);
 }
 
 static struct problem *find_one(struct db *db, struct arena *a, const struct sql *sql,
@@ -365,10 +356,7 @@ struct problem *user_update(struct db *db, struct arena *a, const struct user *b
                    NULL);
     if (p)
         return or_email_exists(a, p);
-    if (before->role == user->role)
-        return NULL;
-    p = count_user(db, a, before->role, -1);
-    return p ? p : count_user(db, a, user->role, 1);
+    return counter_change(db, a, &user_counter, nobody, before->role, user->role, user->id);
 }
 
 struct problem *user_replace_hash(struct db *db, struct arena *a, struct uuid id,
@@ -384,7 +372,7 @@ struct problem *user_replace_hash(struct db *db, struct arena *a, struct uuid id
 
 struct problem *user_uncount(struct db *db, struct arena *a, const struct user *user)
 {
-    return count_user(db, a, user->role, -1);
+    return counter_add(db, a, &user_counter, nobody, user->role, -1, nobody);
 }
 
 struct problem *user_hide(struct db *db, struct arena *a, struct uuid id, struct instant now)
@@ -495,10 +483,8 @@ static struct problem *plan_search(struct db *db, struct arena *a, const struct 
 static struct problem *count_all(struct db *db, struct arena *a, const struct user_query *query,
                                  bool by_role, struct page_total *ret)
 {
-    if (!by_role)
-        return count_read(db, a, &sql_total_all, DB_NO_ARGS, &ret->count);
-    return count_read(db, a, &sql_total_by_role,
-                      DB_ARGS(db_text(text_of(user_role_words[query->role]))), &ret->count);
+    return counter_read(db, a, &user_counter, NULL, by_role ? query->role : ROLE_USER,
+                        by_role ? query->role : ROLE_ADMIN, &ret->count);
 }
 
 /* Only what comes after a row, in the order of the list. The first of the two comparisons of
@@ -577,16 +563,6 @@ static const struct sql sql_unindexed = {
     &user_record};
 static const struct sql sql_set_index = {
     "UPDATE users SET first_name_folded = ?, search_grams = ? WHERE id = ? AND " IS_THERE, NULL};
-static const struct sql sql_lock_counts = {"SELECT n FROM user_counts FOR UPDATE", &counted_record};
-static const struct sql sql_clear_counts = {"UPDATE user_counts SET n = 0", NULL};
-/* Roles are compared by number: as text they have the collations of two tables. A subquery of a
- * plain UPDATE reads without locks at READ COMMITTED, where a JOIN would lock all users, and so
- * run into every writer that waits for our counters. */
-static const struct sql sql_recount = {"UPDATE user_counts SET n = (SELECT COUNT(*) FROM users "
-                                       "WHERE users.role + 0 = user_counts.role + 0 AND " IS_THERE
-                                       ") WHERE slot = 0",
-                                       NULL};
-
 struct batch {
     struct arena *arena;
     struct user users[200];
@@ -634,14 +610,4 @@ struct problem *user_rebuild_search(struct db *db, struct arena *a)
     p = db_run(db, a, "ALTER TABLE users FORCE");
     db_unpin(db);
     return p;
-}
-
-/* With all counters locked, writers wait before they count: what is committed is in the
- * counters that we replace, and what is not will be added to ours. */
-struct problem *user_recount(struct db *db, struct arena *a)
-{
-    struct problem *p = count_lock(db, a, &sql_lock_counts);
-    if (!p)
-        p = db_execute(db, a, &sql_clear_counts, DB_NO_ARGS, NULL);
-    return p ? p : db_execute(db, a, &sql_recount, DB_NO_ARGS, NULL);
 }

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/db/counter.h"
 #include "common/db/db.h"
 #include "common/db/window.h"
 #include "common/field/field.h"
@@ -50,6 +51,7 @@ extern const struct record user_record;         /* as an admin makes and anyone 
 extern const struct record registration_record; /* a struct user, as one makes oneself */
 extern const struct record credentials_record;  /* a struct user, as one logs in */
 extern const struct record user_query_record;
+extern const struct counter user_counter; /* by role; nobody owns a user */
 extern const struct problem_type problem_user_not_found, problem_email_exists,
     problem_invalid_email, problem_last_admin;
 
@@ -154,6 +156,3 @@ struct problem *user_index_some(struct db *db, struct arena *a, struct uuid *aft
 /** Rebuild the tables' search indexes, which otherwise keep an entry for each former version of
  *  a row. Takes its time, and the connection for itself. */
 struct problem *user_rebuild_search(struct db *db, struct arena *a) MUST_USE;
-
-/** Count all users again, after rows were imported. In a transaction. */
-struct problem *user_recount(struct db *db, struct arena *a) MUST_USE;

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "common/base/problem.h"
+#include "common/db/counter_recount.h"
+#include "common/db/counter_sweep.h"
 #include "fcgi-app/accounts/user_model.h"
 #include "fcgi-app/system/database_model.h"
 #include "fcgi-app/migrations.h"
@@ -151,11 +153,31 @@ static struct problem *index_some(void *context)
     return p;
 }
 
-static struct problem *recount(void *context)
+/* What was corrected is swept as it comes, for what waits costs every reader time. */
+static struct problem *recount(struct reindexing *r, const struct counter *counter)
 {
-    struct reindexing *r = context;
-    struct problem *p = user_recount(r->app->db, r->arena);
-    return p ? p : post_recount(r->app->db, r->arena);
+    struct uuid after = {{0}};
+    struct problem *p;
+    do {
+        bool more = true;
+        arena_reset(r->arena);
+        p = counter_recount(r->app->db, r->arena, counter, &after);
+        while (!p && more)
+            p = counter_sweep(r->app->db, r->arena, NULL, &more);
+    } while (!p && !uuid_is_nil(&after));
+    return p;
+}
+
+static struct problem *recount_all(struct reindexing *r)
+{
+    struct problem *p = db_pin(r->app->db, r->arena); /* it may take longer than a statement has */
+    if (p)
+        return p;
+    p = recount(r, &user_counter);
+    if (!p)
+        p = recount(r, &post_counter);
+    db_unpin(r->app->db);
+    return p;
 }
 
 int command_reindex(struct cli *cli)
@@ -169,7 +191,7 @@ int command_reindex(struct cli *cli)
             p = db_transaction(r.app->db, r.arena, index_some, NULL, &r);
         } while (!p && !uuid_is_nil(&r.after));
         if (!p)
-            p = db_transaction(r.app->db, r.arena, recount, NULL, &r);
+            p = recount_all(&r);
         if (!p)
             p = user_rebuild_search(r.app->db, r.arena);
         if (!p)

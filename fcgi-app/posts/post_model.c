@@ -109,6 +109,9 @@ const struct record author_post_query_record =
         db_integer((post_)->published), db_time((post_)->created_at), db_time((post_)->updated_at)
 static const struct sql sql_insert = {
     INSERT_FOR "users WHERE id = ? AND left_at IS NULL LOCK IN SHARE MODE", NULL};
+static const struct sql sql_insert_by_caller = {
+    DB_ATOMIC(INSERT_FOR USER_WHO_CALLS " LOCK IN SHARE MODE; " DB_ATOMIC_UNLESS_NONE COUNTER_ADD),
+    NULL};
 /* As a join of two rows by key, which are read while the plan is made; the subquery makes a plan of
  * its own, and costs a third of the whole. */
 static const struct sql sql_find = {
@@ -127,27 +130,6 @@ static const struct sql sql_update = {
     NULL};
 static const struct sql sql_delete = {"DELETE FROM posts WHERE id = ?", NULL};
 
-static const struct sql sql_count_for_author = {
-    "INSERT INTO post_counts (author_id, published, n) VALUES (?, ?, ?) "
-    "ON DUPLICATE KEY UPDATE n = n + VALUES(n)",
-    NULL};
-static const struct sql sql_count_in_total = {
-    "UPDATE post_totals SET n = n + ? WHERE published = ? AND slot = ?", NULL};
-static const struct sql sql_insert_by_caller = {
-    DB_ATOMIC(INSERT_FOR USER_WHO_CALLS
-              " LOCK IN SHARE MODE; " DB_ATOMIC_UNLESS_NONE
-              "INSERT INTO post_counts (author_id, published, n) VALUES (?, ?, 1) "
-              "ON DUPLICATE KEY UPDATE n = n + 1; "
-              "UPDATE post_totals SET n = n + 1 WHERE published = ? AND slot = ?; "),
-    NULL};
-static const struct sql sql_author_total = {
-    "SELECT SUM(n) AS n FROM post_counts WHERE author_id = ? AND published BETWEEN ? AND ?",
-    &counted_record};
-static const struct sql sql_author_total_locked = {
-    "SELECT n FROM post_counts WHERE author_id = ? AND published = ? FOR UPDATE", &counted_record};
-static const struct sql sql_total = {
-    "SELECT SUM(n) AS n FROM post_totals WHERE published BETWEEN ? AND ?", &counted_record};
-static const struct sql sql_forget_author = {"DELETE FROM post_counts WHERE author_id = ?", NULL};
 /* The index is forced, for there may be many. */
 static const struct sql sql_delete_newest = {
     "DELETE posts FROM (SELECT id FROM posts FORCE INDEX (ix_posts_author_created) "
@@ -157,34 +139,16 @@ static const struct sql sql_delete_newest = {
 
 /* ---- counting ---- */
 
-static struct problem *add_to_total(struct db *db, struct arena *a, bool published, int64_t by)
-{
-    return db_execute(db, a, &sql_count_in_total,
-                      DB_ARGS(db_integer(by), db_integer(published), db_integer(count_slot())),
-                      NULL);
-}
-
-static struct problem *count_post(struct db *db, struct arena *a, struct uuid author,
-                                  bool published, int64_t by)
-{
-    struct problem *p =
-        db_execute(db, a, &sql_count_for_author,
-                   DB_ARGS(db_uuid(author), db_integer(published), db_integer(by)), NULL);
-    return p ? p : add_to_total(db, a, published, by);
-}
+/* For each author and all together, by published. */
+const struct counter post_counter = {.number = 2,
+                                     .table = "posts",
+                                     .owner = "author_id",
+                                     .kind = "published",
+                                     .where = AUTHOR_STAYS};
 
 struct problem *post_uncount_author(struct db *db, struct arena *a, struct uuid author)
 {
-    for (int published = 0; published <= 1; published++) {
-        int64_t n;
-        struct problem *p = count_read(db, a, &sql_author_total_locked,
-                                       DB_ARGS(db_uuid(author), db_integer(published)), &n);
-        if (!p && n)
-            p = add_to_total(db, a, published, -n);
-        if (p)
-            return p;
-    }
-    return db_execute(db, a, &sql_forget_author, DB_ARGS(db_uuid(author)), NULL);
+    return counter_clear(db, a, &post_counter, author);
 }
 
 /* ---- one post ---- */
@@ -198,7 +162,7 @@ struct problem *post_insert(struct db *db, struct arena *a, const struct post *p
         p = problem_because(a, &problem_internal, "the author of a new post is gone");
         p->constraint = "fk_posts_author";
     }
-    return p ? p : count_post(db, a, post->author_id, post->published, 1);
+    return p ? p : counter_add(db, a, &post_counter, post->author_id, post->published, 1, post->id);
 }
 
 struct insert {
@@ -217,12 +181,11 @@ struct problem *post_insert_by_caller(struct db *db, struct arena *a, const stru
                                       struct uuid session, struct instant now, bool *ret_done)
 {
     struct insert insert = {db, a, post};
-    return db_execute_atomic(db, a, &sql_insert_by_caller,
-                             DB_ARGS(INSERT_ARGS(post),
-                                     USER_SESSION_ARGS(post->author_id, session, now),
-                                     db_uuid(post->author_id), db_integer(post->published),
-                                     db_integer(post->published), db_integer(count_slot())),
-                             is_inserted, &insert, ret_done);
+    return db_execute_atomic(
+        db, a, &sql_insert_by_caller,
+        DB_ARGS(INSERT_ARGS(post), USER_SESSION_ARGS(post->author_id, session, now),
+                COUNTER_ADD_ARGS(&post_counter, post->author_id, post->published, 1, post->id)),
+        is_inserted, &insert, ret_done);
 }
 
 static struct problem *find_one(struct db *db, struct arena *a, const struct sql *sql,
@@ -275,10 +238,9 @@ struct problem *post_update(struct db *db, struct arena *a, const struct post *b
                                db_integer(post->published), db_time(post->updated_at),
                                db_integer(post->version), db_uuid(post->id)),
                        NULL);
-    if (p || !moves)
-        return p;
-    p = count_post(db, a, post->author_id, before->published, -1);
-    return p ? p : count_post(db, a, post->author_id, post->published, 1);
+    return p ? p
+             : counter_change(db, a, &post_counter, post->author_id, before->published,
+                              post->published, post->id);
 }
 
 struct problem *post_delete(struct db *db, struct arena *a, const struct post *post,
@@ -287,7 +249,9 @@ struct problem *post_delete(struct db *db, struct arena *a, const struct post *p
     struct problem *p = hold_author(db, a, post->author_id, held);
     if (!p)
         p = db_execute(db, a, &sql_delete, DB_ARGS(db_uuid(post->id)), NULL);
-    return p ? p : count_post(db, a, post->author_id, post->published, -1);
+    return p ? p
+             : counter_add(db, a, &post_counter, post->author_id, post->published, -1,
+                           (struct uuid){{0}});
 }
 
 struct problem *post_delete_newest(struct db *db, struct arena *a, struct uuid author,
@@ -354,11 +318,8 @@ static const char *index_of(unsigned sort, const struct post_filter *filter)
 static struct problem *count_all(struct db *db, struct arena *a, const struct post_filter *filter,
                                  struct page_total *ret)
 {
-    struct db_arg lowest = db_integer(!filter->drafts), highest = db_integer(filter->published);
-    if (filter->by_author)
-        return count_read(db, a, &sql_author_total,
-                          DB_ARGS(db_uuid(filter->author_id), lowest, highest), &ret->count);
-    return count_read(db, a, &sql_total, DB_ARGS(lowest, highest), &ret->count);
+    return counter_read(db, a, &post_counter, filter->by_author ? &filter->author_id : NULL,
+                        !filter->drafts, filter->published, &ret->count);
 }
 
 /* A comparison with a row, in the order of the list. Of two comparisons with its key the first is
@@ -582,35 +543,6 @@ struct problem *post_page(struct db *db, struct arena *a, const struct post_quer
 }
 
 /* ---- rows from elsewhere ---- */
-
-static const struct sql sql_lock_counts = {"SELECT n FROM post_counts FOR UPDATE", &counted_record};
-static const struct sql sql_lock_totals = {"SELECT n FROM post_totals FOR UPDATE", &counted_record};
-static const struct sql sql_forget_counts = {"DELETE FROM post_counts", NULL};
-/* An author whose first post came in between has a row, which is right. */
-static const struct sql sql_recount_authors = {
-    "INSERT INTO post_counts (author_id, published, n) "
-    "SELECT author_id, published, COUNT(*) FROM posts WHERE " AUTHOR_STAYS
-    " GROUP BY author_id, published "
-    "ON DUPLICATE KEY UPDATE n = VALUES(n)",
-    NULL};
-static const struct sql sql_recount_totals = {
-    "UPDATE post_totals SET n = IF(slot = 0, (SELECT COALESCE(SUM(n), 0) FROM post_counts "
-    "WHERE post_counts.published = post_totals.published), 0)",
-    NULL};
-
-/* See user_recount() for why the counters are locked first. Authors come before totals, as in
- * every write, so that no two wait for each other. */
-struct problem *post_recount(struct db *db, struct arena *a)
-{
-    struct problem *p = count_lock(db, a, &sql_lock_counts);
-    if (!p)
-        p = db_execute(db, a, &sql_forget_counts, DB_NO_ARGS, NULL);
-    if (!p)
-        p = db_execute(db, a, &sql_recount_authors, DB_NO_ARGS, NULL);
-    if (!p)
-        p = count_lock(db, a, &sql_lock_totals);
-    return p ? p : db_execute(db, a, &sql_recount_totals, DB_NO_ARGS, NULL);
-}
 
 /* OPTIMIZE TABLE would do the same, but not where innodb_optimize_fulltext_only is set. */
 struct problem *post_rebuild_search(struct db *db, struct arena *a)

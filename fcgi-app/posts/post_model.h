@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/db/counter.h"
 #include "common/db/db.h"
 #include "common/db/window.h"
 #include "common/field/field.h"
@@ -45,6 +46,7 @@ struct post_filter {
 extern const struct record post_record;
 extern const struct record post_query_record;        /* of /posts */
 extern const struct record author_post_query_record; /* of /users/{id}/posts: no author_id */
+extern const struct counter post_counter;            /* by author and published */
 extern const struct problem_type problem_post_not_found;
 
 /** Store `post` and count it; its author stays until the transaction ends. A violation of
@@ -95,9 +97,6 @@ struct problem *post_uncount_author(struct db *db, struct arena *a, struct uuid 
  *  first; fewer are deleted only where no more were left. */
 struct problem *post_delete_newest(struct db *db, struct arena *a, struct uuid author,
                                    int64_t limit, uint64_t *ret_deleted) MUST_USE;
-
-/** Count all posts again, after rows were imported. In a transaction. */
-struct problem *post_recount(struct db *db, struct arena *a) MUST_USE;
 
 /** Build the table and its word index again, with the settings that a session of ours has.
  * Reading goes on meanwhile; writing waits. */

@@ -31,9 +31,11 @@ static const char *admin, *ada, *ada_id, *ada_refresh, *mary_id;
 
 /* Tables with rows of Ada's, and how they are told. */
 static const char *const traces[] = {
-    "posts WHERE author_id = ",         "sessions WHERE user_id = ",
-    "password_resets WHERE user_id = ", "idempotency_keys WHERE caller_id = ",
-    "post_counts WHERE author_id = ",   "users WHERE id = ",
+    "posts WHERE author_id = ",
+    "sessions WHERE user_id = ",
+    "password_resets WHERE user_id = ",
+    "idempotency_keys WHERE caller_id = ",
+    "users WHERE id = ",
     "user_departures WHERE user_id = ",
 };
 
@@ -48,16 +50,9 @@ static void ck_no_trace_is_left(void)
         ck_assert_int_eq(rows_of(traces[i]), 0);
 }
 
-static struct problem *count_anew(void *context)
-{
-    (void)context;
-    struct problem *p = user_recount(the_app->db, the_arena);
-    return p ? p : post_recount(the_app->db, the_arena);
-}
-
 static void recount(void)
 {
-    in_transaction(count_anew, NULL);
+    count_again();
 }
 
 /* Many rows of Ada's in every table, her posts newer than all others. */
@@ -157,14 +152,8 @@ static struct problem *hold(void *context)
     return p;
 }
 
-/* Never with the counters of whom it must not keep waiting: those are a process's own as long as
- * there are not many. */
 static void hold_aside(void *context)
 {
-    if (getpid() % COUNT_SLOTS == getppid() % COUNT_SLOTS) {
-        wait_for(run_aside(hold_aside, context));
-        return;
-    }
     in_transaction(hold, context);
 }
 
@@ -424,8 +413,8 @@ TEST(each_batch_is_small_and_totals_hold_all_the_time)
         must(departure_sweep(the_app->db, the_arena, &more));
         ck_assert_int_le(status_of("Handler_delete") - deleted, DEPARTURE_BATCH + 2);
         ck_assert_int_le(read_so_far() - read, 8 * DEPARTURE_BATCH + 1000);
-        ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM post_totals"), 4);
-        ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM post_counts"), 4);
+        ck_assert_int_eq(total_kept(&post_counter, NULL, 0, 1), 4);
+        ck_kept();
         batches++;
     }
 
@@ -445,13 +434,14 @@ TEST(what_a_recount_has_added_late_goes_with_the_rows)
 {
     bool more = true;
     leave_rows_behind();
-    run_sql(say("INSERT INTO post_counts (author_id, published, n) VALUES ('%s', 1, 7)", ada_id));
-    run_sql("UPDATE post_totals SET n = n + 7 WHERE slot = 3 AND published = 1");
+    run_sql(say("INSERT INTO list_journal (total, owner, kind, n) VALUES (2, '%s', 1, 7)", ada_id));
+    ck_assert_int_eq(total_kept(&post_counter, ada_id, 0, 1), 7);
 
     while (more)
         must(departure_sweep(the_app->db, the_arena, &more));
 
-    ck_assert_int_eq(rows_of("post_counts WHERE author_id = "), 0);
+    ck_assert_int_eq(total_kept(&post_counter, ada_id, 0, 1), 0);
+    ck_kept();
     ck_only_marys_posts_are_there();
 }
 

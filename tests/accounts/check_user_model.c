@@ -116,17 +116,6 @@ static void index_all(void)
     while (!uuid_is_nil(&after));
 }
 
-static struct problem *count_anew(void *context)
-{
-    (void)context;
-    return user_recount(the_app->db, the_arena);
-}
-
-static void recount(void)
-{
-    in_transaction(count_anew, NULL);
-}
-
 /* ---- search at size ---- */
 
 /* Copies of the user "Common", as many as given, all older or newer than everybody else. */
@@ -142,7 +131,7 @@ static void multiply(size_t copies, const char *created_at)
                 "first_name, first_name_folded, search_grams, '%s' + INTERVAL seq SECOND FROM "
                 "users JOIN seq_1_to_%zu WHERE email = 'c@common.test'",
                 created_at, copies - 1));
-    recount();
+    count_again();
 }
 
 static struct answer search(const char *query)
@@ -226,10 +215,10 @@ TEST(imported_rows_are_counted_and_found_after_a_reindex)
     run_sql("INSERT INTO users (id, email, password_hash, first_name, role) VALUES "
             "(UUID(), 'One@import.test', '', '\303\204RGER', 'user'), "
             "(UUID(), 'Two@import.test', '', NULL, 'admin')");
-    run_sql("UPDATE user_counts SET n = 99 WHERE slot = 5");
+    run_sql("INSERT INTO list_counts VALUES (1, '" NIL_ID "', 0, 99)");
 
     index_all();
-    recount();
+    count_again();
 
     ck_total(search(""), 3, 1, false);
     ck_total(search("role=admin"), 1, 1, false);
@@ -239,12 +228,12 @@ TEST(imported_rows_are_counted_and_found_after_a_reindex)
 
 TEST(a_recount_leaves_nothing_of_a_role_that_nobody_has)
 {
-    run_sql("UPDATE user_counts SET n = 7");
+    run_sql("INSERT INTO list_counts VALUES (1, '" NIL_ID "', 0, 7), (1, '" NIL_ID "', 1, 7)");
 
-    recount();
+    count_again();
 
-    ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM user_counts WHERE role = 'admin'"), 0);
-    ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM user_counts WHERE role = 'user'"), 1);
+    ck_assert_int_eq(total_kept(&user_counter, NULL, ROLE_ADMIN, ROLE_ADMIN), 0);
+    ck_assert_int_eq(total_kept(&user_counter, NULL, ROLE_USER, ROLE_USER), 1);
 }
 
 /* ---- locks ---- */
@@ -283,8 +272,8 @@ static struct problem *lock_both(void *context)
     struct user row;
     /* Who has written most is not the one whom InnoDB rolls back. */
     struct problem *p = db_run(the_app->db, the_arena,
-                               "INSERT INTO post_counts (author_id, published, n) "
-                               "SELECT UUID(), 0, 0 FROM seq_1_to_500");
+                               "INSERT INTO list_counts (total, owner, kind, n) "
+                               "SELECT 200, UUID(), 0, 0 FROM seq_1_to_500");
     if (!p)
         p = user_lock(the_app->db, the_arena, id_of(rival->user), &row);
     ck_assert_int_eq(write(rival->ready_fd, "r", 1), 1);
@@ -320,7 +309,7 @@ TEST(a_deletion_that_meets_a_deadlock_is_tried_again)
         ask_number("SELECT CAST(variable_value AS INTEGER) AS n FROM "
                    "information_schema.global_status WHERE variable_name = 'Innodb_deadlocks'"),
         before);
-    ck_assert_int_eq(ask_number("SELECT SUM(n) AS n FROM user_counts"), 2);
+    ck_assert_int_eq(total_kept(&user_counter, NULL, ROLE_USER, ROLE_ADMIN), 2);
 }
 
 static void make_many(int number, void *context)
@@ -336,7 +325,7 @@ TEST(totals_hold_while_others_write_and_one_counts_anew)
 
     for (int i = 0; i < 20; i++) {
         ck_status(api_get(token, "/users"), 200);
-        recount();
+        count_again();
     }
 
     parallel_end(&makers);

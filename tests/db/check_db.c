@@ -249,7 +249,7 @@ TEST(a_body_may_refuse_in_place_of_trying_again)
 
 static const struct sql count_and_insert = {
     DB_ATOMIC("UPDATE counters SET n = n + 1 WHERE id = ?; " DB_ATOMIC_UNLESS_NONE
-              "INSERT INTO things (id, title, n) VALUES (?, ?, ?); "),
+              "INSERT INTO things (id, title, n) VALUES (?, ?, ?)"),
     NULL};
 static const struct sql in_transaction = {"SELECT @@in_transaction AS n", &number_record};
 static const struct sql count_things = {"SELECT COUNT(*) AS n FROM things", &number_record};
@@ -456,18 +456,18 @@ TEST_SIGNAL(a_transaction_at_once_in_a_transaction_aborts, SIGABRT)
 static const struct sql insert_and_wait = {
     DB_ATOMIC("INSERT INTO things (id, title) VALUES (?, 'waits'); "
               "UPDATE counters SET n = n + 1 WHERE id = 1; "
-              "UPDATE counters SET n = n + 1 WHERE id = 2; "),
+              "UPDATE counters SET n = n + 1 WHERE id = 2"),
     NULL};
 /* The same, but it waits for what comes after its COMMIT. */
 static const struct sql commit_and_wait = {
     DB_ATOMIC("INSERT INTO things (id, title) VALUES (?, 'waits'); "
               "UPDATE counters SET n = n + 1 WHERE id = 1; "
-              "COMMIT; UPDATE counters SET n = n + 1 WHERE id = 2; "),
+              "COMMIT; UPDATE counters SET n = n + 1 WHERE id = 2"),
     NULL};
 /* And this one before it has written anything. */
 static const struct sql wait_and_insert = {
     DB_ATOMIC("UPDATE counters SET n = n + 1 WHERE id = 2; "
-              "INSERT INTO things (id, title) VALUES (?, 'waits'); "),
+              "INSERT INTO things (id, title) VALUES (?, 'waits')"),
     NULL};
 
 static void *write_aside(void *context)

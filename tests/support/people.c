@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "common/db/counter_recount.h"
 #include "fcgi-app/accounts/tokens.h"
 
 struct uuid id_of(const char *text)
@@ -98,4 +99,52 @@ int64_t answer_total(struct answer answer)
 void in_transaction(struct problem *(*body)(void *context), void *context)
 {
     must(db_transaction(the_app->db, the_arena, body, NULL, context));
+}
+
+int64_t total_kept(const struct counter *counter, const char *owner, unsigned lowest,
+                   unsigned highest)
+{
+    int64_t n;
+    struct uuid id = owner ? id_of(owner) : (struct uuid){{0}};
+    must(counter_read(the_app->db, the_arena, counter, owner ? &id : NULL, lowest, highest, &n));
+    return n;
+}
+
+/* What differs between a table and what is kept of it: by owner, where it has any, and as a whole;
+ * and counts of nothing, which nobody would ever delete. */
+static const char *const unlike[] = {
+    "SELECT COUNT(*) AS n FROM (SELECT kind FROM (SELECT role + 0 - 1 AS kind, 1 AS n FROM users "
+    "WHERE left_at IS NULL UNION ALL SELECT kind, -n FROM list_counts WHERE total = 1 UNION ALL "
+    "SELECT kind, -n FROM list_journal WHERE total = 1) AS d GROUP BY kind HAVING SUM(n) <> 0) AS "
+    "wrong",
+    "SELECT COUNT(*) AS n FROM (SELECT kind FROM (SELECT published AS kind, 1 AS n FROM posts "
+    "JOIN users ON users.id = author_id AND left_at IS NULL UNION ALL SELECT kind, -n FROM "
+    "list_counts WHERE total = 2 AND owner = '" NIL_ID "' UNION ALL SELECT kind, -n FROM "
+    "list_journal WHERE total = 2) AS d GROUP BY kind HAVING SUM(n) <> 0) AS wrong",
+    "SELECT COUNT(*) AS n FROM (SELECT owner, kind FROM (SELECT author_id AS owner, published AS "
+    "kind, 1 AS n FROM posts JOIN users ON users.id = author_id AND left_at IS NULL UNION ALL "
+    "SELECT owner, kind, -n FROM list_counts WHERE total = 2 AND owner <> '" NIL_ID "' UNION ALL "
+    "SELECT owner, kind, -n FROM list_journal WHERE total = 2 AND owner <> '" NIL_ID "') AS d "
+    "GROUP BY owner, kind HAVING SUM(n) <> 0) AS wrong",
+    "SELECT COUNT(*) AS n FROM list_counts WHERE n = 0 AND owner <> '" NIL_ID "'",
+};
+
+void ck_kept(void)
+{
+    for (size_t i = 0; i < sizeof unlike / sizeof *unlike; i++)
+        ck_assert_msg(ask_number(unlike[i]) == 0, "not 0: %s", unlike[i]);
+}
+
+static void count_one_again(const struct counter *counter)
+{
+    struct uuid after = {{0}};
+    do
+        must(counter_recount(the_app->db, the_arena, counter, &after));
+    while (!uuid_is_nil(&after));
+}
+
+void count_again(void)
+{
+    count_one_again(&user_counter);
+    count_one_again(&post_counter);
 }

@@ -1,7 +1,10 @@
 /* people.h -- who is there when a test begins: users, their sessions and tokens; and how many. */
 #pragma once
 
+#include "fcgi-app/posts/post_model.h"
 #include "tests/support/loopback.h"
+
+#define NIL_ID "00000000-0000-0000-0000-000000000000" /* of totals of all owners */
 
 /* What a login gives: two tokens. */
 struct login {
@@ -38,6 +41,16 @@ void pass_s(int64_t seconds);
 /** How many rows "TABLE WHERE …" has. */
 int64_t rows_in(const char *from);
 #define ck_rows(from_, n_) ck_assert_int_eq(rows_in(from_), (n_))
+
+/** How many are kept as the total of an owner, or of all with NULL, of the kinds from `lowest`. */
+int64_t total_kept(const struct counter *counter, const char *owner, unsigned lowest,
+                   unsigned highest);
+
+/** Assert that every total is what counting gives, of each owner and of all. */
+void ck_kept(void);
+
+/** Count all again, as `postern reindex` does. */
+void count_again(void);
 
 /** The total that a list tells. */
 int64_t answer_total(struct answer answer);

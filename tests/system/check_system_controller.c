@@ -76,7 +76,7 @@ static const struct {
      "UPDATE schema_migrations SET checksum = REVERSE(checksum) WHERE number = 1"},
     {"ALTER TABLE posts RENAME COLUMN version TO revision",
      "ALTER TABLE posts RENAME COLUMN revision TO version"},
-    {"RENAME TABLE post_totals TO elsewhere", "RENAME TABLE elsewhere TO post_totals"},
+    {"RENAME TABLE list_counts TO elsewhere", "RENAME TABLE elsewhere TO list_counts"},
     {"ALTER TABLE schema_migrations RENAME COLUMN number TO version",
      "ALTER TABLE schema_migrations RENAME COLUMN version TO number"},
     {"UPDATE schema_migrations SET number = 4711 WHERE number = 3",

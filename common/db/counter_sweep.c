@@ -1,0 +1,235 @@
+#include "common/db/counter_sweep.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/db/counter.h"
+#include "common/field/field.h"
+
+static const struct field journal_row_fields[] = {
+    FIELD(struct journal_row, id, .doc = "The order in which they began to be written."),
+    FIELD(struct journal_row, total, .doc = "Which counter."),
+    FIELD(struct journal_row, owner, .doc = "Whose it is, or nil."),
+    FIELD(struct journal_row, kind, .doc = "Of which kind."),
+    FIELD(struct journal_row, n, .doc = "How many more."),
+    FIELD(struct journal_row, row_id, .doc = "What was written."),
+};
+static const struct record journal_row_record =
+    RECORD("JournalRow", struct journal_row, journal_row_fields, .rule = NULL);
+
+static const struct field backlog_fields[] = {
+    FIELD(struct backlog, count, .doc = "How many rows wait."),
+    FIELD(struct backlog, age_s, .doc = "For how long the oldest has."),
+};
+static const struct record backlog_record =
+    RECORD("Backlog", struct backlog, backlog_fields, .rule = NULL);
+
+/* ---- statements ---- */
+
+/* Few forms, each for so many rows; where there are fewer, the rest is filled with what does
+ * nothing. */
+#define FOUR(what_, by_) what_ by_ what_ by_ what_ by_ what_
+#define SIXTEEN(what_, by_) FOUR(FOUR(what_, by_), by_)
+#define SIXTY_FOUR(what_, by_) FOUR(SIXTEEN(what_, by_), by_)
+#define COUNTS_AT_ONCE 64
+#define EMPTY_AT_ONCE 16
+
+/* Whoever has this row is the one who sweeps. */
+static const struct sql sql_claim = {
+    "SELECT n FROM list_counts WHERE total = 0 AND owner = ? AND kind = 0 FOR UPDATE SKIP LOCKED",
+    &counted_record};
+static const struct sql sql_take = {
+    "SELECT id, total, owner, kind, n, row_id FROM list_journal FORCE INDEX (PRIMARY) "
+    "ORDER BY id LIMIT ? FOR UPDATE SKIP LOCKED",
+    &journal_row_record};
+static const struct sql sql_count = {
+    "INSERT INTO list_counts (total, owner, kind, n) VALUES " SIXTY_FOUR(
+        "(?, ?, ?, ?)", ", ") " ON DUPLICATE KEY UPDATE n = n + VALUES(n)",
+    NULL};
+/* The index is forced, here and below: a scan would wait for rows that are being written. */
+static const struct sql sql_forget = {
+    "DELETE list_journal FROM list_journal FORCE INDEX (PRIMARY) WHERE id IN (" FOUR(
+        SIXTY_FOUR("?", ", "), ", ") ")",
+    NULL};
+static const struct sql sql_drop_empty = {
+    "DELETE list_counts FROM list_counts FORCE INDEX (PRIMARY) WHERE n = 0 AND (" SIXTEEN(
+        "(total = ? AND owner = ? AND kind = ?)", " OR ") ")",
+    NULL};
+static const struct sql sql_backlog = {
+    "SELECT COUNT(*) AS count, COALESCE(TIMESTAMPDIFF(SECOND, (SELECT written_at FROM list_journal "
+    "ORDER BY id LIMIT 1), UTC_TIMESTAMP()), 0) AS age_s "
+    "FROM (SELECT 1 FROM list_journal LIMIT ?) AS waiting",
+    &backlog_record};
+
+/* ---- a step ---- */
+
+/* What becomes of one row of the counts. */
+struct change {
+    int64_t total;
+    struct uuid owner;
+    int64_t kind;
+    int64_t n;
+};
+
+struct sweep {
+    struct db *db;
+    struct arena *arena;
+    const struct sweep_hook *hook;
+    bool claimed;
+    struct journal_row rows[SWEEP_ROWS];
+    size_t row_count;
+    struct change changes[2 * SWEEP_ROWS];
+    size_t change_count;
+};
+
+static void keep_row(void *context, const void *row)
+{
+    struct sweep *s = context;
+    if (s->row_count < SWEEP_ROWS)
+        s->rows[s->row_count++] = *(const struct journal_row *)row;
+}
+
+static struct problem *take_rows(struct sweep *s)
+{
+    struct counted claim;
+    struct problem *p = db_find(s->db, s->arena, &sql_claim, DB_ARGS(db_uuid((struct uuid){{0}})),
+                                &claim, &s->claimed);
+    s->row_count = s->change_count = 0;
+    if (p || !s->claimed)
+        return p;
+    return db_each(s->db, s->arena, &sql_take, DB_ARGS(db_integer(SWEEP_ROWS)), keep_row, s);
+}
+
+static int compare_numbers(int64_t a, int64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+/* Any order would do, if it is one: then no two who change the same rows wait for each other. */
+static int compare_changes(const void *first, const void *second)
+{
+    const struct change *a = first, *b = second;
+    int order = compare_numbers(a->total, b->total);
+    if (!order)
+        order = memcmp(&a->owner, &b->owner, sizeof a->owner);
+    return order ? order : compare_numbers(a->kind, b->kind);
+}
+
+static void note_change(struct sweep *s, const struct journal_row *row, struct uuid owner)
+{
+    s->changes[s->change_count++] = (struct change){row->total, owner, row->kind, row->n};
+}
+
+/* One for each row of the counts, in order. */
+static void add_up(struct sweep *s)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < s->row_count; i++) {
+        const struct journal_row *row = &s->rows[i];
+        if (row->n)
+            note_change(s, row, (struct uuid){{0}});
+        if (row->n && !uuid_is_nil(&row->owner))
+            note_change(s, row, row->owner);
+    }
+    qsort(s->changes, s->change_count, sizeof *s->changes, compare_changes);
+    for (size_t i = 0; i < s->change_count; i++) {
+        if (kept && compare_changes(&s->changes[kept - 1], &s->changes[i]) == 0)
+            s->changes[kept - 1].n += s->changes[i].n;
+        else
+            s->changes[kept++] = s->changes[i];
+    }
+    s->change_count = kept;
+}
+
+/* Nothing more for the row that is locked anyway fills a statement up. */
+static struct problem *put_counts(struct sweep *s)
+{
+    static const struct change nothing = {0};
+    struct problem *p = NULL;
+    for (size_t i = 0; !p && i < s->change_count; i += COUNTS_AT_ONCE) {
+        struct db_arg args[4 * COUNTS_AT_ONCE], *arg = args;
+        for (size_t k = i; k < i + COUNTS_AT_ONCE; k++) {
+            const struct change *c = k < s->change_count ? &s->changes[k] : &nothing;
+            *arg++ = db_integer(c->total);
+            *arg++ = db_uuid(c->owner);
+            *arg++ = db_integer(c->kind);
+            *arg++ = db_integer(c->n);
+        }
+        p = db_execute(s->db, s->arena, &sql_count, (struct db_args){args, 4 * COUNTS_AT_ONCE},
+                       NULL);
+    }
+    return p;
+}
+
+static bool may_be_empty(const struct change *c)
+{
+    return c->n < 0 && !uuid_is_nil(&c->owner);
+}
+
+/* Owners come and go; what is left of one who has nothing any more would stay for ever. A kind that
+ * nothing has fills the statement up. */
+static struct problem *drop_empty(struct sweep *s)
+{
+    struct problem *p = NULL;
+    for (size_t i = 0; !p && i < s->change_count;) {
+        struct db_arg args[3 * EMPTY_AT_ONCE];
+        size_t n = 0;
+        for (; i < s->change_count && n < 3 * EMPTY_AT_ONCE; i++)
+            if (may_be_empty(&s->changes[i])) {
+                args[n++] = db_integer(s->changes[i].total);
+                args[n++] = db_uuid(s->changes[i].owner);
+                args[n++] = db_integer(s->changes[i].kind);
+            }
+        if (!n)
+            break;
+        while (n < 3 * EMPTY_AT_ONCE) {
+            args[n++] = db_integer(0);
+            args[n++] = db_uuid((struct uuid){{0}});
+            args[n++] = db_integer(COUNTER_KINDS - 1);
+        }
+        p = db_execute(s->db, s->arena, &sql_drop_empty, (struct db_args){args, n}, NULL);
+    }
+    return p;
+}
+
+static struct problem *forget_rows(struct sweep *s)
+{
+    struct db_arg args[SWEEP_ROWS];
+    for (size_t i = 0; i < SWEEP_ROWS; i++)
+        args[i] = db_integer(i < s->row_count ? s->rows[i].id : 0);
+    return db_execute(s->db, s->arena, &sql_forget, (struct db_args){args, SWEEP_ROWS}, NULL);
+}
+
+static struct problem *step(void *context)
+{
+    struct sweep *s = context;
+    struct problem *p = take_rows(s);
+    if (p || !s->row_count)
+        return p;
+    add_up(s);
+    p = put_counts(s);
+    if (!p)
+        p = drop_empty(s);
+    if (!p && s->hook)
+        p = s->hook->take(s->hook->context, s->db, s->arena, s->rows, s->row_count);
+    return p ? p : forget_rows(s);
+}
+
+struct problem *counter_sweep(struct db *db, struct arena *a, const struct sweep_hook *hook,
+                              bool *ret_more)
+{
+    struct sweep *s = arena_alloc(a, sizeof *s);
+    s->db = db;
+    s->arena = a;
+    s->hook = hook;
+    struct problem *p = db_transaction(db, a, step, db_in_doubt_repeat, s); /* none goes twice */
+    if (!p)
+        *ret_more = s->row_count == SWEEP_ROWS;
+    return p;
+}
+
+struct problem *counter_backlog(struct db *db, struct arena *a, struct backlog *ret)
+{
+    bool found;
+    return db_find(db, a, &sql_backlog, DB_ARGS(db_integer(BACKLOG_MAX + 1)), ret, &found);
+}
