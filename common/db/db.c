@@ -361,11 +361,28 @@ struct problem *db_transaction(struct db *db, struct arena *a,
 
 /* ---- a transaction in one statement ---- */
 
+/* Is a server that has not been asked for some time still there? That one hangs, or that nobody
+ * knows of a connection any more, is better found out by a question of which nothing is in doubt.
+ */
+static struct problem *probe_idle(struct db *db, struct arena *a)
+{
+    static const char text[] = "DO 0";
+    struct problem *p = db_ready(db, a);
+    if (p || monotonic_ns() - db->heard_at < DB_PROBE_AFTER_S * INT64_C(1000000000))
+        return p;
+    int64_t began = db_wait_begin(db);
+    int rc = mysql_real_query(db->mysql, text, strlen(text));
+    db_wait_end(db, began);
+    return rc ? db_failed(db, a, true, mysql_errno(db->mysql), mysql_error(db->mysql)) : NULL;
+}
+
 static struct problem *atomic_once(struct db *db, struct arena *a, const struct sql *sql,
                                    struct db_args args, bool *ret_done)
 {
     struct question q = {.sql = sql, .args = args, .take = take_count};
-    struct problem *p = ask_once(db, a, &q);
+    struct problem *p = probe_idle(db, a);
+    if (!p)
+        p = ask_once(db, a, &q);
     *ret_done = !p; /* and so false where there was nothing to do */
     if (p)          /* it has stopped in the middle of its transaction */
         roll_back(db);

@@ -160,7 +160,8 @@ struct problem *db_transaction(struct db *db, struct arena *a,
 
 /**
  * Run `sql`, whose text is a DB_ATOMIC(), as db_transaction() runs a body: in one round trip it is
- * carried out and committed, or leaves nothing, and it runs again for the same reasons.
+ * carried out and committed, or leaves nothing, and it runs again for the same reasons. After
+ * a second without an answer of the server a question comes first.
  *
  * `*ret_done` is false when DB_ATOMIC_UNLESS_NONE has found nothing to do. `in_doubt(context,
  * &yes)` is asked when the connection was lost meanwhile. The server may not have noticed the loss,

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/base/problem.h"
+#include "common/db/db_limits.h"
 #include "tests/support/things.h"
 #include "tests/support/suite.h"
 
@@ -622,6 +623,7 @@ enum cut {
     CUT_NOTHING,
     CUT_COMMIT,       /* it never reaches the server */
     CUT_COMMIT_REPLY, /* the server commits, nobody hears of it */
+    CUT_QUESTION,     /* whether the server is still there */
     CUT_EXECUTE,      /* it never reaches the server */
     CUT_EXECUTE_SENT, /* the server is at it when we lose the connection, and goes on */
     CUT_EXECUTE_REPLY,
@@ -674,7 +676,9 @@ static void *carry(void *context)
         if (from == client) {
             bool commit = is_command(data, len, COMMAND_QUERY, "COMMIT");
             bool execute = is_command(data, len, COMMAND_EXECUTE, "");
-            if ((commit && take_cut(CUT_COMMIT)) || (execute && take_cut(CUT_EXECUTE)))
+            bool asks = is_command(data, len, COMMAND_QUERY, "DO 0");
+            if ((commit && take_cut(CUT_COMMIT)) || (execute && take_cut(CUT_EXECUTE)) ||
+                (asks && take_cut(CUT_QUESTION)))
                 break;
             lose_reply =
                 (commit && take_cut(CUT_COMMIT_REPLY)) || (execute && take_cut(CUT_EXECUTE_REPLY));
@@ -790,6 +794,23 @@ TEST(a_transaction_at_once_that_never_arrives_runs_again)
     ck_assert_int_eq(w.asked, 1);
     ck_assert_int_eq(counter(1), 1);
     ck_assert_int_eq(things(), 1);
+}
+
+/* Nothing was sent that could be in doubt. */
+TEST(a_server_that_was_not_asked_for_long_is_probed_first)
+{
+    must_work(write_thing(1, "first").p);
+    (void)db_take_counts(db);
+    sleep(DB_PROBE_AFTER_S);
+    cut = CUT_QUESTION;
+
+    struct write w = write_thing(1, "later");
+
+    must_work(w.p);
+    ck_assert(w.done);
+    ck_assert_int_eq(w.asked, 0);
+    ck_assert_uint_eq(db_take_counts(db).reconnects, 1);
+    ck_assert_int_eq(counter(1), 2);
 }
 
 TEST(a_transaction_at_once_whose_answer_is_lost_is_found_out)
