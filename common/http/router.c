@@ -154,12 +154,6 @@ static const char *key_of(const struct request *rq)
     return (rq->route->flags & ROUTE_IDEMPOTENCY_KEY) ? rq->param[PARAM_IDEMPOTENCY_KEY] : NULL;
 }
 
-/* Is a write tried in one statement before the transaction? */
-static bool is_tried_at_once(const struct request *rq)
-{
-    return rq->route->at_once && (rq->route->flags & ROUTE_TRANSACTION) && !key_of(rq);
-}
-
 static struct problem *find_caller(const struct router *router, struct request *rq, bool lock)
 {
     if (!rq->caller.named)
@@ -234,10 +228,8 @@ static struct problem *read_body(struct request *rq)
         json_parse(a, rq->raw_body.data ? rq->raw_body.data : "", rq->raw_body.len, &document);
     if (p)
         return p;
-    /* Whether the caller is an admin is not known yet, or must make no difference. */
-    bool admin = rq->caller.admin && !is_found_later(route);
-    p = record_from_json(a, route->body, document, route->mode, admin, route->missing_problem, in,
-                         &rq->body_given);
+    p = record_from_json(a, route->body, document, route->mode, rq->caller.admin,
+                         route->missing_problem, in, &rq->body_given);
     note_role(rq);
     return p;
 }
@@ -295,17 +287,24 @@ static void set_status(struct attempt *t)
         t->rs->status = route_status(t->rq->route);
 }
 
-/* Being an admin is judged again by the transaction only. */
+static bool is_tried_at_once(const struct request *rq)
+{
+    return rq->route->at_once && is_found_later(rq->route) && rq->route->auth != AUTH_ADMIN &&
+           !key_of(rq);
+}
+
 static struct problem *call_at_once(struct attempt *t, bool *ret_done)
 {
     struct request *rq = t->rq;
     *ret_done = false;
-    if (!is_tried_at_once(rq) || rq->caller.refusal_unless_admin)
+    if (!is_tried_at_once(rq))
         return NULL;
     struct problem *p = rq->route->at_once(t->router->app, rq, t->rs, ret_done);
-    if (!p && *ret_done)
-        set_status(t);
-    return p;
+    if (p || !*ret_done)
+        return p;
+    rq->caller.known = rq->caller.named;
+    set_status(t);
+    return NULL;
 }
 
 /* ---- the transaction ---- */
@@ -376,7 +375,7 @@ static struct problem *dispatch_once(const struct router *router, struct request
                                      struct response *rs)
 {
     struct attempt t = {router, rq, rs, NULL};
-    bool later = is_found_later(rq->route) && !is_tried_at_once(rq);
+    bool later = is_found_later(rq->route);
     struct problem *p = check_token(router, rq);
     if (!p && !later)
         p = find_caller(router, rq, false);

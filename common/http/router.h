@@ -10,8 +10,8 @@
  *   |    router.find_caller       the caller's row: 401, 403 (1)
  *   |    query, body, key         media type, size and fields: 400, 413, 415
  *   |    route.prepare            slow work, before any lock: rq->prepared
- *   |    route.at_once            judges the caller and writes in one statement (3): all is done,
- *   |                             or nothing was, and the transaction tells why
+ *   |    route.at_once            judges the caller and writes, in one statement (3): all is done,
+ *   |                             or nothing, and the transaction tells why
  *   | +->  BEGIN (2)              on an empty response
  *   | |    router.find_caller     with a lock (1)
  *   | |    Idempotency-Key        router_confirm() first; a stored answer stands in for the handler
@@ -28,10 +28,10 @@
  *
  * (1) Once: within the transaction with ROUTE_LOCKS_CALLER and ROUTE_TRANSACTION, else before. With
  *     these, where query, body, key or `prepare` are at fault, the caller is looked up without a
- *     lock: 401 and 403 come before 400. Once without a lock where `at_once` may follow.
+ *     lock: 401 and 403 come before 400.
  * (2) Only with ROUTE_TRANSACTION; without, `handle` is called alone and nothing runs again.
- * (3) Only with ROUTE_TRANSACTION; and not for a request with an Idempotency-Key, which is stored
- *     in the transaction, nor where the caller must be an admin.
+ * (3) Only with ROUTE_LOCKS_CALLER and ROUTE_TRANSACTION; not with AUTH_ADMIN, nor for a request
+ * with an Idempotency-Key, which is stored in the transaction.
  */
 #pragma once
 
@@ -116,10 +116,10 @@ struct route {
     /* Resolves an in-doubt commit (see db_transaction()): did the write of the earlier try take
      * effect? Must read with a lock. NULL: it stays in doubt, and the caller gets a 503. */
     struct problem *(*in_doubt)(struct app *app, struct request *rq, bool *ret_yes);
-    /* The same write as `handle` and router_confirm() around it make, with the same answer, in one
-     * statement that commits itself (see db_execute_atomic()). When that finds that the caller may
-     * not do it any more, `*ret_done` is false and nothing is written: then the transaction finds
-     * out what to answer. NULL: always the transaction. */
+    /* The same write with the same answer, in one statement that commits itself (see
+     * db_execute_atomic()) and judges the caller as find_caller() with a lock does; rq->caller has
+     * the ids alone. When they may not call `*ret_done` is false and nothing is written: then the
+     * transaction finds out what to answer. NULL: always the transaction. */
     struct problem *(*at_once)(struct app *app, struct request *rq, struct response *rs,
                                bool *ret_done);
     struct reply reply;
