@@ -839,21 +839,21 @@ TEST(nothing_costs_a_statement_more_than_it_must)
 
     /* All at once. */
     ck_assert_uint_eq(statements_of("POST", my_token, "/posts", new_post, 201), 1);
-    /* Begin, the caller, two for the key, the post, its count, the answer, commit; and four
-     * that purge when it is answered. */
+    /* Begin, the caller, two for the key, the post, its row in the journal, the answer, commit;
+     * and four that purge when it is answered. */
     ck_assert_uint_eq(
         statements_of_call(
             (struct call){.method = "POST", .path = "/posts", .token = my_token, .body = new_post},
             true, 201),
         12);
-    /* Begin, the caller, the post, its change, a note of that, commit. */
+    /* Begin, the caller, the post, its change, its row in the journal, commit. */
     ck_assert_uint_eq(statements_of("PATCH", my_token, post_path, object("{'title':'u'}"), 200), 6);
     /* The caller before a transaction that does not come. */
     ck_assert_uint_eq(statements_of("POST", my_token, "/posts", bad, 400), 1);
     ck_assert_uint_eq(statements_of("POST", "bad.token.here", "/posts", new_post, 401), 0);
     ck_assert_uint_eq(statements_of("POST", NULL, "/posts", new_post, 401), 0);
     /* The caller, and twice, once before and once in the transaction, where something is slow or
-     * one's own row is written: begin, the user, the caller, the change, a note of it, commit. */
+     * one's own row is written: begin, the user, the caller, the change, the journal, commit. */
     ck_assert_uint_eq(
         statements_of("PATCH", my_token, say("/users/%s", me), object("{'first_name':'F'}"), 200),
         7);
