@@ -916,6 +916,11 @@ static const struct storm {
      .times = 3,
      .body = "{'email':'{number}@example.org','current_password':'" PASSWORD "'}",
      .state = "SELECT version AS n FROM users WHERE id = '{me}'"},
+#define POST                                                                                       \
+    .method = "POST", .path = "/posts", .body = "{'title':'{number}','content':'c'}", .times = 30, \
+    .state = "SELECT COUNT(*) AS n FROM posts"
+    {POST, .rival = DISABLED},
+    {POST, .rival = ENDED},
     {.method = "DELETE",
      .path = "/auth/profile",
      .rival = RESET,
