@@ -6,6 +6,7 @@
 
 #include "common/base/problem.h"
 #include "common/crypto/keyring.h"
+#include "common/db/db.h"
 #include "common/field/json.h"
 #include "common/field/json_write.h"
 #include "common/http/metrics.h"
@@ -25,6 +26,8 @@ struct app {
     bool gone;      /* whoever asks */
     unsigned stale; /* so many times what was prepared is not so any more */
     bool demotes;   /* the handler does, whoever asks */
+    unsigned found; /* so often the caller was looked up */
+    enum { DOES_ALL, FINDS_NOTHING_TO_DO, FAILS } at_once;
     unsigned afters;
 };
 
@@ -1279,6 +1282,7 @@ TEST(all_routes_are_walked_in_the_order_of_the_tables)
 static struct problem *find_caller(struct app *of, struct request *asked, bool lock)
 {
     (void)lock;
+    of->found++;
     if (of->gone)
         return problem(asked->arena, &problem_invalid_token, NULL);
     asked->caller.known = true;
@@ -1303,6 +1307,16 @@ static struct problem *handle_what_is_fresh(struct app *of, struct request *aske
         return handle(of, asked, ret);
     of->stale--;
     return problem(asked->arena, &busy, NULL);
+}
+
+static struct problem *handle_at_once(struct app *of, struct request *asked, struct response *ret,
+                                      bool *ret_done)
+{
+    response_header(ret, "X-At-Once", "yes");
+    if (of->at_once == FAILS)
+        return problem(asked->arena, &busy, NULL);
+    *ret_done = of->at_once == DOES_ALL;
+    return *ret_done ? handle(of, asked, ret) : NULL;
 }
 
 static const struct route judged_routes[] = {
@@ -1341,6 +1355,31 @@ static const struct route judged_routes[] = {
         .mode = RECORD_CHANGE,
         .status = 200,
     },
+    {
+        .method = METHOD_POST,
+        .path = "/at-once",
+        .handle = handle,
+        .body = &ranked_record,
+        .mode = RECORD_CHANGE,
+        .at_once = handle_at_once,
+        .status = 201,
+        .flags = ROUTE_TRANSACTION | ROUTE_LOCKS_CALLER | ROUTE_IDEMPOTENCY_KEY,
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/at-once-unlocked",
+        .handle = handle,
+        .at_once = handle_at_once,
+        .flags = ROUTE_TRANSACTION,
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/at-once-admins",
+        .handle = handle,
+        .auth = AUTH_ADMIN,
+        .at_once = handle_at_once,
+        .flags = ROUTE_TRANSACTION | ROUTE_LOCKS_CALLER,
+    },
 };
 static const struct resource judged_resource = RESOURCE("judged", "Again.", judged_routes);
 static const struct resource *const judged_resources[] = {&judged_resource, NULL};
@@ -1357,6 +1396,88 @@ static void tear_down_judged(void)
     router.resources = resources;
     router.find_caller = NULL;
     tear_down();
+}
+
+/* As set_up_judged(), with a database that no transaction can begin in: that is a 503. */
+static void set_up_without_database(void)
+{
+    set_up_judged();
+    ck_assert_ptr_null(db_open(a, "mysql://nobody@localhost/none?socket=/nonexistent", &router.db));
+}
+
+static void tear_down_without_database(void)
+{
+    db_close(router.db);
+    router.db = NULL;
+    tear_down_judged();
+}
+
+#define AT_ONCE                                                                                    \
+    .method = "POST", .path = "/at-once", .token = "Bearer user", .type = "application/json",      \
+    .body = "{\"name\":\"n\"}"
+
+CASE("at once", set_up_without_database, tear_down_without_database);
+
+TEST(what_is_done_at_once_needs_no_transaction)
+{
+    ask(AT_ONCE);
+
+    assert_status(201);
+    ck_assert_uint_eq(app.calls, 1);
+    ck_assert_uint_eq(app.found, 0);
+    ck_assert(rq.caller.known);
+    ck_assert_ptr_nonnull(strstr(headers(), "X-At-Once: yes"));
+}
+
+TEST(where_nothing_was_to_be_done_the_transaction_finds_out_why)
+{
+    app.at_once = FINDS_NOTHING_TO_DO;
+
+    ask(AT_ONCE);
+
+    assert_status(503);
+    ck_assert_uint_eq(app.calls, 0);
+}
+
+TEST(a_failure_at_once_is_the_answer)
+{
+    app.at_once = FAILS;
+
+    ask(AT_ONCE);
+
+    assert_status(409);
+    ck_assert_uint_eq(app.calls, 0);
+    ck_assert_ptr_null(strstr(headers(), "X-At-Once"));
+}
+
+TEST(a_request_with_a_key_takes_a_transaction)
+{
+    ask(AT_ONCE, .param = "HTTP_IDEMPOTENCY_KEY=12345678");
+    assert_status(503);
+    ck_assert_uint_eq(app.calls, 0);
+
+    ask(AT_ONCE, .param = "HTTP_IDEMPOTENCY_KEY=short");
+    assert_status(400);
+}
+
+TEST(who_may_not_call_is_told_so_before_anything_is_read)
+{
+    app.gone = true;
+
+    ask(AT_ONCE, .announced = 99);
+
+    assert_status(401);
+    ck_assert_ptr_null(app.ran);
+}
+
+static const char *const judged_elsewhere[] = {"/at-once-admins", "/at-once-unlocked"};
+
+TEST_EACH(where_the_caller_is_judged_otherwise_a_transaction_writes, judged_elsewhere)
+{
+    ask(.method = "POST", .path = judged_elsewhere[_i], .token = "Bearer admin");
+
+    assert_status(503);
+    ck_assert_uint_eq(app.calls, 0);
 }
 
 /* A lock that nothing would hold is no reason to let anybody in. */

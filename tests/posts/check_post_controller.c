@@ -110,6 +110,68 @@ TEST_EACH(a_bad_post_is_told_all_its_faults, bad_posts)
     ck_rows("posts", 0);
 }
 
+/* One way is a transaction of many statements, the other all at once. */
+static const struct {
+    const char *body;
+    const char *before; /* SQL */
+    const char *type;
+    bool anonymous;
+} ways[] = {
+    {"{'title':'T','content':'C'}", .before = NULL},
+    {"{'title':'T','content':'C','published':true,'author_id':7}", .before = NULL},
+    {"{'title':'T'}", .before = NULL},
+    {"no JSON", .before = NULL},
+    {"{'title':'T','content':'C'}", .type = "text/plain"},
+    {"{'title':'T','content':'C'}", .anonymous = true},
+    {"{'title':'T','content':'C'}", "UPDATE users SET is_active = 0"},
+    {"{'title':'T','content':'C'}", "UPDATE users SET left_at = UTC_TIMESTAMP(6)"},
+    {"{'title':'T','content':'C'}", "DELETE FROM users"},
+    {"{'title':'T','content':'C'}", "DELETE FROM sessions"},
+    {"{'title':'T','content':'C'}", "UPDATE sessions SET expires_at = created_at"},
+    {"{'title':'T','content':'C'}",
+     "UPDATE sessions SET last_used_at = last_used_at + INTERVAL 2 DAY"},
+    {"no JSON", "UPDATE users SET is_active = 0"},
+};
+
+/* Without what differs in each answer. */
+static const char *without(const char *text, const char *word)
+{
+    const char *at;
+    while (word && (at = strstr(text, word)))
+        text = say("%.*s*%s", (int)(at - text), text, at + strlen(word));
+    return text;
+}
+
+static const char *told(int way, const char *key)
+{
+    struct answer answer =
+        api_ask(.method = "POST", .path = "/posts", .token = ways[way].anonymous ? NULL : ada,
+                .body = object("%s", ways[way].body), .type = ways[way].type, .param = key);
+    const char *id = answer.status < 300 ? answer_text(answer, "post.id") : NULL;
+    return without(without(say("%d\n%s%s", answer.status, answer.headers, answer.text), id),
+                   answer_header(answer, "X-Request-Id"));
+}
+
+TEST_EACH(with_a_key_a_post_is_answered_and_stored_as_without, ways)
+{
+    if (ways[_i].before)
+        run_sql(ways[_i].before);
+
+    const char *at_once = told(_i, NULL);
+    const char *keyed = told(_i, "HTTP_IDEMPOTENCY_KEY=0123456789");
+
+    int written = strncmp(at_once, "201", 3) == 0 ? 2 : 0;
+    ck_assert_str_eq(at_once, keyed);
+    ck_rows("posts", written);
+    ck_rows("list_journal WHERE total = 2", written);
+    ck_rows("posts JOIN list_journal ON row_id = posts.id AND total = 2 AND owner = author_id AND "
+            "kind = published AND list_journal.n = 1",
+            written);
+    ck_assert_int_le(ask_number("SELECT COUNT(DISTINCT author_id, title, content, published, "
+                                "created_at, updated_at, version) AS n FROM posts"),
+                     1);
+}
+
 TEST(a_title_has_255_code_points)
 {
     const char *longest = repeat(GRIN, 255);
