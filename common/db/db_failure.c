@@ -270,7 +270,11 @@ bool db_is_lock_timeout(const struct problem *p)
     return p && p->db_error == ER_LOCK_WAIT_TIMEOUT;
 }
 
+/* HA_ERR_ABORTED_BY_USER, with "Unknown error 188" for its message: what comes of a statement whose
+ * time runs out in InnoDB's word index. */
+#define INTERRUPTED_IN_WORD_INDEX 188
+
 bool db_is_statement_timeout(const struct problem *p)
 {
-    return p && p->db_error == ER_STATEMENT_TIMEOUT;
+    return p && (p->db_error == ER_STATEMENT_TIMEOUT || p->db_error == INTERRUPTED_IN_WORD_INDEX);
 }

@@ -279,6 +279,25 @@ TEST(a_transaction_outlives_a_read_that_is_broken_off)
     ck_assert_int_eq(counter(2), 1);
 }
 
+/* The word index has an error of its own for it. */
+TEST(a_search_whose_time_runs_out_is_known_as_such)
+{
+    static const struct sql search = {
+        "SET STATEMENT max_statement_time = 0.001 FOR SELECT COUNT(*) AS n FROM words"
+        " WHERE MATCH (word) AGAINST ('+word* +w*' IN BOOLEAN MODE)",
+        &number_record};
+    struct number row;
+    bool found;
+    must_work(db_run(db, a,
+                     "CREATE OR REPLACE TABLE words (word VARCHAR(50) NOT NULL, FULLTEXT (word))"
+                     " ENGINE = InnoDB SELECT CONCAT('word', seq) AS word FROM seq_1_to_5000"));
+
+    for (int i = 0; i < 100; i++) {
+        struct problem *p = db_find(db, a, &search, DB_NO_ARGS, &row, &found);
+        ck_assert_msg(!p || db_is_statement_timeout(p), "%s", p ? p->cause : "");
+    }
+}
+
 /* ---- how many ---- */
 
 CASE("places", set_up_shared, tear_down);
