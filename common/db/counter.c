@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "common/db/budget.h"
 #include "common/db/window.h"
 #include "common/field/field.h"
 
@@ -35,10 +36,14 @@ struct problem *count_matches(struct db *db, struct arena *a, const char *from, 
         arena_printf(a, "SELECT COUNT(*) AS n FROM (SELECT 1 FROM %s LIMIT %d) AS matches", from,
                      SEARCH_COUNT_MAX + 1),
         &counted_record};
-    struct problem *p = count_read(db, a, &sql, args, &ret->count);
-    if (!p && ret->count > SEARCH_COUNT_MAX)
-        *ret = (struct page_total){SEARCH_COUNT_MAX, true};
-    return p;
+    struct counted row = {0};
+    bool found;
+    struct problem *p = budget_find(db, a, &sql, args, &row, &found);
+    if (p)
+        return p;
+    ret->capped = row.n > SEARCH_COUNT_MAX;
+    ret->count = ret->capped ? SEARCH_COUNT_MAX : row.n;
+    return NULL;
 }
 
 static void drop_row(void *context, const void *row)

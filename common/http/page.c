@@ -178,6 +178,7 @@ struct problem *page_open(struct page *page, struct request *rq, struct response
     json_object(&rs->body);
     json_key(&rs->body, PAGE_DATA_KEY);
     json_array(&rs->body);
+    page->began = rs->body.len;
     return NULL;
 }
 
@@ -204,6 +205,14 @@ void page_add(void *context, const void *row)
     record_to_json(&page->rs->body, page->r, row);
     if (++page->written == page->limit)
         remember(page, row);
+}
+
+void page_restart(void *context)
+{
+    struct page *page = context;
+    page->rs->body.len = page->began;
+    page->rs->body.full = page->more = false;
+    page->written = 0;
 }
 
 /* ---- Link ---- */

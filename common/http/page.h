@@ -25,6 +25,7 @@ struct page {
     const struct keyring *keys;
     const struct field *key; /* of `r`: by which is sorted */
     int64_t number, limit;   /* as asked for */
+    size_t began;            /* where the rows begin in the body of `rs` */
     int64_t written;
     bool more;               /* there is a row after the last one shown, */
     struct page_window last; /* which this describes */
@@ -43,6 +44,9 @@ struct problem *page_open(struct page *page, struct request *rq, struct response
 
 /** Add one row; the form that db_each() wants. `page` is a struct page. */
 void page_add(void *page, const void *row);
+
+/** Forget the rows that were added, for they come again; the form that budget_each() wants. */
+void page_restart(void *page);
 
 /** Close list and object with their `pagination`, and add Link (RFC 8288). `base_path` comes
  *  before the request's path. With a cursor the count of `total` is not looked at. */

@@ -14,8 +14,8 @@ static struct problem *list(struct app *app, struct request *rq, struct response
     struct page_total total;
     struct problem *p = page_open(&page, rq, rs, &user_record, user_sorts, app->keys);
     if (!p)
-        p = user_page(app->db, rq->arena, rq->query, rq->query_given, &page.window, page_add, &page,
-                      &total);
+        p = user_page(app->db, rq->arena, rq->query, rq->query_given, &page.window, page_restart,
+                      page_add, &page, &total);
     if (!p)
         page_close(&page, rq->base, total);
     return p;

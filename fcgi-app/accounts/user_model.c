@@ -7,6 +7,7 @@
 
 #include "common/base/fold.h"
 #include "common/base/problem.h"
+#include "common/db/budget.h"
 #include "common/db/counter.h"
 #include "common/db/window.h"
 #include "fcgi-app/accounts/common_passwords.h"
@@ -472,10 +473,11 @@ static const char *index_of(const struct user_query *query, bool by_role)
 static struct problem *is_frequent(struct db *db, struct arena *a, struct text pattern,
                                    bool *ret_yes)
 {
-    int64_t n = 0;
+    struct counted row = {0};
+    bool found;
     struct problem *p =
-        count_read(db, a, &sql_sample, DB_ARGS(db_text(pattern), db_text(pattern)), &n);
-    *ret_yes = n >= SAMPLE_COMMON;
+        budget_find(db, a, &sql_sample, DB_ARGS(db_text(pattern), db_text(pattern)), &row, &found);
+    *ret_yes = row.n >= SAMPLE_COMMON;
     return p;
 }
 
@@ -530,8 +532,8 @@ static void begin_after(struct arena *a, struct search *s, unsigned sort,
 }
 
 static struct problem *read_page(struct db *db, struct arena *a, const struct page_window *window,
-                                 struct search *s, void (*each)(void *context, const void *user),
-                                 void *context)
+                                 struct search *s, void (*restart)(void *context),
+                                 void (*each)(void *context, const void *user), void *context)
 {
     const struct sql sql = {arena_printf(a,
                                          "SELECT " COLUMNS " FROM users%s%s ORDER BY %s "
@@ -540,11 +542,12 @@ static struct problem *read_page(struct db *db, struct arena *a, const struct pa
                             &user_record};
     add_arg(s, db_integer(window->limit));
     add_arg(s, db_integer(window->offset));
-    return db_each(db, a, &sql, (struct db_args){s->args, s->count}, each, context);
+    return budget_each(db, a, &sql, (struct db_args){s->args, s->count}, restart, each, context);
 }
 
 struct problem *user_page(struct db *db, struct arena *a, const struct user_query *query,
                           field_set given, const struct page_window *window,
+                          void (*restart)(void *context),
                           void (*each)(void *context, const void *user), void *context,
                           struct page_total *ret_total)
 {
@@ -568,7 +571,7 @@ struct problem *user_page(struct db *db, struct arena *a, const struct user_quer
                                      (struct db_args){s.args, s.count}, &total)
                      : count_all(db, a, query, by_role, &total);
     if (!p && (window->after || total.capped || window->offset < total.count))
-        p = read_page(db, a, window, &s, each, context);
+        p = read_page(db, a, window, &s, restart, each, context);
     if (!p)
         *ret_total = total;
     return p;

@@ -96,9 +96,11 @@ struct problem *user_find_with_session(struct db *db, struct arena *a, struct uu
                                        bool *ret_session_lives) MUST_USE;
 
 /** Call `each(context, user)` for the users in `window`, and tell how many there are in all
- *  unless it begins after a row. `given` tells which of the query's members count. */
+ *  unless it begins after a row. `given` tells which of the query's members count. Users that come
+ *  again, see budget.h, are announced by `restart`. */
 struct problem *user_page(struct db *db, struct arena *a, const struct user_query *query,
                           field_set given, const struct page_window *window,
+                          void (*restart)(void *context),
                           void (*each)(void *context, const void *user), void *context,
                           struct page_total *ret_total) MUST_USE;
 

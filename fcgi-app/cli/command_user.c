@@ -123,7 +123,8 @@ static struct problem *show_page(struct app *app, struct arena *a, struct walk *
     w->window.limit = w->left < LISTING_ROWS ? w->left : LISTING_ROWS;
     w->window.text = text_of(w->email);
     w->seen = 0;
-    struct problem *p = user_page(app->db, a, &w->query, w->given, &w->window, show_row, w, &total);
+    struct problem *p =
+        user_page(app->db, a, &w->query, w->given, &w->window, NULL, show_row, w, &total);
     w->window.after = true;
     w->left -= w->seen;
     return p;

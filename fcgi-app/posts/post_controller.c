@@ -25,8 +25,8 @@ static struct problem *write_page(struct app *app, struct request *rq, struct re
 {
     struct problem *p = page_open(ret_page, rq, rs, &post_record, post_sorts, app->keys);
     if (!p)
-        p = post_page(app->db, rq->arena, rq->query, filter, &ret_page->window, page_add, ret_page,
-                      ret_total);
+        p = post_page(app->db, rq->arena, rq->query, filter, &ret_page->window, page_restart,
+                      page_add, ret_page, ret_total);
     if (p)
         return p;
     page_close(ret_page, rq->base, *ret_total);

@@ -4,6 +4,7 @@
 
 #include "common/base/fold.h"
 #include "common/base/problem.h"
+#include "common/db/budget.h"
 #include "common/db/counter.h"
 #include "common/db/window.h"
 
@@ -368,10 +369,18 @@ static void end_with(struct arena *a, struct search *s, unsigned sort,
 
 /* Who takes the rows, and how many there were. */
 struct taker {
+    void (*restart)(void *context);
     void (*each)(void *context, const void *post);
     void *context;
     int64_t count;
 };
+
+static void take_again(void *context)
+{
+    struct taker *taker = context;
+    taker->count = 0;
+    taker->restart(taker->context);
+}
 
 static void take(void *context, const void *row)
 {
@@ -391,7 +400,7 @@ static struct problem *read_rows(struct db *db, struct arena *a, unsigned sort,
                             &post_record};
     add_arg(&s, db_integer(window->limit));
     add_arg(&s, db_integer(window->offset));
-    return db_each(db, a, &sql, (struct db_args){s.args, s.count}, take, taker);
+    return budget_each(db, a, &sql, (struct db_args){s.args, s.count}, take_again, take, taker);
 }
 
 /* The row that many rows on, including those of deleted authors; from the index alone. */
@@ -404,7 +413,8 @@ static struct problem *look_ahead(struct db *db, struct arena *a, unsigned sort,
                      is_by_title(sort) ? "title" : "created_at", s.from, s.where, order_of(sort)),
         &post_record};
     add_arg(&s, db_integer(rows - 1));
-    struct problem *p = db_find(db, a, &sql, (struct db_args){s.args, s.count}, &row, ret_found);
+    struct problem *p =
+        budget_find(db, a, &sql, (struct db_args){s.args, s.count}, &row, ret_found);
     if (!p && *ret_found)
         *ret = (struct page_window){.id = row.id, .time = row.created_at, .text = row.title};
     return p;
@@ -498,7 +508,8 @@ static struct problem *count_found(struct db *db, struct arena *a, const struct 
                                          "FROM (SELECT author_id FROM posts%s LIMIT %d) AS posts",
                                          s->where, SEARCH_COUNT_MAX + 1),
                             &matches_record};
-    struct problem *p = db_find(db, a, &sql, (struct db_args){s->args, s->count}, &matches, &found);
+    struct problem *p =
+        budget_find(db, a, &sql, (struct db_args){s->args, s->count}, &matches, &found);
     if (p)
         return p;
     ret->capped = matches.looked_at > SEARCH_COUNT_MAX;
@@ -520,12 +531,13 @@ static struct problem *read_page(struct db *db, struct arena *a, unsigned sort,
 
 struct problem *post_page(struct db *db, struct arena *a, const struct post_query *query,
                           const struct post_filter *filter, const struct page_window *window,
+                          void (*restart)(void *context),
                           void (*each)(void *context, const void *post), void *context,
                           struct page_total *ret_total)
 {
     const char *words = match_all_words(a, query->q);
     struct page_total found = {0};
-    struct taker taker = {each, context, 0};
+    struct taker taker = {restart, each, context, 0};
     struct problem *p = NULL;
     struct search s;
     bool nothing_to_search = query->q.len && !*words;

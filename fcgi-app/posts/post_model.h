@@ -64,9 +64,11 @@ struct problem *post_lock(struct db *db, struct arena *a, struct uuid id,
                           struct post *ret) MUST_USE;
 
 /** Call `each(context, post)` for the posts in `window`, and tell how many there are in all
- *  unless it begins after a row. */
+ *  unless it begins after a row. Posts that come again, see budget.h, are announced by `restart`.
+ */
 struct problem *post_page(struct db *db, struct arena *a, const struct post_query *query,
                           const struct post_filter *filter, const struct page_window *window,
+                          void (*restart)(void *context),
                           void (*each)(void *context, const void *post), void *context,
                           struct page_total *ret_total) MUST_USE;
 
