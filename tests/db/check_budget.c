@@ -415,6 +415,18 @@ TEST(what_was_heavy_is_not_tried_without_a_place)
     }
 }
 
+TEST(what_found_no_place_is_not_tried_again_without_one)
+{
+    budget_set(db, AMPLE_MS, shared, 1);
+    atomic_store(&shared->places[0], in_ms(FAR_MS));
+    must_work(db_ping(db, a));
+
+    do { /* the first time it is tried */
+        (void)statements(db);
+        ck_refused(try_wait(db, FOR_EVER), "try again soon");
+    } while (statements(db));
+}
+
 TEST(another_statement_is_tried_all_the_same)
 {
     budget_set(db, SHORT_MS, shared, 1);
