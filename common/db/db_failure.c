@@ -273,10 +273,13 @@ bool db_is_lock_timeout(const struct problem *p)
     return p && p->db_error == ER_LOCK_WAIT_TIMEOUT;
 }
 
+/* HA_ERR_ABORTED_BY_USER, with "Unknown error 188" for its message: what comes of a statement whose
+ * time runs out in InnoDB's word index. */
+#define INTERRUPTED_IN_WORD_INDEX 188
+
 bool db_is_statement_timeout(const struct problem *p)
 {
-    const unsigned full_text_stopped = 188; /* what InnoDB's word index calls it */
-    return p && (p->db_error == ER_STATEMENT_TIMEOUT || p->db_error == full_text_stopped);
+    return p && (p->db_error == ER_STATEMENT_TIMEOUT || p->db_error == INTERRUPTED_IN_WORD_INDEX);
 }
 
 bool db_is_none(const struct problem *p)

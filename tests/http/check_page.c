@@ -290,6 +290,22 @@ TEST_EACH(a_list_has_its_rows_and_its_pagination, answers)
     ck_assert_str_eq(body(), with_cursor(answers[_i].json));
 }
 
+TEST(rows_that_come_again_replace_those_of_before)
+{
+    list("limit=2", 3, (struct page_total){.count = 3});
+    const char *expected = body();
+
+    ck_assert_ptr_null(open_list("/items", "limit=2"));
+    for (int i = 10; i < 15; i++)
+        page_add(&page, &items[i]);
+    page_restart(&page);
+    for (int i = 0; i < 3; i++)
+        page_add(&page, &items[i]);
+    page_close(&page, "/api", (struct page_total){.count = 3});
+
+    ck_assert_str_eq(body(), expected);
+}
+
 TEST(behind_a_cursor_nothing_is_counted)
 {
     list("limit=2", 3, (struct list_total){9, false});

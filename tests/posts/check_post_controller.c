@@ -2,6 +2,7 @@
 /* Posts: list, write, read, change, delete, as clients see it. */
 #include "tests/support/loopback.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/support/people.h"
@@ -781,4 +782,34 @@ TEST(a_search_follows_changes)
     ck_assert_str_eq(titles(NULL, "/posts?q=old"), "");
     ck_status(api_delete(ada, "/posts/%s", id), 204);
     ck_assert_str_eq(titles(NULL, "/posts?q=newer"), "");
+}
+
+/* ---- slow lists ---- */
+
+CASE("slow lists", set_up, loopback_close);
+
+static const char *const post_lists[] = {"/posts", "/posts?sort=-title", "/posts?q=engines",
+                                         "/users/%s/posts"};
+
+/* A table that others have locked stands for all that keeps a statement waiting. */
+TEST_EACH(a_list_that_takes_too_long_is_refused_and_later_whole, post_lists)
+{
+    const char *path =
+        strchr(post_lists[_i], '%') ? say("/users/%s/posts", ada_id) : post_lists[_i];
+    struct db *locker;
+    write_post(ada, "On engines", "Text.", true);
+    loopback_set("LIST_BUDGET_MS=50");
+    must(db_open(the_arena, getenv("DATABASE_URL"), &locker));
+    must(db_run(locker, the_arena, "LOCK TABLES posts WRITE"));
+
+    struct answer answer = api_get(NULL, "%s", path);
+    db_close(locker);
+
+    ck_problem(answer, UNAVAILABLE);
+    ck_assert_ptr_nonnull(answer_header(answer, "Retry-After"));
+    ck_assert_ptr_nonnull(strstr(answer_text(answer, "message"), "narrow the search"));
+    while ((answer = api_get(NULL, "%s", path)).status == 503) /* the lock takes its time to go */
+        continue;
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer_column(answer, "title"), "On engines");
 }
