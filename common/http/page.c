@@ -201,7 +201,7 @@ void page_add(void *context, const void *row)
         page->more = true;
         return;
     }
-    record_to_json(&page->rs->body, page->r, row);
+    response_item(page->rs, page->r, row);
     if (++page->written == page->limit)
         remember(page, row);
 }

@@ -161,6 +161,7 @@ const char *method_list(struct arena *a, unsigned methods);
 
 /* The ETag of a version, for printf() and its int64_t: strong (RFC 9110 section 8.8.3). */
 #define ETAG_FORMAT "\"%" PRId64 "\""
+#define ETAG_SIZE 24 /* bytes of the longest, with its NUL */
 
 /** Does If-None-Match of a GET or HEAD have the ETag of `version`? Then the answer is 304 (RFC 9110
  *  section 13.1.2). */

@@ -410,6 +410,27 @@ static const struct {
     {'r', "/users/%A/posts?q=ada&published=false", "ad2"},
 };
 
+static struct answer rename_if(const char *id, const char *etag)
+{
+    return api_ask(.method = "PATCH", .path = path_of(id), .token = ada,
+                   .body = object("{'title':'New'}"), .param = say("HTTP_IF_MATCH=%s", etag));
+}
+
+TEST(a_list_has_what_if_match_wants)
+{
+    const char *const lists[] = {"/posts", "/posts?q=algebra", "/posts?limit=1",
+                                 say("/users/%s/posts", ada_id)};
+    const char *id = write_post(ada, "Engines", "of algebra", true);
+    for (int i = 0; i < COUNT(lists); i++) {
+        const char *etag = answer_text(api_get(NULL, "%s", lists[i]), "data.0.etag");
+        ck_assert_str_eq(etag, answer_header(api_get(ada, "/posts/%s", id), "ETag"));
+
+        ck_status(rename_if(id, etag), 200);
+        ck_problem(rename_if(id, etag), PRECONDITION_FAILED);
+    }
+    ck_assert(!answer_has(api_get(ada, "/posts/%s", id), "post.etag"));
+}
+
 static const char *with_ids(const char *path)
 {
     const char *mark = strchr(path, '%');
