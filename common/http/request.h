@@ -48,6 +48,7 @@ enum method {
     X(FORWARDED_FOR, "HTTP_X_FORWARDED_FOR")                                                       \
     X(AUTHORIZATION, "HTTP_AUTHORIZATION")                                                         \
     X(REDIRECTED_AUTHORIZATION, "REDIRECT_HTTP_AUTHORIZATION")                                     \
+    X(COOKIE, "HTTP_COOKIE")                                                                       \
     X(ACCEPT, "HTTP_ACCEPT")                                                                       \
     X(IF_MATCH, "HTTP_IF_MATCH")                                                                   \
     X(IF_NONE_MATCH, "HTTP_IF_NONE_MATCH")                                                         \
@@ -146,6 +147,10 @@ const char *request_param(const struct request *rq, const char *name);
 
 /** The token of `Authorization: Bearer …` (RFC 6750 section 2.1), or NULL. */
 const char *request_bearer(const struct request *rq);
+
+/** Has it an Authorization or a Cookie, whatever they say? Then no cache that is shared may keep
+ *  the answer. */
+bool request_is_private(const struct request *rq);
 
 /** Is the body's media type one of the two that mean JSON? Parameters are not looked at. */
 bool request_is_json(const struct request *rq);

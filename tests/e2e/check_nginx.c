@@ -280,9 +280,9 @@ static const char *const variables[] = {
 
 TEST(each_header_that_is_read_may_be_sent)
 {
-    /* These a browser sends by itself, and a script may set without asking (the Fetch
-     * standard's safelist). */
-    static const char by_itself[] = "Accept, User-Agent";
+    /* These a browser sends by itself; but for cookies a script may set them without asking (the
+     * Fetch standard's safelist). */
+    static const char by_itself[] = "Accept, Cookie, User-Agent";
     static const char by_proxies[] = "X-Forwarded-For";
     static const char refused[] = "Content-Encoding"; /* and read for that */
     for (int i = 0; i < COUNT(variables); i++) {
