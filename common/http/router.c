@@ -421,13 +421,14 @@ static void add_cache_control(const struct router *router, const struct request 
                               struct response *rs)
 {
     const char *prefix = router->no_store;
-    bool depends = rq->route && rq->route->auth != AUTH_NONE;
+    bool is_for_all = rq->route && rq->route->auth == AUTH_NONE;
     if (prefix && (!rq->path || strncmp(rq->path, prefix, strlen(prefix)) == 0))
         response_header(rs, "Cache-Control", "no-store");
-    else if (depends && request_bearer(rq))
+    else if (!is_for_all && request_is_private(rq))
         response_header(rs, "Cache-Control", "private, no-cache");
-    /* What can be read depends on who asks. */
-    if (depends && rq->route->method == METHOD_GET && rs->status < 400)
+    /* What can be read depends on who asks, and so does that it is not there: a draft is 404 to
+     * strangers. */
+    if (rq->route && !is_for_all && rq->route->method == METHOD_GET)
         response_header(rs, "Vary", "Authorization, Cookie");
 }
 

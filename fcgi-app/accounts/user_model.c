@@ -115,7 +115,7 @@ static const struct field user_fields[] = {
           .default_value = "true", .example = "true", .doc = "Whether the user may log in."),
     FIELD(struct user, created_at, .use = FIELD_SHOWN, .doc = "When the account was made."),
     FIELD(struct user, updated_at, .use = FIELD_SHOWN, .doc = "When it was changed last."),
-    FIELD(struct user, version, .doc = "Rises with every change."),
+    FIELD(struct user, version, .use = FIELD_VERSION, .doc = "Rises with every change."),
     FIELD(struct user, session_id, .doc = "The session that the caller's token names."),
 };
 

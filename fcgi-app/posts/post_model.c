@@ -58,7 +58,7 @@ static const struct field post_fields[] = {
     FIELD(struct post, author_id, .use = FIELD_SHOWN, .doc = "Who wrote it."),
     FIELD(struct post, created_at, .use = FIELD_SHOWN, .doc = "When it was written."),
     FIELD(struct post, updated_at, .use = FIELD_SHOWN, .doc = "When it was changed last."),
-    FIELD(struct post, version, .doc = "Rises with every change."),
+    FIELD(struct post, version, .use = FIELD_VERSION, .doc = "Rises with every change."),
 };
 
 static const char *const post_sorts[] = {"-created_at", "created_at", "title", "-title", NULL};

@@ -806,6 +806,7 @@ TEST(a_list_has_ones_own_sessions_the_newest_first)
     ck_assert(answer_boolean(answer, "data.1.current"));
     ck_assert(!answer_boolean(answer, "data.2.current"));
     ck_assert_int_eq(answer_total(answer), 3);
+    ck_assert(!answer_has(answer, "data.0.etag")); /* a session has no versions */
     ck_assert_str_eq(answer_header(answer, "Cache-Control"), "no-store");
 }
 

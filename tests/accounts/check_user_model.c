@@ -341,14 +341,22 @@ static void see_user(void *context, const void *user)
     ++*(int *)context;
 }
 
+static void forget_users(void *context)
+{
+    *(int *)context = 0;
+}
+
 static struct problem *page_of(const char *q, const char *role, int *ret_users)
 {
-    struct user_query query = {.q = text_of(q), .role = ROLE_ADMIN};
-    struct page_total total;
+    const struct list_query query = {.q = text_of(q), .total = true};
+    const struct list_window window = {.limit = 20, .page_reach = 1000, .search_reach = 1000};
+    const struct list_taker taker = {see_user, forget_users, ret_users};
+    struct list_scope scope = {0};
+    struct list_total total;
     *ret_users = 0;
-    return user_page(the_app->db, the_arena, &query,
-                     role ? FIELD_AT(&user_query_record, struct user_query, role) : 0,
-                     &(const struct page_window){.limit = 20}, NULL, see_user, ret_users, &total);
+    if (role)
+        list_filter_by(&scope, USER_ROLE, db_integer(ROLE_ADMIN));
+    return list_read(the_app->db, the_arena, &user_list, &query, &scope, &window, &taker, &total);
 }
 
 static const struct {

@@ -669,6 +669,11 @@ void front_stop(struct front *f)
     f->pid = 0;
 }
 
+size_t front_workers(const struct front *f, pid_t *ret_pids)
+{
+    return children_of(f->pid, ret_pids);
+}
+
 static bool all_gone(const pid_t *pids, size_t count, const pid_t *now, size_t now_count)
 {
     for (size_t i = 0; i < count; i++)

@@ -615,12 +615,14 @@ TEST(the_caller_is_known_where_a_token_was_good)
 TEST(who_is_not_known_gets_the_realm)
 {
     ask(.method = "GET", .path = "/closed");
-    ck_assert_str_eq(headers(), "WWW-Authenticate: Bearer realm=\"the realm\"\r\nVary: Accept\r\n");
+    ck_assert_str_eq(headers(), "WWW-Authenticate: Bearer realm=\"the realm\"\r\nVary: Accept\r\n"
+                                "Vary: Authorization, Cookie\r\n");
 
     ask(.method = "GET", .path = "/closed", .token = "Bearer bad");
     ck_assert_str_eq(headers(),
                      "WWW-Authenticate: Bearer realm=\"the realm\", error=\"invalid_token\"\r\n"
-                     "Vary: Accept\r\nCache-Control: private, no-cache\r\n");
+                     "Vary: Accept\r\nCache-Control: private, no-cache\r\n"
+                     "Vary: Authorization, Cookie\r\n");
 }
 
 /* ---- the order of the checks ---- */
@@ -1139,30 +1141,74 @@ TEST(an_answer_of_the_time_before_does_not_shine_through)
     ck_assert_str_eq(body(), "{\"path\":\"/things\"}");
 }
 
+#define PRIVATE "Cache-Control: private, no-cache\r\n"
+#define NO_STORE "Cache-Control: no-store\r\n"
+#define OF_CALLER "Vary: Authorization, Cookie\r\n" /* it depends on who asks */
+#define OF_FORM "Vary: Accept\r\n"                  /* an error has two forms */
+#define COOKIE .param = "HTTP_COOKIE=theme=dark"
+
 static const struct {
-    const char *method, *path, *token, *cache_control;
+    struct call call;
+    int status;
+    const char *lines; /* of these two headers, in order */
 } caches[] = {
-    {"GET", "/things", NULL, NULL},
-    {"GET", "/things", "Bearer user", "private, no-cache"},
-    {"GET", "/failing", "Bearer user", "private, no-cache"},
-    {"GET", "/closed", "Bearer bad", "private, no-cache"},
-    {"GET", "/closed", NULL, NULL},
-    {"POST", "/auth/login", NULL, "no-store"},
-    {"GET", "/auth/login", NULL, "no-store"},   /* 405 */
-    {"GET", "/auth/nothing", NULL, "no-store"}, /* 404 */
-    {"OPTIONS", "/auth/login", NULL, "no-store"},
+    {{"GET", "/things"}, 200, OF_CALLER},
+    {{"HEAD", "/things"}, 200, OF_CALLER},
+    {{"GET", "/things", .token = "Bearer user"}, 200, PRIVATE OF_CALLER},
+    {{"HEAD", "/things", .token = "Bearer user"}, 200, PRIVATE OF_CALLER},
+    {{"GET", "/things", COOKIE}, 200, PRIVATE OF_CALLER},
+    {{"GET", "/things", .token = "Basic YTpi"}, 200, PRIVATE OF_CALLER},
+    {{"GET", "/things", .param = "REDIRECT_HTTP_AUTHORIZATION=Bearer user"},
+     200,
+     PRIVATE OF_CALLER},
+    {{"GET", "/things", .token = "", .param = "HTTP_COOKIE="}, 200, OF_CALLER},
+    {{"GET", "/things", "limit=x"}, 400, OF_FORM OF_CALLER},
+    {{"GET", "/things", "limit=x", COOKIE}, 400, OF_FORM PRIVATE OF_CALLER},
+    {{"GET", "/known", .param = "HTTP_IF_NONE_MATCH=\"4\""}, 304, OF_CALLER},
+    {{"GET", "/known", .token = "Bearer user", .param = "HTTP_IF_NONE_MATCH=\"4\""},
+     304,
+     PRIVATE OF_CALLER},
+    {{"GET", "/failing"}, 409, OF_FORM OF_CALLER},
+    {{"GET", "/failing", .token = "Bearer user"}, 409, OF_FORM PRIVATE OF_CALLER},
+    {{"GET", "/closed"}, 401, OF_FORM OF_CALLER},
+    {{"GET", "/closed", .token = "Bearer bad"}, 401, OF_FORM PRIVATE OF_CALLER},
+    /* No cache keeps the answer to a write; but what was asked with a token is private. */
+    {{"POST", "/created"}, 202, ""},
+    {{"POST", "/created", .token = "Bearer user"}, 202, PRIVATE},
+    {{"POST", "/created", COOKIE}, 202, PRIVATE},
+    /* Where there is no route, there is nobody whom it depends on. */
+    {{"GET", "/nothing"}, 404, OF_FORM},
+    {{"GET", "/nothing", .token = "Bearer user"}, 404, OF_FORM PRIVATE},
+    {{"PATCH", "/things"}, 405, OF_FORM},
+    {{"PATCH", "/things", COOKIE}, 405, OF_FORM PRIVATE},
+    {{"OPTIONS", "/things"}, 204, ""},
+    {{"OPTIONS", "/things", .token = "Bearer user"}, 204, PRIVATE},
+    /* A route that looks at neither is the same for all. */
+    {{"GET", "/local", .address = "127.0.0.1"}, 200, ""},
+    {{"GET", "/local", .address = "127.0.0.1", .token = "Bearer bad", COOKIE}, 200, ""},
+    {{"POST", "/auth/login", JSON_BODY = "{\"title\":\"abc\"}"}, 200, NO_STORE},
+    {{"POST", "/auth/login", JSON_BODY = "{}", .token = "Bearer user"}, 400, OF_FORM NO_STORE},
+    {{"GET", "/auth/login"}, 405, OF_FORM NO_STORE},
+    {{"GET", "/auth/nothing", COOKIE}, 404, OF_FORM NO_STORE},
+    {{"OPTIONS", "/auth/login"}, 204, NO_STORE},
 };
+
+/* The lines of Cache-Control and Vary. */
+static const char *caching_lines(void)
+{
+    const char *all = headers(), *lines = "";
+    for (const char *end; (end = strstr(all, "\r\n")); all = end + 2)
+        if (strncmp(all, "Cache-Control:", 14) == 0 || strncmp(all, "Vary:", 5) == 0)
+            lines = arena_printf(a, "%s%.*s\r\n", lines, (int)(end - all), all);
+    return lines;
+}
 
 TEST_EACH(answers_say_how_they_may_be_cached, caches)
 {
-    ask(.method = caches[_i].method, .path = caches[_i].path, .token = caches[_i].token);
+    answer(&caches[_i].call);
 
-    const char *expected = caches[_i].cache_control;
-    if (expected)
-        ck_assert_ptr_nonnull(
-            strstr(headers(), arena_printf(a, "Cache-Control: %s\r\n", expected)));
-    else
-        ck_assert_ptr_null(strstr(headers(), "Cache-Control"));
+    assert_status(caches[_i].status);
+    ck_assert_str_eq(caching_lines(), caches[_i].lines);
 }
 
 /* ---- the log ---- */

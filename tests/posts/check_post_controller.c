@@ -295,6 +295,29 @@ TEST(what_is_read_depends_on_who_asks)
     ck_assert_ptr_null(answer_header(api_get(NULL, "/health"), "Vary"));
 }
 
+/* Else its author would get from a cache what a stranger was told. */
+TEST(that_a_draft_is_not_there_depends_on_who_asks_too)
+{
+    const char *id = write_post(ada, "T", "C", false);
+
+    struct answer stranger = api_get(NULL, "/posts/%s", id);
+
+    ck_problem(stranger, POST_NOT_FOUND);
+    ck_assert_ptr_nonnull(strstr(stranger.headers, "\r\nVary: Authorization, Cookie\r\n"));
+}
+
+TEST(an_answer_to_a_cookie_is_private)
+{
+    const char *id = write_post(ada, "T", "C", true);
+    const char *const paths[] = {"/posts", say("/posts/%s", id), "/posts/" NOBODY_ID};
+    for (int i = 0; i < COUNT(paths); i++)
+        ck_assert_str_eq(
+            answer_header(api_ask(.path = paths[i], .param = "HTTP_COOKIE=a=b"), "Cache-Control"),
+            "private, no-cache");
+    ck_assert_ptr_null(
+        answer_header(api_ask(.path = "/health", .param = "HTTP_COOKIE=a=b"), "Cache-Control"));
+}
+
 TEST(an_unknown_post_is_not_found)
 {
     ck_problem(api_get(NULL, "/posts/" NOBODY_ID), POST_NOT_FOUND);
@@ -482,6 +505,27 @@ static const struct {
     {'b', "/users/%A/posts?q=ada&published=false", ""},
     {'r', "/users/%A/posts?q=ada&published=false", "ad2"},
 };
+
+static struct answer rename_if(const char *id, const char *etag)
+{
+    return api_ask(.method = "PATCH", .path = path_of(id), .token = ada,
+                   .body = object("{'title':'New'}"), .param = say("HTTP_IF_MATCH=%s", etag));
+}
+
+TEST(a_list_has_what_if_match_wants)
+{
+    const char *const lists[] = {"/posts", "/posts?q=algebra", "/posts?limit=1",
+                                 say("/users/%s/posts", ada_id)};
+    const char *id = write_post(ada, "Engines", "of algebra", true);
+    for (int i = 0; i < COUNT(lists); i++) {
+        const char *etag = answer_text(api_get(NULL, "%s", lists[i]), "data.0.etag");
+        ck_assert_str_eq(etag, answer_header(api_get(ada, "/posts/%s", id), "ETag"));
+
+        ck_status(rename_if(id, etag), 200);
+        ck_problem(rename_if(id, etag), PRECONDITION_FAILED);
+    }
+    ck_assert(!answer_has(api_get(ada, "/posts/%s", id), "post.etag"));
+}
 
 static const char *with_ids(const char *path)
 {
