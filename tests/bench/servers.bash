@@ -143,7 +143,8 @@ memory_of()
     awk '/^Pss:/ { sum += $2 } END { print sum }' "${list[@]/%//smaps_rollup}"
 }
 
-# drive TARGET CONNECTIONS SECONDS [REQUESTS]: print requests, microseconds, p50, p99, failures.
+# drive TARGET CONNECTIONS SECONDS [REQUESTS]: print requests, microseconds, p50, p99, failures,
+# longest.
 # Other requests than those of the target's name are those of the file REQUESTS.
 drive()
 {

@@ -24,8 +24,9 @@ function note(what, figure)
     note("rate", $4 / $5 * 1e6)
     note("p50", $6 / 1000)
     note("p99", $7 / 1000)
-    note("cpu", $4 ? $9 / ticks * 1000 / $4 : 0)
-    note("database", $4 ? $10 / ticks * 1000 / $4 : 0)
+    note("longest", $9 / 1000)
+    note("cpu", $4 ? $10 / ticks * 1000 / $4 : 0)
+    note("database", $4 ? $11 / ticks * 1000 / $4 : 0)
 }
 
 # Of all rounds; of the ratios of each round to another, if one is named.
@@ -41,18 +42,19 @@ function over_rounds(kind, name, what, other,    r, list)
 
 function line(kind, name)
 {
-    printf "%-28s %8.0f %9.2f %9.2f %11.3f %9.3f", "  " text[name],
+    printf "%-26s %8.0f %8.2f %8.2f %8.2f %10.3f %8.3f", "  " text[name],
         over_rounds(kind, name, "rate"), over_rounds(kind, name, "p50"),
-        over_rounds(kind, name, "p99"), over_rounds(kind, name, "cpu"),
-        over_rounds(kind, name, "database")
+        over_rounds(kind, name, "p99"), over_rounds(kind, name, "longest"),
+        over_rounds(kind, name, "cpu"), over_rounds(kind, name, "database")
     if (name in aim)
-        printf "%9.2f (%.1f)", over_rounds(kind, "postern", "rate", name), aim[name]
+        printf "%10.2f (%.1f)", over_rounds(kind, "postern", "rate", name), aim[name]
     print ""
 }
 
 END {
-    print "                                                   CPU s of 1,000 writes  Postern/it"
-    print "                                req/s    p50 ms    p99 ms     workers   MariaDB         (aim)"
+    printf "%82s%16s\n", "CPU s of 1,000 writes", "Postern / it"
+    printf "%-26s %8s %8s %8s %8s %10s %8s%16s\n", "", "req/s", "p50 ms", "p99 ms", "longest", "workers",
+        "MariaDB", "(aim)"
     for (k = split("all one", kinds, " "); k > 0; k--) {
         kind = kinds[3 - k]
         print who[kind]
