@@ -9,6 +9,7 @@ BEGIN {
 
 !($1 in known) {
     known[$1] = 1
+    group = ""
     sizes[++columns] = $1
 }
 

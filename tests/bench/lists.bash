@@ -4,9 +4,10 @@
 #
 # One client asks for a list and for a post by id in turn, through nginx, on one connection; the
 # ratio is that of the two, so what else the machine does touches both (row.awk). A row is asked for
-# `row_limit_s` seconds, once at least and `row_requests` times at most.
+# `row_limit_s` seconds, once at least and `row_requests` times at most; posts `base_requests` times
+# at least.
 
-readonly row_limit_s=1.2 row_requests=150 request_limit_s=40
+readonly row_limit_s=1.2 row_requests=150 base_requests=20 request_limit_s=40
 readonly reach=20000 # PAGE_REACH by default, in rows
 readonly page_limit=20 # by default
 readonly cjk=%E6%9D%B1%E4%BA%AC # two letters that seed.awk has put into 5 % of the posts
@@ -17,18 +18,28 @@ readonly cjk=%E6%9D%B1%E4%BA%AC # two letters that seed.awk has put into 5 % of 
 one()
 {
     printf 'next\nsilent\ngloboff\nmax-time = %d\noutput = /dev/null\n' "$request_limit_s"
-    printf 'write-out = "%s %%{http_code} %%{time_total}\\n"\n' "$1"
+    printf 'write-out = "%s %%{http_code} %%{time_total} %%{size_download}\\n"\n' "$1"
     [[ $2 == - ]] || printf 'header = "Authorization: Bearer %s"\n' "$2"
     printf 'url = "http://127.0.0.1:%d/api/%s"\n' "$port" "$3"
 }
 
-# ask COUNT TOKEN PATH: as many lines for the list, and for posts by id: which, status, seconds.
-ask()
+# some_posts COUNT: what curl reads of them.
+some_posts()
 {
     local i
     for ((i = 0; i < $1; i++)); do
-        one list "$2" "$3"
         one post - "posts/${post_ids[RANDOM % ${#post_ids[@]}]}"
+    done
+}
+
+# ask COUNT TOKEN PATH: a line for each list and each post by id: which, status, seconds, bytes.
+ask()
+{
+    local i
+    (($1)) || return 0
+    for ((i = 0; i < $1; i++)); do
+        one list "$2" "$3"
+        some_posts 1
     done | curl -q -K - || true # one that took too long has status 000
 }
 
@@ -57,7 +68,7 @@ row()
             return
         fi
     done
-    first=$(ask 1 "$2" "$3")
+    first=$(some_posts "$base_requests" | curl -q -K - && ask 1 "$2" "$3")
     took_s=$(awk '$1 == "list" { print $3 }' <<<"$first")
     { printf '%s\n' "$first" && ask "$(how_many "$took_s")" "$2" "$3"; } |
         awk -v size="$posts" -v name="$name" -f "$here/median.awk" -f "$here/row.awk"
@@ -122,7 +133,7 @@ choose()
     author_token=$(log_in "$(sql -e "SELECT email FROM users WHERE id = '$prolific'")")
     caller=${token[0]}
     early=$(time_of 100) late=$(time_of 999)
-    deep=$(deepest $((posts * 9 / 10))) author_deep=$(deepest $((posts * 9 / 40)))
+    deep=$(deepest $((posts * 9 / 10))) author_deep=$(deepest $((posts * 22 / 100)))
     users_deep=$(deepest "$users")
 }
 

@@ -10,7 +10,7 @@
     seconds[$1, ++count[$1]] = $3
     if ($2 != 200)
         status[$1] = $2
-    if ($1 == "list" && $4 < 250) # no row and its pagination; a row has more
+    if ($1 == "list" && $4 != "" && $4 < 250) # no row and its pagination; a row has more
         empty = 1
 }
 
