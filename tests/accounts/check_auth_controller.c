@@ -1,5 +1,5 @@
 /* needs: mariadb */
-/* Registering, logging in, and who one is, as clients see it. */
+/* Registering, logging in, and what a token is good for, as clients see it. */
 #include "tests/support/loopback.h"
 
 #include <string.h>
@@ -513,23 +513,9 @@ TEST(a_strange_user_agent_does_not_keep_one_from_logging_in)
     ck_assert_int_eq(ask_number("SELECT MAX(LENGTH(user_agent)) AS n FROM sessions"), 254);
 }
 
-/* ---- who one is ---- */
+/* ---- tokens ---- */
 
 CASE("tokens", loopback_open, loopback_close);
-
-TEST(a_profile_is_ones_own_account)
-{
-    make_user("other@example.org", ROLE_USER);
-    const char *id = make_user("ada@example.org", ROLE_USER);
-
-    struct answer answer = api_get(bearer_of("ada@example.org"), "/auth/profile");
-
-    ck_status(answer, 200);
-    ck_assert_str_eq(answer_text(answer, "user.id"), id);
-    ck_assert_str_eq(answer_text(answer, "user.first_name"), "Test");
-    ck_assert(answer_is_null(answer, "user.last_name"));
-    ck_assert_str_eq(answer_header(answer, "Cache-Control"), "no-store");
-}
 
 TEST(without_a_token_there_is_no_profile)
 {

@@ -39,11 +39,6 @@ static void ck_refused(struct answer answer)
     ck_assert_str_eq(answer_header(answer, "WWW-Authenticate"), "Bearer realm=\"postern\"");
 }
 
-static void ck_alive(const char *access)
-{
-    ck_status(api_get(access, "/auth/profile"), 200);
-}
-
 static void ck_dead(const char *access)
 {
     ck_problem(api_get(access, "/auth/profile"), INVALID_TOKEN);
