@@ -470,7 +470,7 @@ TEST_EACH(all_refused_logins_cost_the_same, refused_logins)
     "pbkdf2:sha256:1000$saltsalt$"                                                                 \
     "456440f4a1d16903e837051f1d6bee1a077c3ea55042cbe137587cc5e32e6ef2"
 
-TEST(a_hash_from_elsewhere_is_replaced_at_the_next_login)
+TEST(an_imported_hash_is_replaced_at_the_next_login)
 {
     make_user("ada@example.org", ROLE_USER);
     run_sql("UPDATE users SET password_hash = '" WERKZEUG_HASH "'");
@@ -648,7 +648,7 @@ TEST_EACH(a_token_of_a_user_who_is_gone_or_disabled_is_refused, ends_of_an_accou
         0);
 }
 
-TEST(a_changed_role_holds_at_once)
+TEST(a_changed_role_takes_effect_at_once)
 {
     const char *token = bearer_of_new("ada@example.org", ROLE_USER);
     ck_problem(api_delete(token, "/users/" NOBODY_ID), ADMIN_REQUIRED);

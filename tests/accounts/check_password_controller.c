@@ -163,7 +163,7 @@ TEST_EACH(ones_account_is_for_those_who_logged_in, closed)
     ck_problem(api_ask(.method = method, .path = path, .token = ada.access), BAD_JSON);
 }
 
-/* ---- hashes that came from elsewhere ---- */
+/* ---- imported hashes ---- */
 
 /* Published vectors; check_password.c has more. */
 static const struct {
@@ -711,7 +711,7 @@ TEST(a_token_is_stored_as_its_hash_only)
             0);
 }
 
-TEST(a_few_tokens_that_are_over_go_with_each_request_for_one)
+TEST(a_few_tokens_that_have_expired_go_with_each_request_for_one)
 {
     for (int i = 0; i < 7; i++)
         run_sql(say("INSERT INTO password_resets SELECT UNHEX(SHA2('%d', 256)), id, '2001-01-01' "

@@ -852,7 +852,7 @@ TEST(a_refresh_moves_last_used_at_and_nothing_else)
     ck_assert_str_eq(answer_text(answer, "data.0.ip"), "192.0.2.1");
 }
 
-TEST(what_is_over_is_not_in_the_list)
+TEST(what_has_expired_is_not_in_the_list)
 {
     struct login ended = enter("ada@example.org");
     const char *expired = session_of(enter("ada@example.org").access);
@@ -993,13 +993,13 @@ TEST(the_session_of_another_is_not_found)
 TEST(a_session_that_is_not_there_is_not_found)
 {
     struct login other = enter("ada@example.org"), expired = enter("ada@example.org");
-    const char *gone = session_of(other.access), *over = session_of(expired.access);
+    const char *gone = session_of(other.access), *old = session_of(expired.access);
     ck_status(api_delete(ada.access, "/auth/sessions/%s", gone), 204);
-    run_sql(say("UPDATE sessions SET expires_at = '2001-01-01' WHERE id = '%s'", over));
+    run_sql(say("UPDATE sessions SET expires_at = '2001-01-01' WHERE id = '%s'", old));
 
     ck_no_session(api_delete(ada.access, "/auth/sessions/" NOBODY_ID));
     ck_no_session(api_delete(ada.access, "/auth/sessions/%s", gone));
-    ck_no_session(api_delete(ada.access, "/auth/sessions/%s", over));
+    ck_no_session(api_delete(ada.access, "/auth/sessions/%s", old));
     ck_no_session(api_delete(ada.access, "/auth/sessions/x"));
 }
 
@@ -1029,7 +1029,7 @@ TEST_EACH(a_path_has_its_methods, paths)
     ck_methods(paths[_i].path, paths[_i].allow);
 }
 
-/* ---- what is over goes ---- */
+/* ---- what has expired goes ---- */
 
 static void make_expired(int count)
 {

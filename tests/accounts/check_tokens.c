@@ -104,7 +104,7 @@ static const struct {
     {LETTERS_80 "AAAAA=", false},
     {LETTERS_80 "AAAAAA==", false},
     {LETTERS_80 "+/AAAA", false},
-    {LETTERS_80 "AAAAAB", false}, /* bits behind the last byte */
+    {LETTERS_80 "AAAAAB", false}, /* bits after the last byte */
     {LETTERS_80 " AAAAA", false},
     {LETTERS_80 "AAAA\n\n", false},
     {LETTERS_80 "AAAA\xC3\xA4", false},

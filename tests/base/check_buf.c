@@ -187,7 +187,7 @@ TEST(a_released_buffer_holds_nothing_and_can_be_released_again)
 
 static void add_secret(void)
 {
-    char secret[64 + SECRET_SIZE] = {0}; /* behind what free() itself overwrites */
+    char secret[64 + SECRET_SIZE] = {0}; /* after what free() itself overwrites */
     secret_write(secret + 64);
     buf_add(&b, secret, sizeof secret);
     wipe(secret, sizeof secret);

@@ -153,7 +153,7 @@ static const struct {
     {"U*U", "$2a$05$CCCCCCCCCCCCCCCCCCCCC/E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"},
 };
 
-TEST_EACH(hashes_from_elsewhere_verify_and_are_outdated, known)
+TEST_EACH(imported_hashes_verify_and_are_outdated, known)
 {
     bool outdated = false;
 
@@ -163,7 +163,7 @@ TEST_EACH(hashes_from_elsewhere_verify_and_are_outdated, known)
     ck_assert(outdated);
 }
 
-TEST_EACH(hashes_from_elsewhere_refuse_another_password, known)
+TEST_EACH(imported_hashes_refuse_another_password, known)
 {
     bool outdated = true;
     const char *wrong = arena_printf(a, "x%s", known[_i].password);
@@ -174,7 +174,7 @@ TEST_EACH(hashes_from_elsewhere_refuse_another_password, known)
 }
 
 /* The last character but one: bcrypt's and Argon2's last has bits that mean nothing. */
-TEST_EACH(a_changed_hash_from_elsewhere_does_not_match, known)
+TEST_EACH(a_changed_imported_hash_does_not_match, known)
 {
     bool outdated;
     char *hash = arena_strdup(a, known[_i].hash);

@@ -177,7 +177,7 @@ TEST(of_fifty_refreshes_at_once_all_get_one_successor)
     ck_alive(tokens_in(refresh(next.refresh)));
 }
 
-/* As if the grace of ten seconds were over. */
+/* As if the grace of ten seconds had passed. */
 static void let_grace_pass(struct person who)
 {
     database_lines(say("UPDATE session_refreshes SET used_at = used_at - INTERVAL 11 SECOND"

@@ -281,7 +281,7 @@ TEST(other_routes_look_at_no_key)
 CASE("storage", set_up, loopback_close);
 CASE_LIMIT_S(120);
 
-TEST(a_key_is_over_after_a_day)
+TEST(a_key_expires_after_a_day)
 {
     struct answer first = keyed(ada, "/posts", KEY, POST_BODY);
     the_time = instant_plus_s(the_time, IDEMPOTENCY_TTL_S - 1);
@@ -313,7 +313,7 @@ TEST_TIMES(a_clock_that_is_set_back_writes_nothing_twice, 4)
     ck_assert_int_eq(rows_of("posts"), 1);
 }
 
-TEST(a_key_of_a_clock_far_ahead_is_over)
+TEST(a_key_of_a_clock_far_ahead_has_expired)
 {
     struct instant now = the_time;
     the_time = instant_plus_s(now, 10 * 24 * 3600);
@@ -385,7 +385,7 @@ static void post_to_the_end(const char *key)
     response_release(&rs);
 }
 
-TEST(keys_that_are_over_go_with_new_ones)
+TEST(keys_that_have_expired_go_with_new_ones)
 {
     keyed(ada, "/posts", "a-living-key", POST_BODY);
     run_sql("INSERT INTO idempotency_keys (id, fingerprint, expires_at) SELECT "

@@ -911,7 +911,7 @@ TEST_TIMES(a_changed_file_or_sighup_leads_to_a_trial_and_a_new_program, 2)
     pid_t pid = start();
     assert_alive();
     ck_assert_int_eq(write(made, "x", 1), 1);
-    assert_alive(); /* the trial is over by now, and was refused */
+    assert_alive(); /* the trial has ended by now, and was refused */
     ck_assert_int_eq(rename(file, aside), 0);
     sleep_us(1500000);
     assert_alive(); /* no file is no change */

@@ -161,7 +161,7 @@ static const char *read_bucket(struct reading *r, const struct sample *s)
 static const char *read_end(struct reading *r, const struct sample *s, bool is_count)
 {
     if (!r->of || strcmp(r->of, s->labels) != 0 || s->le || !isinf(r->le))
-        return "not behind a bucket +Inf of its own";
+        return "not after a bucket +Inf of its own";
     if (is_count != r->summed)
         return "sum and count in another order";
     if (is_count && s->value != r->count)

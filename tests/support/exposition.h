@@ -8,7 +8,7 @@ struct arena;
 /**
  * What is wrong with `text`, or NULL.
  *
- * Stricter than the format: every family has HELP and TYPE in this order, its samples behind them
+ * Stricter than the format: every family has HELP and TYPE in this order, its samples after them
  * in one piece, no sample is there twice, none has a timestamp; counters end in _total and are
  * not negative; of a histogram the buckets rise, end with +Inf, and sum and count follow.
  */

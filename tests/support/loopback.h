@@ -23,7 +23,7 @@ struct answer {
 /* One call. Members that are left out are absent in the request. */
 struct call {
     const char *method; /* NULL: GET */
-    const char *path;   /* behind /api, with its query string */
+    const char *path;   /* after /api, with its query string */
     const char *token;  /* for Authorization: Bearer */
     const char *body;
     const char *type;  /* of the body; NULL: application/json where there is a body */

@@ -65,7 +65,7 @@ TEST_EACH(a_probe_has_its_methods, probes)
 
 /* What makes the schema another one than this program was built for, and what takes it back. */
 static const struct {
-    const char *spoil, *mend;
+    const char *spoil, *fix;
 } schemas[] = {
     {"CREATE TEMPORARY TABLE kept AS SELECT * FROM schema_migrations WHERE number = 3; "
      "DELETE FROM schema_migrations WHERE number = 3",
@@ -97,7 +97,7 @@ TEST_EACH(without_its_schema_the_program_is_alive_but_not_ready, schemas)
 {
     run_all_sql(schemas[_i].spoil);
     struct answer alive = api_get(NULL, "/health"), ready = api_get(NULL, "/ready");
-    run_all_sql(schemas[_i].mend);
+    run_all_sql(schemas[_i].fix);
 
     ck_ok(alive);
     ck_unavailable(ready);
