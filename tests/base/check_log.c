@@ -1,6 +1,5 @@
 #include "common/base/log.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -19,19 +18,19 @@
 #include "common/base/instant.h"
 #include "common/field/json.h"
 #include "tests/support/folder.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 
 #define LINE_MAX_BYTES 8192
 #define CANNOT 77 /* ends with this what the kernel does not let us try */
 
-static struct arena *a;
 static int stderr_before, captured[2];
 static char folder[] = "/tmp/check-log-XXXXXX";
 
 /* From here on stderr is a pipe. */
 static void set_up(void)
 {
-    a = arena_open((size_t)4 * 1024 * 1024);
+    scratch_open();
     ck_assert_int_eq(pipe(captured), 0);
     stderr_before = dup(STDERR_FILENO);
     ck_assert_int_eq(dup2(captured[1], STDERR_FILENO), STDERR_FILENO);
@@ -46,7 +45,7 @@ static void tear_down(void)
     (void)dup2(stderr_before, STDERR_FILENO);
     (void)close(stderr_before);
     (void)close(captured[0]);
-    arena_close(a);
+    scratch_close();
 }
 
 static struct text read_all(int fd)

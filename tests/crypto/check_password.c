@@ -1,6 +1,5 @@
 #include "common/crypto/password.h"
 
-#include <check.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,19 +8,8 @@
 
 #include "common/base/problem.h"
 #include "common/crypto/digest.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
-
-static struct arena *a;
-
-static void set_up(void)
-{
-    a = arena_open(16u * 1024 * 1024);
-}
-
-static void tear_down(void)
-{
-    arena_close(a);
-}
 
 static const char *hashed(struct text password)
 {
@@ -38,7 +26,7 @@ static bool matches(struct text password, const char *hash, bool *ret_outdated)
     return match;
 }
 
-CASE("password", set_up, tear_down);
+CASE("password", scratch_open, scratch_close);
 
 TEST(a_password_verifies_against_its_hash_and_no_other_does)
 {

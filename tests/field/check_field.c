@@ -1,11 +1,10 @@
 #include "common/field/field.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/buf.h"
 #include "common/field/json.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 
 /* ---- a struct with a member of each type and of each use ---- */
@@ -88,20 +87,14 @@ static const struct record ruled_record =
 #define AT(member) FIELD_AT(&thing_record, struct thing, member)
 #define UUID_TEXT "01890a5d-ac96-774b-bcce-b302099a8057"
 
-static struct arena *a;
 static struct thing thing;
 static field_set given;
 
 static void set_up(void)
 {
-    a = arena_open((size_t)4 * 1024 * 1024);
+    scratch_open();
     memset(&thing, 0, sizeof thing);
     given = 42;
-}
-
-static void tear_down(void)
-{
-    arena_close(a);
 }
 
 static struct problem *read_json(const struct record *r, enum record_mode mode, bool admin,
@@ -147,7 +140,7 @@ static const char *faults_of(const struct problem *p)
 
 /* ---- the table ---- */
 
-CASE("field", set_up, tear_down);
+CASE("field", set_up, scratch_close);
 
 TEST(types_follow_from_the_members)
 {
@@ -694,8 +687,6 @@ TEST(null_is_shown_as_nothing)
 
 TEST(the_shown_fields_are_written_in_the_order_of_the_table)
 {
-    struct buf b;
-    buf_init(&b, 4096);
     ck_assert(uuid_parse(UUID_TEXT, 36, &thing.id));
     thing.title = TEXT("a\"b");
     thing.mail = TEXT("a@b");
@@ -706,14 +697,12 @@ TEST(the_shown_fields_are_written_in_the_order_of_the_table)
     thing.colour = 1;
     thing.due.us = 6;
 
-    record_to_json(&b, &thing_record, &thing);
+    record_to_json(&scratch, &thing_record, &thing);
 
-    ck_assert_str_eq(arena_copy(a, b.data, b.len),
-                     "{\"id\":\"" UUID_TEXT "\",\"title\":\"a\\\"b\",\"nick\":null,"
-                     "\"mail\":\"a@b\",\"size\":-7,\"open\":true,\"colour\":\"green\","
-                     "\"due\":\"1970-01-01T00:00:00.000006Z\","
-                     "\"owner\":\"00000000-0000-0000-0000-000000000000\",\"rank\":null}");
-    buf_release(&b);
+    ck_holds("{\"id\":\"" UUID_TEXT "\",\"title\":\"a\\\"b\",\"nick\":null,"
+             "\"mail\":\"a@b\",\"size\":-7,\"open\":true,\"colour\":\"green\","
+             "\"due\":\"1970-01-01T00:00:00.000006Z\","
+             "\"owner\":\"00000000-0000-0000-0000-000000000000\",\"rank\":null}");
 }
 
 TEST(an_overlay_copies_the_given_members_and_no_others)

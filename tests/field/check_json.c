@@ -1,24 +1,12 @@
 #include "common/field/json.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/problem.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
-
-static struct arena *a;
-
-static void set_up(void)
-{
-    a = arena_open(64u * 1024 * 1024);
-}
-
-static void tear_down(void)
-{
-    arena_close(a);
-}
 
 /* Parse from memory that ends where the text does, so that a sanitizer sees every look past its
  * end. */
@@ -90,7 +78,7 @@ static const char *const accepted[] = {
     "{\"\xC3\xA9\":1,\"e\xCC\x81\":2}",
 };
 
-CASE("json", set_up, tear_down);
+CASE("json", scratch_open, scratch_close);
 
 TEST_EACH(what_the_grammar_allows_is_accepted, accepted)
 {

@@ -1,6 +1,5 @@
 #include "common/process/mail.h"
 
-#include <check.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,15 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/base/arena.h"
 #include "common/base/problem.h"
 #include "tests/support/clock.h"
 #include "tests/support/folder.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 
 #define PATIENCE_S 30
-
-static struct arena *a;
 
 /* ---- a folder for files, below the current one: a command's path has no spaces ---- */
 
@@ -30,14 +27,14 @@ static char folder[] = "check-mail-XXXXXX";
 
 static void set_up(void)
 {
-    a = arena_open((size_t)4 * 1024 * 1024);
+    scratch_open();
     folder_make(folder);
 }
 
 static void tear_down(void)
 {
     folder_remove(folder);
-    arena_close(a);
+    scratch_close();
 }
 
 static const char *path_of(const char *name)
@@ -89,11 +86,6 @@ static struct problem *send_by(const char *command, const char *message)
     return mail_send(a, command, message);
 }
 
-static void ck_sent(const struct problem *p)
-{
-    ck_assert_msg(!p, "%s", p ? p->cause : "");
-}
-
 /* ---- the message ---- */
 
 /* Keeps standard input; the file appears when all of it is there. */
@@ -108,7 +100,7 @@ TEST(a_message_arrives_as_it_is)
         "To: ada@example.org\nSubject: \303\204\n\n.\n..\n\\n $HOME\r\nend";
     const char *script = write_script(KEEP, 0700);
 
-    ck_sent(send_by(script, message));
+    must(send_by(script, message));
 
     struct text got = wait_for_file("message");
     ck_assert_uint_eq(got.len, strlen(message));
@@ -126,7 +118,7 @@ TEST_EACH(a_message_of_any_length_up_to_64_kib_arrives_whole, lengths)
     message[len] = '\0';
     const char *script = write_script(KEEP, 0700);
 
-    ck_sent(send_by(script, message));
+    must(send_by(script, message));
 
     struct text got = wait_for_file("message");
     ck_assert_uint_eq(got.len, len);
@@ -174,7 +166,7 @@ TEST_EACH(a_command_is_cut_into_words_and_no_shell_looks_at_them, commands)
 {
     const char *script = write_script(SHOW_WORDS, 0700);
 
-    ck_sent(send_by(arena_printf(a, "%s%s", script, commands[_i].arguments), ""));
+    must(send_by(arena_printf(a, "%s%s", script, commands[_i].arguments), ""));
 
     struct text words = wait_for_file("words");
     ck_assert_str_eq(arena_copy(a, words.data, words.len), commands[_i].words);
@@ -184,7 +176,7 @@ TEST(the_path_may_have_blanks_before_it)
 {
     const char *script = write_script(KEEP, 0700);
 
-    ck_sent(send_by(arena_printf(a, " \t%s", script), "m"));
+    must(send_by(arena_printf(a, " \t%s", script), "m"));
 
     ck_assert_uint_eq(wait_for_file("message").len, 1);
 }
@@ -195,7 +187,7 @@ TEST(a_command_has_at_most_32_words)
     for (int i = 1; i < 32; i++)
         command = arena_printf(a, "%s w", command);
 
-    ck_sent(send_by(command, ""));
+    must(send_by(command, ""));
     ck_assert_uint_eq(wait_for_file("words").len, 31 * strlen("<w>\n"));
 
     ck_assert_ptr_nonnull(send_by(arena_printf(a, "%s w", command), ""));
@@ -241,7 +233,7 @@ static struct text read_proc(pid_t pid, const char *name)
 
 static pid_t start_sleeper(void)
 {
-    ck_sent(send_by(write_script(SLEEP, 0700), "message"));
+    must(send_by(write_script(SLEEP, 0700), "message"));
     pid_t pid = (pid_t)strtol(arena_text(a, wait_for_file("pid")).data, NULL, 10);
     time_t start = time(NULL);
     ck_assert_int_gt(pid, 1);
@@ -275,7 +267,7 @@ TEST(no_child_stays_behind)
 TEST(no_child_stays_behind_when_the_command_fails)
 {
     for (int i = 0; i < 3; i++)
-        ck_sent(send_by("/bin/false", "message"));
+        must(send_by("/bin/false", "message"));
 
     ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
     ck_assert_int_eq(errno, ECHILD);
@@ -292,7 +284,7 @@ TEST(the_command_gets_none_of_our_settings)
     setenv("HOME", "/home/ada", 1);
     setenv("LC_TIME", "C", 1);
 
-    ck_sent(send_by(script, "message"));
+    must(send_by(script, "message"));
 
     struct text got = wait_for_file("env");
     const char *text = arena_printf(a, "\n%s", arena_copy(a, got.data, got.len));
@@ -307,7 +299,7 @@ TEST(the_command_has_a_path_where_we_have_none)
     const char *script = write_script("cd \"${0%/*}\" && env >part && mv part env", 0700);
     clearenv();
 
-    ck_sent(send_by(script, "message"));
+    must(send_by(script, "message"));
 
     struct text got = wait_for_file("env");
     ck_assert_ptr_nonnull(strstr(arena_copy(a, got.data, got.len), "PATH=/usr/local/bin:"));
@@ -368,7 +360,7 @@ TEST(we_keep_no_descriptor_of_it)
     int before = dup(STDIN_FILENO);
     close(before);
 
-    ck_sent(send_by("/bin/true", "message"));
+    must(send_by("/bin/true", "message"));
     ck_assert_ptr_nonnull(send_by("/nonexistent/sendmail", "message"));
 
     int after = dup(STDIN_FILENO);
@@ -415,7 +407,7 @@ TEST(signals_reach_the_command)
                      path_of("part"), path_of("part"), path_of("part"), path_of("status")),
         0700);
 
-    ck_sent(send_by(program, "message"));
+    must(send_by(program, "message"));
 
     struct text status = wait_for_file("status");
     ck_assert_uint_eq(signals_in(arena_copy(a, status.data, status.len), "SigBlk:"), 0);
@@ -426,5 +418,5 @@ TEST(a_command_that_does_not_read_does_no_harm)
     signal(SIGPIPE, SIG_DFL);
 
     for (int i = 0; i < 5; i++)
-        ck_sent(send_by("/bin/true", "message"));
+        must(send_by("/bin/true", "message"));
 }

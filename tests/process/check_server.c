@@ -1,6 +1,5 @@
 #include "common/process/server.h"
 
-#include <check.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -13,7 +12,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,34 +19,20 @@
 #include "common/base/instant.h"
 #include "common/base/problem.h"
 #include "common/process/reexec.h"
-#include "common/process/socket.h"
 #include "tests/support/clock.h"
-#include "tests/support/folder.h"
+#include "tests/support/scratch.h"
+#include "tests/support/sockets.h"
 #include "tests/support/suite.h"
 
 #define BODY_MAX 100000
 #define LONG_ANSWER (200 * 1024)
 #define PATIENCE_MS 20000 /* for what should happen at once, on a machine that is busy */
 
-static char folder[] = "check-server-XXXXXX";
-static char path[64];
-static struct arena *a;
 static int begun[2]; /* a handler that takes its time tells through this that it runs */
-
-static void make_folder(void)
-{
-    folder_make(folder);
-    (void)snprintf(path, sizeof path, "%s/socket", folder);
-}
-
-static void remove_folder(void)
-{
-    folder_remove(folder);
-}
 
 static void set_up(void)
 {
-    a = arena_open((size_t)16 * 1024 * 1024);
+    scratch_open();
     ck_assert_int_eq(pipe2(begun, O_CLOEXEC), 0);
     (void)unlink(path);
     (void)signal(SIGTERM, SIG_DFL); /* Check's own would pass a server's end on to the test */
@@ -60,7 +44,7 @@ static void tear_down(void)
 {
     (void)close(begun[0]);
     (void)close(begun[1]);
-    arena_close(a);
+    scratch_close();
 }
 
 static void sleep_us(long us)
@@ -128,14 +112,6 @@ static void handle(void *context, struct request *rq, struct response *rs)
         describe(rq, rs);
     if (rq->path && strcmp(rq->path, "/deferred") == 0)
         arena_defer(rq->arena, note_release, NULL);
-}
-
-static int listen_at(const char *address)
-{
-    int fd = -1;
-    struct problem *p = socket_listen(a, address, 128, NULL, &fd);
-    ck_assert_msg(!p, "%s", p ? p->cause : "");
-    return fd;
 }
 
 /* What a test wants of the server besides. */
@@ -264,17 +240,6 @@ static void put_call(struct buf *b, const struct call *call)
     put_record(b, STDIN, NULL, 0, 0);
 }
 
-static int connect_to(const char *where)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    memcpy(address.sun_path, where, strlen(where));
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
-        return fd;
-    (void)close(fd);
-    return -1;
-}
-
 static void send_bytes(int fd, const char *data, size_t len)
 {
     while (len) {
@@ -377,7 +342,7 @@ static void assert_alive(void)
 /* ---- requests and answers ---- */
 
 CASE("server", set_up, tear_down);
-CASE_AROUND(make_folder, remove_folder);
+CASE_AROUND(sockets_open, sockets_close);
 CASE_LIMIT_S(120);
 
 TEST(a_get_is_answered_with_head_and_body)
