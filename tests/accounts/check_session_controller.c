@@ -437,7 +437,7 @@ static const struct {
     {NULL, 401, 401, 401},
 };
 
-TEST_EACH(what_an_admin_does_takes_hold_at_the_next_request, measures)
+TEST_EACH(what_an_admin_does_takes_effect_at_the_next_request, measures)
 {
     const char *admin = bearer_of_new("admin@example.org", ROLE_ADMIN);
     const char *path = say("/users/%s", ada_id);

@@ -24,7 +24,7 @@ static struct problem *load(const char *pair)
 
 CASE("settings", set_up, scratch_close);
 
-TEST(presets_are_valid_and_alone_enough)
+TEST(defaults_are_valid_and_alone_enough)
 {
     ck_assert_uint_le(settings_record.count, sizeof origins / sizeof *origins);
 
@@ -45,7 +45,7 @@ TEST(presets_are_valid_and_alone_enough)
     ck_assert_uint_eq(settings.login_limit, LOGIN_LIMIT_ON);
 }
 
-TEST(what_only_the_operator_knows_has_no_preset)
+TEST(what_only_the_operator_knows_has_no_default)
 {
     ck_assert_ptr_null(load(NULL));
 

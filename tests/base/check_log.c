@@ -109,9 +109,9 @@ TEST(a_line_has_time_level_event_and_pairs_in_this_order)
         log_text("pool", "main"));
 
     struct text text = written_line();
-    const char *behind_time = strchr(text.data, ',');
+    const char *after_time = strchr(text.data, ',');
     ck_assert_mem_eq(text.data, "{\"time\":\"", 9);
-    ck_assert_str_eq(arena_copy(a, behind_time, (size_t)(text.data + text.len - behind_time)),
+    ck_assert_str_eq(arena_copy(a, after_time, (size_t)(text.data + text.len - after_time)),
                      ",\"level\":\"warning\",\"event\":\"worker_died\",\"pid\":42,"
                      "\"pool\":\"main\"}\n");
 }
@@ -247,7 +247,7 @@ TEST_TIMES(a_long_text_is_cut_and_the_line_stays_json, 260)
     ck_assert_uint_gt(strlen(text_at(line, "input")), 1000);
 }
 
-TEST_TIMES(pairs_behind_a_cut_text_are_whole_or_not_there, 260)
+TEST_TIMES(pairs_after_a_cut_text_are_whole_or_not_there, 260)
 {
     LOG(LOG_LEVEL_ERROR, log_event("x"),
         log_text("input", repeated('a', LINE_MAX_BYTES - 200 + (size_t)_i)),
@@ -368,7 +368,7 @@ TEST(a_file_keeps_what_it_had)
     ck_assert_uint_eq(count_lines(content_of(path)), 2);
 }
 
-TEST(a_file_that_was_moved_is_written_to_until_it_is_opened_anew)
+TEST(a_file_that_was_moved_is_written_to_until_it_is_opened_again)
 {
     const char *path = in_folder("log"), *moved = in_folder("log.1");
     ck_assert_int_eq(log_open(path), 0);

@@ -206,7 +206,7 @@ TEST_EACH(what_makes_no_sense_is_told_and_changes_nothing, misuses)
 
 /* ---- role, enable, disable, delete ---- */
 
-TEST(a_role_takes_hold_at_once)
+TEST(a_role_takes_effect_at_once)
 {
     make_user("root@example.org", ROLE_ADMIN);
     const char *id = make_user("ada@example.org", ROLE_USER), *token = bearer_of("ada@example.org");

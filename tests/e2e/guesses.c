@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tests/e2e/http.h"
+#include "tests/support/refusals.h"
 
 #define RIVALS 40
 #define PAIR 10    /* tries at an account from one address */
@@ -70,7 +71,7 @@ static int storm(const char *from, const char *email, int count)
         if (r.status == 401)
             tried++;
         else
-            ck_problem(r, 429, "Too Many Requests", "rate_limited");
+            ck_problem(r, RATE_LIMITED);
     }
     return tried;
 }
@@ -85,7 +86,7 @@ TEST(parallel_guesses_do_not_slip_through)
     ck_assert_int_eq(storm("127.0.0.2", email, RIVALS), PAIR);
 
     struct answer r = enter_from("127.0.0.2", email);
-    ck_problem(r, 429, "Too Many Requests", "rate_limited");
+    ck_problem(r, RATE_LIMITED);
     long wait = strtol(answer_header(r, "Retry-After"), NULL, 10);
     ck_assert_int_gt(wait, 240);
     ck_assert_int_le(wait, 300);

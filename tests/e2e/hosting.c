@@ -9,6 +9,7 @@
 #include "tests/e2e/apache.h"
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
+#include "tests/support/refusals.h"
 
 #define LISTED "https://app.example.org"
 #define BODY_LIMIT ((size_t)131072)
@@ -241,9 +242,9 @@ TEST(authorization_arrives_either_way)
 
 TEST(the_folder_without_a_slash_is_no_redirection)
 {
-    ck_problem(fetch(.path = "/api"), 404, "Not Found", "not_found");
-    ck_problem(fetch(.path = "/api/"), 404, "Not Found", "not_found");
-    ck_problem(fetch(.path = "/api/lib-0"), 404, "Not Found", "not_found");
+    ck_problem(fetch(.path = "/api"), NOT_FOUND);
+    ck_problem(fetch(.path = "/api/"), NOT_FOUND);
+    ck_problem(fetch(.path = "/api/lib-0"), NOT_FOUND);
 }
 
 /* ---- what Apache answers by itself ---- */
@@ -290,7 +291,7 @@ TEST(a_body_up_to_the_limit_is_taken_and_a_larger_one_is_413)
     struct answer r =
         fetch(.path = "/api/posts", .token = token, .body = larger, .headers = {origin});
 
-    ck_problem(r, 413, "Payload Too Large", "too_large");
+    ck_problem(r, TOO_LARGE);
     ck_header(r, "Cache-Control", "no-store");
     ck_header(r, "Access-Control-Allow-Origin", LISTED);
 }
@@ -301,7 +302,7 @@ TEST(a_larger_body_without_a_length_is_500)
     struct answer r = fetch(.path = "/api/posts", .token = new_user(NULL), .chunked = true,
                             .body = padded_post(BODY_LIMIT + 1));
 
-    ck_problem(r, 500, "Internal Server Error", "internal");
+    ck_problem(r, INTERNAL);
 }
 
 TEST(a_clients_own_id_is_in_errors_of_apache)
@@ -395,7 +396,7 @@ TEST(plain_http_is_refused_until_the_host_allows_it)
         struct http_call call = calls[i];
         call.at = &plain;
         struct answer r = http_fetch(&call);
-        ck_problem(r, 400, "Bad Request", "bad_request");
+        ck_problem(r, BAD_REQUEST);
         ck_assert_msg(strstr(answer_text(r, "message"), "speaks HTTPS only") != NULL, "%s", r.text);
     }
     ck_status(fetch(.at = &secure, .path = "/api/posts"), 200);
@@ -484,7 +485,7 @@ TEST(without_mod_headers_the_api_works)
     front_start(&poor, &other, LIST("WITHOUT=headers"));
 
     ck_status(fetch(.at = &poor, .path = "/api/health"), 200);
-    ck_problem(fetch(.at = &poor, .path = "/api/nothing"), 404, "Not Found", "not_found");
+    ck_problem(fetch(.at = &poor, .path = "/api/nothing"), NOT_FOUND);
     front_stop(&poor);
 }
 
@@ -548,7 +549,7 @@ TEST_EACH(a_configuration_that_moves_to_a_bad_place_is_seen, other_places)
     apache_in_home(&home, say("cd \"$0/home\"; cp postern.conf \"$0/kept\"; %s", other_places[_i]),
                    NULL);
 
-    ck_problem(fetch(.path = "/api/health"), 503, "Service Unavailable", "unavailable");
+    ck_problem(fetch(.path = "/api/health"), UNAVAILABLE);
     ck_assert_int_gt(file_has(home.log, " lies in the document root "), 0);
     apache_in_home(&home,
                    "cd \"$0/home\"; rm -f public_html/postern.conf public_html/api/postern.conf; "

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "tests/e2e/http.h"
+#include "tests/support/refusals.h"
 
 #define WORKERS 4
 #define RIVALS 50
@@ -116,8 +117,8 @@ static void ck_alive(struct login login)
 /* Neither of its tokens is good for anything. */
 static void ck_over(struct login login)
 {
-    ck_problem(profile(login.access), 401, "Invalid token", "invalid_token");
-    ck_problem(refresh(login.refresh), 401, "Invalid token", "invalid_token");
+    ck_problem(profile(login.access), INVALID_TOKEN);
+    ck_problem(refresh(login.refresh), INVALID_TOKEN);
 }
 
 static long sessions_of(struct person who)
@@ -196,7 +197,7 @@ TEST(reuse_ends_the_session)
 
     struct answer reuse = refresh(stolen.refresh);
 
-    ck_problem(reuse, 401, "Invalid token", "invalid_token");
+    ck_problem(reuse, INVALID_TOKEN);
     ck_over(stolen);
     ck_over(next);
     ck_alive(other);
@@ -210,10 +211,10 @@ TEST(what_is_no_refresh_token_is_refused)
     struct answer access = refresh(login.access);
     struct answer none = fetch(.path = "/api/auth/refresh", .token = login.access, .body = "{}");
 
-    ck_problem(nonsense, 401, "Invalid token", "invalid_token");
+    ck_problem(nonsense, INVALID_TOKEN);
     ck_header(nonsense, "WWW-Authenticate", "Bearer realm=\"postern\"");
-    ck_problem(access, 401, "Invalid token", "invalid_token");
-    ck_problem(none, 400, "Missing required fields", "missing_fields");
+    ck_problem(access, INVALID_TOKEN);
+    ck_problem(none, MISSING_FIELDS);
     ck_alive(login);
 }
 
@@ -263,13 +264,12 @@ TEST(a_logout_wants_to_know_whose)
 {
     struct login login = enter(join());
 
-    ck_problem(fetch(.method = "POST", .path = "/api/auth/logout"), 401, "Unauthenticated",
-               "no_token");
-    ck_problem(fetch(.path = "/api/auth/logout", .body = "{\"refresh_token\":\"nonsense\"}"), 401,
-               "Invalid token", "invalid_token");
+    ck_problem(fetch(.method = "POST", .path = "/api/auth/logout"), NO_TOKEN);
+    ck_problem(fetch(.path = "/api/auth/logout", .body = "{\"refresh_token\":\"nonsense\"}"),
+               INVALID_TOKEN);
     ck_problem(fetch(.path = "/api/auth/logout", .token = "nonsense",
                      .body = object("{'refresh_token':'%s'}", login.refresh)),
-               401, "Invalid token", "invalid_token");
+               INVALID_TOKEN);
     ck_alive(login);
 }
 
@@ -330,11 +330,11 @@ TEST(one_ends_ones_own_sessions_only)
     struct answer by_owner = end_session(here.access, id);
     struct answer again = end_session(here.access, id);
 
-    ck_problem(by_another, 404, "Session not found", "session_not_found");
-    ck_problem(unknown, 404, "Session not found", "session_not_found");
-    ck_problem(malformed, 404, "Session not found", "session_not_found");
+    ck_problem(by_another, SESSION_NOT_FOUND);
+    ck_problem(unknown, SESSION_NOT_FOUND);
+    ck_problem(malformed, SESSION_NOT_FOUND);
     ck_status(by_owner, 204);
-    ck_problem(again, 404, "Session not found", "session_not_found");
+    ck_problem(again, SESSION_NOT_FOUND);
     ck_over(there);
     ck_alive(here);
 }
@@ -358,15 +358,14 @@ TEST(a_password_change_ends_the_other_sessions)
     ck_alive(there);
     struct answer changed = change_password(here.access, PASSWORD);
 
-    ck_problem(wrong, 400, "Bad Request", "invalid");
+    ck_problem(wrong, INVALID);
     ck_assert_str_eq(answer_faults(wrong), "current_password wrong");
     ck_status(changed, 204);
     ck_alive(here);
     ck_alive(tokens_in(refresh(here.refresh)));
     ck_over(there);
     ck_over(elsewhere);
-    ck_problem(try_entering(ada.email, PASSWORD), 401, "Invalid credentials",
-               "invalid_credentials");
+    ck_problem(try_entering(ada.email, PASSWORD), INVALID_CREDENTIALS);
     ck_alive(tokens_in(try_entering(ada.email, NEW_PASSWORD)));
 }
 
@@ -387,10 +386,10 @@ TEST(an_address_changes)
     struct answer malformed = change_email(login.access, "nowhere", PASSWORD);
     struct answer changed = change_email(login.access, email, PASSWORD);
 
-    ck_problem(wrong, 400, "Bad Request", "invalid");
+    ck_problem(wrong, INVALID);
     ck_assert_str_eq(answer_faults(wrong), "current_password wrong");
-    ck_problem(taken, 409, "Email already exists", "email_exists");
-    ck_problem(malformed, 400, "Invalid email format", "invalid_email");
+    ck_problem(taken, EMAIL_EXISTS);
+    ck_problem(malformed, INVALID_EMAIL);
     ck_status(changed, 200);
     ck_assert_str_eq(answer_text(changed, "user.email"), email);
     ck_assert_str_eq(answer_text(changed, "user.id"), ada.id);
@@ -415,14 +414,13 @@ TEST(who_leaves_is_gone_with_posts_and_sessions)
     ck_alive(here);
     struct answer left = leave(here.access, PASSWORD);
 
-    ck_problem(wrong, 400, "Bad Request", "invalid");
+    ck_problem(wrong, INVALID);
     ck_status(left, 204);
     ck_status(profile(here.access), 401);
     ck_status(profile(there.access), 401);
-    ck_problem(refresh(there.refresh), 401, "Invalid token", "invalid_token");
-    ck_problem(fetch(.path = post), 404, "Post not found", "post_not_found");
-    ck_problem(try_entering(ada.email, PASSWORD), 401, "Invalid credentials",
-               "invalid_credentials");
+    ck_problem(refresh(there.refresh), INVALID_TOKEN);
+    ck_problem(fetch(.path = post), POST_NOT_FOUND);
+    ck_problem(try_entering(ada.email, PASSWORD), INVALID_CREDENTIALS);
     ck_assert_int_eq(sessions_of(ada), 0);
 }
 
@@ -450,9 +448,8 @@ TEST(who_leaves_with_very_much_is_gone_before_it_is)
     ck_status(left, 204);
     ck_assert_int_gt(posts, 0);
     ck_status(profile(login.access), 401);
-    ck_problem(fetch(.path = post), 404, "Post not found", "post_not_found");
-    ck_problem(fetch(.path = say("/api/users/%s/posts", ada.id)), 404, "User not found",
-               "user_not_found");
+    ck_problem(fetch(.path = post), POST_NOT_FOUND);
+    ck_problem(fetch(.path = say("/api/users/%s/posts", ada.id)), USER_NOT_FOUND);
     ck_status(fetch(.path = "/api/auth/register",
                     .body = object("{'email':'%s','password':'%s'}", ada.email, PASSWORD)),
               201);
@@ -463,7 +460,7 @@ TEST(who_leaves_with_very_much_is_gone_before_it_is)
 
 TEST(the_last_admin_does_not_leave)
 {
-    ck_problem(leave(token_of(ADMIN_EMAIL), PASSWORD), 409, "Last active admin", "last_admin");
+    ck_problem(leave(token_of(ADMIN_EMAIL), PASSWORD), LAST_ADMIN);
 }
 
 /* ---- by mail ---- */
@@ -522,7 +519,7 @@ static const char *token_in(const char *mail)
 
 static void ck_bad_token(struct answer r)
 {
-    ck_problem(r, 400, "Bad Request", "invalid");
+    ck_problem(r, INVALID);
     ck_assert_str_eq(answer_faults(r), "token wrong");
 }
 
@@ -601,7 +598,7 @@ TEST_EACH(without_a_mail_command_the_paths_are_unknown, mail_paths)
         struct answer r = fetch(.at = &mailless_front, .method = methods[i], .path = mail_paths[_i],
                                 .body = body);
 
-        ck_problem(r, 404, "Not Found", "not_found");
+        ck_problem(r, NOT_FOUND);
         ck_assert_str_eq(answer_text(r, "message"), "Resource does not exist");
     }
 }

@@ -115,7 +115,7 @@ static void assert_cause(const struct problem *p, const char *expected)
 CASE("config", set_up, scratch_close);
 CASE_AROUND(make_folder, remove_folder);
 
-TEST(without_any_source_presets_count)
+TEST(without_any_source_defaults_count)
 {
     must(load((struct config_flags){0}, NULL, NULL));
 

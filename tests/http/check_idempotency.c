@@ -11,6 +11,7 @@
 #include "common/crypto/keyring.h"
 #include "common/field/json_write.h"
 #include "tests/support/loopback.h"
+#include "tests/support/refusals.h"
 #include "tests/support/suite.h"
 
 #define KEY "0b8f2c7e-first"
@@ -89,8 +90,7 @@ TEST(a_user_sent_twice_is_made_once)
     ck_replayed(keyed(admin, "/users", KEY, body), first);
 
     ck_assert_int_eq(rows_of("users"), 3);
-    ck_problem(keyed(admin, "/users", "another-key", body), 409, "Email already exists",
-               "email_exists");
+    ck_problem(keyed(admin, "/users", "another-key", body), EMAIL_EXISTS);
 }
 
 TEST(without_a_key_each_request_counts)
@@ -164,7 +164,7 @@ TEST_EACH(a_key_with_another_body_is_refused, other_bodies)
 
     struct answer other = keyed(ada, "/posts", KEY, other_bodies[_i]);
 
-    ck_problem(other, 422, "Idempotency key reused", "idempotency_mismatch");
+    ck_problem(other, KEY_REUSED);
     ck_assert_ptr_null(answer_header(other, "Idempotency-Replayed"));
     ck_assert_ptr_null(answer_header(other, "Location"));
     ck_assert_int_eq(rows_of("posts"), 1);
@@ -175,9 +175,8 @@ TEST_EACH(a_key_with_another_body_is_refused, other_bodies)
 
 TEST(after_a_bad_body_the_key_is_free)
 {
-    ck_problem(keyed(ada, "/posts", KEY, "{\"title\":\"T\"}"), 400, "Missing required fields",
-               "missing_fields");
-    ck_problem(keyed(NULL, "/posts", KEY, POST_BODY), 401, "Unauthenticated", "no_token");
+    ck_problem(keyed(ada, "/posts", KEY, "{\"title\":\"T\"}"), MISSING_FIELDS);
+    ck_problem(keyed(NULL, "/posts", KEY, POST_BODY), NO_TOKEN);
     ck_assert_int_eq(rows_of("idempotency_keys"), 0);
 
     ck_first(keyed(ada, "/posts", KEY, POST_BODY));
@@ -219,7 +218,7 @@ TEST(after_a_conflict_the_key_is_free)
 {
     const char *body =
         object("{'email':'Ada@example.org','password':'%s','first_name':'Ada'}", PASSWORD);
-    ck_problem(keyed(admin, "/users", KEY, body), 409, "Email already exists", "email_exists");
+    ck_problem(keyed(admin, "/users", KEY, body), EMAIL_EXISTS);
     ck_assert_int_eq(rows_of("idempotency_keys"), 0);
     run_sql("DELETE FROM users WHERE email = 'ada@example.org'");
 
@@ -248,7 +247,7 @@ TEST_EACH(a_key_has_8_to_128_characters_that_are_seen, forms)
         ck_first(answer);
         return;
     }
-    ck_problem(answer, 400, "Bad Request", "invalid");
+    ck_problem(answer, INVALID);
     ck_assert_str_eq(answer_faults(answer), "Idempotency-Key format");
     ck_assert_int_eq(rows_of("posts"), 0);
 }
@@ -499,7 +498,7 @@ TEST(twenty_at_once_write_one_post_and_all_are_told_of_it)
 /* ---- a program of our own, whose handler can be told what to do ---- */
 
 static unsigned pause_us;
-static bool shall_fail, shall_refuse;
+static bool must_fail, must_refuse;
 
 static struct problem *scratch(struct app *app, struct request *rq, struct response *rs)
 {
@@ -509,9 +508,9 @@ static struct problem *scratch(struct app *app, struct request *rq, struct respo
     json_key(&rs->body, "n");
     json_integer(&rs->body, (int64_t)getpid());
     json_object_end(&rs->body);
-    if (!p && shall_fail)
+    if (!p && must_fail)
         p = problem(rq->arena, &problem_forbidden, NULL);
-    if (shall_refuse)
+    if (must_refuse)
         rs->refusal = problem(rq->arena, &problem_forbidden, NULL);
     return p;
 }
@@ -546,11 +545,11 @@ CASE("storage", set_up, loopback_close);
 
 TEST(a_rollback_leaves_no_key)
 {
-    shall_fail = true;
+    must_fail = true;
     ck_status(ask_scratch(), 403);
     ck_assert_int_eq(rows_of("idempotency_keys"), 0);
     ck_assert_int_eq(rows_of("scratch"), 0);
-    shall_fail = false;
+    must_fail = false;
 
     ck_first(ask_scratch());
 
@@ -562,10 +561,10 @@ TEST(a_rollback_leaves_no_key)
 /* The write of a refusal stands, and it is no success that could be replayed. */
 TEST(a_refusal_is_committed_and_not_kept)
 {
-    shall_refuse = true;
-    ck_problem(ask_scratch(), 403, "Unauthorized", "forbidden");
+    must_refuse = true;
+    ck_problem(ask_scratch(), FORBIDDEN);
     ck_assert_int_eq(rows_of("scratch"), 1);
-    shall_refuse = false;
+    must_refuse = false;
 
     ck_first(ask_scratch());
 
@@ -611,7 +610,7 @@ TEST(a_rival_in_flight_is_waited_for)
 TEST(a_rival_that_fails_leaves_the_key_to_who_waits)
 {
     unsigned pause = 700 * 1000;
-    shall_fail = true;
+    must_fail = true;
     pid_t pid = fork();
     ck_assert_int_ge(pid, 0);
     if (pid == 0) {
@@ -620,7 +619,7 @@ TEST(a_rival_that_fails_leaves_the_key_to_who_waits)
         ck_status(ask_scratch(), 403);
         _exit(EXIT_SUCCESS);
     }
-    shall_fail = false;
+    must_fail = false;
     await_claim();
 
     struct answer answer = ask_scratch();

@@ -108,15 +108,6 @@ static void set_up(void)
     ck_assert_ptr_nonnull(document);
 }
 
-/* Quotes are easier to read as '. */
-static const char *unquote(const char *s)
-{
-    char *text = arena_strdup(a, s);
-    for (char *c = text; *c; c++)
-        *c = (char)(*c == '\'' ? '"' : *c);
-    return text;
-}
-
 static const char *fault_of(const char *method, const char *path, int status, const char *headers,
                             const char *body)
 {

@@ -27,3 +27,11 @@ void ck_holds(const char *expected)
     if (scratch.len)
         ck_assert_mem_eq(scratch.data, expected, scratch.len);
 }
+
+const char *unquote(const char *text)
+{
+    char *copy = arena_strdup(a, text);
+    for (char *c = copy; *c; c++)
+        *c = (char)(*c == '\'' ? '"' : *c);
+    return copy;
+}

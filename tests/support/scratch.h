@@ -13,3 +13,6 @@ void scratch_close(void);
 
 /** Assert that the buffer is not full and holds just this. */
 void ck_holds(const char *expected);
+
+/** A copy in the arena in which every ' is a ", so that JSON is easier to read in a test. */
+const char *unquote(const char *text);
