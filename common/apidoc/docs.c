@@ -84,19 +84,14 @@ static const char *bounds_of(struct docs *d, const struct field *f)
     return f->type == FIELD_INTEGER ? range_words(d, f) : "";
 }
 
-static void put_choices(struct docs *d, const struct field *f)
-{
-    for (size_t i = 0; f->choices && f->choices[i]; i++)
-        html_printf(d->b, "%s<code>%s</code>", i ? " · " : " ", f->choices[i]);
-}
-
 static void put_type(struct docs *d, enum form form, const struct field *f)
 {
     const char *bounds = form == FORM_REPLY ? "" : bounds_of(d, f);
     const char *default_value = form == FORM_CREATE ? f->default_value : NULL;
     html_printf(d->b, "<span class=type>%s%s</span>", field_type_word(f),
                 form_may_be_null(form, f) ? " or null" : "");
-    put_choices(d, f);
+    for (size_t i = 0; f->choices && f->choices[i]; i++)
+        html_printf(d->b, "%s<code>%s</code>", i ? " · " : " ", f->choices[i]);
     if (*bounds || default_value)
         html_printf(d->b, " <span class=bounds>%s%s", bounds,
                     *bounds && default_value ? " · " : "");
