@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "common/crypto/digest.h"
+#include "tests/support/ada_and_bob.h"
 #include "tests/support/parallel.h"
-#include "tests/support/people.h"
 #include "tests/support/refusals.h"
 #include "tests/support/suite.h"
 
@@ -21,20 +21,6 @@
 #define HOUR_S 3600
 #define PATIENCE_S 30
 #define RESET_URL "https://app.example.org/reset?token="
-
-/* Who is there when a test begins: Ada, logged in twice, and Bob. */
-static const char *ada_id;
-static struct login ada, elsewhere, bob;
-
-static void set_up(void)
-{
-    loopback_open();
-    ada_id = make_user("Ada@example.org", ROLE_USER);
-    make_user("bob@example.org", ROLE_USER);
-    ada = enter("ada@example.org");
-    elsewhere = enter("ada@example.org");
-    bob = enter("bob@example.org");
-}
 
 /* Only the one password is Ada's. */
 static void ck_password(const char *right, const char *wrong)
@@ -58,7 +44,7 @@ static struct answer change_password(const char *token, const char *current, con
 
 static void set_up_mail(void), tear_down_mail(void);
 
-CASE("changing", set_up, loopback_close);
+CASE("changing", meet_ada_and_bob, loopback_close);
 
 TEST(a_changed_password_is_the_only_one)
 {
@@ -199,7 +185,7 @@ static int64_t of_hash(const char *pattern)
         say("users WHERE email = 'Ada@example.org' AND password_hash LIKE '%s'", pattern));
 }
 
-CASE("importing", set_up, loopback_close);
+CASE("importing", meet_ada_and_bob, loopback_close);
 
 TEST_EACH(who_was_imported_logs_in_and_gets_a_hash_of_today_s_form, known)
 {
@@ -252,7 +238,7 @@ static struct answer change_email(const char *token, const char *email, const ch
                     object("{'email':'%s','current_password':'%s'}", email, password));
 }
 
-CASE("moving", set_up, loopback_close);
+CASE("moving", meet_ada_and_bob, loopback_close);
 
 TEST(a_changed_address_is_what_one_logs_in_with)
 {
@@ -348,7 +334,7 @@ static const char *in_box(const char *name)
 
 static void set_up_mail(void)
 {
-    set_up();
+    meet_ada_and_bob();
     strcpy(box + sizeof box - 7, "XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(box));
     FILE *file = fopen(in_box("send"), "w");
@@ -783,7 +769,7 @@ static const char *const methods[] = {"POST",  "GET",    "HEAD",    "PUT",
                                       "PATCH", "DELETE", "OPTIONS", "BREW"};
 static const char *const mail_paths[] = {"/auth/password/forgot", "/auth/password/reset"};
 
-CASE("changing", set_up, loopback_close);
+CASE("changing", meet_ada_and_bob, loopback_close);
 
 TEST_EACH(without_a_mail_command_the_paths_are_unknown, methods)
 {

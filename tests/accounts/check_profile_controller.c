@@ -1,28 +1,12 @@
 /* needs: mariadb */
 /* One's own account: read, and left, as clients see it. */
-#include "tests/support/loopback.h"
-
-#include "tests/support/people.h"
+#include "tests/support/ada_and_bob.h"
 #include "tests/support/refusals.h"
 #include "tests/support/suite.h"
 
-/* Who is there when a test begins: Ada, logged in twice, and Bob. */
-static const char *ada_id;
-static struct login ada, elsewhere, bob;
-
-static void set_up(void)
-{
-    loopback_open();
-    ada_id = make_user("Ada@example.org", ROLE_USER);
-    make_user("bob@example.org", ROLE_USER);
-    ada = enter("ada@example.org");
-    elsewhere = enter("ada@example.org");
-    bob = enter("bob@example.org");
-}
-
 /* ---- reading ---- */
 
-CASE("reading", set_up, loopback_close);
+CASE("reading", meet_ada_and_bob, loopback_close);
 
 TEST(a_profile_is_ones_own_account)
 {
@@ -62,7 +46,7 @@ static void ck_counts(void)
                      rows_in("posts"));
 }
 
-CASE("leaving", set_up, loopback_close);
+CASE("leaving", meet_ada_and_bob, loopback_close);
 
 TEST(who_leaves_is_gone_with_posts_and_sessions)
 {

@@ -115,7 +115,7 @@ static void ck_alive(struct login login)
 }
 
 /* Neither of its tokens is good for anything. */
-static void ck_over(struct login login)
+static void ck_ended(struct login login)
 {
     ck_problem(profile(login.access), INVALID_TOKEN);
     ck_problem(refresh(login.refresh), INVALID_TOKEN);
@@ -198,8 +198,8 @@ TEST(reuse_ends_the_session)
     struct answer reuse = refresh(stolen.refresh);
 
     ck_problem(reuse, INVALID_TOKEN);
-    ck_over(stolen);
-    ck_over(next);
+    ck_ended(stolen);
+    ck_ended(next);
     ck_alive(other);
 }
 
@@ -251,11 +251,11 @@ TEST_EACH(a_logout_ends_this_session_or_all, logouts)
                             .token = logouts[_i].access ? here.access : NULL);
 
     ck_status(r, 204);
-    ck_over(here);
+    ck_ended(here);
     ck_alive(of_another);
     ck_assert_int_eq(sessions_of(ada), logouts[_i].ends_all ? 0 : 1);
     if (logouts[_i].ends_all)
-        ck_over(there);
+        ck_ended(there);
     else
         ck_alive(there);
 }
@@ -335,7 +335,7 @@ TEST(one_ends_ones_own_sessions_only)
     ck_problem(malformed, SESSION_NOT_FOUND);
     ck_status(by_owner, 204);
     ck_problem(again, SESSION_NOT_FOUND);
-    ck_over(there);
+    ck_ended(there);
     ck_alive(here);
 }
 
@@ -363,8 +363,8 @@ TEST(a_password_change_ends_the_other_sessions)
     ck_status(changed, 204);
     ck_alive(here);
     ck_alive(tokens_in(refresh(here.refresh)));
-    ck_over(there);
-    ck_over(elsewhere);
+    ck_ended(there);
+    ck_ended(elsewhere);
     ck_problem(try_entering(ada.email, PASSWORD), INVALID_CREDENTIALS);
     ck_alive(tokens_in(try_entering(ada.email, NEW_PASSWORD)));
 }
@@ -540,8 +540,8 @@ TEST(a_forgotten_password_comes_back_by_mail)
     ck_assert(strstr(mail, "From: postern@example.org\n") == mail);
     ck_status(done, 204);
     ck_bad_token(again);
-    ck_over(here);
-    ck_over(there);
+    ck_ended(here);
+    ck_ended(there);
     ck_status(try_entering(ada.email, PASSWORD), 401);
     ck_alive(tokens_in(try_entering(ada.email, NEW_PASSWORD)));
 }
@@ -625,15 +625,12 @@ static const struct {
 
 NGINX_TEST(hashing_is_done_by_the_other_pool)
 {
-    struct backend half;
-    struct front half_front;
-    backend_make(&half);
-    ck_assert_int_eq(symlink(pool.hash, half.hash), 0);
-    front_start(&half_front, &half, LIST("LOGIN_LIMIT=off"));
+    struct front half;
+    front_start_half(&half, &pool);
 
     for (int i = 0; i < COUNT(hashing); i++)
-        ck_status(fetch(.at = &half_front, .method = hashing[i].method, .path = hashing[i].path,
+        ck_status(fetch(.at = &half, .method = hashing[i].method, .path = hashing[i].path,
                         .body = hashing[i].body),
                   hashing[i].status);
-    front_stop(&half_front);
+    front_stop(&half);
 }

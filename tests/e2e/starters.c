@@ -22,8 +22,6 @@
 /* The starters have words of their own to say: not so to the pool's log. */
 #define SERVE "/bin/sh", "-c", "exec ../bin/postern serve 2>>pool.log"
 
-static const struct http_call health = {.path = "/api/health"};
-
 static void make_own(void)
 {
     backend_make(&own);
@@ -35,6 +33,12 @@ static pid_t start(const char *const *words)
     return world_start(words, NULL, own.folder, say("%s/starter.log", own.folder));
 }
 
+static void await_start(void)
+{
+    start_own_front();
+    (void)http_await(&(const struct http_call){.path = "/api/health"}, 200, START_MS);
+}
+
 /* ---- spawn-fcgi ---- */
 
 NGINX_CASE("starters");
@@ -43,8 +47,7 @@ TEST(spawn_fcgi_can_start_one_worker)
 {
     make_own();
     own.pid = start(LIST("spawn-fcgi", "-s", own.fast, "-M", "0660", "-n", "--", SERVE));
-    start_own_front();
-    (void)http_await(&health, 200, START_MS);
+    await_start();
 
     const char *token = new_user(NULL);
     const char *post = new_post(token, "Spawned", true);
@@ -78,8 +81,7 @@ TEST(spawn_fcgi_can_start_several)
         LIST("spawn-fcgi", "-s", own.fast, "-M", "0660", "-F", "2", "-P", pid_file, "--", SERVE));
     ck_assert_int_eq(waitpid(starter, &status, 0), starter);
     ck_assert_int_eq(status, 0);
-    start_own_front();
-    (void)http_await(&health, 200, START_MS);
+    await_start();
     const char *token = new_user(NULL);
 
     ck_assert_uint_eq(read_pids(pid_file, pids), 2);
@@ -105,8 +107,7 @@ TEST(multiwatch_replaces_a_worker_that_died)
     own.pid =
         start(LIST("spawn-fcgi", "-s", own.fast, "-M", "0660", "-n", "--", "/usr/bin/multiwatch",
                    "-f", "3", "--", "/usr/bin/env", say("STATE_FILE=%s", state_file), SERVE));
-    start_own_front();
-    (void)http_await(&health, 200, START_MS);
+    await_start();
     const char *token = new_user(NULL);
     backend_await_workers(&own, 3, 0);
     ck_assert_uint_eq(backend_workers(&own, before), 3);
@@ -142,8 +143,7 @@ TEST(systemd_can_pass_one_socket)
     make_own();
     own.pid =
         activate("-E LISTEN=$PWD/unused -E HASH_LISTEN=$PWD/unused -l $PWD/fast", SERVE_LOGGED);
-    start_own_front();
-    (void)http_await(&health, 200, START_MS);
+    await_start();
 
     (void)new_user(NULL);
 
@@ -179,8 +179,7 @@ TEST(sockets_of_systemd_stay_over_reloads)
     struct buf environment;
     backend_make(&own);
     own.pid = activate("--fdname=hash:fast -l $PWD/hash -l $PWD/fast", SERVE_LOGGED);
-    start_own_front();
-    (void)http_await(&health, 200, START_MS);
+    await_start();
     backend_await_workers(&own, 3, 0);
     await_waiting(3, 1);
     await_waiting(4, 2);
