@@ -886,28 +886,22 @@ TEST(a_preflight_does_not_reach_the_application)
 /* What `postern routes` and nginx's map say, in one spelling: `METHOD /path` and a newline each. */
 static const char *routes_that_hash(void)
 {
-    struct buf b;
-    buf_init(&b, 65536);
-    ck_assert_int_eq(world_run(LIST("./postern", "routes"), NULL, NULL, &b), 0);
-    buf_add(&b, "", 1);
+    int status;
+    char *rest = output_of(LIST("./postern", "routes"), NULL, &status);
     const char *list = "";
-    for (char *rest = b.data, *line; (line = strsep(&rest, "\n")) && *line;) {
+    ck_assert_int_eq(status, 0);
+    for (char *line; (line = strsep(&rest, "\n")) && *line;) {
         char method[16], path[80], who[16], kind[16];
         ck_assert_int_eq(sscanf(line, "%15s %79s %15s %15s", method, path, who, kind), 4);
         if (strcmp(kind, "hash") == 0)
             list = say("%s%s /api%s\n", list, method, path);
     }
-    buf_release(&b);
     return list;
 }
 
 static const char *routes_of_hash_map(const struct front *f)
 {
-    struct buf b;
-    buf_init(&b, 65536);
-    ck_assert(read_file(say("%s/conf/http.conf", f->folder), &b));
-    buf_add(&b, "", 1);
-    char *map = strstr(b.data, "$postern_hashes {");
+    char *map = strstr(file_text(say("%s/conf/http.conf", f->folder)), "$postern_hashes {");
     ck_assert_ptr_nonnull(map);
     const char *list = "";
     (void)strsep(&map, "\n");
@@ -917,7 +911,6 @@ static const char *routes_of_hash_map(const struct front *f)
         if (sscanf(line, " \"%15s %79[^\"]\" %d;", method, path, &value) == 3 && value == 1)
             list = say("%s%s %s\n", list, method, path);
     }
-    buf_release(&b);
     return list;
 }
 

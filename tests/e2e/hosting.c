@@ -60,18 +60,6 @@ static pid_t the_script(const struct backend *b)
     return pids[0];
 }
 
-/* Of one file below /proc/PID. */
-static const char *proc_file(pid_t pid, const char *name)
-{
-    struct buf b;
-    buf_init(&b, (size_t)1024 * 1024);
-    ck_assert(read_file(say("/proc/%d/%s", (int)pid, name), &b));
-    buf_add(&b, "", 1);
-    const char *text = arena_copy(the_arena, b.data, b.len);
-    buf_release(&b);
-    return text;
-}
-
 /* ---- the tar ---- */
 
 /* Each test has a host of its own, whose one process it can name. */
@@ -81,7 +69,7 @@ CASE_IF(world_at_apache());
 TEST_TIMES(the_libraries_are_those_of_the_tar, getenv("E2E_PORTABLE") != NULL)
 {
     static const char *const of_the_host[] = {"/libc.so.6", "/libm.so.6", "/ld-linux"};
-    const char *maps = proc_file(the_script(&home), "maps");
+    const char *maps = file_text(say("/proc/%d/maps", (int)the_script(&home)));
     const char *lib = say("%s/home/public_html/api/lib-", home.folder);
     int own = 0;
 
@@ -101,7 +89,7 @@ TEST_TIMES(the_libraries_are_those_of_the_tar, getenv("E2E_PORTABLE") != NULL)
 
 TEST(there_is_no_environment_to_speak_of)
 {
-    const char *environment = proc_file(the_script(&home), "environ");
+    const char *environment = file_text(say("/proc/%d/environ", (int)the_script(&home)));
 
     ck_assert_msg(!strstr(environment, "LD_LIBRARY_PATH"), "%s", environment);
     ck_assert_msg(!strstr(environment, "DATABASE_URL"), "%s", environment);
@@ -114,33 +102,28 @@ CASE_IF(world_at_apache());
 
 TEST(the_command_line_finds_the_same_configuration)
 {
-    struct buf out;
-    buf_init(&out, 65536);
+    int status;
 
-    int status = world_run_as_worker(
-        LIST("env", "-i", say("%s/home/" SCRIPT, home.folder), "config"), NULL, NULL, &out);
+    const char *out =
+        output_as_worker(LIST("env", "-i", say("%s/home/" SCRIPT, home.folder), "config"), &status);
 
-    buf_add(&out, "", 1);
     ck_assert_int_eq(status, 0);
-    ck_assert_msg(strstr(out.data, say("DATABASE_URL = ********  # %s/home/postern.conf:1\n",
-                                       home.folder)) != NULL,
-                  "%s", out.data);
-    buf_release(&out);
+    ck_assert_msg(strstr(out, say("DATABASE_URL = ********  # %s/home/postern.conf:1\n",
+                                  home.folder)) != NULL,
+                  "%s", out);
 }
 
 /* Where the host takes it for a CGI program, words of the query come as arguments. */
 TEST(a_query_runs_no_command)
 {
-    struct buf out;
-    buf_init(&out, 65536);
+    int status;
 
-    int status = world_run_as_worker(LIST("env", "-i", "GATEWAY_INTERFACE=CGI/1.1",
-                                          say("%s/home/" SCRIPT, home.folder), "secret"),
-                                     NULL, NULL, &out);
+    const char *out = output_as_worker(LIST("env", "-i", "GATEWAY_INTERFACE=CGI/1.1",
+                                            say("%s/home/" SCRIPT, home.folder), "secret"),
+                                       &status);
 
     ck_assert_int_ne(status, 0);
-    ck_assert_uint_eq(out.len, 0);
-    buf_release(&out);
+    ck_assert_str_eq(out, "");
 }
 
 /* ---- the address ---- */
@@ -465,14 +448,11 @@ TEST_EACH(without_mod_fcgid_nothing_is_handed_out, no_fcgid)
                    NULL);
 
     for (int i = 0; i < COUNT(paths); i++) {
-        struct buf said;
-        buf_init(&said, (size_t)64 * 1024 * 1024);
-        (void)world_run(LIST("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
-                             say("http://127.0.0.1:%d%s", poor.port, paths[i])),
-                        NULL, NULL, &said);
-        buf_add(&said, "", 1);
-        ck_assert_msg(said.data[0] == '4' || said.data[0] == '5', "%s: %s", paths[i], said.data);
-        buf_release(&said);
+        int status;
+        const char *said = output_of(LIST("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
+                                          say("http://127.0.0.1:%d%s", poor.port, paths[i])),
+                                     NULL, &status);
+        ck_assert_msg(*said == '4' || *said == '5', "%s: %s", paths[i], said);
     }
     front_stop(&poor);
 }
@@ -678,7 +658,7 @@ static const char words_of_readme[] =
 
 static bool maps_libraries(pid_t pid, const char *folder)
 {
-    return strstr(proc_file(pid, "maps"), folder) != NULL;
+    return strstr(file_text(say("/proc/%d/maps", (int)pid)), folder) != NULL;
 }
 
 TEST_TIMES(an_upgrade_by_the_words_of_the_readme_loses_no_request, getenv("E2E_PORTABLE") != NULL)

@@ -470,6 +470,42 @@ struct answer http_land(struct flight *f)
 /* ---- users and posts ---- */
 
 /* One line each in a file of its own, which tests in other processes add to as well. */
+#define TEXT_MAX ((size_t)64 * 1024 * 1024)
+
+/* Moves the text to the_arena. */
+static char *text_in(struct buf *b)
+{
+    char *text = arena_copy(the_arena, b->data, b->len);
+    for (size_t i = 0; i < b->len; i++)
+        text[i] = (char)(text[i] ? text[i] : '\n');
+    buf_release(b);
+    return text;
+}
+
+char *file_text(const char *path)
+{
+    struct buf b;
+    buf_init(&b, TEXT_MAX);
+    ck_assert_msg(read_file(path, &b), "%s cannot be read", path);
+    return text_in(&b);
+}
+
+char *output_of(const char *const *words, const char *const *names, int *ret_status)
+{
+    struct buf b;
+    buf_init(&b, TEXT_MAX);
+    *ret_status = world_run(words, names, NULL, &b);
+    return text_in(&b);
+}
+
+char *output_as_worker(const char *const *words, int *ret_status)
+{
+    struct buf b;
+    buf_init(&b, TEXT_MAX);
+    *ret_status = world_run_as_worker(words, NULL, NULL, &b);
+    return text_in(&b);
+}
+
 void http_keep_secret(const char *secret)
 {
     char path[WORLD_PATH + 16];

@@ -110,5 +110,12 @@ const char *token_of(const char *email);
 /** Write a post and return its id. */
 const char *new_post(const char *token, const char *title, bool published);
 
+/** The whole of a file, which must be there, in the_arena; a NUL in it becomes a newline. */
+char *file_text(const char *path);
+
+/** Run a command with world_run() or world_run_as_worker(): what it printed, in the_arena. */
+char *output_of(const char *const *words, const char *const *names, int *ret_status);
+char *output_as_worker(const char *const *words, int *ret_status);
+
 /** Note something that must not be in any log. */
 void http_keep_secret(const char *secret);

@@ -430,17 +430,14 @@ TEST(who_leaves_with_very_much_is_gone_before_it_is)
     struct login login = enter(ada);
     const char *mine = say("WHERE author_id = '%s'", ada.id);
     const char *post = say("/api/posts/%s", new_post(login.access, "Farewell", true));
-    struct buf nothing;
-    buf_init(&nothing, 4096);
     database_lines(say("INSERT INTO posts (id, author_id, title, content) SELECT UUID(), '%s', "
                        "'T', 'C' FROM seq_1_to_20000",
                        ada.id),
-                   &nothing);
+                   NULL);
     database_lines(say("INSERT INTO sessions SELECT UUID(), '%s', UNHEX(SHA2(seq, 256)), "
                        "NOW(), NOW(), NOW() + INTERVAL 1 DAY, NULL, NULL FROM seq_1_to_20000",
                        ada.id),
-                   &nothing);
-    buf_release(&nothing);
+                   NULL);
 
     struct answer left = leave(login.access, PASSWORD);
     long posts = database_number(say("SELECT COUNT(*) FROM posts %s", mine));
@@ -479,21 +476,17 @@ static struct answer reset(const char *token)
 /* A message of the box, which is taken out, or NULL. */
 static const char *look_for_mail(void)
 {
-    const char *name = NULL, *text = NULL;
-    struct buf b;
+    const char *name = NULL;
     DIR *listing = opendir(box);
     ck_assert_ptr_nonnull(listing);
     for (struct dirent *e; (e = readdir(listing));)
         if (strncmp(e->d_name, "mail.", 5) == 0)
             name = say("%s/%s", box, e->d_name);
     (void)closedir(listing);
-    buf_init(&b, 65536);
-    if (name) {
-        ck_assert(read_file(name, &b));
-        ck_assert_int_eq(unlink(name), 0);
-        text = arena_copy(the_arena, b.data, b.len);
-    }
-    buf_release(&b);
+    if (!name)
+        return NULL;
+    const char *text = file_text(name);
+    ck_assert_int_eq(unlink(name), 0);
     return text;
 }
 
