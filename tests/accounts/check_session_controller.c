@@ -33,6 +33,16 @@ static struct login renew(const char *token)
     return login_of(refresh(token));
 }
 
+/* So many of them, with so much time before each. */
+static struct login renew_often(struct login login, int times, int64_t apart_s)
+{
+    for (int i = 0; i < times; i++) {
+        pass_s(apart_s);
+        login = renew(login.refresh);
+    }
+    return login;
+}
+
 static void ck_refused(struct answer answer)
 {
     ck_problem(answer, INVALID_TOKEN);
@@ -221,9 +231,7 @@ TEST(a_used_token_yields_the_live_one_however_many_followed)
 
 TEST(there_is_an_end_to_what_followed)
 {
-    struct login last = renew(ada.refresh);
-    for (int i = 1; i < 100; i++)
-        last = renew(last.refresh);
+    struct login last = renew_often(ada, 100, 0);
     ck_assert_str_eq(renew(ada.refresh).refresh, last.refresh);
     last = renew(last.refresh);
 
@@ -326,11 +334,7 @@ TEST(reuse_after_the_grace_ends_the_session)
 /* Its row has been dropped by then: the token is known by its tag alone. */
 TEST(reuse_of_a_token_from_long_ago_ends_the_session)
 {
-    struct login login = ada;
-    for (int i = 0; i < 3; i++) {
-        pass_s(3600);
-        login = renew(login.refresh);
-    }
+    struct login login = renew_often(ada, 3, 3600);
     ck_rows("session_refreshes", 1);
 
     ck_refused(refresh(ada.refresh));
@@ -404,12 +408,7 @@ TEST(a_session_lives_for_thirty_days)
 
 TEST(each_refresh_makes_a_session_live_for_thirty_days_more)
 {
-    struct login login = ada;
-
-    for (int i = 0; i < 4; i++) {
-        pass_s(MONTH_S - 1);
-        login = renew(login.refresh);
-    }
+    struct login login = renew_often(ada, 4, MONTH_S - 1);
 
     ck_alive(login.access);
 }
@@ -1061,12 +1060,7 @@ TEST(a_few_expired_sessions_go_with_each_login_and_refresh)
 
 TEST(used_tokens_do_not_pile_up)
 {
-    struct login login = ada;
-
-    for (int i = 0; i < 6; i++) {
-        pass_s(4);
-        login = renew(login.refresh);
-    }
+    struct login login = renew_often(ada, 6, 4);
 
     ck_rows("session_refreshes", 3);
     pass_s(3600);

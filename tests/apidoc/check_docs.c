@@ -31,6 +31,10 @@ static bool is_never(const struct app *app)
     return false;
 }
 
+#define SHOW(path_, operation_id_)                                                                 \
+    .method = METHOD_GET, .path = (path_), .auth = AUTH_OPTIONAL,                                  \
+    .reply = {.members = &plant_record}, .operation_id = (operation_id_), .summary = "Show."
+
 static const struct route routes[] = {
     {
         .method = METHOD_POST,
@@ -42,32 +46,9 @@ static const struct route routes[] = {
         .operation_id = "createPlant",
         .summary = EVIL,
     },
-    {
-        .method = METHOD_GET,
-        .path = "/plants/{id}",
-        .auth = AUTH_OPTIONAL,
-        .reply = {.members = &plant_record},
-        .operation_id = "getPlant",
-        .summary = "Show.",
-    },
-    {
-        .method = METHOD_GET,
-        .path = "/weeds",
-        .auth = AUTH_OPTIONAL,
-        .reply = {.members = &plant_record},
-        .enabled = is_never,
-        .operation_id = "listWeeds",
-        .summary = "Show.",
-    },
-    {
-        .method = METHOD_GET,
-        .path = "/roots",
-        .auth = AUTH_OPTIONAL,
-        .reply = {.members = &plant_record},
-        .flags = ROUTE_LOOPBACK_ONLY,
-        .operation_id = "listRoots",
-        .summary = "Show.",
-    },
+    {SHOW("/plants/{id}", "getPlant")},
+    {SHOW("/weeds", "listWeeds"), .enabled = is_never},
+    {SHOW("/roots", "listRoots"), .flags = ROUTE_LOOPBACK_ONLY},
 };
 
 static const struct resource plants = RESOURCE("plants", EVIL, routes);
