@@ -536,23 +536,27 @@ const char *token_of(const char *email)
     return answer_text(r, "access_token");
 }
 
-const char *new_user(const char **ret_id)
+const char *new_account(const char **ret_id)
 {
     const char *email = new_email();
     struct answer r = fetch(.path = "/api/auth/register",
-                            .body = say("{\"email\":\"%s\",\"password\":\"%s\"}", email, PASSWORD));
+                            .body = object("{'email':'%s','password':'%s'}", email, PASSWORD));
     ck_status(r, 201);
     if (ret_id)
         *ret_id = answer_text(r, "user.id");
-    return token_of(email);
+    return email;
+}
+
+const char *new_user(const char **ret_id)
+{
+    return token_of(new_account(ret_id));
 }
 
 const char *new_post(const char *token, const char *title, bool published)
 {
     struct answer r = fetch(.path = "/api/posts", .token = token,
-                            .body = say("{\"title\":\"%s\",\"content\":\"Some words.\","
-                                        "\"published\":%s}",
-                                        title, published ? "true" : "false"));
+                            .body = object("{'title':'%s','content':'Some words.','published':%s}",
+                                           title, published ? "true" : "false"));
     ck_status(r, 201);
     return answer_text(r, "post.id");
 }

@@ -101,9 +101,11 @@ bool header_lists(const char *headers, const char *name, const char *word);
 #define ck_no_header(reply, name)                                                                  \
     ck_assert_msg(header_count((reply).headers, name) == 0, "has " name ": %s", (reply).headers)
 
-/** An address that nobody has, and the token of a new user with one; `ret_id` may be NULL. */
+/** An address that nobody has; that of a new user, whose password is PASSWORD, and whose token.
+ *  `ret_id` may be NULL. */
 const char *new_email(void);
 const char *email_prefix(void); /* of all those of this test, which are numbered from 1 */
+const char *new_account(const char **ret_id);
 const char *new_user(const char **ret_id);
 const char *token_of(const char *email);
 
