@@ -83,6 +83,10 @@ size_t posting_list_read(const struct posting_list *list, uint32_t *at,
  * a group too many. */
 static bool read_number(struct postings *p, uint32_t *ret)
 {
+    if (p->next < p->end && *p->next < 0x80) { /* the most common */
+        *ret = *p->next++;
+        return true;
+    }
     uint64_t number = 0;
     for (unsigned shift = 0; shift < 35 && p->next < p->end; shift += 7) {
         unsigned char byte = *p->next++;
@@ -127,16 +131,11 @@ static const char *read_entry(struct postings *p)
     return read_list(p, (uint64_t)less + 1, &p->list);
 }
 
-static uint32_t bits_of(uint64_t word)
-{
-    return (uint32_t)__builtin_popcountll(word);
-}
-
 static const char *check_bitmap(const struct posting_list *list)
 {
     uint32_t count = 0;
     for (size_t i = 0; i < postings_bitmap_size(list->level); i += 8)
-        count += bits_of(postings_word(list->at + i));
+        count += postings_bits(postings_word(list->at + i));
     return count == list->count ? NULL : "a bitmap has more or fewer bits than its count says";
 }
 

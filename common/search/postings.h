@@ -164,3 +164,12 @@ static inline uint64_t postings_word(const unsigned char *at)
     memcpy(&word, at, sizeof word);
     return le64toh(word);
 }
+
+/** How many bits of the word are set. */
+static inline uint32_t postings_bits(uint64_t word)
+{
+    word -= word >> 1 & 0x5555555555555555;
+    word = (word & 0x3333333333333333) + (word >> 2 & 0x3333333333333333);
+    word = (word + (word >> 4)) & 0x0F0F0F0F0F0F0F0F;
+    return (uint32_t)(word * 0x0101010101010101 >> 56);
+}

@@ -251,6 +251,11 @@ static uint64_t to_place(const struct postings_query *q, uint64_t common, uint32
 static void match_word(const struct postings_query *q, uint32_t word, uint64_t common,
                        struct found *f)
 {
+    if (!f->ret) {
+        size_t more = postings_bits(common);
+        f->count = more < f->room - f->count ? f->count + more : f->room;
+        return;
+    }
     while (common && f->count < f->room) {
         unsigned bit = (unsigned)(q->flip ? __builtin_clzll(common) : __builtin_ctzll(common));
         note(q, f, word * 64 + bit);

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define WILD_MAX ((size_t)4 * 1024 * 1024) /* bytes */
 #define OFFSETS_MANY (POSTINGS_MAX / 4)    /* numbers; no patch has room for more in a list */
@@ -201,11 +202,17 @@ static void put_bitmap(struct postings_writer *w)
 
 static void put_offsets(struct postings_writer *w)
 {
-    size_t size = postings_levels[w->key.level].offset_size;
+    unsigned char chunk[POSTINGS_CHUNK * sizeof(uint32_t)];
+    size_t size = postings_levels[w->key.level].offset_size, len = 0;
     const uint32_t *offset = offsets_of(w);
     for (uint32_t i = 0, n = offset_count(w); i < n; i++) {
         uint32_t little = htole32(offset[i]);
-        buf_add(&w->blob, &little, size);
+        memcpy(chunk + len, &little, size);
+        len += size;
+        if (len > sizeof chunk - sizeof little || i + 1 == n) {
+            buf_add(&w->blob, chunk, len);
+            len = 0;
+        }
     }
 }
 
