@@ -209,8 +209,8 @@ list_sources()
     list_files migration_files sql/[0-9]*.sql
     list_files nginx_files nginx/*.in
     # The longest start first, so that none is left alone at the end.
-    list_files test_programs $(printf '%s\n' tests/{e2e/,*/}check_*.c | awk '!seen[$0]++' |
-        sed 's/\.c$//')
+    list_files test_programs $(printf '%s\n' tests/{e2e/,*/}check_*.c tests/fuzz/fuzz_*.c |
+        awk '!seen[$0]++' | sed 's/\.c$//')
     list_files test_scripts $(printf '%s\n' tests/{e2e/,packaging/,,*/}*.test | awk '!seen[$0]++')
     # Of tests/e2e, what has a header is for all; the rest are the tests of check_e2e.
     list_files test_sources $(printf '%s\n' tests/support/*.[ch] tests/e2e/*.h |
