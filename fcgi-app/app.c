@@ -71,8 +71,7 @@ bool app_sweep(struct app *app, struct arena *a)
     struct problem *p = counter_sweep(app->db, a, NULL, &more);
     if (p)
         LOG(LOG_LEVEL_WARNING, log_event("sweep_failed"), log_text("cause", p->cause));
-    if (!more)
-        app->unswept = 0;
+    app->unswept = more ? SWEEP_WRITES : 0; /* after a failure, writes come first */
     p = note_backlog(app, a);
     return more && !p;
 }
