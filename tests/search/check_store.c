@@ -374,6 +374,110 @@ TEST(a_table_is_built)
             0);
 }
 
+/* What is done while a build stands still. */
+struct meanwhile {
+    int times;
+    struct uuid changed, deleted, old;
+};
+
+static struct problem *change_title(void *context)
+{
+    struct post before, after;
+    struct problem *p = post_lock(the_app->db, the_arena, *(struct uuid *)context, &before);
+    if (p)
+        return p;
+    after = before;
+    after.version++;
+    after.title = TEXT("changed meanwhile");
+    return post_update(the_app->db, the_arena, &before, &after, (struct uuid){{0}});
+}
+
+static struct problem *delete_it(void *context)
+{
+    const struct uuid *id = context;
+    struct post post;
+    struct problem *p = post_lock(the_app->db, the_arena, *id, &post);
+    return p ? p : post_delete(the_app->db, the_arena, &post, (struct uuid){{0}});
+}
+
+static void write_meanwhile(void *context, const struct search_index *index, int64_t rows)
+{
+    struct meanwhile *m = context;
+    (void)index, (void)rows;
+    if (m->times++)
+        return;
+    in_transaction(change_title, &m->changed);
+    in_transaction(delete_it, &m->deleted);
+    the_time = instant_plus_s(the_time, -86400);
+    m->old = write_one("written meanwhile", "with a time before all others");
+    the_time = instant_plus_s(the_time, 2 * 86400);
+    (void)write_one("written meanwhile", "with a time after all others");
+    sweep_all();
+}
+
+TEST(what_is_written_while_an_index_is_built_is_in_it)
+{
+    struct meanwhile m = {.times = 0};
+    const struct build_progress progress = {write_meanwhile, &m};
+    m.changed = write_one("a post", "with words");
+    m.deleted = write_one("another", "with words");
+    for (int i = 0; i < 600; i++)
+        (void)write_one("one", "of many");
+    sweep_all();
+
+    must(search_build(the_app->db, the_arena, &post_index, &progress));
+
+    ck_assert_int_ge(m.times, 1);
+    ck_rows("list_journal", 0);
+    ck_found(&post_index);
+    ck_rows(say("search_rows WHERE build = %lld", (long long)live_build(&post_index)), 603);
+    build(&post_index);
+    ck_found(&post_index);
+}
+
+static void die_meanwhile(void *context, const struct search_index *index, int64_t rows)
+{
+    (void)context, (void)index, (void)rows;
+    (void)raise(SIGKILL);
+}
+
+static void build_and_die(void *context)
+{
+    must(search_build(the_app->db, the_arena, &post_index, context));
+}
+
+static void interrupt_build(const struct build_progress *die)
+{
+    struct build_progress copy = *die;
+    int status;
+    pid_t pid = run_aside(build_and_die, &copy);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFSIGNALED(status));
+    ck_rows("search_builds WHERE state = 'building' AND written > 0", 1);
+}
+
+TEST(a_build_that_was_interrupted_goes_on_unless_rows_were_imported)
+{
+    const struct build_progress die = {die_meanwhile, NULL};
+    for (int i = 0; i < 600; i++)
+        (void)write_one("one", "of many");
+    sweep_all();
+
+    interrupt_build(&die);
+    int64_t begun = ask_number("SELECT build AS n FROM search_builds WHERE state = 'building'");
+    build(&post_index);
+    ck_assert_int_eq(live_build(&post_index), begun);
+    ck_found(&post_index);
+
+    interrupt_build(&die);
+    begun = ask_number("SELECT build AS n FROM search_builds WHERE state = 'building'");
+    write_many(1, 1, "2001-01-01");
+    build(&post_index);
+    ck_assert_int_gt(live_build(&post_index), begun);
+    ck_found(&post_index);
+    ck_rows("search_builds WHERE state = 'building'", 0);
+}
+
 /* ---- whatever happens ---- */
 
 #define ROUNDS 200 /* SEARCH_ROUNDS has another number */
@@ -463,14 +567,6 @@ static void change_some(void)
 {
     for (unsigned i = below(30); post_count && i > 0; i--)
         in_transaction(change, &posts[below((unsigned)post_count)]);
-}
-
-static struct problem *delete_it(void *context)
-{
-    const struct uuid *id = context;
-    struct post post;
-    struct problem *p = post_lock(the_app->db, the_arena, *id, &post);
-    return p ? p : post_delete(the_app->db, the_arena, &post, (struct uuid){{0}});
 }
 
 static void delete_some(void)
