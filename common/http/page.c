@@ -8,7 +8,7 @@
 #include "common/base/problem.h"
 #include "common/crypto/digest.h"
 #include "common/crypto/keyring.h"
-#include "common/db/list.h"
+#include "common/list/list.h"
 #include "common/field/json_write.h"
 #include "common/http/router.h"
 

@@ -1,12 +1,12 @@
 /* page.h -- lists in pages over HTTP: by number with a total, or by cursor at flat cost; which rows
- * that is, is in common/db/list.h. */
+ * that is, is in common/list/list.h. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/db/list.h"
+#include "common/list/list.h"
 #include "common/field/field.h"
 
 struct keyring;

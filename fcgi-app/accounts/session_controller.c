@@ -6,7 +6,7 @@
 
 #include "common/base/problem.h"
 #include "common/crypto/keyring.h"
-#include "common/db/list.h"
+#include "common/list/list.h"
 #include "fcgi-app/accounts/session_model.h"
 #include "fcgi-app/accounts/user_model.h"
 

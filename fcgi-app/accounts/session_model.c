@@ -2,7 +2,7 @@
 
 #include "common/base/problem.h"
 #include "common/db/counter.h"
-#include "common/db/list.h"
+#include "common/list/list.h"
 
 #define DELETED_AT_ONCE 500 /* rows */
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "common/db/db.h"
-#include "common/db/list.h"
+#include "common/list/list.h"
 #include "common/field/field.h"
 
 struct session {

@@ -5,7 +5,7 @@
 #include "fcgi-app/routes.h"
 
 #include "common/base/problem.h"
-#include "common/db/list.h"
+#include "common/list/list.h"
 
 static struct problem *list(struct app *app, struct request *rq, struct response *rs)
 {

@@ -8,7 +8,7 @@
 #include "common/base/fold.h"
 #include "common/base/problem.h"
 #include "common/db/counter.h"
-#include "common/db/list.h"
+#include "common/list/list.h"
 #include "fcgi-app/accounts/common_passwords.h"
 #include "fcgi-app/accounts/session_model.h"
 

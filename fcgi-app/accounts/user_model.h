@@ -6,7 +6,7 @@
 
 #include "common/db/counter.h"
 #include "common/db/db.h"
-#include "common/db/list.h"
+#include "common/list/list.h"
 #include "common/field/field.h"
 
 enum role { ROLE_USER, ROLE_ADMIN };

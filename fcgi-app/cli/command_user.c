@@ -7,7 +7,7 @@
 
 #include "common/base/problem.h"
 #include "common/crypto/password.h"
-#include "common/db/list.h"
+#include "common/list/list.h"
 #include "fcgi-app/accounts/account.h"
 #include "fcgi-app/accounts/departure.h"
 #include "fcgi-app/cli/listing.h"

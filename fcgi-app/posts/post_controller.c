@@ -5,7 +5,7 @@
 #include "fcgi-app/routes.h"
 
 #include "common/base/problem.h"
-#include "common/db/list.h"
+#include "common/list/list.h"
 #include "fcgi-app/posts/post_model.h"
 
 /* ---- lists ---- */

@@ -5,7 +5,7 @@
 #include "common/base/fold.h"
 #include "common/base/problem.h"
 #include "common/db/counter.h"
-#include "common/db/list.h"
+#include "common/list/list.h"
 
 const struct problem_type problem_post_not_found = {404, "Post not found", "post_not_found",
                                                     "There is no post with this id."};

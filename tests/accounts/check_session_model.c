@@ -3,7 +3,7 @@
 #include "fcgi-app/accounts/session_model.h"
 
 #include "common/base/problem.h"
-#include "common/db/list.h"
+#include "common/list/list.h"
 #include "tests/support/loopback.h"
 #include "tests/support/people.h"
 #include "tests/support/suite.h"

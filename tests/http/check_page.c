@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/crypto/keyring.h"
-#include "common/db/list.h"
+#include "common/list/list.h"
 #include "common/http/router.h"
 #include "tests/support/people.h"
 #include "tests/support/suite.h"

@@ -1,4 +1,4 @@
-#include "common/db/list.h"
+#include "common/list/list.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -323,7 +323,8 @@ static struct problem *read_counter(const struct reading *r, const struct list_c
     if (scope->filters & kept->kind)
         lowest = highest = (unsigned)value_of(scope, kept->kind).integer;
     total->counted = true;
-    return counter_read(r->db, r->a, kept->counter, of_owner ? &owner : NULL, lowest, highest, &total->count);
+    return counter_read(r->db, r->a, kept->counter, of_owner ? &owner : NULL, lowest, highest,
+                        &total->count);
 }
 
 struct matches {

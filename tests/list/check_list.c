@@ -1,0 +1,464 @@
+/* needs: mariadb */
+/* Lists: the way each goes through its table, and what that costs. */
+#include "common/list/list.h"
+
+#include <string.h>
+
+#include "fcgi-app/accounts/session_model.h"
+#include "fcgi-app/accounts/user_model.h"
+#include "fcgi-app/posts/post_model.h"
+#include "tests/support/people.h"
+#include "tests/support/suite.h"
+
+#define ROWS 3000
+#define REACH 500
+
+static const char *ada_id, *ada;
+
+/* Every second post is Ada's, every tenth a draft; titles and times are in no common order. */
+static void set_up(void)
+{
+    loopback_open();
+    loopback_set("PAGE_REACH=1000", "SEARCH_REACH=500");
+    ada = bearer_of_new("ada@example.org", ROLE_ADMIN);
+    ada_id = make_user("ada.lovelace@example.org", ROLE_USER);
+    make_user("bob@example.org", ROLE_USER);
+    run_sql(say("INSERT INTO posts (id, author_id, title, content, published, created_at) "
+                "SELECT UUID(), users.id, CONCAT('title ', MOD(seq * 7919, %d)), 'some words', "
+                "MOD(seq, 10) > 0, '2026-01-01' + INTERVAL seq SECOND FROM seq_1_to_%d "
+                "JOIN users ON email = IF(seq %% 2, 'ada.lovelace@example.org', 'bob@example.org')",
+                ROWS, ROWS));
+    run_sql(
+        say("INSERT INTO users (id, email, password_hash, role, created_at) SELECT UUID(), "
+            "CONCAT('u', MOD(seq * 7919, %d), '@many.test'), '', IF(seq %% 2, 'user', 'admin'), "
+            "'2026-01-01' + INTERVAL seq SECOND FROM seq_1_to_%d",
+            ROWS, ROWS));
+    run_sql(say("INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, "
+                "expires_at) SELECT UUID(), '%s', UNHEX(SHA2(seq, 256)), '2026-01-01' + INTERVAL "
+                "seq SECOND, '2026-01-01', IF(seq %% 2, '2099-01-01', '2026-01-02') "
+                "FROM seq_1_to_%d",
+                ada_id, ROWS));
+    run_sql("ANALYZE TABLE posts, users, sessions");
+    count_again();
+}
+
+static void count_row(void *context, const void *row)
+{
+    (void)row;
+    ++*(int64_t *)context;
+}
+
+static void forget(void *context)
+{
+    *(int64_t *)context = 0;
+}
+
+/* ---- which index ---- */
+
+/* A row of the answer to EXPLAIN. */
+struct explained {
+    int64_t id, rows;
+    struct text select_type, table, type, possible_keys, key, key_len, ref, Extra;
+};
+
+static const struct field explained_fields[] = {
+    FIELD(struct explained, id, .use = 0),
+    FIELD(struct explained, rows, .use = 0),
+    FIELD(struct explained, select_type, .use = 0),
+    FIELD(struct explained, table, .use = 0),
+    FIELD(struct explained, type, .use = 0),
+    FIELD(struct explained, possible_keys, .use = 0),
+    FIELD(struct explained, key, .use = 0),
+    FIELD(struct explained, key_len, .use = 0),
+    FIELD(struct explained, ref, .use = 0),
+    FIELD(struct explained, Extra, .use = 0),
+};
+static const struct record explained_record =
+    RECORD("Explained", struct explained, explained_fields, 0);
+
+struct statement_text {
+    struct text argument;
+};
+
+static const struct field statement_fields[] = {FIELD(struct statement_text, argument, .use = 0)};
+static const struct record statement_record =
+    RECORD("Statement", struct statement_text, statement_fields, 0);
+
+/* What a plan must be: the rows of the table come by that index, and only what was taken from it
+ * already is sorted. */
+struct plan {
+    const char *table, *index, *text;
+    int by_index;
+};
+
+static void check_step(void *context, const void *row)
+{
+    struct plan *plan = context;
+    const struct explained *step = row;
+    const char *extra = step->Extra.data ? step->Extra.data : "";
+    bool is_ours = text_equal(step->table, text_of(plan->table));
+    if (step->table.data && strncmp(step->table.data, "<derived", 8) == 0)
+        return; /* one page, or rows that were counted to a bound */
+    ck_assert_msg(!strstr(extra, "filesort") && !strstr(extra, "temporary"), "%s: %s", plan->text,
+                  extra);
+    if (!is_ours || text_equal(step->type, TEXT("eq_ref")))
+        return;
+    ck_assert_msg(text_equal(step->key, text_of(plan->index)), "%s: by %s", plan->text,
+                  step->key.data ? step->key.data : "nothing");
+    plan->by_index++;
+}
+
+struct texts {
+    const char *list[4000];
+    size_t count;
+};
+
+static void keep_text(void *context, const void *row)
+{
+    struct texts *texts = context;
+    ck_assert_uint_lt(texts->count, 4000);
+    texts->list[texts->count++] =
+        arena_text(the_arena, ((const struct statement_text *)row)->argument).data;
+}
+
+static void watch(void)
+{
+    run_sql("SET GLOBAL log_output = 'TABLE'");
+    run_sql("SET GLOBAL general_log = ON");
+}
+
+/* What was asked of the table since watch(), with its values or (`prepared`) without. */
+static struct texts *watched(const char *table, bool prepared)
+{
+    struct texts *texts = arena_alloc(the_arena, sizeof *texts);
+    const struct sql sql = {"SELECT CAST(argument AS CHAR) AS argument FROM mysql.general_log "
+                            "WHERE command_type = ? AND argument LIKE ? AND argument LIKE ? "
+                            "AND argument NOT LIKE '%general_log%' GROUP BY argument",
+                            &statement_record};
+    run_sql("SET GLOBAL general_log = OFF");
+    must(db_each(the_app->db, the_arena, &sql,
+                 DB_ARGS(db_text(prepared ? TEXT("Prepare") : TEXT("Execute")),
+                         db_text(TEXT("%SELECT%")), db_text(text_of(say("%%FROM %s%%", table)))),
+                 keep_text, texts));
+    return texts;
+}
+
+static void check_plans(const struct list *list, const char *index)
+{
+    const struct texts *texts = watched(list->table, false);
+    ck_assert_uint_ge(texts->count, 1);
+    for (size_t i = 0; i < texts->count; i++) {
+        const char *select = strstr(texts->list[i], "SELECT");
+        struct plan plan = {list->table, index, select, 0};
+        const struct sql sql = {say("EXPLAIN %s", select), &explained_record};
+        must(db_each(the_app->db, the_arena, &sql, DB_NO_ARGS, check_step, &plan));
+        ck_assert_msg(plan.by_index == 1, "%s: %d times", select, plan.by_index);
+    }
+    run_sql("TRUNCATE mysql.general_log");
+}
+
+/* ---- every row of every list, in every form ---- */
+
+static struct db_arg some_value(const struct list *list, unsigned filter)
+{
+    const char *column = list->filters[filter].column;
+    bool is_id = strlen(column) > 3 && strcmp(column + strlen(column) - 3, "_id") == 0;
+    return is_id ? db_uuid(id_of(ada_id)) : db_integer(1);
+}
+
+static struct list_scope scope_of_path(const struct list *list, const struct list_path *path)
+{
+    struct list_scope scope = {0};
+    if (list == &session_list)
+        scope = session_scope(id_of(ada_id), id_of(ada_id), the_time);
+    for (unsigned i = 0; i < LIST_FILTERS_MAX; i++)
+        if (path->filters & 1U << i)
+            list_filter_by(&scope, i, some_value(list, i));
+    return scope;
+}
+
+/* One page in one form: the first, by cursor, a deep one, one with rows left out. */
+static void read_form(const struct list *list, const struct list_scope *scope, unsigned sort,
+                      const struct list_window *window)
+{
+    int64_t rows = 0;
+    const struct list_query query = {.sort = sort}; /* totals are another test's */
+    const struct list_taker taker = {count_row, forget, &rows};
+    struct list_total total;
+    must(list_read(the_app->db, the_arena, list, &query, scope, window, &taker, &total));
+    ck_assert_msg(rows > 0, "%s by %s: nothing", list->table, list->sorts[sort]);
+}
+
+static const struct list_place middle = {
+    .time = {INT64_C(1767226000000000)}, .text = {"title 5", 7}, .id = {{1}}};
+static const struct list_place middle_user = {
+    .time = {INT64_C(1767226000000000)}, .text = {"u5@many.test", 12}, .id = {{1}}};
+
+static void read_forms(const struct list *list, const struct list_path *path, unsigned sort)
+{
+    const struct list_scope scope = scope_of_path(list, path);
+    struct list_window window = {.limit = 21, .page_reach = 1000, .search_reach = REACH};
+    read_form(list, &scope, sort, &window);
+    window.offset = 150;
+    read_form(list, &scope, sort, &window);
+    window.offset = 0;
+    window.after = true;
+    window.place = list == &user_list ? middle_user : middle;
+    read_form(list, &scope, sort, &window);
+    window.after = false;
+    window.ranged = true;
+    window.from = (struct instant){INT64_C(1767225600000000)};
+    window.before = (struct instant){INT64_C(1767228000000000)};
+    read_form(list, &scope, sort, &window);
+}
+
+static bool is_sort_of(const struct list *list, unsigned sort, const struct list_path *path)
+{
+    const char *word = list->sorts[sort];
+    return strcmp(*word == '-' ? word + 1 : word, list->keys[path->key].name) == 0;
+}
+
+static const struct list *const lists[] = {&user_list, &post_list, &session_list};
+
+CASE("plans", set_up, loopback_close);
+CASE_LIMIT_S(120);
+
+TEST_EACH(every_path_of_every_list_goes_by_its_index_and_sorts_no_rows, lists)
+{
+    const struct list *list = lists[_i];
+    for (const struct list_path *path = list->paths; path->index; path++)
+        for (unsigned sort = 0; list->sorts[sort]; sort++) {
+            if (!is_sort_of(list, sort, path))
+                continue;
+            watch();
+            read_forms(list, path, sort);
+            check_plans(list, path->index);
+        }
+}
+
+/* With rows of a user who is being deleted, rows are tested one by one. */
+TEST_EACH(so_does_it_while_rows_are_left_out, lists)
+{
+    const struct list *list = lists[_i];
+    run_sql("UPDATE users SET left_at = '2026-06-01' WHERE email = 'bob@example.org'");
+    run_sql("INSERT INTO user_departures (user_id, left_at) SELECT id, left_at FROM users "
+            "WHERE left_at IS NOT NULL");
+    for (const struct list_path *path = list->paths; path->index; path++)
+        for (unsigned sort = 0; list->sorts[sort]; sort++) {
+            if (!is_sort_of(list, sort, path))
+                continue;
+            watch();
+            read_forms(list, path, sort);
+            check_plans(list, path->index);
+        }
+}
+
+/* ---- how many statements there are ---- */
+
+static const struct {
+    const struct list *list;
+    size_t forms;
+} form_counts[] = {{&user_list, 34}, {&post_list, 52}, {&session_list, 8}};
+
+TEST_EACH(a_list_has_few_forms, form_counts)
+{
+    const struct list *list = form_counts[_i].list;
+    watch();
+    for (const struct list_path *path = list->paths; path->index; path++)
+        for (unsigned sort = 0; list->sorts[sort]; sort++)
+            if (is_sort_of(list, sort, path))
+                read_forms(list, path, sort);
+
+    size_t count = watched(list->table, true)->count;
+
+    ck_assert_msg(count <= form_counts[_i].forms, "%zu forms", count);
+}
+
+/* ---- what a page costs ---- */
+
+static int64_t rows_read(void)
+{
+    static const struct field fields[] = {FIELD(struct counted, n, .use = 0)};
+    static const struct record record = RECORD("Read", struct counted, fields, 0);
+    static const struct sql sql = {"SELECT CAST(SUM(variable_value) AS INTEGER) AS n FROM "
+                                   "information_schema.session_status WHERE variable_name LIKE "
+                                   "'Handler_read%'",
+                                   &record};
+    struct counted row = {0};
+    bool found;
+    must(db_find(the_app->db, the_arena, &sql, DB_NO_ARGS, &row, &found));
+    return row.n;
+}
+
+/* $ stands for the author's id. */
+static const struct {
+    const char *path;
+    uint64_t statements;
+    int64_t rows; /* read by the server, at most */
+} costs[] = {
+    {"/posts", 2, 40},
+    {"/posts?total=false", 1, 30},
+    {"/posts?limit=100", 2, 120},
+    {"/posts?sort=title", 2, 40},
+    {"/posts?sort=-title&page=40", 2, 900},
+    {"/posts?page=51", 2, 1100},
+    {"/users/$/posts", 2, 40},
+    {"/users/$/posts?sort=title", 2, 40},
+    {"/users/$/posts?published=true&sort=-title", 2, 40},
+    {"/posts?published=false", 2, 40},
+    {"/posts?created_after=2026-01-01T00:00:10Z", 2, 1040},
+    {"/posts?created_after=2026-01-01T00:49:00Z", 2, 120},
+    {"/posts?created_before=2026-01-01T00:00:10Z", 2, 40},
+    {"/posts?created_before=2026-01-01T00:00:10Z&sort=title", 3, 1200},
+    {"/posts?created_before=2026-01-01T00:00:10Z&sort=title&page=9&total=false", 2, 1300},
+    {"/users", 2, 40},
+    {"/users?role=admin&sort=email", 2, 40},
+    {"/users?sort=-email&page=51", 2, 1100},
+    {"/users?created_after=2026-01-01T00:00:10Z", 2, 1040},
+    {"/users?q=%40m&sort=email", 3, 1200},
+};
+
+static const char *with_id(const char *path)
+{
+    const char *mark = strchr(path, '$');
+    return mark ? say("%.*s%s%s", (int)(mark - path), path, ada_id, mark + 1) : path;
+}
+
+CASE("costs", set_up, loopback_close);
+CASE_LIMIT_S(120);
+
+TEST_EACH(a_page_costs_what_it_shows, costs)
+{
+    const char *path = with_id(costs[_i].path);
+    ck_status(api_get(ada, "%s", path), 200); /* prepares */
+    int64_t before = rows_read();
+    (void)db_take_counts(the_app->db);
+
+    ck_status(api_get(ada, "%s", path), 200);
+
+    uint64_t statements = db_take_counts(the_app->db).statements - 1; /* the caller's */
+    int64_t rows = rows_read() - before;
+    ck_assert_msg(statements <= costs[_i].statements, "%llu statements",
+                  (unsigned long long)statements);
+    ck_assert_msg(rows <= costs[_i].rows + 70, "%lld rows", (long long)rows); /* the look itself */
+}
+
+/* By cursor no page is dearer than the first, however far on. */
+TEST(a_cursor_costs_the_same_at_any_depth)
+{
+    struct answer answer = api_get(ada, "/posts?page=51");
+    for (int n = 0; n < 3; n++) {
+        const char *cursor = answer_text(answer, "pagination.next_cursor");
+        answer = api_get(ada, "/posts?cursor=%s", cursor);
+        int64_t before = rows_read();
+        answer = api_get(ada, "/posts?cursor=%s", cursor);
+        ck_assert_int_le(rows_read() - before, 40 + 70);
+    }
+}
+
+/* ---- how far ---- */
+
+static const struct {
+    const char *path;
+    int status;
+    int64_t rows, total; /* -1: not told */
+    bool capped;
+} reaches[] = {
+    {"/posts?page=51", 200, 20, 2700, false}, /* 1,000 rows before it */
+    {"/posts?page=52", 400, 0, 0, false},
+    {"/posts?page=52&total=false", 400, 0, 0, false},
+    {"/posts?page=135", 400, 0, 0, false},
+    {"/posts?page=136", 200, 0, 2700, false}, /* there is none */
+    {"/posts?page=136&total=false", 200, 0, -1, false},
+    {"/posts?page=9007199254740991", 200, 0, 2700, false},
+    {"/posts?page=11&limit=100", 200, 100, 2700, false},
+    {"/posts?page=12&limit=100", 400, 0, 0, false},
+    {"/posts?created_after=2000-01-01T00:00:00Z&page=50", 200, 20, 1000, true},
+    {"/posts?created_after=2000-01-01T00:00:00Z&page=51", 400, 0, 0, false},
+    {"/posts?created_after=2000-01-01T00:00:00Z&page=51&total=false", 400, 0, 0, false},
+    {"/posts?created_after=2000-01-01T00:00:00Z&page=50&total=false", 200, 20, -1, false},
+    {"/posts?created_before=2026-01-01T00:10:01Z", 200, 20, 540, false},
+    {"/posts?created_before=2026-01-01T00:10:01Z&page=27", 200, 20, 540, false},
+    {"/posts?created_before=2026-01-01T00:10:01Z&page=28", 200, 0, 540, false},
+    {"/posts?created_before=2026-01-01T00:10:01Z&page=5000", 200, 0, 540, false},
+    {"/posts?created_after=2026-01-01T00:10:01Z&created_before=2026-01-01T00:10:03Z", 200, 2, 2,
+     false},
+    {"/posts?created_after=2026-01-01T00:10:03Z&created_before=2026-01-01T00:10:01Z", 200, 0, 0,
+     false},
+    {"/posts?created_after=", 400, 0, 0, false},
+    {"/posts?created_after=yesterday", 400, 0, 0, false},
+    {"/posts?created_after=2026-01-01", 400, 0, 0, false},
+    {"/posts?total=", 400, 0, 0, false},
+    {"/posts?total=maybe", 400, 0, 0, false},
+    {"/posts?q=", 200, 20, 2700, false}, /* no filter */
+    {"/users?q=", 200, 20, 3003, false},
+    {"/users?page=52", 400, 0, 0, false},
+    {"/users?page=152", 200, 0, 3003, false},
+    {"/users?role=admin&page=52", 400, 0, 0, false},
+    {"/users?role=admin&created_after=2026-01-01T00:49:50Z", 200, 6, 6, false},
+};
+
+TEST_EACH(numbers_reach_so_far_and_totals_say_so_much, reaches)
+{
+    struct answer answer = api_get(ada, "%s", reaches[_i].path);
+
+    ck_status(answer, reaches[_i].status);
+    if (reaches[_i].status == 400)
+        return;
+    ck_assert_int_eq((int64_t)answer_count(answer), reaches[_i].rows);
+    ck_assert_int_eq(answer_has(answer, "pagination.total"), reaches[_i].total >= 0);
+    ck_assert_int_eq(answer_has(answer, "pagination.pages"), reaches[_i].total >= 0);
+    if (reaches[_i].total >= 0)
+        ck_assert_int_eq(answer_total(answer), reaches[_i].total);
+    ck_assert_int_eq(answer_has(answer, "pagination.total_capped"), reaches[_i].capped);
+}
+
+TEST(who_asks_for_too_far_a_page_is_told_of_the_cursor)
+{
+    struct answer answer = api_get(ada, "/posts?page=52");
+
+    ck_assert_str_eq(answer_faults(answer), "page range");
+    ck_assert_ptr_nonnull(strstr(answer.text, "cursor"));
+    ck_assert_ptr_nonnull(
+        strstr(answer_header(api_get(ada, "/posts?page=51"), "Link"), "?cursor="));
+}
+
+/* ---- rows that are looked through ---- */
+
+/* All ids of a walk by next_cursor, and how many pages were not full. */
+static const char *walk(const char *path, int *ret_short)
+{
+    struct answer answer = api_get(ada, "%s", path);
+    const char *seen = answer_column(answer, "id");
+    for (*ret_short = 0; !answer_is_null(answer, "pagination.next_cursor");) {
+        *ret_short += answer_count(answer) < 100;
+        ck_assert_ptr_nonnull(strstr(answer_header(answer, "Link"), "rel=\"next\""));
+        answer = api_get(ada, "%s&cursor=%s", path, answer_text(answer, "pagination.next_cursor"));
+        ck_status(answer, 200);
+        const char *more = answer_column(answer, "id");
+        seen = *seen && *more ? say("%s %s", seen, more) : say("%s%s", seen, more);
+    }
+    return seen;
+}
+
+static const char *const walks[] = {
+    "/posts?limit=100&created_before=2026-01-01T00:02:00Z&sort=title",
+    "/posts?limit=100&created_before=2026-01-01T00:02:00Z&sort=-title",
+    "/users?limit=100&created_before=2026-01-01T00:02:00Z&sort=email",
+    "/users?limit=100&role=user&created_after=2026-01-01T00:47:00Z&sort=-email",
+    "/users?limit=100&q=u5&sort=email",
+};
+
+TEST_EACH(a_walk_over_rows_that_are_left_out_misses_none, walks)
+{
+    int short_pages, none;
+    const char *seen = walk(walks[_i], &short_pages);
+    loopback_set("SEARCH_REACH=1000000");
+
+    const char *whole = walk(walks[_i], &none);
+
+    ck_assert_str_eq(seen, whole);
+    ck_assert_uint_gt(strlen(whole), 37 * 20);
+    ck_assert_int_ge(short_pages, 3); /* each looked at some 500 rows */
+    ck_assert_int_le(none, 1);
+}
