@@ -6,6 +6,7 @@
 #include "common/base/problem.h"
 #include "common/http/page.h"
 #include "common/db/counter_sweep.h"
+#include "common/search/sweep.h"
 
 struct problem *require_owner_or_admin(struct request *rq, const struct uuid *id)
 {
@@ -68,11 +69,11 @@ bool app_sweep(struct app *app, struct arena *a)
 {
     bool more = false;
     app->swept_at = monotonic_ns();
-    struct problem *p = counter_sweep(app->db, a, NULL, &more);
+    const struct sweep_hook hook = search_hook(search_indexes);
+    struct problem *p = counter_sweep(app->db, a, &hook, &more);
     if (p)
         LOG(LOG_LEVEL_WARNING, log_event("sweep_failed"), log_text("cause", p->cause));
-    if (!more)
-        app->unswept = 0;
+    app->unswept = more ? SWEEP_WRITES : 0; /* after a failure, writes come first */
     p = note_backlog(app, a);
     return more && !p;
 }

@@ -35,7 +35,7 @@ BEGIN NOT ATOMIC
         WHERE table_schema = DATABASE() AND table_name = 'user_counts') THEN
         START TRANSACTION; INSERT INTO list_counts (total, owner, kind, n)
             SELECT 1, '00000000-0000-0000-0000-000000000000', role + 0 - 1, SUM(n)
-            FROM user_counts GROUP BY role FOR UPDATE
+            FROM user_counts GROUP BY role HAVING SUM(n) <> 0 FOR UPDATE
             ON DUPLICATE KEY UPDATE n = list_counts.n + VALUES(n); DELETE FROM user_counts; COMMIT
         ; END IF
 ; END;
@@ -45,7 +45,7 @@ BEGIN NOT ATOMIC
         WHERE table_schema = DATABASE() AND table_name = 'post_totals') THEN
         START TRANSACTION; INSERT INTO list_counts (total, owner, kind, n)
             SELECT 2, '00000000-0000-0000-0000-000000000000', published, SUM(n)
-            FROM post_totals GROUP BY published FOR UPDATE
+            FROM post_totals GROUP BY published HAVING SUM(n) <> 0 FOR UPDATE
             ON DUPLICATE KEY UPDATE n = list_counts.n + VALUES(n); DELETE FROM post_totals; COMMIT
         ; END IF
 ; END;

@@ -7,6 +7,8 @@ CREATE TABLE IF NOT EXISTS search_builds (
     state ENUM('building', 'live', 'leaving') NOT NULL,
     since DATETIME(6) NOT NULL,
     next_ord INT UNSIGNED NOT NULL DEFAULT 0,
+    -- Ordinals below this have their postings: all, but for an index that is building.
+    written INT UNSIGNED NOT NULL DEFAULT 0,
     -- Of one that is building: the last row that it has, in the order of created_at and id.
     built_at DATETIME(6) NULL,
     built_id UUID NULL,
@@ -16,6 +18,11 @@ CREATE TABLE IF NOT EXISTS search_builds (
     merged1_bucket SMALLINT UNSIGNED NOT NULL DEFAULT 0,
     merged2_base INT UNSIGNED NOT NULL DEFAULT 0,
     merged2_bucket SMALLINT UNSIGNED NOT NULL DEFAULT 0,
+    -- Bytes of the longest patch, and how many blobs could not be read any more.
+    patch_max INT UNSIGNED NOT NULL DEFAULT 0,
+    lost INT UNSIGNED NOT NULL DEFAULT 0,
+    -- Rises with each transaction that goes by this row, so that two hosts of a cluster meet here.
+    turn BIGINT UNSIGNED NOT NULL DEFAULT 0,
     -- Made by which format, and by whose letters.
     format SMALLINT UNSIGNED NOT NULL,
     unicode VARCHAR(20) CHARACTER SET ascii NOT NULL,

@@ -27,7 +27,9 @@ static const struct sql sql_change = {INSERT ", (?, ?, ?, ?, ?)", NULL};
 
 /* Counts and journal by one statement, and so from one snapshot: a sweep that commits meanwhile
  * is seen in both or in neither. The counts' index gives them by key, the journal is read whole. */
-#define COUNTS "(SELECT SUM(n) FROM list_counts WHERE total = ? AND owner = ? AND kind BETWEEN "
+#define COUNTS                                                                                     \
+    "(SELECT SUM(n) FROM list_counts FORCE INDEX (PRIMARY) WHERE total = ? AND owner = ? AND "     \
+    "kind BETWEEN "
 #define JOURNAL "(SELECT SUM(n) FROM list_journal WHERE total = ? AND kind BETWEEN "
 #define TOTAL(of_)                                                                                 \
     "SELECT COALESCE(" COUNTS "? AND ?), 0) + COALESCE(" JOURNAL "? AND ?" of_ "), 0) AS n"
@@ -36,7 +38,7 @@ static const struct sql sql_whole = {TOTAL(""), &counted_record};
 static const struct sql sql_of_owner = {TOTAL(" AND owner = ?"), &counted_record};
 static const struct sql sql_kinds = {
     "SELECT kind, SUM(n) AS n FROM ("
-    "SELECT kind, n FROM list_counts WHERE total = ? AND owner = ? UNION ALL "
+    "SELECT kind, n FROM list_counts FORCE INDEX (PRIMARY) WHERE total = ? AND owner = ? UNION ALL "
     "SELECT kind, n FROM list_journal WHERE total = ? AND owner = ?"
     ") AS held GROUP BY kind HAVING SUM(n) <> 0 ORDER BY kind",
     &of_kind_record};

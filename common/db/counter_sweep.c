@@ -32,7 +32,6 @@ static const struct record backlog_record =
 #define SIXTEEN(what_, by_) FOUR(FOUR(what_, by_), by_)
 #define SIXTY_FOUR(what_, by_) FOUR(SIXTEEN(what_, by_), by_)
 #define COUNTS_AT_ONCE 64
-#define EMPTY_AT_ONCE 16
 
 /* Whoever has this row is the one who sweeps. */
 static const struct sql sql_claim = {
@@ -52,7 +51,7 @@ static const struct sql sql_forget = {
         SIXTY_FOUR("?", ", "), ", ") ")",
     NULL};
 static const struct sql sql_drop_empty = {
-    "DELETE list_counts FROM list_counts FORCE INDEX (PRIMARY) WHERE n = 0 AND (" SIXTEEN(
+    "DELETE list_counts FROM list_counts FORCE INDEX (PRIMARY) WHERE n = 0 AND (" SIXTY_FOUR(
         "(total = ? AND owner = ? AND kind = ?)", " OR ") ")",
     NULL};
 static const struct sql sql_backlog = {
@@ -75,7 +74,7 @@ struct sweep {
     struct db *db;
     struct arena *arena;
     const struct sweep_hook *hook;
-    bool claimed;
+    bool claimed, whole; /* all rows that there are were taken */
     struct journal_row rows[SWEEP_ROWS];
     size_t row_count;
     struct change changes[2 * SWEEP_ROWS];
@@ -95,6 +94,7 @@ static struct problem *take_rows(struct sweep *s)
     struct problem *p = db_find(s->db, s->arena, &sql_claim, DB_ARGS(db_uuid((struct uuid){{0}})),
                                 &claim, &s->claimed);
     s->row_count = s->change_count = 0;
+    s->whole = true;
     if (p || !s->claimed)
         return p;
     return db_each(s->db, s->arena, &sql_take, DB_ARGS(db_integer(SWEEP_ROWS)), keep_row, s);
@@ -120,74 +120,80 @@ static void note_change(struct sweep *s, const struct journal_row *row, struct u
     s->changes[s->change_count++] = (struct change){row->total, owner, row->kind, row->n};
 }
 
-/* One for each row of the counts, in order. */
-static void add_up(struct sweep *s)
+/* Of those for the same row of the counts one is left, and none where they outweigh each other. */
+static void join_changes(struct sweep *s)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < s->row_count; i++) {
-        const struct journal_row *row = &s->rows[i];
-        if (row->n)
-            note_change(s, row, (struct uuid){{0}});
-        if (row->n && !uuid_is_nil(&row->owner))
-            note_change(s, row, row->owner);
-    }
-    qsort(s->changes, s->change_count, sizeof *s->changes, compare_changes);
-    for (size_t i = 0; i < s->change_count; i++) {
-        if (kept && compare_changes(&s->changes[kept - 1], &s->changes[i]) == 0)
-            s->changes[kept - 1].n += s->changes[i].n;
-        else
-            s->changes[kept++] = s->changes[i];
+    for (size_t i = 0, next; i < s->change_count; i = next) {
+        struct change sum = s->changes[i];
+        for (next = i + 1; next < s->change_count; next++) {
+            if (compare_changes(&sum, &s->changes[next]) != 0)
+                break;
+            sum.n += s->changes[next].n;
+        }
+        if (sum.n)
+            s->changes[kept++] = sum;
     }
     s->change_count = kept;
 }
 
+static void add_up(struct sweep *s)
+{
+    for (size_t i = 0; i < s->row_count; i++) {
+        const struct journal_row *row = &s->rows[i];
+        if (!row->n)
+            continue;
+        note_change(s, row, (struct uuid){{0}});
+        if (!uuid_is_nil(&row->owner))
+            note_change(s, row, row->owner);
+    }
+    qsort(s->changes, s->change_count, sizeof *s->changes, compare_changes);
+    join_changes(s);
+}
+
 /* Nothing more for the row that is locked anyway fills a statement up. */
-static struct problem *put_counts(struct sweep *s)
+static struct problem *put_counts(struct sweep *s, const struct change *changes, size_t count)
 {
     static const struct change nothing = {0};
+    struct db_arg args[4 * COUNTS_AT_ONCE], *arg = args;
+    for (size_t i = 0; i < COUNTS_AT_ONCE; i++) {
+        const struct change *c = i < count ? &changes[i] : &nothing;
+        *arg++ = db_integer(c->total);
+        *arg++ = db_uuid(c->owner);
+        *arg++ = db_integer(c->kind);
+        *arg++ = db_integer(c->n);
+    }
+    return db_execute(s->db, s->arena, &sql_count, (struct db_args){args, 4 * COUNTS_AT_ONCE},
+                      NULL);
+}
+
+/* Owners come and go; what is left of one who has nothing any more would stay for ever. A total
+ * that nothing has fills the statement up. */
+static struct problem *drop_empty(struct sweep *s, const struct change *changes, size_t count)
+{
+    struct db_arg args[3 * COUNTS_AT_ONCE], *arg = args;
+    size_t owners = 0;
+    for (size_t i = 0; i < COUNTS_AT_ONCE; i++) {
+        bool of_owner = i < count && !uuid_is_nil(&changes[i].owner);
+        *arg++ = db_integer(of_owner ? changes[i].total : 0);
+        *arg++ = db_uuid(of_owner ? changes[i].owner : (struct uuid){{0}});
+        *arg++ = db_integer(of_owner ? changes[i].kind : COUNTER_KINDS - 1);
+        owners += of_owner;
+    }
+    if (!owners)
+        return NULL;
+    return db_execute(s->db, s->arena, &sql_drop_empty, (struct db_args){args, 3 * COUNTS_AT_ONCE},
+                      NULL);
+}
+
+static struct problem *put_changes(struct sweep *s)
+{
     struct problem *p = NULL;
     for (size_t i = 0; !p && i < s->change_count; i += COUNTS_AT_ONCE) {
-        struct db_arg args[4 * COUNTS_AT_ONCE], *arg = args;
-        for (size_t k = i; k < i + COUNTS_AT_ONCE; k++) {
-            const struct change *c = k < s->change_count ? &s->changes[k] : &nothing;
-            *arg++ = db_integer(c->total);
-            *arg++ = db_uuid(c->owner);
-            *arg++ = db_integer(c->kind);
-            *arg++ = db_integer(c->n);
-        }
-        p = db_execute(s->db, s->arena, &sql_count, (struct db_args){args, 4 * COUNTS_AT_ONCE},
-                       NULL);
-    }
-    return p;
-}
-
-static bool may_be_empty(const struct change *c)
-{
-    return c->n < 0 && !uuid_is_nil(&c->owner);
-}
-
-/* Owners come and go; what is left of one who has nothing any more would stay for ever. A kind that
- * nothing has fills the statement up. */
-static struct problem *drop_empty(struct sweep *s)
-{
-    struct problem *p = NULL;
-    for (size_t i = 0; !p && i < s->change_count;) {
-        struct db_arg args[3 * EMPTY_AT_ONCE];
-        size_t n = 0;
-        for (; i < s->change_count && n < 3 * EMPTY_AT_ONCE; i++)
-            if (may_be_empty(&s->changes[i])) {
-                args[n++] = db_integer(s->changes[i].total);
-                args[n++] = db_uuid(s->changes[i].owner);
-                args[n++] = db_integer(s->changes[i].kind);
-            }
-        if (!n)
-            break;
-        while (n < 3 * EMPTY_AT_ONCE) {
-            args[n++] = db_integer(0);
-            args[n++] = db_uuid((struct uuid){{0}});
-            args[n++] = db_integer(COUNTER_KINDS - 1);
-        }
-        p = db_execute(s->db, s->arena, &sql_drop_empty, (struct db_args){args, n}, NULL);
+        size_t left = s->change_count - i, count = left < COUNTS_AT_ONCE ? left : COUNTS_AT_ONCE;
+        p = put_counts(s, &s->changes[i], count);
+        if (!p)
+            p = drop_empty(s, &s->changes[i], count);
     }
     return p;
 }
@@ -200,18 +206,29 @@ static struct problem *forget_rows(struct sweep *s)
     return db_execute(s->db, s->arena, &sql_forget, (struct db_args){args, SWEEP_ROWS}, NULL);
 }
 
+/* First, for it may take fewer rows than there are. */
+static struct problem *let_take(struct sweep *s)
+{
+    size_t count = s->row_count;
+    struct problem *p = NULL;
+    if (s->hook)
+        p = s->hook->take(s->hook->context, s->db, s->arena, s->rows, &count);
+    s->whole = s->row_count < SWEEP_ROWS && count == s->row_count;
+    s->row_count = count;
+    return p;
+}
+
 static struct problem *step(void *context)
 {
     struct sweep *s = context;
     struct problem *p = take_rows(s);
     if (p || !s->row_count)
         return p;
+    p = let_take(s);
+    if (p)
+        return p;
     add_up(s);
-    p = put_counts(s);
-    if (!p)
-        p = drop_empty(s);
-    if (!p && s->hook)
-        p = s->hook->take(s->hook->context, s->db, s->arena, s->rows, s->row_count);
+    p = put_changes(s);
     return p ? p : forget_rows(s);
 }
 
@@ -224,7 +241,7 @@ struct problem *counter_sweep(struct db *db, struct arena *a, const struct sweep
     s->hook = hook;
     struct problem *p = db_transaction(db, a, step, db_in_doubt_repeat, s); /* none goes twice */
     if (!p)
-        *ret_more = s->row_count == SWEEP_ROWS;
+        *ret_more = !s->whole;
     return p;
 }
 

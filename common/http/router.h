@@ -172,8 +172,8 @@ void router_handle(const struct router *router, struct request *rq, struct respo
  * when they are gone, have ended, or are no admin any more where being one has counted. The router
  * asks after each handler; a handler asks itself, once and earlier, where it is going to end the
  * caller's own session, rank or account, or where its locks would come in another order: active
- * admins by their ids, other users, sessions, all else, and counters last. Nothing is done for a
- * request without a caller.
+ * admins by their ids, other users, sessions, and all else. Nothing is done for a request without a
+ * caller.
  */
 struct problem *router_confirm(const struct router *router, struct request *rq) MUST_USE;
 

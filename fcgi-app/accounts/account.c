@@ -43,7 +43,7 @@ struct problem *account_prepare(struct request *rq, const struct user *user)
 struct problem *account_create(struct app *app, struct request *rq, struct response *rs)
 {
     const struct user *user = rq->prepared;
-    struct problem *p = app_confirm(app, rq); /* counters are locked last */
+    struct problem *p = app_confirm(app, rq);
     if (!p)
         p = user_insert(app->db, rq->arena, user);
     if (p)

@@ -365,7 +365,7 @@ struct problem *user_replace_hash(struct db *db, struct arena *a, struct uuid id
 
 struct problem *user_uncount(struct db *db, struct arena *a, const struct user *user)
 {
-    return counter_add(db, a, &user_counter, nobody, user->role, -1, nobody);
+    return counter_add(db, a, &user_counter, nobody, user->role, -1, user->id);
 }
 
 struct problem *user_hide(struct db *db, struct arena *a, struct uuid id, struct instant now)
@@ -449,6 +449,14 @@ const struct list user_list = {
               .columns = "left_at, email_folded, first_name_folded",
               .unless = "NOT EXISTS (SELECT 1 FROM user_departures)"},
     .match = match_part,
+};
+
+const struct search_index user_index = {
+    .counter = &user_counter,
+    .kind = SEARCH_PART,
+    .texts = {"email", "first_name"},
+    .filters = {[USER_ROLE] = {.column = "role", .value = "role + 0 - 1"}},
+    .slices = {{"1", "ix_users_created"}},
 };
 
 /* ---- rows from elsewhere ---- */

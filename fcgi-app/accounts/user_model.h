@@ -8,6 +8,7 @@
 #include "common/db/db.h"
 #include "common/list/list.h"
 #include "common/field/field.h"
+#include "common/search/index.h"
 
 enum role { ROLE_USER, ROLE_ADMIN };
 
@@ -45,7 +46,8 @@ extern const struct record user_record;         /* as an admin makes and anyone 
 extern const struct record registration_record; /* a struct user, as one makes oneself */
 extern const struct record credentials_record;  /* a struct user, as one logs in */
 extern const struct record user_query_record;
-extern const struct counter user_counter; /* by role; nobody owns a user */
+extern const struct counter user_counter;    /* by role; nobody owns a user */
+extern const struct search_index user_index; /* by parts; its filter is the list's */
 extern const struct problem_type problem_user_not_found, problem_email_exists,
     problem_invalid_email, problem_last_admin;
 

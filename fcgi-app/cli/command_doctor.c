@@ -14,6 +14,7 @@
 #include "common/db/db_url.h"
 #include "common/field/field.h"
 #include "common/base/problem.h"
+#include "common/db/counter_sweep.h"
 #include "fcgi-app/system/database_model.h"
 #include "common/base/fold.h"
 #include "fcgi-app/migrations.h"
@@ -23,6 +24,7 @@
 
 #define SKEW_WARN_US 1000000
 #define SKEW_FAIL_US 5000000 /* the leeway for tokens of another host */
+#define SWEEP_LATE_S 600     /* workers sweep each minute at the latest */
 #define FILES_MIN 256        /* open files; a worker has a dozen, the parent two for each */
 
 /* ---- output ---- */
@@ -250,6 +252,22 @@ static void check_search(struct doctor *doctor, struct db *db, const struct data
         doctor_ok(doctor, "search finds what was looked for");
 }
 
+/* What waits is counted, and so no total is wrong; but each list reads all of it. */
+static void check_totals(struct doctor *doctor, struct db *db)
+{
+    struct backlog waiting;
+    if (counter_backlog(db, doctor->arena, &waiting))
+        return; /* reported already: there is no schema to ask */
+    if (waiting.age_s < SWEEP_LATE_S)
+        doctor_ok(doctor, "totals are swept; %lld changes wait", (long long)waiting.count);
+    else
+        doctor_tell(doctor, VERDICT_WARN, "totals",
+                    "%lld changes%s wait to be swept, the oldest for %lld min; is the server "
+                    "running, and does its log say sweep_failed? `postern reindex` sweeps, too",
+                    (long long)waiting.count, waiting.count > BACKLOG_MAX ? " or more" : "",
+                    (long long)waiting.age_s / 60);
+}
+
 static void ask_database(struct doctor *doctor, struct db *db)
 {
     struct database d;
@@ -268,6 +286,7 @@ static void ask_database(struct doctor *doctor, struct db *db)
     check_room(doctor, &d);
     check_schema(doctor, db);
     check_search(doctor, db, &d);
+    check_totals(doctor, db);
     doctor_hashes(doctor, db);
 }
 

@@ -220,7 +220,7 @@ struct problem *post_delete(struct db *db, struct arena *a, const struct post *p
         p = db_execute(db, a, &sql_delete, DB_ARGS(db_uuid(post->id)), NULL);
     return p ? p
              : counter_add(db, a, &post_counter, post->author_id, post->published, -1,
-                           (struct uuid){{0}});
+                           post->id);
 }
 
 struct problem *post_delete_newest(struct db *db, struct arena *a, struct uuid author,
@@ -273,6 +273,16 @@ const struct list post_list = {
     .counters = post_counters,
     .shown = {.condition = AUTHOR_STAYS, .columns = "author_id", .unless = NOBODY_LEAVES},
     .match = match_words,
+};
+
+const struct search_index post_index = {
+    .counter = &post_counter,
+    .kind = SEARCH_WORDS,
+    .texts = {"title", "content"},
+    .filters = {[POST_AUTHOR] = {.column = "author_id"},
+                [POST_PUBLISHED] = {.column = "published", .value = "published"}},
+    .slices = {{"published = 0", "ix_posts_published_created"},
+               {"published = 1", "ix_posts_published_created"}},
 };
 
 /* ---- rows from elsewhere ---- */

@@ -8,6 +8,7 @@
 #include "common/db/db.h"
 #include "common/list/list.h"
 #include "common/field/field.h"
+#include "common/search/index.h"
 
 struct post {
     struct uuid id;
@@ -35,6 +36,7 @@ extern const struct record post_record;
 extern const struct record post_query_record;        /* of /posts */
 extern const struct record author_post_query_record; /* of /users/{id}/posts: no author_id */
 extern const struct counter post_counter;            /* by author and published */
+extern const struct search_index post_index;         /* by words; its filters are the list's */
 extern const struct problem_type problem_post_not_found;
 
 /** Store `post` and count it; its author stays until the transaction ends. A violation of

@@ -129,6 +129,20 @@ static void put_gauges(struct buf *b, struct arena *a, const struct pool_worker 
     }
 }
 
+/* Told from memory: asking the database would keep a connection of an idle pool open. */
+static void put_backlog(struct buf *b, const struct shared *shared)
+{
+    static const char rows[] = "postern_totals_waiting_rows",
+                      age[] = "postern_totals_waiting_seconds";
+    int64_t waiting = shared->unswept_rows;
+    int64_t age_us = waiting ? instant_now().us - shared->unswept_since_us : 0;
+    metrics_put_head(b, rows, "gauge",
+                     "Changes of totals that waited to be swept when a worker looked last.");
+    metrics_put(b, rows, NULL, (uint64_t)waiting);
+    metrics_put_head(b, age, "gauge", "For how long the oldest of them has waited by now.");
+    metrics_put(b, age, NULL, age_us > 0 ? (uint64_t)age_us / 1000000 : 0);
+}
+
 static struct problem *metrics(struct app *app, struct request *rq, struct response *rs)
 {
     static const char began[] = "postern_start_time_seconds", info[] = "postern_build_info",
@@ -141,6 +155,7 @@ static struct problem *metrics(struct app *app, struct request *rq, struct respo
     metrics_put_head(&rs->body, refused, "counter",
                      "Passwords that were not tried because too many had been wrong.");
     metrics_put(&rs->body, refused, NULL, app->shared->guesses_refused);
+    put_backlog(&rs->body, app->shared);
     metrics_put_head(&rs->body, began, "gauge", "When counting began, in seconds since 1970.");
     metrics_put(&rs->body, began, NULL, (uint64_t)app->shared->began_us / 1000000);
     metrics_put_head(&rs->body, info, "gauge", "The program; its value is always 1.");

@@ -749,19 +749,19 @@ TEST(nothing_costs_a_statement_more_than_it_must)
     const char *new_post = object("{'title':'t','content':'c'}");
     const char *bad = "no JSON";
 
-    /* Begin, the caller, the post, its two counters, commit. */
-    ck_assert_uint_eq(statements_of("POST", my_token, "/posts", new_post, 201), 6);
-    /* Begin, the caller, the post, its change, commit. */
-    ck_assert_uint_eq(statements_of("PATCH", my_token, post_path, object("{'title':'u'}"), 200), 5);
+    /* Begin, the caller, the post, its row in the journal, commit. */
+    ck_assert_uint_eq(statements_of("POST", my_token, "/posts", new_post, 201), 5);
+    /* Begin, the caller, the post, its change, the same, commit. */
+    ck_assert_uint_eq(statements_of("PATCH", my_token, post_path, object("{'title':'u'}"), 200), 6);
     /* The caller before a transaction that does not come. */
     ck_assert_uint_eq(statements_of("POST", my_token, "/posts", bad, 400), 1);
     ck_assert_uint_eq(statements_of("POST", "bad.token.here", "/posts", new_post, 401), 0);
     ck_assert_uint_eq(statements_of("POST", NULL, "/posts", new_post, 401), 0);
     /* The caller, and twice, once before and once in the transaction, where something is slow or
-     * one's own row is written: begin, the user, the caller, the change, commit. */
+     * one's own row is written: begin, the user, the caller, the change, the journal, commit. */
     ck_assert_uint_eq(
         statements_of("PATCH", my_token, say("/users/%s", me), object("{'first_name':'F'}"), 200),
-        6);
+        7);
     /* The user, begin, the user, the session, commit; and four that purge when it is answered. */
     ck_assert_uint_eq(statements_of("POST", NULL, "/auth/login",
                                     object("{'email':'%s','password':'%s'}", email, PASSWORD), 200),

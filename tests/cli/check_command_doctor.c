@@ -529,6 +529,21 @@ TEST(an_index_that_does_not_answer_is_told_and_logged)
     ck_verdict(&mended, "search finds what was looked for", "ok");
 }
 
+TEST(totals_that_nobody_sweeps_are_told)
+{
+    make_user("ada@example.org", ROLE_USER);
+    struct run soon = run("doctor");
+    run_sql("UPDATE list_journal SET written_at = UTC_TIMESTAMP() - INTERVAL 1 HOUR");
+
+    struct run late = run("doctor");
+    ck_run(run("reindex"), EX_OK);
+    struct run swept = run("doctor");
+
+    ck_verdict(&soon, "totals are swept; 1 changes wait", "ok");
+    ck_verdict(&late, "totals: 1 changes wait to be swept, the oldest for 60 min", "warn");
+    ck_verdict(&swept, "totals are swept; 0 changes wait", "ok");
+}
+
 static const struct {
     const char *option, *mend;
 } word_sizes[] = {

@@ -8,6 +8,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "fcgi-app/migrations.h"
 #include "tests/support/loopback.h"
 #include "tests/support/people.h"
 #include "tests/support/program.h"
@@ -466,6 +467,64 @@ TEST(a_fresh_database_is_migrated_once)
     ck_says(after.out, "applied        0001_users.sql\n");
     ck_assert_ptr_null(strstr(after.out, "pending"));
     ck_rows("list_counts", 1); /* the one that whoever sweeps has locked */
+}
+
+/* ---- totals of an earlier release ---- */
+
+/* All before the one that moves totals, and that one with as much of its text. */
+static void migrate_to_totals(const char *text)
+{
+    struct migration list[6];
+    memcpy(list, migrations, sizeof list);
+    list[5].text = text;
+    list[5].former = NULL;
+    must(migrate_up(the_app->db, the_arena, list, text ? 6 : 5, NULL, NULL));
+}
+
+static void ck_moved(void)
+{
+    ck_assert_int_eq(total_kept(&user_counter, NULL, ROLE_USER, ROLE_USER), 7);
+    ck_assert_int_eq(total_kept(&user_counter, NULL, ROLE_ADMIN, ROLE_ADMIN), 2);
+    ck_assert_int_eq(total_kept(&post_counter, NULL, 0, 0), 4);
+    ck_assert_int_eq(total_kept(&post_counter, NULL, 1, 1), 11);
+    ck_assert_int_eq(total_kept(&post_counter, NOBODY_ID, 0, 0), 0);
+    ck_assert_int_eq(total_kept(&post_counter, NOBODY_ID, 1, 1), 11);
+    ck_rows("list_counts WHERE total > 0", 6);
+}
+
+/* As if nothing of it were noted as done. */
+static void forget_that_totals_were_moved(void)
+{
+    run_sql("DELETE FROM schema_migrations WHERE number >= 6");
+}
+
+TEST(totals_are_moved_once_however_often_that_is_begun)
+{
+    const char *text = migrations[5].text;
+    const char *without_drop = say("%.*s", (int)(strstr(text, "DROP TABLE") - text), text);
+    drop_all_tables();
+    migrate_to_totals(NULL);
+    run_sql("UPDATE user_counts SET n = 3 + slot WHERE slot < 2 AND role = 'user'");
+    run_sql("UPDATE user_counts SET n = 2 WHERE slot = 15 AND role = 'admin'");
+    run_sql("UPDATE post_totals SET n = IF(published, 6, 2) WHERE slot IN (4, 5)");
+    run_sql("UPDATE post_totals SET n = -1 WHERE slot = 6 AND published = 1");
+    run_sql("INSERT INTO post_counts VALUES ('" NOBODY_ID "', 1, 11), ('" NOBODY_ID "', 0, 0)");
+    run_sql("INSERT INTO post_counts VALUES (UUID(), 0, 4)");
+
+    for (int i = 0; i < 2; i++) {
+        migrate_to_totals(without_drop);
+        ck_moved();
+        forget_that_totals_were_moved();
+    }
+    for (int i = 0; i < 2; i++) {
+        ck_run(run("migrate"), EX_OK);
+        ck_moved();
+        ck_rows("information_schema.tables WHERE table_schema = DATABASE() AND table_name IN "
+                "('user_counts', 'post_counts', 'post_totals')",
+                0);
+        forget_that_totals_were_moved();
+    }
+    ck_run(run("migrate"), EX_OK);
 }
 
 /* Or it would be another table on another server. */

@@ -856,6 +856,38 @@ TEST(work_that_can_wait_is_done_between_requests)
     stop(pid);
 }
 
+/* At the start nobody knows what an earlier worker has left. */
+TEST(work_that_can_wait_is_done_once_when_it_is_quiet)
+{
+    wanted = (struct server){.spare = do_part, .quiet_s = 1};
+    pid_t pid = start();
+    await_parts(10);
+    ck_assert_uint_eq(told_within(2500), 0);
+
+    assert_alive();
+    await_parts(10); /* right after the request, */
+    await_parts(10); /* and when no other came */
+    ck_assert_uint_eq(told_within(2500), 0);
+    stop(pid);
+}
+
+static bool do_nothing(void *context, struct arena *arena)
+{
+    (void)context, (void)arena;
+    ck_assert_int_eq(write(begun[1], "s", 1), 1);
+    return false;
+}
+
+/* What work that can wait has opened is closed again, though it was closed before. */
+TEST(who_worked_when_it_was_quiet_rests_again)
+{
+    wanted = (struct server){.spare = do_nothing, .quiet_s = 2, .idle_s = 1, .idle = note_rest};
+    pid_t pid = start();
+
+    ck_assert_uint_eq(told_within(5500), 3); /* rest, work, rest */
+    stop(pid);
+}
+
 static bool do_parts_for_ever(void *context, struct arena *arena)
 {
     (void)context, (void)arena;

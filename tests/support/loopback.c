@@ -37,7 +37,14 @@ static struct problem *empty_tables(void)
 {
     static const char *const statements[] = {
         "DELETE FROM user_departures", "DELETE FROM users", "DELETE FROM list_journal",
-        "DELETE FROM list_counts WHERE total > 0", "DELETE FROM idempotency_keys"};
+        "DELETE FROM list_counts WHERE total > 0",
+        "DELETE FROM idempotency_keys",
+        "DELETE FROM search_builds",
+        "DELETE FROM search_rows",
+        "DELETE FROM search_postings",
+        "DELETE FROM search_ranges",
+        "INSERT INTO search_builds (list, state, since, format, unicode) VALUES "
+        "(1, 'live', UTC_TIMESTAMP(6), 1, ''), (2, 'live', UTC_TIMESTAMP(6), 1, '')"};
     struct problem *p = NULL;
     for (size_t i = 0; !p && i < sizeof statements / sizeof *statements; i++)
         p = db_run(the_app->db, the_arena, statements[i]);

@@ -1,0 +1,110 @@
+/* needs: mariadb */
+/* What a worker does between requests. */
+#include "fcgi-app/worker.h"
+
+#include "tests/support/exposition.h"
+#include "tests/support/people.h"
+#include "tests/support/suite.h"
+
+static const char *ada, *path;
+
+static void set_up(void)
+{
+    loopback_open();
+    ada = bearer_of_new("ada@example.org", ROLE_USER);
+    path = say("/posts/%s", write_post(ada, "T", "C", true));
+    while (app_sweep(the_app, the_arena))
+        continue;
+    ck_rows("list_journal", 0);
+}
+
+static void write_some(int times)
+{
+    for (int i = 0; i < times; i++)
+        ck_status(api_patch(ada, path, "{\"title\":\"another\"}"), 200);
+}
+
+static void ck_waiting(int64_t rows)
+{
+    ck_assert(!app_spare(the_app, the_arena));
+    ck_rows("list_journal", rows);
+}
+
+CASE("sweeping", set_up, loopback_close);
+
+TEST(who_has_written_much_sweeps)
+{
+    write_some(SWEEP_WRITES - 1);
+    ck_waiting(SWEEP_WRITES - 1);
+
+    for (int i = 0; i < SWEEP_WRITES; i++) /* what writes nothing does not count */
+        ck_status(api_get(ada, "%s", path), 200);
+    ck_status(api_patch(ada, path, "{}"), 200);
+    ck_status(api_patch(NULL, path, "{\"title\":\"x\"}"), 401);
+    ck_waiting(0);
+    write_some(1);
+    ck_waiting(1);
+}
+
+TEST(who_has_written_little_sweeps_later)
+{
+    write_some(1);
+    ck_waiting(1);
+    the_app->swept_at -= SWEEP_S * INT64_C(1000000000);
+
+    ck_waiting(0);
+
+    (void)db_take_counts(the_app->db);
+    the_app->swept_at -= SWEEP_S * INT64_C(1000000000);
+    ck_assert(!app_spare(the_app, the_arena)); /* and asks no more, for there can be nothing */
+    ck_assert_uint_eq(db_take_counts(the_app->db).statements, 0);
+}
+
+/* Of a worker that was killed, perhaps. */
+TEST(a_new_worker_sweeps_what_others_have_left)
+{
+    write_some(3);
+    loopback_again();
+
+    ck_waiting(0);
+}
+
+/* Also by one who has written little. */
+TEST_TIMES(much_is_swept_a_step_at_a_time, 2)
+{
+    run_sql("INSERT INTO list_journal (total, owner, kind, n) SELECT 2, UUID(), 0, 0 FROM "
+            "seq_1_to_600");
+    write_some(_i ? 1 : SWEEP_WRITES);
+    the_app->swept_at -= _i ? SWEEP_S * INT64_C(1000000000) : 0;
+    int steps = 1;
+    while (app_spare(the_app, the_arena))
+        steps++;
+
+    ck_assert_int_eq(steps, 3);
+    ck_rows("list_journal", 0);
+}
+
+static double metric(const char *name)
+{
+    struct answer answer = api_ask(.path = "/metrics", .from = "127.0.0.1");
+    ck_status(answer, 200);
+    return exposition_value(answer.text, name);
+}
+
+TEST(metrics_tell_what_waits)
+{
+    ck_assert(metric("postern_totals_waiting_rows") == 0);
+    ck_assert(metric("postern_totals_waiting_seconds") == 0);
+    run_sql("INSERT INTO list_journal (total, owner, kind, n) SELECT 2, UUID(), 0, 0 FROM "
+            "seq_1_to_600");
+    run_sql("UPDATE list_journal SET written_at = UTC_TIMESTAMP() - INTERVAL 1 HOUR");
+
+    ck_assert(app_sweep(the_app, the_arena));
+
+    ck_assert(metric("postern_totals_waiting_rows") == 600 - 256);
+    ck_assert(metric("postern_totals_waiting_seconds") >= 3600);
+    ck_assert(app_sweep(the_app, the_arena));
+    ck_assert(!app_sweep(the_app, the_arena));
+    ck_assert(metric("postern_totals_waiting_rows") == 0);
+    ck_assert(metric("postern_totals_waiting_seconds") == 0);
+}
