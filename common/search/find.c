@@ -8,6 +8,7 @@
 #include "common/field/field.h"
 #include "common/search/find_blocks.h"
 
+#define KEYS_FEW 32 /* ordinals of a statement, or FIND_BLOCK_MAX */
 #define WAITING_MAX ((size_t)64 * 1024 * 1024) /* bytes */
 
 _Static_assert(SEARCH_TERMS_MAX + SEARCH_FILTERS_MAX <= FIND_GROUPS_MAX, "groups for all terms");
@@ -25,6 +26,8 @@ struct search {
     struct buf waiting; /* struct candidate: a heap, the first in order at its top */
     bool begun;         /* only what comes after `last` */
     struct candidate last;
+    int64_t end;   /* rows with ordinals below this are in the postings that were read */
+    size_t keys;   /* how many were found of those that were asked for */
 };
 
 /* ---- texts of rows ---- */
@@ -165,44 +168,76 @@ static struct problem *read_tail(struct search *s)
 /* ---- keys ---- */
 
 struct key_row {
+    int64_t ord;
     struct uuid id;
     struct instant created_at;
 };
 
 static const struct field key_fields[] = {
-    FIELD(struct key_row, id, .doc = "A row."),
+    FIELD(struct key_row, ord, .doc = "The ordinal of a row."),
+    FIELD(struct key_row, id, .doc = "The row."),
     FIELD(struct key_row, created_at, .doc = "When it was made."),
 };
 static const struct record key_record = RECORD("Key", struct key_row, key_fields, .rule = NULL);
 
-/* What comes again is met twice, which does no harm. */
-static void keep_keys(void *context)
+#define SELECT_KEYS "SELECT ord, id, created_at FROM search_rows WHERE build = ? AND ord "
+
+/* The keys come again; one that is met twice does no harm. */
+static void count_again(void *context)
 {
-    (void)context;
+    ((struct search *)context)->keys = 0;
 }
 
 static void add_key(void *context, const void *row)
 {
+    struct search *s = context;
     const struct key_row *r = row;
-    add(context, r->created_at, r->id);
+    s->keys++;
+    add(s, r->created_at, r->id);
+}
+
+static void add_moved(void *context, const void *row)
+{
+    const struct key_row *r = row;
+    ((struct search *)context)->end = r->ord + 1;
+    add_key(context, row);
+}
+
+static const struct sql sql_moved = {SELECT_KEYS ">= ? ORDER BY ord LIMIT 10000", &key_record};
+
+/* An ordinal is nobody's when its row was deleted, and when the row was changed and got another
+ * one. If that was a moment ago, the postings that we have know nothing of the other; but it is
+ * among the latest. */
+static struct problem *find_moved(struct search *s)
+{
+    return budget_each(s->of.db, s->of.arena, &sql_moved,
+                       DB_ARGS(db_integer(blocks_build(s->blocks)), db_integer(s->end)),
+                       count_again, add_moved, s);
+}
+
+static struct problem *ask_keys(struct search *s, const uint32_t *ordinals, size_t count)
+{
+    const size_t size = count <= KEYS_FEW ? KEYS_FEW : FIND_BLOCK_MAX;
+    struct arena *a = s->of.arena;
+    struct db_arg *args = arena_array(a, size + 1, sizeof *args);
+    const struct sql sql = {arena_printf(a, SELECT_KEYS "IN (%s)", search_marks(a, size)),
+                            &key_record};
+    args[0] = db_integer(blocks_build(s->blocks));
+    for (size_t i = 0; i < size; i++)
+        args[i + 1] = db_integer(ordinals[i < count ? i : count - 1]);
+    s->keys = 0;
+    return budget_each(s->of.db, a, &sql, (struct db_args){args, size + 1}, count_again, add_key,
+                       s);
 }
 
 static struct problem *read_keys(struct search *s, const uint32_t *ordinals, size_t count)
 {
-    const size_t size = count <= 32 ? 32 : FIND_BLOCK_MAX;
-    struct arena *a = s->of.arena;
-    struct db_arg *args = arena_array(a, size + 1, sizeof *args);
-    const struct sql sql = {
-        arena_printf(a, "SELECT id, created_at FROM search_rows WHERE build = ? AND ord IN (%s)",
-                     search_marks(a, size)),
-        &key_record};
-    args[0] = db_integer(blocks_build(s->blocks));
-    for (size_t i = 0; i < size; i++)
-        args[i + 1] = db_integer(ordinals[i < count ? i : count - 1]);
-    struct problem *p = budget_each(s->of.db, a, &sql, (struct db_args){args, size + 1}, keep_keys,
-                                    add_key, s);
+    struct problem *p = ask_keys(s, ordinals, count);
+    if (!p && s->keys < count)
+        p = find_moved(s);
     if (!p && s->waiting.full)
-        p = problem_because(a, &problem_unavailable, "a search found too many rows of one time");
+        p = problem_because(s->of.arena, &problem_unavailable,
+                            "a search found too many rows of one time");
     return p;
 }
 
@@ -274,7 +309,11 @@ struct problem *search_open(struct db *db, struct arena *a, const struct search_
     buf_init(&s->waiting, WAITING_MAX);
     arena_defer(a, release_waiting, &s->waiting);
     struct problem *p = read_tail(s);
-    return p ? p : blocks_open(&s->of, &s->blocks);
+    if (!p)
+        p = blocks_open(&s->of, &s->blocks);
+    if (!p)
+        s->end = blocks_end(s->blocks);
+    return p;
 }
 
 static struct search_place place_of(const struct search *s, const struct candidate *c)

@@ -43,7 +43,7 @@ struct lists {
 
 struct blocks {
     struct finding of;
-    int64_t build;
+    int64_t build, next_ord;
     struct buf ranges;  /* struct range, those with the lowest ranks first */
     size_t next_range;  /* not matched yet */
     size_t range_ahead; /* so many from there on are in `high` */
@@ -103,12 +103,13 @@ static bool is_wanted(const struct blocks *b, int64_t lowest, int64_t highest)
 /* ---- the index, and its ranges ---- */
 
 struct range_row {
-    int64_t build, base;
+    int64_t build, next_ord, base;
     struct instant first_at, last_at;
 };
 
 static const struct field range_fields[] = {
     FIELD(struct range_row, build, .doc = "The number of the index."),
+    FIELD(struct range_row, next_ord, .doc = "The ordinal that the next row gets."),
     FIELD(struct range_row, base, .doc = "The first ordinal."),
     FIELD(struct range_row, first_at, .doc = "When its first row was made."),
     FIELD(struct range_row, last_at, .doc = "When its last one was."),
@@ -117,7 +118,8 @@ static const struct record range_record =
     RECORD("Range", struct range_row, range_fields, .rule = NULL);
 
 static const struct sql sql_ranges = {
-    "SELECT search_builds.build, COALESCE(base, -1) AS base, first_at, last_at FROM search_builds "
+    "SELECT search_builds.build, next_ord, COALESCE(base, -1) AS base, first_at, last_at "
+    "FROM search_builds "
     "LEFT JOIN search_ranges ON search_ranges.build = search_builds.build "
     "WHERE list = ? AND state = 'live'",
     &range_record};
@@ -138,6 +140,7 @@ static void add_range(void *context, const void *row)
     range.lowest = b->of.oldest_first ? first : last;
     range.highest = b->of.oldest_first ? last : first;
     b->build = r->build;
+    b->next_ord = r->next_ord;
     if (r->base >= 0 && r->base % SEARCH_RANGE == 0 && is_wanted(b, range.lowest, range.highest))
         buf_add(&b->ranges, &range, sizeof range);
 }
@@ -489,6 +492,11 @@ struct problem *blocks_open(const struct finding *of, struct blocks **ret)
 int64_t blocks_build(const struct blocks *b)
 {
     return b->build;
+}
+
+int64_t blocks_end(const struct blocks *b)
+{
+    return b->next_ord;
 }
 
 int64_t blocks_unreadable(const struct blocks *b)

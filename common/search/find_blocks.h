@@ -41,6 +41,9 @@ struct problem *blocks_open(const struct finding *of, struct blocks **ret) MUST_
 /** The number of the index, for search_rows. */
 int64_t blocks_build(const struct blocks *b);
 
+/** The first ordinal that no row had when the postings were read. */
+int64_t blocks_end(const struct blocks *b);
+
 /** The lowest rank that a row may have which is not taken yet. False: all are taken. */
 bool blocks_bound(const struct blocks *b, int64_t *ret);
 

@@ -12,7 +12,6 @@
 #include "fcgi-app/accounts/common_passwords.h"
 #include "fcgi-app/accounts/session_model.h"
 
-#define QUERY_GRAMS_MAX 12  /* of a query; LIKE checks the rest */
 #define TEXT_GRAMS_MAX 1000 /* of a row: all, 254 + 100 characters at most */
 
 const struct problem_type problem_user_not_found = {404, "User not found", "user_not_found",
@@ -402,22 +401,6 @@ struct problem *user_lock_other_admins(struct db *db, struct arena *a, struct uu
 
 /* ---- many users ---- */
 
-#define MATCHES_TEXT "(email_folded LIKE ? OR first_name_folded LIKE ?)"
-
-/* Under three characters there are no trigrams, and rows are looked through. */
-static void match_part(struct arena *a, struct text q, struct list_match *ret)
-{
-    struct text folded = fold(a, q), pattern = like_pattern(a, folded);
-    const char *grams = fold_grams(a, folded, "+", QUERY_GRAMS_MAX);
-    *ret = (struct list_match){
-        .condition = MATCHES_TEXT, .args = {db_text(pattern), db_text(pattern)}, .arg_count = 2};
-    if (!*grams)
-        return;
-    ret->condition = MATCHES_TEXT " AND MATCH (search_grams) AGAINST (? IN BOOLEAN MODE)";
-    ret->args[ret->arg_count++] = db_text(text_of(grams));
-    ret->indexed = true;
-}
-
 #define ROLE (1U << USER_ROLE)
 
 static const struct list_key user_keys[] = {
@@ -446,9 +429,9 @@ const struct list user_list = {
     .paths = user_paths,
     .counters = user_counters,
     .shown = {.condition = IS_THERE,
-              .columns = "left_at, email_folded, first_name_folded",
+              .columns = "left_at",
               .unless = "NOT EXISTS (SELECT 1 FROM user_departures)"},
-    .match = match_part,
+    .search = &user_index,
 };
 
 const struct search_index user_index = {

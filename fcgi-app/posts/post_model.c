@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "common/base/fold.h"
 #include "common/base/problem.h"
 #include "common/db/counter.h"
 #include "common/list/list.h"
@@ -65,7 +64,8 @@ static const char *const post_sorts[] = {"-created_at", "created_at", "title", "
 #define SEARCH_FIELDS                                                                              \
     LIST_FIELDS, LIST_RANGE_FIELDS,                                                                \
         FIELD(struct list_query, q, .max = 200,                                                    \
-              .doc = "Only posts with all of these words in title or content."),                   \
+              .doc = "Only posts with all of these words in title or content; one with * at its "  \
+                     "end stands for all that begin so."),                                         \
         FIELD(struct post_query, published,                                                        \
               .doc = "Only published posts, or only drafts that the caller may see."),             \
         FIELD(struct list_query, sort, .choices = post_sorts, .default_value = "-created_at",      \
@@ -232,17 +232,6 @@ struct problem *post_delete_newest(struct db *db, struct arena *a, struct uuid a
 
 /* ---- many posts ---- */
 
-static void match_words(struct arena *a, struct text q, struct list_match *ret)
-{
-    const char *words = match_all_words(a, q);
-    if (*words)
-        *ret =
-            (struct list_match){.condition = "MATCH (title, content) AGAINST (? IN BOOLEAN MODE)",
-                                .args = {db_text(text_of(words))},
-                                .arg_count = 1,
-                                .indexed = true};
-}
-
 #define AUTHOR (1U << POST_AUTHOR)
 #define PUBLISHED (1U << POST_PUBLISHED)
 
@@ -272,7 +261,7 @@ const struct list post_list = {
     .paths = post_paths,
     .counters = post_counters,
     .shown = {.condition = AUTHOR_STAYS, .columns = "author_id", .unless = NOBODY_LEAVES},
-    .match = match_words,
+    .search = &post_index,
 };
 
 const struct search_index post_index = {
