@@ -58,6 +58,26 @@ void list_add_filters(const struct reading *r, struct clause *c)
 
 /* ---- places in the order ---- */
 
+static const struct field *key_field(const struct list *list, const struct list_key *key)
+{
+    const struct field *field = record_find(list->row, key->name);
+    if (!field || (field->type != FIELD_TIME && field->type != FIELD_TEXT))
+        abort(); /* a key that is no such member of the rows */
+    return field;
+}
+
+static struct list_place place_by(const struct list *list, const struct field *key, const void *row)
+{
+    const char *at = row;
+    const struct field *id = record_find(list->row, "id");
+    struct list_place place = {.id = *(const struct uuid *)(const void *)(at + id->offset)};
+    if (key->type == FIELD_TIME)
+        place.time = *(const struct instant *)(const void *)(at + key->offset);
+    else
+        place.text = *(const struct text *)(const void *)(at + key->offset);
+    return place;
+}
+
 static struct db_arg value_at(const struct reading *r, const struct list_place *place)
 {
     return r->type == FIELD_TIME ? db_time(place->time) : db_text(place->text);
@@ -212,7 +232,7 @@ struct problem *list_look_ahead(const struct reading *r, struct clause c, int64_
     struct problem *p =
         budget_find(r->db, r->a, &sql, (struct db_args){c.args, c.count}, row, ret_found);
     if (!p && *ret_found)
-        *ret = list_place_of(r->list, r->query->sort, row);
+        *ret = place_by(r->list, key_field(r->list, r->key), row);
     return p;
 }
 
@@ -311,32 +331,25 @@ static const struct list_path *find_path(const struct list *list, const struct l
     abort(); /* a controller asks for what its list does not offer */
 }
 
-/* How many of the rows that are looked at are shown, as an expression. */
-static const char *shown_of(const struct reading *r, struct clause *c)
-{
-    list_add_test(r, c);
-    return *c->where ? arena_printf(r->a, "COALESCE(SUM(%s), 0)", c->where + strlen(" WHERE "))
-                     : "COUNT(*)";
-}
-
-static const char *columns_to_count(const struct reading *r)
-{
-    return r->list->shown.condition ? r->list->shown.columns : "1";
-}
-
-static struct problem *count_rows(const struct reading *r, struct list_total *total)
+/* Without a test every row of the path is shown, or it is not known: then none is found. */
+static struct problem *count_rows(const struct reading *r, bool tested, struct list_total *total)
 {
     struct clause c = {.where = ""}, path = list_path_clause(r);
-    const char *shown = shown_of(r, &c);
     struct matches found = {0};
     bool any;
+    if (tested)
+        list_add_test(r, &c);
+    else if (r->list->shown.condition)
+        clause_add_condition(r->a, &path, r->list->shown.unless);
+    const char *test = *c.where ? c.where + strlen(" WHERE ") : "";
+    const char *columns = *test ? r->list->shown.columns : "1";
+    const char *shown = *test ? arena_printf(r->a, "COALESCE(SUM(%s), 0)", test) : "COUNT(*)";
     add_args(&c, &path);
     clause_add(&c, db_integer(LIST_COUNT_MAX + 1));
     const struct sql sql = {arena_printf(r->a,
                                          "SELECT COUNT(*) AS looked_at, %s AS n "
                                          "FROM (SELECT %s FROM %s%s LIMIT ?) AS %s",
-                                         shown, columns_to_count(r), list_from(r), path.where,
-                                         r->list->table),
+                                         shown, columns, list_from(r), path.where, r->list->table),
                             &matches_record};
     struct problem *p =
         budget_find(r->db, r->a, &sql, (struct db_args){c.args, c.count}, &found, &any);
@@ -362,7 +375,10 @@ static struct problem *count_some(const struct reading *of, struct list_total *t
 {
     struct list_window window;
     const struct reading r = list_along_time(of, &window);
-    return count_rows(&r, total);
+    const struct list_test *shown = &r.list->shown;
+    bool tested = shown->condition && !shown->unless;
+    struct problem *p = count_rows(&r, tested, total);
+    return p || tested || total->count || !shown->condition ? p : count_rows(&r, true, total);
 }
 
 /* Where the page is so far on that the total decides whether there is one, it is looked up though
@@ -385,7 +401,7 @@ struct problem *list_check_reach(const struct reading *r, const struct list_tota
     int64_t offset = r->window->offset;
     bool known_end = total->counted && !total->capped && total->count <= offset;
     bool too_far = offset > r->window->page_reach || (total->capped && total->count <= offset);
-    if (!too_far || known_end)
+    if (!offset || !too_far || known_end)
         return NULL;
     return problem_of_field(r->a, "page", FAULT_RANGE,
                             "Is too far from the first; go on with `cursor`, which takes the "
@@ -454,20 +470,10 @@ void list_filter_by(struct list_scope *scope, unsigned n, struct db_arg value)
 
 const struct field *list_key_field(const struct list *list, unsigned sort)
 {
-    const struct field *field = record_find(list->row, find_key(list, sort)->name);
-    if (!field || (field->type != FIELD_TIME && field->type != FIELD_TEXT))
-        abort(); /* a key that is no such member of the rows */
-    return field;
+    return key_field(list, find_key(list, sort));
 }
 
 struct list_place list_place_of(const struct list *list, unsigned sort, const void *row)
 {
-    const char *at = row;
-    const struct field *key = list_key_field(list, sort), *id = record_find(list->row, "id");
-    struct list_place place = {.id = *(const struct uuid *)(const void *)(at + id->offset)};
-    if (key->type == FIELD_TIME)
-        place.time = *(const struct instant *)(const void *)(at + key->offset);
-    else
-        place.text = *(const struct text *)(const void *)(at + key->offset);
-    return place;
+    return place_by(list, list_key_field(list, sort), row);
 }
