@@ -6,6 +6,7 @@
 #include "common/base/problem.h"
 #include "common/http/page.h"
 #include "common/db/counter_sweep.h"
+#include "common/search/merge.h"
 #include "common/search/sweep.h"
 
 #define COMPLAIN_S 60
@@ -82,12 +83,15 @@ static struct problem *note_backlog(struct app *app, struct arena *a)
 
 bool app_sweep(struct app *app, struct arena *a)
 {
-    bool more = false;
+    bool more = false, merges = false;
     app->swept_at = monotonic_ns();
     const struct sweep_hook hook = search_hook(search_indexes);
     struct problem *p = counter_sweep(app->db, a, &hook, &more);
+    if (!p)
+        p = search_tend(app->db, a, search_indexes, &merges);
     if (p)
         LOG(LOG_LEVEL_WARNING, log_event("sweep_failed"), log_text("cause", p->cause));
+    more = more || merges;
     app->unswept = more ? SWEEP_WRITES : 0; /* after a failure, writes come first */
     p = note_backlog(app, a);
     return more && !p;

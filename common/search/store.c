@@ -255,22 +255,25 @@ bool store_open_blob(struct build *build, const struct blob *blob, struct postin
     return false;
 }
 
-/* The bytes of one bucket, with what was noted. */
-static struct problem *unite(struct arena *a, struct build *build, struct postings_writer *w,
-                             const struct blob *stored, struct postings_key key, struct text *ret)
+static struct text own(struct arena *a, struct text bytes)
+{
+    return bytes.data ? (struct text){arena_copy(a, bytes.data, bytes.len), bytes.len} : bytes;
+}
+
+struct problem *store_unite(struct arena *a, struct build *build, struct postings_writer *w,
+                            const struct blob *stored, struct postings_key key, struct text *ret)
 {
     struct postings in[2];
-    if (!postings_write(w, key, ret))
-        return problem_because(a, &problem_internal, "too much is noted at once");
-    *ret = ret->data ? (struct text){arena_copy(a, ret->data, ret->len), ret->len} : *ret;
-    if (!ret->data || !stored || !store_open_blob(build, stored, &in[0]))
-        return NULL;
-    const char *fault = postings_open(&in[1], key, *ret);
-    if (fault || !postings_merge(w, in, 2, key, ret))
-        return problem_because(a, &problem_internal, "postings do not unite: %s",
-                               fault ? fault : "too long");
-    *ret = (struct text){arena_copy(a, ret->data, ret->len), ret->len};
-    return NULL;
+    bool fits = postings_write(w, key, ret);
+    bool is_stored = stored && store_open_blob(build, stored, &in[0]);
+    *ret = fits ? own(a, *ret) : *ret;
+    if (fits && !ret->data)
+        *ret = is_stored ? stored->bytes : *ret;
+    else if (fits && is_stored) {
+        fits = !postings_open(&in[1], key, *ret) && postings_merge(w, in, 2, key, ret);
+        *ret = own(a, *ret);
+    }
+    return fits ? NULL : problem_because(a, &problem_internal, "too much is noted at once");
 }
 
 struct problem *store_add_postings(struct db *db, struct arena *a, struct build *build,
@@ -286,7 +289,7 @@ struct problem *store_add_postings(struct db *db, struct arena *a, struct build 
     for (uint32_t bucket = 0; !p && bucket < STORE_BUCKETS; bucket++) {
         struct postings_key key = {level, bucket, base};
         struct text bytes;
-        p = unite(a, build, w, stored[bucket], key, &bytes);
+        p = store_unite(a, build, w, stored[bucket], key, &bytes);
         if (p || !bytes.data)
             continue;
         store_add_blob(a, &new, key, bytes);

@@ -108,6 +108,12 @@ struct problem *store_write_blobs(struct db *db, struct arena *a, const struct b
 /** postings_open(); one that is not whole is logged and counted as lost. */
 bool store_open_blob(struct build *build, const struct blob *blob, struct postings *ret) MUST_USE;
 
+/** The bytes of one bucket: what was noted, united with what is `stored`, which may be NULL. `ret`
+ * is null where there is nothing. */
+struct problem *store_unite(struct arena *a, struct build *build, struct postings_writer *w,
+                            const struct blob *stored, struct postings_key key,
+                            struct text *ret) MUST_USE;
+
 /** Add what was noted of one segment of level 1, or of the patch, to what is stored of it. Tells
  * how long all its blobs are that were written, and the longest. */
 struct problem *store_add_postings(struct db *db, struct arena *a, struct build *build,

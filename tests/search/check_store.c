@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "common/db/counter_sweep.h"
+#include "common/search/build.h"
+#include "common/search/merge.h"
 #include "common/search/sweep.h"
 #include "common/search/terms.h"
 #include "tests/support/people.h"
@@ -257,4 +259,40 @@ TEST(what_was_written_is_found_once_it_is_swept)
     ck_rows("search_rows JOIN users ON users.id = search_rows.id", 1);
     ck_rows("search_postings WHERE lvl = 1 AND base > 256", 32);
     ck_rows("search_ranges", 2);
+}
+
+/* ---- builds ---- */
+
+static void build(const struct search_index *index)
+{
+    must(search_build(the_app->db, the_arena, index, NULL));
+}
+
+static void write_many(int from, int to, const char *at)
+{
+    run_sql(say("INSERT INTO posts (id, author_id, title, content, published, created_at) "
+                "SELECT UUID(), '%s', CONCAT('title ', seq), CONCAT('words in common, and word', "
+                "MOD(seq * 7919, 1000)), MOD(seq, 10) > 0, '%s' + INTERVAL MOD(seq * 7919, %d) "
+                "SECOND FROM seq_%d_to_%d",
+                author, at, to - from + 1, from, to));
+}
+
+TEST(a_table_is_built)
+{
+    write_many(1, 70000, "2026-01-01");
+
+    build(&post_index);
+
+    long long made = live_build(&post_index);
+    ck_found(&post_index);
+    ck_rows(say("search_rows WHERE build = %lld", made), 70000);
+    ck_rows(say("search_postings WHERE build = %lld AND lvl = 1 AND base >= 69632", made), 64);
+    ck_rows(say("search_postings WHERE build = %lld AND lvl = 1 AND base < 69632", made), 0);
+    ck_rows(say("search_postings WHERE build = %lld AND lvl = 2", made), 256);
+    ck_rows(say("search_ranges WHERE build = %lld", made), 2);
+    ck_rows("search_builds WHERE state = 'leaving'", 1);
+    ck_rows(say("search_rows AS a JOIN search_rows AS b ON b.build = a.build AND b.ord = a.ord + 1 "
+                "WHERE a.build = %lld AND a.created_at > b.created_at",
+                made),
+            0);
 }
