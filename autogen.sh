@@ -11,7 +11,7 @@
 #
 # For run, in the environment:
 #   PORT=8080          where nginx listens, on 127.0.0.1
-#   LOGIN_LIMIT=off    no limits on login and registration, for load tests
+#   LOGIN_LIMIT=off    no limits on logins and on what is under way at once, for load tests
 #   CORS_ORIGINS=*     origins that may use the API from a browser
 #   WORKERS, HASH_WORKERS, MAX_BODY    as in the configuration file
 

@@ -9,6 +9,8 @@
 #include "common/search/merge.h"
 #include "common/search/sweep.h"
 
+#define COMPLAIN_S 60
+
 struct problem *require_owner_or_admin(struct request *rq, const struct uuid *id)
 {
     if (rq->caller.known && uuid_equal(&rq->caller.id, id))
@@ -31,6 +33,17 @@ struct problem *app_stale(struct request *rq)
                            "the password is replaced again and again");
 }
 
+/* Once a minute for each worker: it is so for every search until somebody does something. */
+static void complain_of_index(struct app *app, const struct list *list, int64_t blobs)
+{
+    int64_t now = monotonic_ns();
+    if (app->complained_at && now - app->complained_at < COMPLAIN_S * INT64_C(1000000000))
+        return;
+    app->complained_at = now;
+    LOG(LOG_LEVEL_ERROR, log_event("search_index_damaged"), log_text("table", list->table),
+        log_number("blobs", blobs), log_text("advice", "postern reindex"));
+}
+
 struct problem *app_list(struct app *app, struct request *rq, struct response *rs,
                          const struct list *list, const struct list_scope *scope,
                          int64_t *ret_written)
@@ -43,6 +56,8 @@ struct problem *app_list(struct app *app, struct request *rq, struct response *r
     struct problem *p = page_list(&source, rq, rs, list, scope, &total, ret_written);
     if (!p && total.left_out)
         app->sweeps = true;
+    if (!p && total.unreadable)
+        complain_of_index(app, list, total.unreadable);
     return p;
 }
 

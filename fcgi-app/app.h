@@ -44,6 +44,7 @@ struct app {
     bool sweeps;                /* there is more for purge_departed(), see accounts/purge.h */
     unsigned unswept;           /* writes of this worker since it has swept totals, */
     int64_t swept_at;           /* which was then, by monotonic_ns(); see app_sweep() */
+    int64_t complained_at;      /* of a damaged search index, in the same way */
 };
 
 /** NULL if the caller of `rq` is `id` or an admin, else problem_forbidden. Where it takes an admin,

@@ -16,8 +16,10 @@ bool api_offers(const struct api *api, const struct route *route)
 
 /* What the server in front or a bug may answer to anything. */
 static const struct problem_type *const everywhere[] = {
-    &problem_bad_request, &problem_too_large,   &problem_uri_too_long,    &problem_internal,
-    &problem_bad_gateway, &problem_unavailable, &problem_gateway_timeout, NULL};
+    &problem_bad_request,  &problem_too_large,       &problem_uri_too_long,
+    &problem_rate_limited, &problem_internal,        &problem_bad_gateway,
+    &problem_unavailable,  &problem_gateway_timeout, NULL,
+};
 
 /* What is answered where no route is. */
 static const struct problem_type *const nowhere[] = {&problem_not_found,
@@ -102,8 +104,6 @@ void api_answers(const struct api *api, const struct route *route, struct answer
     }
     if (route->body)
         add_of_body(ret, route);
-    if ((route->flags & ROUTE_RATE_LIMITED) || (route->flags & ROUTE_PASSWORD_LIMITED))
-        add(ret, &problem_rate_limited);
     if ((route->flags & ROUTE_IDEMPOTENCY_KEY)) {
         add(ret, &problem_invalid); /* the key */
         add(ret, &problem_idempotency_busy);

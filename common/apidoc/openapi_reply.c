@@ -112,13 +112,33 @@ static const char *status_key(struct document *d, int status)
     return arena_printf(d->a, "%d", status);
 }
 
+/* In a list a thing that has a version tells it, which alone its ETag does. */
+static void put_item_schema(struct document *d, const struct record *r)
+{
+    if (!record_version(r)) {
+        document_record_ref(d, FORM_REPLY, r);
+        return;
+    }
+    json_object(d->b);
+    json_key_array(d->b, "allOf");
+    document_record_ref(d, FORM_REPLY, r);
+    document_object(d, (const char *const[]){ITEM_ETAG_KEY, NULL});
+    json_key_object(d->b, ITEM_ETAG_KEY);
+    json_member(d->b, "type", "string");
+    json_member(d->b, "description", "Its ETag, for If-Match.");
+    json_object_end(d->b);
+    document_object_end(d);
+    json_array_end(d->b);
+    json_object_end(d->b);
+}
+
 static void put_page_schema(struct document *d, const struct route *route)
 {
     document_object(d, (const char *const[]){PAGE_DATA_KEY, PAGE_PAGINATION_KEY, NULL});
     json_key_object(d->b, PAGE_DATA_KEY);
     json_member(d->b, "type", "array");
     json_key(d->b, "items");
-    document_record_ref(d, FORM_REPLY, route->reply.record);
+    put_item_schema(d, route->reply.record);
     json_object_end(d->b);
     json_key_object(d->b, PAGE_PAGINATION_KEY);
     json_key_array(d->b, "anyOf"); /* what a page by number has, a page by cursor may have */

@@ -121,9 +121,12 @@ void form_sample(struct buf *b, enum form form, const struct record *r)
 
 static void sample_page(struct buf *b, const struct route *route)
 {
-    json_key(b, PAGE_DATA_KEY);
-    json_array(b);
-    form_sample(b, FORM_REPLY, route->reply.record);
+    json_key_array(b, PAGE_DATA_KEY);
+    json_object(b);
+    form_sample_members(b, FORM_REPLY, route->reply.record);
+    if (record_version(route->reply.record))
+        json_member(b, ITEM_ETAG_KEY, "\"1\"");
+    json_object_end(b);
     json_array_end(b);
     json_key(b, PAGE_PAGINATION_KEY);
     form_sample(b, FORM_REPLY, &pagination_record);

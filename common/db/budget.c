@@ -193,8 +193,10 @@ static struct problem *read_slowly(struct read *r)
     unsigned ms = left_ms(b, now);
     if (!ms)
         return used_up(r);
-    if (!hold_place(b, now, now + (ms + GRACE_MS) * NS_PER_MS))
+    if (!hold_place(b, now, now + (ms + GRACE_MS) * NS_PER_MS)) {
+        note_heavy(b, r->sql); /* as long as it is asked for in vain */
         return no_place(r);
+    }
     struct problem *p = ask_within(r, ms);
     int64_t took_ms = (monotonic_ns() - now) / NS_PER_MS;
     if (took_ms >= b->limit_ms / HEAVY_PART)

@@ -37,9 +37,11 @@ void budget_set(struct db *db, unsigned limit_ms, struct budget_shared *shared, 
  *
  * It gets BUDGET_QUICK_MS at first. One that is not done by then takes a place and runs again, with
  * what is left of the budget, which begins with the first slow read; before that, if rows were
- * handed out, `restart(context)` is called to forget them. A statement that took a quarter of the
- * budget a moment ago, in this process or another, takes the place first and runs once, until it is
- * quick again: else a crowd of slow reads would keep all workers, and the server, at first tries.
+ * handed out, `restart(context)` is called to forget them (NULL will do where there is no budget).
+ * A statement that took a quarter of the budget a moment ago, or found no place, in this process or
+ * another, takes the place first and runs once, until it is quick again: else a crowd of slow reads
+ * would keep all workers, and the server, at first tries. So what is quick and what is not had
+ * better be different texts.
  *
  * problem_unavailable at once when no place is free, and when the budget is used up; `message` says
  * what the client can do. What was handed out by then must not be answered with.

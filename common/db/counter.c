@@ -20,10 +20,8 @@ static const struct field of_kind_fields[] = {
 static const struct record of_kind_record =
     RECORD("OfKind", struct of_kind, of_kind_fields, .rule = NULL);
 
-#define INSERT "INSERT INTO list_journal (total, owner, kind, n, row_id) VALUES (?, ?, ?, ?, ?)"
-
-static const struct sql sql_add = {INSERT, NULL};
-static const struct sql sql_change = {INSERT ", (?, ?, ?, ?, ?)", NULL};
+static const struct sql sql_add = {COUNTER_ADD, NULL};
+static const struct sql sql_change = {COUNTER_ADD ", (?, ?, ?, ?, ?)", NULL};
 
 /* Counts and journal by one statement, and so from one snapshot: a sweep that commits meanwhile
  * is seen in both or in neither. The counts' index gives them by key, the journal is read whole. */
@@ -127,4 +125,3 @@ struct problem *count_read(struct db *db, struct arena *a, const struct sql *sql
         *ret = found ? row.n : 0;
     return p;
 }
-

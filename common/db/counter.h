@@ -28,6 +28,13 @@ struct counter {
 struct problem *counter_add(struct db *db, struct arena *a, const struct counter *counter,
                             struct uuid owner, unsigned kind, int64_t by, struct uuid row) MUST_USE;
 
+/* The same as a part of a DB_ATOMIC(), and its values. */
+#define COUNTER_ADD                                                                                \
+    "INSERT INTO list_journal (total, owner, kind, n, row_id) VALUES (?, ?, ?, ?, ?)"
+#define COUNTER_ADD_ARGS(counter_, owner_, kind_, by_, row_)                                       \
+    db_integer((counter_)->number), db_uuid(owner_), db_integer(kind_), db_integer(by_),           \
+        db_uuid(row_)
+
 /** A row was changed, and perhaps its kind, in the same way. */
 struct problem *counter_change(struct db *db, struct arena *a, const struct counter *counter,
                                struct uuid owner, unsigned before, unsigned after,

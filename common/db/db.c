@@ -363,3 +363,75 @@ struct problem *db_transaction(struct db *db, struct arena *a,
             return p;
     }
 }
+
+/* ---- a transaction in one statement ---- */
+
+/* Is a server that has not been asked for some time still there? That one hangs, or that nobody
+ * knows of a connection any more, is better found out by a question of which nothing is in doubt.
+ */
+static struct problem *probe_idle(struct db *db, struct arena *a)
+{
+    static const char text[] = "DO 0";
+    struct problem *p = db_ready(db, a);
+    if (p || monotonic_ns() - db->heard_at < DB_PROBE_AFTER_S * INT64_C(1000000000))
+        return p;
+    int64_t began = db_wait_begin(db);
+    int rc = mysql_real_query(db->mysql, text, strlen(text));
+    db_wait_end(db, began);
+    return rc ? db_failed(db, a, true, mysql_errno(db->mysql), mysql_error(db->mysql)) : NULL;
+}
+
+static struct problem *atomic_once(struct db *db, struct arena *a, const struct sql *sql,
+                                   struct db_args args, bool *ret_done)
+{
+    struct question q = {.sql = sql, .args = args, .take = take_count};
+    struct problem *p = probe_idle(db, a);
+    if (!p)
+        p = ask_once(db, a, &q);
+    *ret_done = !p; /* and so false where there was nothing to do */
+    if (p)          /* it has stopped in the middle of its transaction */
+        roll_back(db);
+    return db_is_none(p) ? NULL : p;
+}
+
+/* May it have been committed, though it failed? The connection was lost; it was interrupted, maybe
+ * after its COMMIT; or an earlier try has come to its end on a connection that we have lost. */
+static bool may_stand(const struct problem *p, bool doubted)
+{
+    return p &&
+           (p->retry == RETRY_UNKNOWN || db_is_interrupted(p) || (doubted && db_is_duplicate(p)));
+}
+
+/* What was interrupted is not tried again: its limit or an operator would end it again. */
+static struct problem *resolve_atomic(struct db *db, struct problem *p,
+                                      struct problem *(*in_doubt)(void *context, bool *ret_yes),
+                                      void *context)
+{
+    bool interrupted = db_is_interrupted(p);
+    p = resolve_in_doubt(db, p, in_doubt, context);
+    if (p && interrupted)
+        p->retry = RETRY_NO;
+    return p;
+}
+
+struct problem *db_execute_atomic(struct db *db, struct arena *a, const struct sql *sql,
+                                  struct db_args args,
+                                  struct problem *(*in_doubt)(void *context, bool *ret_yes),
+                                  void *context, bool *ret_done)
+{
+    bool done, doubted = false;
+    if (db->in_transaction)
+        abort(); /* it would commit that one */
+    for (unsigned tries = 1;; tries++) {
+        struct problem *p = atomic_once(db, a, sql, args, &done);
+        if (may_stand(p, doubted)) {
+            p = resolve_atomic(db, p, in_doubt, context);
+            done = doubted = true;
+        }
+        if (must_try_again(db, p, tries))
+            continue;
+        if (!p)
+            *ret_done = done;
+        return p;
+    }
+}

@@ -152,6 +152,28 @@ struct problem *db_transaction(struct db *db, struct arena *a,
                                struct problem *(*in_doubt)(void *context, bool *ret_yes),
                                void *context) MUST_USE;
 
+/* The text of a transaction in one statement, for db_execute_atomic(): of several with "; " between
+ * them, and DB_ATOMIC_UNLESS_NONE after the first: if that wrote no row, nothing is done at all. */
+#define DB_ATOMIC(statements) "BEGIN NOT ATOMIC START TRANSACTION; " statements "; COMMIT; END"
+#define DB_ATOMIC_UNLESS_NONE                                                                      \
+    "IF ROW_COUNT() = 0 THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 30001; END IF; "
+
+/**
+ * Run `sql`, whose text is a DB_ATOMIC(), as db_transaction() runs a body: in one round trip it is
+ * carried out and committed, or leaves nothing, and it runs again for the same reasons. After
+ * a second without an answer of the server a question comes first.
+ *
+ * `*ret_done` is false when DB_ATOMIC_UNLESS_NONE has found nothing to do. `in_doubt(context,
+ * &yes)` is asked when the connection was lost meanwhile. The server may not have noticed the loss,
+ * and may carry the lost statement out after the question: so the statement must insert a row under
+ * a key of its own, which only one of two runs can do. When a later run finds the key taken
+ * `in_doubt` is asked once more.
+ */
+struct problem *db_execute_atomic(struct db *db, struct arena *a, const struct sql *sql,
+                                  struct db_args args,
+                                  struct problem *(*in_doubt)(void *context, bool *ret_yes),
+                                  void *context, bool *ret_done) MUST_USE;
+
 /** For `in_doubt` of bodies that leave the same when they run twice: they run again. */
 struct problem *db_in_doubt_repeat(void *context, bool *ret_yes) MUST_USE;
 

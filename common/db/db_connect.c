@@ -176,7 +176,8 @@ int64_t db_wait_begin(struct db *db)
 
 void db_wait_end(struct db *db, int64_t began)
 {
-    db->counts.waited_ns += monotonic_ns() - began;
+    db->heard_at = monotonic_ns(); /* or it will not be asked again */
+    db->counts.waited_ns += db->heard_at - began;
     waiting = NULL;
 }
 
@@ -262,6 +263,7 @@ static struct problem *connect_to(struct db *db, struct arena *a, const struct d
         return p;
     db->mysql = mysql;
     db->owner = generation;
+    db->heard_at = monotonic_ns();
     return NULL;
 }
 

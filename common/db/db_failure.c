@@ -10,6 +10,9 @@
 #include "common/db/db_internal.h"
 #include "common/db/db_limits.h"
 
+/* Ours, in no release of MariaDB: DB_ATOMIC_UNLESS_NONE has it. */
+#define ER_ATOMIC_NONE 30001
+
 enum failure {
     FAILURE_SURROUNDINGS, /* the server's settings, rights, schema or load, or what an operator did
                            */
@@ -270,8 +273,26 @@ bool db_is_lock_timeout(const struct problem *p)
     return p && p->db_error == ER_LOCK_WAIT_TIMEOUT;
 }
 
+/* HA_ERR_ABORTED_BY_USER, with "Unknown error 188" for its message: what comes of a statement whose
+ * time runs out in InnoDB's word index. */
+#define INTERRUPTED_IN_WORD_INDEX 188
+
 bool db_is_statement_timeout(const struct problem *p)
 {
-    const unsigned full_text_stopped = 188; /* what InnoDB's word index calls it */
-    return p && (p->db_error == ER_STATEMENT_TIMEOUT || p->db_error == full_text_stopped);
+    return p && (p->db_error == ER_STATEMENT_TIMEOUT || p->db_error == INTERRUPTED_IN_WORD_INDEX);
+}
+
+bool db_is_none(const struct problem *p)
+{
+    return p && p->db_error == ER_ATOMIC_NONE;
+}
+
+bool db_is_interrupted(const struct problem *p)
+{
+    return p && (p->db_error == ER_QUERY_INTERRUPTED || p->db_error == ER_STATEMENT_TIMEOUT);
+}
+
+bool db_is_duplicate(const struct problem *p)
+{
+    return p && p->db_error == ER_DUP_ENTRY;
 }

@@ -22,3 +22,13 @@ struct problem *db_statement_failed(struct db *db, struct arena *a, bool repeata
 /** Does the host refuse us: the password, the account, the database? It will do so until somebody
  *  changes the configuration, while one that is down may be up the next moment. */
 bool db_is_refusal(unsigned number);
+
+/** Did the first part of a DB_ATOMIC() find nothing to do? */
+bool db_is_none(const struct problem *p);
+
+/** Was a statement ended by an operator, or by its limit? What it had committed until then
+ *  stands. */
+bool db_is_interrupted(const struct problem *p);
+
+/** Is there a row with such a key? */
+bool db_is_duplicate(const struct problem *p);

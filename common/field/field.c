@@ -483,3 +483,11 @@ const struct field *record_find(const struct record *r, const char *name)
 {
     return find_by_text(r, text_of(name));
 }
+
+const struct field *record_version(const struct record *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (r->fields[i].use & FIELD_VERSION)
+            return &r->fields[i];
+    return NULL;
+}

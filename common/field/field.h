@@ -34,6 +34,7 @@ enum field_use {
     FIELD_BYTES = 1 << 7,      /* min and max count bytes, not code points */
     FIELD_SECRET = 1 << 8,     /* never printed, not even by `postern config` */
     FIELD_OMIT_EMPTY = 1 << 9, /* left out of replies while it is null, false or 0 */
+    FIELD_VERSION = 1 << 10,   /* an integer that rises with every change; ETags are made of it */
 };
 
 /* A rule for text beyond its length. */
@@ -154,3 +155,6 @@ field_set record_field_at(const struct record *r, size_t offset);
 
 /** The field called `name`; NULL when there is none. */
 const struct field *record_find(const struct record *r, const char *name);
+
+/** The field with FIELD_VERSION; NULL when there is none. */
+const struct field *record_version(const struct record *r);

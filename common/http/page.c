@@ -10,6 +10,7 @@
 #include "common/crypto/keyring.h"
 #include "common/list/list.h"
 #include "common/field/json_write.h"
+#include "common/http/response.h"
 #include "common/http/router.h"
 
 #define TAG_SIZE                                                                                   \
@@ -243,7 +244,7 @@ void page_add(void *context, const void *row)
         page->more = true;
         return;
     }
-    record_to_json(body, page->list->row, row);
+    response_item(page->rs, page->list->row, row);
     if (page->written && body->len > PAGE_BYTES_MAX) {
         body->len = len;
         page->more = page->cut = true;

@@ -267,6 +267,16 @@ const char *request_bearer(const struct request *rq)
     return value + strspn(value, " ");
 }
 
+bool request_is_private(const struct request *rq)
+{
+    static const enum request_param told_by[] = {PARAM_AUTHORIZATION,
+                                                 PARAM_REDIRECTED_AUTHORIZATION, PARAM_COOKIE};
+    for (size_t i = 0; i < sizeof told_by / sizeof *told_by; i++)
+        if (*or_empty(rq->param[told_by[i]]))
+            return true;
+    return false;
+}
+
 bool request_is_json(const struct request *rq)
 {
     static const char *const types[] = {JSON_MEDIA_TYPE, MERGE_PATCH_MEDIA_TYPE};

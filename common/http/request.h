@@ -48,6 +48,7 @@ enum method {
     X(FORWARDED_FOR, "HTTP_X_FORWARDED_FOR")                                                       \
     X(AUTHORIZATION, "HTTP_AUTHORIZATION")                                                         \
     X(REDIRECTED_AUTHORIZATION, "REDIRECT_HTTP_AUTHORIZATION")                                     \
+    X(COOKIE, "HTTP_COOKIE")                                                                       \
     X(ACCEPT, "HTTP_ACCEPT")                                                                       \
     X(IF_MATCH, "HTTP_IF_MATCH")                                                                   \
     X(IF_NONE_MATCH, "HTTP_IF_NONE_MATCH")                                                         \
@@ -147,6 +148,10 @@ const char *request_param(const struct request *rq, const char *name);
 /** The token of `Authorization: Bearer …` (RFC 6750 section 2.1), or NULL. */
 const char *request_bearer(const struct request *rq);
 
+/** Has it an Authorization or a Cookie, whatever they say? Then no cache that is shared may keep
+ *  the answer. */
+bool request_is_private(const struct request *rq);
+
 /** Is the body's media type one of the two that mean JSON? Parameters are not looked at. */
 bool request_is_json(const struct request *rq);
 
@@ -161,6 +166,7 @@ const char *method_list(struct arena *a, unsigned methods);
 
 /* The ETag of a version, for printf() and its int64_t: strong (RFC 9110 section 8.8.3). */
 #define ETAG_FORMAT "\"%" PRId64 "\""
+#define ETAG_SIZE 24 /* bytes of the longest, with its NUL */
 
 /** Does If-None-Match of a GET or HEAD have the ETag of `version`? Then the answer is 304 (RFC 9110
  *  section 13.1.2). */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/field/field.h"
 #include "common/field/json_write.h"
 #include "common/http/http_problems.h"
 #include "common/http/request.h"
@@ -107,6 +108,24 @@ void response_record(struct response *rs, const char *key, const struct record *
     json_object(&rs->body);
     json_key(&rs->body, key);
     record_to_json(&rs->body, r, row);
+    json_object_end(&rs->body);
+}
+
+static void put_item_etag(struct buf *b, int64_t version)
+{
+    char tag[ETAG_SIZE];
+    snprintf(tag, sizeof tag, ETAG_FORMAT, version);
+    json_member(b, ITEM_ETAG_KEY, tag);
+}
+
+void response_item(struct response *rs, const struct record *r, const void *row)
+{
+    const struct field *version = record_version(r);
+    json_object(&rs->body);
+    record_members_to_json(&rs->body, r, row);
+    if (version)
+        put_item_etag(&rs->body,
+                      *(const int64_t *)(const void *)((const char *)row + version->offset));
     json_object_end(&rs->body);
 }
 

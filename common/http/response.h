@@ -16,6 +16,9 @@ struct request;
 
 #define HEADER_VALUE_MAX ((size_t)12 * 1024) /* bytes; four links that repeat a long search */
 
+/* The member that things have in lists. */
+#define ITEM_ETAG_KEY "etag"
+
 struct response {
     int status; /* 0: the route's own */
     const char *media_type;
@@ -56,6 +59,10 @@ void response_etag(struct response *rs, int64_t version);
 
 /** Write `{"key": {…}}`, the form in which single things are answered. */
 void response_record(struct response *rs, const char *key, const struct record *r, const void *row);
+
+/** Write one thing of a list: an object with its members and, where the record has a version,
+ *  `etag`: what response_etag() sends with the thing alone, and so what If-Match takes. */
+void response_item(struct response *rs, const struct record *r, const void *row);
 
 /** The head as CGI wants it (RFC 3875 section 6.3), written into `head`. */
 void response_head(const struct response *rs, const struct request *rq, struct buf *head);

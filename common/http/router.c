@@ -148,6 +148,12 @@ static bool is_found_later(const struct route *route)
     return (route->flags & ROUTE_LOCKS_CALLER) && (route->flags & ROUTE_TRANSACTION);
 }
 
+/* The key of a request that is carried out once per key, or NULL. */
+static const char *key_of(const struct request *rq)
+{
+    return (rq->route->flags & ROUTE_IDEMPOTENCY_KEY) ? rq->param[PARAM_IDEMPOTENCY_KEY] : NULL;
+}
+
 static struct problem *find_caller(const struct router *router, struct request *rq, bool lock)
 {
     if (!rq->caller.named)
@@ -233,10 +239,10 @@ static struct problem *read_key(const struct router *router, struct request *rq,
                                 const struct idempotency **ret)
 {
     static const char label[] = "idempotent body";
-    const char *key = rq->param[PARAM_IDEMPOTENCY_KEY];
+    const char *key = key_of(rq);
     size_t len = key ? strlen(key) : 0, count = keyring_count(router->keys);
     struct arena *a = rq->arena;
-    if (!key || !(rq->route->flags & ROUTE_IDEMPOTENCY_KEY))
+    if (!key)
         return NULL;
     for (size_t i = 0; i < len; i++)
         if (key[i] < '!' || key[i] > '~')
@@ -273,15 +279,42 @@ static struct problem *read_request(struct attempt *t)
     return p;
 }
 
+/* ---- at once ---- */
+
+static void set_status(struct attempt *t)
+{
+    if (t->rs->status == 0)
+        t->rs->status = route_status(t->rq->route);
+}
+
+static bool is_tried_at_once(const struct request *rq)
+{
+    return rq->route->at_once && is_found_later(rq->route) && rq->route->auth != AUTH_ADMIN &&
+           !key_of(rq);
+}
+
+static struct problem *call_at_once(struct attempt *t, bool *ret_done)
+{
+    struct request *rq = t->rq;
+    *ret_done = false;
+    if (!is_tried_at_once(rq))
+        return NULL;
+    struct problem *p = rq->route->at_once(t->router->app, rq, t->rs, ret_done);
+    if (p || !*ret_done)
+        return p;
+    rq->caller.known = rq->caller.named;
+    set_status(t);
+    return NULL;
+}
+
 /* ---- the transaction ---- */
 
 static struct problem *run_handler(void *context)
 {
     struct attempt *t = context;
-    struct request *rq = t->rq;
-    struct problem *p = rq->route->handle(t->router->app, rq, t->rs);
-    if (!p && t->rs->status == 0)
-        t->rs->status = route_status(rq->route);
+    struct problem *p = t->rq->route->handle(t->router->app, t->rq, t->rs);
+    if (!p)
+        set_status(t);
     return p;
 }
 
@@ -326,10 +359,13 @@ static struct problem *resolve_in_doubt(void *context, bool *ret_yes)
 static struct problem *call(struct attempt *t)
 {
     const struct route *route = t->rq->route;
-    struct problem *p = (route->flags & ROUTE_TRANSACTION)
-                            ? db_transaction(t->router->db, t->rq->arena, run_transaction,
-                                             route->in_doubt ? resolve_in_doubt : NULL, t)
-                            : run_handler(t);
+    bool done;
+    struct problem *p = call_at_once(t, &done);
+    if (!p && !done)
+        p = (route->flags & ROUTE_TRANSACTION)
+                ? db_transaction(t->router->db, t->rq->arena, run_transaction,
+                                 route->in_doubt ? resolve_in_doubt : NULL, t)
+                : run_handler(t);
     return p ? p : t->rs->refusal;
 }
 
@@ -385,13 +421,14 @@ static void add_cache_control(const struct router *router, const struct request 
                               struct response *rs)
 {
     const char *prefix = router->no_store;
-    bool depends = rq->route && rq->route->auth != AUTH_NONE;
+    bool is_for_all = rq->route && rq->route->auth == AUTH_NONE;
     if (prefix && (!rq->path || strncmp(rq->path, prefix, strlen(prefix)) == 0))
         response_header(rs, "Cache-Control", "no-store");
-    else if (depends && request_bearer(rq))
+    else if (!is_for_all && request_is_private(rq))
         response_header(rs, "Cache-Control", "private, no-cache");
-    /* What can be read depends on who asks. */
-    if (depends && rq->route->method == METHOD_GET && rs->status < 400)
+    /* What can be read depends on who asks, and so does that it is not there: a draft is 404 to
+     * strangers. */
+    if (rq->route && !is_for_all && rq->route->method == METHOD_GET)
         response_header(rs, "Vary", "Authorization, Cookie");
 }
 

@@ -10,6 +10,8 @@
  *   |    router.find_caller       the caller's row: 401, 403 (1)
  *   |    query, body, key         media type, size and fields: 400, 413, 415
  *   |    route.prepare            slow work, before any lock: rq->prepared
+ *   |    route.at_once            judges the caller and writes, in one statement (3): all is done,
+ *   |                             or nothing, and the transaction tells why
  *   | +->  BEGIN (2)              on an empty response
  *   | |    router.find_caller     with a lock (1)
  *   | |    Idempotency-Key        router_confirm() first; a stored answer stands in for the handler
@@ -28,6 +30,8 @@
  *     these, where query, body, key or `prepare` are at fault, the caller is looked up without a
  *     lock: 401 and 403 come before 400.
  * (2) Only with ROUTE_TRANSACTION; without, `handle` is called alone and nothing runs again.
+ * (3) Only with ROUTE_LOCKS_CALLER and ROUTE_TRANSACTION; not with AUTH_ADMIN, nor for a request
+ * with an Idempotency-Key, which is stored in the transaction.
  */
 #pragma once
 
@@ -66,9 +70,9 @@ enum route_flag {
     ROUTE_BODY_OPTIONAL = 1 << 6,
     ROUTE_LOOPBACK_ONLY =
         1 << 7, /* for callers on this machine, and in no description of the API */
-    /* The caller is looked up within the transaction, with a lock, and so only once. For handlers
-     * that do not write the caller's own row. Until the handler runs, rq->caller has the ids alone,
-     * and a body is read as from one who is no admin. */
+    /* The caller is looked up within the transaction, with a lock, and so only once, unless
+     * `at_once` comes first. For handlers that do not write the caller's own row. Until the handler
+     * runs, rq->caller has the ids alone, and a body is read as from one who is no admin. */
     ROUTE_LOCKS_CALLER = 1 << 8,
     ROUTE_OUTLIVES_TOKEN = 1 << 9, /* a token that has expired counts as none */
 };
@@ -112,6 +116,12 @@ struct route {
     /* Resolves an in-doubt commit (see db_transaction()): did the write of the earlier try take
      * effect? Must read with a lock. NULL: it stays in doubt, and the caller gets a 503. */
     struct problem *(*in_doubt)(struct app *app, struct request *rq, bool *ret_yes);
+    /* The same write with the same answer, in one statement that commits itself (see
+     * db_execute_atomic()) and judges the caller as find_caller() with a lock does; rq->caller has
+     * the ids alone. When they may not call `*ret_done` is false and nothing is written: then the
+     * transaction finds out what to answer. NULL: always the transaction. */
+    struct problem *(*at_once)(struct app *app, struct request *rq, struct response *rs,
+                               bool *ret_done);
     struct reply reply;
     int status;                                 /* of success; 0: 200 with a reply, else 204 */
     unsigned flags;                             /* of enum route_flag */

@@ -129,8 +129,10 @@ static struct posting_list in_range(const struct postings_query *q, struct posti
     return list;
 }
 
-static void add_list(struct postings_query *q, struct set *s, struct posting_list list)
+void postings_query_list(struct postings_query *q, size_t group, struct posting_list list)
 {
+    assert(group < q->count);
+    struct set *s = &q->sets[group];
     if (list.level == POSTINGS_PATCH)
         list = in_range(q, list);
     if (list.count == 0)
@@ -149,9 +151,8 @@ static void add_list(struct postings_query *q, struct set *s, struct posting_lis
 void postings_query_any(struct postings_query *q, size_t group, struct postings *blob,
                         uint32_t term)
 {
-    assert(group < q->count);
-    add_list(q, &q->sets[group], postings_find(blob, term));
-    add_list(q, &q->sets[group], blob->wild);
+    postings_query_list(q, group, postings_find(blob, term));
+    postings_query_list(q, group, blob->wild);
 }
 
 static void sort_by_count(struct postings_query *q)

@@ -10,9 +10,7 @@
 #include "common/db/counter.h"
 #include "common/list/list.h"
 #include "fcgi-app/accounts/common_passwords.h"
-#include "fcgi-app/accounts/session_model.h"
 
-#define QUERY_GRAMS_MAX 12  /* of a query; LIKE checks the rest */
 #define TEXT_GRAMS_MAX 1000 /* of a row: all, 254 + 100 characters at most */
 
 const struct problem_type problem_user_not_found = {404, "User not found", "user_not_found",
@@ -116,7 +114,7 @@ static const struct field user_fields[] = {
           .default_value = "true", .example = "true", .doc = "Whether the user may log in."),
     FIELD(struct user, created_at, .use = FIELD_SHOWN, .doc = "When the account was made."),
     FIELD(struct user, updated_at, .use = FIELD_SHOWN, .doc = "When it was changed last."),
-    FIELD(struct user, version, .doc = "Rises with every change."),
+    FIELD(struct user, version, .use = FIELD_VERSION, .doc = "Rises with every change."),
     FIELD(struct user, session_id, .doc = "The session that the caller's token names."),
 };
 
@@ -202,11 +200,7 @@ static const struct sql sql_hide = {
     "last_name = NULL, role = 'user', is_active = 0, updated_at = ?, version = version + 1, "
     "first_name_folded = NULL, search_grams = NULL, left_at = ? WHERE id = ?",
     NULL};
-#define WITH_SESSION                                                                               \
-    "sessions.id AS session_id FROM users LEFT JOIN sessions "                                     \
-    "ON sessions.id = ? AND sessions.user_id = users.id AND sessions.expires_at > ? "              \
-    "AND sessions.last_used_at <= ? "                                                              \
-    "WHERE users.id = ? AND " IS_THERE
+#define WITH_SESSION "sessions.id AS session_id FROM users LEFT JOIN " USER_SESSION
 static const struct sql sql_find_with_session = {"SELECT " COLUMNS ", " WITH_SESSION, &user_record};
 static const struct sql sql_share_with_session = {
     "SELECT " COLUMNS ", password_hash, " WITH_SESSION " LOCK IN SHARE MODE", &user_record};
@@ -321,10 +315,8 @@ struct problem *user_find_with_session(struct db *db, struct arena *a, struct uu
                                        struct uuid session, struct instant now, bool locked,
                                        struct user *ret, bool *ret_found, bool *ret_session_lives)
 {
-    const struct instant ahead = instant_plus_s(now, SESSION_AHEAD_S);
-    struct problem *p = db_find(
-        db, a, locked ? &sql_share_with_session : &sql_find_with_session,
-        DB_ARGS(db_uuid(session), db_time(now), db_time(ahead), db_uuid(id)), ret, ret_found);
+    struct problem *p = db_find(db, a, locked ? &sql_share_with_session : &sql_find_with_session,
+                                DB_ARGS(USER_SESSION_ARGS(id, session, now)), ret, ret_found);
     if (!p)
         *ret_session_lives = *ret_found && uuid_equal(&ret->session_id, &session);
     return p;
@@ -402,22 +394,6 @@ struct problem *user_lock_other_admins(struct db *db, struct arena *a, struct uu
 
 /* ---- many users ---- */
 
-#define MATCHES_TEXT "(email_folded LIKE ? OR first_name_folded LIKE ?)"
-
-/* Under three characters there are no trigrams, and rows are looked through. */
-static void match_part(struct arena *a, struct text q, struct list_match *ret)
-{
-    struct text folded = fold(a, q), pattern = like_pattern(a, folded);
-    const char *grams = fold_grams(a, folded, "+", QUERY_GRAMS_MAX);
-    *ret = (struct list_match){
-        .condition = MATCHES_TEXT, .args = {db_text(pattern), db_text(pattern)}, .arg_count = 2};
-    if (!*grams)
-        return;
-    ret->condition = MATCHES_TEXT " AND MATCH (search_grams) AGAINST (? IN BOOLEAN MODE)";
-    ret->args[ret->arg_count++] = db_text(text_of(grams));
-    ret->indexed = true;
-}
-
 #define ROLE (1U << USER_ROLE)
 
 static const struct list_key user_keys[] = {
@@ -446,9 +422,9 @@ const struct list user_list = {
     .paths = user_paths,
     .counters = user_counters,
     .shown = {.condition = IS_THERE,
-              .columns = "left_at, email_folded, first_name_folded",
+              .columns = "left_at",
               .unless = "NOT EXISTS (SELECT 1 FROM user_departures)"},
-    .match = match_part,
+    .search = &user_index,
 };
 
 const struct search_index user_index = {

@@ -9,6 +9,7 @@
 #include "common/list/list.h"
 #include "common/field/field.h"
 #include "common/search/index.h"
+#include "fcgi-app/accounts/session_model.h"
 
 enum role { ROLE_USER, ROLE_ADMIN };
 
@@ -93,6 +94,19 @@ struct problem *user_find_with_session(struct db *db, struct arena *a, struct uu
                                        struct uuid session, struct instant now, bool locked,
                                        struct user *ret, bool *ret_found,
                                        bool *ret_session_lives) MUST_USE;
+
+/* The user and the session that a token names, for a statement: what it joins them by, and the
+ * values. */
+#define USER_SESSION                                                                               \
+    "sessions ON sessions.id = ? AND sessions.user_id = users.id AND sessions.expires_at > ? "     \
+    "AND sessions.last_used_at <= ? WHERE users.id = ? AND users.left_at IS NULL"
+#define USER_SESSION_ARGS(user_, session_, now_)                                                   \
+    db_uuid(session_), db_time(now_), db_time(instant_plus_s((now_), SESSION_AHEAD_S)),            \
+        db_uuid(user_)
+
+/* One row for a caller who may call, as caller_find() judges it; for writes that do so
+ * themselves. */
+#define USER_WHO_CALLS "users JOIN " USER_SESSION " AND users.is_active = 1"
 
 /** Store the e-mail, names, role and activity of `user`, whose row is `before`. In a transaction.
  */

@@ -94,7 +94,7 @@ static void set_member(struct arena *a, const struct record *r, const char *name
 
 /* ---- list, show ---- */
 
-#define SEARCH_ROWS 4000 /* looked through at a time, for those that match */
+#define SEARCH_ROWS 2000 /* looked through at a time, for those that match */
 
 /* What a page leaves for the next. */
 struct walk {

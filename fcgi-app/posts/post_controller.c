@@ -87,15 +87,29 @@ static struct problem *prepare(struct app *app, struct request *rq)
     return NULL;
 }
 
-static struct problem *create(struct app *app, struct request *rq, struct response *rs)
+static void answer_created(struct request *rq, struct response *rs)
 {
     const struct post *post = rq->prepared;
-    struct problem *p = post_insert(app->db, rq->arena, post);
-    if (p)
-        return p;
     app_location(rq, rs, "posts", &post->id);
     answer(rq, rs, post);
-    return NULL;
+}
+
+static struct problem *create(struct app *app, struct request *rq, struct response *rs)
+{
+    struct problem *p = post_insert(app->db, rq->arena, rq->prepared);
+    if (!p)
+        answer_created(rq, rs);
+    return p;
+}
+
+static struct problem *create_at_once(struct app *app, struct request *rq, struct response *rs,
+                                      bool *ret_done)
+{
+    struct problem *p = post_insert_by_caller(app->db, rq->arena, rq->prepared, rq->caller.session,
+                                              rq->now, ret_done);
+    if (!p && *ret_done)
+        answer_created(rq, rs);
+    return p;
 }
 
 /* For all but its author and admins a draft does not exist. */
@@ -223,6 +237,7 @@ static const struct route routes[] = {
         .body = &post_record,
         .prepare = prepare,
         .in_doubt = is_created,
+        .at_once = create_at_once,
         .reply = ONE("post", &post_record),
         .status = 201,
         .flags = ROUTE_IDEMPOTENCY_KEY | ROUTE_ETAG | ROUTE_TRANSACTION | ROUTE_LOCKS_CALLER,

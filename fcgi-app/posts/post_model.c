@@ -2,10 +2,10 @@
 
 #include <string.h>
 
-#include "common/base/fold.h"
 #include "common/base/problem.h"
 #include "common/db/counter.h"
 #include "common/list/list.h"
+#include "fcgi-app/accounts/user_model.h"
 
 const struct problem_type problem_post_not_found = {404, "Post not found", "post_not_found",
                                                     "There is no post with this id."};
@@ -57,7 +57,7 @@ static const struct field post_fields[] = {
     FIELD(struct post, author_id, .use = FIELD_SHOWN, .doc = "Who wrote it."),
     FIELD(struct post, created_at, .use = FIELD_SHOWN, .doc = "When it was written."),
     FIELD(struct post, updated_at, .use = FIELD_SHOWN, .doc = "When it was changed last."),
-    FIELD(struct post, version, .doc = "Rises with every change."),
+    FIELD(struct post, version, .use = FIELD_VERSION, .doc = "Rises with every change."),
 };
 
 static const char *const post_sorts[] = {"-created_at", "created_at", "title", "-title", NULL};
@@ -65,7 +65,8 @@ static const char *const post_sorts[] = {"-created_at", "created_at", "title", "
 #define SEARCH_FIELDS                                                                              \
     LIST_FIELDS, LIST_RANGE_FIELDS,                                                                \
         FIELD(struct list_query, q, .max = 200,                                                    \
-              .doc = "Only posts with all of these words in title or content."),                   \
+              .doc = "Only posts with all of these words in title or content; one with * at its "  \
+                     "end stands for all that begin so."),                                         \
         FIELD(struct post_query, published,                                                        \
               .doc = "Only published posts, or only drafts that the caller may see."),             \
         FIELD(struct list_query, sort, .choices = post_sorts, .default_value = "-created_at",      \
@@ -96,9 +97,16 @@ const struct record author_post_query_record =
 #define NOBODY_LEAVES "NOT EXISTS (SELECT 1 FROM user_departures)"
 
 /* Only for an author who is there, and stays until the transaction ends. */
+#define INSERT_FOR                                                                                 \
+    "INSERT INTO posts (id, author_id, title, content, published, created_at, updated_at) "        \
+    "SELECT ?, users.id, ?, ?, ?, ?, ? FROM "
+#define INSERT_ARGS(post_)                                                                         \
+    db_uuid((post_)->id), db_text((post_)->title), db_text((post_)->content),                      \
+        db_integer((post_)->published), db_time((post_)->created_at), db_time((post_)->updated_at)
 static const struct sql sql_insert = {
-    "INSERT INTO posts (id, author_id, title, content, published, created_at, updated_at) "
-    "SELECT ?, id, ?, ?, ?, ?, ? FROM users WHERE id = ? AND left_at IS NULL LOCK IN SHARE MODE",
+    INSERT_FOR "users WHERE id = ? AND left_at IS NULL LOCK IN SHARE MODE", NULL};
+static const struct sql sql_insert_by_caller = {
+    DB_ATOMIC(INSERT_FOR USER_WHO_CALLS " LOCK IN SHARE MODE; " DB_ATOMIC_UNLESS_NONE COUNTER_ADD),
     NULL};
 /* As a join of two rows by key, which are read while the plan is made; the subquery makes a plan of
  * its own, and costs a third of the whole. */
@@ -144,17 +152,36 @@ struct problem *post_uncount_author(struct db *db, struct arena *a, struct uuid 
 struct problem *post_insert(struct db *db, struct arena *a, const struct post *post)
 {
     uint64_t inserted = 0;
-    struct problem *p =
-        db_execute(db, a, &sql_insert,
-                   DB_ARGS(db_uuid(post->id), db_text(post->title), db_text(post->content),
-                           db_integer(post->published), db_time(post->created_at),
-                           db_time(post->updated_at), db_uuid(post->author_id)),
-                   &inserted);
+    struct problem *p = db_execute(db, a, &sql_insert,
+                                   DB_ARGS(INSERT_ARGS(post), db_uuid(post->author_id)), &inserted);
     if (!p && !inserted) { /* as if the row of the author were gone already */
         p = problem_because(a, &problem_internal, "the author of a new post is gone");
         p->constraint = "fk_posts_author";
     }
     return p ? p : counter_add(db, a, &post_counter, post->author_id, post->published, 1, post->id);
+}
+
+struct insert {
+    struct db *db;
+    struct arena *arena;
+    const struct post *post;
+};
+
+static struct problem *is_inserted(void *context, bool *ret_yes)
+{
+    const struct insert *i = context;
+    return post_exists_locked(i->db, i->arena, i->post->id, ret_yes);
+}
+
+struct problem *post_insert_by_caller(struct db *db, struct arena *a, const struct post *post,
+                                      struct uuid session, struct instant now, bool *ret_done)
+{
+    struct insert insert = {db, a, post};
+    return db_execute_atomic(
+        db, a, &sql_insert_by_caller,
+        DB_ARGS(INSERT_ARGS(post), USER_SESSION_ARGS(post->author_id, session, now),
+                COUNTER_ADD_ARGS(&post_counter, post->author_id, post->published, 1, post->id)),
+        is_inserted, &insert, ret_done);
 }
 
 static struct problem *find_one(struct db *db, struct arena *a, const struct sql *sql,
@@ -232,17 +259,6 @@ struct problem *post_delete_newest(struct db *db, struct arena *a, struct uuid a
 
 /* ---- many posts ---- */
 
-static void match_words(struct arena *a, struct text q, struct list_match *ret)
-{
-    const char *words = match_all_words(a, q);
-    if (*words)
-        *ret =
-            (struct list_match){.condition = "MATCH (title, content) AGAINST (? IN BOOLEAN MODE)",
-                                .args = {db_text(text_of(words))},
-                                .arg_count = 1,
-                                .indexed = true};
-}
-
 #define AUTHOR (1U << POST_AUTHOR)
 #define PUBLISHED (1U << POST_PUBLISHED)
 
@@ -272,7 +288,7 @@ const struct list post_list = {
     .paths = post_paths,
     .counters = post_counters,
     .shown = {.condition = AUTHOR_STAYS, .columns = "author_id", .unless = NOBODY_LEAVES},
-    .match = match_words,
+    .search = &post_index,
 };
 
 const struct search_index post_index = {

@@ -43,6 +43,15 @@ extern const struct problem_type problem_post_not_found;
  *  fk_posts_author (db_is_violation) when the author has gone meanwhile. */
 struct problem *post_insert(struct db *db, struct arena *a, const struct post *post) MUST_USE;
 
+/**
+ * The same in a transaction of its own, one round trip, if the author may call with `session` at
+ * `now` (see caller_find()): otherwise `*ret_done` is false. Author and session stay as they are
+ * until it is committed. An in-doubt commit is resolved.
+ */
+struct problem *post_insert_by_caller(struct db *db, struct arena *a, const struct post *post,
+                                      struct uuid session, struct instant now,
+                                      bool *ret_done) MUST_USE;
+
 /** problem_post_not_found when there is none. */
 struct problem *post_find(struct db *db, struct arena *a, struct uuid id,
                           struct post *ret) MUST_USE;

@@ -45,6 +45,7 @@ struct race {
     bool stranger;               /* no token is sent */
     bool goes_along;             /* the rival who takes the account away does the same */
     bool nothing_judged;         /* before its transaction */
+    bool keyed;                  /* an Idempotency-Key is sent: it is written in a transaction */
 };
 
 #define GONE "User not found or inactive"
@@ -102,6 +103,8 @@ static const struct race races[] = {
      .refused = {OF_CALLER, [DEMOTED] = "Admin access required"}, .admin = true,
      .goes_along = true},
     {"createPost", "/posts", "{'title':'struck','content':'c'}", HAS_POST, .refused = {OF_CALLER}},
+    {"createPost", "/posts", "{'title':'struck','content':'c'}", HAS_POST, .refused = {OF_CALLER},
+     .keyed = true},
     {"updatePost", "/posts/{post}", "{'title':'struck'}", HAS_POST, .refused = {OF_CALLER}},
     {"updatePost", "/posts/{others_post}", "{'title':'struck'}", HAS_POST,
      .refused = {OF_CALLER, [DEMOTED] = "Unauthorized"}, .admin = true},
@@ -302,11 +305,24 @@ static const struct route *original(const struct request *rq)
 typedef struct problem *prepare_hook(struct app *app, struct request *rq);
 typedef struct problem *handle_hook(struct app *app, struct request *rq, struct response *rs);
 
+static struct request last; /* as its handler left it */
+static bool last_was_at_once;
+
+static struct problem *do_at_once(struct app *app, struct request *rq, struct response *rs,
+                                  bool *ret_done)
+{
+    struct problem *p = original(rq)->at_once(app, rq, rs, ret_done);
+    last = *rq;
+    last_was_at_once = !p && *ret_done;
+    return p;
+}
+
 static void hook(struct route *routes, size_t count, prepare_hook *prepare, handle_hook *handle)
 {
     for (size_t i = 0; i < count; i++) {
         routes[i].prepare = prepare;
         routes[i].handle = handle ? handle : routes[i].handle;
+        routes[i].at_once = routes[i].at_once ? do_at_once : NULL;
     }
 }
 
@@ -348,12 +364,11 @@ static struct problem *prepare_and_wait(struct app *app, struct request *rq)
     return p;
 }
 
-static struct request last; /* as its handler left it */
-
 static struct problem *handle_and_wait(struct app *app, struct request *rq, struct response *rs)
 {
     struct problem *p = original(rq)->handle(app, rq, rs);
     last = *rq;
+    last_was_at_once = false;
     if (plan.moment != AFTER_HANDLER || plan.reached || p)
         return p;
     plan.reached = true;
@@ -374,19 +389,38 @@ static void note_route(void *context, const struct resource *resource, const str
         found->route = route;
 }
 
-static int64_t written_before;
-
-static struct answer run_with(const struct race *race, prepare_hook *prepare)
+static const struct route *route_of(const struct race *race)
 {
     struct found found = {.id = race->route};
     router_each(the_routes, note_route, &found);
     ck_assert_msg(found.route != NULL, "there is no route %s", race->route);
+    return found.route;
+}
+
+/* Its write and its commit are one statement: there is no moment between them. */
+static bool is_at_once(const struct race *race)
+{
+    return route_of(race)->at_once && !race->keyed;
+}
+
+static const char *param_of(const struct race *race)
+{
+    static int number;
+    return race->keyed ? say("HTTP_IDEMPOTENCY_KEY=race-%05d", ++number)
+                       : "HTTP_USER_AGENT=striker";
+}
+
+static int64_t written_before;
+
+static struct answer run_with(const struct race *race, prepare_hook *prepare)
+{
+    const struct route *route = route_of(race);
     written_before = race->wrote ? ask_number(fill(race->wrote)) : 0;
     hook_routes(prepare, handle_and_wait);
-    return api_ask(.method = method_name(found.route->method), .path = fill(race->path),
+    return api_ask(.method = method_name(route->method), .path = fill(race->path),
                    .token = race->stranger ? NULL : my_token,
                    .body = race->body ? object("%s", fill(race->body)) : NULL,
-                   .param = "HTTP_USER_AGENT=striker");
+                   .param = param_of(race));
 }
 
 static struct answer run(const struct race *race)
@@ -445,7 +479,8 @@ TEST_EACH(what_a_write_was_judged_by_is_judged_again_in_its_transaction, races)
     const struct race *race = &races[_i];
     for (int rival = 0; rival < RIVALS; rival++)
         for (int moment = 0; moment < MOMENTS; moment++)
-            if (race->refused[rival] && (moment == BEFORE_TRANSACTION || can_strike_amid(rival)))
+            if (race->refused[rival] &&
+                (moment == BEFORE_TRANSACTION || (can_strike_amid(rival) && !is_at_once(race))))
                 run_race(race, rival, moment);
 }
 
@@ -462,6 +497,51 @@ TEST_EACH(without_a_rival_the_write_is_made, races)
 
     ck_assert_msg(answer.status < 300, "%s: %d: %s", race->route, answer.status, answer.text);
     ck_assert_msg(is_written(race), "%s", race->route);
+    ck_assert_msg(last_was_at_once == is_at_once(race), "%s", race->route);
+}
+
+static void write_at_once(void *context)
+{
+    (void)context;
+    ck_status(api_post(my_token, "/posts", object("{'title':'struck','content':'c'}")), 201);
+}
+
+static void await_write_of(const char *table)
+{
+    while (!rows_in(say("information_schema.processlist WHERE info LIKE 'INSERT INTO %s%%' AND "
+                        "state LIKE 'Waiting for table%%lock'",
+                        table)))
+        ;
+}
+
+static bool is_locked(const char *row)
+{
+    struct problem *p = db_run(the_app->db, the_arena,
+                               say("SELECT id INTO @ignored FROM %s FOR UPDATE NOWAIT", row));
+    ck_assert(!p || db_is_lock_timeout(p));
+    return p != NULL;
+}
+
+#define WRITTEN_LAST "list_journal"
+
+/* What it was judged by stays as it is until it is committed. A lock of the table that it writes
+ * last stops it before that. */
+TEST(amid_a_write_at_once_a_rival_has_to_wait)
+{
+    populate(false);
+    must(db_run(rival_app->db, the_arena, "LOCK TABLES " WRITTEN_LAST " READ"));
+
+    pid_t pid = run_aside(write_at_once, NULL);
+    await_write_of(WRITTEN_LAST);
+
+    ck_assert(is_locked(row_that_changes(DISABLED)));
+    ck_assert(is_locked(row_that_changes(ENDED)));
+    ck_assert(!is_locked(say("users WHERE id = '%s'", other)));
+    ck_assert_int_eq(ask_number(HAS_POST), 0);
+    must(db_run(rival_app->db, the_arena, "UNLOCK TABLES"));
+    wait_for(pid);
+    ck_assert_int_eq(ask_number(HAS_POST), 1);
+    ck_assert(!is_locked(row_that_changes(DISABLED)));
 }
 
 /* ---- all of them ---- */
@@ -726,16 +806,24 @@ TEST_EACH(a_stored_answer_is_for_who_may_still_ask, ends)
 
 /* ---- what it costs ---- */
 
-static uint64_t statements_of(const char *method, const char *token, const char *path,
-                              const char *body, int status)
+/* Of one call; `keyed`: with an Idempotency-Key of its own. */
+static uint64_t statements_of_call(struct call call, bool keyed, int status)
 {
     uint64_t count = 0;
     for (int i = 0; i < 2; i++) { /* the first may connect */
         (void)db_take_counts(the_app->db);
-        ck_status(api_ask(.method = method, .path = path, .token = token, .body = body), status);
+        call.param = keyed ? say("HTTP_IDEMPOTENCY_KEY=cost-%05d", i) : NULL;
+        ck_status(loopback_ask(&call), status);
         count = db_take_counts(the_app->db).statements;
     }
     return count;
+}
+
+static uint64_t statements_of(const char *method, const char *token, const char *path,
+                              const char *body, int status)
+{
+    return statements_of_call(
+        (struct call){.method = method, .path = path, .token = token, .body = body}, false, status);
 }
 
 CASE("costs", set_up, tear_down);
@@ -749,9 +837,16 @@ TEST(nothing_costs_a_statement_more_than_it_must)
     const char *new_post = object("{'title':'t','content':'c'}");
     const char *bad = "no JSON";
 
-    /* Begin, the caller, the post, its row in the journal, commit. */
-    ck_assert_uint_eq(statements_of("POST", my_token, "/posts", new_post, 201), 5);
-    /* Begin, the caller, the post, its change, the same, commit. */
+    /* All at once. */
+    ck_assert_uint_eq(statements_of("POST", my_token, "/posts", new_post, 201), 1);
+    /* Begin, the caller, two for the key, the post, its row in the journal, the answer, commit;
+     * and four that purge when it is answered. */
+    ck_assert_uint_eq(
+        statements_of_call(
+            (struct call){.method = "POST", .path = "/posts", .token = my_token, .body = new_post},
+            true, 201),
+        12);
+    /* Begin, the caller, the post, its change, its row in the journal, commit. */
     ck_assert_uint_eq(statements_of("PATCH", my_token, post_path, object("{'title':'u'}"), 200), 6);
     /* The caller before a transaction that does not come. */
     ck_assert_uint_eq(statements_of("POST", my_token, "/posts", bad, 400), 1);
@@ -821,6 +916,11 @@ static const struct storm {
      .times = 3,
      .body = "{'email':'{number}@example.org','current_password':'" PASSWORD "'}",
      .state = "SELECT version AS n FROM users WHERE id = '{me}'"},
+#define POST                                                                                       \
+    .method = "POST", .path = "/posts", .body = "{'title':'{number}','content':'c'}", .times = 30, \
+    .state = "SELECT COUNT(*) AS n FROM posts"
+    {POST, .rival = DISABLED},
+    {POST, .rival = ENDED},
     {.method = "DELETE",
      .path = "/auth/profile",
      .rival = RESET,

@@ -696,6 +696,22 @@ TEST(totals_follow_every_change)
     ck_assert_int_eq(answer_total(api_get(ada, "/users?role=admin")), 1);
 }
 
+TEST(a_list_has_what_if_match_wants)
+{
+    ck_status(api_patch(admin, path_of(ada_id), object("{'last_name':'L'}")), 200);
+    const char *etag = answer_text(api_get(admin, "/users?q=ada"), "data.0.etag");
+    const struct call call = {.method = "PATCH",
+                              .path = path_of(ada_id),
+                              .token = admin,
+                              .body = object("{'first_name':'New'}"),
+                              .param = say("HTTP_IF_MATCH=%s", etag)};
+
+    ck_assert_str_eq(etag, answer_header(api_get(admin, "/users/%s", ada_id), "ETag"));
+    ck_status(loopback_ask(&call), 200);
+    ck_problem(loopback_ask(&call), PRECONDITION_FAILED);
+    ck_assert_str_ne(answer_text(api_get(admin, "/users?q=ada"), "data.0.etag"), etag);
+}
+
 /* ---- searching ---- */
 
 static const struct {

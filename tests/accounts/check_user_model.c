@@ -2,9 +2,12 @@
 /* Users in the database: search at size, totals, locks. */
 #include "fcgi-app/accounts/user_model.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/problem.h"
+#include "common/db/budget.h"
 #include "tests/support/loopback.h"
 #include "tests/support/parallel.h"
 #include "tests/support/people.h"
@@ -328,4 +331,61 @@ TEST(totals_hold_while_others_write_and_one_counts_anew)
     parallel_end(&makers);
     ck_total(search(""), 151, 8, false);
     ck_total(search("role=admin"), 30, 2, false);
+}
+
+/* ---- slow lists ---- */
+
+static void see_user(void *context, const void *user)
+{
+    (void)user;
+    ++*(int *)context;
+}
+
+static void forget_users(void *context)
+{
+    *(int *)context = 0;
+}
+
+static struct problem *page_of(const char *q, const char *role, int *ret_users)
+{
+    const struct list_query query = {.q = text_of(q), .total = true};
+    const struct list_window window = {.limit = 20, .page_reach = 1000, .search_reach = 1000};
+    const struct list_taker taker = {see_user, forget_users, ret_users};
+    struct list_scope scope = {0};
+    struct list_total total;
+    *ret_users = 0;
+    if (role)
+        list_filter_by(&scope, USER_ROLE, db_integer(ROLE_ADMIN));
+    return list_read(the_app->db, the_arena, &user_list, &query, &scope, &window, &taker, &total);
+}
+
+static const struct {
+    const char *q, *role;
+    int users;
+} user_lists[] = {{"", NULL, 2}, {"", "admin", 1}, {"ad", NULL, 2}, {"ada@", NULL, 1}};
+
+CASE("slow lists", set_up, loopback_close);
+
+/* As those of posts are, which are asked for over HTTP: who asks for users is looked up in the
+ * table that is locked. */
+TEST_EACH(a_list_of_users_that_takes_too_long_is_refused, user_lists)
+{
+    struct db *locker;
+    int users;
+    make_user("ada@example.org", ROLE_ADMIN);
+    loopback_set("LIST_BUDGET_MS=50");
+    must(db_open(the_arena, getenv("DATABASE_URL"), &locker));
+    must(db_run(locker, the_arena, "LOCK TABLES users WRITE"));
+
+    struct problem *p = page_of(user_lists[_i].q, user_lists[_i].role, &users);
+    db_close(locker);
+
+    ck_assert(p && p->type == &problem_unavailable);
+    ck_assert_ptr_nonnull(strstr(p->message, "narrow the search"));
+    do {
+        budget_end(the_app->db);
+        p = page_of(user_lists[_i].q, user_lists[_i].role, &users);
+    } while (p && p->type == &problem_unavailable); /* the lock takes its time to go */
+    must(p);
+    ck_assert_int_eq(users, user_lists[_i].users);
 }

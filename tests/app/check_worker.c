@@ -64,6 +64,7 @@ TEST(who_has_written_little_sweeps_later)
 TEST(a_new_worker_sweeps_what_others_have_left)
 {
     write_some(3);
+    app_close(the_app);
     loopback_again();
 
     ck_waiting(0);

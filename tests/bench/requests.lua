@@ -3,7 +3,8 @@
 --   wrk ... -s requests.lua URL -- FILE
 --
 -- A line of FILE is METHOD, PATH, TOKEN and BODY, with tabs between; - stands for none. What is
--- printed: the number of requests, microseconds, p50 and p99 in microseconds, and failures.
+-- printed: the number of requests, microseconds, p50 and p99 in microseconds, failures, and the
+-- longest in microseconds.
 
 local requests = {}
 local at = 0
@@ -25,7 +26,7 @@ end
 
 function done(summary, latency)
     local errors = summary.errors
-    io.write(string.format("figures %d %d %d %d %d\n", summary.requests, summary.duration,
+    io.write(string.format("figures %d %d %d %d %d %d\n", summary.requests, summary.duration,
         latency:percentile(50), latency:percentile(99),
-        errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+        errors.connect + errors.read + errors.write + errors.status + errors.timeout, latency.max))
 end

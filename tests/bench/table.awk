@@ -1,7 +1,7 @@
 # Figures of all rounds -> one line for each target, its medians, and its ratios to `select`.
 #
-# A line in is ROUND TARGET REQUESTS MICROSECONDS P50 P99 FAILURES, then ticks of the processor that
-# workers, MariaDB and nginx took; or `memory` TARGET KIB.
+# A line in is ROUND TARGET REQUESTS MICROSECONDS P50 P99 FAILURES LONGEST, then ticks of the
+# processor that workers, MariaDB and nginx took; or `memory` TARGET KIB.
 
 function median(what, target,    n, i, k, v, list)
 {
@@ -31,9 +31,9 @@ $1 == "memory" {
     note("rate", $3 / $4 * 1e6)
     note("p50", $5 / 1000)
     note("p99", $6 / 1000)
-    note("cpu", $8 / ticks * 1000 / $3)
-    note("database", $9 / ticks * 1000 / $3)
-    note("nginx", $10 / ticks * 1000 / $3)
+    note("cpu", $9 / ticks * 1000 / $3)
+    note("database", $10 / ticks * 1000 / $3)
+    note("nginx", $11 / ticks * 1000 / $3)
 }
 
 function line(target, prefix, memory,    k)

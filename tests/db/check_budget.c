@@ -279,6 +279,25 @@ TEST(a_transaction_outlives_a_read_that_is_broken_off)
     ck_assert_int_eq(counter(2), 1);
 }
 
+/* The word index has an error of its own for it. */
+TEST(a_search_whose_time_runs_out_is_known_as_such)
+{
+    static const struct sql search = {
+        "SET STATEMENT max_statement_time = 0.001 FOR SELECT COUNT(*) AS n FROM words"
+        " WHERE MATCH (word) AGAINST ('+word* +w*' IN BOOLEAN MODE)",
+        &number_record};
+    struct number row;
+    bool found;
+    must_work(db_run(db, a,
+                     "CREATE OR REPLACE TABLE words (word VARCHAR(50) NOT NULL, FULLTEXT (word))"
+                     " ENGINE = InnoDB SELECT CONCAT('word', seq) AS word FROM seq_1_to_5000"));
+
+    for (int i = 0; i < 100; i++) {
+        struct problem *p = db_find(db, a, &search, DB_NO_ARGS, &row, &found);
+        ck_assert_msg(!p || db_is_statement_timeout(p), "%s", p ? p->cause : "");
+    }
+}
+
 /* ---- how many ---- */
 
 CASE("places", set_up_shared, tear_down);
@@ -394,6 +413,18 @@ TEST(what_was_heavy_is_not_tried_without_a_place)
             break;
         }
     }
+}
+
+TEST(what_found_no_place_is_not_tried_again_without_one)
+{
+    budget_set(db, AMPLE_MS, shared, 1);
+    atomic_store(&shared->places[0], in_ms(FAR_MS));
+    must_work(db_ping(db, a));
+
+    do { /* the first time it is tried */
+        (void)statements(db);
+        ck_refused(try_wait(db, FOR_EVER), "try again soon");
+    } while (statements(db));
 }
 
 TEST(another_statement_is_tried_all_the_same)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/base/problem.h"
+#include "common/db/db_limits.h"
 #include "tests/support/things.h"
 #include "tests/support/suite.h"
 
@@ -245,12 +246,386 @@ TEST(a_body_may_refuse_in_place_of_trying_again)
     ck_assert_int_eq(script.runs, 1);
 }
 
+/* ---- a transaction in one statement ---- */
+
+static const struct sql count_and_insert = {
+    DB_ATOMIC("UPDATE counters SET n = n + 1 WHERE id = ?; " DB_ATOMIC_UNLESS_NONE
+              "INSERT INTO things (id, title, n) VALUES (?, ?, ?)"),
+    NULL};
+static const struct sql in_transaction = {"SELECT @@in_transaction AS n", &number_record};
+static const struct sql count_things = {"SELECT COUNT(*) AS n FROM things", &number_record};
+
+/* One such write, and what came of it. */
+struct write {
+    const struct sql *sql;
+    struct db_args args;
+    struct arena *arena;
+    struct uuid id; /* of the thing */
+    int asked;      /* calls of is_there() */
+    bool done;
+    struct problem *p;
+};
+
+static struct problem *is_there(void *context, bool *ret_yes)
+{
+    static const struct sql locked = {"SELECT n FROM things WHERE id = ? FOR UPDATE",
+                                      &number_record};
+    struct write *w = context;
+    struct number row;
+    w->asked++;
+    return db_find(db, w->arena, &locked, DB_ARGS(db_uuid(w->id)), &row, ret_yes);
+}
+
+static void write_with(struct write *w, const struct sql *sql, struct db_args args)
+{
+    w->p = db_execute_atomic(db, w->arena, sql, args, is_there, w, &w->done);
+}
+
+/* Count in `counter`, and insert a thing. */
+static struct write write_thing(int64_t counter, const char *title)
+{
+    struct write w = {.arena = a, .id = new_id()};
+    write_with(&w, &count_and_insert,
+               DB_ARGS(db_integer(counter), db_uuid(w.id), db_text(text_of(title)), db_integer(1)));
+    return w;
+}
+
+static int64_t things(void)
+{
+    return number_of(other, &count_things, DB_NO_ARGS);
+}
+
+/* Neither a transaction nor a lock of one. */
+static void ck_nothing_open(void)
+{
+    ck_assert_int_eq(number_of(db, &in_transaction, DB_NO_ARGS), 0);
+    must_work(
+        db_run(other, a, "SELECT n INTO @ignored FROM counters WHERE id = 1 FOR UPDATE NOWAIT"));
+}
+
+CASE("at once", set_up, tear_down);
+
+TEST(a_transaction_in_one_statement_is_committed)
+{
+    must_work(write_thing(1, "first").p); /* prepared, and connected */
+    (void)db_take_counts(db);
+
+    struct write w = write_thing(1, "second");
+
+    must_work(w.p);
+    ck_assert(w.done);
+    ck_assert_int_eq(w.asked, 0);
+    ck_assert_uint_eq(db_take_counts(db).statements, 1);
+    ck_assert_int_eq(counter(1), 2);
+    ck_assert_int_eq(things(), 2);
+    ck_nothing_open();
+}
+
+TEST(where_its_first_part_writes_nothing_it_is_not_done)
+{
+    struct write w = write_thing(99, "of no counter");
+
+    must_work(w.p);
+    ck_assert(!w.done);
+    ck_assert_int_eq(things(), 0);
+    ck_nothing_open();
+    must_work(write_thing(1, "and it goes on").p);
+}
+
+/* After the first part, which has written, comes what fails. */
+static const struct {
+    const char *then;
+    unsigned number;
+    const char *constraint;
+} failing[] = {
+    {"INSERT INTO things (id, title) SELECT UUID(), title FROM things LIMIT 1; ", 1062,
+     "uq_things_title"},
+    {"INSERT INTO parts (id, thing_id) VALUES (1, UUID()); ", 1452, "fk_parts_thing"},
+    {"INSERT INTO things (id, n) VALUES (UUID(), 1e30); ", 1264, NULL},
+    {"INSERT INTO things (id, title) VALUES (UUID(), REPEAT('x', 300)); ", 1406, NULL},
+    {"INSERT INTO nothing VALUES (1); ", 1146, NULL},
+    {"SIGNAL SQLSTATE '45000'; ", 1644, NULL},
+};
+
+TEST_EACH(a_failure_amid_leaves_nothing, failing)
+{
+    const struct sql sql = {
+        arena_printf(a,
+                     "BEGIN NOT ATOMIC START TRANSACTION; "
+                     "UPDATE counters SET n = n + 1 WHERE id = 1; %sCOMMIT; END",
+                     failing[_i].then),
+        NULL};
+    struct write w = {.arena = a};
+    insert_titled(new_id(), "taken");
+
+    for (int i = 0; i < 2; i++) { /* the second time it is prepared */
+        write_with(&w, &sql, DB_NO_ARGS);
+
+        ck_assert_ptr_nonnull(w.p);
+        ck_assert_uint_eq(w.p->db_error, failing[_i].number);
+        ck_assert_int_eq(w.p->retry, RETRY_NO);
+        ck_assert(!failing[_i].constraint || db_is_violation(w.p, failing[_i].constraint));
+        ck_assert_int_eq(counter(1), 0);
+        ck_nothing_open();
+    }
+    ck_assert_int_eq(w.asked, 0);
+}
+
+TEST(a_lock_that_stays_held_is_waited_for_four_times)
+{
+    must_work(db_run(db, a, "SET innodb_lock_wait_timeout = 0"));
+    must_work(db_run(other, a, "START TRANSACTION"));
+    must_work(db_execute(other, a, &count_counter, DB_ARGS(db_integer(1)), NULL));
+    (void)db_take_counts(db);
+
+    struct write w = write_thing(1, "waits");
+
+    ck_assert_ptr_nonnull(w.p);
+    ck_assert_msg(w.p->type == &problem_unavailable, "%s", w.p->cause);
+    ck_assert(db_is_lock_timeout(w.p));
+    ck_assert_uint_eq(db_take_counts(db).retries, 3);
+    ck_assert_int_eq(w.asked, 0);
+    must_work(db_run(other, a, "ROLLBACK"));
+    ck_nothing_open();
+}
+
+TEST(a_host_that_takes_no_writes_is_tried_four_times)
+{
+    must_work(db_ping(db, a));
+    (void)db_take_counts(db);
+    control_sql("SET GLOBAL read_only = 1;");
+
+    struct write w = write_thing(1, "read-only");
+
+    control_sql("SET GLOBAL read_only = 0;");
+    ck_assert_ptr_nonnull(w.p);
+    ck_assert_uint_eq(w.p->db_error, 1290);
+    ck_assert_uint_eq(db_take_counts(db).retries, 3);
+    must_work(write_thing(1, "goes on").p);
+    ck_assert_int_eq(counter(1), 1);
+}
+
+TEST(a_column_that_comes_meanwhile_does_no_harm)
+{
+    must_work(write_thing(1, "before").p);
+    must_work(db_run(other, a, "ALTER TABLE things ADD COLUMN later INT NOT NULL DEFAULT 7 FIRST"));
+    (void)db_take_counts(db);
+
+    must_work(write_thing(1, "after").p);
+
+    ck_assert_uint_eq(db_take_counts(db).statements, 1);
+    must_work(db_run(other, a, "ALTER TABLE things DROP COLUMN later"));
+    must_work(write_thing(1, "as before").p);
+    ck_assert_int_eq(things(), 3);
+}
+
+TEST(its_values_may_be_null_and_of_other_types)
+{
+    const struct db_arg numbers[] = {db_integer(5), db_text(text_of(NULL)), db_text(TEXT("6")),
+                                     db_text(text_of(NULL)), db_integer(7)};
+    static const struct sql sum = {"SELECT SUM(n) AS n FROM things", &number_record};
+    static const struct sql nulls = {"SELECT COUNT(*) AS n FROM things WHERE n IS NULL AND title "
+                                     "IS NULL",
+                                     &number_record};
+    for (int i = 0; i < COUNT(numbers); i++) {
+        struct write w = {.arena = a, .id = new_id()};
+        write_with(&w, &count_and_insert,
+                   DB_ARGS(db_integer(1), db_uuid(w.id), db_text(text_of(NULL)), numbers[i]));
+        must_work(w.p);
+    }
+
+    ck_assert_int_eq(number_of(other, &sum, DB_NO_ARGS), 5 + 6 + 7);
+    ck_assert_int_eq(number_of(other, &nulls, DB_NO_ARGS), 2);
+}
+
+static struct problem *write_amid(void *context)
+{
+    struct write w = {.arena = a};
+    (void)context;
+    write_with(&w, &count_and_insert, DB_NO_ARGS); /* does not come back */
+    return w.p;
+}
+
+TEST_SIGNAL(a_transaction_at_once_in_a_transaction_aborts, SIGABRT)
+{
+    must_work(db_transaction(db, a, write_amid, NULL, NULL));
+}
+
+/* ---- what happens to such a statement while it waits ---- */
+
+/* Counts in the first counter, inserts, and waits for whoever holds the second. */
+static const struct sql insert_and_wait = {
+    DB_ATOMIC("INSERT INTO things (id, title) VALUES (?, 'waits'); "
+              "UPDATE counters SET n = n + 1 WHERE id = 1; "
+              "UPDATE counters SET n = n + 1 WHERE id = 2"),
+    NULL};
+/* The same, but it waits for what comes after its COMMIT. */
+static const struct sql commit_and_wait = {
+    DB_ATOMIC("INSERT INTO things (id, title) VALUES (?, 'waits'); "
+              "UPDATE counters SET n = n + 1 WHERE id = 1; "
+              "COMMIT; UPDATE counters SET n = n + 1 WHERE id = 2"),
+    NULL};
+/* And this one before it has written anything. */
+static const struct sql wait_and_insert = {
+    DB_ATOMIC("UPDATE counters SET n = n + 1 WHERE id = 2; "
+              "INSERT INTO things (id, title) VALUES (?, 'waits')"),
+    NULL};
+
+static void *write_aside(void *context)
+{
+    struct write *w = context;
+    w->arena = arena_open(1u << 20);
+    write_with(w, w->sql, DB_ARGS(db_uuid(w->id)));
+    return NULL;
+}
+
+static void hold_second(void)
+{
+    must_work(db_run(other, a, "START TRANSACTION"));
+    must_work(db_execute(other, a, &count_counter, DB_ARGS(db_integer(2)), NULL));
+}
+
+/* So many statements want the second counter; returns the number of one's connection. */
+static int64_t await_waiting(int64_t count)
+{
+    static const struct sql find = {
+        "SELECT IF(COUNT(*) = ?, CAST(MAX(id) AS INTEGER), 0) AS n "
+        "FROM information_schema.processlist WHERE id <> CONNECTION_ID() "
+        "AND info LIKE 'UPDATE counters%WHERE id = 2%'",
+        &number_record};
+    int64_t id;
+    while ((id = number_of(other, &find, DB_ARGS(db_integer(count)))) == 0)
+        usleep(1000);
+    return id;
+}
+
+/* Have it wait, and return its connection's number. */
+static int64_t begin_to_wait(struct write *w, const struct sql *sql, pthread_t *ret_thread)
+{
+    *w = (struct write){.sql = sql, .id = new_id()};
+    must_work(db_ping(db, a));
+    (void)db_take_counts(db);
+    hold_second();
+    ck_assert_int_eq(pthread_create(ret_thread, NULL, write_aside, w), 0);
+    return await_waiting(1);
+}
+
+static void kill_query(int64_t id)
+{
+    must_work(db_run(other, a, arena_printf(a, "KILL QUERY %lld", (long long)id)));
+}
+
+TEST(of_it_and_a_transaction_in_a_deadlock_both_are_carried_out)
+{
+    struct write w;
+    pthread_t thread;
+    (void)begin_to_wait(&w, &insert_and_wait, &thread);
+    /* Who has written more is not the victim. */
+    for (int i = 0; i < 50; i++)
+        must_work(db_run(other, a, arena_printf(a, "INSERT INTO things (id) VALUES (UUID())")));
+
+    must_work(db_execute(other, a, &count_counter, DB_ARGS(db_integer(1)), NULL));
+
+    must_work(db_run(other, a, "COMMIT"));
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    must_work(w.p);
+    ck_assert(w.done);
+    ck_assert_int_eq(w.asked, 0);
+    ck_assert_uint_eq(db_take_counts(db).retries, 1);
+    ck_assert_int_eq(counter(1), 2);
+    ck_assert_int_eq(counter(2), 2);
+    ck_nothing_open();
+    arena_close(w.arena);
+}
+
+TEST(killed_before_its_commit_it_leaves_nothing)
+{
+    struct write w;
+    pthread_t thread;
+    int64_t id = begin_to_wait(&w, &insert_and_wait, &thread);
+
+    kill_query(id);
+
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_assert_ptr_nonnull(w.p);
+    ck_assert_uint_eq(w.p->db_error, 1317);
+    ck_assert_int_eq(w.p->retry, RETRY_NO);
+    ck_assert_int_eq(w.asked, 1);
+    ck_assert_uint_eq(db_take_counts(db).retries, 0);
+    must_work(db_run(other, a, "COMMIT"));
+    ck_assert_int_eq(things(), 0);
+    ck_assert_int_eq(counter(1), 0);
+    ck_nothing_open();
+    arena_close(w.arena);
+}
+
+TEST(killed_after_its_commit_it_is_found_to_stand)
+{
+    struct write w;
+    pthread_t thread;
+    int64_t id = begin_to_wait(&w, &commit_and_wait, &thread);
+
+    kill_query(id);
+
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    must_work(w.p);
+    ck_assert(w.done);
+    ck_assert_int_eq(w.asked, 1);
+    must_work(db_run(other, a, "COMMIT"));
+    ck_assert_int_eq(things(), 1);
+    ck_nothing_open();
+    arena_close(w.arena);
+}
+
+TEST(its_limit_ends_it_wherever_it_waits)
+{
+    struct write w;
+    pthread_t thread;
+    must_work(db_run(db, a, "SET max_statement_time = 0.2"));
+    (void)begin_to_wait(&w, &insert_and_wait, &thread);
+
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+
+    ck_assert_ptr_nonnull(w.p);
+    ck_assert_uint_eq(w.p->db_error, 1969);
+    ck_assert_msg(w.p->type == &problem_unavailable, "%s", w.p->cause);
+    ck_assert_int_eq(w.asked, 1);
+    ck_assert_uint_eq(db_take_counts(db).retries, 0);
+    must_work(db_run(other, a, "COMMIT"));
+    ck_assert_int_eq(things(), 0);
+    ck_nothing_open();
+    arena_close(w.arena);
+}
+
+TEST(a_connection_that_is_killed_amid_runs_it_again)
+{
+    struct write w;
+    pthread_t thread;
+    int64_t id = begin_to_wait(&w, &insert_and_wait, &thread);
+
+    kill_connection(id);
+
+    (void)await_waiting(1); /* again, on another */
+    must_work(db_run(other, a, "COMMIT"));
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    must_work(w.p);
+    ck_assert(w.done);
+    ck_assert_int_eq(w.asked, 1);
+    ck_assert_int_eq(things(), 1);
+    ck_assert_int_eq(counter(1), 1);
+    ck_assert_int_eq(counter(2), 2);
+    arena_close(w.arena);
+}
+
 /* ---- a proxy that loses connections at the worst moment ---- */
 
 enum cut {
     CUT_NOTHING,
     CUT_COMMIT,       /* it never reaches the server */
     CUT_COMMIT_REPLY, /* the server commits, nobody hears of it */
+    CUT_QUESTION,     /* whether the server is still there */
+    CUT_EXECUTE,      /* it never reaches the server */
+    CUT_EXECUTE_SENT, /* the server is at it when we lose the connection, and goes on */
     CUT_EXECUTE_REPLY,
     CUT_LONG_REPLY, /* in its middle */
 };
@@ -294,25 +669,30 @@ static void *carry(void *context)
     struct pollfd ends[] = {{client, POLLIN, 0}, {server, POLLIN, 0}};
     while (server >= 0 && poll(ends, 2, -1) > 0) {
         int from = ends[0].revents ? client : server;
+        bool last = false;
         ssize_t len = read(from, data, sizeof data);
         if (len <= 0)
             break;
         if (from == client) {
             bool commit = is_command(data, len, COMMAND_QUERY, "COMMIT");
-            if (commit && take_cut(CUT_COMMIT))
+            bool execute = is_command(data, len, COMMAND_EXECUTE, "");
+            bool asks = is_command(data, len, COMMAND_QUERY, "DO 0");
+            if ((commit && take_cut(CUT_COMMIT)) || (execute && take_cut(CUT_EXECUTE)) ||
+                (asks && take_cut(CUT_QUESTION)))
                 break;
             lose_reply =
-                (commit && take_cut(CUT_COMMIT_REPLY)) ||
-                (is_command(data, len, COMMAND_EXECUTE, "") && take_cut(CUT_EXECUTE_REPLY));
+                (commit && take_cut(CUT_COMMIT_REPLY)) || (execute && take_cut(CUT_EXECUTE_REPLY));
+            last = execute && take_cut(CUT_EXECUTE_SENT);
             replied = 0;
         } else if (lose_reply) {
             break;
         } else {
             replied += len;
         }
-        bool last = replied > long_reply && take_cut(CUT_LONG_REPLY);
-        if (last)
+        if (replied > long_reply && take_cut(CUT_LONG_REPLY)) {
+            last = true;
             len -= replied - long_reply;
+        }
         if (write(from == client ? server : client, data, (size_t)len) < 0 || last)
             break;
     }
@@ -401,6 +781,85 @@ TEST(a_commit_that_nobody_can_ask_about_is_unknown)
     ck_assert_int_eq(p->retry, RETRY_UNKNOWN);
     ck_assert_int_eq(script.runs, 1);
     ck_assert_int_eq(counter(1), 1);
+}
+
+TEST(a_transaction_at_once_that_never_arrives_runs_again)
+{
+    cut = CUT_EXECUTE;
+
+    struct write w = write_thing(1, "lost");
+
+    must_work(w.p);
+    ck_assert(w.done);
+    ck_assert_int_eq(w.asked, 1);
+    ck_assert_int_eq(counter(1), 1);
+    ck_assert_int_eq(things(), 1);
+}
+
+/* Nothing was sent that could be in doubt. */
+TEST(a_server_that_was_not_asked_for_long_is_probed_first)
+{
+    must_work(write_thing(1, "first").p);
+    (void)db_take_counts(db);
+    sleep(DB_PROBE_AFTER_S);
+    cut = CUT_QUESTION;
+
+    struct write w = write_thing(1, "later");
+
+    must_work(w.p);
+    ck_assert(w.done);
+    ck_assert_int_eq(w.asked, 0);
+    ck_assert_uint_eq(db_take_counts(db).reconnects, 1);
+    ck_assert_int_eq(counter(1), 2);
+}
+
+TEST(a_transaction_at_once_whose_answer_is_lost_is_found_out)
+{
+    cut = CUT_EXECUTE_REPLY;
+
+    struct write w = write_thing(1, "lost");
+
+    must_work(w.p);
+    ck_assert(w.done);
+    ck_assert_int_eq(w.asked, 1);
+    ck_assert_int_eq(counter(1), 1);
+    ck_assert_int_eq(things(), 1);
+}
+
+TEST(that_there_was_nothing_to_do_is_found_out_after_a_loss)
+{
+    cut = CUT_EXECUTE_REPLY;
+
+    struct write w = write_thing(99, "of no counter");
+
+    must_work(w.p);
+    ck_assert(!w.done);
+    ck_assert_int_eq(w.asked, 1);
+    ck_assert_int_eq(things(), 0);
+}
+
+/* The server is still at the statement when nobody listens any more, and we ask too early. */
+TEST(what_the_server_goes_on_with_is_carried_out_once)
+{
+    struct write w;
+    pthread_t thread;
+    cut = CUT_EXECUTE_SENT;
+    w = (struct write){.sql = &wait_and_insert, .id = new_id()};
+    must_work(db_ping(db, a));
+    hold_second();
+    ck_assert_int_eq(pthread_create(&thread, NULL, write_aside, &w), 0);
+    (void)await_waiting(2); /* the lost one, and its second run */
+
+    must_work(db_run(other, a, "COMMIT"));
+
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    must_work(w.p);
+    ck_assert(w.done);
+    ck_assert_int_ge(w.asked, 1);
+    ck_assert_int_eq(things(), 1);
+    while (number_of(other, &read_counter, DB_ARGS(db_integer(2))) != 2)
+        usleep(1000); /* the loser has not been rolled back yet */
+    arena_close(w.arena);
 }
 
 /* ---- lost connections outside of transactions ---- */

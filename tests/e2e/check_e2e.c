@@ -744,6 +744,8 @@ TEST(lists_are_compressed_and_single_resources_are_not)
     ck_assert(header_lists(plain.headers, "Vary", "Accept-Encoding"));
     ck_assert(header_lists(packed.headers, "Vary", "Accept-Encoding"));
     ck_assert(header_lists(packed.headers, "Vary", "Origin"));
+    ck_assert(header_lists(packed.headers, "Vary", "Authorization"));
+    ck_assert(header_lists(packed.headers, "Vary", "Cookie"));
     for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
         ck_assert_uint_gt(strlen(whole[i].text), 1024);
         ck_no_header(whole[i], "Content-Encoding");

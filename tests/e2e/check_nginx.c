@@ -9,11 +9,14 @@
 
 #include "common/db/budget.h"
 #include "common/db/db_limits.h"
+#include "common/http/page.h"
 #include "common/base/problem.h"
 #include "fcgi-app/routes.h"
 #include "fcgi-app/settings.h"
 #include "tests/support/folder.h"
 #include "tests/support/suite.h"
+
+#define HOSTS "LISTEN=|APP_HOSTS=127.0.0.1:9001 [::1]:9002"
 
 static struct arena *a;
 static char folder[200];
@@ -183,6 +186,56 @@ TEST_EACH(the_limited_routes_are_limited_and_no_others, bases)
     ck_assert_str_eq(value_in(map_of("postern_login_key"), "default"), "");
 }
 
+static const struct {
+    const char *names, *requests, *lists; /* NULL: no limit */
+} open_limits[] = {
+    {"", "256", "40"},
+    {"OPEN_REQUESTS=7", "7", "40"},
+    {"OPEN_LISTS=3", "256", "3"},
+    {HOSTS, "256", "40"},
+    {"LOGIN_LIMIT=off", NULL, NULL},
+    {"LOGIN_LIMIT=off|OPEN_LISTS=3", NULL, NULL},
+};
+
+static void ck_open_limit(const char *zone, const char *most)
+{
+    const char *conf = text_of_file("conf/server.conf");
+    const char *at = strstr(conf, arena_printf(a, "\n    limit_conn %s ", zone));
+    ck_assert_int_eq(at != NULL, most != NULL);
+    if (most)
+        ck_assert_ptr_nonnull(strstr(conf, arena_printf(a, " limit_conn %s %s;\n", zone, most)));
+}
+
+TEST_EACH(what_is_under_way_is_limited_as_told, open_limits)
+{
+    render(open_limits[_i].names);
+
+    ck_open_limit("postern_open", open_limits[_i].requests);
+    ck_open_limit("postern_lists_open", open_limits[_i].lists);
+}
+
+/* The kilobytes or megabytes that a directive of a rendered file has at its end. */
+static long bytes_of(const char *name, const char *directive)
+{
+    const char *at = strstr(text_of_file(name), arena_printf(a, "\n%s ", directive));
+    ck_assert_msg(at != NULL, "no %s in %s", directive, name);
+    char *end;
+    long n = strtol(at + strlen(directive) + 2, &end, 10);
+    ck_assert(end[0] == 'k' || end[0] == 'm');
+    ck_assert_int_eq(end[1], ';');
+    return n * (end[0] == 'k' ? 1024 : 1024 * 1024);
+}
+
+/* Else a worker would wait for who reads it. */
+TEST(the_longest_page_has_room)
+{
+    const long page = (long)PAGE_BYTES_MAX, last_row = (long)512 * 1024;
+    render("APP_HOSTS=");
+    ck_assert_int_gt(bytes_of("conf/fastcgi.conf", "fastcgi_max_temp_file_size"), page + last_row);
+    render(HOSTS);
+    ck_assert_int_gt(bytes_of("conf/hosts-pass.conf", "proxy_max_temp_file_size"), page + last_row);
+}
+
 /* ---- nginx's own errors ---- */
 
 static const struct {
@@ -281,9 +334,9 @@ static const char *const variables[] = {
 
 TEST(each_header_that_is_read_may_be_sent)
 {
-    /* These a browser sends by itself, and a script may set without asking (the Fetch
-     * standard's safelist). */
-    static const char by_itself[] = "Accept, User-Agent";
+    /* These a browser sends by itself; but for cookies a script may set them without asking (the
+     * Fetch standard's safelist). */
+    static const char by_itself[] = "Accept, Cookie, User-Agent";
     static const char by_proxies[] = "X-Forwarded-For";
     static const char refused[] = "Content-Encoding"; /* and read for that */
     for (int i = 0; i < COUNT(variables); i++) {
@@ -403,7 +456,6 @@ TEST(a_write_that_was_sent_is_asked_of_nobody_else)
 /* ---- nginx itself ---- */
 
 #define TLS "TLS_CERT=@/crt|TLS_KEY=@/key|SERVER_NAME=api.example.org|PLAIN_LISTEN=127.0.0.1:8081"
-#define HOSTS "LISTEN=|APP_HOSTS=127.0.0.1:9001 [::1]:9002"
 
 static const char *const variants[] = {
     "",
@@ -413,6 +465,7 @@ static const char *const variants[] = {
     "BASE_PATH=/v1.0/api",
     "BASE_PATH=/a",
     "LOGIN_LIMIT=off",
+    "OPEN_REQUESTS=1|OPEN_LISTS=65535",
     "HASH_LISTEN=/run/postern/hash.sock",
     "MAX_BODY=1024",
     "MAX_BODY=67108864",
@@ -597,6 +650,10 @@ static const char *const refused[] = {
     "CORS_ORIGINS=* https://example.org",
     "CORS_ORIGINS=https://a.example\";x",
     "LOGIN_LIMIT=perhaps",
+    "OPEN_REQUESTS=0",
+    "OPEN_REQUESTS=65536",
+    "OPEN_LISTS=many",
+    "OPEN_LISTS=4; limit_conn x 1",
     "LIST_CACHE=0s",
     "LIST_CACHE=11s",
     "LIST_CACHE=1s|LIST_CACHE_DIR=/with space",

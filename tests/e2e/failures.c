@@ -1,5 +1,6 @@
 /* failures.c -- workers are killed, pools stopped, the database goes: what clients see. */
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/e2e/http.h"
@@ -309,5 +310,42 @@ TEST(a_storm_of_logins_starves_nobody)
 
     ck_assert_uint_gt(tried, 0);
     ck_assert_uint_gt(busy, 0); /* the queue is short on purpose */
+    stop_own();
+}
+
+/* ---- long lists ---- */
+
+static void await_list_in_place(void)
+{
+    while (!database_number("SELECT COUNT(*) FROM information_schema.processlist"
+                            " WHERE state LIKE 'Waiting for table metadata lock'"
+                            " AND info LIKE 'SET STATEMENT max_statement_time = 10.000 FOR%'"))
+        pause_ms(5);
+}
+
+TEST(of_two_workers_one_is_kept_free_of_long_lists)
+{
+    static const struct http_call list = {.path = "/api/posts"};
+    struct http_call profile = {.path = "/api/auth/profile"};
+    struct db *locker;
+    start_own(LIST("WORKERS=2", "HASH_WORKERS=1"));
+    profile.token = new_user(NULL);
+    new_post(profile.token, "A post", true);
+    must(db_open(the_arena, getenv("DATABASE_URL"), &locker));
+    must(db_run(locker, the_arena, "LOCK TABLES posts WRITE"));
+    struct flight *flight = http_send(&list);
+    await_list_in_place();
+
+    struct answer refused = http_fetch(&list), served = http_fetch(&profile);
+    db_close(locker);
+
+    ck_problem(refused, 503, "Service Unavailable", "unavailable");
+    ck_header(refused, "Retry-After", "1");
+    ck_assert_ptr_nonnull(strstr(answer_text(refused, "message"), "try again soon"));
+    ck_status(served, 200);
+    struct answer landed = http_land(flight);
+    ck_status(landed, 200);
+    ck_assert_uint_gt(answer_count(landed), 0);
+    ck_status(http_fetch(&list), 200); /* the place is free again */
     stop_own();
 }

@@ -1,10 +1,13 @@
 /* nginx.c -- nginx as production has it: TLS, limits, a cache, several hosts. */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -269,21 +272,31 @@ static struct sockaddr_in address_of(const char *host, int port)
     return address;
 }
 
-/* A request whose body never comes; nginx waits for it when it says that it may come. */
-static int begin(const char *path, const char *from)
+/* Send bytes from an address of ours, and read the status of what comes. Its window is small, and
+ * more is never read. */
+static int begin_call(const struct front *at, const char *from, const char *bytes, int *ret_fd)
 {
-    const struct sockaddr_in ours = address_of(from, 0),
-                             its = address_of("127.0.0.1", limited.port);
+    const struct sockaddr_in ours = address_of(from, 0), its = address_of("127.0.0.1", at->port);
+    char said[13] = "", *end;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), window = 4096;
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &window, sizeof window), 0);
+    ck_assert_int_eq(bind(fd, (const struct sockaddr *)&ours, sizeof ours), 0);
+    ck_assert_int_eq(connect(fd, (const struct sockaddr *)&its, sizeof its), 0);
+    ck_assert_int_eq(send(fd, bytes, strlen(bytes), MSG_NOSIGNAL), (ssize_t)strlen(bytes));
+    ck_assert_int_eq(recv(fd, said, sizeof said, MSG_WAITALL), (ssize_t)sizeof said);
+    ck_assert_mem_eq(said, "HTTP/1.1 ", 9);
+    *ret_fd = fd;
+    return (int)strtol(said + 9, &end, 10);
+}
+
+/* A request whose body never comes; nginx waits for it when it says that it may come. */
+static int begin_body(const struct front *at, const char *path, const char *from)
+{
+    int fd;
     const char *head = say("POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
                            "Content-Length: 100\r\nExpect: 100-continue\r\n\r\n",
                            path);
-    char said[13];
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_eq(bind(fd, (const struct sockaddr *)&ours, sizeof ours), 0);
-    ck_assert_int_eq(connect(fd, (const struct sockaddr *)&its, sizeof its), 0);
-    ck_assert_int_eq(send(fd, head, strlen(head), MSG_NOSIGNAL), (ssize_t)strlen(head));
-    ck_assert_int_eq(recv(fd, said, sizeof said, MSG_WAITALL), (ssize_t)sizeof said);
-    ck_assert_mem_eq(said, "HTTP/1.1 100 ", sizeof said);
+    ck_assert_int_eq(begin_call(at, from, head, &fd), 100);
     return fd;
 }
 
@@ -313,7 +326,7 @@ TEST_EACH(one_address_has_only_a_few_logins_under_way, begun)
     const struct http_call *call = &begun[_i];
     int fds[OPEN_MAX_LOGINS];
     for (size_t i = 0; i < OPEN_MAX_LOGINS; i++)
-        fds[i] = begin(call->path, call->from);
+        fds[i] = begin_body(&limited, call->path, call->from);
 
     struct answer refused = http_fetch(call);
     struct answer other = fetch(.path = call->path, .body = call->body);
@@ -402,6 +415,189 @@ TEST_EACH(numbers_are_for_this_machine_alone, metrics)
     ck_assert_msg(r.status == metrics[_i].status, "row %d: status %d: %s", _i, r.status, r.body);
     ck_assert_uint_eq(header_count(r.headers, "X-Request-Id"), 1);
     ck_assert_ptr_nonnull(strstr(r.body, r.status == 404 ? "\"not_found\"" : "\"unavailable\""));
+}
+
+/* ---- who does not read ---- */
+
+#define OPEN_LISTS 4
+#define OPEN_REQUESTS 6
+#define MIB ((long)1024 * 1024)
+#define READER "127.0.0.31" /* who does not, and somebody else */
+#define OTHER "127.0.0.32"
+
+static struct front bounded, in_a_hurry;
+
+/* The time-out is half a minute; nobody wants to wait for it here. */
+static void hurry(struct front *f)
+{
+    char path[WORLD_PATH + 24];
+    snprintf(path, sizeof path, "%s/conf/server.conf", f->folder);
+    ck_assert_int_eq(file_has(path, " send_timeout 30s;"), 1);
+    ck_assert_int_eq(world_run(LIST("sed", "-i", "s/ send_timeout 30s;/ send_timeout 1s;/", path),
+                               NULL, NULL, NULL),
+                     0);
+    front_reload(f);
+}
+
+static void start_bounded(void)
+{
+    backend_start(&pool, LIST("WORKERS=2", "HASH_WORKERS=1"));
+    front_start(&bounded, &pool, LIST("OPEN_LISTS=4", "OPEN_REQUESTS=6"));
+    front_start(&in_a_hurry, &pool, LIST("OPEN_LISTS=4"));
+    hurry(&in_a_hurry);
+    the_front = &bounded;
+}
+
+static void stop_bounded(void)
+{
+    front_stop(&in_a_hurry);
+    front_stop(&bounded);
+    backend_stop(&pool);
+}
+
+/* A list of nearly 8 MiB, and who may see it. A control character takes six bytes in JSON. */
+struct long_list {
+    const char *path, *token, *post;
+};
+
+static struct long_list write_long_list(void)
+{
+    const char *id, *token = new_user(&id);
+    const char *body = say("{\"title\":\"Long\",\"content\":\"%s\"}", repeat("\\u0001", 65535));
+    struct answer r = {0};
+    for (int i = 0; i < 20; i++) {
+        r = fetch(.path = "/api/posts", .token = token, .body = body);
+        ck_status(r, 201);
+    }
+    return (struct long_list){say("/api/users/%s/posts", id), token, answer_header(r, "Location")};
+}
+
+static int begin_list(const struct front *at, const struct long_list *list, int *ret_fd)
+{
+    return begin_call(at, READER,
+                      say("GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n",
+                          list->path, list->token),
+                      ret_fd);
+}
+
+/* What a process has in temporary files of nginx, bytes. */
+static long held_by(pid_t pid)
+{
+    long held = 0;
+    const char *folder = say("/proc/%ld/fd", (long)pid);
+    DIR *fds = opendir(folder);
+    ck_assert_ptr_nonnull(fds);
+    for (const struct dirent *each; (each = readdir(fds));) {
+        char target[256] = "";
+        const char *path = say("%s/%s", folder, each->d_name);
+        struct stat s;
+        if (readlink(path, target, sizeof target - 1) > 0 && strstr(target, "/nginx-fastcgi/") &&
+            stat(path, &s) == 0)
+            held += (long)s.st_size;
+    }
+    (void)closedir(fds);
+    return held;
+}
+
+static long held_on_disk(const struct front *f)
+{
+    pid_t pids[WORKERS_MAX];
+    size_t count = front_workers(f, pids);
+    long held = 0;
+    for (size_t i = 0; i < count; i++)
+        held += held_by(pids[i]);
+    return held;
+}
+
+static void await_on_disk(const struct front *f, long least, long most)
+{
+    for (long end = now_ms() + 60000; now_ms() < end; pause_ms(20)) {
+        long held = held_on_disk(f);
+        if (held >= least && held <= most)
+            return;
+    }
+    ck_abort_msg("%ld bytes on the disk", held_on_disk(f));
+}
+
+static void close_all(const int *fds, int count)
+{
+    for (int i = 0; i < count; i++)
+        (void)close(fds[i]);
+}
+
+NGINX_CASE("readers");
+CASE_AROUND(start_bounded, stop_bounded);
+
+TEST(who_does_not_read_holds_a_bounded_part)
+{
+    const struct long_list list = write_long_list();
+    int fds[OPEN_LISTS + 3];
+    for (int i = 0; i < OPEN_LISTS; i++)
+        ck_assert_int_eq(begin_list(&bounded, &list, &fds[i]), 200);
+    await_on_disk(&bounded, OPEN_LISTS * 2 * MIB, OPEN_LISTS * 9 * MIB);
+
+    /* One list more, and one that tries again and again. */
+    struct answer refused = fetch(.path = list.path, .token = list.token, .from = READER);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(begin_list(&bounded, &list, &fds[OPEN_LISTS + i]), 429);
+    struct answer post = fetch(.path = list.post, .token = list.token, .from = READER);
+    const struct answer others[] = {
+        fetch(.path = "/api/health", .from = OTHER),
+        fetch(.path = list.post, .token = list.token, .from = OTHER),
+        fetch(.path = say("%s?limit=1", list.path), .token = list.token, .from = OTHER),
+    };
+    await_on_disk(&bounded, OPEN_LISTS * 2 * MIB, OPEN_LISTS * 9 * MIB);
+
+    ck_problem(refused, 429, "Too Many Requests", "rate_limited");
+    ck_header(refused, "Cache-Control", "no-store");
+    ck_status(post, 200);
+    for (int i = 0; i < COUNT(others); i++)
+        ck_status(others[i], 200);
+
+    close_all(fds, COUNT(fds));
+    await_on_disk(&bounded, 0, 0);
+    const struct http_call again = {.path = list.path, .token = list.token, .from = READER};
+    ck_status(fetch_until_served(&again), 200);
+}
+
+TEST(one_address_has_only_so_much_under_way)
+{
+    int fds[OPEN_REQUESTS];
+    for (int i = 0; i < OPEN_REQUESTS; i++)
+        fds[i] = begin_body(&bounded, "/api/posts", READER);
+
+    struct answer refused = fetch(.path = "/api/posts/" NOBODY_ID, .from = READER);
+    struct answer written = fetch(.path = "/api/posts", .body = "{}", .from = READER);
+    struct answer alive = fetch(.path = "/api/health", .from = READER),
+                  ready = fetch(.path = "/api/ready/", .from = READER);
+    struct answer other = fetch(.path = "/api/posts/" NOBODY_ID, .from = OTHER);
+    close_all(fds, COUNT(fds));
+    const struct http_call again = {.path = "/api/posts/" NOBODY_ID, .from = READER};
+    struct answer later = fetch_until_served(&again);
+
+    ck_problem(refused, 429, "Too Many Requests", "rate_limited");
+    ck_problem(written, 429, "Too Many Requests", "rate_limited");
+    ck_status(alive, 200);
+    ck_status(ready, 200);
+    ck_status(other, 404);
+    ck_status(later, 404);
+}
+
+TEST(who_takes_nothing_is_given_up)
+{
+    const struct long_list list = write_long_list();
+    int fds[OPEN_LISTS];
+    for (int i = 0; i < OPEN_LISTS; i++)
+        ck_assert_int_eq(begin_list(&in_a_hurry, &list, &fds[i]), 200);
+
+    (void)http_await(
+        &(const struct http_call){
+            .at = &in_a_hurry, .path = list.path, .token = list.token, .from = READER},
+        200, 60000);
+    await_on_disk(&in_a_hurry, 0, 0);
+
+    /* Nobody has closed them but nginx. */
+    close_all(fds, COUNT(fds));
 }
 
 /* ---- the cache ---- */

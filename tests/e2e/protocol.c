@@ -534,6 +534,43 @@ static const struct {
     {"GET", "/api/docs", NULL, NULL, NULL},
 };
 
+/* What a list or a single thing says depends on who asks, and their errors on Accept too. */
+static const struct {
+    struct http_call call;
+    int status;
+    bool of_caller, of_form, is_private;
+} varying[] = {
+    {{.path = "/api/posts"}, 200, true, false, false},
+    {{.path = "/api/posts", .headers = {"Cookie: a=b"}}, 200, true, false, true},
+    {{.path = "/api/posts", .headers = {"Authorization: Basic YTpi"}}, 200, true, false, true},
+    {{.path = "/api/posts", .method = "HEAD"}, 200, true, false, false},
+    {{.path = "/api/posts?limit=x"}, 400, true, true, false},
+    {{.path = "/api/posts?published=false"}, 401, true, true, false},
+    {{.path = "/api/posts", .token = "bad"}, 401, true, true, true},
+    {{.path = "/api/posts/" NOBODY_ID}, 404, true, true, false},
+    {{.path = "/api/users/" NOBODY_ID "/posts", .headers = {"Cookie: a=b"}}, 404, true, true, true},
+    {{.path = "/api/nothing"}, 404, false, true, false},
+    {{.path = "/api/nothing", .headers = {"Cookie: a=b"}}, 404, false, true, true},
+    {{.path = "/api/posts", .method = "OPTIONS"}, 204, false, false, false},
+    {{.path = "/api/health", .headers = {"Cookie: a=b"}}, 200, false, false, false},
+    {{.path = "/api/docs", .headers = {"Cookie: a=b"}}, 200, false, false, false},
+    {{.path = "/api/openapi.json", .token = "bad"}, 200, false, false, false},
+};
+
+TEST_EACH(caches_are_told_what_an_answer_depends_on, varying)
+{
+    http_document(NULL);
+    struct answer r = http_fetch(&varying[_i].call);
+
+    ck_status(r, varying[_i].status);
+    ck_assert_int_eq(header_lists(r.headers, "Vary", "Authorization"), varying[_i].of_caller);
+    ck_assert_int_eq(header_lists(r.headers, "Vary", "Cookie"), varying[_i].of_caller);
+    ck_assert_int_eq(header_lists(r.headers, "Vary", "Accept"), varying[_i].of_form);
+    ck_assert_int_eq(header_count(r.headers, "Cache-Control"), varying[_i].is_private);
+    if (varying[_i].is_private)
+        ck_header(r, "Cache-Control", "private, no-cache");
+}
+
 static void ck_cache(struct answer r, const char *expected)
 {
     if (expected)

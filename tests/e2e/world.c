@@ -103,8 +103,10 @@ static void make_environment(const char *const *names, const char **ret)
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         if (inherited(kept[i]))
             ret[n++] = inherited(kept[i]);
-    for (; names && *names && n + 1 < NAMES_MAX; names++)
+    for (; names && *names && n + 2 < NAMES_MAX; names++)
         ret[n++] = *names;
+    ret[n++] = "LIST_BUDGET_MS=10000"; /* of a busy machine, unless `names` say another: the first
+                                          counts */
     ret[n] = NULL;
 }
 
@@ -665,6 +667,11 @@ void front_stop(struct front *f)
     if (f->pid)
         (void)world_end(f->pid, world_at_apache() ? SIGTERM : SIGQUIT);
     f->pid = 0;
+}
+
+size_t front_workers(const struct front *f, pid_t *ret_pids)
+{
+    return children_of(f->pid, ret_pids);
 }
 
 static bool all_gone(const pid_t *pids, size_t count, const pid_t *now, size_t now_count)

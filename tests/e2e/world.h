@@ -119,6 +119,9 @@ void front_start(struct front *f, const struct backend *b, const char *const *na
 void front_start_impatient(struct front *f, const struct backend *b, unsigned seconds);
 void front_stop(struct front *f);
 
+/** The processes that an nginx has just now; returns how many. */
+size_t front_workers(const struct front *f, pid_t *ret_pids);
+
 /** Have nginx take its configuration again; returns when the workers from before are gone. */
 void front_reload(struct front *f);
 

@@ -76,7 +76,7 @@ static void set_up(void)
 {
     a = arena_open((size_t)256 * 1024 * 1024);
     keys = NULL;
-    source = (struct page_source){.page_reach = 20000, .search_reach = 4000};
+    source = (struct page_source){.page_reach = 20000, .search_reach = 2000};
     scope = (struct list_scope){0};
     use_keys(SECRET_KEY, NULL);
     response_init(&rs);
@@ -288,6 +288,23 @@ TEST_EACH(a_list_has_its_rows_and_its_pagination, answers)
     list(answers[_i].query, answers[_i].rows, answers[_i].total);
 
     ck_assert_str_eq(body(), with_cursor(answers[_i].json));
+}
+
+TEST(rows_that_come_again_replace_those_of_before)
+{
+    const struct list_total three = {.count = 3, .counted = true};
+    list("limit=2", 3, three);
+    const char *expected = body();
+
+    ck_assert_ptr_null(open_list("/items", "limit=2"));
+    for (int i = 10; i < 15; i++)
+        page_add(&page, &items[i]);
+    page_restart(&page);
+    for (int i = 0; i < 3; i++)
+        page_add(&page, &items[i]);
+    page_close(&page, &three);
+
+    ck_assert_str_eq(body(), expected);
 }
 
 TEST(behind_a_cursor_nothing_is_counted)

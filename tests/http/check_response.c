@@ -148,6 +148,35 @@ TEST(an_etag_is_the_version_in_quotes)
     ck_assert_str_eq(headers(), "ETag: \"7\"\r\nETag: \"9223372036854775807\"\r\n");
 }
 
+struct versioned {
+    int64_t n, version;
+};
+
+static const struct field versioned_fields[] = {
+    FIELD(struct versioned, n, .use = FIELD_SHOWN),
+    FIELD(struct versioned, version, .use = FIELD_VERSION),
+};
+
+TEST(in_a_list_a_thing_has_the_etag_that_it_has_alone)
+{
+    static const struct record record = RECORD("Versioned", struct versioned, versioned_fields, 0);
+
+    response_item(&rs, &record, &(struct versioned){7, INT64_MAX});
+    response_item(&rs, &record, &(struct versioned){8, 1});
+
+    ck_assert_str_eq(body(), "{\"n\":7,\"etag\":\"\\\"9223372036854775807\\\"\"},"
+                             "{\"n\":8,\"etag\":\"\\\"1\\\"\"}");
+}
+
+TEST(a_thing_without_a_version_has_no_etag)
+{
+    static const struct record record = RECORD("Single", struct single, single_fields, 0);
+
+    response_item(&rs, &record, &(struct single){7, TEXT("hidden")});
+
+    ck_assert_str_eq(body(), "{\"n\":7}");
+}
+
 /* ---- problems ---- */
 
 TEST(a_problem_has_its_four_members)

@@ -6,6 +6,7 @@
 
 #include "common/base/problem.h"
 #include "common/crypto/keyring.h"
+#include "common/db/db.h"
 #include "common/field/json.h"
 #include "common/field/json_write.h"
 #include "common/http/metrics.h"
@@ -25,6 +26,8 @@ struct app {
     bool gone;      /* whoever asks */
     unsigned stale; /* so many times what was prepared is not so any more */
     bool demotes;   /* the handler does, whoever asks */
+    unsigned found; /* so often the caller was looked up */
+    enum { DOES_ALL, FINDS_NOTHING_TO_DO, FAILS } at_once;
     unsigned afters;
 };
 
@@ -612,12 +615,14 @@ TEST(the_caller_is_known_where_a_token_was_good)
 TEST(who_is_not_known_gets_the_realm)
 {
     ask(.method = "GET", .path = "/closed");
-    ck_assert_str_eq(headers(), "WWW-Authenticate: Bearer realm=\"the realm\"\r\nVary: Accept\r\n");
+    ck_assert_str_eq(headers(), "WWW-Authenticate: Bearer realm=\"the realm\"\r\nVary: Accept\r\n"
+                                "Vary: Authorization, Cookie\r\n");
 
     ask(.method = "GET", .path = "/closed", .token = "Bearer bad");
     ck_assert_str_eq(headers(),
                      "WWW-Authenticate: Bearer realm=\"the realm\", error=\"invalid_token\"\r\n"
-                     "Vary: Accept\r\nCache-Control: private, no-cache\r\n");
+                     "Vary: Accept\r\nCache-Control: private, no-cache\r\n"
+                     "Vary: Authorization, Cookie\r\n");
 }
 
 /* ---- the order of the checks ---- */
@@ -1136,30 +1141,74 @@ TEST(an_answer_of_the_time_before_does_not_shine_through)
     ck_assert_str_eq(body(), "{\"path\":\"/things\"}");
 }
 
+#define PRIVATE "Cache-Control: private, no-cache\r\n"
+#define NO_STORE "Cache-Control: no-store\r\n"
+#define OF_CALLER "Vary: Authorization, Cookie\r\n" /* it depends on who asks */
+#define OF_FORM "Vary: Accept\r\n"                  /* an error has two forms */
+#define COOKIE .param = "HTTP_COOKIE=theme=dark"
+
 static const struct {
-    const char *method, *path, *token, *cache_control;
+    struct call call;
+    int status;
+    const char *lines; /* of these two headers, in order */
 } caches[] = {
-    {"GET", "/things", NULL, NULL},
-    {"GET", "/things", "Bearer user", "private, no-cache"},
-    {"GET", "/failing", "Bearer user", "private, no-cache"},
-    {"GET", "/closed", "Bearer bad", "private, no-cache"},
-    {"GET", "/closed", NULL, NULL},
-    {"POST", "/auth/login", NULL, "no-store"},
-    {"GET", "/auth/login", NULL, "no-store"},   /* 405 */
-    {"GET", "/auth/nothing", NULL, "no-store"}, /* 404 */
-    {"OPTIONS", "/auth/login", NULL, "no-store"},
+    {{"GET", "/things"}, 200, OF_CALLER},
+    {{"HEAD", "/things"}, 200, OF_CALLER},
+    {{"GET", "/things", .token = "Bearer user"}, 200, PRIVATE OF_CALLER},
+    {{"HEAD", "/things", .token = "Bearer user"}, 200, PRIVATE OF_CALLER},
+    {{"GET", "/things", COOKIE}, 200, PRIVATE OF_CALLER},
+    {{"GET", "/things", .token = "Basic YTpi"}, 200, PRIVATE OF_CALLER},
+    {{"GET", "/things", .param = "REDIRECT_HTTP_AUTHORIZATION=Bearer user"},
+     200,
+     PRIVATE OF_CALLER},
+    {{"GET", "/things", .token = "", .param = "HTTP_COOKIE="}, 200, OF_CALLER},
+    {{"GET", "/things", "limit=x"}, 400, OF_FORM OF_CALLER},
+    {{"GET", "/things", "limit=x", COOKIE}, 400, OF_FORM PRIVATE OF_CALLER},
+    {{"GET", "/known", .param = "HTTP_IF_NONE_MATCH=\"4\""}, 304, OF_CALLER},
+    {{"GET", "/known", .token = "Bearer user", .param = "HTTP_IF_NONE_MATCH=\"4\""},
+     304,
+     PRIVATE OF_CALLER},
+    {{"GET", "/failing"}, 409, OF_FORM OF_CALLER},
+    {{"GET", "/failing", .token = "Bearer user"}, 409, OF_FORM PRIVATE OF_CALLER},
+    {{"GET", "/closed"}, 401, OF_FORM OF_CALLER},
+    {{"GET", "/closed", .token = "Bearer bad"}, 401, OF_FORM PRIVATE OF_CALLER},
+    /* No cache keeps the answer to a write; but what was asked with a token is private. */
+    {{"POST", "/created"}, 202, ""},
+    {{"POST", "/created", .token = "Bearer user"}, 202, PRIVATE},
+    {{"POST", "/created", COOKIE}, 202, PRIVATE},
+    /* Where there is no route, there is nobody whom it depends on. */
+    {{"GET", "/nothing"}, 404, OF_FORM},
+    {{"GET", "/nothing", .token = "Bearer user"}, 404, OF_FORM PRIVATE},
+    {{"PATCH", "/things"}, 405, OF_FORM},
+    {{"PATCH", "/things", COOKIE}, 405, OF_FORM PRIVATE},
+    {{"OPTIONS", "/things"}, 204, ""},
+    {{"OPTIONS", "/things", .token = "Bearer user"}, 204, PRIVATE},
+    /* A route that looks at neither is the same for all. */
+    {{"GET", "/local", .address = "127.0.0.1"}, 200, ""},
+    {{"GET", "/local", .address = "127.0.0.1", .token = "Bearer bad", COOKIE}, 200, ""},
+    {{"POST", "/auth/login", JSON_BODY = "{\"title\":\"abc\"}"}, 200, NO_STORE},
+    {{"POST", "/auth/login", JSON_BODY = "{}", .token = "Bearer user"}, 400, OF_FORM NO_STORE},
+    {{"GET", "/auth/login"}, 405, OF_FORM NO_STORE},
+    {{"GET", "/auth/nothing", COOKIE}, 404, OF_FORM NO_STORE},
+    {{"OPTIONS", "/auth/login"}, 204, NO_STORE},
 };
+
+/* The lines of Cache-Control and Vary. */
+static const char *caching_lines(void)
+{
+    const char *all = headers(), *lines = "";
+    for (const char *end; (end = strstr(all, "\r\n")); all = end + 2)
+        if (strncmp(all, "Cache-Control:", 14) == 0 || strncmp(all, "Vary:", 5) == 0)
+            lines = arena_printf(a, "%s%.*s\r\n", lines, (int)(end - all), all);
+    return lines;
+}
 
 TEST_EACH(answers_say_how_they_may_be_cached, caches)
 {
-    ask(.method = caches[_i].method, .path = caches[_i].path, .token = caches[_i].token);
+    answer(&caches[_i].call);
 
-    const char *expected = caches[_i].cache_control;
-    if (expected)
-        ck_assert_ptr_nonnull(
-            strstr(headers(), arena_printf(a, "Cache-Control: %s\r\n", expected)));
-    else
-        ck_assert_ptr_null(strstr(headers(), "Cache-Control"));
+    assert_status(caches[_i].status);
+    ck_assert_str_eq(caching_lines(), caches[_i].lines);
 }
 
 /* ---- the log ---- */
@@ -1279,6 +1328,7 @@ TEST(all_routes_are_walked_in_the_order_of_the_tables)
 static struct problem *find_caller(struct app *of, struct request *asked, bool lock)
 {
     (void)lock;
+    of->found++;
     if (of->gone)
         return problem(asked->arena, &problem_invalid_token, NULL);
     asked->caller.known = true;
@@ -1303,6 +1353,16 @@ static struct problem *handle_what_is_fresh(struct app *of, struct request *aske
         return handle(of, asked, ret);
     of->stale--;
     return problem(asked->arena, &busy, NULL);
+}
+
+static struct problem *handle_at_once(struct app *of, struct request *asked, struct response *ret,
+                                      bool *ret_done)
+{
+    response_header(ret, "X-At-Once", "yes");
+    if (of->at_once == FAILS)
+        return problem(asked->arena, &busy, NULL);
+    *ret_done = of->at_once == DOES_ALL;
+    return *ret_done ? handle(of, asked, ret) : NULL;
 }
 
 static const struct route judged_routes[] = {
@@ -1341,6 +1401,31 @@ static const struct route judged_routes[] = {
         .mode = RECORD_CHANGE,
         .status = 200,
     },
+    {
+        .method = METHOD_POST,
+        .path = "/at-once",
+        .handle = handle,
+        .body = &ranked_record,
+        .mode = RECORD_CHANGE,
+        .at_once = handle_at_once,
+        .status = 201,
+        .flags = ROUTE_TRANSACTION | ROUTE_LOCKS_CALLER | ROUTE_IDEMPOTENCY_KEY,
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/at-once-unlocked",
+        .handle = handle,
+        .at_once = handle_at_once,
+        .flags = ROUTE_TRANSACTION,
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/at-once-admins",
+        .handle = handle,
+        .auth = AUTH_ADMIN,
+        .at_once = handle_at_once,
+        .flags = ROUTE_TRANSACTION | ROUTE_LOCKS_CALLER,
+    },
 };
 static const struct resource judged_resource = RESOURCE("judged", "Again.", judged_routes);
 static const struct resource *const judged_resources[] = {&judged_resource, NULL};
@@ -1357,6 +1442,88 @@ static void tear_down_judged(void)
     router.resources = resources;
     router.find_caller = NULL;
     tear_down();
+}
+
+/* As set_up_judged(), with a database that no transaction can begin in: that is a 503. */
+static void set_up_without_database(void)
+{
+    set_up_judged();
+    ck_assert_ptr_null(db_open(a, "mysql://nobody@localhost/none?socket=/nonexistent", &router.db));
+}
+
+static void tear_down_without_database(void)
+{
+    db_close(router.db);
+    router.db = NULL;
+    tear_down_judged();
+}
+
+#define AT_ONCE                                                                                    \
+    .method = "POST", .path = "/at-once", .token = "Bearer user", .type = "application/json",      \
+    .body = "{\"name\":\"n\"}"
+
+CASE("at once", set_up_without_database, tear_down_without_database);
+
+TEST(what_is_done_at_once_needs_no_transaction)
+{
+    ask(AT_ONCE);
+
+    assert_status(201);
+    ck_assert_uint_eq(app.calls, 1);
+    ck_assert_uint_eq(app.found, 0);
+    ck_assert(rq.caller.known);
+    ck_assert_ptr_nonnull(strstr(headers(), "X-At-Once: yes"));
+}
+
+TEST(where_nothing_was_to_be_done_the_transaction_finds_out_why)
+{
+    app.at_once = FINDS_NOTHING_TO_DO;
+
+    ask(AT_ONCE);
+
+    assert_status(503);
+    ck_assert_uint_eq(app.calls, 0);
+}
+
+TEST(a_failure_at_once_is_the_answer)
+{
+    app.at_once = FAILS;
+
+    ask(AT_ONCE);
+
+    assert_status(409);
+    ck_assert_uint_eq(app.calls, 0);
+    ck_assert_ptr_null(strstr(headers(), "X-At-Once"));
+}
+
+TEST(a_request_with_a_key_takes_a_transaction)
+{
+    ask(AT_ONCE, .param = "HTTP_IDEMPOTENCY_KEY=12345678");
+    assert_status(503);
+    ck_assert_uint_eq(app.calls, 0);
+
+    ask(AT_ONCE, .param = "HTTP_IDEMPOTENCY_KEY=short");
+    assert_status(400);
+}
+
+TEST(who_may_not_call_is_told_so_before_anything_is_read)
+{
+    app.gone = true;
+
+    ask(AT_ONCE, .announced = 99);
+
+    assert_status(401);
+    ck_assert_ptr_null(app.ran);
+}
+
+static const char *const judged_elsewhere[] = {"/at-once-admins", "/at-once-unlocked"};
+
+TEST_EACH(where_the_caller_is_judged_otherwise_a_transaction_writes, judged_elsewhere)
+{
+    ask(.method = "POST", .path = judged_elsewhere[_i], .token = "Bearer admin");
+
+    assert_status(503);
+    ck_assert_uint_eq(app.calls, 0);
 }
 
 /* A lock that nothing would hold is no reason to let anybody in. */

@@ -2,6 +2,7 @@
 /* Posts: list, write, read, change, delete, as clients see it. */
 #include "tests/support/loopback.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/support/people.h"
@@ -108,6 +109,68 @@ TEST_EACH(a_bad_post_is_told_all_its_faults, bad_posts)
     ck_refusal("POST", ada, "/posts", &bad_posts[_i]);
 
     ck_rows("posts", 0);
+}
+
+/* One way is a transaction of many statements, the other all at once. */
+static const struct {
+    const char *body;
+    const char *before; /* SQL */
+    const char *type;
+    bool anonymous;
+} ways[] = {
+    {"{'title':'T','content':'C'}", .before = NULL},
+    {"{'title':'T','content':'C','published':true,'author_id':7}", .before = NULL},
+    {"{'title':'T'}", .before = NULL},
+    {"no JSON", .before = NULL},
+    {"{'title':'T','content':'C'}", .type = "text/plain"},
+    {"{'title':'T','content':'C'}", .anonymous = true},
+    {"{'title':'T','content':'C'}", "UPDATE users SET is_active = 0"},
+    {"{'title':'T','content':'C'}", "UPDATE users SET left_at = UTC_TIMESTAMP(6)"},
+    {"{'title':'T','content':'C'}", "DELETE FROM users"},
+    {"{'title':'T','content':'C'}", "DELETE FROM sessions"},
+    {"{'title':'T','content':'C'}", "UPDATE sessions SET expires_at = created_at"},
+    {"{'title':'T','content':'C'}",
+     "UPDATE sessions SET last_used_at = last_used_at + INTERVAL 2 DAY"},
+    {"no JSON", "UPDATE users SET is_active = 0"},
+};
+
+/* Without what differs in each answer. */
+static const char *without(const char *text, const char *word)
+{
+    const char *at;
+    while (word && (at = strstr(text, word)))
+        text = say("%.*s*%s", (int)(at - text), text, at + strlen(word));
+    return text;
+}
+
+static const char *told(int way, const char *key)
+{
+    struct answer answer =
+        api_ask(.method = "POST", .path = "/posts", .token = ways[way].anonymous ? NULL : ada,
+                .body = object("%s", ways[way].body), .type = ways[way].type, .param = key);
+    const char *id = answer.status < 300 ? answer_text(answer, "post.id") : NULL;
+    return without(without(say("%d\n%s%s", answer.status, answer.headers, answer.text), id),
+                   answer_header(answer, "X-Request-Id"));
+}
+
+TEST_EACH(with_a_key_a_post_is_answered_and_stored_as_without, ways)
+{
+    if (ways[_i].before)
+        run_sql(ways[_i].before);
+
+    const char *at_once = told(_i, NULL);
+    const char *keyed = told(_i, "HTTP_IDEMPOTENCY_KEY=0123456789");
+
+    int written = strncmp(at_once, "201", 3) == 0 ? 2 : 0;
+    ck_assert_str_eq(at_once, keyed);
+    ck_rows("posts", written);
+    ck_rows("list_journal WHERE total = 2", written);
+    ck_rows("posts JOIN list_journal ON row_id = posts.id AND total = 2 AND owner = author_id AND "
+            "kind = published AND list_journal.n = 1",
+            written);
+    ck_assert_int_le(ask_number("SELECT COUNT(DISTINCT author_id, title, content, published, "
+                                "created_at, updated_at, version) AS n FROM posts"),
+                     1);
 }
 
 TEST(a_title_has_255_code_points)
@@ -230,6 +293,29 @@ TEST(what_is_read_depends_on_who_asks)
     ck_status(known, 304);
     ck_assert_str_eq(answer_header(known, "Vary"), "Authorization, Cookie");
     ck_assert_ptr_null(answer_header(api_get(NULL, "/health"), "Vary"));
+}
+
+/* Else its author would get from a cache what a stranger was told. */
+TEST(that_a_draft_is_not_there_depends_on_who_asks_too)
+{
+    const char *id = write_post(ada, "T", "C", false);
+
+    struct answer stranger = api_get(NULL, "/posts/%s", id);
+
+    ck_problem(stranger, POST_NOT_FOUND);
+    ck_assert_ptr_nonnull(strstr(stranger.headers, "\r\nVary: Authorization, Cookie\r\n"));
+}
+
+TEST(an_answer_to_a_cookie_is_private)
+{
+    const char *id = write_post(ada, "T", "C", true);
+    const char *const paths[] = {"/posts", say("/posts/%s", id), "/posts/" NOBODY_ID};
+    for (int i = 0; i < COUNT(paths); i++)
+        ck_assert_str_eq(
+            answer_header(api_ask(.path = paths[i], .param = "HTTP_COOKIE=a=b"), "Cache-Control"),
+            "private, no-cache");
+    ck_assert_ptr_null(
+        answer_header(api_ask(.path = "/health", .param = "HTTP_COOKIE=a=b"), "Cache-Control"));
 }
 
 TEST(an_unknown_post_is_not_found)
@@ -419,6 +505,27 @@ static const struct {
     {'b', "/users/%A/posts?q=ada&published=false", ""},
     {'r', "/users/%A/posts?q=ada&published=false", "ad2"},
 };
+
+static struct answer rename_if(const char *id, const char *etag)
+{
+    return api_ask(.method = "PATCH", .path = path_of(id), .token = ada,
+                   .body = object("{'title':'New'}"), .param = say("HTTP_IF_MATCH=%s", etag));
+}
+
+TEST(a_list_has_what_if_match_wants)
+{
+    const char *const lists[] = {"/posts", "/posts?q=algebra", "/posts?limit=1",
+                                 say("/users/%s/posts", ada_id)};
+    const char *id = write_post(ada, "Engines", "of algebra", true);
+    for (int i = 0; i < COUNT(lists); i++) {
+        const char *etag = answer_text(api_get(NULL, "%s", lists[i]), "data.0.etag");
+        ck_assert_str_eq(etag, answer_header(api_get(ada, "/posts/%s", id), "ETag"));
+
+        ck_status(rename_if(id, etag), 200);
+        ck_problem(rename_if(id, etag), PRECONDITION_FAILED);
+    }
+    ck_assert(!answer_has(api_get(ada, "/posts/%s", id), "post.etag"));
+}
 
 static const char *with_ids(const char *path)
 {
@@ -719,4 +826,34 @@ TEST(a_search_follows_changes)
     ck_assert_str_eq(titles(NULL, "/posts?q=old"), "");
     ck_status(api_delete(ada, "/posts/%s", id), 204);
     ck_assert_str_eq(titles(NULL, "/posts?q=newer"), "");
+}
+
+/* ---- slow lists ---- */
+
+CASE("slow lists", set_up, loopback_close);
+
+static const char *const post_lists[] = {"/posts", "/posts?sort=-title", "/posts?q=engines",
+                                         "/users/%s/posts"};
+
+/* A table that others have locked stands for all that keeps a statement waiting. */
+TEST_EACH(a_list_that_takes_too_long_is_refused_and_later_whole, post_lists)
+{
+    const char *path =
+        strchr(post_lists[_i], '%') ? say("/users/%s/posts", ada_id) : post_lists[_i];
+    struct db *locker;
+    write_post(ada, "On engines", "Text.", true);
+    loopback_set("LIST_BUDGET_MS=50");
+    must(db_open(the_arena, getenv("DATABASE_URL"), &locker));
+    must(db_run(locker, the_arena, "LOCK TABLES posts WRITE"));
+
+    struct answer answer = api_get(NULL, "%s", path);
+    db_close(locker);
+
+    ck_problem(answer, UNAVAILABLE);
+    ck_assert_ptr_nonnull(answer_header(answer, "Retry-After"));
+    ck_assert_ptr_nonnull(strstr(answer_text(answer, "message"), "narrow the search"));
+    while ((answer = api_get(NULL, "%s", path)).status == 503) /* the lock takes its time to go */
+        continue;
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer_column(answer, "title"), "On engines");
 }

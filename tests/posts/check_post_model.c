@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "tests/support/loopback.h"
 #include "tests/support/parallel.h"
 #include "tests/support/people.h"
 #include "tests/support/refusals.h"
 #include "tests/support/suite.h"
+#include "tests/support/torture.h"
 
 #define WRITERS 4
 #define STEPS 300
@@ -86,8 +86,6 @@ static void take_step(struct world *w)
 static void live(unsigned seed, int steps)
 {
     struct world w = {.seed = seed, .made = (int)(seed % 1000) * 1000};
-    printf("seed %u\n", seed);
-    fflush(stdout);
     for (int i = 0; i < steps; i++)
         take_step(&w);
 }
@@ -97,8 +95,8 @@ CASE_LIMIT_S(180);
 
 TEST(totals_are_exact_after_anything)
 {
-    unsigned seed = (unsigned)time(NULL);
-    for (int i = 0; i < 3; i++) {
+    unsigned seed = torture_seed();
+    for (int i = 0; i < torture_rounds(3); i++) {
         live(seed + (unsigned)i, STEPS / 3);
         ck_kept();
     }
@@ -111,7 +109,7 @@ static void live_aside(int number, void *seed)
 
 TEST(totals_are_exact_after_anything_in_parallel)
 {
-    unsigned seed = (unsigned)time(NULL) + 500;
+    unsigned seed = torture_seed();
 
     parallel(3, live_aside, &seed);
 

@@ -12,6 +12,9 @@
 #define TIME "2026-01-31T12:00:00.000000Z"
 #define PLANT                                                                                      \
     "{'id':'" ID "','name':'Fern','note':null,'height':3,'kind':'tree','planted':'" TIME "'}"
+#define ITEM                                                                                       \
+    "{'id':'" ID "','name':'Fern','note':null,'height':3,'kind':'tree','planted':'" TIME           \
+    "','etag':'\\'1\\''}"
 #define PAGE "{'page':1,'limit':20,'total':1,'pages':1,'next_cursor':null}"
 #define BY_CURSOR "{'limit':20,'next_cursor':null}"
 #define WORDS "'message':'M.','request_id':'12345678'"
@@ -24,6 +27,7 @@ struct plant {
     int64_t height;
     unsigned kind;
     struct instant planted;
+    int64_t version;
 };
 
 static const char *const kinds[] = {"tree", "herb", NULL};
@@ -35,6 +39,7 @@ static const struct field plant_fields[] = {
     FIELD(struct plant, height, .use = FIELD_SHOWN, .doc = "In metres."),
     FIELD(struct plant, kind, .use = FIELD_SHOWN, .choices = kinds, .doc = "What it is."),
     FIELD(struct plant, planted, .use = FIELD_SHOWN, .doc = "When."),
+    FIELD(struct plant, version, .use = FIELD_VERSION),
 };
 
 static const struct record plant_record = RECORD("Plant", struct plant, plant_fields, .rule = NULL);
@@ -197,8 +202,8 @@ static const struct {
     const char *headers, *body;
 } good[] = {
     {"GET", "/plants", 200, JSON_TYPE, "{'data':[],'pagination':" PAGE "}"},
-    {"GET", "/plants?page=1", 200, JSON_TYPE, "{'data':[" PLANT "],'pagination':" PAGE "}"},
-    {"GET", "/plants", 200, JSON_TYPE, "{'data':[" PLANT "],'pagination':" BY_CURSOR "}"},
+    {"GET", "/plants?page=1", 200, JSON_TYPE, "{'data':[" ITEM "],'pagination':" PAGE "}"},
+    {"GET", "/plants", 200, JSON_TYPE, "{'data':[" ITEM "],'pagination':" BY_CURSOR "}"},
     {"GET", "/plants/", 200, "content-type: application/json; charset=utf-8\n",
      "{'data':[],'pagination':" PAGE "}"},
     {"HEAD", "/plants", 200, JSON_TYPE, ""},
@@ -246,6 +251,9 @@ static const struct {
     {"GET", "/plants", 200, JSON_TYPE, "{'data':{},'pagination':" PAGE "}",
      "/data is of the wrong"},
     {"GET", "/plants", 200, JSON_TYPE, "{'data':[1],'pagination':" PAGE "}", "/data/0 is of the"},
+    {"GET", "/plants", 200, JSON_TYPE, "{'data':[" PLANT "],'pagination':" PAGE "}",
+     "/data/0 lacks \"etag\""},
+    {"GET", "/plants/" ID, 200, TAGGED, "{'plant':" ITEM "}", "not described: etag"},
     {"GET", "/plants", 200, JSON_TYPE, "{'data':[],'pagination':{'limit':1}}", "/pagination lacks"},
     {"GET", "/plants", 200, "Content-Type: text/plain\r\n", "{}", "media type text/plain"},
     {"GET", "/plants", 200, "", "{}", "Content-Type"},

@@ -76,7 +76,8 @@ static void load(const char *const *more)
     environment[count] = arena_strdup(the_arena, "JWT_SECRET_KEY=" SECRET_KEY);
     environment[count + 1] = arena_strdup(the_arena, "LOG_REQUESTS=false");
     environment[count + 2] = say("DATABASE_URL=%s", getenv("DATABASE_URL"));
-    environment[count + 3] = arena_strdup(the_arena, "LIST_BUDGET_MS=10000"); /* a slow machine */
+    environment[count + 3] =
+        arena_strdup(the_arena, "LIST_BUDGET_MS=10000"); /* of a busy machine */
     environment[count + 4] = NULL;
     memset(&settings, 0, sizeof settings);
     must(config_load(the_arena, &settings_record, (struct config_flags){0}, environment, NULL,
