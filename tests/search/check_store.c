@@ -5,11 +5,9 @@
 
 #include <endian.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/db/counter_sweep.h"
@@ -21,6 +19,7 @@
 #include "tests/support/parallel.h"
 #include "tests/support/people.h"
 #include "tests/support/suite.h"
+#include "tests/support/torture.h"
 
 static struct arena *room; /* of one look at the tables */
 static const char *author;
@@ -650,8 +649,8 @@ TEST(two_pools_sweep_and_build_at_once)
 
 /* ---- whatever happens ---- */
 
-#define ROUNDS 200 /* SEARCH_ROUNDS has another number */
-#define KEPT 400   /* posts that may be changed and deleted */
+#define ROUNDS 200
+#define KEPT 400 /* posts that may be changed and deleted */
 
 static uint64_t seed;
 static struct uuid posts[KEPT];
@@ -858,22 +857,14 @@ static void let_something_happen(void)
     the_time.us += 1000;
 }
 
-static int rounds_of(const char *name, int otherwise)
-{
-    const char *value = getenv(name);
-    return value ? atoi(value) : otherwise;
-}
-
 CASE("random", set_up, tear_down);
 CASE_LIMIT_S(3600);
 
-TEST(whatever_happens_each_row_is_found)
+/* From empty tables to an index that is built again. */
+static void live_once(void)
 {
-    int rounds = rounds_of("SEARCH_ROUNDS", ROUNDS);
-    seed = (uint64_t)rounds_of("SEARCH_SEED", (int)(time(NULL) % 1000000));
-    printf("SEARCH_SEED=%llu SEARCH_ROUNDS=%d\n", (unsigned long long)seed, rounds);
-    (void)fflush(stdout);
-    for (int i = 0; i < rounds; i++) {
+    post_count = 0;
+    for (int i = 0; i < ROUNDS; i++) {
         let_something_happen();
         if (i % 8 == 0 || strcmp(happened, "kill") == 0 || strcmp(happened, "build") == 0)
             ck_all_found();
@@ -884,4 +875,15 @@ TEST(whatever_happens_each_row_is_found)
     build(&user_index);
     build(&post_index);
     ck_all_found();
+}
+
+TEST(whatever_happens_each_row_is_found)
+{
+    seed = torture_seed();
+    live_once();
+    for (int lives = torture_rounds(1); lives > 1; lives--) {
+        tear_down();
+        set_up();
+        live_once();
+    }
 }
