@@ -27,8 +27,8 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 cd "$(dirname "$(readlink -f "$0")")"
 
 readonly run_packages=(build-essential autoconf automake 'pkg-config|pkgconf' libfcgi-dev
-    libmariadb-dev libcjson-dev libssl-dev libargon2-dev libcrypt-dev mariadb-server nginx
-    util-linux)
+    libmariadb-dev libcjson-dev libutf8proc-dev libssl-dev libargon2-dev libcrypt-dev
+    mariadb-server nginx util-linux)
 readonly check_packages=(check libcurl4-openssl-dev clang 'libclang-rt-dev|libclang-rt-14-dev'
     spawn-fcgi multiwatch systemd curl openssl man-db groff-base apache2-bin libapache2-mod-fcgid
     patchelf 'clang-format|clang-format-14')
@@ -212,8 +212,8 @@ list_sources()
     list_files migration_files sql/[0-9]*.sql
     list_files nginx_files nginx/*.in
     # The longest start first, so that none is left alone at the end.
-    list_files test_programs $(printf '%s\n' tests/{e2e/,*/}check_*.c | awk '!seen[$0]++' |
-        sed 's/\.c$//')
+    list_files test_programs $(printf '%s\n' tests/{e2e/,*/}check_*.c tests/fuzz/fuzz_*.c |
+        awk '!seen[$0]++' | sed 's/\.c$//')
     list_files test_scripts $(printf '%s\n' tests/{e2e/,packaging/,,*/}*.test | awk '!seen[$0]++')
     # Of tests/e2e, what has a header is for all; the rest are the tests of check_e2e.
     list_files test_sources $(printf '%s\n' tests/support/*.[ch] tests/e2e/*.h |

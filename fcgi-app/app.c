@@ -6,6 +6,11 @@
 #include "common/base/problem.h"
 #include "common/http/page.h"
 #include "common/db/counter_sweep.h"
+#include "common/search/build.h"
+#include "common/search/merge.h"
+#include "common/search/sweep.h"
+
+#define COMPLAIN_S 60
 
 struct problem *require_owner_or_admin(struct request *rq, const struct uuid *id)
 {
@@ -29,6 +34,17 @@ struct problem *app_stale(struct request *rq)
                            "the password is replaced again and again");
 }
 
+/* Once a minute for each worker: it is so for every search until somebody does something. */
+static void complain_of_index(struct app *app, const struct list *list, int64_t blobs)
+{
+    int64_t now = monotonic_ns();
+    if (app->complained_at && now - app->complained_at < COMPLAIN_S * INT64_C(1000000000))
+        return;
+    app->complained_at = now;
+    LOG(LOG_LEVEL_ERROR, log_event("search_index_damaged"), log_text("table", list->table),
+        log_number("blobs", blobs), log_text("advice", "postern reindex"));
+}
+
 struct problem *app_list(struct app *app, struct request *rq, struct response *rs,
                          const struct list *list, const struct list_scope *scope,
                          int64_t *ret_written)
@@ -41,6 +57,8 @@ struct problem *app_list(struct app *app, struct request *rq, struct response *r
     struct problem *p = page_list(&source, rq, rs, list, scope, &total, ret_written);
     if (!p && total.left_out)
         app->sweeps = true;
+    if (!p && total.unreadable)
+        complain_of_index(app, list, total.unreadable);
     return p;
 }
 
@@ -64,14 +82,38 @@ static struct problem *note_backlog(struct app *app, struct arena *a)
     return NULL;
 }
 
+static struct problem *note_indexes(struct app *app, struct arena *a)
+{
+    struct problem *p = NULL;
+    for (size_t i = 0; !p && search_indexes[i]; i++) {
+        struct index_state state;
+        p = search_look(app->db, a, search_indexes[i], &state);
+        if (p)
+            break;
+        atomic_store_explicit(&app->shared->indexes[i].state,
+                              state.is_live ? INDEX_BUILT : INDEX_MISSING, memory_order_relaxed);
+        atomic_store_explicit(&app->shared->indexes[i].patch_bytes, state.patch_max,
+                              memory_order_relaxed);
+        atomic_store_explicit(&app->shared->indexes[i].lost_blobs, state.lost,
+                              memory_order_relaxed);
+    }
+    return p;
+}
+
 bool app_sweep(struct app *app, struct arena *a)
 {
-    bool more = false;
+    bool more = false, merges = false;
     app->swept_at = monotonic_ns();
-    struct problem *p = counter_sweep(app->db, a, NULL, &more);
+    const struct sweep_hook hook = search_hook(search_indexes);
+    struct problem *p = counter_sweep(app->db, a, &hook, &more);
+    if (!p)
+        p = search_tend(app->db, a, search_indexes, &merges);
     if (p)
         LOG(LOG_LEVEL_WARNING, log_event("sweep_failed"), log_text("cause", p->cause));
+    more = more || merges;
     app->unswept = more ? SWEEP_WRITES : 0; /* after a failure, writes come first */
     p = note_backlog(app, a);
+    if (!p)
+        p = note_indexes(app, a);
     return more && !p;
 }

@@ -74,7 +74,7 @@ struct sweep {
     struct db *db;
     struct arena *arena;
     const struct sweep_hook *hook;
-    bool claimed;
+    bool claimed, whole; /* all rows that there are were taken */
     struct journal_row rows[SWEEP_ROWS];
     size_t row_count;
     struct change changes[2 * SWEEP_ROWS];
@@ -94,6 +94,7 @@ static struct problem *take_rows(struct sweep *s)
     struct problem *p = db_find(s->db, s->arena, &sql_claim, DB_ARGS(db_uuid((struct uuid){{0}})),
                                 &claim, &s->claimed);
     s->row_count = s->change_count = 0;
+    s->whole = true;
     if (p || !s->claimed)
         return p;
     return db_each(s->db, s->arena, &sql_take, DB_ARGS(db_integer(SWEEP_ROWS)), keep_row, s);
@@ -205,16 +206,29 @@ static struct problem *forget_rows(struct sweep *s)
     return db_execute(s->db, s->arena, &sql_forget, (struct db_args){args, SWEEP_ROWS}, NULL);
 }
 
+/* First, for it may take fewer rows than there are. */
+static struct problem *let_take(struct sweep *s)
+{
+    size_t count = s->row_count;
+    struct problem *p = NULL;
+    if (s->hook)
+        p = s->hook->take(s->hook->context, s->db, s->arena, s->rows, &count);
+    s->whole = s->row_count < SWEEP_ROWS && count == s->row_count;
+    s->row_count = count;
+    return p;
+}
+
 static struct problem *step(void *context)
 {
     struct sweep *s = context;
     struct problem *p = take_rows(s);
     if (p || !s->row_count)
         return p;
+    p = let_take(s);
+    if (p)
+        return p;
     add_up(s);
     p = put_changes(s);
-    if (!p && s->hook)
-        p = s->hook->take(s->hook->context, s->db, s->arena, s->rows, s->row_count);
     return p ? p : forget_rows(s);
 }
 
@@ -227,7 +241,7 @@ struct problem *counter_sweep(struct db *db, struct arena *a, const struct sweep
     s->hook = hook;
     struct problem *p = db_transaction(db, a, step, db_in_doubt_repeat, s); /* none goes twice */
     if (!p)
-        *ret_more = s->row_count == SWEEP_ROWS;
+        *ret_more = !s->whole;
     return p;
 }
 

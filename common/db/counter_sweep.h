@@ -29,10 +29,11 @@ struct journal_row {
 };
 
 /* What else is kept in step with the rows: called with those that a step takes, in its transaction,
- * which may run again. Not called without rows. */
+ * which may run again. Not called without rows. Where they are too much at once, it takes the first
+ * of them and lowers `*count`, to 1 at least: the rest is left for the next step. */
 struct sweep_hook {
     struct problem *(*take)(void *context, struct db *db, struct arena *a,
-                            const struct journal_row *rows, size_t count);
+                            const struct journal_row *rows, size_t *count);
     void *context;
 };
 

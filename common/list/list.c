@@ -6,19 +6,14 @@
 #include "common/base/problem.h"
 #include "common/db/budget.h"
 #include "common/db/counter.h"
+#include "common/list/list_internal.h"
+#include "common/search/find.h"
 
 #define SHALLOW 100 /* rows passed over in whole; beyond, the ids come first */
 
 /* ---- one statement ---- */
 
-/* The end of a statement that is being composed: constant SQL, and the values of its `?`. */
-struct clause {
-    const char *where;
-    struct db_arg args[LIST_FILTERS_MAX + 16];
-    size_t count;
-};
-
-static void add_arg(struct clause *c, struct db_arg arg)
+void clause_add(struct clause *c, struct db_arg arg)
 {
     if (c->count == sizeof c->args / sizeof *c->args)
         abort(); /* no list has so many */
@@ -28,38 +23,20 @@ static void add_arg(struct clause *c, struct db_arg arg)
 static void add_args(struct clause *c, const struct clause *of)
 {
     for (size_t i = 0; i < of->count; i++)
-        add_arg(c, of->args[i]);
+        clause_add(c, of->args[i]);
 }
 
-static void add_condition(struct arena *a, struct clause *c, const char *condition)
+void clause_add_condition(struct arena *a, struct clause *c, const char *condition)
 {
     c->where = arena_printf(a, "%s%s%s", c->where, *c->where ? " AND " : " WHERE ", condition);
 }
-
-/* A list while it is read. */
-struct reading {
-    struct db *db;
-    struct arena *a;
-    const struct list *list;
-    const struct list_query *query;
-    const struct list_scope *scope;
-    const struct list_window *window;
-    const struct list_taker *taker;
-    struct list_match match; /* without a condition: no `q` was asked */
-    const struct list_key *key;
-    enum field_type type; /* of the key */
-    bool down;            /* the order is reversed */
-    const char *index;
-    int64_t taken;   /* rows */
-    bool short_list; /* counting has seen all of it */
-};
 
 static const char *column_of(const struct list_key *key)
 {
     return key->column ? key->column : key->name;
 }
 
-static const char *order_of(const struct reading *r)
+const char *list_order(const struct reading *r)
 {
     const char *column = column_of(r->key), *down = r->down ? " DESC" : "";
     if (r->key->unique)
@@ -67,19 +44,39 @@ static const char *order_of(const struct reading *r)
     return arena_printf(r->a, "%s%s, id%s", column, down, down);
 }
 
-static void add_filters(const struct reading *r, struct clause *c)
+void list_add_filters(const struct reading *r, struct clause *c)
 {
     for (unsigned i = 0; i < LIST_FILTERS_MAX; i++) {
         const struct list_filter *filter = &r->list->filters[i];
         struct db_arg value = r->scope->values[i];
         if (!(r->scope->filters & 1U << i))
             continue;
-        add_condition(r->a, c, arena_printf(r->a, "%s = ?", filter->column));
-        add_arg(c, filter->words ? db_text(text_of(filter->words[value.integer])) : value);
+        clause_add_condition(r->a, c, arena_printf(r->a, "%s = ?", filter->column));
+        clause_add(c, filter->words ? db_text(text_of(filter->words[value.integer])) : value);
     }
 }
 
 /* ---- places in the order ---- */
+
+static const struct field *key_field(const struct list *list, const struct list_key *key)
+{
+    const struct field *field = record_find(list->row, key->name);
+    if (!field || (field->type != FIELD_TIME && field->type != FIELD_TEXT))
+        abort(); /* a key that is no such member of the rows */
+    return field;
+}
+
+static struct list_place place_by(const struct list *list, const struct field *key, const void *row)
+{
+    const char *at = row;
+    const struct field *id = record_find(list->row, "id");
+    struct list_place place = {.id = *(const struct uuid *)(const void *)(at + id->offset)};
+    if (key->type == FIELD_TIME)
+        place.time = *(const struct instant *)(const void *)(at + key->offset);
+    else
+        place.text = *(const struct text *)(const void *)(at + key->offset);
+    return place;
+}
 
 static struct db_arg value_at(const struct reading *r, const struct list_place *place)
 {
@@ -88,39 +85,39 @@ static struct db_arg value_at(const struct reading *r, const struct list_place *
 
 /* Rows from one side of a place; with `and_it`, the row there too. The first of the two comparisons
  * with the key is what the index is entered by. */
-static void add_side(const struct reading *r, struct clause *c, const struct list_place *place,
+void list_add_side(const struct reading *r, struct clause *c, const struct list_place *place,
                      bool greater, bool and_it)
 {
     const char *column = column_of(r->key), *value = r->key->value ? r->key->value : "?";
     const char *sign = greater ? ">" : "<", *equal = and_it ? "=" : "";
     if (r->key->unique) {
-        add_condition(r->a, c, arena_printf(r->a, "%s %s%s %s", column, sign, equal, value));
-        add_arg(c, value_at(r, place));
+        clause_add_condition(r->a, c, arena_printf(r->a, "%s %s%s %s", column, sign, equal, value));
+        clause_add(c, value_at(r, place));
         return;
     }
-    add_condition(r->a, c,
+    clause_add_condition(r->a, c,
                   arena_printf(r->a, "%s %s= %s AND (%s %s %s OR id %s%s ?)", column, sign, value,
                                column, sign, value, sign, equal));
-    add_arg(c, value_at(r, place));
-    add_arg(c, value_at(r, place));
-    add_arg(c, db_uuid(place->id));
+    clause_add(c, value_at(r, place));
+    clause_add(c, value_at(r, place));
+    clause_add(c, db_uuid(place->id));
 }
 
 static void add_time(const struct reading *r, struct clause *c, const char *comparison,
                      struct instant t)
 {
-    add_condition(r->a, c, arena_printf(r->a, "%s %s ?", r->list->keys->name, comparison));
-    add_arg(c, db_time(t));
+    clause_add_condition(r->a, c, arena_printf(r->a, "%s %s ?", r->list->keys->name, comparison));
+    clause_add(c, db_time(t));
 }
 
-static bool is_over_key(const struct reading *r)
+bool list_is_by_time(const struct reading *r)
 {
     return r->key == r->list->keys;
 }
 
 /* From where and to where in the order of time; always said, so that pages with a range, with a
  * cursor and with neither are one statement. */
-static void add_range(const struct reading *r, struct clause *c)
+void list_add_range(const struct reading *r, struct clause *c)
 {
     const struct list_window *w = r->window;
     const struct instant from = w->ranged ? w->from : LIST_FROM;
@@ -131,19 +128,19 @@ static void add_range(const struct reading *r, struct clause *c)
         begin.time.us = from.us - 1;
         memset(&begin.id, 0xFF, sizeof begin.id);
     }
-    add_side(r, c, w->after ? &w->place : &begin, !r->down, false);
+    list_add_side(r, c, w->after ? &w->place : &begin, !r->down, false);
     add_time(r, c, r->down ? ">=" : "<", r->down ? from : before);
 }
 
 /* All that the index of the path knows: filters, and from where on. */
-static struct clause path_clause(const struct reading *r)
+struct clause list_path_clause(const struct reading *r)
 {
     struct clause c = {.where = ""};
-    add_filters(r, &c);
-    if (is_over_key(r))
-        add_range(r, &c);
+    list_add_filters(r, &c);
+    if (list_is_by_time(r))
+        list_add_range(r, &c);
     else if (r->window->after)
-        add_side(r, &c, &r->window->place, !r->down, false);
+        list_add_side(r, &c, &r->window->place, !r->down, false);
     return c;
 }
 
@@ -152,46 +149,36 @@ static struct clause path_clause(const struct reading *r)
 /* Does a condition remain that the index of the path does not hold? */
 static bool has_residue(const struct reading *r)
 {
-    return (r->window->ranged && !is_over_key(r)) || (r->match.condition && !r->match.indexed);
+    return r->window->ranged && !list_is_by_time(r);
 }
 
-static void add_match(const struct reading *r, struct clause *c)
+void list_add_residue(const struct reading *r, struct clause *c)
 {
-    if (!r->match.condition)
-        return;
-    add_condition(r->a, c, r->match.condition);
-    for (size_t i = 0; i < r->match.arg_count; i++)
-        add_arg(c, r->match.args[i]);
-}
-
-static void add_residue(const struct reading *r, struct clause *c)
-{
-    add_match(r, c);
-    if (r->window->ranged && !is_over_key(r)) {
+    if (r->window->ranged && !list_is_by_time(r)) {
         add_time(r, c, ">=", r->window->from);
         add_time(r, c, "<", r->window->before);
     }
 }
 
-static void add_test(const struct reading *r, struct clause *c)
+void list_add_test(const struct reading *r, struct clause *c)
 {
     if (!r->list->shown.condition)
         return;
-    add_condition(r->a, c, r->list->shown.condition);
+    clause_add_condition(r->a, c, r->list->shown.condition);
     for (size_t i = 0; i < r->scope->shown_arg_count; i++)
-        add_arg(c, r->scope->shown_args[i]);
+        clause_add(c, r->scope->shown_args[i]);
 }
 
 /* ---- rows ---- */
 
-static void take(void *context, const void *row)
+void list_take(void *context, const void *row)
 {
     struct reading *r = context;
     r->taken++;
     r->taker->each(r->taker->context, row);
 }
 
-static void restart(void *context)
+void list_restart(void *context)
 {
     struct reading *r = context;
     r->taken = 0;
@@ -200,38 +187,38 @@ static void restart(void *context)
 
 /* The index is forced: the optimizer of a prepared statement does not see the LIMIT's value, and
  * now and then takes a scan with a sort. */
-static const char *from_of(const struct reading *r)
+const char *list_from(const struct reading *r)
 {
-    const char *table = r->list->table;
-    return r->match.indexed ? table : arena_printf(r->a, "%s FORCE INDEX (%s)", table, r->index);
+    return arena_printf(r->a, "%s FORCE INDEX (%s)", r->list->table, r->index);
 }
 
 static struct problem *read_rows(struct reading *r, const struct clause *c)
 {
     const struct list *list = r->list;
-    const char *order = order_of(r), *text;
+    const char *order = list_order(r), *text;
     struct clause all = {.where = c->where};
     for (size_t i = 0; i < r->scope->column_arg_count; i++)
-        add_arg(&all, r->scope->column_args[i]);
+        clause_add(&all, r->scope->column_args[i]);
     add_args(&all, c);
-    add_arg(&all, db_integer(r->window->limit));
-    add_arg(&all, db_integer(r->window->offset));
+    clause_add(&all, db_integer(r->window->limit));
+    clause_add(&all, db_integer(r->window->offset));
     if (r->window->offset <= SHALLOW)
         text = arena_printf(r->a, "SELECT %s FROM %s%s ORDER BY %s LIMIT ? OFFSET ?", list->columns,
-                            from_of(r), all.where, order);
+                            list_from(r), all.where, order);
     else /* sorts what one page has */
         text = arena_printf(r->a,
                             "SELECT %s FROM (SELECT id AS page_id FROM %s%s ORDER BY %s "
                             "LIMIT ? OFFSET ?) AS page STRAIGHT_JOIN %s ON %s.id = page_id "
                             "ORDER BY %s",
-                            list->columns, from_of(r), all.where, order, list->table, list->table,
+                            list->columns, list_from(r), all.where, order, list->table, list->table,
                             order);
     const struct sql sql = {text, list->row};
-    return budget_each(r->db, r->a, &sql, (struct db_args){all.args, all.count}, restart, take, r);
+    return budget_each(r->db, r->a, &sql, (struct db_args){all.args, all.count}, list_restart,
+                       list_take, r);
 }
 
 /* The row that many rows on, shown or not; from the index alone. */
-static struct problem *look_ahead(const struct reading *r, struct clause c, int64_t rows,
+struct problem *list_look_ahead(const struct reading *r, struct clause c, int64_t rows,
                                   struct list_place *ret, bool *ret_found)
 {
     void *row = arena_alloc(r->a, r->list->row->size);
@@ -239,13 +226,13 @@ static struct problem *look_ahead(const struct reading *r, struct clause c, int6
                                      : r->key->name;
     const struct sql sql = {arena_printf(r->a,
                                          "SELECT id, %s FROM %s%s ORDER BY %s LIMIT 1 OFFSET ?",
-                                         key, from_of(r), c.where, order_of(r)),
+                                         key, list_from(r), c.where, list_order(r)),
                             r->list->row};
-    add_arg(&c, db_integer(rows - 1));
+    clause_add(&c, db_integer(rows - 1));
     struct problem *p =
         budget_find(r->db, r->a, &sql, (struct db_args){c.args, c.count}, row, ret_found);
     if (!p && *ret_found)
-        *ret = list_place_of(r->list, r->query->sort, row);
+        *ret = place_by(r->list, key_field(r->list, r->key), row);
     return p;
 }
 
@@ -253,16 +240,16 @@ static struct problem *look_ahead(const struct reading *r, struct clause c, int6
  * may look, and tell that as the place to continue from. */
 static struct problem *read_within_reach(struct reading *r, struct list_total *total)
 {
-    struct clause c = path_clause(r);
+    struct clause c = list_path_clause(r);
     int64_t rows = r->window->offset + r->window->limit + r->window->search_reach;
     bool cut = false;
-    struct problem *p = r->short_list ? NULL : look_ahead(r, c, rows, &total->end, &cut);
+    struct problem *p = r->short_list ? NULL : list_look_ahead(r, c, rows, &total->end, &cut);
     if (p)
         return p;
     if (cut)
-        add_side(r, &c, &total->end, r->down, true);
-    add_residue(r, &c);
-    add_test(r, &c);
+        list_add_side(r, &c, &total->end, r->down, true);
+    list_add_residue(r, &c);
+    list_add_test(r, &c);
     p = read_rows(r, &c);
     total->cut = !p && cut && r->taken < r->window->limit;
     return p;
@@ -272,16 +259,11 @@ static struct problem *read_within_reach(struct reading *r, struct list_total *t
 static struct problem *read_page(struct reading *r, struct list_total *total)
 {
     const struct list_test *shown = &r->list->shown;
-    struct clause c = path_clause(r);
-    if (r->match.indexed) {
-        add_residue(r, &c);
-        add_test(r, &c);
-        return read_rows(r, &c);
-    }
+    struct clause c = list_path_clause(r);
     if (has_residue(r) || (shown->condition && !shown->unless))
         return read_within_reach(r, total);
     if (shown->unless)
-        add_condition(r->a, &c, shown->unless);
+        clause_add_condition(r->a, &c, shown->unless);
     struct problem *p = read_rows(r, &c);
     if (p || r->taken || !shown->unless)
         return p;
@@ -295,7 +277,7 @@ static struct problem *read_page(struct reading *r, struct list_total *total)
 static const struct list_counter *counter_of(const struct reading *r)
 {
     const struct list_counter *kept = r->list->counters;
-    if (r->window->ranged || r->match.condition)
+    if (r->window->ranged)
         return NULL;
     for (; kept && kept->counter; kept++)
         if (!(r->scope->filters & ~(kept->owner | kept->kind)))
@@ -349,60 +331,50 @@ static const struct list_path *find_path(const struct list *list, const struct l
     abort(); /* a controller asks for what its list does not offer */
 }
 
-static bool walks(const struct reading *r)
-{
-    return r->match.condition && !r->match.indexed;
-}
-
-/* What a row must pass that was looked at, as an expression; "" when nothing. */
-static const char *residue_of(const struct reading *r, bool tested, struct clause *c)
-{
-    if (walks(r))
-        add_match(r, c);
-    if (tested)
-        add_test(r, c);
-    return *c->where ? c->where + strlen(" WHERE ") : "";
-}
-
 /* Without a test every row of the path is shown, or it is not known: then none is found. */
 static struct problem *count_rows(const struct reading *r, bool tested, struct list_total *total)
 {
-    const int64_t most = walks(r) ? r->window->search_reach : LIST_COUNT_MAX;
-    struct clause c = {.where = ""}, path = path_clause(r);
-    const char *residue = residue_of(r, tested, &c);
+    struct clause c = {.where = ""}, path = list_path_clause(r);
     struct matches found = {0};
     bool any;
-    if (r->match.indexed)
-        add_match(r, &path);
-    if (!tested && r->list->shown.condition)
-        add_condition(r->a, &path, r->list->shown.unless);
+    if (tested)
+        list_add_test(r, &c);
+    else if (r->list->shown.condition)
+        clause_add_condition(r->a, &path, r->list->shown.unless);
+    const char *test = *c.where ? c.where + strlen(" WHERE ") : "";
+    const char *columns = *test ? r->list->shown.columns : "1";
+    const char *shown = *test ? arena_printf(r->a, "COALESCE(SUM(%s), 0)", test) : "COUNT(*)";
     add_args(&c, &path);
-    add_arg(&c, db_integer(most + 1));
-    const char *columns = *residue ? r->list->shown.columns : "1";
-    const char *shown = *residue ? arena_printf(r->a, "COALESCE(SUM(%s), 0)", residue) : "COUNT(*)";
+    clause_add(&c, db_integer(LIST_COUNT_MAX + 1));
     const struct sql sql = {arena_printf(r->a,
                                          "SELECT COUNT(*) AS looked_at, %s AS n "
                                          "FROM (SELECT %s FROM %s%s LIMIT ?) AS %s",
-                                         shown, columns, from_of(r), path.where, r->list->table),
+                                         shown, columns, list_from(r), path.where, r->list->table),
                             &matches_record};
     struct problem *p =
         budget_find(r->db, r->a, &sql, (struct db_args){c.args, c.count}, &found, &any);
     total->counted = true;
-    total->capped = found.looked_at > most || found.n > LIST_COUNT_MAX;
+    total->capped = found.looked_at > LIST_COUNT_MAX;
     total->count = found.n < LIST_COUNT_MAX ? found.n : LIST_COUNT_MAX;
     return p;
 }
 
-/* Whatever the list's order, along the time, which the range is over. */
-static struct problem *count_some(const struct reading *of, struct list_total *total)
+struct reading list_along_time(const struct reading *of, struct list_window *window)
 {
     struct reading r = *of;
-    struct list_window window = *of->window;
-    window.after = false;
-    r.window = &window;
+    *window = *of->window;
+    window->after = false;
+    r.window = window;
     r.key = r.list->keys;
     r.type = FIELD_TIME;
     r.index = find_path(r.list, r.key, r.scope->filters)->index;
+    return r;
+}
+
+static struct problem *count_some(const struct reading *of, struct list_total *total)
+{
+    struct list_window window;
+    const struct reading r = list_along_time(of, &window);
     const struct list_test *shown = &r.list->shown;
     bool tested = shown->condition && !shown->unless;
     struct problem *p = count_rows(&r, tested, total);
@@ -424,8 +396,7 @@ static struct problem *count(struct reading *r, struct list_total *total)
     return p;
 }
 
-/* May a page be asked for by that number? */
-static struct problem *check_reach(const struct reading *r, const struct list_total *total)
+struct problem *list_check_reach(const struct reading *r, const struct list_total *total)
 {
     int64_t offset = r->window->offset;
     bool known_end = total->counted && !total->capped && total->count <= offset;
@@ -453,6 +424,15 @@ static const struct list_key *find_key(const struct list *list, unsigned sort)
     return key;
 }
 
+static struct problem *read_all(struct reading *r, struct list_total *total)
+{
+    struct problem *p = count(r, total);
+    if (!p && !r->window->after)
+        p = list_check_reach(r, total);
+    bool has_any = !total->counted || total->capped || r->window->offset < total->count;
+    return p || !has_any ? p : read_page(r, total);
+}
+
 struct problem *list_read(struct db *db, struct arena *a, const struct list *list,
                           const struct list_query *query, const struct list_scope *scope,
                           const struct list_window *window, const struct list_taker *taker,
@@ -471,15 +451,12 @@ struct problem *list_read(struct db *db, struct arena *a, const struct list *lis
     r.down = *sort_word(list, query->sort) == '-';
     r.index = find_path(list, r.key, scope->filters)->index;
     if (query->q.len)
-        list->match(a, query->q, &r.match);
-    bool nothing = scope->nothing || (query->q.len && !r.match.condition);
-    struct problem *p = nothing ? NULL : count(&r, &total);
-    total.counted |= nothing;
-    if (!p && !window->after)
-        p = check_reach(&r, &total);
-    bool has_any = !nothing && (!total.counted || total.capped || window->offset < total.count);
-    if (!p && has_any)
-        p = read_page(&r, &total);
+        r.match = search_query(a, list->search, query->q);
+    bool nothing = scope->nothing || (r.match && r.match->finds_nothing);
+    total.counted = nothing;
+    struct problem *p = nothing   ? NULL
+                        : r.match ? list_read_matches(&r, &total)
+                                  : read_all(&r, &total);
     if (!p)
         *ret = total;
     return p;
@@ -493,20 +470,10 @@ void list_filter_by(struct list_scope *scope, unsigned n, struct db_arg value)
 
 const struct field *list_key_field(const struct list *list, unsigned sort)
 {
-    const struct field *field = record_find(list->row, find_key(list, sort)->name);
-    if (!field || (field->type != FIELD_TIME && field->type != FIELD_TEXT))
-        abort(); /* a key that is no such member of the rows */
-    return field;
+    return key_field(list, find_key(list, sort));
 }
 
 struct list_place list_place_of(const struct list *list, unsigned sort, const void *row)
 {
-    const char *at = row;
-    const struct field *key = list_key_field(list, sort), *id = record_find(list->row, "id");
-    struct list_place place = {.id = *(const struct uuid *)(const void *)(at + id->offset)};
-    if (key->type == FIELD_TIME)
-        place.time = *(const struct instant *)(const void *)(at + key->offset);
-    else
-        place.text = *(const struct text *)(const void *)(at + key->offset);
-    return place;
+    return place_by(list, list_key_field(list, sort), row);
 }

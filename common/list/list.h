@@ -22,6 +22,7 @@
 #include "common/field/field.h"
 
 struct counter;
+struct search_index;
 
 #define LIST_LIMIT_MAX 100  /* rows of a page */
 #define LIST_COUNT_MAX 1000 /* where counting stops */
@@ -94,14 +95,6 @@ struct list_test {
     const char *unless;    /* when this holds, every row is shown; NULL: nobody knows */
 };
 
-/* What a `q` asks for. */
-struct list_match {
-    const char *condition; /* on a row that matches; NULL: none does */
-    struct db_arg args[3];
-    size_t arg_count;
-    bool indexed; /* the condition has an index of its own */
-};
-
 struct list {
     const char *table;
     const char *columns; /* of a row, as the record wants them; values of a `?` are the scope's */
@@ -113,7 +106,7 @@ struct list {
     const struct list_path *paths;       /* without an index at the end */
     const struct list_counter *counters; /* without a counter at the end; NULL: none is kept */
     struct list_test shown;              /* without a condition: every row is */
-    void (*match)(struct arena *a, struct text q, struct list_match *ret); /* NULL: no search */
+    const struct search_index *search; /* what `q` is looked up in; NULL: there is none */
 };
 
 /* ---- which rows ---- */
@@ -169,6 +162,7 @@ struct list_total {
     bool left_out;         /* rows were met that must not be shown */
     bool cut;              /* so many that it ends early, though there may be more, */
     struct list_place end; /* after this one, which was the last that was looked at */
+    int64_t unreadable;    /* blobs of the search index, which may miss rows, then */
 };
 
 /**

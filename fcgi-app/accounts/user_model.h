@@ -8,6 +8,7 @@
 #include "common/db/db.h"
 #include "common/list/list.h"
 #include "common/field/field.h"
+#include "common/search/index.h"
 #include "fcgi-app/accounts/session_model.h"
 
 enum role { ROLE_USER, ROLE_ADMIN };
@@ -46,7 +47,8 @@ extern const struct record user_record;         /* as an admin makes and anyone 
 extern const struct record registration_record; /* a struct user, as one makes oneself */
 extern const struct record credentials_record;  /* a struct user, as one logs in */
 extern const struct record user_query_record;
-extern const struct counter user_counter; /* by role; nobody owns a user */
+extern const struct counter user_counter;    /* by role; nobody owns a user */
+extern const struct search_index user_index; /* by parts; its filter is the list's */
 extern const struct problem_type problem_user_not_found, problem_email_exists,
     problem_invalid_email, problem_last_admin;
 
@@ -136,11 +138,3 @@ struct problem *user_delete(struct db *db, struct arena *a, struct uuid id) MUST
  */
 struct problem *user_lock_other_admins(struct db *db, struct arena *a, struct uuid id,
                                        bool *ret_any) MUST_USE;
-
-/** Fill the search columns of some imported rows, in the order of their ids after `*after`, which
- *  becomes the last one's; nil when none was left. In a transaction. */
-struct problem *user_index_some(struct db *db, struct arena *a, struct uuid *after) MUST_USE;
-
-/** Rebuild the tables' search indexes, which otherwise keep an entry for each former version of
- *  a row. Takes its time, and the connection for itself. */
-struct problem *user_rebuild_search(struct db *db, struct arena *a) MUST_USE;

@@ -7,6 +7,9 @@
 #include "common/base/problem.h"
 #include "common/db/counter_recount.h"
 #include "common/db/counter_sweep.h"
+#include "common/search/build.h"
+#include "common/search/merge.h"
+#include "common/search/sweep.h"
 #include "fcgi-app/accounts/user_model.h"
 #include "fcgi-app/system/database_model.h"
 #include "fcgi-app/migrations.h"
@@ -95,31 +98,79 @@ static void print_applied(void *context, const struct migration *m)
     fflush(stdout); /* the next may take a while */
 }
 
-static int bring_up(struct cli *cli, struct app *app, const struct survey *s)
+#define TELL_ROWS 65536 /* which take some seconds */
+
+/* To stderr, for whoever waits. */
+static void print_progress(void *context, const struct search_index *index, int64_t rows)
 {
-    if (!cli_option(cli, "dry-run")) {
-        struct problem *p =
-            migrate_up(app->db, cli->arena, migrations, migration_count, print_applied, NULL);
-        return p ? complain_of(p) : EX_OK;
+    static int64_t told;
+    (void)context;
+    if (rows < told)
+        told = 0; /* of another index */
+    if (rows - told < TELL_ROWS)
+        return;
+    fprintf(stderr, "postern: search index of %s: %lld rows\n", index->counter->table,
+            (long long)rows);
+    told = rows;
+}
+
+static const struct build_progress progress = {print_progress, NULL};
+
+/* An index that this program cannot read is as good as none. */
+static struct problem *needs_build(struct app *app, struct arena *a,
+                                   const struct search_index *index, bool *ret)
+{
+    struct index_state state;
+    struct problem *p = search_look(app->db, a, index, &state);
+    if (!p)
+        *ret = !state.is_live || !state.is_ours;
+    return p;
+}
+
+static struct problem *build_missing(struct cli *cli, struct app *app)
+{
+    struct problem *p = NULL;
+    for (size_t i = 0; !p && search_indexes[i]; i++) {
+        bool needed = false;
+        p = needs_build(app, cli->arena, search_indexes[i], &needed);
+        if (p || !needed)
+            continue;
+        p = search_build(app->db, cli->arena, search_indexes[i], &progress);
+        if (!p)
+            printf("built the search index of %s\n", search_indexes[i]->counter->table);
     }
+    return p;
+}
+
+static struct problem *bring_up(struct cli *cli, struct app *app)
+{
+    struct problem *p =
+        migrate_up(app->db, cli->arena, migrations, migration_count, print_applied, NULL);
+    return p ? p : build_missing(cli, app);
+}
+
+static void print_pending(const struct survey *s)
+{
     for (size_t i = 0; i < migration_count; i++)
         if (s->states[i] != MIGRATION_APPLIED)
             printf("would apply %s\n", migrations[i].name);
-    return EX_OK;
 }
 
 int command_migrate(struct cli *cli)
 {
     struct app *app;
     struct survey s;
+    struct problem *p = NULL;
     int status = open_survey(cli, &app, &s);
     if (status != EX_OK)
         return status;
     status = judge(&s);
-    if (status == EX_OK)
-        status = bring_up(cli, app, &s);
+    if (status == EX_OK && cli_option(cli, "dry-run"))
+        print_pending(&s);
+    else if (status == EX_OK)
+        p = bring_up(cli, app);
     app_close(app);
-    return status;
+    return p ? complain_of(p) : status;
 }
 
 int command_migrate_status(struct cli *cli)
@@ -140,30 +191,32 @@ int command_migrate_status(struct cli *cli)
 struct reindexing {
     struct app *app;
     struct arena *arena;
-    struct uuid after;
 };
 
-static struct problem *index_some(void *context)
+/* What was corrected is swept as it comes, for what waits costs every reader time. */
+static struct problem *sweep_all(struct reindexing *r)
 {
-    struct reindexing *r = context;
-    struct uuid after = r->after; /* it may run again */
-    struct problem *p = user_index_some(r->app->db, r->arena, &after);
-    if (!p)
-        r->after = after;
+    const struct sweep_hook hook = search_hook(search_indexes);
+    struct problem *p = NULL;
+    for (bool more = true, left; !p && more;) {
+        p = counter_sweep(r->app->db, r->arena, &hook, &more);
+        if (!p)
+            p = search_tend(r->app->db, r->arena, search_indexes, &left);
+        if (!p)
+            arena_reset(r->arena);
+    }
     return p;
 }
 
-/* What was corrected is swept as it comes, for what waits costs every reader time. */
 static struct problem *recount(struct reindexing *r, const struct counter *counter)
 {
     struct uuid after = {{0}};
     struct problem *p;
     do {
-        bool more = true;
         arena_reset(r->arena);
         p = counter_recount(r->app->db, r->arena, counter, &after);
-        while (!p && more)
-            p = counter_sweep(r->app->db, r->arena, NULL, &more);
+        if (!p)
+            p = sweep_all(r);
     } while (!p && !uuid_is_nil(&after));
     return p;
 }
@@ -180,22 +233,24 @@ static struct problem *recount_all(struct reindexing *r)
     return p;
 }
 
+static struct problem *build_all(struct reindexing *r)
+{
+    struct problem *p = NULL;
+    for (size_t i = 0; !p && search_indexes[i]; i++) {
+        arena_reset(r->arena);
+        p = search_build(r->app->db, r->arena, search_indexes[i], &progress);
+    }
+    return p;
+}
+
 int command_reindex(struct cli *cli)
 {
-    struct reindexing r = {.arena = arena_open((size_t)64 * 1024 * 1024)};
+    struct reindexing r = {.arena = arena_open((size_t)256 * 1024 * 1024)};
     int status = cli_open_app(cli, &r.app);
-    struct problem *p = NULL;
     if (status == EX_OK) {
-        do {
-            arena_reset(r.arena);
-            p = db_transaction(r.app->db, r.arena, index_some, NULL, &r);
-        } while (!p && !uuid_is_nil(&r.after));
+        struct problem *p = recount_all(&r);
         if (!p)
-            p = recount_all(&r);
-        if (!p)
-            p = user_rebuild_search(r.app->db, r.arena);
-        if (!p)
-            p = post_rebuild_search(r.app->db, r.arena);
+            p = build_all(&r);
         app_close(r.app);
         status = p ? complain_of(p) : EX_OK;
     }

@@ -8,6 +8,7 @@
 #include "common/db/db.h"
 #include "common/list/list.h"
 #include "common/field/field.h"
+#include "common/search/index.h"
 
 struct post {
     struct uuid id;
@@ -35,6 +36,7 @@ extern const struct record post_record;
 extern const struct record post_query_record;        /* of /posts */
 extern const struct record author_post_query_record; /* of /users/{id}/posts: no author_id */
 extern const struct counter post_counter;            /* by author and published */
+extern const struct search_index post_index;         /* by words; its filters are the list's */
 extern const struct problem_type problem_post_not_found;
 
 /** Store `post` and count it; its author stays until the transaction ends. A violation of
@@ -78,15 +80,3 @@ struct problem *post_uncount_author(struct db *db, struct arena *a, struct uuid 
  *  first; fewer are deleted only where no more were left. */
 struct problem *post_delete_newest(struct db *db, struct arena *a, struct uuid author,
                                    int64_t limit, uint64_t *ret_deleted) MUST_USE;
-
-/** Build the table and its word index again, with the settings that a session of ours has.
- * Reading goes on meanwhile; writing waits. */
-struct problem *post_rebuild_search(struct db *db, struct arena *a) MUST_USE;
-
-/**
- * Does the word index answer? Looks for a word that InnoDB leaves out by default, such as "the", in
- * the newest posts: `*ret_lost` is one that is in a post but is not found; NULL when it is found,
- * when no post has one, and when the search takes long, as it does for a word in very many posts.
- * Takes some milliseconds, at most a second or so.
- */
-struct problem *post_probe_search(struct db *db, struct arena *a, const char **ret_lost) MUST_USE;

@@ -273,15 +273,18 @@ struct seen {
     size_t count;
     int calls;
     struct problem *fails;
+    size_t most; /* rows that it takes at once; 0: all */
 };
 
 static struct problem *see(void *context, struct db *db, struct arena *a,
-                           const struct journal_row *rows, size_t count)
+                           const struct journal_row *rows, size_t *count)
 {
     struct seen *seen = context;
     (void)db, (void)a;
     seen->calls++;
-    for (size_t i = 0; i < count && seen->count < 4; i++)
+    if (seen->most && *count > seen->most)
+        *count = seen->most;
+    for (size_t i = 0; i < *count && seen->count < 4; i++)
         seen->rows[seen->count++] = rows[i];
     return seen->fails;
 }
@@ -306,6 +309,26 @@ TEST(what_a_step_takes_is_seen_by_its_hook)
     ck_assert_int_eq(seen.rows[1].total, alone.number);
     ck_assert_int_eq(seen.rows[1].n, -3);
     ck_assert(uuid_is_nil(&seen.rows[1].row_id));
+}
+
+TEST(a_hook_may_take_fewer_rows_than_a_step)
+{
+    struct seen seen = {.most = 2};
+    const struct sweep_hook hook = {see, &seen};
+    bool more;
+    for (int i = 0; i < 3; i++)
+        add(ada, 0, 1);
+
+    must(counter_sweep(the_app->db, the_arena, &hook, &more));
+
+    ck_assert(more);
+    ck_rows("list_journal", 1);
+    ck_assert_int_eq(total(&ada, 0, 255), 3);
+    ck_rows("list_counts WHERE total = " NUMBER " AND owner <> '" NIL_ID "' AND n = 2", 1);
+    must(counter_sweep(the_app->db, the_arena, &hook, &more));
+    ck_assert(!more);
+    ck_assert_uint_eq(seen.count, 3);
+    ck_assert_int_eq(total(&ada, 0, 255), 3);
 }
 
 TEST(a_step_whose_hook_fails_has_not_been)
@@ -369,7 +392,7 @@ static void write_aside(void *context)
 }
 
 static struct problem *take_and_stand(void *context, struct db *db, struct arena *a,
-                                      const struct journal_row *rows, size_t count)
+                                      const struct journal_row *rows, size_t *count)
 {
     (void)db, (void)a, (void)rows, (void)count;
     stand_still(context);

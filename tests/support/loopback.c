@@ -14,6 +14,8 @@
 #include "common/db/counter.h"
 #include "common/field/config.h"
 #include "common/field/json_write.h"
+#include "common/search/folding.h"
+#include "common/search/index.h"
 #include "fcgi-app/migrations.h"
 #include "fcgi-app/routes.h"
 #include "tests/support/described.h"
@@ -30,11 +32,29 @@ static uint64_t document_offer;          /* and of which routes it tells */
 static struct problem *empty_tables(void)
 {
     static const char *const statements[] = {
-        "DELETE FROM user_departures", "DELETE FROM users", "DELETE FROM list_journal",
-        "DELETE FROM list_counts WHERE total > 0", "DELETE FROM idempotency_keys"};
+        "DELETE FROM user_departures",  "DELETE FROM users",
+        "DELETE FROM list_journal",     "DELETE FROM list_counts WHERE total > 0",
+        "DELETE FROM idempotency_keys", "DELETE FROM search_builds",
+        "DELETE FROM search_rows",      "DELETE FROM search_postings",
+        "DELETE FROM search_ranges"};
     struct problem *p = NULL;
     for (size_t i = 0; !p && i < sizeof statements / sizeof *statements; i++)
         p = db_run(the_app->db, the_arena, statements[i]);
+    return p;
+}
+
+/* As search_build() would leave them for empty tables. */
+static struct problem *empty_indexes(void)
+{
+    const struct sql sql = {"INSERT INTO search_builds (list, state, since, format, unicode) "
+                            "VALUES (?, 'live', UTC_TIMESTAMP(6), ?, ?)",
+                            NULL};
+    struct problem *p = NULL;
+    for (size_t i = 0; !p && search_indexes[i]; i++)
+        p = db_execute(the_app->db, the_arena, &sql,
+                       DB_ARGS(db_integer(search_indexes[i]->counter->number),
+                               db_integer(SEARCH_FORMAT), db_text(text_of(fold_unicode()))),
+                       NULL);
     return p;
 }
 
@@ -75,6 +95,7 @@ void loopback_open(void)
     loopback_again();
     must(migrate_up(the_app->db, the_arena, migrations, migration_count, NULL, NULL));
     must(empty_tables());
+    must(empty_indexes());
 }
 
 void loopback_close(void)

@@ -1,0 +1,659 @@
+/* needs: mariadb */
+/* Searching as a whole: whatever was written, however the index is laid out, a search finds what
+ * looking at every row finds, in the same order, page by page. */
+#include "common/search/find.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/encode.h"
+#include "common/db/counter_sweep.h"
+#include "common/search/postings_write.h"
+#include "common/search/sweep.h"
+#include "tests/support/parallel.h"
+#include "tests/support/people.h"
+#include "tests/support/suite.h"
+#include "tests/support/torture.h"
+
+#define AUTHORS 3
+#define ROWS_MAX 20000
+
+static const char *admin, *author_ids[AUTHORS];
+static unsigned seed;
+static struct arena *room; /* of one question */
+
+static void set_up(void)
+{
+    loopback_open();
+    room = arena_open((size_t)1024 * 1024 * 1024);
+    admin = bearer_of_new("admin@example.org", ROLE_ADMIN);
+    for (int i = 0; i < AUTHORS; i++)
+        author_ids[i] = make_user(say("author%d@example.org", i), ROLE_USER);
+}
+
+static void tear_down(void)
+{
+    arena_close(room);
+    loopback_close();
+}
+
+static unsigned pick(unsigned below)
+{
+    return (unsigned)rand_r(&seed) % below;
+}
+
+static void sweep(int steps)
+{
+    const struct sweep_hook hook = search_hook(search_indexes);
+    bool more = true;
+    for (int i = 0; more && i < steps; i++)
+        must(counter_sweep(the_app->db, the_arena, &hook, &more));
+}
+
+/* ---- texts ---- */
+
+/* Frequent words first; of many scripts, and near each other. */
+static const char *const vocabulary[] = {
+    "linux",   "Linux's",  "kernel",   "kernels",   "KERNEL",   "the",      "caf\303\251",
+    "cafe",    "\316\223\316\271\316\254\316\275\316\275\316\267\317\202", /* Giannis, Greek */
+    "\316\223\316\231\316\206\316\235\316\235\316\227\316\243",
+    "\346\274\242\345\255\227", /* two Chinese letters, then three, then the last two of these */
+    "\346\274\242\345\255\227\344\273\256", "\345\255\227\344\273\256",
+    "\346\274\242\344\273\256\345\255\227", "\340\271\204\340\270\227\340\270\242",
+    "foo", "foob", "fooba", "foobar", "foobarb", "foobarbaz", "stra\303\237e", "strasse",
+    "ab", "x", "2026", "a\314\201bc", "\320\274\320\270\321\200", "na\303\257ve", "naive",
+    "\357\254\201ne", "fine", "o-o", "don't", "rare", "rarer", "rarest", "unique"};
+
+static const char *word(void)
+{
+    unsigned n = (unsigned)COUNT(vocabulary), a = pick(n), b = pick(n);
+    return vocabulary[a < b ? a : b];
+}
+
+static struct text words(unsigned most)
+{
+    static const char *const between[] = {" ", " ", ", ", "\n", "-", "_", "."};
+    const char *all = word();
+    for (unsigned i = pick(most); i > 0; i--)
+        all = arena_printf(the_arena, "%s%s%s", all, between[pick((unsigned)COUNT(between))], word());
+    return text_of(all);
+}
+
+/* ---- rows ---- */
+
+/* Mostly now and in turn; some long ago, some to come, some at the very same time. */
+static struct instant some_time(void)
+{
+    unsigned how = pick(10);
+    the_time.us += 1 + pick(1000000);
+    if (how == 0)
+        return (struct instant){the_time.us - pick(1000) * INT64_C(86400000000)};
+    if (how == 1)
+        return (struct instant){the_time.us + pick(1000) * INT64_C(3600000000)};
+    if (how == 2)
+        return (struct instant){INT64_C(1767225600000000) + pick(3)};
+    return the_time;
+}
+
+static struct uuid insert_post_with(struct text content)
+{
+    struct post post = {.id = uuid_make(the_time),
+                        .title = words(4),
+                        .content = content,
+                        .published = pick(4) > 0,
+                        .author_id = id_of(author_ids[pick(3) ? 0 : pick(AUTHORS)]),
+                        .created_at = some_time()};
+    post.updated_at = post.created_at;
+    must(post_insert(the_app->db, the_arena, &post));
+    return post.id;
+}
+
+static void insert_user(void)
+{
+    const struct user user = {.id = uuid_make(the_time),
+                              .email = text_of(say("u%d.%lld@%s.test", rand_r(&seed) % 1000,
+                                                   (long long)the_time.us % 1000000000,
+                                                   pick(3) ? "many" : "few")),
+                              .password_hash = TEXT("x"),
+                              .first_name = pick(3) ? words(3) : (struct text){NULL, 0},
+                              .role = pick(4) == 0,
+                              .is_active = true,
+                              .created_at = some_time()};
+    struct problem *p = user_insert(the_app->db, the_arena, &user);
+    if (!p || p->type != &problem_email_exists) /* which may happen */
+        must(p);
+}
+
+static struct problem *insert_some(void *count)
+{
+    for (int i = 0; i < *(int *)count; i++)
+        if (pick(3))
+            (void)insert_post_with(words(12));
+        else
+            insert_user();
+    return NULL;
+}
+
+static void insert(int count)
+{
+    in_transaction(insert_some, &count);
+}
+
+struct some_id {
+    struct uuid id;
+};
+static const struct field some_id_fields[] = {FIELD(struct some_id, id, .use = 0)};
+static const struct record some_id_record = RECORD("SomeId", struct some_id, some_id_fields, 0);
+
+static bool pick_row(const char *table, const char *where, struct uuid *ret)
+{
+    struct some_id row;
+    bool found;
+    const struct sql sql = {arena_printf(the_arena,
+                                         "SELECT id FROM %s WHERE %s ORDER BY MD5(CONCAT(id, ?)) "
+                                         "LIMIT 1",
+                                         table, where),
+                            &some_id_record};
+    must(db_find(the_app->db, the_arena, &sql, DB_ARGS(db_integer(rand_r(&seed))), &row, &found));
+    *ret = row.id;
+    return found;
+}
+
+static struct problem *change_post(void *context)
+{
+    struct post before, after;
+    if (!pick_row("posts", context ? context : "content NOT LIKE '%anchor%'", &before.id))
+        return NULL;
+    must(post_lock(the_app->db, the_arena, before.id, &before));
+    after = before;
+    if (pick(4) == 0 && !context)
+        return post_delete(the_app->db, the_arena, &before, before.author_id);
+    if (!context)
+        after.published = pick(4) > 0;
+    if (pick(3))
+        after.title = words(4);
+    if (pick(2) && !context)
+        after.content = words(12);
+    after.version++;
+    return post_update(the_app->db, the_arena, &before, &after, before.author_id);
+}
+
+static struct problem *change_user(void *context)
+{
+    struct user before, after;
+    (void)context;
+    if (!pick_row("users", "email LIKE '%.test'", &before.id))
+        return NULL;
+    must(user_lock(the_app->db, the_arena, before.id, &before));
+    if (pick(4) == 0) {
+        must(user_uncount(the_app->db, the_arena, &before));
+        return user_delete(the_app->db, the_arena, before.id);
+    }
+    after = before;
+    after.role = pick(4) == 0;
+    after.first_name = words(3);
+    return user_update(the_app->db, the_arena, &before, &after);
+}
+
+/* ---- an index laid out in any way that readers must understand ---- */
+
+struct indexed_row {
+    struct uuid id, author_id;
+    struct instant created_at;
+    struct text text0, text1, text2;
+    int64_t number;
+};
+
+static const struct field indexed_row_fields[] = {
+    FIELD(struct indexed_row, id, .use = 0),     FIELD(struct indexed_row, author_id, .use = 0),
+    FIELD(struct indexed_row, created_at, .use = 0), FIELD(struct indexed_row, text0, .use = 0),
+    FIELD(struct indexed_row, text1, .use = 0),  FIELD(struct indexed_row, text2, .use = 0),
+    FIELD(struct indexed_row, number, .use = 0),
+};
+static const struct record indexed_row_record =
+    RECORD("IndexedRow", struct indexed_row, indexed_row_fields, 0);
+
+struct rows {
+    struct indexed_row *list;
+    size_t count;
+};
+
+static void keep_row(void *context, const void *row)
+{
+    struct rows *rows = context;
+    struct indexed_row *r = &rows->list[rows->count++];
+    ck_assert_uint_lt(rows->count, ROWS_MAX);
+    *r = *(const struct indexed_row *)row;
+    r->text0 = arena_text(room, r->text0);
+    r->text1 = arena_text(room, r->text1);
+}
+
+static struct rows rows_by(const struct search_index *index, const char *order)
+{
+    bool posts = index == &post_index;
+    struct rows rows = {arena_array(room, ROWS_MAX, sizeof *rows.list), 0};
+    const struct sql sql = {
+        arena_printf(room, "SELECT %s, %s FROM %s%s ORDER BY %s", search_columns(room, index),
+                     posts ? "author_id, published AS number" : "role + 0 - 1 AS number",
+                     index->counter->table, posts ? "" : " WHERE left_at IS NULL", order),
+        &indexed_row_record};
+    must(db_each(the_app->db, room, &sql, DB_NO_ARGS, keep_row, &rows));
+    return rows;
+}
+
+static struct terms terms_of(const struct search_index *index, const struct indexed_row *row)
+{
+    const struct text texts[] = {row->text0, row->text1};
+    const unsigned char number = (unsigned char)row->number;
+    bool posts = index == &post_index;
+    struct terms terms =
+        posts ? terms_of_words(room, texts, 2) : terms_of_parts(room, texts, 2);
+    struct term_list list = {NULL, 0, 0};
+    for (size_t i = 0; i < terms.count; i++)
+        term_add(room, &list, terms.list[i]);
+    term_add(room, &list, search_filter_term(posts ? POST_PUBLISHED : USER_ROLE, &number, 1));
+    if (posts)
+        term_add(room, &list,
+                 search_filter_term(POST_AUTHOR, &row->author_id, sizeof row->author_id));
+    return term_list_close(room, &list);
+}
+
+struct layout {
+    const struct search_index *index;
+    int64_t build;
+    unsigned chance; /* which segments are merged */
+    struct postings_writer writer;
+    struct postings_key *keys;
+    size_t key_count, key_room;
+    int64_t *times; /* of each block: first, last */
+    uint32_t end;
+};
+
+/* Where the postings of an ordinal are. */
+static unsigned level_of(const struct layout *l, uint32_t ord)
+{
+    if ((ord / 65536 * 2654435761u ^ l->chance) % 3 == 0)
+        return 3;
+    return (ord / 4096 * 2654435761u ^ l->chance) % 2 ? 2 : 1;
+}
+
+static void note_key(struct layout *l, struct postings_key key)
+{
+    if (l->key_count == l->key_room) {
+        struct postings_key *keys = arena_array(room, l->key_room * 2 + 1024, sizeof *keys);
+        if (l->key_count)
+            memcpy(keys, l->keys, l->key_count * sizeof *keys);
+        l->keys = keys;
+        l->key_room = l->key_room * 2 + 1024;
+    }
+    l->keys[l->key_count++] = key;
+}
+
+static int order_keys(const void *a, const void *b)
+{
+    const struct postings_key *x = a, *y = b;
+    if (x->level != y->level)
+        return x->level < y->level ? -1 : 1;
+    if (x->bucket != y->bucket)
+        return x->bucket < y->bucket ? -1 : 1;
+    return (x->base > y->base) - (x->base < y->base);
+}
+
+static void place_row(struct layout *l, const struct indexed_row *row, uint32_t ord)
+{
+    static const struct sql sql = {"INSERT INTO search_rows (build, ord, id, created_at) "
+                                   "VALUES (?, ?, ?, ?)",
+                                   NULL};
+    const struct terms terms = terms_of(l->index, row);
+    unsigned level = level_of(l, ord);
+    int64_t *times = &l->times[(size_t)ord / SEARCH_BLOCK * 2];
+    postings_add(&l->writer, ord, terms.list, terms.count);
+    for (size_t i = 0; i < terms.count; i++)
+        note_key(l, (struct postings_key){level, postings_bucket(level, terms.list[i]),
+                                          ord >> postings_levels[level].width
+                                                     << postings_levels[level].width});
+    if (row->created_at.us < times[0])
+        times[0] = row->created_at.us;
+    if (row->created_at.us > times[1])
+        times[1] = row->created_at.us;
+    must(db_execute(the_app->db, room, &sql,
+                    DB_ARGS(db_integer(l->build), db_integer(ord), db_uuid(row->id),
+                            db_time(row->created_at)),
+                    NULL));
+}
+
+static void store_blobs(struct layout *l)
+{
+    static const struct sql sql = {"INSERT INTO search_postings (build, lvl, bucket, base, "
+                                   "postings) VALUES (?, ?, ?, ?, ?)",
+                                   NULL};
+    qsort(l->keys, l->key_count, sizeof *l->keys, order_keys);
+    for (size_t i = 0; i < l->key_count; i++) {
+        struct text blob;
+        const struct postings_key *key = &l->keys[i];
+        if (i > 0 && order_keys(key - 1, key) == 0)
+            continue;
+        ck_assert(postings_write(&l->writer, *key, &blob));
+        must(db_execute(the_app->db, room, &sql,
+                        DB_ARGS(db_integer(l->build), db_integer(key->level),
+                                db_integer(key->bucket), db_integer(key->base),
+                                db_bytes(blob.data, blob.len)),
+                        NULL));
+    }
+}
+
+static void store_range(const struct layout *l, uint32_t base)
+{
+    static const struct sql sql = {"INSERT INTO search_ranges (build, base, first_at, last_at, "
+                                   "blocks) VALUES (?, ?, ?, ?, ?)",
+                                   NULL};
+    const int64_t *times = &l->times[(size_t)base / SEARCH_BLOCK * 2];
+    int64_t first = INT64_MAX, last = INT64_MIN;
+    for (size_t i = 0; i < SEARCH_RANGE / SEARCH_BLOCK; i++) {
+        first = times[2 * i] < first ? times[2 * i] : first;
+        last = times[2 * i + 1] > last ? times[2 * i + 1] : last;
+    }
+    if (first <= last)
+        must(db_execute(the_app->db, room, &sql,
+                        DB_ARGS(db_integer(l->build), db_integer(base),
+                                db_time((struct instant){first}), db_time((struct instant){last}),
+                                db_bytes(times, SEARCH_RANGE / SEARCH_BLOCK * 2 * sizeof *times)),
+                        NULL));
+}
+
+/* Ordinals in the order of time, or in none, with gaps from one to a range. */
+static void give_ordinals(struct layout *l)
+{
+    static const char *const orders[] = {"created_at, id", "id", "MD5(id)"};
+    const struct rows rows = rows_by(l->index, orders[pick(3)]);
+    unsigned gap = pick(3) ? 200 : 20;
+    for (size_t i = 0; i < rows.count; i++) {
+        if (pick(gap) == 0)
+            l->end += pick(20 * gap);
+        if (pick(gap * 3) == 0 && l->end < 65536 * 6)
+            l->end += 65536;
+        place_row(l, &rows.list[i], l->end++);
+    }
+}
+
+static struct problem *lay_out(void *context)
+{
+    struct layout l = {.index = context, .chance = (unsigned)rand_r(&seed)};
+    int64_t number = l.index->counter->number;
+    const char *of_build = " WHERE build = (SELECT build FROM search_builds WHERE list = %lld)";
+    static const char *const tables[] = {"search_rows", "search_postings", "search_ranges"};
+    l.build = ask_number(say("SELECT build AS n FROM search_builds WHERE list = %lld",
+                             (long long)number));
+    for (int i = 0; i < 3; i++)
+        run_sql(say("DELETE FROM %s WHERE build = %lld", tables[i], (long long)l.build));
+    (void)of_build;
+    run_sql(say("DELETE FROM list_journal WHERE total = %lld", (long long)number));
+    l.times = arena_array(room, (size_t)2 * 65536 * 16 / SEARCH_BLOCK, sizeof *l.times);
+    for (size_t i = 0; i < (size_t)65536 * 16 / SEARCH_BLOCK; i++) {
+        l.times[2 * i] = INT64_MAX;
+        l.times[2 * i + 1] = INT64_MIN;
+    }
+    postings_writer_init(&l.writer, 4000000);
+    give_ordinals(&l);
+    store_blobs(&l);
+    for (uint32_t base = 0; base < l.end; base += SEARCH_RANGE)
+        store_range(&l, base);
+    run_sql(say("UPDATE search_builds SET next_ord = %u WHERE build = %lld", l.end,
+                (long long)l.build));
+    postings_writer_release(&l.writer);
+    return NULL;
+}
+
+/* ---- questions ---- */
+
+struct question {
+    const struct search_index *index;
+    const char *q, *sort;
+    int published, author, role; /* -1: any */
+    bool ranged;
+    struct instant from, before;
+    unsigned limit;
+};
+
+static bool is_ascii(const char *w)
+{
+    while (*w && (unsigned char)*w < 0x80)
+        w++;
+    return !*w;
+}
+
+static const char *some_query(bool words_only)
+{
+    const char *q = "";
+    for (unsigned i = 1 + pick(3); i > 0; i--) {
+        const char *w = word();
+        if (pick(4) == 0 && is_ascii(w))
+            w = arena_printf(room, "%.*s%s", (int)(1 + pick((unsigned)strlen(w))), w,
+                             words_only ? "*" : "");
+        q = arena_printf(room, "%s%s%s", q, *q ? " " : "", w);
+        if (!words_only)
+            break;
+    }
+    return q;
+}
+
+static const char *some_part(void)
+{
+    static const char *const parts[] = {"u1", "many", ".test", "few.test", "@", "2", "99@", "U"};
+    return pick(2) ? parts[pick((unsigned)COUNT(parts))] : some_query(false);
+}
+
+static struct question some_question(void)
+{
+    static const char *const post_sorts[] = {"-created_at", "-created_at", "-created_at",
+                                             "created_at", "title", "-title"};
+    static const char *const user_sorts[] = {"created_at", "created_at", "-created_at",
+                                             "-created_at", "email", "-email"};
+    static const unsigned limits[] = {1, 2, 7, 20, 20, 100};
+    bool posts = pick(3) > 0;
+    struct question ask = {
+        .index = posts ? &post_index : &user_index,
+        .q = posts ? some_query(true) : some_part(),
+        .sort = posts ? post_sorts[pick(6)] : user_sorts[pick(6)],
+        .published = posts ? pick(4) > 0 : -1,
+        .author = posts && pick(3) == 0 ? (int)pick(AUTHORS) : -1,
+        .role = !posts && pick(3) == 0 ? (int)pick(2) : -1,
+        .ranged = pick(4) == 0,
+        .limit = limits[pick(6)],
+    };
+    ask.from.us = the_time.us - pick(1000) * INT64_C(86400000000);
+    ask.before.us = ask.from.us + (1 + pick(1000)) * INT64_C(86400000000);
+    return ask;
+}
+
+static bool is_asked_for(const struct question *ask, struct query *query,
+                         const struct indexed_row *row)
+{
+    const struct search_row texts = {.text0 = row->text0, .text1 = row->text1};
+    int kind = ask->index == &post_index ? ask->published : ask->role;
+    struct uuid author = ask->author < 0 ? row->author_id : id_of(author_ids[ask->author]);
+    return (kind < 0 || kind == row->number) && uuid_equal(&author, &row->author_id) &&
+           (!ask->ranged ||
+            (row->created_at.us >= ask->from.us && row->created_at.us < ask->before.us)) &&
+           search_row_matches(query, ask->index, &texts);
+}
+
+/* Of all rows, in order, those that are asked for; each with a blank. */
+static const char *scan(const struct question *ask, size_t *ret_count)
+{
+    bool down = *ask->sort == '-';
+    const char *key = down ? ask->sort + 1 : ask->sort;
+    const struct rows rows =
+        rows_by(ask->index, arena_printf(room, "%s%s, id%s",
+                                         strcmp(key, "email") == 0 ? "email_folded" : key,
+                                         down ? " DESC" : "", down ? " DESC" : ""));
+    struct query *query = search_query(room, ask->index, text_of(ask->q));
+    char *all = arena_alloc(room, rows.count * UUID_TEXT_SIZE + 1), *at = all;
+    for (size_t i = 0; i < rows.count; i++)
+        if (is_asked_for(ask, query, &rows.list[i])) {
+            uuid_format(&rows.list[i].id, at);
+            at[UUID_TEXT_SIZE - 1] = ' ';
+            at += UUID_TEXT_SIZE;
+        }
+    *at = '\0';
+    *ret_count = (size_t)(at - all) / UUID_TEXT_SIZE;
+    return all;
+}
+
+static const char *escape(const char *s)
+{
+    const char *all = "";
+    for (; *s; s++)
+        all = arena_printf(room, "%s%%%02X", all, (unsigned char)*s);
+    return all;
+}
+
+static const char *url_of(const struct question *ask)
+{
+    bool posts = ask->index == &post_index;
+    char from[INSTANT_TEXT_SIZE], before[INSTANT_TEXT_SIZE];
+    instant_format(ask->from, from);
+    instant_format(ask->before, before);
+    const char *url = arena_printf(room, "/%s?q=%s&sort=%s&limit=%u", posts ? "posts" : "users",
+                                   escape(ask->q), ask->sort, ask->limit);
+    if (ask->published >= 0)
+        url = arena_printf(room, "%s&published=%s", url, ask->published ? "true" : "false");
+    if (ask->author >= 0)
+        url = arena_printf(room, "%s&author_id=%s", url, author_ids[ask->author]);
+    if (ask->role >= 0)
+        url = arena_printf(room, "%s&role=%s", url, user_role_words[ask->role]);
+    return ask->ranged ? arena_printf(room, "%s&created_after=%s&created_before=%s", url, from,
+                                      before)
+                       : url;
+}
+
+/* The ids of a page, each with a blank. */
+static const char *ids_of(struct answer answer)
+{
+    ck_status(answer, 200);
+    const char *ids = answer_column(answer, "id");
+    return *ids ? arena_printf(room, "%s ", ids) : "";
+}
+
+static void ck_first_page(struct answer answer, const struct question *ask, size_t count,
+                          bool everything)
+{
+    bool capped = answer_has(answer, "pagination.total_capped");
+    int64_t total = answer_total(answer);
+    int64_t known = count < LIST_COUNT_MAX ? (int64_t)count : LIST_COUNT_MAX;
+    if (everything || !capped)
+        ck_assert_msg(total == known, "SEED=%u: %s: %lld of %zu", seed, url_of(ask),
+                      (long long)total, count);
+    ck_assert_int_le(total, known);
+    if (everything)
+        ck_assert_int_eq(capped, count > LIST_COUNT_MAX);
+    if (everything)
+        ck_assert_uint_eq(answer_count(answer), count < ask->limit ? count : ask->limit);
+}
+
+/* Page by page, by cursor. */
+static void ck_walk(const struct question *ask, const char *expected, size_t count,
+                    bool everything)
+{
+    const char *url = url_of(ask), *at = expected;
+    struct answer answer = api_get(admin, "%s", url);
+    ck_status(answer, 200);
+    ck_first_page(answer, ask, count, everything);
+    for (int pages = 0; pages < 12; pages++) {
+        const char *ids = ids_of(answer);
+        ck_assert_msg(strncmp(at, ids, strlen(ids)) == 0, "%s: page %d is\n%s\nnot\n%.1000s", url,
+                      pages, ids, at);
+        at += strlen(ids);
+        if (answer_is_null(answer, "pagination.next_cursor")) {
+            ck_assert_msg(!*at, "%s: missing after page %d:\n%.1000s", url, pages, at);
+            return;
+        }
+        if (everything)
+            ck_assert_uint_eq(answer_count(answer), ask->limit);
+        answer = api_get(admin, "%s&cursor=%s", url, answer_text(answer, "pagination.next_cursor"));
+    }
+}
+
+/* A page by its number. */
+static void ck_page(const struct question *ask, const char *expected, size_t count)
+{
+    size_t page = 1 + pick((unsigned)(count / ask->limit) + 2), before = (page - 1) * ask->limit;
+    if (before >= LIST_COUNT_MAX)
+        return;
+    struct answer answer = api_get(admin, "%s&page=%zu&total=%s", url_of(ask), page,
+                                   pick(2) ? "true" : "false");
+    size_t left = before < count ? count - before : 0, shown = left < ask->limit ? left : ask->limit;
+    const char *ids = ids_of(answer);
+    ck_assert_msg(strlen(ids) == shown * UUID_TEXT_SIZE &&
+                      strncmp(ids, expected + (left ? before * UUID_TEXT_SIZE : 0),
+                              shown * UUID_TEXT_SIZE) == 0,
+                  "%s: page %zu is\n%s", url_of(ask), page, ids);
+}
+
+static void ask_something(bool everything)
+{
+    const struct question ask = some_question();
+    size_t count;
+    const char *expected = scan(&ask, &count);
+    ck_walk(&ask, expected, count, everything);
+    if (everything)
+        ck_page(&ask, expected, count);
+    arena_reset(room);
+}
+
+static void change_something(void)
+{
+    switch (pick(8)) {
+    case 0:
+        in_transaction(lay_out, (void *)(uintptr_t)(pick(2) ? &post_index : &user_index));
+        break;
+    case 1:
+        insert((int)pick(40));
+        break;
+    case 2:
+    case 3:
+        for (unsigned i = pick(20); i > 0; i--)
+            in_transaction(change_post, NULL);
+        break;
+    case 4:
+        for (unsigned i = pick(10); i > 0; i--)
+            in_transaction(change_user, NULL);
+        break;
+    default:
+        sweep((int)pick(4));
+    }
+    arena_reset(room);
+}
+
+struct life {
+    unsigned seed;
+    bool everything; /* the reach is larger than the tables */
+};
+
+static void live(void *context)
+{
+    const struct life *life = context;
+    seed = life->seed;
+    loopback_set(life->everything ? "SEARCH_REACH=1000000" : "SEARCH_REACH=100");
+    for (int i = 0; i < 12; i++) {
+        change_something();
+        for (int n = 0; n < 4; n++)
+            ask_something(life->everything);
+    }
+}
+
+CASE("finding", set_up, tear_down);
+CASE_LIMIT_S(36000);
+
+TEST(a_search_finds_what_a_scan_finds)
+{
+    unsigned first = torture_seed();
+    seed = first;
+    insert(700);
+    for (int i = 0; i < torture_rounds(6); i++) {
+        struct life life = {.seed = first + (unsigned)i, .everything = i % 3 > 0};
+        wait_for(run_aside(live, &life));
+        the_time.us += INT64_C(60000000);
+    }
+}
