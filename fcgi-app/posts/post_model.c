@@ -246,8 +246,7 @@ struct problem *post_delete(struct db *db, struct arena *a, const struct post *p
     if (!p)
         p = db_execute(db, a, &sql_delete, DB_ARGS(db_uuid(post->id)), NULL);
     return p ? p
-             : counter_add(db, a, &post_counter, post->author_id, post->published, -1,
-                           post->id);
+             : counter_add(db, a, &post_counter, post->author_id, post->published, -1, post->id);
 }
 
 struct problem *post_delete_newest(struct db *db, struct arena *a, struct uuid author,
