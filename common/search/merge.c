@@ -153,7 +153,8 @@ struct fold {
     size_t key_count;
 };
 
-/* Which blob has the postings of this ordinal. No segment is half merged when patches are folded. */
+/* Which blob has the postings of this ordinal. No segment is half merged when patches are folded.
+ */
 static struct postings_key place_of(const struct build *b, uint32_t term, uint32_t ord)
 {
     unsigned level = ord < b->merged2_base ? 3 : ord < b->merged1_base ? 2 : 1;

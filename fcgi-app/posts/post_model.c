@@ -246,8 +246,7 @@ struct problem *post_delete(struct db *db, struct arena *a, const struct post *p
     if (!p)
         p = db_execute(db, a, &sql_delete, DB_ARGS(db_uuid(post->id)), NULL);
     return p ? p
-             : counter_add(db, a, &post_counter, post->author_id, post->published, -1,
-                           post->id);
+             : counter_add(db, a, &post_counter, post->author_id, post->published, -1, post->id);
 }
 
 struct problem *post_delete_newest(struct db *db, struct arena *a, struct uuid author,
@@ -300,59 +299,3 @@ const struct search_index post_index = {
     .slices = {{"published = 0", "ix_posts_published_created"},
                {"published = 1", "ix_posts_published_created"}},
 };
-
-/* ---- rows from elsewhere ---- */
-
-/* OPTIMIZE TABLE would do the same, but not where innodb_optimize_fulltext_only is set. */
-struct problem *post_rebuild_search(struct db *db, struct arena *a)
-{
-    struct problem *p = db_pin(db, a); /* it may take longer than a statement has */
-    if (p)
-        return p;
-    p = db_run(db, a, "ALTER TABLE posts FORCE");
-    db_unpin(db);
-    return p;
-}
-
-struct probe {
-    struct uuid id;
-    struct text word;
-};
-
-static const struct field probe_fields[] = {
-    FIELD(struct probe, id, .doc = "A post."),
-    FIELD(struct probe, word, .doc = "A word that it has."),
-};
-static const struct record probe_record = RECORD("Probe", struct probe, probe_fields, .rule = NULL);
-
-/* Of INNODB_FT_DEFAULT_STOPWORD, what is not too short for any index: the frequent ones last, for
- * looking them up takes longer. */
-#define STOP_WORDS                                                                                 \
-    "www|und|com|where|who|about|how|when|what|will|are|was|from|this|that|with|for|the"
-
-static const struct sql sql_find_stop_word = {
-    "SELECT id, word FROM (SELECT id, LOWER(REGEXP_SUBSTR(CONCAT(' ', title, ' ',"
-    " LEFT(content, 4000), ' '), '(?i)(?<=[[:space:]])(" STOP_WORDS ")(?=[[:space:].,;:!?])'))"
-    " AS word FROM posts ORDER BY id DESC LIMIT 100) AS newest WHERE word <> ''"
-    " ORDER BY LOCATE(word, '" STOP_WORDS "') LIMIT 1",
-    &probe_record};
-static const struct sql sql_look_up = {
-    "SET STATEMENT max_statement_time = 1 FOR SELECT COUNT(*) AS n FROM posts"
-    " WHERE id = ? AND MATCH (title, content) AGAINST (CONCAT('+', ?) IN BOOLEAN MODE)",
-    &counted_record};
-
-struct problem *post_probe_search(struct db *db, struct arena *a, const char **ret_lost)
-{
-    struct probe probe;
-    bool found;
-    int64_t n = 0;
-    struct problem *p = db_find(db, a, &sql_find_stop_word, DB_NO_ARGS, &probe, &found);
-    if (p)
-        return p;
-    /* A word that the index has so often that a second does not suffice is in the index. */
-    if (found &&
-        count_read(db, a, &sql_look_up, DB_ARGS(db_uuid(probe.id), db_text(probe.word)), &n))
-        found = false;
-    *ret_lost = found && !n ? probe.word.data : NULL;
-    return NULL;
-}
