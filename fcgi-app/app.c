@@ -6,6 +6,7 @@
 #include "common/base/problem.h"
 #include "common/http/page.h"
 #include "common/db/counter_sweep.h"
+#include "common/search/build.h"
 #include "common/search/merge.h"
 #include "common/search/sweep.h"
 
@@ -81,6 +82,24 @@ static struct problem *note_backlog(struct app *app, struct arena *a)
     return NULL;
 }
 
+static struct problem *note_indexes(struct app *app, struct arena *a)
+{
+    struct problem *p = NULL;
+    for (size_t i = 0; !p && search_indexes[i]; i++) {
+        struct index_state state;
+        p = search_look(app->db, a, search_indexes[i], &state);
+        if (p)
+            break;
+        atomic_store_explicit(&app->shared->indexes[i].state,
+                              state.is_live ? INDEX_BUILT : INDEX_MISSING, memory_order_relaxed);
+        atomic_store_explicit(&app->shared->indexes[i].patch_bytes, state.patch_max,
+                              memory_order_relaxed);
+        atomic_store_explicit(&app->shared->indexes[i].lost_blobs, state.lost,
+                              memory_order_relaxed);
+    }
+    return p;
+}
+
 bool app_sweep(struct app *app, struct arena *a)
 {
     bool more = false, merges = false;
@@ -94,5 +113,7 @@ bool app_sweep(struct app *app, struct arena *a)
     more = more || merges;
     app->unswept = more ? SWEEP_WRITES : 0; /* after a failure, writes come first */
     p = note_backlog(app, a);
+    if (!p)
+        p = note_indexes(app, a);
     return more && !p;
 }

@@ -9,11 +9,14 @@
 #include "common/http/router.h"
 #include "common/process/limiter.h"
 #include "common/process/pool.h"
+#include "common/search/index.h"
 #include "fcgi-app/settings.h"
 
 struct keyring;
 struct list;
 struct list_scope;
+
+enum known_index { INDEX_UNKNOWN, INDEX_MISSING, INDEX_BUILT };
 
 /* What the workers of a pool count together, and those that replace them after a reload. */
 struct shared {
@@ -25,8 +28,13 @@ struct shared {
     struct budget_shared budget;
     /* What waited to be swept when somebody looked last, and since when, as in struct instant. */
     _Atomic int64_t unswept_rows, unswept_since_us;
+    /* Of each search index, as it was then. */
+    struct {
+        _Atomic int64_t state; /* enum known_index */
+        _Atomic int64_t patch_bytes, lost_blobs;
+    } indexes[SEARCH_INDEXES_MAX];
 };
-#define SHARED_LAYOUT 7 /* another one whenever the struct means something else */
+#define SHARED_LAYOUT 8 /* another one whenever the struct means something else */
 
 /* worker.h opens it. */
 struct app {

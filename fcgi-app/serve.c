@@ -14,27 +14,34 @@
 #include "common/base/problem.h"
 #include "common/process/reexec.h"
 #include "common/process/server.h"
+#include "common/search/build.h"
 #include "common/process/socket.h"
-#include "fcgi-app/posts/post_model.h"
 #include "fcgi-app/system/database_model.h"
 #include "fcgi-app/worker.h"
 
 #define SCRIPT_GRACE_S 2 /* mod_fcgid kills three seconds after SIGTERM */
 
+static struct problem *warn_about_index(struct app *app, struct arena *a,
+                                        const struct search_index *index)
+{
+    struct index_state state;
+    struct problem *p = search_look(app->db, a, index, &state);
+    if (!p && (!state.is_live || !state.is_ours || state.lost))
+        LOG(LOG_LEVEL_WARNING, log_event("search_incomplete"),
+            log_text("table", index->counter->table),
+            log_text("cause", state.is_live ? "run `postern reindex`" : "run `postern migrate`"));
+    return p;
+}
+
 static void warn_about_schema(struct app *app)
 {
     struct arena *a = arena_open((size_t)1024 * 1024);
     struct problem *p = database_check_schema(app->db, a);
-    const char *lost = NULL;
-    if (!p)
-        p = post_probe_search(app->db, a, &lost);
+    for (size_t i = 0; !p && search_indexes[i]; i++)
+        p = warn_about_index(app, a, search_indexes[i]);
     if (p)
         LOG(LOG_LEVEL_WARNING, log_event("not_ready"),
             log_text("cause", p->cause ? p->cause : p->message));
-    else if (lost)
-        LOG(LOG_LEVEL_WARNING, log_event("search_incomplete"), log_text("word", lost),
-            log_text("cause", "the word index was built by others, as in a restore; "
-                              "run `postern reindex`"));
     arena_close(a);
 }
 

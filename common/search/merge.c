@@ -153,16 +153,11 @@ struct fold {
     size_t key_count;
 };
 
-/* Which blob has the postings of this ordinal: as far as they are merged, in the next level. */
+/* Which blob has the postings of this ordinal. No segment is half merged when patches are folded.
+ */
 static struct postings_key place_of(const struct build *b, uint32_t term, uint32_t ord)
 {
-    unsigned level = 1;
-    if (ord < b->merged1_base ||
-        (ord < b->merged1_base + segment_size(2) && postings_bucket(1, term) < b->merged1_bucket))
-        level = 2;
-    if (ord < b->merged2_base ||
-        (ord < b->merged2_base + segment_size(3) && postings_bucket(2, term) < b->merged2_bucket))
-        level = 3;
+    unsigned level = ord < b->merged2_base ? 3 : ord < b->merged1_base ? 2 : 1;
     uint32_t within = (uint32_t)(segment_size(level) - 1);
     return (struct postings_key){level, postings_bucket(level, term), ord & ~within};
 }

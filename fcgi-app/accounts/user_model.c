@@ -11,8 +11,6 @@
 #include "common/list/list.h"
 #include "fcgi-app/accounts/common_passwords.h"
 
-#define TEXT_GRAMS_MAX 1000 /* of a row: all, 254 + 100 characters at most */
-
 const struct problem_type problem_user_not_found = {404, "User not found", "user_not_found",
                                                     "There is no user with this id."};
 const struct problem_type problem_email_exists = {409, "Email already exists", "email_exists",
@@ -165,8 +163,7 @@ const struct record user_query_record =
 
 static const struct sql sql_insert = {
     "INSERT INTO users (id, email, password_hash, first_name, last_name, role, is_active, "
-    "created_at, updated_at, first_name_folded, search_grams) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     NULL};
 static const struct sql sql_find = {"SELECT " COLUMNS " FROM users WHERE id = ? AND " IS_THERE,
                                     &user_record};
@@ -181,7 +178,7 @@ static const struct sql sql_share_by_email = {
     &user_record};
 static const struct sql sql_update = {
     "UPDATE users SET email = ?, first_name = ?, last_name = ?, role = ?, is_active = ?, "
-    "updated_at = ?, version = ?, first_name_folded = ?, search_grams = ? WHERE id = ?",
+    "updated_at = ?, version = ? WHERE id = ?",
     NULL};
 static const struct sql sql_find_with_hash = {
     "SELECT " COLUMNS ", password_hash FROM users WHERE id = ? AND " IS_THERE, &user_record};
@@ -198,7 +195,7 @@ static const struct sql sql_lock_with_hash = {
 static const struct sql sql_hide = {
     "UPDATE users SET email = CAST(id AS CHAR), password_hash = '', first_name = NULL, "
     "last_name = NULL, role = 'user', is_active = 0, updated_at = ?, version = version + 1, "
-    "first_name_folded = NULL, search_grams = NULL, left_at = ? WHERE id = ?",
+    "left_at = ? WHERE id = ?",
     NULL};
 #define WITH_SESSION "sessions.id AS session_id FROM users LEFT JOIN " USER_SESSION
 static const struct sql sql_find_with_session = {"SELECT " COLUMNS ", " WITH_SESSION, &user_record};
@@ -227,13 +224,6 @@ static struct problem *or_email_exists(struct arena *a, struct problem *p)
     return db_is_violation(p, "uq_users_email") ? problem(a, &problem_email_exists, NULL) : p;
 }
 
-/* E-mail and name are cut into grams separately, so that none spans both. */
-static const char *grams_of(struct arena *a, const struct user *user)
-{
-    return arena_printf(a, "%s %s", fold_grams(a, fold(a, user->email), "", TEXT_GRAMS_MAX),
-                        fold_grams(a, fold(a, user->first_name), "", TEXT_GRAMS_MAX));
-}
-
 struct problem *user_insert(struct db *db, struct arena *a, const struct user *user)
 {
     struct problem *p = db_execute(
@@ -241,8 +231,7 @@ struct problem *user_insert(struct db *db, struct arena *a, const struct user *u
         DB_ARGS(db_uuid(user->id), db_text(user->email), db_text(user->password_hash),
                 db_text(user->first_name), db_text(user->last_name),
                 db_text(text_of(user_role_words[user->role])), db_integer(user->is_active),
-                db_time(user->created_at), db_time(user->updated_at),
-                db_text(fold(a, user->first_name)), db_text(text_of(grams_of(a, user)))),
+                db_time(user->created_at), db_time(user->updated_at)),
         NULL);
     if (p)
         return or_email_exists(a, p);
@@ -331,14 +320,12 @@ struct problem *user_exists_locked(struct db *db, struct arena *a, struct uuid i
 struct problem *user_update(struct db *db, struct arena *a, const struct user *before,
                             const struct user *user)
 {
-    struct problem *p =
-        db_execute(db, a, &sql_update,
-                   DB_ARGS(db_text(user->email), db_text(user->first_name),
-                           db_text(user->last_name), db_text(text_of(user_role_words[user->role])),
-                           db_integer(user->is_active), db_time(user->updated_at),
-                           db_integer(user->version), db_text(fold(a, user->first_name)),
-                           db_text(text_of(grams_of(a, user))), db_uuid(user->id)),
-                   NULL);
+    struct problem *p = db_execute(
+        db, a, &sql_update,
+        DB_ARGS(db_text(user->email), db_text(user->first_name), db_text(user->last_name),
+                db_text(text_of(user_role_words[user->role])), db_integer(user->is_active),
+                db_time(user->updated_at), db_integer(user->version), db_uuid(user->id)),
+        NULL);
     if (p)
         return or_email_exists(a, p);
     return counter_change(db, a, &user_counter, nobody, before->role, user->role, user->id);
@@ -434,62 +421,3 @@ const struct search_index user_index = {
     .filters = {[USER_ROLE] = {.column = "role", .value = "role + 0 - 1"}},
     .slices = {{"1", "ix_users_created"}},
 };
-
-/* ---- rows from elsewhere ---- */
-
-#define REINDEX_STEP "200"
-
-static const struct sql sql_unindexed = {
-    "SELECT id, email, first_name FROM users WHERE id > ? AND search_grams IS NULL AND " IS_THERE
-    " ORDER BY id LIMIT " REINDEX_STEP,
-    &user_record};
-static const struct sql sql_set_index = {
-    "UPDATE users SET first_name_folded = ?, search_grams = ? WHERE id = ? AND " IS_THERE, NULL};
-struct batch {
-    struct arena *arena;
-    struct user users[200];
-    size_t count;
-};
-
-static void keep(void *context, const void *row)
-{
-    struct batch *batch = context;
-    struct user *user = &batch->users[batch->count++];
-    *user = *(const struct user *)row;
-    user->email = arena_text(batch->arena, user->email);
-    user->first_name = arena_text(batch->arena, user->first_name);
-}
-
-static struct problem *index_batch(struct db *db, struct arena *a, const struct batch *batch)
-{
-    struct problem *p = NULL;
-    for (size_t i = 0; !p && i < batch->count; i++)
-        p = db_execute(db, a, &sql_set_index,
-                       DB_ARGS(db_text(fold(a, batch->users[i].first_name)),
-                               db_text(text_of(grams_of(a, &batch->users[i]))),
-                               db_uuid(batch->users[i].id)),
-                       NULL);
-    return p;
-}
-
-struct problem *user_index_some(struct db *db, struct arena *a, struct uuid *after)
-{
-    struct batch *batch = arena_alloc(a, sizeof *batch);
-    batch->arena = a;
-    struct problem *p = db_each(db, a, &sql_unindexed, DB_ARGS(db_uuid(*after)), keep, batch);
-    if (!p)
-        p = index_batch(db, a, batch);
-    if (!p)
-        *after = batch->count ? batch->users[batch->count - 1].id : (struct uuid){{0}};
-    return p;
-}
-
-struct problem *user_rebuild_search(struct db *db, struct arena *a)
-{
-    struct problem *p = db_pin(db, a); /* it may take longer than a statement has */
-    if (p)
-        return p;
-    p = db_run(db, a, "ALTER TABLE users FORCE");
-    db_unpin(db);
-    return p;
-}

@@ -138,11 +138,3 @@ struct problem *user_delete(struct db *db, struct arena *a, struct uuid id) MUST
  */
 struct problem *user_lock_other_admins(struct db *db, struct arena *a, struct uuid id,
                                        bool *ret_any) MUST_USE;
-
-/** Fill the search columns of some imported rows, in the order of their ids after `*after`, which
- *  becomes the last one's; nil when none was left. In a transaction. */
-struct problem *user_index_some(struct db *db, struct arena *a, struct uuid *after) MUST_USE;
-
-/** Rebuild the tables' search indexes, which otherwise keep an entry for each former version of
- *  a row. Takes its time, and the connection for itself. */
-struct problem *user_rebuild_search(struct db *db, struct arena *a) MUST_USE;

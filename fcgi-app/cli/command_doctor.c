@@ -14,12 +14,11 @@
 #include "common/db/db_url.h"
 #include "common/field/field.h"
 #include "common/base/problem.h"
+#include "common/search/build.h"
 #include "common/db/counter_sweep.h"
 #include "fcgi-app/system/database_model.h"
-#include "common/base/fold.h"
 #include "fcgi-app/migrations.h"
 #include "fcgi-app/nginx_files.h"
-#include "fcgi-app/posts/post_model.h"
 #include "fcgi-app/cli/listing.h"
 
 #define SKEW_WARN_US 1000000
@@ -226,30 +225,32 @@ static void check_schema(struct doctor *doctor, struct db *db)
         doctor_ok(doctor, "schema is the one of this program");
 }
 
-/* How the server is set up for words, and whether ours are in the index: neither a dump nor the
- * table's definition carries what it was built with. */
-static void check_search(struct doctor *doctor, struct db *db, const struct database *d)
+static void check_index(struct doctor *doctor, const char *table, const struct index_state *state)
 {
-    const char *lost = NULL;
-    if (d->word_min > WORD_MIN)
-        doctor_tell(doctor, VERDICT_WARN, "search",
-                    "finds no word below %lld characters; set innodb_ft_min_token_size = %d in the "
-                    "server's configuration, restart it, and run `postern reindex`",
-                    (long long)d->word_min, WORD_MIN);
-    else if (d->word_max < WORD_MAX)
-        doctor_tell(doctor, VERDICT_WARN, "search",
-                    "finds no word above %lld characters; set innodb_ft_max_token_size = %d in the "
-                    "server's configuration, restart it, and run `postern reindex`",
-                    (long long)d->word_max, WORD_MAX);
-    else if (post_probe_search(db, doctor->arena, &lost))
-        return; /* reported already: there is no schema to ask */
-    else if (lost)
-        doctor_tell(doctor, VERDICT_WARN, "search",
-                    "does not find a post by the word \"%s\" that it has; run `postern reindex`, "
-                    "as after each restore",
-                    lost);
+    const char *name = arena_printf(doctor->arena, "search index of %s", table);
+    if (!state->is_live)
+        doctor_tell(doctor, VERDICT_FAIL, name,
+                    "has not been built, and so nothing is found; run `postern migrate`");
+    else if (!state->is_ours)
+        doctor_tell(doctor, VERDICT_WARN, name,
+                    "was built by another release, and may miss words; run `postern reindex`");
+    else if (state->lost)
+        doctor_tell(doctor, VERDICT_WARN, name,
+                    "has lost %lld parts that could not be read; run `postern reindex`",
+                    (long long)state->lost);
     else
-        doctor_ok(doctor, "search finds what was looked for");
+        doctor_ok(doctor, "%s is there; a patch of it has %lld KiB at most", name,
+                  (long long)state->patch_max / 1024);
+}
+
+static void check_search(struct doctor *doctor, struct db *db)
+{
+    for (size_t i = 0; search_indexes[i]; i++) {
+        struct index_state state;
+        if (search_look(db, doctor->arena, search_indexes[i], &state))
+            return; /* reported already: there is no schema to ask */
+        check_index(doctor, search_indexes[i]->counter->table, &state);
+    }
 }
 
 /* What waits is counted, and so no total is wrong; but each list reads all of it. */
@@ -285,7 +286,7 @@ static void ask_database(struct doctor *doctor, struct db *db)
     check_server(doctor, &d);
     check_room(doctor, &d);
     check_schema(doctor, db);
-    check_search(doctor, db, &d);
+    check_search(doctor, db);
     check_totals(doctor, db);
     doctor_hashes(doctor, db);
 }

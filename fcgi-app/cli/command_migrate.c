@@ -98,13 +98,20 @@ static void print_applied(void *context, const struct migration *m)
     fflush(stdout); /* the next may take a while */
 }
 
-/* To stderr, for whoever waits; some seconds lie between. */
+#define TELL_ROWS 65536 /* which take some seconds */
+
+/* To stderr, for whoever waits. */
 static void print_progress(void *context, const struct search_index *index, int64_t rows)
 {
+    static int64_t told;
     (void)context;
-    if (rows)
-        fprintf(stderr, "postern: search index of %s: %lld rows\n", index->counter->table,
-                (long long)rows);
+    if (rows < told)
+        told = 0; /* of another index */
+    if (rows - told < TELL_ROWS)
+        return;
+    fprintf(stderr, "postern: search index of %s: %lld rows\n", index->counter->table,
+            (long long)rows);
+    told = rows;
 }
 
 static const struct build_progress progress = {print_progress, NULL};

@@ -80,15 +80,3 @@ struct problem *post_uncount_author(struct db *db, struct arena *a, struct uuid 
  *  first; fewer are deleted only where no more were left. */
 struct problem *post_delete_newest(struct db *db, struct arena *a, struct uuid author,
                                    int64_t limit, uint64_t *ret_deleted) MUST_USE;
-
-/** Build the table and its word index again, with the settings that a session of ours has.
- * Reading goes on meanwhile; writing waits. */
-struct problem *post_rebuild_search(struct db *db, struct arena *a) MUST_USE;
-
-/**
- * Does the word index answer? Looks for a word that InnoDB leaves out by default, such as "the", in
- * the newest posts: `*ret_lost` is one that is in a post but is not found; NULL when it is found,
- * when no post has one, and when the search takes long, as it does for a word in very many posts.
- * Takes some milliseconds, at most a second or so.
- */
-struct problem *post_probe_search(struct db *db, struct arena *a, const char **ret_lost) MUST_USE;

@@ -8,9 +8,9 @@
 #include "common/base/problem.h"
 #include "fcgi-app/migrations.h"
 
-#define VERSION_MIN 1011        /* MariaDB 10.11 */
-#define PACKET_MIN (512 * 1024) /* an answer kept for a repetition: 64 KiB that are all escaped */
-#define FORCED_RECOVERY_MAX 4   /* from 5 on InnoDB takes no writes */
+#define VERSION_MIN 1011         /* MariaDB 10.11 */
+#define PACKET_MIN (2048 * 1024) /* a blob of the search index, and all else that has 64 KiB */
+#define FORCED_RECOVERY_MAX 4    /* from 5 on InnoDB takes no writes */
 
 static const struct field database_fields[] = {
     FIELD(struct database, version, .doc = "What it calls itself."),
@@ -21,8 +21,6 @@ static const struct field database_fields[] = {
     FIELD(struct database, read_only, .doc = "Whether it takes no writes."),
     FIELD(struct database, innodb_read_only, .doc = "Whether its tables take none."),
     FIELD(struct database, logs_statements, .doc = "Whether its log is of statements."),
-    FIELD(struct database, word_min, .doc = "The shortest word that it indexes."),
-    FIELD(struct database, word_max, .doc = "The longest."),
 };
 static const struct record database_record =
     RECORD("Database", struct database, database_fields, .rule = NULL);
@@ -32,8 +30,7 @@ static const struct sql sql_ask = {
     "SELECT VERSION() AS version, UTC_TIMESTAMP(6) AS now, @@max_connections AS connections_max, "
     "@@max_allowed_packet AS packet_max, @@innodb_force_recovery AS forced_recovery, "
     "@@read_only NOT IN ('0', 'OFF') AS read_only, @@innodb_read_only AS innodb_read_only, "
-    "@@log_bin AND @@binlog_format = 'STATEMENT' AS logs_statements, "
-    "@@innodb_ft_min_token_size AS word_min, @@innodb_ft_max_token_size AS word_max",
+    "@@log_bin AND @@binlog_format = 'STATEMENT' AS logs_statements",
     &database_record};
 
 struct problem *database_ask(struct db *db, struct arena *a, struct database *ret)
@@ -72,7 +69,7 @@ size_t database_faults(const struct database *d, struct arena *a,
     if (d->packet_max < PACKET_MIN)
         ret_faults[n++] = arena_printf(a,
                                        "has max_allowed_packet = %" PRId64
-                                       ", too little for a long post; set it to %d or more",
+                                       ", too little for the search index; set it to %d or more",
                                        d->packet_max, PACKET_MIN);
     return n;
 }

@@ -12,12 +12,11 @@ struct database {
     struct text version; /* "10.11.6-MariaDB-0+deb12u1" */
     struct instant now;  /* by its clock */
     int64_t connections_max;
-    int64_t packet_max;         /* bytes */
-    int64_t forced_recovery;    /* innodb_force_recovery */
-    bool read_only;             /* takes no writes */
-    bool innodb_read_only;      /* nor will, until it is restarted with another option */
-    bool logs_statements;       /* for its replicas, which our isolation level does not allow */
-    int64_t word_min, word_max; /* characters of a word that is found by search */
+    int64_t packet_max;      /* bytes */
+    int64_t forced_recovery; /* innodb_force_recovery */
+    bool read_only;          /* takes no writes */
+    bool innodb_read_only;   /* nor will, until it is restarted with another option */
+    bool logs_statements;    /* for its replicas, which our isolation level does not allow */
 };
 
 struct problem *database_ask(struct db *db, struct arena *a, struct database *ret) MUST_USE;

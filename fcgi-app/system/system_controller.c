@@ -143,6 +143,33 @@ static void put_backlog(struct buf *b, const struct shared *shared)
     metrics_put(b, age, NULL, age_us > 0 ? (uint64_t)age_us / 1000000 : 0);
 }
 
+static void put_of_indexes(struct buf *b, struct arena *a, const struct shared *shared,
+                           const char *name, const char *help,
+                           const int64_t values[SEARCH_INDEXES_MAX])
+{
+    metrics_put_head(b, name, "gauge", help);
+    for (size_t i = 0; search_indexes[i]; i++)
+        if (shared->indexes[i].state)
+            metrics_put(b, name, arena_printf(a, "list=\"%s\"", search_indexes[i]->counter->table),
+                        (uint64_t)values[i]);
+}
+
+static void put_indexes(struct buf *b, struct arena *a, const struct shared *shared)
+{
+    int64_t built[SEARCH_INDEXES_MAX], patches[SEARCH_INDEXES_MAX], lost[SEARCH_INDEXES_MAX];
+    for (size_t i = 0; i < SEARCH_INDEXES_MAX; i++) {
+        built[i] = shared->indexes[i].state == INDEX_BUILT;
+        patches[i] = shared->indexes[i].patch_bytes;
+        lost[i] = shared->indexes[i].lost_blobs;
+    }
+    put_of_indexes(b, a, shared, "postern_search_index_built",
+                   "Whether there was a search index when a worker looked last.", built);
+    put_of_indexes(b, a, shared, "postern_search_patch_bytes",
+                   "What the longest of its parts had that changed rows go to.", patches);
+    put_of_indexes(b, a, shared, "postern_search_lost_blobs", "Parts of it that could not be read.",
+                   lost);
+}
+
 static struct problem *metrics(struct app *app, struct request *rq, struct response *rs)
 {
     static const char began[] = "postern_start_time_seconds", info[] = "postern_build_info",
@@ -156,6 +183,7 @@ static struct problem *metrics(struct app *app, struct request *rq, struct respo
                      "Passwords that were not tried because too many had been wrong.");
     metrics_put(&rs->body, refused, NULL, app->shared->guesses_refused);
     put_backlog(&rs->body, app->shared);
+    put_indexes(&rs->body, rq->arena, app->shared);
     metrics_put_head(&rs->body, began, "gauge", "When counting began, in seconds since 1970.");
     metrics_put(&rs->body, began, NULL, (uint64_t)app->shared->began_us / 1000000);
     metrics_put_head(&rs->body, info, "gauge", "The program; its value is always 1.");

@@ -306,7 +306,7 @@ TEST(who_is_going_is_not_there)
     ck_run(run("reindex"), EX_OK);
     ck_assert_int_eq(total_kept(&user_counter, NULL, 0, 1), 1);
     ck_assert_int_eq(total_kept(&post_counter, NULL, 0, 1), 0);
-    ck_rows("users WHERE search_grams IS NULL", 1);
+    ck_rows("users WHERE left_at IS NOT NULL", 1);
 }
 
 TEST(without_a_terminal_deletion_wants_yes)

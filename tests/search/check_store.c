@@ -3,6 +3,7 @@
  * is found by its terms. */
 #include "common/search/store.h"
 
+#include <endian.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "common/search/merge.h"
 #include "common/search/sweep.h"
 #include "common/search/terms.h"
+#include "fcgi-app/accounts/departure.h"
 #include "tests/support/people.h"
 #include "tests/support/suite.h"
 
@@ -146,12 +148,62 @@ static void read_stored(int64_t build, struct stored *ret)
 
 /* ---- each row is found ---- */
 
+struct stored_range {
+    int64_t base;
+    struct instant first_at, last_at;
+    struct text blocks;
+};
+
+static const struct field stored_range_fields[] = {
+    FIELD(struct stored_range, base, .use = 0),
+    FIELD(struct stored_range, first_at, .use = 0),
+    FIELD(struct stored_range, last_at, .use = 0),
+    FIELD(struct stored_range, blocks, .use = 0),
+};
+static const struct record stored_range_record =
+    RECORD("StoredRange", struct stored_range, stored_range_fields, 0);
+
+#define RANGES_MAX 400
+
 struct look {
     const struct search_index *index;
     struct stored stored;
+    struct stored_range ranges[RANGES_MAX];
+    size_t range_count;
     struct arena *scratch;
     int64_t rows;
 };
+
+static void keep_range(void *context, const void *row)
+{
+    struct look *look = context;
+    struct stored_range *range = &look->ranges[look->range_count++];
+    ck_assert_uint_le(look->range_count, RANGES_MAX);
+    *range = *(const struct stored_range *)row;
+    ck_assert_uint_eq(range->blocks.len, 4096);
+    range->blocks = arena_text(room, range->blocks);
+}
+
+static void ck_within(struct instant first, struct instant last, struct instant t)
+{
+    ck_assert_int_le(first.us, t.us);
+    ck_assert_int_ge(last.us, t.us);
+}
+
+/* The times of its range and block hold the row's own. */
+static void ck_times(const struct look *look, uint32_t ord, struct instant t)
+{
+    size_t i = 0;
+    uint64_t block[2];
+    while (i < look->range_count && look->ranges[i].base != ord / SEARCH_RANGE * SEARCH_RANGE)
+        i++;
+    ck_assert_uint_lt(i, look->range_count);
+    memcpy(block, look->ranges[i].blocks.data + ord % SEARCH_RANGE / SEARCH_BLOCK * sizeof block,
+           sizeof block);
+    ck_within(look->ranges[i].first_at, look->ranges[i].last_at, t);
+    ck_within((struct instant){(int64_t)le64toh(block[0])},
+              (struct instant){(int64_t)le64toh(block[1])}, t);
+}
 
 static void ck_term(const struct look *look, const struct indexed *row, uint32_t term)
 {
@@ -179,6 +231,7 @@ static void ck_row(void *context, const void *at)
     ck_term(look, row, search_filter_term(look->index == &post_index, &kind, 1));
     if (look->index == &post_index)
         ck_term(look, row, search_filter_term(0, &row->uuid0, sizeof row->uuid0));
+    ck_times(look, (uint32_t)(row->live - 1), row->created_at);
     look->rows++;
     arena_reset(look->scratch);
 }
@@ -190,10 +243,32 @@ static int64_t live_build(const struct search_index *index)
                           index->counter->number));
 }
 
-/* Whatever is not in the journal has an ordinal; and the times of its block hold its own. */
+/* What was merged is not left behind, and no ordinal is beyond those that were given. */
+static void ck_tidy(int64_t build)
+{
+    const char *of = say("search_postings AS p JOIN search_builds AS b ON b.build = p.build WHERE "
+                         "b.build = %lld",
+                         (long long)build);
+    for (int level = 1; level <= 2; level++)
+        ck_rows(say("%s AND lvl = %d AND (base < merged%d_base OR (base < merged%d_base + %d AND "
+                    "bucket < merged%d_bucket))",
+                    of, level, level, level, level == 1 ? 4096 : 65536, level),
+                0);
+    ck_rows(say("%s AND lvl = 0 AND LENGTH(postings) > patch_max", of), 0);
+    ck_rows(say("search_rows AS r JOIN search_builds AS b ON b.build = r.build WHERE b.build = "
+                "%lld AND (ord >= next_ord OR written <> next_ord)",
+                (long long)build),
+            0);
+    ck_rows(say("search_builds WHERE build = %lld AND lost > 0", (long long)build), 0);
+}
+
+/* Whatever is not in the journal has an ordinal, and is found by it. */
 static void ck_found(const struct search_index *index)
 {
     struct look look = {.index = index, .scratch = arena_open((size_t)64 * 1024 * 1024)};
+    static const struct sql sql_ranges = {
+        "SELECT base, first_at, last_at, blocks FROM search_ranges WHERE build = ?",
+        &stored_range_record};
     int64_t build = live_build(index);
     const char *table = index->counter->table,
                *joined = say("%s LEFT JOIN search_rows AS r ON r.id = %s.id AND r.build = %lld",
@@ -208,7 +283,9 @@ static void ck_found(const struct search_index *index)
                             &indexed_record};
     ck_rows(say("%s WHERE r.ord IS NULL AND %s AND NOT %s", joined, index->counter->where, waits),
             0);
+    ck_tidy(build);
     read_stored(build, &look.stored);
+    must(db_each(the_app->db, room, &sql_ranges, DB_ARGS(db_integer(build)), keep_range, &look));
     must(db_each(the_app->db, room, &sql, DB_NO_ARGS, ck_row, &look));
     arena_close(look.scratch);
     arena_reset(room);
@@ -295,4 +372,346 @@ TEST(a_table_is_built)
                 "WHERE a.build = %lld AND a.created_at > b.created_at",
                 made),
             0);
+}
+
+/* What is done while a build stands still. */
+struct meanwhile {
+    int times;
+    struct uuid changed, deleted, old;
+};
+
+static struct problem *change_title(void *context)
+{
+    struct post before, after;
+    struct problem *p = post_lock(the_app->db, the_arena, *(struct uuid *)context, &before);
+    if (p)
+        return p;
+    after = before;
+    after.version++;
+    after.title = TEXT("changed meanwhile");
+    return post_update(the_app->db, the_arena, &before, &after, (struct uuid){{0}});
+}
+
+static struct problem *delete_it(void *context)
+{
+    const struct uuid *id = context;
+    struct post post;
+    struct problem *p = post_lock(the_app->db, the_arena, *id, &post);
+    return p ? p : post_delete(the_app->db, the_arena, &post, (struct uuid){{0}});
+}
+
+static void write_meanwhile(void *context, const struct search_index *index, int64_t rows)
+{
+    struct meanwhile *m = context;
+    (void)index, (void)rows;
+    if (m->times++)
+        return;
+    in_transaction(change_title, &m->changed);
+    in_transaction(delete_it, &m->deleted);
+    the_time = instant_plus_s(the_time, -86400);
+    m->old = write_one("written meanwhile", "with a time before all others");
+    the_time = instant_plus_s(the_time, 2 * 86400);
+    (void)write_one("written meanwhile", "with a time after all others");
+    sweep_all();
+}
+
+TEST(what_is_written_while_an_index_is_built_is_in_it)
+{
+    struct meanwhile m = {.times = 0};
+    const struct build_progress progress = {write_meanwhile, &m};
+    m.changed = write_one("a post", "with words");
+    m.deleted = write_one("another", "with words");
+    for (int i = 0; i < 600; i++)
+        (void)write_one("one", "of many");
+    sweep_all();
+
+    must(search_build(the_app->db, the_arena, &post_index, &progress));
+
+    ck_assert_int_ge(m.times, 1);
+    ck_rows("list_journal", 0);
+    ck_found(&post_index);
+    ck_rows(say("search_rows WHERE build = %lld", (long long)live_build(&post_index)), 603);
+    build(&post_index);
+    ck_found(&post_index);
+}
+
+static void die_meanwhile(void *context, const struct search_index *index, int64_t rows)
+{
+    (void)context, (void)index, (void)rows;
+    (void)raise(SIGKILL);
+}
+
+static void build_and_die(void *context)
+{
+    must(search_build(the_app->db, the_arena, &post_index, context));
+}
+
+static void interrupt_build(const struct build_progress *die)
+{
+    struct build_progress copy = *die;
+    int status;
+    pid_t pid = run_aside(build_and_die, &copy);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFSIGNALED(status));
+    ck_rows("search_builds WHERE state = 'building' AND written > 0", 1);
+}
+
+TEST(a_build_that_was_interrupted_goes_on_unless_rows_were_imported)
+{
+    const struct build_progress die = {die_meanwhile, NULL};
+    for (int i = 0; i < 600; i++)
+        (void)write_one("one", "of many");
+    sweep_all();
+
+    interrupt_build(&die);
+    int64_t begun = ask_number("SELECT build AS n FROM search_builds WHERE state = 'building'");
+    build(&post_index);
+    ck_assert_int_eq(live_build(&post_index), begun);
+    ck_found(&post_index);
+
+    interrupt_build(&die);
+    begun = ask_number("SELECT build AS n FROM search_builds WHERE state = 'building'");
+    write_many(1, 1, "2001-01-01");
+    build(&post_index);
+    ck_assert_int_gt(live_build(&post_index), begun);
+    ck_found(&post_index);
+    ck_rows("search_builds WHERE state = 'building'", 0);
+}
+
+/* ---- whatever happens ---- */
+
+#define ROUNDS 200 /* SEARCH_ROUNDS has another number */
+#define KEPT 400   /* posts that may be changed and deleted */
+
+static uint64_t seed;
+static struct uuid posts[KEPT];
+static size_t post_count;
+static const char *happened; /* for who reads a failure */
+
+static unsigned below(unsigned n)
+{
+    seed = seed * 6364136223846793005 + 1442695040888963407;
+    return (unsigned)(seed >> 33) % n;
+}
+
+/* A few hundred words, some in other scripts, now and then very many. */
+static const char *random_text(unsigned words)
+{
+    static const char *const strange[] = {"\u6f22\u5b57\u304b\u306a",
+                                          "\u0393\u03b9\u03ac\u03bd\u03bd\u03b7\u03c2", "caf\u00e9",
+                                          "\u0e20\u0e32\u0e29\u0e32\u0e44\u0e17\u0e22"};
+    struct buf b;
+    buf_init(&b, (size_t)1024 * 1024);
+    for (unsigned i = 0; i < words; i++)
+        if (below(20) == 0)
+            buf_printf(&b, "%s ", strange[below(4)]);
+        else
+            buf_printf(&b, "%s%u ", words > 1000 ? "" : "word",
+                       below(words > 1000 ? 99999999 : 500));
+    const char *text = arena_copy(the_arena, b.data ? b.data : "", b.len);
+    buf_release(&b);
+    return text;
+}
+
+static unsigned random_length(void)
+{
+    unsigned kind = below(100);
+    return kind == 0 ? 6000 : kind < 5 ? 900 : 1 + below(60);
+}
+
+/* Mostly now; an import, another host's clock. */
+static struct instant random_time(void)
+{
+    if (below(10) > 0)
+        return the_time;
+    return instant_plus_s(the_time, (int64_t)below(200000000) - 190000000);
+}
+
+static void write_random(void)
+{
+    written = (struct post){.id = uuid_make(the_time),
+                            .title = text_of(random_text(3)),
+                            .content = text_of(random_text(random_length())),
+                            .published = below(10) > 0,
+                            .author_id = id_of(author),
+                            .created_at = random_time(),
+                            .updated_at = the_time,
+                            .version = 1};
+    in_transaction(insert, &written);
+    if (post_count < KEPT)
+        posts[post_count++] = written.id;
+}
+
+static void write_some(void)
+{
+    for (unsigned i = below(40) + 1; i > 0; i--)
+        write_random();
+}
+
+static struct problem *change(void *context)
+{
+    const struct uuid *id = context;
+    struct post before, after;
+    struct problem *p = post_lock(the_app->db, the_arena, *id, &before);
+    if (p)
+        return p;
+    after = before;
+    after.version++;
+    after.published = below(3) == 0 ? !before.published : before.published;
+    if (below(3) > 0)
+        after.content = text_of(random_text(random_length()));
+    return post_update(the_app->db, the_arena, &before, &after, (struct uuid){{0}});
+}
+
+static void change_some(void)
+{
+    for (unsigned i = below(30); post_count && i > 0; i--)
+        in_transaction(change, &posts[below((unsigned)post_count)]);
+}
+
+static void delete_some(void)
+{
+    for (unsigned i = below(5); post_count && i > 0; i--) {
+        size_t n = below((unsigned)post_count);
+        in_transaction(delete_it, &posts[n]);
+        posts[n] = posts[--post_count];
+    }
+}
+
+static struct problem *let_go(void *context)
+{
+    struct user user;
+    struct problem *p = user_lock(the_app->db, the_arena, *(struct uuid *)context, &user);
+    return p ? p : departure_begin(the_app->db, the_arena, &user, the_time);
+}
+
+static void come_and_go(void)
+{
+    struct uuid id = id_of(make_user(
+        say("u%u.%llu@example.org", below(1000000), (unsigned long long)the_time.us), ROLE_USER));
+    if (below(2))
+        in_transaction(let_go, &id);
+}
+
+static void tend(void)
+{
+    bool more, all = below(3) == 0;
+    do
+        must(search_tend(the_app->db, the_arena, search_indexes, &more));
+    while (more && all);
+}
+
+/* As if so many rows had come and gone. */
+static void leap(void)
+{
+    static const char *const steps[] = {"256", "1024", "4096", "20480"};
+    run_sql(say("UPDATE search_builds SET next_ord = (next_ord DIV 256 + 1) * 256 + %s - 256, "
+                "written = next_ord WHERE state = 'live'",
+                steps[below(4)]));
+}
+
+/* As if very much had been changed. */
+static void fill_patch(void)
+{
+    run_sql(say("UPDATE search_builds SET patch_max = %u WHERE state = 'live' AND patch_max > 0",
+                below(2) ? 40000 : 70000));
+}
+
+static void build_one(void)
+{
+    build(search_indexes[below(2)]);
+}
+
+static void age(void)
+{
+    run_sql("UPDATE search_builds SET since = since - INTERVAL 2 MINUTE WHERE state = 'leaving'");
+}
+
+static void set_clock_at_random(void)
+{
+    set_clock((int64_t)below(7200) - 3600);
+}
+
+static void sweep_once(void)
+{
+    (void)sweep();
+}
+
+static void (*const doomed[])(void) = {sweep_once, tend, build_one};
+
+static void work_until_killed(void *context)
+{
+    for (;;)
+        doomed[*(unsigned *)context]();
+}
+
+/* At any point of its work. */
+static void kill_one(void)
+{
+    unsigned which = below(3);
+    int status;
+    pid_t pid = run_aside(work_until_killed, &which);
+    (void)usleep(below(50000));
+    ck_assert_int_eq(kill(pid, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFSIGNALED(status));
+}
+
+/* Each so often in a hundred. */
+static const struct {
+    const char *name;
+    void (*happen)(void);
+    unsigned weight;
+} events[] = {
+    {"write", write_some, 22},
+    {"change", change_some, 18},
+    {"delete", delete_some, 6},
+    {"users", come_and_go, 3},
+    {"sweep", sweep_once, 18},
+    {"tend", tend, 12},
+    {"leap", leap, 7},
+    {"build", build_one, 2},
+    {"age", age, 2},
+    {"clock", set_clock_at_random, 2},
+    {"kill", kill_one, 5},
+    {"patch", fill_patch, 3},
+};
+
+static void let_something_happen(void)
+{
+    unsigned at = below(100);
+    size_t i = 0;
+    for (; at >= events[i].weight; i++)
+        at -= events[i].weight;
+    happened = events[i].name;
+    events[i].happen();
+    the_time.us += 1000;
+}
+
+static int rounds_of(const char *name, int otherwise)
+{
+    const char *value = getenv(name);
+    return value ? atoi(value) : otherwise;
+}
+
+CASE("random", set_up, tear_down);
+CASE_LIMIT_S(3600);
+
+TEST(whatever_happens_each_row_is_found)
+{
+    int rounds = rounds_of("SEARCH_ROUNDS", ROUNDS);
+    seed = (uint64_t)rounds_of("SEARCH_SEED", (int)(time(NULL) % 1000000));
+    printf("SEARCH_SEED=%llu SEARCH_ROUNDS=%d\n", (unsigned long long)seed, rounds);
+    (void)fflush(stdout);
+    for (int i = 0; i < rounds; i++) {
+        let_something_happen();
+        if (i % 8 == 0 || strcmp(happened, "kill") == 0 || strcmp(happened, "build") == 0)
+            ck_all_found();
+    }
+    sweep_all();
+    ck_all_found();
+    ck_rows("list_journal", 0);
+    build(&user_index);
+    build(&post_index);
+    ck_all_found();
 }
