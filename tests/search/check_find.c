@@ -9,11 +9,13 @@
 
 #include "common/base/encode.h"
 #include "common/db/counter_sweep.h"
+#include "common/search/build.h"
 #include "common/search/merge.h"
 #include "common/search/postings_write.h"
 #include "common/search/sweep.h"
 #include "tests/support/parallel.h"
 #include "tests/support/people.h"
+#include "tests/support/refusals.h"
 #include "tests/support/suite.h"
 #include "tests/support/torture.h"
 
@@ -697,5 +699,216 @@ TEST(a_search_finds_what_a_scan_finds)
         struct life life = {.seed = first + (unsigned)i, .everything = i % 3 > 0};
         wait_for(run_aside(live, &life));
         the_time.us += INT64_C(60000000);
+    }
+}
+
+/* ---- while others write ---- */
+
+/* What is changed has its anchor all the time; some are long, and get another ordinal each time. */
+static const char *drop_anchors(void)
+{
+    const char *ids = "";
+    for (int i = 0; i < 40; i++) {
+        struct post post = {.id = uuid_make(the_time),
+                            .title = words(4),
+                            .content =
+                                text_of(say("anchor %s", i % 3 ? "short" : repeat("long ", 2000))),
+                            .published = true,
+                            .author_id = id_of(author_ids[0])};
+        char id[UUID_TEXT_SIZE];
+        the_time.us += 1000;
+        post.created_at = post.updated_at = the_time;
+        must(post_insert(the_app->db, the_arena, &post));
+        uuid_format(&post.id, id);
+        ids = say("%s%s%s", id, *ids ? " " : "", ids);
+    }
+    return ids;
+}
+
+static struct problem *drop_them(void *ret)
+{
+    *(const char **)ret = drop_anchors();
+    return NULL;
+}
+
+static void churn(int number, void *rounds)
+{
+    seed += (unsigned)number * 7919;
+    for (int i = 0; i < *(int *)rounds; i++) {
+        for (int n = 0; n < 4; n++)
+            in_transaction(change_post, (void *)(uintptr_t) "content LIKE 'anchor%'");
+        in_transaction(change_post, NULL);
+        insert(3);
+        if (i % 4 == 0)
+            tend();
+        else
+            sweep(1 + i % 3);
+    }
+}
+
+static const char *walk_anchors(void)
+{
+    struct answer answer = api_get(admin, "/posts?q=anchor&limit=9&total=false");
+    const char *ids = answer_column(answer, "id");
+    while (!answer_is_null(answer, "pagination.next_cursor")) {
+        answer = api_get(admin, "/posts?q=anchor&limit=9&cursor=%s",
+                         answer_text(answer, "pagination.next_cursor"));
+        ids = say("%s %s", ids, answer_column(answer, "id"));
+    }
+    return ids;
+}
+
+CASE("others", set_up, tear_down);
+CASE_LIMIT_S(36000);
+
+TEST(what_stays_is_found_while_others_write_and_sweep)
+{
+    int rounds = torture_rounds(25);
+    const char *ids;
+    seed = torture_seed();
+    loopback_set("SEARCH_REACH=100000");
+    insert(100);
+    in_transaction(drop_them, &ids);
+    sweep(2);
+    const struct parallel writers = parallel_begin(2, churn, &rounds);
+
+    for (int i = 0; i < rounds * 4; i++)
+        ck_assert_str_eq(walk_anchors(), ids);
+
+    parallel_end(&writers);
+    ck_assert_str_eq(walk_anchors(), ids);
+}
+
+/* ---- what is wrong ---- */
+
+TEST(without_an_index_a_search_is_refused_and_a_list_is_not)
+{
+    run_sql("UPDATE search_builds SET state = 'building'");
+
+    ck_problem(api_get(NULL, "/posts?q=linux"), UNAVAILABLE);
+    ck_problem(api_get(admin, "/users?q=author"), UNAVAILABLE);
+    ck_status(api_get(admin, "/users?q=a"), 200);
+    ck_status(api_get(NULL, "/posts"), 200);
+    ck_assert_int_eq(answer_total(api_get(NULL, "/posts?q=a+b")), 0);
+}
+
+/* Whatever is there: bytes of nobody, those of another key, cut ones. */
+TEST(a_search_passes_over_blobs_that_are_not_whole)
+{
+    seed = torture_seed();
+    insert(60);
+    sweep(100);
+    in_transaction(lay_out, (void *)(uintptr_t)&post_index);
+    arena_reset(room);
+    for (int i = 0; i < 60; i++) {
+        run_sql(say("UPDATE search_postings SET postings = %s WHERE build > 0 ORDER BY "
+                    "MD5(CONCAT(lvl, bucket, base, %d)) LIMIT 3",
+                    i % 3 == 0   ? "LEFT(postings, LENGTH(postings) - 1)"
+                    : i % 3 == 1 ? "CONCAT(postings, UNHEX('00FF'))"
+                                 : "REVERSE(postings)",
+                    i));
+        struct answer answer = api_get(admin, "/posts?q=%s", vocabulary[i % 6 ? 3 : 0]);
+        ck_status(answer, 200);
+    }
+    run_sql("UPDATE search_postings SET postings = 'x'");
+    ck_assert_str_eq(answer_column(api_get(admin, "/posts?q=kernel"), "id"), "");
+
+    must(search_build(the_app->db, the_arena, &post_index, NULL));
+    must(search_build(the_app->db, the_arena, &user_index, NULL));
+
+    seed = 1;
+    for (int i = 0; i < 10; i++)
+        ask_something(true);
+}
+
+/* The row's own time is right. */
+TEST(a_row_whose_time_was_changed_is_in_its_place_where_it_is_later)
+{
+    seed = 1;
+    insert(30);
+    const char *first = write_post(bearer_of("author0@example.org"), "moved", "anchor one", true);
+    the_time.us += 1000000;
+    const char *second = write_post(bearer_of("author0@example.org"), "moved", "anchor two", true);
+    sweep(10);
+    ck_assert_str_eq(answer_column(api_get(NULL, "/posts?q=anchor"), "id"),
+                     say("%s %s", second, first));
+
+    run_sql(say("UPDATE posts SET created_at = '2001-01-01' WHERE id = '%s'", second));
+
+    ck_assert_str_eq(answer_column(api_get(NULL, "/posts?q=anchor"), "id"), first);
+    run_sql(say("INSERT INTO list_journal (total, owner, kind, n, row_id) VALUES (2, '" NIL_ID
+                "', 0, 0, '%s')",
+                second));
+    ck_assert_str_eq(answer_column(api_get(NULL, "/posts?q=anchor"), "id"),
+                     say("%s %s", first, second));
+}
+
+/* ---- what it costs ---- */
+
+static int64_t status_of(const char *names)
+{
+    return ask_number(say("SELECT CAST(SUM(variable_value) AS INTEGER) AS n FROM "
+                          "information_schema.session_status WHERE variable_name LIKE '%s'",
+                          names));
+}
+
+/* What a search asks of the server, when its statements are prepared. */
+static void cost_of(const char *path, int64_t *ret_statements, int64_t *ret_rows)
+{
+    ck_status(api_get(admin, "%s", path), 200);
+    int64_t rows = status_of("Handler_read%"), statements = status_of("Com_stmt_execute");
+    ck_status(api_get(admin, "%s", path), 200);
+    *ret_rows = status_of("Handler_read%") - rows;
+    *ret_statements = status_of("Com_stmt_execute") - statements;
+}
+
+static void import(const char *numbers)
+{
+    run_sql(say("INSERT INTO posts (id, author_id, title, content, published, created_at) SELECT "
+                "UUID(), id, CONCAT('number ', seq), CONCAT('common text', "
+                "IF(seq %% 100 = 0, ' hundredth', ''), IF(seq = 77, ' solitary', '')), 1, "
+                "'2020-01-01' + INTERVAL seq SECOND FROM users JOIN seq_%s WHERE email = "
+                "'author0@example.org'",
+                numbers));
+    must(search_build(the_app->db, the_arena, &post_index, NULL));
+    run_sql("ANALYZE TABLE posts, search_rows, search_postings, search_ranges, search_builds");
+}
+
+/* What the look at the numbers costs is in it, 3 statements and some 60 rows. */
+static const struct {
+    const char *path;
+    int64_t statements, rows;
+} costly[] = {
+    /* The journal, ranges, postings, the blocks' times, keys, rows; and the caller. A block of 256
+     * keys may not suffice where the next one overlaps it. */
+    {"/posts?q=common&total=false", 11, 700},
+    {"/posts?q=common&total=false&sort=created_at", 11, 700},
+    {"/posts?q=comm*&total=false", 11, 700},
+    {"/posts?q=common+hundredth&limit=5", 11, 500},
+    {"/posts?q=solitary", 9, 150},
+    {"/posts?q=common+nowhere", 7, 150},
+    /* A thousand texts are counted. */
+    {"/posts?q=common", 14, 2500},
+    /* A thousand candidates, then as many rows by title as the reach says. */
+    {"/posts?q=common&sort=title&total=false", 14, 2500},
+};
+
+CASE("costs", set_up, tear_down);
+CASE_LIMIT_S(300);
+
+static const char *const sizes[] = {"1_to_5000", "5001_to_15000"};
+
+TEST(a_search_costs_the_same_in_a_larger_table)
+{
+    int64_t statements, rows;
+    loopback_set("SEARCH_REACH=500");
+    for (int size = 0; size < COUNT(sizes); size++) {
+        import(sizes[size]);
+        for (int i = 0; i < COUNT(costly); i++) {
+            cost_of(costly[i].path, &statements, &rows);
+            ck_assert_msg(statements <= costly[i].statements, "%s: %lld statements", costly[i].path,
+                          (long long)statements);
+            ck_assert_msg(rows <= costly[i].rows, "%s: %lld rows", costly[i].path, (long long)rows);
+        }
     }
 }
