@@ -530,8 +530,9 @@ TEST_EACH(a_search_index_that_is_not_right_is_told_and_logged, indexes)
     struct run mended = run("doctor");
 
     ck_run(told, strcmp(indexes[_i].verdict, "FAIL") == 0 ? EX_UNAVAILABLE : EX_OK);
-    ck_verdict(&told, "search index of posts", indexes[_i].verdict);
-    ck_says(line_about(&told, "search index of posts"), indexes[_i].says);
+    const char *line = line_about(&told, "search index of posts");
+    ck_assert_int_eq(strncmp(line, indexes[_i].verdict, 4), 0);
+    ck_says(line, indexes[_i].says);
     ck_assert_int_eq(system(say("grep -q '\"event\":\"search_incomplete\",\"table\":\"posts\"' %s",
                                 in_folder("log"))),
                      0);
