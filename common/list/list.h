@@ -106,7 +106,7 @@ struct list {
     const struct list_path *paths;       /* without an index at the end */
     const struct list_counter *counters; /* without a counter at the end; NULL: none is kept */
     struct list_test shown;              /* without a condition: every row is */
-    const struct search_index *search; /* what `q` is looked up in; NULL: there is none */
+    const struct search_index *search;   /* what `q` is looked up in; NULL: there is none */
 };
 
 /* ---- which rows ---- */

@@ -169,7 +169,8 @@ static struct problem *read_batch(struct looking *l)
 {
     struct reading *r = l->r;
     struct batch *b = &l->batch;
-    size_t most = b->whole ? BATCH_WHOLE : BATCH_MAX, size = b->count <= BATCH_FEW ? BATCH_FEW : most;
+    size_t most = b->whole ? BATCH_WHOLE : BATCH_MAX,
+           size = b->count <= BATCH_FEW ? BATCH_FEW : most;
     struct uuid ids[BATCH_MAX];
     struct clause c = {.where = ""};
     for (size_t i = 0; i < b->count; i++)
