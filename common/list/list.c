@@ -6,8 +6,23 @@
 #include "common/base/problem.h"
 #include "common/db/budget.h"
 #include "common/db/counter.h"
+#include "common/db/table.h"
 
 #define SHALLOW 100 /* rows passed over in whole; beyond, the ids come first */
+
+/* ---- by time ---- */
+
+const char *const list_by_time_sorts[] = {"-created_at", "created_at", NULL};
+const struct list_key list_by_time_keys[] = {{.name = "created_at"}};
+
+static const struct field by_time_fields[] = {
+    LIST_FIELDS,
+    LIST_RANGE_FIELDS,
+    FIELD(struct list_query, sort, .choices = list_by_time_sorts, .default_value = "-created_at",
+          .doc = "The order; a leading minus reverses it."),
+};
+const struct record list_by_time_record =
+    RECORD("ListQuery", struct list_query, by_time_fields, .rule = NULL);
 
 /* ---- one statement ---- */
 
@@ -209,6 +224,7 @@ static const char *from_of(const struct reading *r)
 static struct problem *read_rows(struct reading *r, const struct clause *c)
 {
     const struct list *list = r->list;
+    const char *columns = list->columns ? list->columns : table_columns(r->a, list->row);
     const char *order = order_of(r), *text;
     struct clause all = {.where = c->where};
     for (size_t i = 0; i < r->scope->column_arg_count; i++)
@@ -217,15 +233,14 @@ static struct problem *read_rows(struct reading *r, const struct clause *c)
     add_arg(&all, db_integer(r->window->limit));
     add_arg(&all, db_integer(r->window->offset));
     if (r->window->offset <= SHALLOW)
-        text = arena_printf(r->a, "SELECT %s FROM %s%s ORDER BY %s LIMIT ? OFFSET ?", list->columns,
+        text = arena_printf(r->a, "SELECT %s FROM %s%s ORDER BY %s LIMIT ? OFFSET ?", columns,
                             from_of(r), all.where, order);
     else /* sorts what one page has */
         text = arena_printf(r->a,
                             "SELECT %s FROM (SELECT id AS page_id FROM %s%s ORDER BY %s "
                             "LIMIT ? OFFSET ?) AS page STRAIGHT_JOIN %s ON %s.id = page_id "
                             "ORDER BY %s",
-                            list->columns, from_of(r), all.where, order, list->table, list->table,
-                            order);
+                            columns, from_of(r), all.where, order, list->table, list->table, order);
     const struct sql sql = {text, list->row};
     return budget_each(r->db, r->a, &sql, (struct db_args){all.args, all.count}, restart, take, r);
 }

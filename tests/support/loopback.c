@@ -36,8 +36,9 @@ void must(const struct problem *p)
 static struct problem *empty_tables(void)
 {
     static const char *const statements[] = {
-        "DELETE FROM user_departures", "DELETE FROM users", "DELETE FROM list_journal",
-        "DELETE FROM list_counts WHERE total > 0", "DELETE FROM idempotency_keys"};
+        "DELETE FROM user_departures",  "DELETE FROM users",
+        "DELETE FROM list_journal",     "DELETE FROM list_counts WHERE total > 0",
+        "DELETE FROM idempotency_keys", "DELETE FROM leftovers"};
     struct problem *p = NULL;
     for (size_t i = 0; !p && i < sizeof statements / sizeof *statements; i++)
         p = db_run(the_app->db, the_arena, statements[i]);
