@@ -14,7 +14,11 @@ const struct resource *const resources[] = {
     NULL,
 };
 
-const struct counter *const counters[] = {&user_counter, &post_counter, NULL};
+const struct counter *const counters[] = {
+    &user_counter,
+    &post_counter,
+    NULL,
+};
 
 /* In the order in which they are deleted. What was answered to a user comes first, for it may be a
  * copy of the rest. */

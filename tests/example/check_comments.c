@@ -454,6 +454,28 @@ TEST(many_go_bit_by_bit)
     ck_rows("leftovers", 0);
 }
 
+/* As another host's worker, which has it in hand. */
+TEST(one_at_a_time_deletes_them)
+{
+    bool more = true;
+    fill(post, bob_id, 1200);
+    ck_status(api_delete(ada, "/posts/%s", post), 204);
+    struct app *other = the_app;
+    loopback_again();
+    run_sql("START TRANSACTION");
+    run_sql("SELECT owner INTO @ignored FROM leftovers FOR UPDATE");
+    struct app *first = the_app;
+    the_app = other;
+
+    must(departure_sweep(the_app->db, the_arena, &more));
+
+    ck_assert(!more);
+    ck_rows("comments", 700);
+    app_close(first);
+    (void)sweep_all();
+    ck_rows("comments", 0);
+}
+
 TEST(an_author_takes_along_what_was_written_and_what_is_below_it)
 {
     const char *others = write_post(bob, "Bob's", "c", true);
