@@ -18,8 +18,6 @@ static const struct record leftover_record =
 
 static const struct sql sql_note = {
     "INSERT INTO leftovers (owner, table_name, left_at) VALUES (?, ?, UTC_TIMESTAMP(6))", NULL};
-static const struct sql sql_first = {
-    "SELECT owner, table_name FROM leftovers ORDER BY left_at, owner LIMIT 1", &leftover_record};
 static const struct sql sql_claim = {
     "SELECT owner, table_name FROM leftovers WHERE owner = ? FOR UPDATE SKIP LOCKED",
     &leftover_record};
@@ -141,18 +139,11 @@ static struct problem *sweep_one(void *context)
 }
 
 struct problem *belonging_sweep(struct db *db, struct arena *a, const struct belonging *all,
-                                bool *ret_more)
+                                struct uuid owner, bool *ret_more)
 {
-    struct sweep s = {.db = db, .arena = a, .all = all};
-    struct leftover first;
-    bool found;
-    struct problem *p = db_find(db, a, &sql_first, DB_NO_ARGS, &first, &found);
-    if (p)
-        return p;
-    s.owner = first.owner;
-    if (found)
-        p = db_transaction(db, a, sweep_one, db_in_doubt_repeat, &s); /* none goes twice */
+    struct sweep s = {.db = db, .arena = a, .all = all, .owner = owner};
+    struct problem *p = db_transaction(db, a, sweep_one, db_in_doubt_repeat, &s); /* none twice */
     if (!p)
-        *ret_more = found && s.claimed;
+        *ret_more = s.claimed;
     return p;
 }

@@ -52,7 +52,7 @@ struct problem *belonging_delete_of(struct db *db, struct arena *a, const struct
 struct problem *belonging_leave(struct db *db, struct arena *a, const struct belonging *all,
                                 const char *of, struct uuid owner, bool *ret_left) MUST_USE;
 
-/** Delete a batch of what belongs to the row that went first. Not in a transaction. `*ret_more` is
- *  false when nothing is left, or another worker is at it. */
+/** Delete a batch of what a row of `leftovers` has left. Not in a transaction. `*ret_more` is false
+ *  when it is none any more, or another worker is at it. */
 struct problem *belonging_sweep(struct db *db, struct arena *a, const struct belonging *all,
-                                bool *ret_more) MUST_USE;
+                                struct uuid owner, bool *ret_more) MUST_USE;

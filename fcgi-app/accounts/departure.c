@@ -7,18 +7,23 @@
 
 struct departure {
     struct uuid user_id;
+    bool is_leftover; /* no user, but what belonging.h has noted */
 };
 
 static const struct field departure_fields[] = {
     FIELD(struct departure, user_id, .doc = "Who left."),
+    FIELD(struct departure, is_leftover, .doc = "Or what, if it was no user."),
 };
 static const struct record departure_record =
     RECORD("Departure", struct departure, departure_fields, .rule = NULL);
 
 static const struct sql sql_insert = {
     "INSERT INTO user_departures (user_id, left_at) VALUES (?, ?)", NULL};
+/* Users come first. */
 static const struct sql sql_first = {
-    "SELECT user_id FROM user_departures ORDER BY left_at, user_id LIMIT 1", &departure_record};
+    "(SELECT user_id, FALSE AS is_leftover FROM user_departures ORDER BY left_at, user_id LIMIT 1) "
+    "UNION ALL (SELECT owner, TRUE FROM leftovers ORDER BY left_at, owner LIMIT 1) LIMIT 1",
+    &departure_record};
 static const struct sql sql_claim = {
     "SELECT user_id FROM user_departures WHERE user_id = ? FOR UPDATE SKIP LOCKED",
     &departure_record};
@@ -92,15 +97,6 @@ static struct problem *sweep_one(void *context)
     return p;
 }
 
-/* What else than users has anything that goes with it? */
-static bool others_leave(void)
-{
-    const struct belonging *b = belongings;
-    while (b->of && is_of_users(b))
-        b++;
-    return b->of != NULL;
-}
-
 struct problem *departure_sweep(struct db *db, struct arena *a, bool *ret_more)
 {
     struct sweep s = {.db = db, .arena = a};
@@ -109,8 +105,8 @@ struct problem *departure_sweep(struct db *db, struct arena *a, bool *ret_more)
     struct problem *p = db_find(db, a, &sql_first, DB_NO_ARGS, &departure, &found);
     if (p)
         return p;
-    if (!found && others_leave())
-        return belonging_sweep(db, a, belongings, ret_more);
+    if (found && departure.is_leftover)
+        return belonging_sweep(db, a, belongings, departure.user_id, ret_more);
     s.user = departure.user_id;
     if (found)
         p = db_transaction(db, a, sweep_one, db_in_doubt_repeat, &s); /* none goes twice */
