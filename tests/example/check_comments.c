@@ -23,8 +23,9 @@
 /* ---- what fcgi-app/resources.c has, and the lines of comments: linked in its place ---- */
 
 const struct resource *const resources[] = {
-    &auth_resource, &session_resource, &password_resource, &user_resource,
-    &post_resource, &system_resource,  &comment_resource,  NULL,
+    &auth_resource,     &profile_resource, &session_resource,
+    &password_resource, &user_resource,    &post_resource,
+    &system_resource,   &comment_resource, NULL,
 };
 
 const struct counter *const counters[] = {&user_counter, &post_counter, &comments_of_post,
