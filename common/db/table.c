@@ -113,13 +113,15 @@ static struct problem *count(struct db *db, struct arena *a, const struct table 
 static struct problem *read_one(struct db *db, struct arena *a, const struct table *table,
                                 const char *lock, struct uuid id, void *ret, bool *ret_found)
 {
+    const struct db_args args = DB_ARGS(db_uuid(id));
+    if (table->find && !*lock)
+        return db_find(db, a, table->find, args, ret, ret_found);
     const struct sql sql = {arena_printf(a, "SELECT %s FROM %s WHERE id = ?%s%s%s",
                                          table_columns(a, table->row), table->name,
                                          table->shown ? " AND " : "",
                                          table->shown ? table->shown : "", lock),
                             table->row};
-    return db_find(db, a, !*lock && table->find ? table->find : &sql, DB_ARGS(db_uuid(id)), ret,
-                   ret_found);
+    return db_find(db, a, &sql, args, ret, ret_found);
 }
 
 static struct problem *must_read(struct db *db, struct arena *a, const struct table *table,
