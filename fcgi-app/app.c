@@ -62,6 +62,18 @@ struct problem *app_list(struct app *app, struct request *rq, struct response *r
     return p;
 }
 
+void app_answer(const struct request *rq, struct response *rs, const void *row)
+{
+    const struct reply *reply = &rq->route->reply;
+    int64_t version =
+        *(const int64_t *)record_value(reply->record, record_version(reply->record)->name, row);
+    response_etag(rs, version);
+    if (request_knows(rq, version))
+        rs->status = 304;
+    else
+        response_record(rs, reply->key, reply->record, row);
+}
+
 void app_location(const struct request *rq, struct response *rs, const char *collection,
                   const struct uuid *id)
 {

@@ -72,6 +72,11 @@ struct problem *app_stale(struct request *rq) MUST_USE;
 struct problem *app_list(struct app *app, struct request *rq, struct response *rs,
                          const struct list *list, const struct list_scope *scope,
                          int64_t *ret_written) MUST_USE;
+
+/** Answer with one thing, as the route's reply has it, and its ETag; 304 where the client has this
+ *  version already. */
+void app_answer(const struct request *rq, struct response *rs, const void *row);
+
 /* A worker sweeps after so many writes, and after so long when there were fewer. */
 #define SWEEP_WRITES 64
 #define SWEEP_S 30

@@ -3,11 +3,6 @@
 #include "fcgi-app/accounts/caller.h"
 #include "fcgi-app/app.h"
 
-const struct resource *const resources[] = {
-    &auth_resource, &profile_resource, &session_resource, &password_resource,
-    &user_resource, &post_resource,    &system_resource,  NULL,
-};
-
 struct api routes_describe(const struct app *app)
 {
     static const struct problem_type *const token_problems[] = {&problem_user_inactive, NULL};

@@ -19,8 +19,8 @@ struct counter {
     unsigned char number; /* from 1, and no two have the same; stored, so never changed */
     const char *table;
     const char *owner; /* the column that says whose a row is, a UUID; NULL: nobody asks */
-    const char *kind;  /* of a row, a small number: what totals are told apart by */
-    const char *where; /* which rows count */
+    const char *kind;  /* of a row, a small number: what totals are told apart by; NULL: nothing */
+    const char *where; /* which rows count; NULL: all */
 };
 
 /** `by` more of a kind. `owner` is nil where the counter has none. `row` names what was written,

@@ -84,6 +84,16 @@ static struct problem *compare(struct recount *r, const char *text, const struct
     return p;
 }
 
+static const char *kind_of(const struct counter *c)
+{
+    return c->kind ? c->kind : "0";
+}
+
+static const char *where_of(const struct counter *c)
+{
+    return c->where ? c->where : "TRUE";
+}
+
 /* ---- owners ---- */
 
 /* Where to stop: nil where so many rows do not follow. */
@@ -126,12 +136,12 @@ static struct problem *compare_owners(struct recount *r)
     if (uuid_is_nil(&r->upto))
         return compare(r,
                        arena_printf(r->arena, COMPARE_OWNERS("%s > ?", "owner > ?"), c->owner,
-                                    c->kind, c->table, c->where, c->owner),
+                                    kind_of(c), c->table, where_of(c), c->owner),
                        to_end, sizeof to_end / sizeof *to_end);
     return compare(r,
                    arena_printf(r->arena,
                                 COMPARE_OWNERS("%s > ? AND %s <= ?", "owner > ? AND owner <= ?"),
-                                c->owner, c->kind, c->table, c->where, c->owner, c->owner),
+                                c->owner, kind_of(c), c->table, where_of(c), c->owner, c->owner),
                    within, sizeof within / sizeof *within);
 }
 
@@ -151,7 +161,7 @@ static struct problem *compare_whole(struct recount *r)
                                 " UNION ALL "
                                 "SELECT kind, -n FROM list_journal WHERE total = ?"
                                 ") AS both_sides GROUP BY kind HAVING SUM(n) <> 0",
-                                c->kind, c->table, c->where),
+                                kind_of(c), c->table, where_of(c)),
                    args, sizeof args / sizeof *args);
 }
 

@@ -491,3 +491,17 @@ const struct field *record_version(const struct record *r)
             return &r->fields[i];
     return NULL;
 }
+
+const void *record_value(const struct record *r, const char *name, const void *row)
+{
+    const struct field *f = record_find(r, name);
+    if (!f)
+        abort();
+    return (const char *)row + f->offset;
+}
+
+void *record_member(const struct record *r, const char *name, void *row)
+{
+    const char *at = record_value(r, name, row);
+    return (char *)row + (at - (const char *)row);
+}

@@ -156,5 +156,9 @@ field_set record_field_at(const struct record *r, size_t offset);
 /** The field called `name`; NULL when there is none. */
 const struct field *record_find(const struct record *r, const char *name);
 
+/** Where the member called `name` stands in `row`; aborts where the record has none. */
+void *record_member(const struct record *r, const char *name, void *row);
+const void *record_value(const struct record *r, const char *name, const void *row);
+
 /** The field with FIELD_VERSION; NULL when there is none. */
 const struct field *record_version(const struct record *r);

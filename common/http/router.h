@@ -44,7 +44,8 @@
 #include "common/http/request.h"
 #include "common/http/response.h"
 
-struct app; /* what the program's handlers share; the router only hands it on */
+struct app;   /* what the program's handlers share; the router only hands it on */
+struct owned; /* and what they serve */
 struct db;
 struct keyring;
 struct metrics;
@@ -128,9 +129,13 @@ struct route {
     const struct problem_type *const *problems; /* what else it may answer, NULL at the end */
     /* Is it there at all with these settings? NULL: always. */
     bool (*enabled)(const struct app *app);
-    const char *operation_id; /* a stable word for what it does: "listPosts" */
-    const char *summary;      /* one sentence */
+    const struct owned *owned; /* for handlers that serve more than one table; or NULL */
+    const char *operation_id;  /* a stable word for what it does: "listPosts" */
+    const char *summary;       /* one sentence */
 };
+
+/* For the column `problems`. */
+#define PROBLEMS(...) ((const struct problem_type *const[]){__VA_ARGS__, NULL})
 
 /** The status of its success. */
 int route_status(const struct route *route);

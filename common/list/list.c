@@ -6,10 +6,25 @@
 #include "common/base/problem.h"
 #include "common/db/budget.h"
 #include "common/db/counter.h"
+#include "common/db/table.h"
 #include "common/list/list_internal.h"
 #include "common/search/find.h"
 
 #define SHALLOW 100 /* rows passed over in whole; beyond, the ids come first */
+
+/* ---- by time ---- */
+
+const char *const list_by_time_sorts[] = {"-created_at", "created_at", NULL};
+const struct list_key list_by_time_keys[] = {{.name = "created_at"}};
+
+static const struct field by_time_fields[] = {
+    LIST_FIELDS,
+    LIST_RANGE_FIELDS,
+    FIELD(struct list_query, sort, .choices = list_by_time_sorts, .default_value = "-created_at",
+          .doc = "The order; a leading minus reverses it."),
+};
+const struct record list_by_time_record =
+    RECORD("ListQuery", struct list_query, by_time_fields, .rule = NULL);
 
 /* ---- one statement ---- */
 
@@ -192,10 +207,15 @@ const char *list_from(const struct reading *r)
     return arena_printf(r->a, "%s FORCE INDEX (%s)", r->list->table, r->index);
 }
 
+const char *list_columns(const struct reading *r)
+{
+    return r->list->columns ? r->list->columns : table_columns(r->a, r->list->row);
+}
+
 static struct problem *read_rows(struct reading *r, const struct clause *c)
 {
     const struct list *list = r->list;
-    const char *order = list_order(r), *text;
+    const char *order = list_order(r), *columns = list_columns(r), *text;
     struct clause all = {.where = c->where};
     for (size_t i = 0; i < r->scope->column_arg_count; i++)
         clause_add(&all, r->scope->column_args[i]);
@@ -203,15 +223,14 @@ static struct problem *read_rows(struct reading *r, const struct clause *c)
     clause_add(&all, db_integer(r->window->limit));
     clause_add(&all, db_integer(r->window->offset));
     if (r->window->offset <= SHALLOW)
-        text = arena_printf(r->a, "SELECT %s FROM %s%s ORDER BY %s LIMIT ? OFFSET ?", list->columns,
+        text = arena_printf(r->a, "SELECT %s FROM %s%s ORDER BY %s LIMIT ? OFFSET ?", columns,
                             list_from(r), all.where, order);
     else /* sorts what one page has */
         text = arena_printf(r->a,
                             "SELECT %s FROM (SELECT id AS page_id FROM %s%s ORDER BY %s "
                             "LIMIT ? OFFSET ?) AS page STRAIGHT_JOIN %s ON %s.id = page_id "
                             "ORDER BY %s",
-                            list->columns, list_from(r), all.where, order, list->table, list->table,
-                            order);
+                            columns, list_from(r), all.where, order, list->table, list->table, order);
     const struct sql sql = {text, list->row};
     return budget_each(r->db, r->a, &sql, (struct db_args){all.args, all.count}, list_restart,
                        list_take, r);

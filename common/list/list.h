@@ -97,7 +97,8 @@ struct list_test {
 
 struct list {
     const char *table;
-    const char *columns; /* of a row, as the record wants them; values of a `?` are the scope's */
+    const char *columns; /* of a row, as the record wants them; values of a `?` are the scope's;
+                            NULL: the record's own */
     const struct record *row; /* with a member `id` and those of the keys */
     const char *const *sorts; /* the words for `sort`; the first is the default where there is none
                                  to choose */
@@ -108,6 +109,13 @@ struct list {
     struct list_test shown;              /* without a condition: every row is */
     const struct search_index *search;   /* what `q` is looked up in; NULL: there is none */
 };
+
+/* A list that has no other order than that of time, the newest first or last: its sorts, its keys
+ * and its query, a struct list_query. */
+extern const char *const list_by_time_sorts[];
+extern const struct list_key list_by_time_keys[];
+extern const struct record list_by_time_record;
+#define LIST_BY_TIME .sorts = list_by_time_sorts, .keys = list_by_time_keys
 
 /* ---- which rows ---- */
 

@@ -54,6 +54,8 @@ void list_add_range(const struct reading *r, struct clause *c);
 /** All that the index of the path knows: filters, and from where on. */
 struct clause list_path_clause(const struct reading *r);
 
+/** The columns of a row, as its record wants them. */
+const char *list_columns(const struct reading *r);
 const char *list_order(const struct reading *r);
 const char *list_from(const struct reading *r);
 

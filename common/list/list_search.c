@@ -180,7 +180,7 @@ static struct problem *read_batch(struct looking *l)
     list_add_test(r, &c);
     const struct sql sql = {
         arena_printf(r->a, "SELECT %s FROM %s%s",
-                     b->whole ? r->list->columns : search_columns(r->a, r->list->search),
+                     b->whole ? list_columns(r) : search_columns(r->a, r->list->search),
                      whole_from(r), c.where),
         b->whole ? r->list->row : &search_row_record};
     forget_batch(l);
@@ -407,7 +407,7 @@ static struct problem *walk_step(struct walk *w, const struct list_window *windo
         clause_add(&all, c.args[i]);
     clause_add(&all, db_integer(rows));
     const struct sql sql = {arena_printf(r.a, "SELECT %s FROM %s%s ORDER BY %s LIMIT ?",
-                                         r.list->columns, list_from(&r), c.where, list_order(&r)),
+                                         list_columns(&r), list_from(&r), c.where, list_order(&r)),
                             r.list->row};
     w->passed_before = w->passed;
     w->row_count_before = w->row_count;
@@ -521,7 +521,7 @@ static struct problem *sort_matches(struct reading *r, const struct uuid *ids, s
     clause_add(&c, db_integer(w->limit));
     clause_add(&c, db_integer(w->offset));
     const struct sql sql = {arena_printf(r->a, "SELECT %s FROM %s%s ORDER BY %s LIMIT ? OFFSET ?",
-                                         r->list->columns, whole_from(r), c.where, list_order(r)),
+                                         list_columns(r), whole_from(r), c.where, list_order(r)),
                             r->list->row};
     return budget_each(r->db, r->a, &sql, join_args(r, true, ids, count, size, &c), list_restart,
                        take_match, r);

@@ -49,8 +49,7 @@ struct problem *account_create(struct app *app, struct request *rq, struct respo
     if (p)
         return p;
     app_location(rq, rs, "users", &user->id);
-    response_etag(rs, user->version);
-    response_record(rs, "user", &user_record, user);
+    app_answer(rq, rs, user);
     rs->subject = user->id;
     return NULL;
 }

@@ -17,16 +17,6 @@ static struct problem *list(struct app *app, struct request *rq, struct response
     return app_list(app, rq, rs, &user_list, &scope, &written);
 }
 
-/* One user as they all are answered: with an ETag. */
-static void answer(struct request *rq, struct response *rs, const struct user *user)
-{
-    response_etag(rs, user->version);
-    if (request_knows(rq, user->version))
-        rs->status = 304;
-    else
-        response_record(rs, "user", &user_record, user);
-}
-
 static struct problem *prepare(struct app *app, struct request *rq)
 {
     (void)app;
@@ -38,7 +28,7 @@ static struct problem *show(struct app *app, struct request *rq, struct response
     struct user user;
     struct problem *p = user_find(app->db, rq->arena, rq->path_ids[0], &user);
     if (!p)
-        answer(rq, rs, &user);
+        app_answer(rq, rs, &user);
     return p;
 }
 
@@ -49,7 +39,7 @@ static struct problem *change(struct app *app, struct request *rq, struct respon
     if (!p)
         p = account_change(actor_of(app, rq), rq->path_ids[0], rq->body, rq->body_given, after);
     if (!p)
-        answer(rq, rs, after);
+        app_answer(rq, rs, after);
     rq->prepared = after; /* for is_changed() */
     return p;
 }
@@ -70,19 +60,6 @@ static struct problem *is_deleted(struct app *app, struct request *rq, bool *ret
 {
     return account_is_deleted(app->db, rq->arena, rq->path_ids[0], ret_yes);
 }
-
-static const struct problem_type *const make_problems[] = {&problem_invalid_email,
-                                                           &problem_email_exists, NULL};
-static const struct problem_type *const show_problems[] = {&problem_user_not_found, NULL};
-static const struct problem_type *const change_problems[] = {&problem_forbidden,
-                                                             &problem_admin_required,
-                                                             &problem_user_not_found,
-                                                             &problem_invalid_email,
-                                                             &problem_email_exists,
-                                                             &problem_last_admin,
-                                                             NULL};
-static const struct problem_type *const delete_problems[] = {&problem_user_not_found,
-                                                             &problem_last_admin, NULL};
 
 static const struct route routes[] = {
     {
@@ -106,7 +83,7 @@ static const struct route routes[] = {
         .reply = ONE("user", &user_record),
         .status = 201,
         .flags = ROUTE_IDEMPOTENCY_KEY | ROUTE_ETAG | ROUTE_HASH_POOL | ROUTE_TRANSACTION,
-        .problems = make_problems,
+        .problems = PROBLEMS(&problem_invalid_email, &problem_email_exists),
         .operation_id = "createUser",
         .summary = "Make a user.",
     },
@@ -117,7 +94,7 @@ static const struct route routes[] = {
         .auth = AUTH_USER,
         .reply = ONE("user", &user_record),
         .flags = ROUTE_ETAG,
-        .problems = show_problems,
+        .problems = PROBLEMS(&problem_user_not_found),
         .operation_id = "getUser",
         .summary = "Read a user.",
     },
@@ -131,7 +108,8 @@ static const struct route routes[] = {
         .in_doubt = is_changed,
         .reply = ONE("user", &user_record),
         .flags = ROUTE_ETAG | ROUTE_TRANSACTION,
-        .problems = change_problems,
+        .problems = PROBLEMS(&problem_forbidden, &problem_admin_required, &problem_user_not_found,
+                             &problem_invalid_email, &problem_email_exists, &problem_last_admin),
         .operation_id = "updateUser",
         .summary = "Change oneself; an admin changes anyone.",
     },
@@ -142,7 +120,7 @@ static const struct route routes[] = {
         .auth = AUTH_ADMIN,
         .in_doubt = is_deleted,
         .flags = ROUTE_ETAG | ROUTE_TRANSACTION,
-        .problems = delete_problems,
+        .problems = PROBLEMS(&problem_user_not_found, &problem_last_admin),
         .operation_id = "deleteUser",
         .summary = "Delete a user with posts and sessions.",
     },

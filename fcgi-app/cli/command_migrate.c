@@ -14,6 +14,7 @@
 #include "fcgi-app/system/database_model.h"
 #include "fcgi-app/migrations.h"
 #include "fcgi-app/posts/post_model.h"
+#include "fcgi-app/routes.h"
 #include "fcgi-app/cli/listing.h"
 #include "fcgi-app/worker.h"
 
@@ -226,9 +227,8 @@ static struct problem *recount_all(struct reindexing *r)
     struct problem *p = db_pin(r->app->db, r->arena); /* it may take longer than a statement has */
     if (p)
         return p;
-    p = recount(r, &user_counter);
-    if (!p)
-        p = recount(r, &post_counter);
+    for (const struct counter *const *c = counters; !p && *c; c++)
+        p = recount(r, *c);
     db_unpin(r->app->db);
     return p;
 }

@@ -5,6 +5,7 @@
 #include "common/base/problem.h"
 #include "common/db/counter.h"
 #include "common/list/list.h"
+#include "fcgi-app/accounts/departure.h"
 #include "fcgi-app/accounts/user_model.h"
 
 const struct problem_type problem_post_not_found = {404, "Post not found", "post_not_found",
@@ -87,6 +88,8 @@ const struct record author_post_query_record =
 
 /* ---- statements ---- */
 
+#define OF_POSTS "posts"
+
 #define COLUMNS "id, title, content, published, author_id, created_at, updated_at, version"
 
 /* Posts of a deleted author exist for nobody, but their rows are deleted bit by bit; see
@@ -110,28 +113,24 @@ static const struct sql sql_insert_by_caller = {
     NULL};
 /* As a join of two rows by key, which are read while the plan is made; the subquery makes a plan of
  * its own, and costs a third of the whole. */
-static const struct sql sql_find = {
-    "SELECT " COLUMNS
-    " FROM posts LEFT JOIN user_departures ON user_departures.user_id = author_id "
-    "WHERE id = ? AND user_departures.user_id IS NULL",
-    &post_record};
-static const struct sql sql_lock = {
-    "SELECT " COLUMNS " FROM posts WHERE id = ? AND " AUTHOR_STAYS " FOR UPDATE", &post_record};
+#define WHERE_THERE                                                                                \
+    " FROM posts LEFT JOIN user_departures ON user_departures.user_id = author_id "                \
+    "WHERE id = ? AND user_departures.user_id IS NULL"
+#define LOOK "SELECT id, author_id, published"
+static const struct sql sql_find = {"SELECT " COLUMNS WHERE_THERE, &post_record};
+static const struct sql sql_look = {LOOK WHERE_THERE, &post_record};
+static const struct sql sql_keep = {
+    LOOK " FROM posts WHERE id = ? AND " AUTHOR_STAYS " LOCK IN SHARE MODE", &post_record};
 static const struct sql sql_keep_author = {
     "SELECT 1 AS n FROM users WHERE id = ? AND left_at IS NULL LOCK IN SHARE MODE",
     &counted_record};
-static const struct sql sql_update = {
-    "UPDATE posts SET title = ?, content = ?, published = ?, updated_at = ?, "
-    "version = ? WHERE id = ?",
-    NULL};
-static const struct sql sql_delete = {"DELETE FROM posts WHERE id = ?", NULL};
 
 /* The index is forced, for there may be many. */
+#define NEWEST                                                                                     \
+    "SELECT id FROM posts FORCE INDEX (ix_posts_author_created) WHERE author_id = ? "              \
+    "ORDER BY created_at DESC, id DESC LIMIT ?"
 static const struct sql sql_delete_newest = {
-    "DELETE posts FROM (SELECT id FROM posts FORCE INDEX (ix_posts_author_created) "
-    "WHERE author_id = ? ORDER BY created_at DESC, id DESC LIMIT ?) AS newest "
-    "STRAIGHT_JOIN posts ON posts.id = newest.id",
-    NULL};
+    "DELETE posts FROM (" NEWEST ") AS newest STRAIGHT_JOIN posts ON posts.id = newest.id", NULL};
 
 /* ---- counting ---- */
 
@@ -146,6 +145,16 @@ struct problem *post_uncount_author(struct db *db, struct arena *a, struct uuid 
 {
     return counter_clear(db, a, &post_counter, author);
 }
+
+const struct table post_table = {
+    .name = "posts",
+    .row = &post_record,
+    .missing = &problem_post_not_found,
+    .counters = COUNTERS(&post_counter),
+    .shown = AUTHOR_STAYS,
+    .find = &sql_find,
+    .noted = true,
+};
 
 /* ---- one post ---- */
 
@@ -184,30 +193,28 @@ struct problem *post_insert_by_caller(struct db *db, struct arena *a, const stru
         is_inserted, &insert, ret_done);
 }
 
-static struct problem *find_one(struct db *db, struct arena *a, const struct sql *sql,
-                                struct uuid id, struct post *ret)
-{
-    bool found;
-    struct problem *p = db_find(db, a, sql, DB_ARGS(db_uuid(id)), ret, &found);
-    if (!p && !found)
-        p = problem(a, &problem_post_not_found, NULL);
-    return p;
-}
-
 struct problem *post_find(struct db *db, struct arena *a, struct uuid id, struct post *ret)
 {
-    return find_one(db, a, &sql_find, id, ret);
+    return table_find(db, a, &post_table, id, ret);
 }
 
 struct problem *post_lock(struct db *db, struct arena *a, struct uuid id, struct post *ret)
 {
-    return find_one(db, a, &sql_lock, id, ret);
+    return table_lock(db, a, &post_table, id, ret);
 }
 
 struct problem *post_exists_locked(struct db *db, struct arena *a, struct uuid id, bool *ret_yes)
 {
-    struct post row;
-    return db_find(db, a, &sql_lock, DB_ARGS(db_uuid(id)), &row, ret_yes);
+    return table_exists_locked(db, a, &post_table, id, ret_yes);
+}
+
+struct problem *post_look(struct db *db, struct arena *a, struct uuid id, bool keep,
+                          struct post *ret)
+{
+    bool found;
+    struct problem *p =
+        db_find(db, a, keep ? &sql_keep : &sql_look, DB_ARGS(db_uuid(id)), ret, &found);
+    return p || found ? p : problem(a, &problem_post_not_found, NULL);
 }
 
 /* Otherwise the author could be deleted meanwhile, and counters be changed afterwards. */
@@ -228,32 +235,33 @@ struct problem *post_update(struct db *db, struct arena *a, const struct post *b
 {
     bool moves = before->published != post->published;
     struct problem *p = moves ? hold_author(db, a, post->author_id, held) : NULL;
-    if (!p)
-        p = db_execute(db, a, &sql_update,
-                       DB_ARGS(db_text(post->title), db_text(post->content),
-                               db_integer(post->published), db_time(post->updated_at),
-                               db_integer(post->version), db_uuid(post->id)),
-                       NULL);
-    return p ? p
-             : counter_change(db, a, &post_counter, post->author_id, before->published,
-                              post->published, post->id);
+    return p ? p : table_update(db, a, &post_table, before, post);
 }
 
 struct problem *post_delete(struct db *db, struct arena *a, const struct post *post,
-                            struct uuid held)
+                            struct uuid held, bool *ret_left)
 {
     struct problem *p = hold_author(db, a, post->author_id, held);
     if (!p)
-        p = db_execute(db, a, &sql_delete, DB_ARGS(db_uuid(post->id)), NULL);
-    return p ? p
-             : counter_add(db, a, &post_counter, post->author_id, post->published, -1, post->id);
+        p = belonging_leave(db, a, belongings, OF_POSTS, post->id, ret_left);
+    return p ? p : table_delete(db, a, &post_table, post);
 }
 
+/* What belongs to them goes before them. */
 struct problem *post_delete_newest(struct db *db, struct arena *a, struct uuid author,
                                    int64_t limit, uint64_t *ret_deleted)
 {
-    return db_execute(db, a, &sql_delete_newest, DB_ARGS(db_uuid(author), db_integer(limit)),
-                      ret_deleted);
+    uint64_t below = 0, posts = 0;
+    struct problem *p =
+        belonging_delete_of(db, a, belongings, OF_POSTS, NEWEST,
+                            DB_ARGS(db_uuid(author), db_integer(limit)), limit, &below);
+    int64_t left = limit - (int64_t)below;
+    if (!p && left > 0)
+        p = db_execute(db, a, &sql_delete_newest, DB_ARGS(db_uuid(author), db_integer(left)),
+                       &posts);
+    if (!p)
+        *ret_deleted = below + posts;
+    return p;
 }
 
 /* ---- many posts ---- */

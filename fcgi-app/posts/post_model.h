@@ -6,6 +6,7 @@
 
 #include "common/db/counter.h"
 #include "common/db/db.h"
+#include "common/db/table.h"
 #include "common/list/list.h"
 #include "common/field/field.h"
 #include "common/search/index.h"
@@ -31,6 +32,7 @@ struct post_query {
 enum { POST_AUTHOR, POST_PUBLISHED };
 
 extern const struct list post_list;
+extern const struct table post_table;
 
 extern const struct record post_record;
 extern const struct record post_query_record;        /* of /posts */
@@ -64,19 +66,25 @@ struct problem *post_exists_locked(struct db *db, struct arena *a, struct uuid i
 struct problem *post_lock(struct db *db, struct arena *a, struct uuid id,
                           struct post *ret) MUST_USE;
 
+/** Fill only id, author_id and published: without its text. With `keep` the post stays as it is
+ * until the transaction ends. problem_post_not_found. */
+struct problem *post_look(struct db *db, struct arena *a, struct uuid id, bool keep,
+                          struct post *ret) MUST_USE;
+
 /** Store title, content and published of `post`, whose row is `before`; problem_post_not_found when
  * its author has gone. `held` is a user whose row is locked already. In a transaction. */
 struct problem *post_update(struct db *db, struct arena *a, const struct post *before,
                             const struct post *post, struct uuid held) MUST_USE;
 
-/** Delete a post that is locked, in the same way. */
+/** Delete a post that is locked, in the same way, with what belongs to it; `*ret_left` tells that
+ *  some of that is left for belonging_sweep(). */
 struct problem *post_delete(struct db *db, struct arena *a, const struct post *post,
-                            struct uuid held) MUST_USE;
+                            struct uuid held, bool *ret_left) MUST_USE;
 
 /** Take all posts of an author, whose row is locked and about to go, out of the totals. */
 struct problem *post_uncount_author(struct db *db, struct arena *a, struct uuid author) MUST_USE;
 
 /** Delete up to `limit` posts of an author who has been taken out of the totals, the newest
- *  first; fewer are deleted only where no more were left. */
+ *  first, and before them what belongs to them; fewer are deleted only where no more were left. */
 struct problem *post_delete_newest(struct db *db, struct arena *a, struct uuid author,
                                    int64_t limit, uint64_t *ret_deleted) MUST_USE;

@@ -46,6 +46,7 @@ struct race {
     bool goes_along;             /* the rival who takes the account away does the same */
     bool nothing_judged;         /* before its transaction */
     bool keyed;                  /* an Idempotency-Key is sent: it is written in a transaction */
+    const char *before;          /* SQL: makes what is written to; NULL: it is there */
 };
 
 #define GONE "User not found or inactive"
@@ -415,6 +416,8 @@ static int64_t written_before;
 static struct answer run_with(const struct race *race, prepare_hook *prepare)
 {
     const struct route *route = route_of(race);
+    if (race->before)
+        run_sql(fill(race->before));
     written_before = race->wrote ? ask_number(fill(race->wrote)) : 0;
     hook_routes(prepare, handle_and_wait);
     return api_ask(.method = method_name(route->method), .path = fill(race->path),

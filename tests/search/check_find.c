@@ -204,12 +204,13 @@ static bool pick_row(const char *table, const char *where, struct uuid *ret)
 static struct problem *change_post(void *context)
 {
     struct post before, after;
+    bool left;
     if (!pick_row("posts", context ? context : "content NOT LIKE '%anchor%'", &before.id))
         return NULL;
     must(post_lock(the_app->db, the_arena, before.id, &before));
     after = before;
     if (pick(4) == 0 && !context)
-        return post_delete(the_app->db, the_arena, &before, before.author_id);
+        return post_delete(the_app->db, the_arena, &before, before.author_id, &left);
     if (!context)
         after.published = pick(4) > 0;
     if (pick(3))

@@ -396,8 +396,9 @@ static struct problem *delete_it(void *context)
 {
     const struct uuid *id = context;
     struct post post;
+    bool left;
     struct problem *p = post_lock(the_app->db, the_arena, *id, &post);
-    return p ? p : post_delete(the_app->db, the_arena, &post, (struct uuid){{0}});
+    return p ? p : post_delete(the_app->db, the_arena, &post, (struct uuid){{0}}, &left);
 }
 
 static void write_meanwhile(void *context, const struct search_index *index, int64_t rows)

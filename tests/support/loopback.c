@@ -36,7 +36,7 @@ static struct problem *empty_tables(void)
         "DELETE FROM list_journal",     "DELETE FROM list_counts WHERE total > 0",
         "DELETE FROM idempotency_keys", "DELETE FROM search_builds",
         "DELETE FROM search_rows",      "DELETE FROM search_postings",
-        "DELETE FROM search_ranges"};
+        "DELETE FROM search_ranges",    "DELETE FROM leftovers"};
     struct problem *p = NULL;
     for (size_t i = 0; !p && i < sizeof statements / sizeof *statements; i++)
         p = db_run(the_app->db, the_arena, statements[i]);

@@ -4,6 +4,7 @@
 
 #include "common/db/counter_recount.h"
 #include "fcgi-app/accounts/tokens.h"
+#include "fcgi-app/routes.h"
 
 struct uuid id_of(const char *text)
 {
@@ -156,6 +157,6 @@ static void count_one_again(const struct counter *counter)
 
 void count_again(void)
 {
-    count_one_again(&user_counter);
-    count_one_again(&post_counter);
+    for (const struct counter *const *c = counters; *c; c++)
+        count_one_again(*c);
 }
