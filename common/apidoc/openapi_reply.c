@@ -199,8 +199,11 @@ static void put_reply_schema(struct document *d, const struct route *route)
 /* A reply that no record describes: any object where it is JSON, else text. */
 static void put_media_schema(struct document *d, const char *media_type)
 {
+    bool is_json = strcmp(media_type, JSON_MEDIA_TYPE) == 0;
     json_object(d->b);
-    json_member(d->b, "type", strcmp(media_type, JSON_MEDIA_TYPE) == 0 ? "object" : "string");
+    json_member(d->b, "type", is_json ? "object" : "string");
+    if (!is_json)
+        document_example(d, "…");
     json_object_end(d->b);
 }
 
