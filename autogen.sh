@@ -13,7 +13,7 @@
 #   PORT=8081          where nginx listens, on 127.0.0.1; 8080 if not set
 #   LOGIN_LIMIT=off    no limits on logins and on what is under way at once, for load tests
 #   CORS_ORIGINS=…     origins that may use the API from a browser; * if not set
-#   WORKERS, HASH_WORKERS, MAX_BODY    as in the configuration file
+#   CORS_HEADERS, WORKERS, HASH_WORKERS, MAX_BODY    as in the configuration file
 #
 # Where other users cannot enter the checkout (a clone below /root), or its path is too long or too
 # odd for a socket, build/run leads to a folder below /var/tmp.
@@ -546,10 +546,11 @@ read_settings()
     hash_workers=${HASH_WORKERS:-$(nproc)}                         # and these for the processor
     max_body=${MAX_BODY:-524288}
     cors_origins=${CORS_ORIGINS-*}
+    cors_headers=${CORS_HEADERS-}
     # The environment beats the file, and this run must not reach another's database.
     unset ENV DATABASE_URL{,_FILE} JWT_SECRET_KEY{,_FILE} LISTEN HASH_LISTEN WORKERS HASH_WORKERS \
-        SOCKET_GROUP MAX_BODY BASE_PATH CORS_ORIGINS LOGIN_LIMIT TRUSTED_PROXIES LOG_TO STATE_FILE \
-        DB_IDLE_S LISTEN_FDS LISTEN_PID
+        SOCKET_GROUP MAX_BODY BASE_PATH CORS_ORIGINS CORS_HEADERS LOGIN_LIMIT TRUSTED_PROXIES \
+        LOG_TO STATE_FILE DB_IDLE_S LISTEN_FDS LISTEN_PID
 }
 
 # A server as root would be a needless risk, and mariadbd refuses.
@@ -613,6 +614,7 @@ HASH_WORKERS = $hash_workers
 MAX_BODY = $max_body
 BASE_PATH = /api
 CORS_ORIGINS = $cors_origins
+CORS_HEADERS = $cors_headers
 LOGIN_LIMIT = $login_limit
 CONF
     ! is_root || printf 'SOCKET_GROUP = %s\n' "$(id -gn "$worker_user")" >>"$run/postern.conf"

@@ -15,6 +15,8 @@ struct api routes_describe(const struct app *app)
             "UTC, ids are UUIDs. Unknown members and parameters are ignored. Every failure has "
             "one form, `Problem`; clients tell failures apart by its `code`.",
         .base_path = app->settings->base_path.data,
+        .public_url = app->settings->public_url.data,
+        .contact = app->settings->contact.data,
         .resources = resources,
         .app = app,
         .token_problems = token_problems,

@@ -16,7 +16,13 @@ static const char *const login_limit_words[] = {"on", "off", NULL};
 #define ORIGIN_PATTERN                                                                             \
     "^[A-Za-z][A-Za-z0-9+.-]*://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?$"
 #define ORIGINS_MAX 4000
+#define HEADER_PATTERN "^[A-Za-z0-9_-]+$"
 #define HOST_PATTERN "^([A-Za-z0-9.-]+|\\[[0-9A-Fa-f:.]+\\]):[0-9]{1,5}$"
+
+/* The program's own. */
+#define SITE_PATTERN "^https?://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?$"
+#define CONTACT_PATTERN                                                                            \
+    "^([^@/[:space:]]+@[A-Za-z0-9.-]+|https?://[^/[:space:]]+(/[^[:space:]]*)?)$"
 
 static bool matches(struct text t, const char *pattern)
 {
@@ -54,19 +60,21 @@ static const struct format socket_format = {
 };
 
 /* Words as a shell's `read` finds them. */
-static bool are_origins(struct text t)
+static bool all_match(struct text t, const char *pattern)
 {
     static const char blanks[] = " \t\n";
-    if (text_equal(t, TEXT("*")))
-        return true;
     for (const char *at = t.data; *(at += strspn(at, blanks)); at += strcspn(at, blanks)) {
         char word[ORIGINS_MAX + 1] = "";
         size_t len = strcspn(at, blanks);
-        if (len > ORIGINS_MAX ||
-            !matches((struct text){memcpy(word, at, len), len}, ORIGIN_PATTERN))
+        if (len > ORIGINS_MAX || !matches((struct text){memcpy(word, at, len), len}, pattern))
             return false;
     }
     return strlen(t.data) == t.len;
+}
+
+static bool are_origins(struct text t)
+{
+    return text_equal(t, TEXT("*")) || all_match(t, ORIGIN_PATTERN);
 }
 
 static const struct format origins_format = {
@@ -74,6 +82,40 @@ static const struct format origins_format = {
     .code = FAULT_FORMAT,
     .message = "Must be * or origins separated by spaces, each as scheme://host or "
                "scheme://host:port without a slash after it.",
+};
+
+static bool are_headers(struct text t)
+{
+    return all_match(t, HEADER_PATTERN);
+}
+
+static const struct format headers_format = {
+    .valid = are_headers,
+    .code = FAULT_FORMAT,
+    .message = "Must be names of headers, of letters, digits, - and _, separated by spaces.",
+};
+
+static bool is_site(struct text t)
+{
+    return t.len == 0 || matches(t, SITE_PATTERN);
+}
+
+static const struct format site_format = {
+    .valid = is_site,
+    .code = FAULT_FORMAT,
+    .message = "Must be http:// or https:// and a host, with a port or not, without a slash after "
+               "it.",
+};
+
+static bool is_contact(struct text t)
+{
+    return t.len == 0 || matches(t, CONTACT_PATTERN);
+}
+
+static const struct format contact_format = {
+    .valid = is_contact,
+    .code = FAULT_FORMAT,
+    .message = "Must be an e-mail address, or a URL of http or https.",
 };
 
 static const struct format address_list_format = {
@@ -152,6 +194,17 @@ static const struct field settings_fields[] = {
     FIELD(struct settings, cors_origins, .max = ORIGINS_MAX, .default_value = "",
           .format = &origins_format,
           .doc = "Who may call from a browser: origins separated by spaces, or *; nginx's."),
+    FIELD(struct settings, cors_headers, .max = 1000, .default_value = "",
+          .format = &headers_format, .example = "traceparent tracestate X-Requested-With",
+          .doc =
+              "What headers such a caller may send beyond those that the API knows, separated by "
+              "spaces; nginx's."),
+    FIELD(struct settings, public_url, .max = 300, .default_value = "", .format = &site_format,
+          .example = "https://api.example.org",
+          .doc = "Where clients find this host, without BASE_PATH; the OpenAPI document tells it."),
+    FIELD(struct settings, contact, .max = 300, .default_value = "", .format = &contact_format,
+          .example = "api@example.org",
+          .doc = "Whom the OpenAPI document names for questions: an e-mail address or a URL."),
     FIELD(struct settings, mail_command, .max = 1000, .default_value = "",
           .example = "/usr/sbin/sendmail -t -i",
           .doc =

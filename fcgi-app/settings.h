@@ -30,6 +30,9 @@ struct settings {
     int64_t search_reach;
     struct text base_path;
     struct text cors_origins;
+    struct text cors_headers;
+    struct text public_url;
+    struct text contact;
     struct text mail_command;
     struct text mail_from;
     struct text reset_url;

@@ -12,6 +12,8 @@ struct api {
     const char *license;                     /* as SPDX calls it */
     const char *description;                 /* a paragraph */
     const char *base_path;                   /* "/api" */
+    const char *public_url;                  /* what comes before it, or NULL */
+    const char *contact;                     /* an e-mail address or a URL, or NULL */
     const struct resource *const *resources; /* NULL at the end */
     const struct app *app;                   /* what the column `enabled` is asked with */
     /* What router.authenticate and find_caller answer beyond problem_invalid_token, NULL at the
@@ -45,6 +47,7 @@ struct request_header {
     const char *pattern; /* or NULL */
     const char *doc;
     bool (*taken)(const struct route *route); /* NULL: by all */
+    const char *example;
 };
 
 extern const struct request_header request_headers[];

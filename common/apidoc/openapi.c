@@ -40,7 +40,7 @@ static void put_query(struct document *d, const struct record *r)
         if (f->doc)
             json_member(d->b, "description", f->doc);
         json_key_object(d->b, "schema");
-        document_field(d, FORM_CREATE, f);
+        document_parameter(d, f);
         json_object_end(d->b);
         json_object_end(d->b);
     }
@@ -192,7 +192,7 @@ static void put_header_components(struct document *d)
         json_member(d->b, "name", request_headers[i].name);
         json_member(d->b, "in", "header");
         json_member(d->b, "description", request_headers[i].doc);
-        document_string_schema(d, request_headers[i].pattern);
+        document_string_schema(d, request_headers[i].pattern, request_headers[i].example);
         json_object_end(d->b);
     }
     json_object_end(d->b);
@@ -216,7 +216,8 @@ static void put_components(struct document *d)
     json_key_object(d->b, "components");
     put_security_schemes(d->b);
     put_header_components(d);
-    document_shared_responses(d);
+    document_reply_headers(d);
+    document_failures(d);
     json_key_object(d->b, "schemas");
     document_schemas(d);
     document_code_schema(d, &all);
@@ -226,12 +227,23 @@ static void put_components(struct document *d)
 
 /* ---- the whole ---- */
 
+static void put_contact(struct document *d)
+{
+    const char *contact = d->api->contact;
+    if (!contact || !*contact)
+        return;
+    json_key_object(d->b, "contact");
+    json_member(d->b, strstr(contact, "://") ? "url" : "email", contact);
+    json_object_end(d->b);
+}
+
 static void put_info(struct document *d)
 {
     json_key_object(d->b, "info");
     json_member(d->b, "title", d->api->title);
     json_member(d->b, "version", d->api->version);
     json_member(d->b, "description", d->api->description);
+    put_contact(d);
     json_key_object(d->b, "license");
     json_member(d->b, "name", d->api->license);
     json_member(d->b, "identifier", d->api->license);
@@ -241,9 +253,11 @@ static void put_info(struct document *d)
 
 static void put_servers(struct document *d)
 {
+    const char *site = d->api->public_url ? d->api->public_url : "";
+    const char *url = arena_printf(d->a, "%s%s", site, d->api->base_path);
     json_key_array(d->b, "servers");
     json_object(d->b);
-    json_member(d->b, "url", *d->api->base_path ? d->api->base_path : "/");
+    json_member(d->b, "url", *url ? url : "/");
     json_object_end(d->b);
     json_array_end(d->b);
 }

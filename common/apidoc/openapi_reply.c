@@ -1,5 +1,7 @@
 #include "common/apidoc/openapi_reply.h"
 
+#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/arena.h"
@@ -19,6 +21,8 @@ enum presence { NEVER, SOMETIMES, ALWAYS };
 struct reply_header {
     const char *name;
     const char *doc;
+    const char *example;
+    enum presence usual; /* as the component says; else the header is written out */
     /* `route` is NULL for a failure. */
     enum presence (*sent)(const struct route *route, int status);
 };
@@ -71,28 +75,33 @@ static enum presence if_passing(const struct route *route, int status)
 }
 
 static const struct reply_header reply_headers[] = {
-    {"X-Request-Id", "What the log calls this request.", always_sent},
-    {"Location", "The path of what was made.", if_created},
-    {"ETag", "The version of what is there, for If-None-Match and If-Match.", if_versioned},
-    {"Link", "The first, previous, next and last page (RFC 8288).", if_pages},
-    {"Idempotency-Replayed", "`true` where an earlier answer is given again.", if_replayed},
+    {"X-Request-Id", "What the log calls this request.", PROBLEM_SAMPLE_ID, ALWAYS, always_sent},
+    {"Location", "The path of what was made.", "/api/users/019c1397-a600-7c3e-9d2f-3c5e8a7b6d41",
+     ALWAYS, if_created},
+    {"ETag", "The version of what is there, for If-None-Match and If-Match.", "\"1\"", ALWAYS,
+     if_versioned},
+    {"Link", "The first, previous, next and last page (RFC 8288).",
+     "</api/posts?page=2>; rel=\"next\"", SOMETIMES, if_pages},
+    {"Idempotency-Replayed", "`true` where an earlier answer is given again.", "true", SOMETIMES,
+     if_replayed},
     {"WWW-Authenticate", "`Bearer` with the realm, and with the error when a token was sent.",
-     if_unauthenticated},
-    {"Accept-Encoding", "`identity` where the body had a Content-Encoding.", if_encoded},
-    {"Retry-After", "Seconds after which another try makes sense.", if_passing},
+     "Bearer realm=\"postern\", error=\"invalid_token\"", ALWAYS, if_unauthenticated},
+    {"Accept-Encoding", "`identity` where the body had a Content-Encoding.", "identity", SOMETIMES,
+     if_encoded},
+    {"Retry-After", "Seconds after which another try makes sense.", "1", ALWAYS, if_passing},
 };
 
 static const size_t reply_header_count = sizeof reply_headers / sizeof *reply_headers;
 
 static void put_reply_header(struct document *d, const struct reply_header *h, bool required)
 {
-    json_key_object(d->b, h->name);
+    json_object(d->b);
     json_member(d->b, "description", h->doc);
     if (required) {
         json_key(d->b, "required");
         json_boolean(d->b, true);
     }
-    document_string_schema(d, NULL);
+    document_string_schema(d, NULL, h->example);
     json_object_end(d->b);
 }
 
@@ -100,9 +109,15 @@ static void put_reply_headers(struct document *d, const struct route *route, int
 {
     json_key_object(d->b, "headers");
     for (size_t i = 0; i < reply_header_count; i++) {
-        enum presence presence = reply_headers[i].sent(route, status);
-        if (presence != NEVER)
-            put_reply_header(d, &reply_headers[i], presence == ALWAYS);
+        const struct reply_header *h = &reply_headers[i];
+        enum presence presence = h->sent(route, status);
+        if (presence == NEVER)
+            continue;
+        json_key(d->b, h->name);
+        if (presence == h->usual)
+            document_ref(d, "headers", h->name);
+        else
+            put_reply_header(d, h, presence == ALWAYS);
     }
     json_object_end(d->b);
 }
@@ -126,6 +141,7 @@ static void put_item_schema(struct document *d, const struct record *r)
     json_key_object(d->b, ITEM_ETAG_KEY);
     json_member(d->b, "type", "string");
     json_member(d->b, "description", "Its ETag, for If-Match.");
+    document_example(d, "\"1\"");
     json_object_end(d->b);
     document_object_end(d);
     json_array_end(d->b);
@@ -181,6 +197,16 @@ static void put_reply_schema(struct document *d, const struct route *route)
 }
 
 /* A reply that no record describes: any object where it is JSON, else text. */
+static void put_media_schema(struct document *d, const char *media_type)
+{
+    bool is_json = strcmp(media_type, JSON_MEDIA_TYPE) == 0;
+    json_object(d->b);
+    json_member(d->b, "type", is_json ? "object" : "string");
+    if (!is_json)
+        document_example(d, "…");
+    json_object_end(d->b);
+}
+
 static void put_success_content(struct document *d, const struct route *route)
 {
     bool records = route->reply.members || route->reply.record;
@@ -196,10 +222,54 @@ static void put_success_content(struct document *d, const struct route *route)
         json_key(d->b, "example");
         form_sample_reply(d->b, route);
     } else {
-        json_object(d->b);
-        json_member(d->b, "type", strcmp(media_type, JSON_MEDIA_TYPE) == 0 ? "object" : "string");
-        json_object_end(d->b);
+        put_media_schema(d, media_type);
     }
+    json_object_end(d->b);
+    json_object_end(d->b);
+}
+
+/* ---- where what was made is read ---- */
+
+struct reader {
+    const struct api *api;
+    const struct record *record;
+    const struct route *found;
+};
+
+/* `/posts/{id}`, with one thing in the answer. */
+static bool reads_by_id(const struct route *route, const struct record *r)
+{
+    const char *brace = strchr(route->path, '{');
+    return route->method == METHOD_GET && route->reply.record == r && !route->reply.pages &&
+           brace && !strchr(brace, '/');
+}
+
+static void find_reader(void *context, const struct resource *resource, const struct route *route)
+{
+    struct reader *reader = context;
+    (void)resource;
+    if (!reader->found && reads_by_id(route, reader->record) && api_offers(reader->api, route))
+        reader->found = route;
+}
+
+/* What Location leads to. */
+static void put_links(struct document *d, const struct route *route)
+{
+    struct reader reader = {d->api, route->reply.record, NULL};
+    if (route_status(route) != 201 || !reader.record)
+        return;
+    router_each(d->api->resources, find_reader, &reader);
+    if (!reader.found)
+        return;
+    const char *id = strchr(reader.found->path, '{') + 1;
+    json_key_object(d->b, "links");
+    json_key_object(d->b, reader.found->operation_id);
+    json_member(d->b, "operationId", reader.found->operation_id);
+    json_member(d->b, "description", "What was made, where Location leads.");
+    json_key_object(d->b, "parameters");
+    json_member(d->b, arena_copy(d->a, id, strcspn(id, "}")),
+                arena_printf(d->a, "$response.body#/%s/id", route->reply.key));
+    json_object_end(d->b);
     json_object_end(d->b);
     json_object_end(d->b);
 }
@@ -210,6 +280,7 @@ static void put_success(struct document *d, const struct route *route)
     json_member(d->b, "description", status_phrase(route_status(route)));
     put_reply_headers(d, route, route_status(route));
     put_success_content(d, route);
+    put_links(d, route);
     json_object_end(d->b);
 }
 
@@ -225,13 +296,7 @@ static void put_not_modified(struct document *d, const struct route *route)
 
 /* ---- failures ---- */
 
-/* Some of a route's failures: those of one status. */
-struct failure {
-    const struct problem_type *const *types;
-    size_t count;
-};
-
-static bool code_came_before(const struct failure *f, size_t at)
+static bool code_came_before(const struct answers *f, size_t at)
 {
     for (size_t i = 0; i < at; i++)
         if (strcmp(f->types[i]->code, f->types[at]->code) == 0)
@@ -239,7 +304,7 @@ static bool code_came_before(const struct failure *f, size_t at)
     return false;
 }
 
-static const char *describe(struct document *d, const struct failure *f)
+static const char *describe(struct document *d, const struct answers *f)
 {
     const char *text = "";
     for (size_t i = 0; i < f->count; i++)
@@ -248,7 +313,26 @@ static const char *describe(struct document *d, const struct failure *f)
     return text;
 }
 
-static void put_failure_schema(struct document *d, const struct failure *f, const struct record *r)
+static void put_codes(struct document *d, const struct answers *f)
+{
+    json_key_object(d->b, PROBLEM_CODE_KEY);
+    json_key_array(d->b, "enum");
+    for (size_t i = 0; i < f->count; i++)
+        if (!code_came_before(f, i))
+            json_string(d->b, f->types[i]->code);
+    json_array_end(d->b);
+    json_object_end(d->b);
+}
+
+static void put_status(struct document *d, const struct answers *f)
+{
+    json_key_object(d->b, PROBLEM_STATUS_KEY);
+    json_key(d->b, "const");
+    json_integer(d->b, f->types[0]->status);
+    json_object_end(d->b);
+}
+
+static void put_failure_schema(struct document *d, const struct answers *f, const struct record *r)
 {
     json_key(d->b, "schema");
     json_object(d->b);
@@ -257,20 +341,16 @@ static void put_failure_schema(struct document *d, const struct failure *f, cons
     json_object(d->b);
     json_member(d->b, "type", "object");
     json_key_object(d->b, "properties");
-    json_key_object(d->b, PROBLEM_CODE_KEY);
-    json_key_array(d->b, "enum");
-    for (size_t i = 0; i < f->count; i++)
-        if (!code_came_before(f, i))
-            json_string(d->b, f->types[i]->code);
-    json_array_end(d->b);
-    json_object_end(d->b);
+    put_codes(d, f);
+    if (record_find(r, PROBLEM_STATUS_KEY))
+        put_status(d, f);
     json_object_end(d->b);
     json_object_end(d->b);
     json_array_end(d->b);
     json_object_end(d->b);
 }
 
-static void put_failure_examples(struct document *d, const struct failure *f)
+static void put_failure_examples(struct document *d, const struct answers *f)
 {
     json_key_object(d->b, "examples");
     for (size_t i = 0; i < f->count; i++) {
@@ -284,7 +364,7 @@ static void put_failure_examples(struct document *d, const struct failure *f)
     json_object_end(d->b);
 }
 
-static bool is_of_front(const struct failure *f)
+static bool is_of_front(const struct answers *f)
 {
     for (size_t i = 0; i < f->count; i++)
         if (!api_is_of_front(f->types[i]))
@@ -292,7 +372,7 @@ static bool is_of_front(const struct failure *f)
     return true;
 }
 
-static void put_failure(struct document *d, const struct failure *f)
+static void put_failure(struct document *d, const struct answers *f)
 {
     json_object(d->b);
     json_member(d->b, "description", describe(d, f));
@@ -311,46 +391,91 @@ static void put_failure(struct document *d, const struct failure *f)
     json_object_end(d->b);
 }
 
-/* The failures from `at` on that have one status; they stand side by side. */
-static struct failure failure_at(const struct answers *answers, size_t at)
+/* ---- failures that come together, described once ---- */
+
+/* What all routes have comes last, else by the alphabet: one set has one order. */
+static bool comes_before(const struct problem_type *type, const struct problem_type *other)
 {
-    size_t end = at;
-    while (end < answers->count && answers->types[end]->status == answers->types[at]->status)
-        end++;
-    return (struct failure){&answers->types[at], end - at};
+    if (api_is_everywhere(type) != api_is_everywhere(other))
+        return api_is_everywhere(other);
+    return strcmp(type->code, other->code) < 0;
 }
 
-/* A status that means the same everywhere is described once. */
-static const char *shared_name(struct document *d, const struct problem_type *type)
+static void add_type(struct answers *f, const struct problem_type *type)
 {
-    return arena_printf(d->a, "%d.%s", type->status, type->code);
+    for (size_t i = 0; i < f->count; i++)
+        if (f->types[i] == type)
+            return;
+    size_t at = f->count++;
+    for (; at && comes_before(type, f->types[at - 1]); at--)
+        f->types[at] = f->types[at - 1];
+    f->types[at] = type;
 }
 
-static void put_shared_ref(struct document *d, const struct problem_type *type)
+/* The failures from `*at` on that have one status; they stand side by side. */
+static struct answers next_failure(const struct answers *answers, size_t *at)
 {
-    size_t i = 0;
-    while (i < d->shared_count && d->shared[i] != type)
-        i++;
-    if (i == d->shared_count)
-        d->shared[d->shared_count++] = type;
-    document_ref(d, "responses", shared_name(d, type));
+    struct answers f = {.count = 0};
+    int status = answers->types[*at]->status;
+    for (; *at < answers->count && answers->types[*at]->status == status; ++*at)
+        add_type(&f, answers->types[*at]);
+    return f;
+}
+
+/* "not_found" as "NotFound". */
+static const char *in_one_word(struct document *d, const char *code)
+{
+    const char *word = "";
+    while (*code) {
+        size_t len = strcspn(code, "_");
+        word = arena_printf(d->a, "%s%c%.*s", word, toupper((unsigned char)*code), (int)len - 1,
+                            code + 1);
+        code += len + (code[len] == '_');
+    }
+    return word;
+}
+
+/* Of its codes, but for those that every route has, unless it is all. */
+static const char *failure_name(struct document *d, const struct answers *f)
+{
+    const char *name = arena_printf(d->a, "Error%d", f->types[0]->status);
+    for (size_t i = 0; i < f->count; i++)
+        if (!code_came_before(f, i) && (i == 0 || !api_is_everywhere(f->types[i])))
+            name = arena_printf(d->a, "%s%s", name, in_one_word(d, f->types[i]->code));
+    return name;
+}
+
+static struct failure *find_failure(struct document *d, const char *name)
+{
+    for (size_t i = 0; i < d->failure_count; i++)
+        if (strcmp(d->failures[i].name, name) == 0)
+            return &d->failures[i];
+    if (d->failure_count == FAILURES_MAX)
+        abort(); /* more than any program of this kind has */
+    d->failures[d->failure_count] = (struct failure){.name = name};
+    return &d->failures[d->failure_count++];
+}
+
+/* Two failures with one code may have words of their own; the component tells both. */
+static void put_failure_ref(struct document *d, const struct answers *f)
+{
+    struct failure *component = find_failure(d, failure_name(d, f));
+    for (size_t i = 0; i < f->count; i++)
+        add_type(&component->answers, f->types[i]);
+    document_ref(d, "responses", component->name);
 }
 
 void document_responses(struct document *d, const struct route *route)
 {
     struct answers answers;
-    struct failure f;
     json_key_object(d->b, "responses");
     put_success(d, route);
     put_not_modified(d, route);
     api_answers(d->api, route, &answers);
-    for (size_t at = 0; at < answers.count; at += f.count) {
-        f = failure_at(&answers, at);
+    for (size_t at = 0; at < answers.count;) {
+        const struct answers f = next_failure(&answers, &at);
         json_key(d->b, status_key(d, f.types[0]->status));
-        if (f.count == 1 && api_is_everywhere(f.types[0]))
-            put_shared_ref(d, f.types[0]);
-        else
-            put_failure(d, &f);
+        put_failure_ref(d, &f);
     }
     json_object_end(d->b);
 }
@@ -359,7 +484,6 @@ void document_responses(struct document *d, const struct route *route)
 
 void document_code_schema(struct document *d, const struct answers *all)
 {
-    const struct failure f = {all->types, all->count};
     const char *text = "Every word that `code` may be:\n";
     for (size_t i = 0; i < all->count; i++)
         text = arena_printf(d->a, "%s\n- `%s` (%d, %s): %s", text, all->types[i]->code,
@@ -369,18 +493,29 @@ void document_code_schema(struct document *d, const struct answers *all)
     json_member(d->b, "description", text);
     json_key_array(d->b, "enum");
     for (size_t i = 0; i < all->count; i++)
-        if (!code_came_before(&f, i))
+        if (!code_came_before(all, i))
             json_string(d->b, all->types[i]->code);
     json_array_end(d->b);
+    document_example(d, problem_not_found.code);
     json_object_end(d->b);
 }
 
-void document_shared_responses(struct document *d)
+void document_reply_headers(struct document *d)
+{
+    json_key_object(d->b, "headers");
+    for (size_t i = 0; i < reply_header_count; i++) {
+        json_key(d->b, reply_headers[i].name);
+        put_reply_header(d, &reply_headers[i], reply_headers[i].usual == ALWAYS);
+    }
+    json_object_end(d->b);
+}
+
+void document_failures(struct document *d)
 {
     json_key_object(d->b, "responses");
-    for (size_t i = 0; i < d->shared_count; i++) {
-        json_key(d->b, shared_name(d, d->shared[i]));
-        put_failure(d, &(const struct failure){&d->shared[i], 1});
+    for (size_t i = 0; i < d->failure_count; i++) {
+        json_key(d->b, d->failures[i].name);
+        put_failure(d, &d->failures[i].answers);
     }
     json_object_end(d->b);
 }

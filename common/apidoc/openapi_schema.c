@@ -101,28 +101,49 @@ static void put_description(struct document *d, enum form form, const struct fie
         text = arena_printf(d->a, "%s At most %lld bytes in UTF-8.", text, (long long)f->max);
     if (form == FORM_CHANGE && !(f->use & FIELD_CHANGE))
         text = arena_printf(d->a, "%s Only an admin sets it; from others it is ignored.", text);
+    if (form == FORM_CREATE && f->default_value)
+        text = arena_printf(d->a, "%s By default `%s`.", text, f->default_value);
     if (*text)
         json_member(d->b, "description", text);
 }
 
-void document_field(struct document *d, enum form form, const struct field *f)
+static void put_choices(struct buf *b, const struct field *f)
 {
-    struct buf *b = d->b;
+    if (f->choices && !f->choices[1])
+        json_member(b, "const", f->choices[0]);
+    else if (f->choices)
+        json_key_strings(b, "enum", f->choices);
+}
+
+static void put_example(struct buf *b, enum form form, const struct field *f)
+{
+    json_key_array(b, "examples");
+    form_sample_value(b, form, f);
+    json_array_end(b);
+}
+
+static void put_value(struct buf *b, enum form form, const struct field *f)
+{
     put_type(b, f, form_may_be_null(form, f));
     put_format(b, f);
-    put_description(d, form, f);
-    if (f->choices)
-        json_key_strings(b, "enum", f->choices);
+    put_choices(b, f);
     if (form != FORM_REPLY)
         put_bounds(b, f);
-    if (form == FORM_CREATE && f->default_value) {
-        json_key(b, "default");
-        field_text_to_json(b, f, f->default_value);
-    }
-    if (f->example) {
-        json_key_array(b, "examples");
-        field_text_to_json(b, f, f->example);
-        json_array_end(b);
+    put_example(b, form, f);
+}
+
+void document_field(struct document *d, enum form form, const struct field *f)
+{
+    put_description(d, form, f);
+    put_value(d->b, form, f);
+}
+
+void document_parameter(struct document *d, const struct field *f)
+{
+    put_value(d->b, FORM_CREATE, f);
+    if (f->default_value) {
+        json_key(d->b, "default");
+        field_text_to_json(d->b, f, f->default_value);
     }
 }
 
@@ -165,12 +186,18 @@ static void put_record(struct document *d, enum form form, const struct record *
 
 /* ---- schemas of other kinds ---- */
 
-void document_string_schema(struct document *d, const char *pattern)
+void document_example(struct document *d, const char *text)
+{
+    json_key_strings(d->b, "examples", (const char *const[]){text, NULL});
+}
+
+void document_string_schema(struct document *d, const char *pattern, const char *example)
 {
     json_key_object(d->b, "schema");
     json_member(d->b, "type", "string");
     if (pattern)
         json_member(d->b, "pattern", pattern);
+    document_example(d, example);
     json_object_end(d->b);
 }
 
@@ -217,6 +244,7 @@ static void put_problem_schema(struct document *d, const struct record *r)
     json_member(d->b, "description", "The required fields that were not there.");
     json_key_object(d->b, "items");
     json_member(d->b, "type", "string");
+    document_example(d, "title");
     json_object_end(d->b);
     json_object_end(d->b);
     json_key_object(d->b, PROBLEM_DETAILS_KEY);

@@ -8,6 +8,7 @@
 #include "common/apidoc/schema.h"
 
 #define FORMS_MAX 256
+#define FAILURES_MAX 256
 #define CODE_SCHEMA "ErrorCode"
 
 /* A record in one form, as a schema of the document. */
@@ -16,14 +17,20 @@ struct schema {
     const struct record *record;
 };
 
+/* Failures of one status that come together, as a component. */
+struct failure {
+    const char *name; /* "Error404NotFoundPostNotFound" */
+    struct answers answers;
+};
+
 struct document {
     struct buf *b;
     struct arena *a;
     const struct api *api;
     struct schema schemas[FORMS_MAX]; /* those that something refers to */
     size_t schema_count;
-    const struct problem_type *shared[ANSWERS_MAX]; /* likewise, of responses */
-    size_t shared_count;
+    struct failure failures[FAILURES_MAX]; /* likewise, of responses */
+    size_t failure_count;
     const char *path; /* whose operations are written */
 };
 
@@ -37,8 +44,16 @@ void document_record_ref(struct document *d, enum form form, const struct record
 /** The members of a field's schema, in the object that is open. */
 void document_field(struct document *d, enum form form, const struct field *f);
 
+/** The same for a parameter of a query, which has its description beside the schema; with the
+ *  default. A member's is in its description only: generators of clients take the keyword for a
+ *  promise that the member is there, and would want it in every body. */
+void document_parameter(struct document *d, const struct field *f);
+
+/** The key `examples` with one string. */
+void document_example(struct document *d, const char *text);
+
 /** The key `schema` with that of a string. `pattern` may be NULL. */
-void document_string_schema(struct document *d, const char *pattern);
+void document_string_schema(struct document *d, const char *pattern, const char *example);
 
 /** The schema of an object with required members only; what is inside comes in between. */
 void document_object(struct document *d, const char *const *keys);

@@ -98,6 +98,14 @@ static bool is_sampled(enum form form, const struct field *f)
     return form_requires(form, f) || (f->example && form != FORM_REPLY);
 }
 
+void form_sample_value(struct buf *b, enum form form, const struct field *f)
+{
+    if (!f->example && form_may_be_null(form, f))
+        json_null(b);
+    else
+        field_text_to_json(b, f, sample_of(f));
+}
+
 void form_sample_members(struct buf *b, enum form form, const struct record *r)
 {
     for (size_t i = 0; i < r->count; i++) {
@@ -105,10 +113,7 @@ void form_sample_members(struct buf *b, enum form form, const struct record *r)
         if (!is_sampled(form, f))
             continue;
         json_key(b, f->name);
-        if (!f->example && form_may_be_null(form, f))
-            json_null(b);
-        else
-            field_text_to_json(b, f, sample_of(f));
+        form_sample_value(b, form, f);
     }
 }
 

@@ -52,10 +52,12 @@ struct problem_view {
 };
 
 static const struct field problem_fields[] = {
-    FIELD(struct problem_view, error, .use = FIELD_SHOWN, .doc = "Short words for people."),
+    FIELD(struct problem_view, error, .use = FIELD_SHOWN, .example = "Not Found",
+          .doc = "Short words for people."),
     FIELD(struct problem_view, code, .use = FIELD_SHOWN,
           .doc = "The machine's word; it never changes its meaning."),
-    FIELD(struct problem_view, message, .use = FIELD_SHOWN, .doc = "One sentence."),
+    FIELD(struct problem_view, message, .use = FIELD_SHOWN, .example = "Resource does not exist",
+          .doc = "One sentence."),
     FIELD(struct problem_view, request_id, .use = FIELD_SHOWN, .example = PROBLEM_SAMPLE_ID,
           .doc = "The X-Request-Id of the answer, for whoever looks into the log."),
 };
@@ -73,11 +75,14 @@ struct problem_details {
 };
 
 static const struct field problem_details_fields[] = {
-    FIELD(struct problem_details, type, .use = FIELD_SHOWN,
+    FIELD(struct problem_details, type, .use = FIELD_SHOWN, .example = "/api/docs#not_found",
           .doc = "Where the code is described; a path."),
-    FIELD(struct problem_details, title, .use = FIELD_SHOWN, .doc = "Short words for people."),
-    FIELD(struct problem_details, status, .use = FIELD_SHOWN, .doc = "The status of HTTP."),
-    FIELD(struct problem_details, detail, .use = FIELD_SHOWN, .doc = "One sentence."),
+    FIELD(struct problem_details, title, .use = FIELD_SHOWN, .example = "Not Found",
+          .doc = "Short words for people."),
+    FIELD(struct problem_details, status, .use = FIELD_SHOWN, .example = "404",
+          .doc = "The status of HTTP."),
+    FIELD(struct problem_details, detail, .use = FIELD_SHOWN, .example = "Resource does not exist",
+          .doc = "One sentence."),
     FIELD(struct problem_details, code, .use = FIELD_SHOWN,
           .doc = "The machine's word; it never changes its meaning."),
     FIELD(struct problem_details, request_id, .use = FIELD_SHOWN, .example = PROBLEM_SAMPLE_ID,
@@ -94,10 +99,12 @@ struct fault_view {
 };
 
 static const struct field fault_fields[] = {
-    FIELD(struct fault_view, field, .use = FIELD_SHOWN, .doc = "The field that is at fault."),
+    FIELD(struct fault_view, field, .use = FIELD_SHOWN, .example = "title",
+          .doc = "The field that is at fault."),
     FIELD(struct fault_view, code, .use = FIELD_SHOWN, .choices = fault_words + FAULT_REQUIRED,
           .doc = "What is wrong with it."),
-    FIELD(struct fault_view, message, .use = FIELD_SHOWN, .doc = "One sentence."),
+    FIELD(struct fault_view, message, .use = FIELD_SHOWN, .example = "Is required.",
+          .doc = "One sentence."),
 };
 
 const struct record fault_record = RECORD("Fault", struct fault_view, fault_fields, .rule = NULL);

@@ -27,6 +27,7 @@ extern const struct problem_type problem_bad_request, problem_uri_too_long, prob
 extern const struct record problem_record, problem_details_record, fault_record;
 #define PROBLEM_CODE_KEY "code"                              /* one of both records' */
 #define PROBLEM_SAMPLE_ID "0123456789abcdef0123456789abcdef" /* a request id, for examples */
+#define PROBLEM_STATUS_KEY "status"
 #define PROBLEM_MISSING_KEY "missing_fields"
 #define PROBLEM_DETAILS_KEY "details"
 

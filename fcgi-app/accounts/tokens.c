@@ -89,10 +89,12 @@ struct refresh_token refresh_successor(struct arena *a, const struct keyring *ke
 
 /* ---- with an access token ---- */
 
+static const char *const token_types[] = {"Bearer", NULL};
+
 static const struct field tokens_fields[] = {
     FIELD(struct tokens, access_token, .use = FIELD_SHOWN,
           .doc = "A JWT for `Authorization: Bearer`."),
-    FIELD(struct tokens, token_type, .use = FIELD_SHOWN, .example = "Bearer",
+    FIELD(struct tokens, token_type, .use = FIELD_SHOWN, .choices = token_types,
           .doc = "Always \"Bearer\"."),
     FIELD(struct tokens, expires_in, .use = FIELD_SHOWN, .example = "900",
           .doc = "How long the access token is good, in seconds."),
@@ -112,7 +114,6 @@ struct tokens tokens_make(const struct app *app, struct arena *a, struct instant
                                   .issued_s = now_s,
                                   .expires_s = now_s + app->settings->access_ttl_s};
     return (struct tokens){.access_token = text_of(jwt_sign(a, app->keys, &claims)),
-                           .token_type = TEXT("Bearer"),
                            .expires_in = app->settings->access_ttl_s,
                            .refresh_token = refresh_token};
 }

@@ -36,8 +36,8 @@ struct refresh_token refresh_successor(struct arena *a, const struct keyring *ke
 /* What a login and a refresh answer. */
 struct tokens {
     struct text access_token;
-    struct text token_type;
-    int64_t expires_in; /* seconds */
+    unsigned token_type; /* there is one */
+    int64_t expires_in;  /* seconds */
     struct text refresh_token;
 };
 

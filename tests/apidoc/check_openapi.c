@@ -176,6 +176,172 @@ TEST(every_code_is_listed_where_it_may_come_and_among_all)
 
 /* ---- the document itself ---- */
 
+/* Of generators of clients, which make names of them. */
+static void ck_is_a_name(const char *name)
+{
+    ck_assert_msg(isalpha((unsigned char)*name), "%s does not begin with a letter", name);
+    for (const char *c = name; *c; c++)
+        ck_assert_msg(isalnum((unsigned char)*c) || *c == '-', "%s is no name", name);
+}
+
+TEST(components_have_names_that_begin_with_a_letter)
+{
+    const cJSON *kind, *each;
+    cJSON_ArrayForEach(kind, at(served, "components"))
+    {
+        cJSON_ArrayForEach(each, kind) ck_is_a_name(each->string);
+    }
+}
+
+static void ck_failures_are_components(const cJSON *responses)
+{
+    const cJSON *each;
+    cJSON_ArrayForEach(each, responses)
+    {
+        const cJSON *ref = at(each, "$ref");
+        ck_assert_msg((atoi(each->string) >= 400) == (ref != NULL), "%s", each->string);
+        ck_assert(!ref || strstr(ref->valuestring, say("/Error%s", each->string)));
+    }
+}
+
+TEST(failures_are_described_once_for_each_set_of_codes)
+{
+    const cJSON *path, *operation, *one, *two;
+    const cJSON *sets = at(at(served, "components"), "responses");
+
+    cJSON_ArrayForEach(path, at(served, "paths"))
+    {
+        cJSON_ArrayForEach(operation, path) ck_failures_are_components(at(operation, "responses"));
+    }
+
+    cJSON_ArrayForEach(one, sets)
+    {
+        for (two = one->next; two; two = two->next)
+            ck_assert_msg(strncmp(one->string, two->string, strlen("Error400")) != 0 ||
+                              !cJSON_Compare(one, two, true),
+                          "%s is %s", one->string, two->string);
+    }
+}
+
+static size_t ck_scalars_have_examples(const cJSON *node, const char *name)
+{
+    const cJSON *child, *type = at(node, "type");
+    const char *word = cJSON_IsArray(type) ? type->child->valuestring : cJSON_GetStringValue(type);
+    size_t count = 0;
+    bool scalar = word && strcmp(word, "object") != 0 && strcmp(word, "array") != 0;
+    if (scalar) {
+        ck_assert_msg(at(node, "examples") != NULL, "%s has no example", name);
+        count++;
+    }
+    cJSON_ArrayForEach(child, node) if (cJSON_IsObject(child) || cJSON_IsArray(child)) count +=
+        ck_scalars_have_examples(child, child->string ? child->string : name);
+    return count;
+}
+
+TEST(each_scalar_has_an_example)
+{
+    static const char *const kinds[] = {"parameters", "headers", "responses", "schemas"};
+    const cJSON *components = at(served, "components");
+    size_t count = ck_scalars_have_examples(at(served, "paths"), "paths");
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        count += ck_scalars_have_examples(at(components, kinds[i]), kinds[i]);
+
+    ck_assert_uint_gt(count, 100);
+}
+
+TEST(no_member_of_a_body_is_promised_by_a_default)
+{
+    const cJSON *schema, *member;
+    cJSON_ArrayForEach(schema, at(at(served, "components"), "schemas"))
+    {
+        cJSON_ArrayForEach(member, at(schema, "properties"))
+            ck_assert_msg(!at(member, "default"), "%s.%s", schema->string, member->string);
+    }
+    const cJSON *post = at(at(at(served, "components"), "schemas"), "NewPost");
+    const cJSON *published = at(at(post, "properties"), "published");
+    ck_assert(!lists(at(post, "required"), "published"));
+    ck_assert_ptr_nonnull(strstr(at(published, "description")->valuestring, "By default `false`."));
+}
+
+TEST(a_word_that_is_the_only_one_is_a_constant)
+{
+    const cJSON *schemas = at(at(served, "components"), "schemas");
+
+    const cJSON *type = at(at(at(schemas, "Tokens"), "properties"), "token_type");
+    const cJSON *status = at(at(at(schemas, "Status"), "properties"), "status");
+
+    ck_assert_str_eq(at(type, "const")->valuestring, "Bearer");
+    ck_assert_str_eq(at(status, "const")->valuestring, "ok");
+}
+
+/* ---- where to go on ---- */
+
+static const struct {
+    const char *path, *reader, *id;
+} made[] = {
+    {"/auth/register", "getUser", "$response.body#/user/id"},
+    {"/users", "getUser", "$response.body#/user/id"},
+    {"/posts", "getPost", "$response.body#/post/id"},
+};
+
+TEST_EACH(what_was_made_leads_to_its_reading, made)
+{
+    const cJSON *post = at(at(at(served, "paths"), made[_i].path), "post");
+
+    const cJSON *link = at(at(at(at(post, "responses"), "201"), "links"), made[_i].reader);
+
+    ck_assert_ptr_nonnull(link);
+    ck_assert_str_eq(at(link, "operationId")->valuestring, made[_i].reader);
+    ck_assert_str_eq(at(at(link, "parameters"), "id")->valuestring, made[_i].id);
+}
+
+static const struct {
+    const char *public_url, *base_path, *contact;
+    const char *server, *key; /* of the contact; NULL: there is none */
+} sites[] = {
+    {"", "/api", "", "/api", NULL},
+    {"", "", "", "/", NULL},
+    {"https://api.example.org", "/api", "a@example.org", "https://api.example.org/api", "email"},
+    {"https://api.example.org", "", "https://example.org/x", "https://api.example.org", "url"},
+};
+
+TEST_EACH(an_operator_says_where_it_is_and_whom_to_ask, sites)
+{
+    struct api api = routes_describe(the_app);
+    api.public_url = sites[_i].public_url;
+    api.base_path = sites[_i].base_path;
+    api.contact = sites[_i].contact;
+    struct buf text;
+    buf_init(&text, (size_t)8 * 1024 * 1024);
+
+    openapi_write(&text, &api);
+
+    cJSON *document = cJSON_ParseWithLength(text.data, text.len);
+    arena_defer(the_arena, delete_tree, document);
+    buf_release(&text);
+    const cJSON *contact = at(at(document, "info"), "contact");
+    ck_assert_str_eq(at(at(document, "servers")->child, "url")->valuestring, sites[_i].server);
+    ck_assert_int_eq(contact != NULL, sites[_i].key != NULL);
+    if (sites[_i].key)
+        ck_assert_str_eq(at(contact, sites[_i].key)->valuestring, sites[_i].contact);
+}
+
+TEST(settings_reach_the_document)
+{
+    struct settings settings = *the_app->settings;
+    settings.public_url = TEXT("https://api.example.org");
+    settings.contact = TEXT("api@example.org");
+    const struct app app = {.settings = &settings};
+
+    const struct api api = routes_describe(&app);
+
+    ck_assert_str_eq(api.public_url, "https://api.example.org");
+    ck_assert_str_eq(api.contact, "api@example.org");
+}
+
+/* ---- the whole ---- */
+
 static size_t ck_refs_resolve(const cJSON *node)
 {
     size_t count = 0;

@@ -37,6 +37,9 @@ TEST(defaults_are_valid_and_alone_enough)
     ck_assert_int_eq(settings.max_body, 512 * 1024);
     ck_assert_str_eq(settings.base_path.data, "/api");
     ck_assert_str_eq(settings.cors_origins.data, "");
+    ck_assert_str_eq(settings.cors_headers.data, "");
+    ck_assert_str_eq(settings.public_url.data, "");
+    ck_assert_str_eq(settings.contact.data, "");
     ck_assert_int_ge(settings.workers, 1);
     ck_assert_int_ge(settings.hash_workers, 1);
     ck_assert_int_gt(settings.backlog, settings.hash_backlog);
@@ -142,6 +145,20 @@ static const struct {
     {"LISTEN=run/postern.sock", false},
     {"LISTEN=", true},
     {"CORS_ORIGINS=https://a.example https://b.example", true},
+    {"CORS_HEADERS=traceparent X-Requested-With", true},
+    {"CORS_HEADERS=traceparent, tracestate", false},
+    {"PUBLIC_URL=", true},
+    {"PUBLIC_URL=https://api.example.org", true},
+    {"PUBLIC_URL=http://[::1]:8080", true},
+    {"PUBLIC_URL=https://api.example.org/", false},
+    {"PUBLIC_URL=https://api.example.org/api", false},
+    {"PUBLIC_URL=ftp://api.example.org", false},
+    {"PUBLIC_URL=api.example.org", false},
+    {"CONTACT=", true},
+    {"CONTACT=api@example.org", true},
+    {"CONTACT=https://example.org/help?of=api", true},
+    {"CONTACT=Ada", false},
+    {"CONTACT=javascript:alert(1)", false},
     {"TRUSTED_PROXIES=", true},
     {"TRUSTED_PROXIES=10.0.0.0/8 2001:db8::/32 192.0.2.1 unix:", true},
     {"TRUSTED_PROXIES=10.0.0.0/33", false},

@@ -202,6 +202,15 @@ static void set_origins(const struct backend *b, const char *origins)
                    LIST(line));
 }
 
+/* The other edit: the line for headers has two already. */
+static void allow_headers(const struct backend *b)
+{
+    apache_in_home(b,
+                   "sed -i 's/^#\\(SetEnvIf Origin . \"POSTERN_HEADERS=\\)/\\1/' "
+                   "\"$0/home/public_html/api/.htaccess\"",
+                   NULL);
+}
+
 static const char *value_of(const char *const *names, const char *name)
 {
     size_t len = strlen(name);
@@ -242,6 +251,8 @@ static void make_folder_in(const struct front *f, const char *name)
 void apache_start(struct front *f, const struct backend *b, const char *const *names)
 {
     set_origins(b, value_of(names, "CORS_ORIGINS"));
+    if (*value_of(names, "CORS_HEADERS"))
+        allow_headers(b);
     const char *certificate = value_of(names, "TLS_CERT");
     f->host = NULL;
     f->ca = *certificate ? certificate : NULL;

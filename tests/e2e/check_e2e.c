@@ -30,6 +30,8 @@ static bool matches(const char *pattern, const char *text)
 
 /* ---- one pool and what stands in front of it ---- */
 
+#define TRACING "CORS_HEADERS=traceparent X-Requested-With"
+
 static struct backend pool, nothing;
 static struct front usual;    /* no limit, two origins */
 static struct front limited;  /* a limit on logins, any origin */
@@ -41,11 +43,12 @@ static void start_all(void)
     backend_start(&pool, LIST("WORKERS=4", "HASH_WORKERS=2"));
     the_front = &usual;
     if (world_at_apache()) {
-        front_start(&usual, &pool, LIST("CORS_ORIGINS=" LISTED " " LISTED_TOO));
+        front_start(&usual, &pool, LIST("CORS_ORIGINS=" LISTED " " LISTED_TOO, TRACING));
         return;
     }
     backend_make(&nothing);
-    front_start(&usual, &pool, LIST("LOGIN_LIMIT=off", "CORS_ORIGINS=" LISTED " " LISTED_TOO));
+    front_start(&usual, &pool,
+                LIST("LOGIN_LIMIT=off", "CORS_ORIGINS=" LISTED " " LISTED_TOO, TRACING));
     front_start(&limited, &pool, LIST("CORS_ORIGINS=*"));
     front_start(&wide, &pool, LIST("LOGIN_LIMIT=off", "MAX_BODY=2000000"));
     front_start(&deserted, &nothing, LIST("LOGIN_LIMIT=off", "CORS_ORIGINS=" LISTED));
@@ -859,7 +862,8 @@ TEST(a_preflight_does_not_reach_the_application)
 {
     static const char *const methods[] = {"GET", "POST", "PATCH", "DELETE"};
     static const char *const allowed[] = {"Authorization", "Content-Type",    "If-Match",
-                                          "If-None-Match", "Idempotency-Key", "X-Request-Id"};
+                                          "If-None-Match", "Idempotency-Key", "X-Request-Id",
+                                          "traceparent",   "X-Requested-With"};
 
     struct answer r = fetch(.method = "OPTIONS", .path = "/api/posts",
                             .headers = {"Origin: " LISTED, "Access-Control-Request-Method: POST",

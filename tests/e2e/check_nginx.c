@@ -313,6 +313,13 @@ TEST(scripts_of_other_origins_may_read_and_send_what_is_promised)
     ck_assert_pstr_eq(value_in(map_of("postern_allow_headers"), "default"), "");
 }
 
+TEST(an_operator_names_what_else_they_may_send)
+{
+    render("CORS_ORIGINS=https://app.example.org|CORS_HEADERS= traceparent\tX-Requested-With ");
+    ck_assert_pstr_eq(value_in(map_of("postern_allow_headers"), "\"~^1 .\""),
+                      ALLOWED ", traceparent, X-Requested-With");
+}
+
 /* HTTP_IF_MATCH is If-Match. */
 static const char *header_of(const char *variable)
 {
@@ -462,6 +469,7 @@ static const char *const variants[] = {
     "CORS_ORIGINS=*",
     "CORS_ORIGINS=https://app.example.org",
     "CORS_ORIGINS=https://App.example.org https://app.example.org http://[::1]:8080",
+    "CORS_ORIGINS=*|CORS_HEADERS=traceparent tracestate baggage X-Requested-With",
     "BASE_PATH=/v1.0/api",
     "BASE_PATH=/a",
     "LOGIN_LIMIT=off",
@@ -497,6 +505,7 @@ static const char program_config[] = "# Comments and other settings are not ours
                                      "MAX_BODY = 4096\n"
                                      "#BASE_PATH = /comment\n"
                                      "CORS_ORIGINS = https://a.example https://b.example\n"
+                                     "CORS_HEADERS = traceparent baggage\n"
                                      "BASE_PATH = /v2"; /* without a newline */
 
 static void write_file(const char *path, const char *text)
@@ -520,6 +529,7 @@ TEST(what_the_program_is_told_need_not_be_said_again)
     ck_assert_ptr_nonnull(strstr(text_of_file("conf/server.conf"), "client_max_body_size 8192;"));
     ck_assert_ptr_nonnull(strstr(text_of_file("conf/server.conf"), "location /v2/ {"));
     ck_assert_ptr_nonnull(value_in(map_of("postern_allow_origin"), "\"https://b.example\""));
+    ck_assert_ptr_nonnull(strstr(map_of("postern_allow_headers"), ", traceparent, baggage\""));
 }
 
 /* Every @ is our folder. */
@@ -649,6 +659,7 @@ static const char *const refused[] = {
     "CORS_ORIGINS=https://example.org/",
     "CORS_ORIGINS=* https://example.org",
     "CORS_ORIGINS=https://a.example\";x",
+    "CORS_HEADERS=a\";x",
     "LOGIN_LIMIT=perhaps",
     "OPEN_REQUESTS=0",
     "OPEN_REQUESTS=65536",
@@ -787,6 +798,13 @@ static const struct {
     {"CORS_ORIGINS", "app.example.org", false},
     {"CORS_ORIGINS", "https://*.example.org", false},
     {"CORS_ORIGINS", "* https://a.example", false},
+    {"CORS_HEADERS", "", true},
+    {"CORS_HEADERS", "traceparent", true},
+    {"CORS_HEADERS", "traceparent  X-Requested-With\tsentry_trace", true},
+    {"CORS_HEADERS", "*", false},
+    {"CORS_HEADERS", "traceparent, tracestate", false},
+    {"CORS_HEADERS", "trace:parent", false},
+    {"CORS_HEADERS", "\"traceparent\"", false},
     {"LOGIN_LIMIT", "on", true},
     {"LOGIN_LIMIT", "off", true},
     {"LOGIN_LIMIT", "On", false},

@@ -511,6 +511,37 @@ static const char *check_response(const struct check *c, const cJSON *response,
     return check_body(c, response, seen);
 }
 
+static bool lists_code(const cJSON *response, const char *code)
+{
+    const cJSON *each, *schema, *parts;
+    schema = get(get(get(response, "content"), "application/json"), "schema");
+    parts = cJSON_GetArrayItem(get(schema, "allOf"), 1);
+    cJSON_ArrayForEach(each, get(get(get(parts, "properties"), "code"), "enum"))
+    {
+        if (strcmp(each->valuestring, code) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The first operation's response, when every one may answer this; else NULL. */
+static const cJSON *find_everywhere(const struct check *c, int status, const char *code)
+{
+    const cJSON *item, *operation, *found = NULL;
+    const char *key = arena_printf(c->a, "%d", status);
+    cJSON_ArrayForEach(item, get(c->d->root, "paths"))
+    {
+        cJSON_ArrayForEach(operation, item)
+        {
+            const cJSON *response = follow(c->d, c->a, get(get(operation, "responses"), key));
+            if (!lists_code(response, code))
+                return NULL;
+            found = found ? found : response;
+        }
+    }
+    return found;
+}
+
 /* A call that is no operation. */
 static const char *check_elsewhere(const struct check *c, const struct seen *seen)
 {
@@ -522,12 +553,11 @@ static const char *check_elsewhere(const struct check *c, const struct seen *see
     if (!body)
         return "it is no operation, and the body is no JSON";
     arena_defer(c->a, delete_tree, body);
-    const char *code = string(body, "code");
-    const char *name = arena_printf(c->a, "%d.%s", seen->status, code ? code : "");
-    const cJSON *shared =
-        resolve(c->d, c->a, arena_printf(c->a, "#/components/responses/%s", name));
-    if (shared)
-        return check_response(c, shared, seen);
+    const char *code = string(body, "code") ? string(body, "code") : "";
+    const char *name = arena_printf(c->a, "%d.%s", seen->status, code);
+    const cJSON *everywhere = find_everywhere(c, seen->status, code);
+    if (everywhere)
+        return check_response(c, everywhere, seen);
     if (strcmp(name, "404.not_found") != 0 && strcmp(name, "405.method_not_allowed") != 0)
         return arena_printf(c->a, "it is no operation, and may not answer %s", name);
     const char *type = header(c->a, seen->headers, "Content-Type");

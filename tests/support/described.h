@@ -28,6 +28,6 @@ struct described *described_open(struct arena *a, const char *document);
  * member that no schema names is a fault unless the object is free (no `properties`, or
  * `additionalProperties: true`), and so is a keyword of a schema that is not known here.
  * A call that is no operation may answer 404 not_found, 405 method_not_allowed, 204 to OPTIONS,
- * and what the document's shared responses hold.
+ * and what every operation may answer.
  */
 const char *described_fault(const struct described *d, struct arena *a, const struct seen *seen);

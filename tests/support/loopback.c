@@ -14,6 +14,7 @@
 #include "common/db/counter.h"
 #include "common/field/config.h"
 #include "common/field/json_write.h"
+#include "common/http/request.h"
 #include "common/search/folding.h"
 #include "common/search/index.h"
 #include "fcgi-app/migrations.h"
@@ -181,8 +182,18 @@ static void read_document(void)
     ck_assert_msg(document != NULL, "the OpenAPI document is no JSON");
 }
 
-/* For a validator that is not ours: a line of JSON to the file that $POSTERN_TEST_RECORD names. */
-static void record(const struct seen *seen, const char *type)
+static void put_call(struct buf *line, const struct call *call)
+{
+    json_key_object(line, "call");
+    json_member(line, "token", call->token);
+    json_member(line, "type", call->body && !call->type ? JSON_MEDIA_TYPE : call->type);
+    json_member(line, "body", call->body);
+    json_member(line, "param", call->param);
+    json_object_end(line);
+}
+
+/* For validators that are not ours: a line of JSON to the file that $POSTERN_TEST_RECORD names. */
+static void record(const struct call *call, const struct seen *seen, const char *type)
 {
     const char *path = getenv("POSTERN_TEST_RECORD");
     struct buf line;
@@ -195,7 +206,9 @@ static void record(const struct seen *seen, const char *type)
     json_key(&line, "status");
     json_integer(&line, seen->status);
     json_member(&line, "type", type ? type : "");
+    json_member(&line, "headers", seen->headers);
     json_member(&line, "body", seen->body);
+    put_call(&line, call);
     json_object_end(&line);
     buf_puts(&line, "\n");
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
@@ -214,7 +227,7 @@ static void check_described(const struct call *call, const struct answer *answer
     const struct seen seen = {call->method ? call->method : "GET", call->path ? call->path : "/",
                               answer->status, answer->headers, answer->text};
     const char *wrong = described_fault(document, the_arena, &seen);
-    record(&seen, answer_header(*answer, "Content-Type"));
+    record(call, &seen, answer_header(*answer, "Content-Type"));
     ck_assert_msg(wrong == NULL, "%s", wrong);
 }
 
