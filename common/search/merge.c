@@ -8,7 +8,7 @@
 
 #define TEND_NS (20 * INT64_C(1000000))
 #define FOLD_BYTES 32768 /* of the longest patch, from which on patches are folded */
-#define FOLD_TARGETS 96  /* blobs that are looked at by one step */
+#define FOLD_TARGETS 128 /* blobs that are looked at by one step */
 #define LEAVE_S 60       /* after which nobody reads a build that was replaced */
 #define PAIRS_MAX ((size_t)256 * 1024)
 #define SEGMENTS 16u /* that become one */
@@ -142,15 +142,23 @@ static void keep_length(void *context, const void *row)
         lengths->list[lengths->count++] = *(const struct length *)row;
 }
 
-/* The blobs that a step folds into. */
+/* A term of a row, and the number of the blob that is to have it. */
+struct folded {
+    uint32_t term, ord;
+    size_t target;
+};
+
+/* One step. */
 struct fold {
     struct db *db;
     struct arena *arena;
     struct build *build;
     struct postings patch;
     struct postings_writer taken, left;
-    struct postings_key keys[FOLD_TARGETS + 1];
+    struct postings_key keys[FOLD_TARGETS]; /* of the blobs that it folds into */
     size_t key_count;
+    struct folded *pairs;
+    size_t pair_count, pair_room;
 };
 
 /* Which blob has the postings of this ordinal. No segment is half merged when patches are folded.
@@ -167,26 +175,46 @@ static bool is_key(const struct postings_key *a, const struct postings_key *b)
     return a->level == b->level && a->bucket == b->bucket && a->base == b->base;
 }
 
-/* Terms rise, so that a key which was met is among the last. */
-static void note_target(struct fold *f, struct postings_key key)
+/* Terms rise, so that a key which was met is among the last. False where there is no room. */
+static bool find_target(struct fold *f, struct postings_key key, size_t *ret)
 {
     for (size_t i = f->key_count; i > 0; i--)
-        if (is_key(&f->keys[i - 1], &key))
-            return;
+        if (is_key(&f->keys[i - 1], &key)) {
+            *ret = i - 1;
+            return true;
+        }
+    if (f->key_count == FOLD_TARGETS)
+        return false;
+    *ret = f->key_count;
     f->keys[f->key_count++] = key;
+    return true;
 }
 
-/* Take the ordinals of one entry while there is room for blobs; the rest stays in the patch. */
+static void note_pair(struct fold *f, struct folded pair)
+{
+    if (f->pair_count == f->pair_room) {
+        struct folded *more = arena_array(f->arena, 2 * f->pair_room + 1024, sizeof *more);
+        if (f->pair_count)
+            memcpy(more, f->pairs, f->pair_count * sizeof *more);
+        f->pairs = more;
+        f->pair_room = 2 * f->pair_room + 1024;
+    }
+    f->pairs[f->pair_count++] = pair;
+}
+
+/* Take the ordinals of one entry whose blobs have room; the rest stays in the patch. */
 static void take_entry(struct fold *f)
 {
     uint32_t at = 0, chunk[POSTINGS_CHUNK];
     size_t n;
     while ((n = posting_list_read(&f->patch.list, &at, chunk)) > 0)
         for (size_t i = 0; i < n; i++) {
-            bool fits = f->key_count < FOLD_TARGETS;
-            if (fits)
-                note_target(f, place_of(f->build, f->patch.term, chunk[i]));
-            postings_add(fits ? &f->taken : &f->left, chunk[i], &f->patch.term, 1);
+            struct folded pair = {f->patch.term, chunk[i], 0};
+            struct postings_key key = place_of(f->build, pair.term, pair.ord);
+            if (find_target(f, key, &pair.target))
+                note_pair(f, pair);
+            else
+                postings_add(&f->left, pair.ord, &pair.term, 1);
         }
 }
 
@@ -208,16 +236,42 @@ static const struct blob *find_blob(const struct blobs *blobs, const struct post
     return NULL;
 }
 
-/* Most of what a changed row has it had before: those blobs are not written. */
+/* What a blob lacks is noted; one that cannot be read lacks all, and is as if it were not there.
+ * Most of what a changed row has it had before. */
+static void note_missing(struct fold *f, const struct blob **stored, bool *ret_lacks)
+{
+    struct postings *opened = arena_array(f->arena, FOLD_TARGETS, sizeof *opened);
+    for (size_t i = 0; i < f->key_count; i++)
+        if (stored[i] && !store_open_blob(f->build, stored[i], &opened[i]))
+            stored[i] = NULL;
+    for (size_t i = 0; i < f->pair_count; i++) {
+        const struct folded *pair = &f->pairs[i];
+        struct posting_list list = {.count = 0};
+        if (stored[pair->target])
+            list = postings_find(&opened[pair->target], pair->term);
+        if (list.count && posting_list_has(&list, pair->ord))
+            continue;
+        postings_add(&f->taken, pair->ord, &pair->term, 1);
+        ret_lacks[pair->target] = true;
+    }
+}
+
 static struct problem *write_targets(struct fold *f)
 {
-    struct blobs stored = {NULL, 0, 0}, changed = {NULL, 0, 0};
-    struct problem *p = store_read_blobs(f->db, f->arena, f->build, f->keys, f->key_count, &stored);
+    const struct blob *stored[FOLD_TARGETS] = {NULL};
+    bool lacks[FOLD_TARGETS] = {false};
+    struct blobs read = {NULL, 0, 0}, changed = {NULL, 0, 0};
+    struct problem *p = store_read_blobs(f->db, f->arena, f->build, f->keys, f->key_count, &read);
+    for (size_t i = 0; i < f->key_count; i++)
+        stored[i] = find_blob(&read, &f->keys[i]);
+    if (!p)
+        note_missing(f, stored, lacks);
     for (size_t i = 0; !p && i < f->key_count; i++) {
-        const struct blob *old = find_blob(&stored, &f->keys[i]);
         struct text bytes;
-        p = store_unite(f->arena, f->build, &f->taken, old, f->keys[i], &bytes);
-        if (!p && bytes.data && !(old && text_equal(old->bytes, bytes)))
+        if (!lacks[i])
+            continue;
+        p = store_unite(f->arena, f->build, &f->taken, stored[i], f->keys[i], &bytes);
+        if (!p)
             store_add_blob(f->arena, &changed, f->keys[i], bytes);
     }
     return p ? p : store_write_blobs(f->db, f->arena, f->build, &changed);

@@ -222,3 +222,21 @@ struct posting_list postings_find(struct postings *p, uint32_t term)
         return p->list;
     return (struct posting_list){.base = p->key.base, .level = p->key.level};
 }
+
+bool posting_list_has(const struct posting_list *list, uint32_t ordinal)
+{
+    uint32_t offset = ordinal - list->base, low = 0, high = list->count;
+    if (ordinal < list->base || (uint64_t)offset >> postings_levels[list->level].width)
+        return false;
+    if (posting_list_is_bitmap(list))
+        return list->at[offset / 8] >> offset % 8 & 1;
+    size_t size = postings_levels[list->level].offset_size;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (postings_offset(list->at + middle * size, list->level) < offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < list->count && postings_offset(list->at + low * size, list->level) == offset;
+}

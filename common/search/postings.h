@@ -133,6 +133,9 @@ void postings_step(struct postings *p);
 
 bool posting_list_is_bitmap(const struct posting_list *list);
 
+/** Is this ordinal in the list? */
+bool posting_list_has(const struct posting_list *list, uint32_t ordinal);
+
 /**
  * The next ordinals of a list, rising; `*at` is 0 before the first call and the reader's own.
  *

@@ -25,6 +25,7 @@ struct part {
     struct uuid ids[SWEEP_ROWS];         /* that were met */
     size_t id_count, done, found;
     bool is_there[SWEEP_ROWS];           /* of `ids` */
+    bool is_deferred[SWEEP_ROWS];        /* to the next step */
     struct ordinals appended, scheduled; /* in the live build, and in the one that is made */
     struct uuid moved[SWEEP_ROWS], rescheduled[SWEEP_ROWS];
     size_t moved_count, rescheduled_count;
@@ -50,12 +51,13 @@ static struct part *part_open(struct db *db, struct arena *a, const struct searc
     return part;
 }
 
-static bool is_met(const struct part *part, const struct uuid *id)
+/* Which of the rows that were met. */
+static size_t find_id(const struct part *part, const struct uuid *id)
 {
-    for (size_t i = 0; i < part->id_count; i++)
-        if (uuid_equal(&part->ids[i], id))
-            return true;
-    return false;
+    size_t i = 0;
+    while (i < part->id_count && !uuid_equal(&part->ids[i], id))
+        i++;
+    return i;
 }
 
 /* Which rows of the table these are, each once. */
@@ -63,7 +65,7 @@ static void meet(struct part *part, const struct journal_row *rows, size_t count
 {
     for (size_t i = 0; i < count; i++)
         if (rows[i].total == part->index->counter->number && !uuid_is_nil(&rows[i].row_id) &&
-            !is_met(part, &rows[i].row_id))
+            find_id(part, &rows[i].row_id) == part->id_count)
             part->ids[part->id_count++] = rows[i].row_id;
 }
 
@@ -114,9 +116,12 @@ static void take_row(void *context, const void *row)
 {
     struct part *part = context;
     const struct indexed *indexed = row;
-    for (size_t i = part->done; i < part->id_count; i++)
-        part->is_there[i] |= uuid_equal(&part->ids[i], &indexed->id);
+    size_t number = find_id(part, &indexed->id);
     part->found++;
+    part->is_there[number] = true;
+    part->is_deferred[number] = number > 0 && part->bytes >= STEP_BYTES;
+    if (part->is_deferred[number])
+        return;
     part->bytes += indexed_size(indexed);
     if (part->builds.live.build)
         take_live(part, indexed);
@@ -296,6 +301,22 @@ static struct problem *take_from_all(struct step *step, const struct journal_row
     return p;
 }
 
+static bool is_deferred(const struct part *part, const struct uuid *id)
+{
+    size_t number = find_id(part, id);
+    return number < part->id_count && part->is_deferred[number];
+}
+
+/* How many of the rows are done with. What was taken of those behind them is taken again. */
+static size_t count_done(const struct step *step, const struct journal_row *rows, size_t count)
+{
+    for (size_t n = 0; n < count; n++)
+        for (size_t i = 0; i < step->count; i++)
+            if (is_deferred(step->parts[i], &rows[n].row_id))
+                return n;
+    return count;
+}
+
 static struct problem *take(void *context, struct db *db, struct arena *a,
                             const struct journal_row *rows, size_t *count)
 {
@@ -306,7 +327,9 @@ static struct problem *take(void *context, struct db *db, struct arena *a,
     while (!p && taken < *count && bytes < STEP_BYTES) {
         size_t left = *count - taken, some = left < STORE_AT_ONCE ? left : STORE_AT_ONCE;
         p = take_from_all(&step, rows + taken, some, &bytes);
-        taken += some;
+        size_t done = count_done(&step, rows + taken, some);
+        bytes = done < some ? STEP_BYTES : bytes;
+        taken += done;
     }
     for (size_t i = 0; !p && i < step.count; i++)
         p = finish(step.parts[i]);

@@ -54,7 +54,7 @@ const struct command commands[] = {
      migrate_options, .is_default = true},
     {"migrate status", "", "Tell which parts of the schema are applied.", command_migrate_status,
      true, json_option},
-    {"reindex", "", "Make totals and search right after rows were imported or restored.",
+    {"reindex", "", "Make totals and search right after rows were imported.",
      command_reindex, true},
     {"user add", "EMAIL", "Make a user, and print the id.", command_user_add, true, add_options,
      "The password is asked for on a terminal, else it is the first line of standard input."},

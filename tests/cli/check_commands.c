@@ -817,6 +817,35 @@ TEST(reindex_mends_totals_and_search)
     ck_assert_int_eq(answer_total(api_get(token, "/users")), 451);
 }
 
+/* Killed anywhere, it goes on; and whoever writes meanwhile is found. */
+TEST(a_reindex_that_is_killed_goes_on_beside_writers)
+{
+    const char *token = bearer_of_new("ada@example.org", ROLE_USER);
+    run_sql("INSERT INTO posts (id, author_id, title, content, published, created_at) SELECT "
+            "UUID(), id, CONCAT('Title ', seq), 'imported', 1, '2026-01-01' + INTERVAL seq SECOND "
+            "FROM users, seq_1_to_6000");
+    char **argv = program_words("reindex");
+    for (int i = 0; i < 8; i++) {
+        int status;
+        pid_t pid = fork();
+        if (pid == 0)
+            program_become(argv, stdin, stdout, stderr);
+        (void)usleep((useconds_t)(20000 * i));
+        (void)write_post(token, "Written meanwhile", "imported too", true);
+        (void)kill(pid, SIGKILL);
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    }
+
+    ck_run(run("reindex"), EX_OK);
+
+    ck_assert_int_eq(answer_total(api_get(token, "/posts")), 6008);
+    ck_assert_int_eq(answer_total(api_get(token, "/posts?q=meanwhile")), 8);
+    ck_assert_int_eq(answer_total(api_get(token, "/posts?q=5999")), 1);
+    ck_rows("search_builds WHERE state = 'building'", 0);
+    ck_rows("search_builds WHERE state = 'live'", 2);
+    ck_kept();
+}
+
 /* ---- backup and restore ---- */
 
 static int64_t found(const char *q)

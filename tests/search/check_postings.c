@@ -361,3 +361,32 @@ TEST(another_reader_that_was_written_from_the_header_agrees)
     remove(name);
     fclose(ours);
 }
+
+/* Few in a list of offsets, many in a bitmap. */
+static const struct {
+    unsigned level;
+    uint32_t base, step, count;
+} lists[] = {{0, 0, 70001, 60},  {1, 512, 37, 6},      {1, 512, 3, 80},      {2, 4096, 301, 13},
+             {2, 4096, 2, 2000}, {3, 131072, 901, 70}, {3, 131072, 5, 13000}};
+
+CASE("looking into a list", open_writer, close_writer);
+
+TEST_EACH(a_list_has_what_is_in_it_and_nothing_else, lists)
+{
+    const uint32_t base = lists[_i].base, step = lists[_i].step, count = lists[_i].count;
+    struct postings_key key = {.level = lists[_i].level, .base = base};
+    for (uint32_t i = 0; i < count; i++)
+        add(base + 1 + i * step, 7);
+    struct postings p = opened(key, blob_of(key));
+
+    struct posting_list list = postings_find(&p, 7);
+
+    ck_assert_uint_eq(list.count, count);
+    for (uint32_t i = 0; i < count; i++) {
+        ck_assert(posting_list_has(&list, base + 1 + i * step));
+        ck_assert(!posting_list_has(&list, base + i * step));
+    }
+    ck_assert(!posting_list_has(&list, base - 1));
+    ck_assert(!posting_list_has(&list, base + 1 + count * step));
+    ck_assert(!posting_list_has(&list, base + 1 + (1u << 17)));
+}

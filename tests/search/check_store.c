@@ -5,11 +5,9 @@
 
 #include <endian.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/db/counter_sweep.h"
@@ -18,8 +16,10 @@
 #include "common/search/sweep.h"
 #include "common/search/terms.h"
 #include "fcgi-app/accounts/departure.h"
+#include "tests/support/parallel.h"
 #include "tests/support/people.h"
 #include "tests/support/suite.h"
+#include "tests/support/torture.h"
 
 static struct arena *room; /* of one look at the tables */
 static const char *author;
@@ -478,10 +478,179 @@ TEST(a_build_that_was_interrupted_goes_on_unless_rows_were_imported)
     ck_rows("search_builds WHERE state = 'building'", 0);
 }
 
+/* ---- what cannot be read ---- */
+
+static void tend_all(void)
+{
+    bool more;
+    do
+        must(search_tend(the_app->db, the_arena, search_indexes, &more));
+    while (more);
+}
+
+/* As if so many ordinals had been given. */
+static void leap_to(int ordinal)
+{
+    run_sql(say("UPDATE search_builds SET next_ord = %d, written = %d WHERE list = 2 AND state = "
+                "'live'",
+                ordinal, ordinal));
+}
+
+static int64_t lost(void)
+{
+    return ask_number("SELECT lost AS n FROM search_builds WHERE list = 2 AND state = 'live'");
+}
+
+static void retitle(struct uuid id)
+{
+    in_transaction(change_title, &id);
+}
+
+static void meet_again(void)
+{
+    (void)write_one("one more", "for the segment that is open");
+    sweep_all();
+}
+
+static void merge_torn(void)
+{
+    leap_to(4096);
+    tend_all();
+    ck_rows(
+        say("search_postings WHERE lvl = 1 AND build = %lld", (long long)live_build(&post_index)),
+        0);
+}
+
+static void fold_torn(void)
+{
+    run_sql("UPDATE search_builds SET patch_max = 40000 WHERE list = 2 AND state = 'live'");
+    tend_all();
+}
+
+/* What is torn, who meets it, and how much is lost then. */
+static const struct {
+    const char *sql;
+    void (*meet)(void);
+    int64_t lost;
+} torn[] = {
+    {"UPDATE search_postings SET postings = LEFT(postings, 5) WHERE lvl = 1", meet_again, 1},
+    {"UPDATE search_postings SET postings = 'nonsense' WHERE lvl = 1", merge_torn, 32},
+    {"UPDATE search_postings SET postings = CONCAT(postings, 'x') WHERE lvl = 0", fold_torn, 1},
+    {"UPDATE search_postings SET postings = '' WHERE lvl = 1", fold_torn, 1},
+    {"UPDATE search_ranges SET blocks = LEFT(blocks, 100)", meet_again, 1},
+};
+
+TEST_EACH(what_is_torn_is_counted_and_right_again_after_a_build, torn)
+{
+    struct uuid id = {{0}};
+    for (int i = 0; i < 100; i++)
+        id = write_one("one", say("of many words%d", i));
+    sweep_all();
+    leap_to(256);
+    retitle(id);
+    meet_again();
+    ck_assert_int_eq(lost(), 0);
+    run_sql(torn[_i].sql);
+
+    torn[_i].meet();
+
+    ck_assert_int_ge(lost(), torn[_i].lost);
+    build(&post_index);
+    ck_assert_int_eq(lost(), 0);
+    ck_found(&post_index);
+}
+
+/* ---- what is hard ---- */
+
+static const char *distinct_words(int number)
+{
+    struct buf b;
+    buf_init(&b, (size_t)64 * 1024);
+    for (int i = 0; !b.full && i < 13000; i++)
+        buf_printf(&b, "%x ", 0x1000 + number * 13000 + i);
+    const char *text = arena_copy(the_arena, b.data, b.len);
+    buf_release(&b);
+    return text;
+}
+
+static const char *one_word(int number)
+{
+    (void)number;
+    return repeat("again ", 10900);
+}
+
+/* One run of Chinese, each two neighbours of which are another pair. */
+static const char *one_run(int number)
+{
+    (void)number;
+    static char text[10001 * 3 + 1];
+    for (unsigned i = 0; i < 10001; i++) {
+        unsigned c = 0x4E00 + i * 7919 % 20000;
+        text[3 * i] = (char)(0xE0 | c >> 12);
+        text[3 * i + 1] = (char)(0x80 | (c >> 6 & 63));
+        text[3 * i + 2] = (char)(0x80 | (c & 63));
+    }
+    return text;
+}
+
+static const char *(*const hard[])(int number) = {distinct_words, one_word, one_run};
+
+/* A step takes few of them, and closes the segment that they make long. */
+TEST_EACH(long_texts_are_swept_in_short_steps, hard)
+{
+    int steps = 1;
+    for (int i = 0; i < 40; i++)
+        (void)write_one("long", hard[_i](i));
+
+    while (sweep())
+        steps++;
+
+    ck_found(&post_index);
+    ck_assert_int_ge(steps, _i == 2 ? 4 : 8);
+    ck_rows("search_postings WHERE LENGTH(postings) > 1048576", 0);
+    if (_i == 0)
+        ck_assert_int_gt(ask_number("SELECT next_ord AS n FROM search_builds WHERE list = 2 AND "
+                                    "state = 'live'"),
+                         256);
+    leap_to(8192);
+    tend_all();
+    ck_found(&post_index);
+}
+
+/* ---- several at once ---- */
+
+static void write_sweep_and_tend(int number, void *context)
+{
+    bool more;
+    (void)context;
+    the_time.us += number; /* ids of their own */
+    for (int i = 0; i < 120; i++) {
+        (void)write_one(say("by %d", number), say("word%d", i));
+        if (i % 10 == 0)
+            (void)sweep();
+        if (i % 30 == 0)
+            must(search_tend(the_app->db, the_arena, search_indexes, &more));
+        if (i == 60 && number == 0)
+            build(&post_index);
+    }
+}
+
+TEST(two_pools_sweep_and_build_at_once)
+{
+    parallel(4, write_sweep_and_tend, NULL);
+
+    sweep_all();
+
+    ck_all_found();
+    ck_rows("posts", 480);
+    ck_rows(say("search_rows WHERE build = %lld", (long long)live_build(&post_index)), 480);
+    ck_kept();
+}
+
 /* ---- whatever happens ---- */
 
-#define ROUNDS 200 /* SEARCH_ROUNDS has another number */
-#define KEPT 400   /* posts that may be changed and deleted */
+#define ROUNDS 200
+#define KEPT 400 /* posts that may be changed and deleted */
 
 static uint64_t seed;
 static struct uuid posts[KEPT];
@@ -688,22 +857,14 @@ static void let_something_happen(void)
     the_time.us += 1000;
 }
 
-static int rounds_of(const char *name, int otherwise)
-{
-    const char *value = getenv(name);
-    return value ? atoi(value) : otherwise;
-}
-
 CASE("random", set_up, tear_down);
 CASE_LIMIT_S(3600);
 
-TEST(whatever_happens_each_row_is_found)
+/* From empty tables to an index that is built again. */
+static void live_once(void)
 {
-    int rounds = rounds_of("SEARCH_ROUNDS", ROUNDS);
-    seed = (uint64_t)rounds_of("SEARCH_SEED", (int)(time(NULL) % 1000000));
-    printf("SEARCH_SEED=%llu SEARCH_ROUNDS=%d\n", (unsigned long long)seed, rounds);
-    (void)fflush(stdout);
-    for (int i = 0; i < rounds; i++) {
+    post_count = 0;
+    for (int i = 0; i < ROUNDS; i++) {
         let_something_happen();
         if (i % 8 == 0 || strcmp(happened, "kill") == 0 || strcmp(happened, "build") == 0)
             ck_all_found();
@@ -714,4 +875,15 @@ TEST(whatever_happens_each_row_is_found)
     build(&user_index);
     build(&post_index);
     ck_all_found();
+}
+
+TEST(whatever_happens_each_row_is_found)
+{
+    seed = torture_seed();
+    live_once();
+    for (int lives = torture_rounds(1); lives > 1; lives--) {
+        tear_down();
+        set_up();
+        live_once();
+    }
 }
