@@ -282,6 +282,13 @@ bool db_is_statement_timeout(const struct problem *p)
     return p && (p->db_error == ER_STATEMENT_TIMEOUT || p->db_error == INTERRUPTED_IN_WORD_INDEX);
 }
 
+struct problem *db_statement_timeout(struct arena *a)
+{
+    struct problem *p = problem_because(a, &problem_unavailable, "a statement took its whole time");
+    p->db_error = ER_STATEMENT_TIMEOUT;
+    return p;
+}
+
 bool db_is_none(const struct problem *p)
 {
     return p && p->db_error == ER_ATOMIC_NONE;

@@ -32,3 +32,6 @@ bool db_is_interrupted(const struct problem *p);
 
 /** Is there a row with such a key? */
 bool db_is_duplicate(const struct problem *p);
+
+/** What db_is_statement_timeout() is true of. */
+struct problem *db_statement_timeout(struct arena *a);

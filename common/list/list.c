@@ -86,7 +86,7 @@ static struct db_arg value_at(const struct reading *r, const struct list_place *
 /* Rows from one side of a place; with `and_it`, the row there too. The first of the two comparisons
  * with the key is what the index is entered by. */
 void list_add_side(const struct reading *r, struct clause *c, const struct list_place *place,
-                     bool greater, bool and_it)
+                   bool greater, bool and_it)
 {
     const char *column = column_of(r->key), *value = r->key->value ? r->key->value : "?";
     const char *sign = greater ? ">" : "<", *equal = and_it ? "=" : "";
@@ -96,8 +96,8 @@ void list_add_side(const struct reading *r, struct clause *c, const struct list_
         return;
     }
     clause_add_condition(r->a, c,
-                  arena_printf(r->a, "%s %s= %s AND (%s %s %s OR id %s%s ?)", column, sign, value,
-                               column, sign, value, sign, equal));
+                         arena_printf(r->a, "%s %s= %s AND (%s %s %s OR id %s%s ?)", column, sign,
+                                      value, column, sign, value, sign, equal));
     clause_add(c, value_at(r, place));
     clause_add(c, value_at(r, place));
     clause_add(c, db_uuid(place->id));
@@ -219,7 +219,7 @@ static struct problem *read_rows(struct reading *r, const struct clause *c)
 
 /* The row that many rows on, shown or not; from the index alone. */
 struct problem *list_look_ahead(const struct reading *r, struct clause c, int64_t rows,
-                                  struct list_place *ret, bool *ret_found)
+                                struct list_place *ret, bool *ret_found)
 {
     void *row = arena_alloc(r->a, r->list->row->size);
     const char *key = r->key->column ? arena_printf(r->a, "%s AS %s", r->key->column, r->key->name)

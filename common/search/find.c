@@ -8,7 +8,7 @@
 #include "common/field/field.h"
 #include "common/search/find_blocks.h"
 
-#define KEYS_FEW 32 /* ordinals of a statement, or FIND_BLOCK_MAX */
+#define KEYS_FEW 32                            /* ordinals of a statement, or FIND_BLOCK_MAX */
 #define WAITING_MAX ((size_t)64 * 1024 * 1024) /* bytes */
 
 _Static_assert(SEARCH_TERMS_MAX + SEARCH_FILTERS_MAX <= FIND_GROUPS_MAX, "groups for all terms");
@@ -26,8 +26,8 @@ struct search {
     struct buf waiting; /* struct candidate: a heap, the first in order at its top */
     bool begun;         /* only what comes after `last` */
     struct candidate last;
-    int64_t end;   /* rows with ordinals below this are in the postings that were read */
-    size_t keys;   /* how many were found of those that were asked for */
+    int64_t end; /* rows with ordinals below this are in the postings that were read */
+    size_t keys; /* how many were found of those that were asked for */
 };
 
 /* ---- texts of rows ---- */
@@ -154,13 +154,12 @@ static struct problem *read_tail(struct search *s)
     const struct search_index *index = s->of.index;
     const char *table = index->counter->table;
     struct arena *a = s->of.arena;
-    const struct sql sql = {
-        arena_printf(a,
-                     "SELECT %s FROM (SELECT DISTINCT row_id FROM list_journal "
-                     "WHERE total = ? AND row_id IS NOT NULL) AS written "
-                     "STRAIGHT_JOIN %s ON %s.id = row_id",
-                     search_columns(a, index), table, table),
-        &search_row_record};
+    const struct sql sql = {arena_printf(a,
+                                         "SELECT %s FROM (SELECT DISTINCT row_id FROM list_journal "
+                                         "WHERE total = ? AND row_id IS NOT NULL) AS written "
+                                         "STRAIGHT_JOIN %s ON %s.id = row_id",
+                                         search_columns(a, index), table, table),
+                            &search_row_record};
     return budget_each(s->of.db, a, &sql, DB_ARGS(db_integer(index->counter->number)), forget_tail,
                        add_tail, s);
 }

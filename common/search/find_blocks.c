@@ -159,9 +159,10 @@ static struct problem *read_ranges(struct blocks *b)
         budget_each(b->of.db, b->of.arena, &sql_ranges,
                     DB_ARGS(db_integer(b->of.index->counter->number)), forget_ranges, add_range, b);
     if (!p && !b->build)
-        return problem_because(b->of.arena, &problem_unavailable,
-                               "the search index of %s is not there yet; `postern migrate` makes it",
-                               b->of.index->counter->table);
+        return problem_because(
+            b->of.arena, &problem_unavailable,
+            "the search index of %s is not there yet; `postern migrate` makes it",
+            b->of.index->counter->table);
     if (!p && b->ranges.len)
         qsort(b->ranges.data, count_of(&b->ranges, sizeof(struct range)), sizeof(struct range),
               compare_ranges);
@@ -284,10 +285,11 @@ static struct problem *read_low(struct blocks *b)
         add_buckets(b, &args, level);
     add_arg(&args, range_at(b, 0)->base);
     const struct sql sql = {
-        arena_printf(a,
-                     SELECT_POSTINGS("0") " UNION ALL " SELECT_POSTINGS(
-                         "1") " UNION ALL " SELECT_POSTINGS("2") " UNION ALL " SELECT_POSTINGS("3") " AND base = ?",
-                     in, in, in, in),
+        arena_printf(
+            a,
+            SELECT_POSTINGS("0") " UNION ALL " SELECT_POSTINGS("1") " UNION ALL " SELECT_POSTINGS(
+                "2") " UNION ALL " SELECT_POSTINGS("3") " AND base = ?",
+            in, in, in, in),
         &postings_record};
     return budget_each(b->of.db, a, &sql, (struct db_args){args.list, args.count}, forget_all,
                        add_blob, b);
@@ -396,8 +398,8 @@ static const struct field times_fields[] = {
 static const struct record times_record =
     RECORD("Times", struct times_row, times_fields, .rule = NULL);
 
-static const struct sql sql_times = {"SELECT blocks FROM search_ranges WHERE build = ? AND base = ?",
-                                     &times_record};
+static const struct sql sql_times = {
+    "SELECT blocks FROM search_ranges WHERE build = ? AND base = ?", &times_record};
 
 static struct problem *read_times(struct blocks *b, uint32_t base)
 {
@@ -522,9 +524,8 @@ static bool is_full(const struct blocks *b)
 /* Is there a block whose rows may all come before those of the ranges that are left? */
 static bool block_is_next(const struct blocks *b)
 {
-    return has_block(b) &&
-           (!has_range(b) ||
-            block_at(b, b->next_block)->lowest < range_at(b, b->next_range)->lowest);
+    return has_block(b) && (!has_range(b) || block_at(b, b->next_block)->lowest <
+                                                 range_at(b, b->next_range)->lowest);
 }
 
 struct problem *blocks_take(struct blocks *b, size_t want, uint32_t ret[FIND_BLOCK_MAX],

@@ -40,8 +40,8 @@ void postings_query_range(struct postings_query *q, unsigned level, uint32_t bas
 void postings_query_any(struct postings_query *q, size_t group, struct postings *blob,
                         uint32_t term);
 
-/** The rows of the group are also those of this list, of any segment or a patch, which stays in place
- *  in the same way. */
+/** The rows of the group are also those of this list, of any segment or a patch, which stays in
+ * place in the same way. */
 void postings_query_list(struct postings_query *q, size_t group, struct posting_list list);
 
 /**

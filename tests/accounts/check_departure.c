@@ -16,6 +16,7 @@
 #include "common/db/counter.h"
 #include "fcgi-app/posts/post_model.h"
 #include "fcgi-app/accounts/session_model.h"
+#include "common/search/build.h"
 #include "tests/support/loopback.h"
 #include "tests/support/parallel.h"
 #include "tests/support/people.h"
@@ -374,6 +375,7 @@ TEST(a_search_finds_nothing_of_who_left)
     run_sql("UPDATE posts SET title = 'M3 long' WHERE title = 'M3'");
     run_sql("UPDATE posts SET published = 1 WHERE title LIKE 'A%'");
     recount();
+    must(search_build(the_app->db, the_arena, &post_index, NULL));
     ck_assert_int_eq(total_of(NULL, "/posts?q=seventeen"), 1);
     ck_assert(answer_has(api_get(NULL, "/posts?q=farewell"), "pagination.total_capped"));
     leave_rows_behind();

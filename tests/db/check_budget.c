@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/base/buf.h"
 #include "common/base/problem.h"
 #include "tests/support/suite.h"
 #include "tests/support/things.h"
@@ -215,6 +216,34 @@ TEST(rows_that_the_first_try_handed_out_are_forgotten)
 
     ck_assert_int_eq(rows.sum, 7);
     ck_assert_int_eq(rows.restarts, 1);
+}
+
+static void find_among(int count)
+{
+    struct buf text;
+    buf_init(&text, 10000000);
+    buf_puts(&text, "SELECT n FROM ids FORCE INDEX (PRIMARY) WHERE id IN (");
+    for (int i = 7; i < count; i++)
+        buf_printf(&text, "%s'%08d-0000-4000-8000-000000000000'", i > 7 ? ", " : "", i);
+    buf_add(&text, ") LIMIT 1", 10); /* and its NUL */
+    const struct sql sql = {text.data, &number_record};
+    ck_assert_int_eq(must_read(&sql, DB_NO_ARGS), 7);
+    budget_end(db);
+    memset(shared, 0, sizeof *shared);
+    buf_release(&text);
+}
+
+/* Where the time runs out while it plans how to find so many, the server gives up without a word.
+ */
+TEST(an_answer_without_rows_is_not_believed_where_time_ran_out)
+{
+    must_work(db_run(db, a,
+                     "CREATE OR REPLACE TABLE ids (id UUID PRIMARY KEY, n INT) "
+                     "SELECT CONCAT(LPAD(seq, 8, '0'), '-0000-4000-8000-000000000000') AS "
+                     "id, 7 AS n FROM seq_1_to_20000"));
+    budget_set(db, AMPLE_MS, shared, 1);
+    for (int count = 4000; count < 40000; count += count / 4)
+        find_among(count);
 }
 
 TEST(where_none_were_there_is_nothing_to_forget)

@@ -328,7 +328,7 @@ static const struct {
     {"/users?role=admin&sort=email", 2, 40},
     {"/users?sort=-email&page=51", 2, 1100},
     {"/users?created_after=2026-01-01T00:00:10Z", 2, 2100},
-    {"/users?q=%40m&sort=email", 3, 1700},
+    {"/users?q=%40m&sort=email", 4, 1700},
 };
 
 static const char *with_id(const char *path)

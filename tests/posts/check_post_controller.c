@@ -706,6 +706,8 @@ static const struct {
     {"t4", "\303\234ber \320\234\320\276\321\201\320\272\320\262\320\260 caf\303\251s"},
     {"t5", "don't panic: it is +mostly \\\"harmless\\\" (really)"},
     {"t6", "foo.bar@example.org/path 3.14159"},
+    {"t7", "\316\223\316\271\316\254\316\275\316\275\316\267\317\202 wei\303\237"},
+    {"t8", "x\346\274\242\345\255\227\344\273\256\345\220\215y"}, /* four Chinese letters */
 };
 
 static const struct {
@@ -714,13 +716,19 @@ static const struct {
     {"quick", "t2 t1"},
     {"QUICK brown", "t2 t1"},
     {"quick fox", "t1"},
-    {"brown+food", ""},               /* only Brownies and brown_bear */
+    {"brown+food", "Brownies t3"},    /* of brown_bear */
     {"Brownies+food", "Brownies t3"}, /* one in the title, one in the content */
-    {"brown_bear", "Brownies t3"},
+    {"brown_bear", "Brownies t3 t2"},
     {"brow", ""},
     {"rown", ""},
-    {"brown*", "t2 t1"},
-    {"bro*", ""},
+    {"brown*", "Brownies t3 t2 t1"},
+    {"bro*", "Brownies t3 t2 t1"},
+    {"BROWNI*", "Brownies t3"},
+    {"browni*+fox", ""},
+    {"br*", ""}, /* too short */
+    {"bro*+qui*", "t2 t1"},
+    {"*rown", ""},
+    {"bro*n", ""},
     {"the", "t1"},
     {"are+not", "Brownies t3"},
     {"over+the+lazy", "t1"},
@@ -746,6 +754,17 @@ static const struct {
     {"%C3%9CBER", "t4"},
     {"%C3%BCber+%D0%9C%D0%9E%D0%A1%D0%9A%D0%92%D0%90", "t4"},
     {"caf%C3%A9s", "t4"},
+    {"CAFES+uber", "t4"},
+    {"%CE%93%CE%99%CE%86%CE%9D%CE%9D%CE%97%CE%A3", "t7"}, /* upper case, with its accent */
+    {"%CE%B3%CE%B9%CE%B1%CE%BD%CE%BD%CE%B7%CF%83", "t7"}, /* without, and the inner sigma */
+    {"WEI%E1%BA%9E", "t7"},                               /* the capital sharp s */
+    {"weiss", ""},                                        /* which is one letter */
+    {"%E6%BC%A2%E5%AD%97", "t8"},                         /* the first two letters */
+    {"%E5%AD%97%E4%BB%AE", "t8"},                         /* those in the middle */
+    {"%E6%BC%A2%E5%AD%97%E4%BB%AE%E5%90%8D", "t8"},       /* all */
+    {"%E6%BC%A2%E4%BB%AE", ""},                           /* no neighbours */
+    {"%E4%BB%AE", ""},                                    /* one is too short */
+    {"%E6%BC%A2%E5%AD%97+%E4%BB%AE%E5%90%8D", "t8"},
     {"don%27t", "t5"},
     {"panic%3A", "t5"},
     {"mostly+harmless+really", "t5"},

@@ -9,10 +9,13 @@
 
 #include "common/base/encode.h"
 #include "common/db/counter_sweep.h"
+#include "common/search/build.h"
+#include "common/search/merge.h"
 #include "common/search/postings_write.h"
 #include "common/search/sweep.h"
 #include "tests/support/parallel.h"
 #include "tests/support/people.h"
+#include "tests/support/refusals.h"
 #include "tests/support/suite.h"
 #include "tests/support/torture.h"
 
@@ -20,8 +23,8 @@
 #define ROWS_MAX 20000
 
 static const char *admin, *author_ids[AUTHORS];
-static unsigned seed;
-static struct arena *room; /* of one question */
+static unsigned seed, writers = AUTHORS; /* who write; the last one leaves */
+static struct arena *room;               /* of one question */
 
 static void set_up(void)
 {
@@ -51,19 +54,56 @@ static void sweep(int steps)
         must(counter_sweep(the_app->db, the_arena, &hook, &more));
 }
 
+static void tend(void)
+{
+    bool more = true;
+    sweep(1000);
+    for (int i = 0; more && i < 20; i++)
+        must(search_tend(the_app->db, the_arena, search_indexes, &more));
+}
+
 /* ---- texts ---- */
 
 /* Frequent words first; of many scripts, and near each other. */
 static const char *const vocabulary[] = {
-    "linux",   "Linux's",  "kernel",   "kernels",   "KERNEL",   "the",      "caf\303\251",
-    "cafe",    "\316\223\316\271\316\254\316\275\316\275\316\267\317\202", /* Giannis, Greek */
+    "linux",
+    "Linux's",
+    "kernel",
+    "kernels",
+    "KERNEL",
+    "the",
+    "caf\303\251",
+    "cafe",
+    "\316\223\316\271\316\254\316\275\316\275\316\267\317\202", /* Giannis, Greek */
     "\316\223\316\231\316\206\316\235\316\235\316\227\316\243",
     "\346\274\242\345\255\227", /* two Chinese letters, then three, then the last two of these */
-    "\346\274\242\345\255\227\344\273\256", "\345\255\227\344\273\256",
-    "\346\274\242\344\273\256\345\255\227", "\340\271\204\340\270\227\340\270\242",
-    "foo", "foob", "fooba", "foobar", "foobarb", "foobarbaz", "stra\303\237e", "strasse",
-    "ab", "x", "2026", "a\314\201bc", "\320\274\320\270\321\200", "na\303\257ve", "naive",
-    "\357\254\201ne", "fine", "o-o", "don't", "rare", "rarer", "rarest", "unique"};
+    "\346\274\242\345\255\227\344\273\256",
+    "\345\255\227\344\273\256",
+    "\346\274\242\344\273\256\345\255\227",
+    "\340\271\204\340\270\227\340\270\242",
+    "foo",
+    "foob",
+    "fooba",
+    "foobar",
+    "foobarb",
+    "foobarbaz",
+    "stra\303\237e",
+    "strasse",
+    "ab",
+    "x",
+    "2026",
+    "a\314\201bc",
+    "\320\274\320\270\321\200",
+    "na\303\257ve",
+    "naive",
+    "\357\254\201ne",
+    "fine",
+    "o-o",
+    "don't",
+    "rare",
+    "rarer",
+    "rarest",
+    "unique"};
 
 static const char *word(void)
 {
@@ -76,7 +116,8 @@ static struct text words(unsigned most)
     static const char *const between[] = {" ", " ", ", ", "\n", "-", "_", "."};
     const char *all = word();
     for (unsigned i = pick(most); i > 0; i--)
-        all = arena_printf(the_arena, "%s%s%s", all, between[pick((unsigned)COUNT(between))], word());
+        all =
+            arena_printf(the_arena, "%s%s%s", all, between[pick((unsigned)COUNT(between))], word());
     return text_of(all);
 }
 
@@ -102,7 +143,7 @@ static struct uuid insert_post_with(struct text content)
                         .title = words(4),
                         .content = content,
                         .published = pick(4) > 0,
-                        .author_id = id_of(author_ids[pick(3) ? 0 : pick(AUTHORS)]),
+                        .author_id = id_of(author_ids[pick(3) ? 0 : pick(writers)]),
                         .created_at = some_time()};
     post.updated_at = post.created_at;
     must(post_insert(the_app->db, the_arena, &post));
@@ -111,15 +152,15 @@ static struct uuid insert_post_with(struct text content)
 
 static void insert_user(void)
 {
-    const struct user user = {.id = uuid_make(the_time),
-                              .email = text_of(say("u%d.%lld@%s.test", rand_r(&seed) % 1000,
-                                                   (long long)the_time.us % 1000000000,
-                                                   pick(3) ? "many" : "few")),
-                              .password_hash = TEXT("x"),
-                              .first_name = pick(3) ? words(3) : (struct text){NULL, 0},
-                              .role = pick(4) == 0,
-                              .is_active = true,
-                              .created_at = some_time()};
+    const struct user user = {
+        .id = uuid_make(the_time),
+        .email = text_of(say("u%d.%lld@%s.test", rand_r(&seed) % 1000,
+                             (long long)the_time.us % 1000000000, pick(3) ? "many" : "few")),
+        .password_hash = TEXT("x"),
+        .first_name = pick(3) ? words(3) : (struct text){NULL, 0},
+        .role = pick(4) == 0,
+        .is_active = true,
+        .created_at = some_time()};
     struct problem *p = user_insert(the_app->db, the_arena, &user);
     if (!p || p->type != &problem_email_exists) /* which may happen */
         must(p);
@@ -163,7 +204,11 @@ static bool pick_row(const char *table, const char *where, struct uuid *ret)
 static struct problem *change_post(void *context)
 {
     struct post before, after;
-    if (!pick_row("posts", context ? context : "content NOT LIKE '%anchor%'", &before.id))
+    if (!pick_row("posts",
+                  context ? context
+                          : "content NOT LIKE '%anchor%' AND author_id NOT IN (SELECT user_id FROM "
+                            "user_departures)",
+                  &before.id))
         return NULL;
     must(post_lock(the_app->db, the_arena, before.id, &before));
     after = before;
@@ -206,9 +251,9 @@ struct indexed_row {
 };
 
 static const struct field indexed_row_fields[] = {
-    FIELD(struct indexed_row, id, .use = 0),     FIELD(struct indexed_row, author_id, .use = 0),
+    FIELD(struct indexed_row, id, .use = 0),         FIELD(struct indexed_row, author_id, .use = 0),
     FIELD(struct indexed_row, created_at, .use = 0), FIELD(struct indexed_row, text0, .use = 0),
-    FIELD(struct indexed_row, text1, .use = 0),  FIELD(struct indexed_row, text2, .use = 0),
+    FIELD(struct indexed_row, text1, .use = 0),      FIELD(struct indexed_row, text2, .use = 0),
     FIELD(struct indexed_row, number, .use = 0),
 };
 static const struct record indexed_row_record =
@@ -234,9 +279,10 @@ static struct rows rows_by(const struct search_index *index, const char *order)
     bool posts = index == &post_index;
     struct rows rows = {arena_array(room, ROWS_MAX, sizeof *rows.list), 0};
     const struct sql sql = {
-        arena_printf(room, "SELECT %s, %s FROM %s%s ORDER BY %s", search_columns(room, index),
+        arena_printf(room, "SELECT %s, %s FROM %s WHERE %s ORDER BY %s",
+                     search_columns(room, index),
                      posts ? "author_id, published AS number" : "role + 0 - 1 AS number",
-                     index->counter->table, posts ? "" : " WHERE left_at IS NULL", order),
+                     index->counter->table, index->counter->where, order),
         &indexed_row_record};
     must(db_each(the_app->db, room, &sql, DB_NO_ARGS, keep_row, &rows));
     return rows;
@@ -247,8 +293,7 @@ static struct terms terms_of(const struct search_index *index, const struct inde
     const struct text texts[] = {row->text0, row->text1};
     const unsigned char number = (unsigned char)row->number;
     bool posts = index == &post_index;
-    struct terms terms =
-        posts ? terms_of_words(room, texts, 2) : terms_of_parts(room, texts, 2);
+    struct terms terms = posts ? terms_of_words(room, texts, 2) : terms_of_parts(room, texts, 2);
     struct term_list list = {NULL, 0, 0};
     for (size_t i = 0; i < terms.count; i++)
         term_add(room, &list, terms.list[i]);
@@ -317,10 +362,10 @@ static void place_row(struct layout *l, const struct indexed_row *row, uint32_t 
         times[0] = row->created_at.us;
     if (row->created_at.us > times[1])
         times[1] = row->created_at.us;
-    must(db_execute(the_app->db, room, &sql,
-                    DB_ARGS(db_integer(l->build), db_integer(ord), db_uuid(row->id),
-                            db_time(row->created_at)),
-                    NULL));
+    must(db_execute(
+        the_app->db, room, &sql,
+        DB_ARGS(db_integer(l->build), db_integer(ord), db_uuid(row->id), db_time(row->created_at)),
+        NULL));
 }
 
 static void store_blobs(struct layout *l)
@@ -381,13 +426,11 @@ static struct problem *lay_out(void *context)
 {
     struct layout l = {.index = context, .chance = (unsigned)rand_r(&seed)};
     int64_t number = l.index->counter->number;
-    const char *of_build = " WHERE build = (SELECT build FROM search_builds WHERE list = %lld)";
     static const char *const tables[] = {"search_rows", "search_postings", "search_ranges"};
-    l.build = ask_number(say("SELECT build AS n FROM search_builds WHERE list = %lld",
-                             (long long)number));
+    l.build = ask_number(
+        say("SELECT build AS n FROM search_builds WHERE list = %lld", (long long)number));
     for (int i = 0; i < 3; i++)
         run_sql(say("DELETE FROM %s WHERE build = %lld", tables[i], (long long)l.build));
-    (void)of_build;
     run_sql(say("DELETE FROM list_journal WHERE total = %lld", (long long)number));
     l.times = arena_array(room, (size_t)2 * 65536 * 16 / SEARCH_BLOCK, sizeof *l.times);
     for (size_t i = 0; i < (size_t)65536 * 16 / SEARCH_BLOCK; i++) {
@@ -399,8 +442,10 @@ static struct problem *lay_out(void *context)
     store_blobs(&l);
     for (uint32_t base = 0; base < l.end; base += SEARCH_RANGE)
         store_range(&l, base);
-    run_sql(say("UPDATE search_builds SET next_ord = %u WHERE build = %lld", l.end,
-                (long long)l.build));
+    uint32_t next = (l.end / SEARCH_RANGE + 1) * SEARCH_RANGE; /* nothing before is merged */
+    run_sql(say("UPDATE search_builds SET next_ord = %u, written = %u, merged1_base = %u, "
+                "merged1_bucket = 0, merged2_base = %u, merged2_bucket = 0 WHERE build = %lld",
+                next, next, next, next, (long long)l.build));
     postings_writer_release(&l.writer);
     return NULL;
 }
@@ -426,7 +471,7 @@ static bool is_ascii(const char *w)
 static const char *some_query(bool words_only)
 {
     const char *q = "";
-    for (unsigned i = 1 + pick(3); i > 0; i--) {
+    for (unsigned i = pick(20) ? 1 + pick(3) : 25; i > 0 && strlen(q) < 150; i--) {
         const char *w = word();
         if (pick(4) == 0 && is_ascii(w))
             w = arena_printf(room, "%.*s%s", (int)(1 + pick((unsigned)strlen(w))), w,
@@ -447,9 +492,9 @@ static const char *some_part(void)
 static struct question some_question(void)
 {
     static const char *const post_sorts[] = {"-created_at", "-created_at", "-created_at",
-                                             "created_at", "title", "-title"};
-    static const char *const user_sorts[] = {"created_at", "created_at", "-created_at",
-                                             "-created_at", "email", "-email"};
+                                             "created_at",  "title",       "-title"};
+    static const char *const user_sorts[] = {"created_at",  "created_at", "-created_at",
+                                             "-created_at", "email",      "-email"};
     static const unsigned limits[] = {1, 2, 7, 20, 20, 100};
     bool posts = pick(3) > 0;
     struct question ask = {
@@ -485,9 +530,9 @@ static const char *scan(const struct question *ask, size_t *ret_count)
     bool down = *ask->sort == '-';
     const char *key = down ? ask->sort + 1 : ask->sort;
     const struct rows rows =
-        rows_by(ask->index, arena_printf(room, "%s%s, id%s",
-                                         strcmp(key, "email") == 0 ? "email_folded" : key,
-                                         down ? " DESC" : "", down ? " DESC" : ""));
+        rows_by(ask->index,
+                arena_printf(room, "%s%s, id%s", strcmp(key, "email") == 0 ? "email_folded" : key,
+                             down ? " DESC" : "", down ? " DESC" : ""));
     struct query *query = search_query(room, ask->index, text_of(ask->q));
     char *all = arena_alloc(room, rows.count * UUID_TEXT_SIZE + 1), *at = all;
     for (size_t i = 0; i < rows.count; i++)
@@ -523,9 +568,9 @@ static const char *url_of(const struct question *ask)
         url = arena_printf(room, "%s&author_id=%s", url, author_ids[ask->author]);
     if (ask->role >= 0)
         url = arena_printf(room, "%s&role=%s", url, user_role_words[ask->role]);
-    return ask->ranged ? arena_printf(room, "%s&created_after=%s&created_before=%s", url, from,
-                                      before)
-                       : url;
+    return ask->ranged
+               ? arena_printf(room, "%s&created_after=%s&created_before=%s", url, from, before)
+               : url;
 }
 
 /* The ids of a page, each with a blank. */
@@ -553,8 +598,7 @@ static void ck_first_page(struct answer answer, const struct question *ask, size
 }
 
 /* Page by page, by cursor. */
-static void ck_walk(const struct question *ask, const char *expected, size_t count,
-                    bool everything)
+static void ck_walk(const struct question *ask, const char *expected, size_t count, bool everything)
 {
     const char *url = url_of(ask), *at = expected;
     struct answer answer = api_get(admin, "%s", url);
@@ -581,9 +625,10 @@ static void ck_page(const struct question *ask, const char *expected, size_t cou
     size_t page = 1 + pick((unsigned)(count / ask->limit) + 2), before = (page - 1) * ask->limit;
     if (before >= LIST_COUNT_MAX)
         return;
-    struct answer answer = api_get(admin, "%s&page=%zu&total=%s", url_of(ask), page,
-                                   pick(2) ? "true" : "false");
-    size_t left = before < count ? count - before : 0, shown = left < ask->limit ? left : ask->limit;
+    struct answer answer =
+        api_get(admin, "%s&page=%zu&total=%s", url_of(ask), page, pick(2) ? "true" : "false");
+    size_t left = before < count ? count - before : 0,
+           shown = left < ask->limit ? left : ask->limit;
     const char *ids = ids_of(answer);
     ck_assert_msg(strlen(ids) == shown * UUID_TEXT_SIZE &&
                       strncmp(ids, expected + (left ? before * UUID_TEXT_SIZE : 0),
@@ -620,8 +665,11 @@ static void change_something(void)
         for (unsigned i = pick(10); i > 0; i--)
             in_transaction(change_user, NULL);
         break;
-    default:
+    case 5:
         sweep((int)pick(4));
+        break;
+    default:
+        tend();
     }
     arena_reset(room);
 }
@@ -635,7 +683,9 @@ static void live(void *context)
 {
     const struct life *life = context;
     seed = life->seed;
+    writers = AUTHORS - 1;
     loopback_set(life->everything ? "SEARCH_REACH=1000000" : "SEARCH_REACH=100");
+    admin = bearer_of("admin@example.org"); /* time passes */
     for (int i = 0; i < 12; i++) {
         change_something();
         for (int n = 0; n < 4; n++)
@@ -648,12 +698,230 @@ CASE_LIMIT_S(36000);
 
 TEST(a_search_finds_what_a_scan_finds)
 {
+    const char *leaves = author_ids[AUTHORS - 1];
     unsigned first = torture_seed();
     seed = first;
     insert(700);
     for (int i = 0; i < torture_rounds(6); i++) {
         struct life life = {.seed = first + (unsigned)i, .everything = i % 3 > 0};
+        if (i == 4)
+            run_sql(say("UPDATE users SET left_at = '2026-01-01' WHERE id = '%s'", leaves));
+        if (i == 4)
+            run_sql(say("INSERT INTO user_departures (user_id, left_at) VALUES ('%s', "
+                        "'2026-01-01')",
+                        leaves));
         wait_for(run_aside(live, &life));
         the_time.us += INT64_C(60000000);
+    }
+}
+
+/* ---- while others write ---- */
+
+/* What is changed has its anchor all the time; some are long, and get another ordinal each time. */
+static const char *drop_anchors(void)
+{
+    const char *ids = "";
+    for (int i = 0; i < 40; i++) {
+        struct post post = {.id = uuid_make(the_time),
+                            .title = words(4),
+                            .content =
+                                text_of(say("anchor %s", i % 3 ? "short" : repeat("long ", 2000))),
+                            .published = true,
+                            .author_id = id_of(author_ids[0])};
+        char id[UUID_TEXT_SIZE];
+        the_time.us += 1000;
+        post.created_at = post.updated_at = the_time;
+        must(post_insert(the_app->db, the_arena, &post));
+        uuid_format(&post.id, id);
+        ids = say("%s%s%s", id, *ids ? " " : "", ids);
+    }
+    return ids;
+}
+
+static struct problem *drop_them(void *ret)
+{
+    *(const char **)ret = drop_anchors();
+    return NULL;
+}
+
+static void churn(int number, void *rounds)
+{
+    seed += (unsigned)number * 7919;
+    for (int i = 0; i < *(int *)rounds; i++) {
+        for (int n = 0; n < 4; n++)
+            in_transaction(change_post, (void *)(uintptr_t) "content LIKE 'anchor%'");
+        in_transaction(change_post, NULL);
+        insert(3);
+        if (i % 4 == 0)
+            tend();
+        else
+            sweep(1 + i % 3);
+    }
+}
+
+static const char *walk_anchors(void)
+{
+    struct answer answer = api_get(admin, "/posts?q=anchor&limit=9&total=false");
+    const char *ids = answer_column(answer, "id");
+    while (!answer_is_null(answer, "pagination.next_cursor")) {
+        answer = api_get(admin, "/posts?q=anchor&limit=9&cursor=%s",
+                         answer_text(answer, "pagination.next_cursor"));
+        ids = say("%s %s", ids, answer_column(answer, "id"));
+    }
+    return ids;
+}
+
+CASE("others", set_up, tear_down);
+CASE_LIMIT_S(36000);
+
+TEST(what_stays_is_found_while_others_write_and_sweep)
+{
+    int rounds = torture_rounds(25);
+    const char *ids;
+    seed = torture_seed();
+    loopback_set("SEARCH_REACH=100000");
+    insert(100);
+    in_transaction(drop_them, &ids);
+    sweep(2);
+    const struct parallel others = parallel_begin(2, churn, &rounds);
+
+    for (int i = 0; i < rounds * 4; i++)
+        ck_assert_str_eq(walk_anchors(), ids);
+
+    parallel_end(&others);
+    ck_assert_str_eq(walk_anchors(), ids);
+}
+
+/* ---- what is wrong ---- */
+
+TEST(without_an_index_a_search_is_refused_and_a_list_is_not)
+{
+    run_sql("UPDATE search_builds SET state = 'building'");
+
+    ck_problem(api_get(NULL, "/posts?q=linux"), UNAVAILABLE);
+    ck_problem(api_get(admin, "/users?q=author"), UNAVAILABLE);
+    ck_status(api_get(admin, "/users?q=a"), 200);
+    ck_status(api_get(NULL, "/posts"), 200);
+    ck_assert_int_eq(answer_total(api_get(NULL, "/posts?q=a+b")), 0);
+}
+
+/* Whatever is there: bytes of nobody, those of another key, cut ones. */
+TEST(a_search_passes_over_blobs_that_are_not_whole)
+{
+    seed = torture_seed();
+    insert(60);
+    sweep(100);
+    in_transaction(lay_out, (void *)(uintptr_t)&post_index);
+    arena_reset(room);
+    for (int i = 0; i < 60; i++) {
+        run_sql(say("UPDATE search_postings SET postings = %s WHERE build > 0 ORDER BY "
+                    "MD5(CONCAT(lvl, bucket, base, %d)) LIMIT 3",
+                    i % 3 == 0   ? "LEFT(postings, LENGTH(postings) - 1)"
+                    : i % 3 == 1 ? "CONCAT(postings, UNHEX('00FF'))"
+                                 : "REVERSE(postings)",
+                    i));
+        struct answer answer = api_get(admin, "/posts?q=%s", vocabulary[i % 6 ? 3 : 0]);
+        ck_status(answer, 200);
+    }
+    run_sql("UPDATE search_postings SET postings = 'x'");
+    ck_assert_str_eq(answer_column(api_get(admin, "/posts?q=kernel"), "id"), "");
+
+    must(search_build(the_app->db, the_arena, &post_index, NULL));
+    must(search_build(the_app->db, the_arena, &user_index, NULL));
+
+    seed = 1;
+    for (int i = 0; i < 10; i++)
+        ask_something(true);
+}
+
+/* The row's own time is right. */
+TEST(a_row_whose_time_was_changed_is_in_its_place_where_it_is_later)
+{
+    seed = 1;
+    insert(30);
+    const char *first = write_post(bearer_of("author0@example.org"), "moved", "anchor one", true);
+    the_time.us += 1000000;
+    const char *second = write_post(bearer_of("author0@example.org"), "moved", "anchor two", true);
+    sweep(10);
+    ck_assert_str_eq(answer_column(api_get(NULL, "/posts?q=anchor"), "id"),
+                     say("%s %s", second, first));
+
+    run_sql(say("UPDATE posts SET created_at = '2001-01-01' WHERE id = '%s'", second));
+
+    ck_assert_str_eq(answer_column(api_get(NULL, "/posts?q=anchor"), "id"), first);
+    run_sql(say("INSERT INTO list_journal (total, owner, kind, n, row_id) VALUES (2, '" NIL_ID
+                "', 0, 0, '%s')",
+                second));
+    ck_assert_str_eq(answer_column(api_get(NULL, "/posts?q=anchor"), "id"),
+                     say("%s %s", first, second));
+}
+
+/* ---- what it costs ---- */
+
+static int64_t status_of(const char *names)
+{
+    return ask_number(say("SELECT CAST(SUM(variable_value) AS INTEGER) AS n FROM "
+                          "information_schema.session_status WHERE variable_name LIKE '%s'",
+                          names));
+}
+
+/* What a search asks of the server, when its statements are prepared. */
+static void cost_of(const char *path, int64_t *ret_statements, int64_t *ret_rows)
+{
+    ck_status(api_get(admin, "%s", path), 200);
+    int64_t rows = status_of("Handler_read%"), statements = status_of("Com_stmt_execute");
+    ck_status(api_get(admin, "%s", path), 200);
+    *ret_rows = status_of("Handler_read%") - rows;
+    *ret_statements = status_of("Com_stmt_execute") - statements;
+}
+
+static void import(const char *numbers)
+{
+    run_sql(say("INSERT INTO posts (id, author_id, title, content, published, created_at) SELECT "
+                "UUID(), id, CONCAT('number ', seq), CONCAT('common text', "
+                "IF(seq %% 100 = 0, ' hundredth', ''), IF(seq = 77, ' solitary', '')), 1, "
+                "'2020-01-01' + INTERVAL seq SECOND FROM users JOIN seq_%s WHERE email = "
+                "'author0@example.org'",
+                numbers));
+    must(search_build(the_app->db, the_arena, &post_index, NULL));
+    run_sql("ANALYZE TABLE posts, search_rows, search_postings, search_ranges, search_builds");
+}
+
+/* What the look at the numbers costs is in it, 3 statements and some 60 rows. */
+static const struct {
+    const char *path;
+    int64_t statements, rows;
+} costly[] = {
+    /* The journal, ranges, postings, the blocks' times, keys, rows; and the caller. A block of 256
+     * keys may not suffice where the next one overlaps it. */
+    {"/posts?q=common&total=false", 11, 700},
+    {"/posts?q=common&total=false&sort=created_at", 11, 700},
+    {"/posts?q=comm*&total=false", 11, 700},
+    {"/posts?q=common+hundredth&limit=5", 11, 500},
+    {"/posts?q=solitary", 9, 150},
+    {"/posts?q=common+nowhere", 7, 150},
+    /* A thousand texts are counted. */
+    {"/posts?q=common", 14, 2500},
+    /* A thousand candidates, then as many rows by title as the reach says. */
+    {"/posts?q=common&sort=title&total=false", 14, 2500},
+};
+
+CASE("costs", set_up, tear_down);
+CASE_LIMIT_S(300);
+
+static const char *const sizes[] = {"1_to_5000", "5001_to_15000"};
+
+TEST(a_search_costs_the_same_in_a_larger_table)
+{
+    int64_t statements, rows;
+    loopback_set("SEARCH_REACH=500");
+    for (int size = 0; size < COUNT(sizes); size++) {
+        import(sizes[size]);
+        for (int i = 0; i < COUNT(costly); i++) {
+            cost_of(costly[i].path, &statements, &rows);
+            ck_assert_msg(statements <= costly[i].statements, "%s: %lld statements", costly[i].path,
+                          (long long)statements);
+            ck_assert_msg(rows <= costly[i].rows, "%s: %lld rows", costly[i].path, (long long)rows);
+        }
     }
 }
