@@ -176,9 +176,11 @@ struct list_total {
 /**
  * Hand out the rows of a page, in order, and tell how many there are in all unless the window
  * begins after a place or `query->total` is false. Takes one statement for the rows and one for the
- * total; a few more where rows are left out.
+ * total; a few more where rows are left out. With a `q` it takes some five to ten, and what may
+ * match is read and tested here.
  *
- * problem_invalid for `page` where it is beyond the reach.
+ * problem_invalid for `page` where it is beyond the reach; problem_unavailable for a `q` while
+ * there is no index.
  */
 struct problem *list_read(struct db *db, struct arena *a, const struct list *list,
                           const struct list_query *query, const struct list_scope *scope,

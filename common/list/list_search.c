@@ -41,6 +41,8 @@ struct looking {
     const void **rows;        /* these */
     int64_t row_count;
     struct uuid *ids; /* of the matches, or NULL */
+    bool tested;      /* some rows must not be shown, and each is asked for it */
+    size_t seen;      /* rows of this batch */
     struct batch batch;
 };
 
@@ -113,6 +115,7 @@ static void note_texts(void *context, const void *row)
 {
     struct looking *l = context;
     const struct search_row *texts = row;
+    l->seen++;
     note_row(l, (struct search_place){texts->created_at, texts->id},
              search_row_matches(l->r->match, l->r->list->search, texts), NULL);
 }
@@ -129,13 +132,15 @@ static struct search_place place_of(const struct list *list, const void *row)
 static void note_whole(void *context, const void *row)
 {
     struct looking *l = context;
+    l->seen++;
     note_row(l, place_of(l->r->list, row), row_matches(l->r, row), row);
 }
 
 static void forget_batch(void *context)
 {
-    struct batch *b = &((struct looking *)context)->batch;
-    memset(b->matches, 0, sizeof b->matches);
+    struct looking *l = context;
+    l->seen = 0;
+    memset(l->batch.matches, 0, sizeof l->batch.matches);
 }
 
 /* ---- statements that name ids: of few forms, the last id is repeated ---- */
@@ -165,19 +170,27 @@ static struct db_args join_args(struct reading *r, bool whole, const struct uuid
     return (struct db_args){args, n};
 }
 
-static struct problem *read_batch(struct looking *l)
+static void add_shown(const struct looking *l, struct clause *c)
+{
+    if (l->tested)
+        list_add_test(l->r, c);
+    else if (l->r->list->shown.condition)
+        clause_add_condition(l->r->a, c, l->r->list->shown.unless);
+}
+
+static struct problem *ask_batch(struct looking *l)
 {
     struct reading *r = l->r;
     struct batch *b = &l->batch;
-    size_t most = b->whole ? BATCH_WHOLE : BATCH_MAX,
-           size = b->count <= BATCH_FEW ? BATCH_FEW : most;
+    size_t most = b->whole ? BATCH_WHOLE : BATCH_MAX;
+    size_t size = b->count <= BATCH_FEW ? BATCH_FEW : most;
     struct uuid ids[BATCH_MAX];
     struct clause c = {.where = ""};
     for (size_t i = 0; i < b->count; i++)
         ids[i] = b->ids[i].id;
     add_ids(r, &c, size);
     list_add_filters(r, &c);
-    list_add_test(r, &c);
+    add_shown(l, &c);
     const struct sql sql = {
         arena_printf(r->a, "SELECT %s FROM %s%s",
                      b->whole ? list_columns(r) : search_columns(r->a, r->list->search),
@@ -186,6 +199,18 @@ static struct problem *read_batch(struct looking *l)
     forget_batch(l);
     return budget_each(r->db, r->a, &sql, join_args(r, b->whole, ids, b->count, size, &c),
                        forget_batch, b->whole ? note_whole : note_texts, l);
+}
+
+/* Nearly always every row is shown; then none is tested, which is a fifth of what it takes. */
+static struct problem *read_batch(struct looking *l)
+{
+    const struct list_test *shown = &l->r->list->shown;
+    l->tested |= shown->condition && !shown->unless;
+    struct problem *p = ask_batch(l);
+    if (p || l->seen || l->tested || !shown->condition)
+        return p;
+    l->tested = true;
+    return ask_batch(l);
 }
 
 /* ---- looking ---- */

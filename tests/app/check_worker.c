@@ -109,3 +109,16 @@ TEST(metrics_tell_what_waits)
     ck_assert(metric("postern_totals_waiting_rows") == 0);
     ck_assert(metric("postern_totals_waiting_seconds") == 0);
 }
+
+TEST(metrics_tell_how_the_search_indexes_are)
+{
+    run_sql("UPDATE search_builds SET lost = 3, patch_max = 5000 WHERE list = 2");
+    run_sql("DELETE FROM search_builds WHERE list = 1");
+
+    (void)app_sweep(the_app, the_arena);
+
+    ck_assert(metric("postern_search_index_built{list=\"posts\"}") == 1);
+    ck_assert(metric("postern_search_index_built{list=\"users\"}") == 0);
+    ck_assert(metric("postern_search_lost_blobs{list=\"posts\"}") == 3);
+    ck_assert(metric("postern_search_patch_bytes{list=\"posts\"}") == 5000);
+}
