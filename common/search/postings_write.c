@@ -291,7 +291,7 @@ bool postings_write(struct postings_writer *w, struct postings_key key, struct t
     if (!w->sorted && count)
         qsort(pairs, count, sizeof *pairs, order_pairs);
     w->sorted = true;
-    struct source s = {.first = pairs, .end = pairs + count};
+    struct source s = {.first = pairs, .end = count ? pairs + count : pairs};
     s.wild = (const uint32_t *)(void *)w->wild.data;
     s.wild_count = w->wild.len / sizeof *s.wild;
     return make(w, &s, key, ret);

@@ -647,6 +647,39 @@ TEST(two_pools_sweep_and_build_at_once)
     ck_kept();
 }
 
+/* ---- the database dies ---- */
+
+static void work_on(void *context)
+{
+    bool more;
+    (void)context;
+    for (;;) {
+        const struct sweep_hook hook = search_hook(search_indexes);
+        if (counter_sweep(the_app->db, the_arena, &hook, &more) ||
+            search_tend(the_app->db, the_arena, search_indexes, &more) ||
+            search_build(the_app->db, the_arena, &post_index, NULL))
+            _exit(EXIT_SUCCESS); /* it is dead */
+    }
+}
+
+TEST_TIMES(what_a_dead_database_leaves_is_whole, 2)
+{
+    for (int i = 0; i < 700; i++)
+        (void)write_one("one", say("of many words%d", i));
+    pid_t pid = run_aside(work_on, NULL);
+    (void)usleep(_i ? 20000 : 90000);
+
+    ck_assert_int_eq(system("\"$DATABASE_CONTROL\" kill"), 0);
+    wait_for(pid);
+    ck_assert_int_eq(system("\"$DATABASE_CONTROL\" start"), 0);
+
+    ck_all_found();
+    sweep_all();
+    build(&post_index);
+    ck_all_found();
+    ck_rows("posts", 700);
+}
+
 /* ---- whatever happens ---- */
 
 #define ROUNDS 200
