@@ -84,19 +84,14 @@ static const char *bounds_of(struct docs *d, const struct field *f)
     return f->type == FIELD_INTEGER ? range_words(d, f) : "";
 }
 
-static void put_choices(struct docs *d, const struct field *f)
-{
-    for (size_t i = 0; f->choices && f->choices[i]; i++)
-        html_printf(d->b, "%s<code>%s</code>", i ? " · " : " ", f->choices[i]);
-}
-
 static void put_type(struct docs *d, enum form form, const struct field *f)
 {
     const char *bounds = form == FORM_REPLY ? "" : bounds_of(d, f);
     const char *default_value = form == FORM_CREATE ? f->default_value : NULL;
     html_printf(d->b, "<span class=type>%s%s</span>", field_type_word(f),
                 form_may_be_null(form, f) ? " or null" : "");
-    put_choices(d, f);
+    for (size_t i = 0; f->choices && f->choices[i]; i++)
+        html_printf(d->b, "%s<code>%s</code>", i ? " · " : " ", f->choices[i]);
     if (*bounds || default_value)
         html_printf(d->b, " <span class=bounds>%s%s", bounds,
                     *bounds && default_value ? " · " : "");
@@ -255,20 +250,27 @@ static void put_who(struct docs *d, const struct route *route)
                 (route->flags & ROUTE_PASSWORD_LIMITED) ? " Only so many wrong passwords." : "");
 }
 
+/* The rest of a link to an operation, which shows its method and path. */
+static void put_href(struct docs *d, const struct route *route)
+{
+    buf_puts(d->b, " href=\"#");
+    put_anchor(d, "op", route->operation_id);
+    buf_puts(d->b, "\">");
+    put_method(d, route);
+    buf_puts(d->b, "<span class=path>");
+    put_path(d->b, route->path);
+    buf_puts(d->b, "</span></a>");
+}
+
 static void put_operation(void *context, const struct resource *resource, const struct route *route)
 {
     struct docs *d = context;
     (void)resource;
     buf_puts(d->b, "<article id=\"");
     put_anchor(d, "op", route->operation_id);
-    buf_puts(d->b, "\">\n<h3><a class=op href=\"#");
-    put_anchor(d, "op", route->operation_id);
-    buf_puts(d->b, "\">");
-    put_method(d, route);
-    buf_puts(d->b, "<span class=path>");
-    put_path(d->b, route->path);
-    html_printf(d->b, "</span></a></h3>\n<p class=summary>%s\n",
-                route->summary ? route->summary : "");
+    buf_puts(d->b, "\">\n<h3><a class=op");
+    put_href(d, route);
+    html_printf(d->b, "</h3>\n<p class=summary>%s\n", route->summary ? route->summary : "");
     put_who(d, route);
     buf_puts(d->b, "<div class=sides>\n<div class=facts>\n");
     if (route->query)
@@ -289,13 +291,9 @@ static void put_link(void *context, const struct resource *resource, const struc
 {
     struct docs *d = context;
     (void)resource;
-    buf_puts(d->b, "<li><a href=\"#");
-    put_anchor(d, "op", route->operation_id);
-    buf_puts(d->b, "\">");
-    put_method(d, route);
-    buf_puts(d->b, "<span class=path>");
-    put_path(d->b, route->path);
-    buf_puts(d->b, "</span></a>\n");
+    buf_puts(d->b, "<li><a");
+    put_href(d, route);
+    buf_puts(d->b, "\n");
 }
 
 /* Call `each` for what one resource offers. */

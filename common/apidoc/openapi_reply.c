@@ -217,13 +217,12 @@ static void put_success_content(struct document *d, const struct route *route)
     /* Parameters of a media type, such as its charset, are not its name. */
     json_key_object(d->b, arena_copy(d->a, media_type, strcspn(media_type, ";")));
     json_key(d->b, "schema");
-    if (records)
-        put_reply_schema(d, route);
-    else
-        put_media_schema(d, media_type);
     if (records) {
+        put_reply_schema(d, route);
         json_key(d->b, "example");
         form_sample_reply(d->b, route);
+    } else {
+        put_media_schema(d, media_type);
     }
     json_object_end(d->b);
     json_object_end(d->b);
