@@ -452,7 +452,8 @@ static struct failure *find_failure(struct document *d, const char *name)
             return &d->failures[i];
     if (d->failure_count == FAILURES_MAX)
         abort(); /* more than any program of this kind has */
-    d->failures[d->failure_count] = (struct failure){.name = name};
+    d->failures[d->failure_count] =
+        (struct failure){name, arena_alloc(d->a, sizeof(struct answers))};
     return &d->failures[d->failure_count++];
 }
 
@@ -461,7 +462,7 @@ static void put_failure_ref(struct document *d, const struct answers *f)
 {
     struct failure *component = find_failure(d, failure_name(d, f));
     for (size_t i = 0; i < f->count; i++)
-        add_type(&component->answers, f->types[i]);
+        add_type(component->answers, f->types[i]);
     document_ref(d, "responses", component->name);
 }
 
@@ -515,7 +516,7 @@ void document_failures(struct document *d)
     json_key_object(d->b, "responses");
     for (size_t i = 0; i < d->failure_count; i++) {
         json_key(d->b, d->failures[i].name);
-        put_failure(d, &d->failures[i].answers);
+        put_failure(d, d->failures[i].answers);
     }
     json_object_end(d->b);
 }

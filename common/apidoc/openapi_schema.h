@@ -20,7 +20,7 @@ struct schema {
 /* Failures of one status that come together, as a component. */
 struct failure {
     const char *name; /* "Error404NotFoundPostNotFound" */
-    struct answers answers;
+    struct answers *answers;
 };
 
 struct document {
