@@ -226,11 +226,12 @@ static struct problem *read_rows(struct reading *r, const struct clause *c)
         text = arena_printf(r->a, "SELECT %s FROM %s%s ORDER BY %s LIMIT ? OFFSET ?", columns,
                             list_from(r), all.where, order);
     else /* sorts what one page has */
-        text = arena_printf(r->a,
-                            "SELECT %s FROM (SELECT id AS page_id FROM %s%s ORDER BY %s "
-                            "LIMIT ? OFFSET ?) AS page STRAIGHT_JOIN %s ON %s.id = page_id "
-                            "ORDER BY %s",
-                            columns, list_from(r), all.where, order, list->table, list->table, order);
+        text =
+            arena_printf(r->a,
+                         "SELECT %s FROM (SELECT id AS page_id FROM %s%s ORDER BY %s "
+                         "LIMIT ? OFFSET ?) AS page STRAIGHT_JOIN %s ON %s.id = page_id "
+                         "ORDER BY %s",
+                         columns, list_from(r), all.where, order, list->table, list->table, order);
     const struct sql sql = {text, list->row};
     return budget_each(r->db, r->a, &sql, (struct db_args){all.args, all.count}, list_restart,
                        list_take, r);
