@@ -116,6 +116,7 @@ bool app_sweep(struct app *app, struct arena *a)
 {
     bool more = false, merges = false;
     app->swept_at = monotonic_ns();
+    db_limit(app->db, SWEEP_LIMIT_MS);
     const struct sweep_hook hook = search_hook(search_indexes);
     struct problem *p = counter_sweep(app->db, a, &hook, &more);
     if (!p)
@@ -127,5 +128,6 @@ bool app_sweep(struct app *app, struct arena *a)
     p = note_backlog(app, a);
     if (!p)
         p = note_indexes(app, a);
+    db_limit(app->db, 0);
     return more && !p;
 }

@@ -80,6 +80,7 @@ void app_answer(const struct request *rq, struct response *rs, const void *row);
 /* A worker sweeps after so many writes, and after so long when there were fewer. */
 #define SWEEP_WRITES 64
 #define SWEEP_S 30
+#define SWEEP_LIMIT_MS 2000 /* while a table is locked, a worker has better things to do */
 
 /**
  * Move some of what the journal has into the totals (counter_sweep.h), and note what is left for

@@ -149,7 +149,8 @@ static struct problem *ask_find(struct read *r, const struct sql *sql)
  * it was given is not believed. */
 static struct problem *doubt(struct read *r, uint64_t waited_ns, unsigned ms)
 {
-    if (waited_ns < ms * (uint64_t)NS_PER_MS)
+    bool has_rows = r->handed_out || (r->ret_found && *r->ret_found);
+    if (has_rows || waited_ns < ms * (uint64_t)NS_PER_MS)
         return NULL;
     return db_statement_timeout(r->arena);
 }
@@ -187,6 +188,13 @@ static struct problem *used_up(struct read *r)
                                 r->sql->text));
 }
 
+/* A machine that is given more time in all is slower at each step, too. */
+static unsigned quick_ms(const struct budget *b)
+{
+    unsigned part = b->limit_ms / BUDGET_QUICK_PART;
+    return part > BUDGET_QUICK_MS ? part : BUDGET_QUICK_MS;
+}
+
 /* What is left of the budget, in one of few steps; 0: nothing. */
 static unsigned left_ms(const struct budget *b, int64_t now)
 {
@@ -214,7 +222,7 @@ static struct problem *read_slowly(struct read *r)
     int64_t took_ms = (monotonic_ns() - now) / NS_PER_MS;
     if (took_ms >= b->limit_ms / HEAVY_PART)
         note_heavy(b, r->sql);
-    else if (took_ms < BUDGET_QUICK_MS)
+    else if (took_ms < quick_ms(b))
         forget_heavy(b, r->sql);
     return db_is_statement_timeout(p) ? used_up(r) : p;
 }
@@ -226,7 +234,7 @@ static struct problem *read_in_budget(struct read *r)
         return r->ask(r, r->sql);
     if (b->held_until || was_heavy(b, r->sql))
         return read_slowly(r);
-    struct problem *p = ask_within(r, BUDGET_QUICK_MS);
+    struct problem *p = ask_within(r, quick_ms(b));
     if (!db_is_statement_timeout(p))
         return p;
     if (r->handed_out)

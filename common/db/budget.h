@@ -8,7 +8,8 @@
 #include "common/base/compiler.h"
 #include "common/db/db.h"
 
-#define BUDGET_QUICK_MS 20 /* what takes longer is a slow read */
+#define BUDGET_QUICK_MS 20 /* what takes longer is a slow read; or this part of the budget */
+#define BUDGET_QUICK_PART 25
 #define BUDGET_PLACES_MAX 128
 #define BUDGET_FORMS 64
 
@@ -35,13 +36,13 @@ void budget_set(struct db *db, unsigned limit_ms, struct budget_shared *shared, 
 /**
  * As db_each(), for a SELECT that may take long.
  *
- * It gets BUDGET_QUICK_MS at first. One that is not done by then takes a place and runs again, with
- * what is left of the budget, which begins with the first slow read; before that, if rows were
- * handed out, `restart(context)` is called to forget them (NULL will do where there is no budget).
- * A statement that took a quarter of the budget a moment ago, or found no place, in this process or
- * another, takes the place first and runs once, until it is quick again: else a crowd of slow reads
- * would keep all workers, and the server, at first tries. So what is quick and what is not had
- * better be different texts.
+ * It gets BUDGET_QUICK_MS at first, or a BUDGET_QUICK_PART of a long budget. One that is not done
+ * by then takes a place and runs again, with what is left of the budget, which begins with the
+ * first slow read; before that, if rows were handed out, `restart(context)` is called to forget
+ * them (NULL will do where there is no budget). A statement that took a quarter of the budget a
+ * moment ago, or found no place, in this process or another, takes the place first and runs once,
+ * until it is quick again: else a crowd of slow reads would keep all workers, and the server, at
+ * first tries. So what is quick and what is not had better be different texts.
  *
  * problem_unavailable at once when no place is free, and when the budget is used up; `message` says
  * what the client can do. What was handed out by then must not be answered with.

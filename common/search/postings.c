@@ -182,7 +182,7 @@ static const char *check_head(struct postings *p, struct text blob)
 const char *postings_open(struct postings *ret, struct postings_key key, struct text blob)
 {
     const unsigned char *data = (const unsigned char *)blob.data;
-    struct postings p = {.key = key, .next = data, .end = data + blob.len};
+    struct postings p = {.key = key, .next = data, .end = data ? data + blob.len : NULL};
     const char *why = check_head(&p, blob);
     if (!why)
         why = check_list(&p.wild);

@@ -124,7 +124,8 @@ static struct posting_list in_range(const struct postings_query *q, struct posti
 {
     uint32_t first = count_below(&list, q->base);
     uint32_t end = count_below(&list, (uint64_t)q->base + last_offset(q) + 1);
-    list.at += (size_t)4 * first;
+    if (first) /* else there may be nothing */
+        list.at += (size_t)4 * first;
     list.count = end - first;
     return list;
 }
