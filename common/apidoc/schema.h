@@ -28,6 +28,10 @@ bool form_may_be_null(enum form form, const struct field *f);
 /** The form's name: "Post", "NewPost", "PostChange". A record that is never shown has no "New". */
 const char *form_name(struct arena *a, enum form form, const struct record *r);
 
+/** Write an example of the field's value: its own, or null where that may be, or one of its type.
+ */
+void form_sample_value(struct buf *b, enum form form, const struct field *f);
+
 /** Write an object as an example. In bodies, optional fields without an example are left out. */
 void form_sample(struct buf *b, enum form form, const struct record *r);
 
