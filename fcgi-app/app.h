@@ -49,9 +49,9 @@ struct app {
     struct router router;
     struct document openapi, page; /* made when first asked for, then kept */
     char shown_base[BASE_SIZE];    /* by these two */
-    bool sweeps;                /* there is more for purge_departed(), see accounts/purge.h */
-    unsigned unswept;           /* writes of this worker since it has swept totals, */
-    int64_t swept_at;           /* which was then, by monotonic_ns(); see app_sweep() */
+    bool sweeps;                   /* there is more for purge_departed(), see accounts/purge.h */
+    unsigned unswept;              /* writes of this worker since it has swept totals, */
+    int64_t swept_at;              /* which was then, by monotonic_ns(); see app_sweep() */
 };
 
 /** NULL if the caller of `rq` is `id` or an admin, else problem_forbidden. Where it takes an admin,
