@@ -76,6 +76,7 @@
     const keep = byId("keep");
     const STORE = "login at " + root;
     let session = null; // access, refresh, until, who
+    let loaded = false; // before, no text changes its length
     let refreshing = null;
 
     function store() {
@@ -106,7 +107,7 @@
         store();
         showSession();
         useRefreshToken();
-        writeSnippets();
+        if (loaded) writeSnippets();
     }
 
     // Any answer that has one logs in; a refresh goes on with who is known already.
@@ -472,6 +473,7 @@
         for (const form of forms) writeSnippet(form);
     }
 
+    // At the beginning the page has curl, without the origin.
     function choose(name) {
         language = name;
         for (const tab of all("[role=tab]")) {
@@ -480,7 +482,7 @@
             tab.tabIndex = chosen ? 0 : -1;
             if (chosen) byId(tab.getAttribute("aria-controls")).setAttribute("aria-labelledby", tab.id);
         }
-        writeSnippets();
+        if (loaded) writeSnippets();
     }
 
     function step(event) {
@@ -495,8 +497,11 @@
     }
 
     // Where the browser lets nobody write to the clipboard (plain HTTP), the text is selected.
-    async function copy(button, code) {
+    async function copy(button, pre) {
+        const form = pre.closest("article")?.querySelector(".try form");
+        const code = pre.querySelector("code");
         let done = true;
+        if (form) writeSnippet(form);
         try {
             await navigator.clipboard.writeText(code.textContent);
         } catch {
@@ -516,7 +521,7 @@
         const title = article ? article.querySelector("h3").textContent : pre.id;
         const button = make("button", { type: "button" }, "Copy",
             make("span", { class: "vh" }, " the example of " + title));
-        button.addEventListener("click", () => copy(button, pre.querySelector("code")));
+        button.addEventListener("click", () => copy(button, pre));
         const tabs = make("div", {});
         if (article) {
             pre.id = "code-" + article.id;
@@ -544,4 +549,5 @@
             setSession(kept);
         }
     } catch { /* nothing */ }
+    loaded = true;
 })();
