@@ -36,13 +36,18 @@
         menu.focus();
     });
 
+    // By path, by what an operation does, and by the heading for all below it.
+    const has = (node, letters) => node?.textContent.toLowerCase().includes(letters) ?? false;
     filter.addEventListener("input", () => {
         const letters = filter.value.trim().toLowerCase();
         let any = false;
         for (const group of all(".group", navigation)) {
             const items = all("li", group);
-            for (const item of items)
-                item.hidden = !item.textContent.toLowerCase().includes(letters);
+            for (const item of items) {
+                const article = byId(item.firstChild.hash.slice(1));
+                item.hidden = ![group.querySelector("h2"), item, article.querySelector(".summary")]
+                    .some((node) => has(node, letters));
+            }
             group.hidden = items.every((item) => item.hidden);
             any ||= !group.hidden;
         }
