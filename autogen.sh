@@ -10,10 +10,13 @@
 # the machine is touched: the database, its socket, the keys and the logs are below build/run.
 #
 # For run, in the environment:
-#   PORT=8080          where nginx listens, on 127.0.0.1
+#   PORT=8081          where nginx listens, on 127.0.0.1; 8080 if not set
 #   LOGIN_LIMIT=off    no limits on logins and on what is under way at once, for load tests
-#   CORS_ORIGINS=*     origins that may use the API from a browser
+#   CORS_ORIGINS=…     origins that may use the API from a browser; * if not set
 #   WORKERS, HASH_WORKERS, MAX_BODY    as in the configuration file
+#
+# Where other users cannot enter the checkout (a clone below /root), or its path is too long or too
+# odd for a socket, build/run leads to a folder below /var/tmp.
 
 # shellcheck disable=SC2317 # functions that run in a trap or by name look unreachable to it
 

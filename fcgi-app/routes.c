@@ -4,9 +4,8 @@
 #include "fcgi-app/app.h"
 
 const struct resource *const resources[] = {
-    &auth_resource, &session_resource, &password_resource,
-    &user_resource, &post_resource,    &system_resource,
-    NULL,
+    &auth_resource, &profile_resource, &session_resource, &password_resource,
+    &user_resource, &post_resource,    &system_resource,  NULL,
 };
 
 struct api routes_describe(const struct app *app)

@@ -4,8 +4,8 @@
 #include "common/apidoc/api.h"
 #include "common/http/router.h"
 
-extern const struct resource auth_resource, session_resource, password_resource, user_resource,
-    post_resource, system_resource;
+extern const struct resource auth_resource, profile_resource, session_resource, password_resource,
+    user_resource, post_resource, system_resource;
 
 /* All of them, NULL at the end. */
 extern const struct resource *const resources[];

@@ -172,20 +172,27 @@ static void put_facts(struct docs *d, const struct route *route)
     put_failures(d, route);
 }
 
+/* The rest of a link to an operation, which shows its method and path. */
+static void put_href(struct docs *d, const struct route *route)
+{
+    buf_puts(d->b, " href=\"#");
+    put_anchor(d, "op", route->operation_id);
+    buf_puts(d->b, "\">");
+    put_method(d, route);
+    buf_puts(d->b, "<span class=path>");
+    put_path(d->b, route->path);
+    buf_puts(d->b, "</span></a>");
+}
+
 static void put_operation(void *context, const struct resource *resource, const struct route *route)
 {
     struct docs *d = context;
     (void)resource;
     buf_puts(d->b, "<article id=\"");
     put_anchor(d, "op", route->operation_id);
-    buf_puts(d->b, "\">\n<h3><a class=op href=\"#");
-    put_anchor(d, "op", route->operation_id);
-    buf_puts(d->b, "\">");
-    put_method(d, route);
-    buf_puts(d->b, "<span class=path>");
-    put_path(d->b, route->path);
-    html_printf(d->b, "</span></a></h3>\n<p class=summary>%s\n",
-                route->summary ? route->summary : "");
+    buf_puts(d->b, "\">\n<h3><a class=op");
+    put_href(d, route);
+    html_printf(d->b, "</h3>\n<p class=summary>%s\n", route->summary ? route->summary : "");
     put_who(d, route);
     buf_puts(d->b, "<div class=sides>\n<div class=facts>\n");
     put_facts(d, route);
@@ -201,13 +208,9 @@ static void put_link(void *context, const struct resource *resource, const struc
 {
     struct docs *d = context;
     (void)resource;
-    buf_puts(d->b, "<li><a href=\"#");
-    put_anchor(d, "op", route->operation_id);
-    buf_puts(d->b, "\">");
-    put_method(d, route);
-    buf_puts(d->b, "<span class=path>");
-    put_path(d->b, route->path);
-    buf_puts(d->b, "</span></a>\n");
+    buf_puts(d->b, "<li><a");
+    put_href(d, route);
+    buf_puts(d->b, "\n");
 }
 
 /* Call `each` for what one resource offers. */

@@ -181,13 +181,6 @@ static void put_reply_schema(struct document *d, const struct route *route)
 }
 
 /* A reply that no record describes: any object where it is JSON, else text. */
-static void put_media_schema(struct document *d, const char *media_type)
-{
-    json_object(d->b);
-    json_member(d->b, "type", strcmp(media_type, JSON_MEDIA_TYPE) == 0 ? "object" : "string");
-    json_object_end(d->b);
-}
-
 static void put_success_content(struct document *d, const struct route *route)
 {
     bool records = route->reply.members || route->reply.record;
@@ -198,13 +191,14 @@ static void put_success_content(struct document *d, const struct route *route)
     /* Parameters of a media type, such as its charset, are not its name. */
     json_key_object(d->b, arena_copy(d->a, media_type, strcspn(media_type, ";")));
     json_key(d->b, "schema");
-    if (records)
-        put_reply_schema(d, route);
-    else
-        put_media_schema(d, media_type);
     if (records) {
+        put_reply_schema(d, route);
         json_key(d->b, "example");
         form_sample_reply(d->b, route);
+    } else {
+        json_object(d->b);
+        json_member(d->b, "type", strcmp(media_type, JSON_MEDIA_TYPE) == 0 ? "object" : "string");
+        json_object_end(d->b);
     }
     json_object_end(d->b);
     json_object_end(d->b);
@@ -327,11 +321,6 @@ static struct failure failure_at(const struct answers *answers, size_t at)
 }
 
 /* A status that means the same everywhere is described once. */
-static bool is_shared(const struct failure *f)
-{
-    return f->count == 1 && api_is_everywhere(f->types[0]);
-}
-
 static const char *shared_name(struct document *d, const struct problem_type *type)
 {
     return arena_printf(d->a, "%d.%s", type->status, type->code);
@@ -358,7 +347,7 @@ void document_responses(struct document *d, const struct route *route)
     for (size_t at = 0; at < answers.count; at += f.count) {
         f = failure_at(&answers, at);
         json_key(d->b, status_key(d, f.types[0]->status));
-        if (is_shared(&f))
+        if (f.count == 1 && api_is_everywhere(f.types[0]))
             put_shared_ref(d, f.types[0]);
         else
             put_failure(d, &f);

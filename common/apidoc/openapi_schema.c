@@ -105,13 +105,6 @@ static void put_description(struct document *d, enum form form, const struct fie
         json_member(d->b, "description", text);
 }
 
-static void put_example(struct buf *b, const struct field *f)
-{
-    json_key_array(b, "examples");
-    field_text_to_json(b, f, f->example);
-    json_array_end(b);
-}
-
 void document_field(struct document *d, enum form form, const struct field *f)
 {
     struct buf *b = d->b;
@@ -126,8 +119,11 @@ void document_field(struct document *d, enum form form, const struct field *f)
         json_key(b, "default");
         field_text_to_json(b, f, f->default_value);
     }
-    if (f->example)
-        put_example(b, f);
+    if (f->example) {
+        json_key_array(b, "examples");
+        field_text_to_json(b, f, f->example);
+        json_array_end(b);
+    }
 }
 
 static void put_properties(struct document *d, enum form form, const struct record *r)

@@ -12,8 +12,9 @@ const struct problem_type problem_invalid = {400, "Bad Request", "invalid",
                                              "A value is not valid; see details."};
 const struct problem_type problem_missing_fields = {
     400, "Missing required fields", "missing_fields", "A required field is missing."};
-const struct problem_type problem_invalid_token = {
-    401, "Invalid token", "invalid_token", "The token is not valid or is over.", .of_token = true};
+const struct problem_type problem_invalid_token = {401, "Invalid token", "invalid_token",
+                                                   "The token is not valid, or has expired.",
+                                                   .of_token = true};
 const struct problem_type problem_token_expired = {401, "Invalid token", "token_expired",
                                                    "The access token has expired; refresh it.",
                                                    .of_token = true};

@@ -430,7 +430,7 @@ static struct problem *check_reach(const struct reading *r, const struct list_to
     int64_t offset = r->window->offset;
     bool known_end = total->counted && !total->capped && total->count <= offset;
     bool too_far = offset > r->window->page_reach || (total->capped && total->count <= offset);
-    if (!too_far || known_end)
+    if (!offset || !too_far || known_end)
         return NULL;
     return problem_of_field(r->a, "page", FAULT_RANGE,
                             "Is too far from the first; go on with `cursor`, which takes the "

@@ -285,25 +285,19 @@ static void note_ready(struct state *s, pid_t pid)
     s->told_ready = true;
 }
 
-static void take_ready(struct state *s)
-{
-    pid_t pid;
-    while (read(s->ready[0], &pid, sizeof pid) == sizeof pid)
-        note_ready(s, pid);
-}
-
 /* Returns the signal that came, or 0. */
 static int wait_until(struct state *s, int64_t due)
 {
     struct pollfd fds[] = {{.fd = s->signals, .events = POLLIN},
                            {.fd = s->ready[0], .events = POLLIN}};
     struct signalfd_siginfo info;
+    pid_t pid;
     int64_t wait = due - monotonic_ns();
     const struct timespec timeout = {wait > 0 ? wait / (1000 * MS) : 0,
                                      wait > 0 ? wait % (1000 * MS) : 0};
     (void)ppoll(fds, 2, &timeout, NULL);
-    if (fds[1].revents & POLLIN)
-        take_ready(s);
+    while (fds[1].revents & POLLIN && read(s->ready[0], &pid, sizeof pid) == sizeof pid)
+        note_ready(s, pid);
     if (read(s->signals, &info, sizeof info) == sizeof info)
         return (int)info.ssi_signo;
     return 0;

@@ -31,11 +31,6 @@ static long number(const char *text)
 }
 
 /* The variables are inherited further than the sockets, so they say for whom they are. */
-static bool is_for_us(const char *pid)
-{
-    return number(pid) == getpid();
-}
-
 static struct problem *claim(struct arena *a, int fd)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -100,7 +95,7 @@ static struct problem *place(struct arena *a, const char *const *names, size_t c
 static struct problem *take(struct arena *a, const char *const *names, size_t count, int *ret_fds)
 {
     const char *text = getenv("LISTEN_FDS");
-    long passed = is_for_us(getenv("LISTEN_PID")) ? number(text) : 0;
+    long passed = number(getenv("LISTEN_PID")) == getpid() ? number(text) : 0;
     struct problem *p = NULL;
     if (passed < 0 || passed > (long)count)
         return problem_because(a, &problem_internal,

@@ -1,4 +1,4 @@
-/* Register, log in, read one's own account. */
+/* Register, log in. */
 #include "fcgi-app/accounts/account.h"
 #include "fcgi-app/accounts/purge.h"
 #include "fcgi-app/app.h"
@@ -167,20 +167,6 @@ static struct problem *is_logged_in(struct app *app, struct request *rq, bool *r
     return session_lock(app->db, rq->arena, prepared->session.id, rq->now, &session, ret_yes);
 }
 
-/* ---- who one is ---- */
-
-static struct problem *profile(struct app *app, struct request *rq, struct response *rs)
-{
-    const struct user *user = rq->caller.row;
-    (void)app;
-    response_etag(rs, user->version);
-    if (request_knows(rq, user->version))
-        rs->status = 304;
-    else
-        response_record(rs, "user", &user_record, user);
-    return NULL;
-}
-
 static const struct problem_type *const register_problems[] = {&problem_invalid_email,
                                                                &problem_email_exists, NULL};
 static const struct problem_type *const login_problems[] = {&problem_invalid_credentials, NULL};
@@ -215,16 +201,6 @@ static const struct route routes[] = {
         .problems = login_problems,
         .operation_id = "login",
         .summary = "Get an access token for e-mail and password.",
-    },
-    {
-        .method = METHOD_GET,
-        .path = "/auth/profile",
-        .handle = profile,
-        .auth = AUTH_USER,
-        .reply = ONE("user", &user_record),
-        .flags = ROUTE_ETAG,
-        .operation_id = "getProfile",
-        .summary = "Read one's own account.",
     },
 };
 

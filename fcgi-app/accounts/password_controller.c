@@ -1,8 +1,8 @@
-/* What takes one's password or replaces it: change it or the e-mail, leave, reset it by mail. */
+/* Change one's password or e-mail with the current password; reset a password by mail. */
 #include "fcgi-app/accounts/account.h"
+#include "fcgi-app/accounts/current_password.h"
 #include "fcgi-app/accounts/purge.h"
 #include "fcgi-app/app.h"
-#include "fcgi-app/accounts/throttle.h"
 #include "fcgi-app/routes.h"
 
 #include <string.h>
@@ -27,20 +27,17 @@ struct change {
 };
 
 /* The examples follow one another: the address changes, then the password, then she leaves. */
-#define CURRENT_PASSWORD(example_)                                                                 \
-    FIELD(struct change, current_password, .use = FIELD_REQUIRED | FIELD_BYTES, .min = 1,          \
-          .max = 1024, .example = (example_), .doc = "The password as it is now.")
 #define NEW_PASSWORD                                                                               \
     FIELD(struct change, new_password, .use = FIELD_REQUIRED, .min = 8, .max = 128,                \
           .format = &new_password_format, .example = "weaver of patterns",                         \
           .doc = "Not among the commonest, not the e-mail.")
 
-static const struct field leave_fields[] = {CURRENT_PASSWORD("weaver of patterns")};
-static const struct field password_fields[] = {CURRENT_PASSWORD("engine of numbers"), NEW_PASSWORD};
+static const struct field password_fields[] = {CURRENT_PASSWORD(struct change, "engine of numbers"),
+                                               NEW_PASSWORD};
 static const struct field email_fields[] = {
     FIELD(struct change, email, .use = FIELD_REQUIRED, .max = EMAIL_MAX, .format = &email_format,
           .example = "countess@example.org", .doc = "The new address."),
-    CURRENT_PASSWORD("engine of numbers"),
+    CURRENT_PASSWORD(struct change, "engine of numbers"),
 };
 static const struct field forgot_fields[] = {
     FIELD(struct change, email, .use = FIELD_REQUIRED, .max = EMAIL_MAX, .format = &email_format,
@@ -52,8 +49,6 @@ static const struct field reset_fields[] = {
     NEW_PASSWORD,
 };
 
-static const struct record leave_record =
-    RECORD("Leaving", struct change, leave_fields, .rule = NULL);
 static const struct record password_record =
     RECORD("PasswordChange", struct change, password_fields, .rule = NULL);
 static const struct record email_record =
@@ -70,12 +65,6 @@ struct prepared {
     unsigned char token[32]; /* the SHA-256 of a token */
 };
 
-static struct problem *wrong_password(struct request *rq)
-{
-    return problem_of_field(rq->arena, "current_password", FAULT_WRONG,
-                            "Is not the current password.");
-}
-
 static struct problem *bad_token(struct request *rq)
 {
     return problem_of_field(rq->arena, "token", FAULT_WRONG,
@@ -88,20 +77,8 @@ static struct problem *check_current(struct app *app, struct request *rq)
 {
     const struct change *in = rq->body;
     struct prepared *prepared = arena_alloc(rq->arena, sizeof *prepared);
-    struct throttle throttle;
-    bool match = false, outdated;
-    struct problem *p = throttle_session(app, rq, &throttle);
-    if (p)
-        return p;
-    p = user_find_with_hash(app->db, rq->arena, rq->caller.id, &prepared->user);
-    if (!p)
-        p = password_verify(rq->arena, in->current_password, prepared->user.password_hash.data,
-                            &match, &outdated);
-    if (p || match)
-        throttle_take_back(app, &throttle);
     rq->prepared = prepared;
-    rq->verified_hash = prepared->user.password_hash;
-    return p || match ? p : wrong_password(rq);
+    return current_password_check(app, rq, in->current_password, &prepared->user);
 }
 
 static struct problem *hash_new(struct request *rq)
@@ -166,17 +143,6 @@ static struct problem *change_email(struct app *app, struct request *rq, struct 
     response_etag(rs, after.version);
     response_record(rs, "user", &user_record, &after);
     return NULL;
-}
-
-static struct problem *leave(struct app *app, struct request *rq, struct response *rs)
-{
-    rs->after = purge_expired; /* what is left */
-    return account_delete(actor_of(app, rq), rq->caller.id);
-}
-
-static struct problem *has_left(struct app *app, struct request *rq, bool *ret_yes)
-{
-    return account_is_deleted(app->db, rq->arena, rq->caller.id, ret_yes);
 }
 
 /* ---- with a token from a mail ---- */
@@ -283,7 +249,6 @@ static struct problem *reset(struct app *app, struct request *rq, struct respons
 
 static const struct problem_type *const email_problems[] = {&problem_invalid_email,
                                                             &problem_email_exists, NULL};
-static const struct problem_type *const leave_problems[] = {&problem_last_admin, NULL};
 static const struct problem_type *const forgot_problems[] = {&problem_invalid_email, NULL};
 
 static const struct route routes[] = {
@@ -339,20 +304,6 @@ static const struct route routes[] = {
         .enabled = has_mail,
         .operation_id = "resetPassword",
         .summary = "Choose a new password with a token, which ends all sessions.",
-    },
-    {
-        .method = METHOD_DELETE,
-        .path = "/auth/profile",
-        .handle = leave,
-        .auth = AUTH_USER,
-        .body = &leave_record,
-        .prepare = check_current,
-        .in_doubt = has_left,
-        .flags = ROUTE_RATE_LIMITED | ROUTE_PASSWORD_LIMITED | ROUTE_ETAG | ROUTE_HASH_POOL |
-                 ROUTE_TRANSACTION,
-        .problems = leave_problems,
-        .operation_id = "deleteProfile",
-        .summary = "Delete one's own account with its posts.",
     },
 };
 

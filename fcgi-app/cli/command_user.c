@@ -40,21 +40,14 @@ static const struct record column_record = RECORD("User", struct user, column_fi
 
 /* ---- who is meant ---- */
 
-static struct problem *find_by_email(struct app *app, struct arena *a, const char *email,
-                                     struct user *ret)
-{
-    bool found;
-    struct problem *p = user_find_by_email(app->db, a, text_of(email), ret, &found);
-    return p || found ? p : problem(a, &problem_user_not_found, NULL);
-}
-
 int command_find_user(struct cli *cli, struct app *app, const char *who, struct user *ret)
 {
     struct uuid id;
+    bool found = true;
     struct problem *p = uuid_parse(who, strlen(who), &id)
                             ? user_find(app->db, cli->arena, id, ret)
-                            : find_by_email(app, cli->arena, who, ret);
-    if (p && p->type == &problem_user_not_found)
+                            : user_find_by_email(app->db, cli->arena, text_of(who), ret, &found);
+    if (!found || (p && p->type == &problem_user_not_found))
         return complain(EX_NOUSER, "there is no user %s", who);
     return p ? complain_of(p) : EX_OK;
 }
@@ -94,7 +87,7 @@ static void set_member(struct arena *a, const struct record *r, const char *name
 
 /* ---- list, show ---- */
 
-#define SEARCH_ROWS 4000 /* looked through at a time, for those that match */
+#define SEARCH_ROWS 2000 /* looked through at a time, for those that match */
 
 /* What a page leaves for the next. */
 struct walk {
@@ -379,14 +372,6 @@ static struct problem *is_deleted(void *context, bool *ret_yes)
     return account_is_deleted(w->by.app->db, w->by.arena, w->user.id, ret_yes);
 }
 
-/* Unless --yes says it already. */
-static bool is_meant(struct cli *cli, const struct user *user)
-{
-    const char *email = shown_text(cli->arena, user->email);
-    return cli_option(cli, "yes") ||
-           ask_yes(arena_printf(cli->arena, "Delete %s with all posts and sessions?", email));
-}
-
 /* The rows that are left, unless a worker is at them already. */
 static struct problem *sweep(struct work *w)
 {
@@ -412,7 +397,9 @@ int command_user_delete(struct cli *cli)
     int status = open_work(cli, &w);
     if (status != EX_OK)
         return status;
-    if (is_meant(cli, &w.user)) {
+    const char *question = arena_printf(cli->arena, "Delete %s with all posts and sessions?",
+                                        shown_text(cli->arena, w.user.email));
+    if (cli_option(cli, "yes") || ask_yes(question)) {
         struct problem *p = db_transaction(w.by.app->db, cli->arena, delete_user, is_deleted, &w);
         return close_work(&w, p ? p : sweep(&w));
     }

@@ -1,5 +1,5 @@
 /* needs: mariadb */
-/* Registering, logging in, and who one is, as clients see it. */
+/* Registering, logging in, and what a token is good for, as clients see it. */
 #include "tests/support/loopback.h"
 
 #include <string.h>
@@ -470,7 +470,7 @@ TEST_EACH(all_refused_logins_cost_the_same, refused_logins)
     "pbkdf2:sha256:1000$saltsalt$"                                                                 \
     "456440f4a1d16903e837051f1d6bee1a077c3ea55042cbe137587cc5e32e6ef2"
 
-TEST(a_hash_from_elsewhere_is_replaced_at_the_next_login)
+TEST(an_imported_hash_is_replaced_at_the_next_login)
 {
     make_user("ada@example.org", ROLE_USER);
     run_sql("UPDATE users SET password_hash = '" WERKZEUG_HASH "'");
@@ -513,23 +513,9 @@ TEST(a_strange_user_agent_does_not_keep_one_from_logging_in)
     ck_assert_int_eq(ask_number("SELECT MAX(LENGTH(user_agent)) AS n FROM sessions"), 254);
 }
 
-/* ---- who one is ---- */
+/* ---- tokens ---- */
 
 CASE("tokens", loopback_open, loopback_close);
-
-TEST(a_profile_is_ones_own_account)
-{
-    make_user("other@example.org", ROLE_USER);
-    const char *id = make_user("ada@example.org", ROLE_USER);
-
-    struct answer answer = api_get(bearer_of("ada@example.org"), "/auth/profile");
-
-    ck_status(answer, 200);
-    ck_assert_str_eq(answer_text(answer, "user.id"), id);
-    ck_assert_str_eq(answer_text(answer, "user.first_name"), "Test");
-    ck_assert(answer_is_null(answer, "user.last_name"));
-    ck_assert_str_eq(answer_header(answer, "Cache-Control"), "no-store");
-}
 
 TEST(without_a_token_there_is_no_profile)
 {
@@ -662,7 +648,7 @@ TEST_EACH(a_token_of_a_user_who_is_gone_or_disabled_is_refused, ends_of_an_accou
         0);
 }
 
-TEST(a_changed_role_holds_at_once)
+TEST(a_changed_role_takes_effect_at_once)
 {
     const char *token = bearer_of_new("ada@example.org", ROLE_USER);
     ck_problem(api_delete(token, "/users/" NOBODY_ID), ADMIN_REQUIRED);

@@ -1,5 +1,5 @@
 /* needs: mariadb */
-/* Passwords and addresses: changed, forgotten, left behind, as clients see it. */
+/* Passwords and addresses: changed, and forgotten, as clients see it. */
 #include "tests/support/loopback.h"
 
 #include <dirent.h>
@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "common/crypto/digest.h"
+#include "tests/support/ada_and_bob.h"
 #include "tests/support/parallel.h"
-#include "tests/support/people.h"
 #include "tests/support/refusals.h"
 #include "tests/support/suite.h"
 
@@ -21,31 +21,6 @@
 #define HOUR_S 3600
 #define PATIENCE_S 30
 #define RESET_URL "https://app.example.org/reset?token="
-
-/* Who is there when a test begins: Ada, logged in twice, and Bob. */
-static const char *ada_id;
-static struct login ada, elsewhere, bob;
-
-static void set_up(void)
-{
-    loopback_open();
-    ada_id = make_user("Ada@example.org", ROLE_USER);
-    make_user("bob@example.org", ROLE_USER);
-    ada = enter("ada@example.org");
-    elsewhere = enter("ada@example.org");
-    bob = enter("bob@example.org");
-}
-
-static void ck_alive(const struct login *login)
-{
-    ck_status(api_get(login->access, "/auth/profile"), 200);
-}
-
-static void ck_dead(const struct login *login)
-{
-    ck_status(api_get(login->access, "/auth/profile"), 401);
-    ck_status(refresh(login->refresh), 401);
-}
 
 /* Only the one password is Ada's. */
 static void ck_password(const char *right, const char *wrong)
@@ -69,7 +44,7 @@ static struct answer change_password(const char *token, const char *current, con
 
 static void set_up_mail(void), tear_down_mail(void);
 
-CASE("changing", set_up, loopback_close);
+CASE("changing", meet_ada_and_bob, loopback_close);
 
 TEST(a_changed_password_is_the_only_one)
 {
@@ -86,10 +61,10 @@ TEST(a_changed_password_ends_all_other_sessions_but_this)
 {
     ck_status(change_password(ada.access, PASSWORD, NEW_WORD), 204);
 
-    ck_alive(&ada);
+    ck_alive(ada.access);
     ck_status(refresh(ada.refresh), 200);
-    ck_dead(&elsewhere);
-    ck_alive(&bob);
+    ck_ended(&elsewhere);
+    ck_alive(bob.access);
 }
 
 TEST(the_password_may_be_changed_again_and_back)
@@ -107,7 +82,7 @@ TEST(a_wrong_current_password_changes_nothing)
     ck_wrong_password(change_password(ada.access, "not " PASSWORD, NEW_WORD));
     ck_wrong_password(change_password(ada.access, "A LONG ENOUGH ONE", NEW_WORD));
 
-    ck_alive(&elsewhere);
+    ck_alive(elsewhere.access);
     ck_password(PASSWORD, NEW_WORD);
 }
 
@@ -140,7 +115,7 @@ TEST_EACH(a_bad_change_is_told_all_its_faults, bad_changes)
 {
     ck_refusal("POST", ada.access, "/auth/password", &bad_changes[_i]);
 
-    ck_alive(&elsewhere);
+    ck_alive(elsewhere.access);
     ck_status(try_login("ada@example.org", PASSWORD), 200);
 }
 
@@ -163,7 +138,6 @@ static const struct {
 } closed[] = {
     {"POST", "/auth/password"},
     {"POST", "/auth/email"},
-    {"DELETE", "/auth/profile"},
 };
 
 TEST_EACH(ones_account_is_for_those_who_logged_in, closed)
@@ -175,7 +149,7 @@ TEST_EACH(ones_account_is_for_those_who_logged_in, closed)
     ck_problem(api_ask(.method = method, .path = path, .token = ada.access), BAD_JSON);
 }
 
-/* ---- hashes that came from elsewhere ---- */
+/* ---- imported hashes ---- */
 
 /* Published vectors; check_password.c has more. */
 static const struct {
@@ -211,7 +185,7 @@ static int64_t of_hash(const char *pattern)
         say("users WHERE email = 'Ada@example.org' AND password_hash LIKE '%s'", pattern));
 }
 
-CASE("importing", set_up, loopback_close);
+CASE("importing", meet_ada_and_bob, loopback_close);
 
 TEST_EACH(who_was_imported_logs_in_and_gets_a_hash_of_today_s_form, known)
 {
@@ -223,7 +197,7 @@ TEST_EACH(who_was_imported_logs_in_and_gets_a_hash_of_today_s_form, known)
     ck_assert_int_eq(of_hash("$argon2id$v=19$m=19456,t=2,p=1$%"), 1);
     ck_status(try_login("ada@example.org", known[_i].password), 200);
     ck_status(try_login("ada@example.org", PASSWORD), 401);
-    ck_alive(&elsewhere);
+    ck_alive(elsewhere.access);
 }
 
 TEST_EACH(a_wrong_password_does_not_replace_an_imported_hash, known)
@@ -264,7 +238,7 @@ static struct answer change_email(const char *token, const char *email, const ch
                     object("{'email':'%s','current_password':'%s'}", email, password));
 }
 
-CASE("moving", set_up, loopback_close);
+CASE("moving", meet_ada_and_bob, loopback_close);
 
 TEST(a_changed_address_is_what_one_logs_in_with)
 {
@@ -288,8 +262,8 @@ TEST(a_changed_address_leaves_the_sessions_and_frees_the_old_one)
 {
     ck_status(change_email(ada.access, "lovelace@example.org", PASSWORD), 200);
 
-    ck_alive(&ada);
-    ck_alive(&elsewhere);
+    ck_alive(ada.access);
+    ck_alive(elsewhere.access);
     ck_status(change_email(bob.access, "ada@example.org", PASSWORD), 200);
 }
 
@@ -340,88 +314,6 @@ TEST_EACH(a_bad_address_is_told_all_its_faults, bad_addresses)
     ck_assert_str_eq(api_get(ada.access, "/auth/profile").text, before.text);
 }
 
-/* ---- leaving ---- */
-
-static struct answer leave(const char *token, const char *password)
-{
-    return api_ask(.method = "DELETE", .path = "/auth/profile", .token = token,
-                   .body = object("{'current_password':'%s'}", password));
-}
-
-CASE("leaving", set_up, loopback_close);
-
-TEST(who_leaves_is_gone_with_posts_and_sessions)
-{
-    write_post(ada.access, "One", "by Ada", true);
-    write_post(ada.access, "Two", "by Ada", false);
-    const char *kept = write_post(bob.access, "Three", "by Bob", true);
-
-    struct answer answer = leave(ada.access, PASSWORD);
-
-    ck_status(answer, 204);
-    ck_assert_str_eq(answer.text, "");
-    ck_problem(api_get(ada.access, "/auth/profile"), USER_INACTIVE);
-    ck_dead(&ada);
-    ck_dead(&elsewhere);
-    ck_status(api_get(bob.access, "/users/%s", ada_id), 404);
-    ck_assert_str_eq(answer_column(api_get(bob.access, "/posts"), "id"), kept);
-    ck_rows("sessions", 1);
-    ck_rows("users", 1);
-    ck_kept();
-}
-
-TEST(who_has_left_may_come_back)
-{
-    ck_status(leave(ada.access, PASSWORD), 204);
-    ck_status(try_login("ada@example.org", PASSWORD), 401);
-
-    ck_status(api_post(NULL, "/auth/register",
-                       object("{'email':'ada@example.org','password':'%s'}", PASSWORD)),
-              201);
-}
-
-TEST(nobody_leaves_by_a_wrong_password)
-{
-    ck_wrong_password(leave(ada.access, "not " PASSWORD));
-    ck_status(api_ask(.method = "DELETE", .path = "/auth/profile", .token = ada.access), 400);
-    ck_problem(
-        api_ask(.method = "DELETE", .path = "/auth/profile", .token = ada.access, .body = "{}"),
-        MISSING_FIELDS);
-
-    ck_alive(&ada);
-    ck_kept();
-}
-
-TEST(the_last_active_admin_does_not_leave)
-{
-    make_user("admin@example.org", ROLE_ADMIN);
-    make_disabled_user("disabled@example.org", ROLE_ADMIN);
-    struct login admin = enter("admin@example.org");
-
-    ck_problem(leave(admin.access, PASSWORD), LAST_ADMIN);
-    ck_alive(&admin);
-
-    run_sql("UPDATE users SET is_active = 1");
-    ck_status(leave(admin.access, PASSWORD), 204);
-    ck_kept();
-}
-
-TEST(who_has_changed_meanwhile_does_not_leave_unawares)
-{
-    const char *tag = answer_header(api_get(ada.access, "/auth/profile"), "ETag");
-    ck_status(change_email(ada.access, "lovelace@example.org", PASSWORD), 200);
-    const char *body = object("{'current_password':'%s'}", PASSWORD);
-
-    ck_problem(api_ask(.method = "DELETE", .path = "/auth/profile", .token = ada.access,
-                       .body = body, .param = say("HTTP_IF_MATCH=%s", tag)),
-               PRECONDITION_FAILED);
-
-    tag = answer_header(api_get(ada.access, "/auth/profile"), "ETag");
-    ck_status(api_ask(.method = "DELETE", .path = "/auth/profile", .token = ada.access,
-                      .body = body, .param = say("HTTP_IF_MATCH=%s", tag)),
-              204);
-}
-
 /* ---- mail ---- */
 
 /* Where messages are left; below the current folder, for a command's path has no spaces. */
@@ -442,7 +334,7 @@ static const char *in_box(const char *name)
 
 static void set_up_mail(void)
 {
-    set_up();
+    meet_ada_and_bob();
     strcpy(box + sizeof box - 7, "XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(box));
     FILE *file = fopen(in_box("send"), "w");
@@ -708,9 +600,9 @@ TEST(a_reset_ends_all_sessions_of_the_user)
 {
     ck_status(reset(ask_for_token("ada@example.org"), NEW_WORD), 204);
 
-    ck_dead(&ada);
-    ck_dead(&elsewhere);
-    ck_alive(&bob);
+    ck_ended(&ada);
+    ck_ended(&elsewhere);
+    ck_alive(bob.access);
     ck_status(refresh(bob.refresh), 200);
 }
 
@@ -791,7 +683,7 @@ TEST_EACH(a_bad_reset_is_told_its_faults_and_leaves_the_token, bad_resets)
 
     ck_refusal("POST", NULL, "/auth/password/reset", &want);
 
-    ck_alive(&ada);
+    ck_alive(ada.access);
     ck_status(reset(token, NEW_WORD), 204);
 }
 
@@ -805,7 +697,7 @@ TEST(a_token_is_stored_as_its_hash_only)
             0);
 }
 
-TEST(a_few_tokens_that_are_over_go_with_each_request_for_one)
+TEST(a_few_tokens_that_have_expired_go_with_each_request_for_one)
 {
     for (int i = 0; i < 7; i++)
         run_sql(say("INSERT INTO password_resets SELECT UNHEX(SHA2('%d', 256)), id, '2001-01-01' "
@@ -877,7 +769,7 @@ static const char *const methods[] = {"POST",  "GET",    "HEAD",    "PUT",
                                       "PATCH", "DELETE", "OPTIONS", "BREW"};
 static const char *const mail_paths[] = {"/auth/password/forgot", "/auth/password/reset"};
 
-CASE("leaving", set_up, loopback_close);
+CASE("changing", meet_ada_and_bob, loopback_close);
 
 TEST_EACH(without_a_mail_command_the_paths_are_unknown, methods)
 {

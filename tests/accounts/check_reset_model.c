@@ -149,7 +149,7 @@ TEST(a_user_who_is_gone_gets_no_token)
     ck_assert_int_eq(rows(), 0);
 }
 
-TEST(a_few_tokens_that_are_over_are_purged_at_a_time)
+TEST(a_few_tokens_that_have_expired_are_purged_at_a_time)
 {
     for (int i = 0; i < 8; i++)
         insert((const unsigned char[32]){10, (unsigned char)i}, ada, i);

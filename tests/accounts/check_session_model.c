@@ -147,12 +147,12 @@ TEST(one_session_ends_for_its_user_and_while_it_lives)
     const struct problem *of_another = session_delete(db, the_arena, eve, session.id, the_time);
     const struct problem *unknown =
         session_delete(db, the_arena, session.user_id, id_of(NOBODY_ID), the_time);
-    const struct problem *over =
+    const struct problem *expired =
         session_delete(db, the_arena, session.user_id, session.id, session.expires_at);
 
     ck_assert_ptr_eq(of_another->type, &problem_session_not_found);
     ck_assert_ptr_eq(unknown->type, &problem_session_not_found);
-    ck_assert_ptr_eq(over->type, &problem_session_not_found);
+    ck_assert_ptr_eq(expired->type, &problem_session_not_found);
     must(session_delete(db, the_arena, session.user_id, session.id, the_time));
     ck_rows("sessions", 0);
 }
@@ -266,7 +266,7 @@ TEST(used_tokens_go_with_their_session)
 
 /* ---- listing and purging ---- */
 
-/* What a page has shown: the last byte of each id, and a star behind the current one. */
+/* What a page has shown: the last byte of each id, and a star after the current one. */
 static void note(void *context, const void *row)
 {
     const struct session *seen = row;
@@ -274,7 +274,7 @@ static void note(void *context, const void *row)
     *list = say("%s %02x%s", *list, seen->id.bytes[15], seen->current ? "*" : "");
 }
 
-/* Sessions 01 to 05, two of one moment; 05 is over. */
+/* Sessions 01 to 05, two of one moment; 05 has expired. */
 static void insert_five(void)
 {
     static const int64_t ages_s[] = {40, 30, 30, 20, 10};
@@ -323,7 +323,7 @@ TEST(sessions_are_listed_the_newest_first)
     ck_assert_str_eq(listed(behind, -1), " 02* 01"); /* nothing is counted */
 }
 
-TEST(only_what_is_over_is_purged)
+TEST(only_what_has_expired_is_purged)
 {
     insert_five();
 

@@ -1,33 +1,23 @@
 #include "fcgi-app/accounts/tokens.h"
 
-#include <check.h>
 #include <string.h>
 
 #include "common/base/encode.h"
 #include "common/crypto/digest.h"
 #include "common/crypto/keyring.h"
+#include "tests/support/keys.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 
-static struct arena *a;
 static struct keyring *keys, *rotated, *others; /* today's; with a new key before it; without it */
 static const struct uuid session = {"\x01\x89\x0a\x5d\xac\x96\x77\x4b\xbc\xce\xb3\x02\x09\x9a\x80"};
 
-#define OLD_KEY "kQ3vT8mZr1Yx6Lw9Pc2Nd5Hb7Jg4Fs0A"
-#define NEW_KEY "Xe7Rb2Ku9Wf4Gy1Zt6Mq3Vd8Sn5Ph0Lc"
-
-static struct keyring *open_keys(const char *key, const char *previous)
-{
-    struct keyring *ret;
-    ck_assert_ptr_null(keyring_open(a, key, previous, "postern", &ret));
-    return ret;
-}
-
 static void set_up(void)
 {
-    a = arena_open((size_t)1024 * 1024);
-    keys = open_keys(OLD_KEY, NULL);
-    rotated = open_keys(NEW_KEY, OLD_KEY);
-    others = open_keys(NEW_KEY, NULL);
+    scratch_open();
+    keys = keys_of(KEY, NULL);
+    rotated = keys_of(OTHER_KEY, KEY);
+    others = keys_of(OTHER_KEY, NULL);
 }
 
 static void tear_down(void)
@@ -35,7 +25,7 @@ static void tear_down(void)
     keyring_close(keys);
     keyring_close(rotated);
     keyring_close(others);
-    arena_close(a);
+    scratch_close();
 }
 
 static struct refresh_token read_token(struct text text)
@@ -104,7 +94,7 @@ static const struct {
     {LETTERS_80 "AAAAA=", false},
     {LETTERS_80 "AAAAAA==", false},
     {LETTERS_80 "+/AAAA", false},
-    {LETTERS_80 "AAAAAB", false}, /* bits behind the last byte */
+    {LETTERS_80 "AAAAAB", false}, /* bits after the last byte */
     {LETTERS_80 " AAAAA", false},
     {LETTERS_80 "AAAA\n\n", false},
     {LETTERS_80 "AAAA\xC3\xA4", false},

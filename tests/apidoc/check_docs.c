@@ -1,12 +1,11 @@
 #include "common/apidoc/docs.h"
 
-#include <check.h>
 #include <string.h>
 
-#include "common/base/buf.h"
 #include "common/base/encode.h"
 #include "common/crypto/digest.h"
 #include "fcgi-app/docs_assets.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 
 #define EVIL "<img src=x onerror=\"alert('1')\">&"
@@ -50,11 +49,14 @@ static bool is_never(const struct app *app)
     return false;
 }
 
+#define SHOW(path_, operation_id_)                                                                 \
+    .method = METHOD_GET, .path = (path_), .auth = AUTH_OPTIONAL,                                  \
+    .reply = {.members = &plant_record}, .operation_id = (operation_id_), .summary = "Show."
+
 static const struct route routes[] = {
     {
         .method = METHOD_POST,
         .path = "/plants",
-        .handle = NULL,
         .auth = AUTH_USER,
         .body = &plant_record,
         .reply = ONE("plant", &plant_record),
@@ -65,7 +67,6 @@ static const struct route routes[] = {
     {
         .method = METHOD_GET,
         .path = "/plants/{id}",
-        .handle = NULL,
         .auth = AUTH_OPTIONAL,
         .reply = ONE("plant", &plant_record),
         .operation_id = "getPlant",
@@ -74,7 +75,6 @@ static const struct route routes[] = {
     {
         .method = METHOD_DELETE,
         .path = "/plants/{id}",
-        .handle = NULL,
         .auth = AUTH_OPTIONAL,
         .operation_id = "deletePlant",
         .summary = "Pull it out.",
@@ -82,7 +82,6 @@ static const struct route routes[] = {
     {
         .method = METHOD_POST,
         .path = "/key",
-        .handle = NULL,
         .auth = AUTH_NONE,
         .body = &key_record,
         .reply = {.members = &token_record, .key = "plant", .record = &plant_record},
@@ -93,7 +92,6 @@ static const struct route routes[] = {
     {
         .method = METHOD_POST,
         .path = "/key/again",
-        .handle = NULL,
         .auth = AUTH_NONE,
         .body = &again_record,
         .reply = {.members = &token_record},
@@ -103,59 +101,31 @@ static const struct route routes[] = {
     {
         .method = METHOD_GET,
         .path = "/me",
-        .handle = NULL,
         .auth = AUTH_USER,
         .reply = ONE("plant", &plant_record),
         .operation_id = "getMe",
         .summary = "Who am I?",
     },
-    {
-        .method = METHOD_GET,
-        .path = "/weeds",
-        .handle = NULL,
-        .auth = AUTH_OPTIONAL,
-        .reply = {.members = &plant_record},
-        .enabled = is_never,
-        .operation_id = "listWeeds",
-        .summary = "Show.",
-    },
-    {
-        .method = METHOD_GET,
-        .path = "/roots",
-        .handle = NULL,
-        .auth = AUTH_OPTIONAL,
-        .reply = {.members = &plant_record},
-        .flags = ROUTE_LOOPBACK_ONLY,
-        .operation_id = "listRoots",
-        .summary = "Show.",
-    },
+    {SHOW("/weeds", "listWeeds"), .enabled = is_never},
+    {SHOW("/roots", "listRoots"), .flags = ROUTE_LOOPBACK_ONLY},
 };
 
 static const struct resource plants = RESOURCE("plants", EVIL, routes);
 static const struct resource *const resources[] = {&plants, NULL};
 
-static struct arena *a;
 static const char *page;
 
 static void set_up(void)
 {
-    struct buf b;
     const struct api api = {.title = EVIL,
                             .version = EVIL,
                             .license = "MIT",
                             .description = EVIL,
                             .base_path = "/garden",
                             .resources = resources};
-    a = arena_open((size_t)64 * 1024 * 1024);
-    buf_init(&b, (size_t)4 * 1024 * 1024);
-    docs_write(&b, &api, &docs_assets);
-    page = arena_copy(a, b.data, b.len);
-    buf_release(&b);
-}
-
-static void tear_down(void)
-{
-    arena_close(a);
+    scratch_open();
+    docs_write(&scratch, &api, &docs_assets);
+    page = arena_copy(a, scratch.data, scratch.len);
 }
 
 static bool has(const char *text)
@@ -163,7 +133,7 @@ static bool has(const char *text)
     return strstr(page, text) != NULL;
 }
 
-CASE("docs", set_up, tear_down);
+CASE("docs", set_up, scratch_close);
 
 TEST(every_route_that_is_offered_has_its_place)
 {

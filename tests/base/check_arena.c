@@ -228,7 +228,7 @@ TEST(a_string_is_copied_whole)
     ck_assert_str_eq(copy, "hello");
 }
 
-TEST(a_text_is_copied_with_a_nul_behind_it)
+TEST(a_text_is_copied_with_a_nul_after_it)
 {
     char source[] = "hello, world";
 

@@ -1,24 +1,12 @@
 #include "common/base/fold.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "common/base/utf8.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
-
-static struct arena *a;
-
-static void set_up(void)
-{
-    a = arena_open((size_t)16 * 1024 * 1024);
-}
-
-static void tear_down(void)
-{
-    arena_close(a);
-}
 
 /* ---- folding ---- */
 
@@ -42,7 +30,7 @@ static const struct {
     {"\xEF\xBC\xA1", "\xEF\xBD\x81"}, /* full width */
 };
 
-CASE("fold", set_up, tear_down);
+CASE("fold", scratch_open, scratch_close);
 
 TEST_EACH(letters_of_all_scripts_are_folded, folds)
 {

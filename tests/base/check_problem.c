@@ -1,22 +1,9 @@
 #include "common/base/problem.h"
 
-#include <check.h>
 #include <string.h>
 
-#include "common/base/arena.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
-
-static struct arena *a;
-
-static void set_up(void)
-{
-    a = arena_open((size_t)1024 * 1024);
-}
-
-static void tear_down(void)
-{
-    arena_close(a);
-}
 
 /* ---- kinds ---- */
 
@@ -34,7 +21,7 @@ static const struct {
     {&problem_unavailable, 503, "Service Unavailable", "unavailable"},
 };
 
-CASE("problem", set_up, tear_down);
+CASE("problem", scratch_open, scratch_close);
 
 TEST(one_field_at_fault_makes_a_whole_problem)
 {

@@ -163,12 +163,12 @@ TEST(ids_follow_the_clock_again_when_it_has_caught_up)
 {
     struct instant now = {1720000000000000};
     struct uuid before = uuid_make((struct instant){now.us + 5000});
-    struct uuid behind = uuid_make(now);
+    struct uuid later = uuid_make(now);
 
     struct uuid after = uuid_make((struct instant){now.us + 6000});
 
-    ck_assert_int_lt(compare(before, behind), 0);
-    ck_assert_int_lt(compare(behind, after), 0);
+    ck_assert_int_lt(compare(before, later), 0);
+    ck_assert_int_lt(compare(later, after), 0);
     ck_assert_mem_eq(after.bytes, "\x01\x90\x77\xFD\x30\x06", 6);
 }
 

@@ -206,7 +206,7 @@ TEST_EACH(what_makes_no_sense_is_told_and_changes_nothing, misuses)
 
 /* ---- role, enable, disable, delete ---- */
 
-TEST(a_role_takes_hold_at_once)
+TEST(a_role_takes_effect_at_once)
 {
     make_user("root@example.org", ROLE_ADMIN);
     const char *id = make_user("ada@example.org", ROLE_USER), *token = bearer_of("ada@example.org");
@@ -270,13 +270,18 @@ TEST(a_deleted_user_goes_with_everything)
     ck_rows("posts", 0);
 }
 
+static void write_very_much(const char *author)
+{
+    run_sql(say("INSERT INTO posts (id, author_id, title, content) SELECT UUID(), '%s', 'T', 'C' "
+                "FROM seq_1_to_1700",
+                author));
+}
+
 TEST(a_deleted_user_goes_with_very_much)
 {
     make_user("root@example.org", ROLE_ADMIN);
     const char *id = make_user("ada@example.org", ROLE_USER);
-    run_sql(say("INSERT INTO posts (id, author_id, title, content) SELECT UUID(), '%s', 'T', 'C' "
-                "FROM seq_1_to_1700",
-                id));
+    write_very_much(id);
 
     quiet("user delete ada@example.org --yes");
 
@@ -291,9 +296,7 @@ TEST(who_is_going_is_not_there)
     make_user("root@example.org", ROLE_ADMIN);
     const char *id = make_user("ada@example.org", ROLE_USER);
     (void)bearer_of("ada@example.org");
-    run_sql(say("INSERT INTO posts (id, author_id, title, content) SELECT UUID(), '%s', 'T', 'C' "
-                "FROM seq_1_to_1700",
-                id));
+    write_very_much(id);
     ck_status(api_delete(bearer_of("root@example.org"), "/users/%s", id), 204);
     ck_rows("user_departures", 1);
 
@@ -433,26 +436,15 @@ TEST(two_that_differ_are_refused)
     ck_rows("users", 0);
 }
 
-TEST(an_interrupt_leaves_all_as_it_was)
-{
-    const char *seen;
-    make_user("ada@example.org", ROLE_USER);
-
-    int status = run_on_terminal("user passwd ada@example.org", TYPED("\x03"), &seen);
-
-    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
-    ck_status(try_login("ada@example.org", PASSWORD), 200);
-}
-
 /* ctrl-D in the middle of a line sends what there is of it. */
-static const char *const half_lines[] = {"half\x04\x03", "half\x04 a line\x04\x03"};
+static const char *const interrupted[] = {"\x03", "half\x04\x03", "half\x04 a line\x04\x03"};
 
-TEST_EACH(half_a_line_can_be_interrupted, half_lines)
+TEST_EACH(an_interrupt_leaves_all_as_it_was, interrupted)
 {
     const char *seen;
     make_user("ada@example.org", ROLE_USER);
 
-    int status = run_on_terminal("user passwd ada@example.org", TYPED(half_lines[_i]), &seen);
+    int status = run_on_terminal("user passwd ada@example.org", TYPED(interrupted[_i]), &seen);
 
     ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
     ck_status(try_login("ada@example.org", PASSWORD), 200);
@@ -505,16 +497,21 @@ static const char *session_id(const char *token)
 CASE("sessions", set_up, loopback_close);
 CASE_LIMIT_S(2 * PROGRAM_LIMIT_S);
 
+/* To each row of `rows` a session with these times: made, last used, expires. */
+static void give_session(const char *rows, const char *times)
+{
+    run_sql(say("INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, "
+                "expires_at) SELECT UUID(), users.id, '', %s FROM %s",
+                times, rows));
+}
+
 TEST(sessions_are_listed_with_their_users)
 {
     make_user("ada@example.org", ROLE_USER);
     make_user("bob@example.org", ROLE_USER);
     const char *ada = session_id(bearer_of("ada@example.org"));
     const char *bob = session_id(bearer_of("bob@example.org"));
-    run_sql(
-        "INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, expires_at) "
-        "SELECT UUID(), id, '', '2020-01-01', '2020-01-01', '2020-01-02' FROM users"); /* which are
-                                                                                          over */
+    give_session("users", "'2020-01-01', '2020-01-01', '2020-01-02'"); /* which has expired */
 
     const char *all = quiet("session list --json"), *one = quiet("session list bob@example.org");
 
@@ -529,9 +526,7 @@ TEST(sessions_are_listed_with_their_users)
 TEST(a_list_of_many_sessions_has_each_once)
 {
     make_user("ada@example.org", ROLE_USER);
-    run_sql(
-        "INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, expires_at) "
-        "SELECT UUID(), users.id, '', NOW(), NOW(), '2100-01-01' FROM users, seq_1_to_1203");
+    give_session("users, seq_1_to_1203", "NOW(), NOW(), '2100-01-01'");
 
     const char *all = quiet("session list --json");
 
@@ -567,5 +562,3 @@ TEST(all_sessions_of_a_user_end)
     ck_status(api_get(other, "/auth/profile"), 200);
     quiet("session end --user ada@example.org");
 }
-
-/* ---- all of it ---- */

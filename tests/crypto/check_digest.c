@@ -1,24 +1,11 @@
 #include "common/crypto/digest.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/arena.h"
 #include "common/base/encode.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
-
-static struct arena *a;
-
-static void set_up(void)
-{
-    a = arena_open(16u * 1024 * 1024);
-}
-
-static void tear_down(void)
-{
-    arena_close(a);
-}
 
 static void from_hex(const char *hex, unsigned char *ret)
 {
@@ -26,7 +13,7 @@ static void from_hex(const char *hex, unsigned char *ret)
         *ret++ = (unsigned char)strtoul((char[]){hex[0], hex[1], '\0'}, NULL, 16);
 }
 
-CASE("digest", set_up, tear_down);
+CASE("digest", scratch_open, scratch_close);
 
 #define AA_10 "aaaaaaaaaaaaaaaaaaaa"
 #define AA_50 AA_10 AA_10 AA_10 AA_10 AA_10

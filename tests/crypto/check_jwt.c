@@ -1,41 +1,29 @@
 #include "common/crypto/jwt.h"
 
-#include <check.h>
 #include <string.h>
 
-#include "common/base/arena.h"
 #include "common/base/encode.h"
 #include "common/base/problem.h"
 #include "common/crypto/digest.h"
 #include "common/crypto/keyring.h"
+#include "tests/support/keys.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 
-static const char key[] = "iQ4m0vX2pJ8sB6tZc1LwYd9nKf3hRg7u";
-static const char other_key[] = "Vb7xE1oTq5zHk0aMs8WjPf2cGy4rNd6l";
-static const char issuer[] = "https://api.example.org";
 static const int64_t now_s = 1767225600; /* 2026-01-01T00:00:00Z */
 
-static struct arena *a;
 static struct keyring *keys;
-
-static struct keyring *keys_of(const char *signing, const char *previous)
-{
-    struct keyring *opened = NULL;
-    struct problem *p = keyring_open(a, signing, previous, issuer, &opened);
-    ck_assert_msg(!p, "%s", p ? p->cause : "");
-    return opened;
-}
 
 static void set_up(void)
 {
-    a = arena_open(16u * 1024 * 1024);
-    keys = keys_of(key, NULL);
+    scratch_open();
+    keys = keys_of(KEY, NULL);
 }
 
 static void tear_down(void)
 {
     keyring_close(keys);
-    arena_close(a);
+    scratch_close();
 }
 
 static struct claims claims_at(int64_t issued_s)
@@ -115,7 +103,7 @@ TEST(a_token_has_the_documented_header_and_claims)
     const char *token = good_token();
 
     ck_assert(strncmp(token, segment_of(header_start), 48) == 0);
-    ck_assert_str_eq(token, forged(header_of(token), payload, key));
+    ck_assert_str_eq(token, forged(header_of(token), payload, KEY));
 }
 
 TEST(a_thousand_tokens_from_one_context_all_verify)
@@ -136,7 +124,7 @@ TEST(the_longest_issuer_makes_tokens_that_verify)
     memset(name, 'x', 255);
     claims.expires_s = 9007199254740991;
 
-    ck_assert_ptr_null(keyring_open(a, key, NULL, name, &longest));
+    ck_assert_ptr_null(keyring_open(a, KEY, NULL, name, &longest));
 
     ck_assert_ptr_null(jwt_verify(a, longest, jwt_sign(a, longest, &claims), now_s, 0, &read));
     ck_assert_int_eq(read.expires_s, claims.expires_s);
@@ -212,20 +200,20 @@ TEST(another_header_is_refused_even_with_a_good_signature)
     };
 
     for (int i = 0; i < COUNT(headers); i++)
-        assert_refused(keys, forged(segment_of(headers[i]), good_payload, key), "header");
+        assert_refused(keys, forged(segment_of(headers[i]), good_payload, KEY), "header");
 }
 
 TEST(the_kid_of_another_key_is_refused)
 {
-    struct keyring *both = keys_of(other_key, key);
+    struct keyring *both = keys_of(OTHER_KEY, KEY);
     struct claims claims = claims_at(now_s);
     const char *with_other = jwt_sign(a, both, &claims);
 
     assert_refused(keys, with_other, "header");
-    assert_refused(keys, forged(header_of(with_other), good_payload, key), "header");
+    assert_refused(keys, forged(header_of(with_other), good_payload, KEY), "header");
     /* Both keys are known here, but the header names the wrong one. */
-    assert_refused(both, forged(header_of(with_other), good_payload, key), "signature");
-    assert_refused(both, forged(header_of(good_token()), good_payload, other_key), "signature");
+    assert_refused(both, forged(header_of(with_other), good_payload, KEY), "signature");
+    assert_refused(both, forged(header_of(good_token()), good_payload, OTHER_KEY), "signature");
     keyring_close(both);
 }
 
@@ -317,7 +305,7 @@ TEST_TIMES(another_issuer_s_token_is_refused, 4)
     struct claims claims = claims_at(now_s);
     struct keyring *foreign;
 
-    ck_assert_ptr_null(keyring_open(a, key, NULL, issuers[_i], &foreign));
+    ck_assert_ptr_null(keyring_open(a, KEY, NULL, issuers[_i], &foreign));
 
     assert_refused(keys, jwt_sign(a, foreign, &claims), "issuer");
     keyring_close(foreign);
@@ -364,7 +352,7 @@ TEST_EACH(claims_that_we_do_not_make_are_refused_even_with_a_good_signature, pay
 {
     const char *header = header_of(good_token());
 
-    assert_refused(keys, forged(header, payloads[_i].payload, key), payloads[_i].why);
+    assert_refused(keys, forged(header, payloads[_i].payload, KEY), payloads[_i].why);
 }
 
 TEST(claims_that_are_not_base64url_are_refused_even_with_a_good_signature)
@@ -375,7 +363,7 @@ TEST(claims_that_are_not_base64url_are_refused_even_with_a_good_signature)
     for (int i = 0; i < COUNT(segments); i++) {
         unsigned char mac[32];
         const char *input = arena_printf(a, "%s.%s", header, segments[i]);
-        hmac_sha256(key, strlen(key), input, strlen(input), mac);
+        hmac_sha256(KEY, strlen(KEY), input, strlen(input), mac);
         assert_refused(keys, arena_printf(a, "%s.%s", input, base64url(a, mac, 32)), "base64url");
     }
 }
@@ -385,8 +373,8 @@ TEST(a_previous_key_verifies_and_a_removed_one_does_not)
     struct claims read;
     const char *old = good_token();
     struct keyring *rotated = keys_of(
-        other_key, arena_printf(a, "  %s \n\t%s ", "Qe3rT7yU1iO9pA5sD8fG2hJ6kL4zX0cV", key));
-    struct keyring *removed = keys_of(other_key, "");
+        OTHER_KEY, arena_printf(a, "  %s \n\t%s ", "Qe3rT7yU1iO9pA5sD8fG2hJ6kL4zX0cV", KEY));
+    struct keyring *removed = keys_of(OTHER_KEY, "");
 
     ck_assert_ptr_null(jwt_verify(a, rotated, old, now_s, 0, &read));
     assert_refused(removed, old, "header");
@@ -402,7 +390,7 @@ TEST(a_previous_key_verifies_and_a_removed_one_does_not)
 TEST(processes_with_the_same_keys_make_the_same_tokens)
 {
     struct claims claims = claims_at(now_s);
-    struct keyring *twin = keys_of(key, other_key);
+    struct keyring *twin = keys_of(KEY, OTHER_KEY);
 
     ck_assert_str_eq(jwt_sign(a, twin, &claims), good_token());
     keyring_close(twin);

@@ -1,39 +1,15 @@
 #include "common/crypto/keyring.h"
 
-#include <check.h>
 #include <string.h>
 
-#include "common/base/arena.h"
 #include "common/base/encode.h"
 #include "common/base/problem.h"
 #include "common/crypto/digest.h"
+#include "tests/support/keys.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 
-static const char key[] = "iQ4m0vX2pJ8sB6tZc1LwYd9nKf3hRg7u";
-static const char other_key[] = "Vb7xE1oTq5zHk0aMs8WjPf2cGy4rNd6l";
-static const char issuer[] = "https://api.example.org";
-
-static struct arena *a;
-
-static struct keyring *keys_of(const char *signing, const char *previous)
-{
-    struct keyring *opened = NULL;
-    struct problem *p = keyring_open(a, signing, previous, issuer, &opened);
-    ck_assert_msg(!p, "%s", p ? p->cause : "");
-    return opened;
-}
-
-static void set_up(void)
-{
-    a = arena_open(16u * 1024 * 1024);
-}
-
-static void tear_down(void)
-{
-    arena_close(a);
-}
-
-CASE("keyring", set_up, tear_down);
+CASE("keyring", scratch_open, scratch_close);
 
 static const char *const weak[] = {
     "",
@@ -62,7 +38,7 @@ TEST_EACH(weak_and_sample_keys_are_refused, weak)
 {
     struct keyring *opened = NULL;
 
-    struct problem *p = keyring_open(a, weak[_i], NULL, issuer, &opened);
+    struct problem *p = keyring_open(a, weak[_i], NULL, ISSUER, &opened);
 
     ck_assert_msg(p, "%s", weak[_i]);
     ck_assert_ptr_eq(p->type, &problem_internal);
@@ -74,9 +50,9 @@ TEST_EACH(weak_and_sample_keys_are_refused, weak)
 TEST(weak_previous_keys_are_refused)
 {
     struct keyring *opened = NULL;
-    const char *previous = arena_printf(a, "%s secretsecretsecretsecretsecretsecret", other_key);
+    const char *previous = arena_printf(a, "%s secretsecretsecretsecretsecretsecret", OTHER_KEY);
 
-    struct problem *p = keyring_open(a, key, previous, issuer, &opened);
+    struct problem *p = keyring_open(a, KEY, previous, ISSUER, &opened);
 
     ck_assert_ptr_nonnull(p);
     ck_assert_ptr_nonnull(strstr(p->cause, "A previous signing key"));
@@ -106,7 +82,7 @@ TEST_EACH(an_issuer_that_would_break_the_claims_is_refused, bad_issuers)
 {
     struct keyring *opened = NULL;
 
-    struct problem *p = keyring_open(a, key, NULL, bad_issuers[_i], &opened);
+    struct problem *p = keyring_open(a, KEY, NULL, bad_issuers[_i], &opened);
 
     ck_assert_ptr_nonnull(p);
     ck_assert_ptr_eq(p->type, &problem_internal);

@@ -1,6 +1,5 @@
 #include "common/crypto/password.h"
 
-#include <check.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,19 +8,8 @@
 
 #include "common/base/problem.h"
 #include "common/crypto/digest.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
-
-static struct arena *a;
-
-static void set_up(void)
-{
-    a = arena_open(16u * 1024 * 1024);
-}
-
-static void tear_down(void)
-{
-    arena_close(a);
-}
 
 static const char *hashed(struct text password)
 {
@@ -38,7 +26,7 @@ static bool matches(struct text password, const char *hash, bool *ret_outdated)
     return match;
 }
 
-CASE("password", set_up, tear_down);
+CASE("password", scratch_open, scratch_close);
 
 TEST(a_password_verifies_against_its_hash_and_no_other_does)
 {
@@ -153,7 +141,7 @@ static const struct {
     {"U*U", "$2a$05$CCCCCCCCCCCCCCCCCCCCC/E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"},
 };
 
-TEST_EACH(hashes_from_elsewhere_verify_and_are_outdated, known)
+TEST_EACH(imported_hashes_verify_and_are_outdated, known)
 {
     bool outdated = false;
 
@@ -163,7 +151,7 @@ TEST_EACH(hashes_from_elsewhere_verify_and_are_outdated, known)
     ck_assert(outdated);
 }
 
-TEST_EACH(hashes_from_elsewhere_refuse_another_password, known)
+TEST_EACH(imported_hashes_refuse_another_password, known)
 {
     bool outdated = true;
     const char *wrong = arena_printf(a, "x%s", known[_i].password);
@@ -174,7 +162,7 @@ TEST_EACH(hashes_from_elsewhere_refuse_another_password, known)
 }
 
 /* The last character but one: bcrypt's and Argon2's last has bits that mean nothing. */
-TEST_EACH(a_changed_hash_from_elsewhere_does_not_match, known)
+TEST_EACH(a_changed_imported_hash_does_not_match, known)
 {
     bool outdated;
     char *hash = arena_strdup(a, known[_i].hash);

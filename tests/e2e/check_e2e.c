@@ -13,6 +13,7 @@
 
 #include "tests/e2e/http.h"
 #include "tests/e2e/world.h"
+#include "tests/support/refusals.h"
 
 #define LISTED "https://app.example.org"
 #define LISTED_TOO "http://localhost:5173"
@@ -177,8 +178,8 @@ TEST(users_are_read_changed_and_deleted)
     ck_status(changed, 200);
     ck_assert_str_eq(answer_text(changed, "user.last_name"), "Hopper");
     ck_status(deleted, 204);
-    ck_problem(gone, 404, "User not found", "user_not_found");
-    ck_problem(orphan, 401, "User not found or inactive", "user_inactive");
+    ck_problem(gone, USER_NOT_FOUND);
+    ck_problem(orphan, USER_INACTIVE);
 }
 
 TEST(disabled_users_are_out_at_once)
@@ -189,10 +190,8 @@ TEST(disabled_users_are_out_at_once)
                     .body = "{\"is_active\":false}"),
               200);
 
-    ck_problem(fetch(.path = "/api/auth/profile", .token = token), 401,
-               "User not found or inactive", "user_inactive");
-    ck_problem(fetch(.path = "/api/posts", .token = token), 401, "User not found or inactive",
-               "user_inactive");
+    ck_problem(fetch(.path = "/api/auth/profile", .token = token), USER_INACTIVE);
+    ck_problem(fetch(.path = "/api/posts", .token = token), USER_INACTIVE);
 }
 
 TEST(the_last_admin_stays)
@@ -201,11 +200,10 @@ TEST(the_last_admin_stays)
     struct answer self = fetch(.path = "/api/auth/profile", .token = admin);
     const char *path = say("/api/users/%s", answer_text(self, "user.id"));
 
-    ck_problem(fetch(.method = "DELETE", .path = path, .token = admin), 409, "Last active admin",
-               "last_admin");
+    ck_problem(fetch(.method = "DELETE", .path = path, .token = admin), LAST_ADMIN);
     ck_problem(
-        fetch(.method = "PATCH", .path = path, .token = admin, .body = "{\"role\":\"user\"}"), 409,
-        "Last active admin", "last_admin");
+        fetch(.method = "PATCH", .path = path, .token = admin, .body = "{\"role\":\"user\"}"),
+        LAST_ADMIN);
 }
 
 TEST(posts_are_written_read_changed_and_deleted)
@@ -225,7 +223,7 @@ TEST(posts_are_written_read_changed_and_deleted)
 
     ck_header(made, "Location", path);
     ck_assert(!answer_boolean(made, "post.published"));
-    ck_problem(hidden, 404, "Post not found", "post_not_found");
+    ck_problem(hidden, POST_NOT_FOUND);
     ck_status(changed, 200);
     ck_status(read, 200);
     ck_assert_str_eq(read.text, changed.text);
@@ -233,7 +231,7 @@ TEST(posts_are_written_read_changed_and_deleted)
     ck_assert_str_eq(answer_text(read, "post.content"), "Zwölf €\n\"\001");
     ck_assert_str_eq(answer_text(read, "post.author_id"), author);
     ck_status(deleted, 204);
-    ck_problem(gone, 404, "Post not found", "post_not_found");
+    ck_problem(gone, POST_NOT_FOUND);
 }
 
 TEST(posts_are_listed_for_all_and_by_author)
@@ -280,75 +278,67 @@ TEST(health_and_ready_do_not_look_at_tokens)
 enum who { ANYONE, USER, ADMIN, FORGER };
 
 /* What a call must be refused with. */
-struct refusal {
+struct wrong_call {
     const char *method, *path, *body, *type;
     enum who who;
     int status;
     const char *error, *code;
 };
 
-static const struct refusal refusals[] = {
-    {"POST", "/api/auth/login", "{", NULL, ANYONE, 400, "Bad Request", "bad_json"},
-    {"POST", "/api/auth/login", "", NULL, ANYONE, 400, "Bad Request", "bad_json"},
-    {"POST", "/api/posts", "{\"title\":\"a\",\"title\":\"b\"}", NULL, USER, 400, "Bad Request",
-     "bad_json"},
-    {"POST", "/api/posts", "{\"title\":\"\xC3\x28\"}", NULL, USER, 400, "Bad Request", "bad_json"},
-    {"POST", "/api/posts", "{\"title\":7,\"content\":\"\"}", NULL, USER, 400, "Bad Request",
-     "invalid"},
-    {"GET", "/api/posts?limit=101", NULL, NULL, ANYONE, 400, "Bad Request", "invalid"},
-    {"GET", "/api/posts?author_id=x", NULL, NULL, ANYONE, 400, "Bad Request", "invalid"},
-    {"GET", "/api/users?sort=shoe_size", NULL, NULL, USER, 400, "Bad Request", "invalid"},
-    {"POST", "/api/posts", "{}", NULL, USER, 400, "Missing required fields", "missing_fields"},
-    {"POST", "/api/auth/register", "{\"email\":\"a@b.example\"}", NULL, ANYONE, 400,
-     "Missing required fields", "missing_fields"},
-    {"POST", "/api/auth/register", "{\"email\":\"nowhere\",\"password\":\"" PASSWORD "\"}", NULL,
-     ANYONE, 400, "Invalid email format", "invalid_email"},
-    {"POST", "/api/auth/login", "{\"email\":null,\"password\":\"\"}", NULL, ANYONE, 400,
-     "Missing credentials", "missing_fields"},
-    {"POST", "/api/auth/login", "{\"email\":\"nobody@example.org\",\"password\":\"?\"}", NULL,
-     ANYONE, 401, "Invalid credentials", "invalid_credentials"},
-    {"POST", "/api/auth/login", "{\"email\":\"" ADMIN_EMAIL "\",\"password\":\"?\"}", NULL, ANYONE,
-     401, "Invalid credentials", "invalid_credentials"},
-    {"GET", "/api/auth/profile", NULL, NULL, ANYONE, 401, "Unauthenticated", "no_token"},
-    {"GET", "/api/users", NULL, NULL, ANYONE, 401, "Unauthenticated", "no_token"},
-    {"POST", "/api/posts", "{}", NULL, ANYONE, 401, "Unauthenticated", "no_token"},
-    {"GET", "/api/posts?published=false", NULL, NULL, ANYONE, 401, "Unauthenticated", "no_token"},
-    {"GET", "/api/auth/profile", NULL, NULL, FORGER, 401, "Invalid token", "invalid_token"},
-    {"GET", "/api/posts", NULL, NULL, FORGER, 401, "Invalid token", "invalid_token"},
-    {"POST", "/api/users", "{}", NULL, USER, 403, "Admin access required", "admin_required"},
-    {"DELETE", "/api/users/" NOBODY_ID, NULL, NULL, USER, 403, "Admin access required",
-     "admin_required"},
-    {"PATCH", "/api/users/" NOBODY_ID, "{}", NULL, USER, 403, "Unauthorized", "forbidden"},
-    {"GET", "/api/nothing", NULL, NULL, ANYONE, 404, "Not Found", "not_found"},
-    {"GET", "/api/users/17", NULL, NULL, USER, 404, "User not found", "user_not_found"},
-    {"GET", "/api/users/" NOBODY_ID, NULL, NULL, USER, 404, "User not found", "user_not_found"},
-    {"GET", "/api/users/" NOBODY_ID "/posts", NULL, NULL, ANYONE, 404, "User not found",
-     "user_not_found"},
-    {"PATCH", "/api/users/01890A5D-AC96-774B-BCCE-B302099A8057", "{}", NULL, ADMIN, 404,
-     "User not found", "user_not_found"},
-    {"GET", "/api/posts/" NOBODY_ID, NULL, NULL, ANYONE, 404, "Post not found", "post_not_found"},
-    {"DELETE", "/api/posts/" NOBODY_ID, NULL, NULL, USER, 404, "Post not found", "post_not_found"},
-    {"PUT", "/api/posts", "{}", NULL, ANYONE, 405, "Method Not Allowed", "method_not_allowed"},
-    {"GET", "/api/auth/login", NULL, NULL, FORGER, 405, "Method Not Allowed", "method_not_allowed"},
-    {"BREW", "/api/health", NULL, NULL, ANYONE, 405, "Method Not Allowed", "method_not_allowed"},
-    {"POST", "/api/auth/register", "{\"email\":\"" ADMIN_EMAIL "\",\"password\":\"" PASSWORD "\"}",
-     NULL, ANYONE, 409, "Email already exists", "email_exists"},
+static const struct wrong_call refusals[] = {
+    {"POST", "/api/auth/login", "{", NULL, ANYONE, BAD_JSON},
+    {"POST", "/api/auth/login", "", NULL, ANYONE, BAD_JSON},
+    {"POST", "/api/posts", "{'title':'a','title':'b'}", NULL, USER, BAD_JSON},
+    {"POST", "/api/posts", "{'title':'\xC3\x28'}", NULL, USER, BAD_JSON},
+    {"POST", "/api/posts", "{'title':7,'content':''}", NULL, USER, INVALID},
+    {"GET", "/api/posts?limit=101", NULL, NULL, ANYONE, INVALID},
+    {"GET", "/api/posts?author_id=x", NULL, NULL, ANYONE, INVALID},
+    {"GET", "/api/users?sort=shoe_size", NULL, NULL, USER, INVALID},
+    {"POST", "/api/posts", "{}", NULL, USER, MISSING_FIELDS},
+    {"POST", "/api/auth/register", "{'email':'a@b.example'}", NULL, ANYONE, MISSING_FIELDS},
+    {"POST", "/api/auth/register", "{'email':'nowhere','password':'" PASSWORD "'}", NULL, ANYONE,
+     INVALID_EMAIL},
+    {"POST", "/api/auth/login", "{'email':null,'password':''}", NULL, ANYONE, MISSING_CREDENTIALS},
+    {"POST", "/api/auth/login", "{'email':'nobody@example.org','password':'?'}", NULL, ANYONE,
+     INVALID_CREDENTIALS},
+    {"POST", "/api/auth/login", "{'email':'" ADMIN_EMAIL "','password':'?'}", NULL, ANYONE,
+     INVALID_CREDENTIALS},
+    {"GET", "/api/auth/profile", NULL, NULL, ANYONE, NO_TOKEN},
+    {"GET", "/api/users", NULL, NULL, ANYONE, NO_TOKEN},
+    {"POST", "/api/posts", "{}", NULL, ANYONE, NO_TOKEN},
+    {"GET", "/api/posts?published=false", NULL, NULL, ANYONE, NO_TOKEN},
+    {"GET", "/api/auth/profile", NULL, NULL, FORGER, INVALID_TOKEN},
+    {"GET", "/api/posts", NULL, NULL, FORGER, INVALID_TOKEN},
+    {"POST", "/api/users", "{}", NULL, USER, ADMIN_REQUIRED},
+    {"DELETE", "/api/users/" NOBODY_ID, NULL, NULL, USER, ADMIN_REQUIRED},
+    {"PATCH", "/api/users/" NOBODY_ID, "{}", NULL, USER, FORBIDDEN},
+    {"GET", "/api/nothing", NULL, NULL, ANYONE, NOT_FOUND},
+    {"GET", "/api/users/17", NULL, NULL, USER, USER_NOT_FOUND},
+    {"GET", "/api/users/" NOBODY_ID, NULL, NULL, USER, USER_NOT_FOUND},
+    {"GET", "/api/users/" NOBODY_ID "/posts", NULL, NULL, ANYONE, USER_NOT_FOUND},
+    {"PATCH", "/api/users/01890A5D-AC96-774B-BCCE-B302099A8057", "{}", NULL, ADMIN, USER_NOT_FOUND},
+    {"GET", "/api/posts/" NOBODY_ID, NULL, NULL, ANYONE, POST_NOT_FOUND},
+    {"DELETE", "/api/posts/" NOBODY_ID, NULL, NULL, USER, POST_NOT_FOUND},
+    {"PUT", "/api/posts", "{}", NULL, ANYONE, METHOD_NOT_ALLOWED},
+    {"GET", "/api/auth/login", NULL, NULL, FORGER, METHOD_NOT_ALLOWED},
+    {"BREW", "/api/health", NULL, NULL, ANYONE, METHOD_NOT_ALLOWED},
+    {"POST", "/api/auth/register", "{'email':'" ADMIN_EMAIL "','password':'" PASSWORD "'}", NULL,
+     ANYONE, EMAIL_EXISTS},
     {"POST", "/api/users",
-     "{\"email\":\"ADMIN@Example.ORG\",\"password\":\"" PASSWORD "\",\"first_name\":\"x\"}", NULL,
-     ADMIN, 409, "Email already exists", "email_exists"},
-    {"POST", "/api/auth/login", "a=b", "application/x-www-form-urlencoded", ANYONE, 415,
-     "Request body must be JSON", "not_json"},
-    {"POST", "/api/posts", "{}", "", USER, 415, "Request body must be JSON", "not_json"},
+     "{'email':'ADMIN@Example.ORG','password':'" PASSWORD "','first_name':'x'}", NULL, ADMIN,
+     EMAIL_EXISTS},
+    {"POST", "/api/auth/login", "a=b", "application/x-www-form-urlencoded", ANYONE, NOT_JSON},
+    {"POST", "/api/posts", "{}", "", USER, NOT_JSON},
 };
 
 /* Outside the base path, and so nginx's; on a shared host these are another's. */
-static const struct refusal strays[] = {
-    {"GET", "/", NULL, NULL, ANYONE, 404, "Not Found", "not_found"},
-    {"GET", "/elsewhere?x=1", NULL, NULL, ANYONE, 404, "Not Found", "not_found"},
-    {"POST", "/apiary", "{}", NULL, ANYONE, 404, "Not Found", "not_found"},
-    {"GET", "/api/../etc/passwd", NULL, NULL, ANYONE, 404, "Not Found", "not_found"},
-    {"GET", "/postern-error", NULL, NULL, ANYONE, 404, "Not Found", "not_found"},
-    {"TRACE", "/api/health", NULL, NULL, ANYONE, 405, "Method Not Allowed", "method_not_allowed"},
+static const struct wrong_call strays[] = {
+    {"GET", "/", NULL, NULL, ANYONE, NOT_FOUND},
+    {"GET", "/elsewhere?x=1", NULL, NULL, ANYONE, NOT_FOUND},
+    {"POST", "/apiary", "{}", NULL, ANYONE, NOT_FOUND},
+    {"GET", "/api/../etc/passwd", NULL, NULL, ANYONE, NOT_FOUND},
+    {"GET", "/postern-error", NULL, NULL, ANYONE, NOT_FOUND},
+    {"TRACE", "/api/health", NULL, NULL, ANYONE, METHOD_NOT_ALLOWED},
 };
 
 static const char *token_for(enum who who)
@@ -367,9 +357,10 @@ static const char *token_for(enum who who)
     return NULL;
 }
 
-static void check_refusal(const struct refusal *wrong)
+static void check_refusal(const struct wrong_call *wrong)
 {
-    struct answer r = fetch(.method = wrong->method, .path = wrong->path, .body = wrong->body,
+    const char *body = wrong->body ? object("%s", wrong->body) : NULL;
+    struct answer r = fetch(.method = wrong->method, .path = wrong->path, .body = body,
                             .type = wrong->type, .token = token_for(wrong->who));
 
     ck_problem(r, wrong->status, wrong->error, wrong->code);
@@ -393,7 +384,7 @@ TEST(missing_fields_are_named_in_order)
     struct answer r =
         fetch(.path = "/api/users", .token = token_of(ADMIN_EMAIL), .body = "{\"role\":\"boss\"}");
 
-    ck_problem(r, 400, "Missing required fields", "missing_fields");
+    ck_problem(r, MISSING_FIELDS);
     ck_assert_str_eq(answer_text(r, "missing_fields.0"), "email");
     ck_assert_str_eq(answer_text(r, "missing_fields.1"), "password");
     ck_assert_str_eq(answer_text(r, "missing_fields.2"), "first_name");
@@ -425,21 +416,18 @@ static const struct {
     int status;
     const char *error, *code;
 } bad_requests[] = {
-    {"GARBAGE\r\n\r\n", 400, "Bad Request", "bad_request"},
-    {"GET /api/health HTTP/1.1\r\nConnection: close\r\n\r\n", 400, "Bad Request", "bad_request"},
-    {"GET /api/health HTTP/3.1\r\nHost: x\r\n\r\n", 400, "Bad Request", "bad_request"},
-    {"GET /api/%00health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 400, "Bad Request",
-     "bad_request"},
-    {"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", 400, "Bad Request",
-     "bad_request"},
+    {"GARBAGE\r\n\r\n", BAD_REQUEST},
+    {"GET /api/health HTTP/1.1\r\nConnection: close\r\n\r\n", BAD_REQUEST},
+    {"GET /api/health HTTP/3.1\r\nHost: x\r\n\r\n", BAD_REQUEST},
+    {"GET /api/%00health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", BAD_REQUEST},
+    {"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", BAD_REQUEST},
     {"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: brotli\r\n"
      "Connection: close\r\n\r\n",
-     400, "Bad Request", "bad_request"},
+     BAD_REQUEST},
     {"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
      "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\nnonsense\r\n",
-     400, "Bad Request", "bad_request"},
-    {"TRACE /api/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 405,
-     "Method Not Allowed", "method_not_allowed"},
+     BAD_REQUEST},
+    {"TRACE /api/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", METHOD_NOT_ALLOWED},
 };
 
 NGINX_TEST_EACH(bad_requests_get_json_from_nginx, bad_requests)
@@ -458,7 +446,7 @@ NGINX_TEST(a_header_too_large_is_400)
                               "Connection: close\r\n\r\n",
                               repeat("a", 9000));
 
-    ck_problem(http_raw(&usual, request, strlen(request)), 400, "Bad Request", "bad_request");
+    ck_problem(http_raw(&usual, request, strlen(request)), BAD_REQUEST);
 }
 
 NGINX_TEST(an_uri_too_long_is_414)
@@ -467,7 +455,7 @@ NGINX_TEST(an_uri_too_long_is_414)
                               "Connection: close\r\n\r\n",
                               repeat("a", 9000));
 
-    ck_problem(http_raw(&usual, request, strlen(request)), 414, "URI Too Long", "uri_too_long");
+    ck_problem(http_raw(&usual, request, strlen(request)), URI_TOO_LONG);
 }
 
 /* A post whose body has `len` bytes, most of them in a member that nobody knows. */
@@ -498,8 +486,8 @@ NGINX_TEST(a_body_above_the_limit_is_413_by_nginx)
     struct answer chunked =
         fetch(.path = "/api/posts", .token = token, .body = body, .chunked = true);
 
-    ck_problem(plain, 413, "Payload Too Large", "too_large");
-    ck_problem(chunked, 413, "Payload Too Large", "too_large");
+    ck_problem(plain, TOO_LARGE);
+    ck_problem(chunked, TOO_LARGE);
     ck_assert(!backend_logged(&pool, "too-large-for-nginx"));
 }
 
@@ -514,9 +502,9 @@ NGINX_TEST(a_body_above_the_limit_is_413_by_the_program)
     struct answer larger =
         fetch(.at = &wide, .path = "/api/posts", .token = token, .body = padded_post(1900000));
 
-    ck_problem(plain, 413, "Payload Too Large", "too_large");
-    ck_problem(chunked, 413, "Payload Too Large", "too_large");
-    ck_problem(larger, 413, "Payload Too Large", "too_large");
+    ck_problem(plain, TOO_LARGE);
+    ck_problem(chunked, TOO_LARGE);
+    ck_problem(larger, TOO_LARGE);
     ck_assert(backend_logged(&pool, "too-large-for-pool"));
 }
 
@@ -525,8 +513,8 @@ NGINX_TEST(without_a_pool_it_is_502_and_503)
     struct answer fast = fetch(.at = &deserted, .path = "/api/health");
     struct answer hash = fetch(.at = &deserted, .path = "/api/auth/login", .body = "{}");
 
-    ck_problem(fast, 502, "Service Unavailable", "unavailable");
-    ck_problem(hash, 503, "Service Unavailable", "unavailable");
+    ck_problem(fast, BAD_GATEWAY);
+    ck_problem(hash, UNAVAILABLE);
 }
 
 static int listen_on(const char *path)
@@ -550,7 +538,7 @@ NGINX_TEST(a_pool_that_does_not_answer_is_504)
 
     struct answer r = fetch(.at = &front, .path = "/api/posts"); /* health asks the other pool */
 
-    ck_problem(r, 504, "Service Unavailable", "unavailable");
+    ck_problem(r, GATEWAY_TIMEOUT);
     front_stop(&front);
     (void)close(fd);
 }
@@ -564,7 +552,7 @@ static unsigned storm(const struct front *at, const char *path, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         struct answer r = fetch(.at = at, .path = path, .body = "{}");
         if (r.status == 429) {
-            ck_problem(r, 429, "Too Many Requests", "rate_limited");
+            ck_problem(r, RATE_LIMITED);
             refused++;
         } else {
             ck_assert_int_eq(r.status, 400);
@@ -574,16 +562,26 @@ static unsigned storm(const struct front *at, const char *path, unsigned count)
     return refused;
 }
 
+/* The refusal of a path whose limit is reached: on a slow machine some calls come late enough. */
+static struct answer refusal_of(const char *path)
+{
+    struct answer r;
+    int i = 0;
+    do
+        r = fetch(.at = &limited, .path = path, .body = "{}");
+    while (r.status != 429 && ++i < 60);
+    ck_problem(r, RATE_LIMITED);
+    return r;
+}
+
 NGINX_TEST(logins_and_registrations_of_one_address_are_limited)
 {
     unsigned logins = storm(&limited, "/api/auth/login", 60);
-    struct answer slash = fetch(.at = &limited, .path = "/api/auth/login/", .body = "{}");
-    struct answer other = fetch(.at = &limited, .path = "/api/auth/register", .body = "{}");
+    struct answer slash = refusal_of("/api/auth/login/");
+    (void)refusal_of("/api/auth/register");
 
     ck_assert_uint_gt(logins, 5);
     ck_assert_uint_le(logins, 40);
-    ck_assert_int_eq(slash.status, 429);
-    ck_assert_int_eq(other.status, 429);
     ck_header(slash, "Access-Control-Allow-Origin", "*");
     ck_status(fetch(.at = &limited, .path = "/api/posts"), 200);
     ck_status(fetch(.at = &limited, .method = "OPTIONS", .path = "/api/auth/login"), 204);
@@ -688,7 +686,7 @@ TEST(percent_encoded_paths_are_read)
     ck_status(fetch(.path = "/%61pi/auth/%70rofile", .token = token), 200);
     ck_status(fetch(.path = say("/api/posts/%%%02x%s", (unsigned)*post, post + 1)), 200);
     ck_status(fetch(.path = "/api/posts?q=caf%C3%A9+%26+more"), 200);
-    ck_problem(fetch(.path = "/api/posts/%C3%28"), 404, "Post not found", "post_not_found");
+    ck_problem(fetch(.path = "/api/posts/%C3%28"), POST_NOT_FOUND);
 }
 
 TEST(ids_are_taken_in_either_case_and_shown_in_lower)
@@ -890,28 +888,22 @@ TEST(a_preflight_does_not_reach_the_application)
 /* What `postern routes` and nginx's map say, in one spelling: `METHOD /path` and a newline each. */
 static const char *routes_that_hash(void)
 {
-    struct buf b;
-    buf_init(&b, 65536);
-    ck_assert_int_eq(world_run(LIST("./postern", "routes"), NULL, NULL, &b), 0);
-    buf_add(&b, "", 1);
+    int status;
+    char *rest = output_of(LIST("./postern", "routes"), NULL, &status);
     const char *list = "";
-    for (char *rest = b.data, *line; (line = strsep(&rest, "\n")) && *line;) {
+    ck_assert_int_eq(status, 0);
+    for (char *line; (line = strsep(&rest, "\n")) && *line;) {
         char method[16], path[80], who[16], kind[16];
         ck_assert_int_eq(sscanf(line, "%15s %79s %15s %15s", method, path, who, kind), 4);
         if (strcmp(kind, "hash") == 0)
             list = say("%s%s /api%s\n", list, method, path);
     }
-    buf_release(&b);
     return list;
 }
 
 static const char *routes_of_hash_map(const struct front *f)
 {
-    struct buf b;
-    buf_init(&b, 65536);
-    ck_assert(read_file(say("%s/conf/http.conf", f->folder), &b));
-    buf_add(&b, "", 1);
-    char *map = strstr(b.data, "$postern_hashes {");
+    char *map = strstr(file_text(say("%s/conf/http.conf", f->folder)), "$postern_hashes {");
     ck_assert_ptr_nonnull(map);
     const char *list = "";
     (void)strsep(&map, "\n");
@@ -921,7 +913,6 @@ static const char *routes_of_hash_map(const struct front *f)
         if (sscanf(line, " \"%15s %79[^\"]\" %d;", method, path, &value) == 3 && value == 1)
             list = say("%s%s %s\n", list, method, path);
     }
-    buf_release(&b);
     return list;
 }
 
@@ -944,11 +935,8 @@ NGINX_TEST(nginx_and_the_program_agree_on_what_hashes)
 
 NGINX_TEST(hashing_is_done_by_the_other_pool)
 {
-    struct backend half;
     struct front front;
-    backend_make(&half);
-    ck_assert_int_eq(symlink(pool.hash, half.hash), 0);
-    front_start(&front, &half, LIST("LOGIN_LIMIT=off"));
+    front_start_half(&front, &pool);
 
     ck_status(fetch(.at = &front, .path = "/api/auth/login", .body = "{}"), 400);
     ck_status(fetch(.at = &front, .path = "/api/auth/register/", .body = "{}"), 400);

@@ -7,6 +7,7 @@
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
 #include "tests/e2e/world.h"
+#include "tests/support/refusals.h"
 
 #define RECOVERY_MS 10000 /* generous: half of it is how long a worker stays with a replica */
 
@@ -78,7 +79,7 @@ TEST_EACH(without_its_primary_reads_go_on_and_writes_wait, ways_to_go)
     ck_status(fetch(.path = "/api/health"), 200);
     for (int i = 0; i < 12; i++) {
         ck_status(http_fetch(&read), 200);
-        ck_problem(write_one(token, "refused"), 503, "Service Unavailable", "unavailable");
+        ck_problem(write_one(token, "refused"), UNAVAILABLE);
     }
 
     start_primary("");

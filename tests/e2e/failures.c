@@ -6,6 +6,7 @@
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
 #include "tests/e2e/own.h"
+#include "tests/support/refusals.h"
 
 #define RECOVERY_MS 5000 /* generous: it takes a tenth of it */
 
@@ -87,7 +88,7 @@ TEST(the_request_inside_a_killed_worker_is_502)
     struct answer r = http_land(held.flight);
     database_let_go(held.hold);
 
-    ck_problem(r, 502, "Service Unavailable", "unavailable");
+    ck_problem(r, BAD_GATEWAY);
     backend_await_workers(&own, 2, pids[0]);
     struct answer after = fetch(.path = held.call.path, .token = held.call.token);
     ck_assert(answer_is_null(after, "user.last_name"));
@@ -145,8 +146,8 @@ TEST(a_pool_that_is_stopped_under_load_loses_nothing)
     ck_assert_uint_gt(tally.served, 100);
     ck_assert_uint_gt(tally.refused, 0);
     load_verify(load, false); /* what no worker had accepted, none has carried out */
-    ck_problem(fast, 502, "Service Unavailable", "unavailable");
-    ck_problem(hash, 503, "Service Unavailable", "unavailable");
+    ck_problem(fast, BAD_GATEWAY);
+    ck_problem(hash, UNAVAILABLE);
     ck_assert(backend_logged(&own, "\"stopped\""));
     ck_assert(!backend_logged(&own, "\"worker_died\""));
     load_free(load);
@@ -197,8 +198,8 @@ TEST_EACH(a_database_that_goes_and_comes_back_loses_nothing, ways_to_go)
     load_finish(load);
 
     struct load_tally tally = load_tally(load);
-    ck_problem(ready, 503, "Service Unavailable", "unavailable");
-    ck_problem(posts, 503, "Service Unavailable", "unavailable");
+    ck_problem(ready, UNAVAILABLE);
+    ck_problem(posts, UNAVAILABLE);
     ck_status(health, 200);
     ck_assert_int_lt(recovery_ms, RECOVERY_MS);
     ck_assert_uint_gt(tally.served, 200);
@@ -235,7 +236,7 @@ static long ask_while_frozen(unsigned rounds)
         if (call == calls)
             ck_status(r, 200);
         else
-            ck_problem(r, 503, "Service Unavailable", "unavailable");
+            ck_problem(r, UNAVAILABLE);
         if (call == calls && took > longest)
             longest = took;
     }
@@ -270,11 +271,11 @@ TEST(a_pool_can_be_started_before_its_database)
     start_own(LIST("WORKERS=2", "HASH_WORKERS=1"));
 
     ck_status(fetch(.path = "/api/health"), 200);
-    ck_problem(fetch(.path = "/api/ready"), 503, "Service Unavailable", "unavailable");
-    ck_problem(fetch(.path = "/api/posts"), 503, "Service Unavailable", "unavailable");
+    ck_problem(fetch(.path = "/api/ready"), UNAVAILABLE);
+    ck_problem(fetch(.path = "/api/posts"), UNAVAILABLE);
     ck_problem(fetch(.path = "/api/auth/login",
                      .body = "{\"email\":\"" ADMIN_EMAIL "\",\"password\":\"" PASSWORD "\"}"),
-               503, "Service Unavailable", "unavailable");
+               UNAVAILABLE);
     database("start");
     (void)http_await(&ready_call, 200, RECOVERY_MS);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tests/e2e/http.h"
+#include "tests/support/refusals.h"
 
 #define RIVALS 40
 #define PAIR 10    /* tries at an account from one address */
@@ -34,15 +35,6 @@ static void stop_both(void)
     backend_stop(&unlimited);
 }
 
-static const char *join(void)
-{
-    const char *email = new_email();
-    ck_status(fetch(.path = "/api/auth/register",
-                    .body = object("{'email':'%s','password':'%s'}", email, PASSWORD)),
-              201);
-    return email;
-}
-
 static struct answer enter(const struct front *at, const char *from, const char *email,
                            const char *password)
 {
@@ -70,7 +62,7 @@ static int storm(const char *from, const char *email, int count)
         if (r.status == 401)
             tried++;
         else
-            ck_problem(r, 429, "Too Many Requests", "rate_limited");
+            ck_problem(r, RATE_LIMITED);
     }
     return tried;
 }
@@ -80,12 +72,12 @@ CASE_AROUND(start_both, stop_both);
 
 TEST(parallel_guesses_do_not_slip_through)
 {
-    const char *email = join();
+    const char *email = new_account(NULL);
 
     ck_assert_int_eq(storm("127.0.0.2", email, RIVALS), PAIR);
 
     struct answer r = enter_from("127.0.0.2", email);
-    ck_problem(r, 429, "Too Many Requests", "rate_limited");
+    ck_problem(r, RATE_LIMITED);
     long wait = strtol(answer_header(r, "Retry-After"), NULL, 10);
     ck_assert_int_gt(wait, 240);
     ck_assert_int_le(wait, 300);
@@ -97,7 +89,7 @@ TEST(parallel_guesses_do_not_slip_through)
 
 TEST(many_addresses_do_not_lock_the_owner_out)
 {
-    const char *email = join();
+    const char *email = new_account(NULL);
     int tried = 0;
     for (int i = 0; i < 8; i++)
         tried += storm(say("127.0.0.%d", 20 + i), email, 8);
@@ -112,7 +104,7 @@ TEST(many_addresses_do_not_lock_the_owner_out)
 TEST(what_was_counted_outlives_a_reload_and_killed_workers)
 {
     pid_t workers[WORKERS_MAX];
-    const char *email = join();
+    const char *email = new_account(NULL);
     ck_assert_int_eq(storm("127.0.0.4", email, PAIR - 1), PAIR - 1);
 
     backend_reload(&pool, WORKERS);
@@ -127,7 +119,7 @@ TEST(what_was_counted_outlives_a_reload_and_killed_workers)
 
 TEST(limits_can_be_off)
 {
-    const char *email = join();
+    const char *email = new_account(NULL);
 
     for (int i = 0; i < ACCOUNT + 2; i++)
         ck_status(enter(&unlimited_front, NULL, email, "wrong"), 401);
@@ -159,7 +151,7 @@ static const char *seen_from(const char *from, const char *email, const char *he
 
 TEST(the_client_behind_a_trusted_proxy_is_found)
 {
-    const char *email = join(), *header = "X-Forwarded-For: 6.6.6.6, 203.0.113.9";
+    const char *email = new_account(NULL), *header = "X-Forwarded-For: 6.6.6.6, 203.0.113.9";
     ck_assert_str_eq(seen_from("127.0.1.7", email, header), "127.0.1.7");
     pass_forwarded_for();
 

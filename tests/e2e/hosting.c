@@ -9,6 +9,7 @@
 #include "tests/e2e/apache.h"
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
+#include "tests/support/refusals.h"
 
 #define LISTED "https://app.example.org"
 #define BODY_LIMIT ((size_t)131072)
@@ -59,18 +60,6 @@ static pid_t the_script(const struct backend *b)
     return pids[0];
 }
 
-/* Of one file below /proc/PID. */
-static const char *proc_file(pid_t pid, const char *name)
-{
-    struct buf b;
-    buf_init(&b, (size_t)1024 * 1024);
-    ck_assert(read_file(say("/proc/%d/%s", (int)pid, name), &b));
-    buf_add(&b, "", 1);
-    const char *text = arena_copy(the_arena, b.data, b.len);
-    buf_release(&b);
-    return text;
-}
-
 /* ---- the tar ---- */
 
 /* Each test has a host of its own, whose one process it can name. */
@@ -80,7 +69,7 @@ CASE_IF(world_at_apache());
 TEST_TIMES(the_libraries_are_those_of_the_tar, getenv("E2E_PORTABLE") != NULL)
 {
     static const char *const of_the_host[] = {"/libc.so.6", "/libm.so.6", "/ld-linux"};
-    const char *maps = proc_file(the_script(&home), "maps");
+    const char *maps = file_text(say("/proc/%d/maps", (int)the_script(&home)));
     const char *lib = say("%s/home/public_html/api/lib-", home.folder);
     int own = 0;
 
@@ -100,7 +89,7 @@ TEST_TIMES(the_libraries_are_those_of_the_tar, getenv("E2E_PORTABLE") != NULL)
 
 TEST(there_is_no_environment_to_speak_of)
 {
-    const char *environment = proc_file(the_script(&home), "environ");
+    const char *environment = file_text(say("/proc/%d/environ", (int)the_script(&home)));
 
     ck_assert_msg(!strstr(environment, "LD_LIBRARY_PATH"), "%s", environment);
     ck_assert_msg(!strstr(environment, "DATABASE_URL"), "%s", environment);
@@ -113,33 +102,28 @@ CASE_IF(world_at_apache());
 
 TEST(the_command_line_finds_the_same_configuration)
 {
-    struct buf out;
-    buf_init(&out, 65536);
+    int status;
 
-    int status = world_run_as_worker(
-        LIST("env", "-i", say("%s/home/" SCRIPT, home.folder), "config"), NULL, NULL, &out);
+    const char *out =
+        output_as_worker(LIST("env", "-i", say("%s/home/" SCRIPT, home.folder), "config"), &status);
 
-    buf_add(&out, "", 1);
     ck_assert_int_eq(status, 0);
-    ck_assert_msg(strstr(out.data, say("DATABASE_URL = ********  # %s/home/postern.conf:1\n",
-                                       home.folder)) != NULL,
-                  "%s", out.data);
-    buf_release(&out);
+    ck_assert_msg(strstr(out, say("DATABASE_URL = ********  # %s/home/postern.conf:1\n",
+                                  home.folder)) != NULL,
+                  "%s", out);
 }
 
 /* Where the host takes it for a CGI program, words of the query come as arguments. */
 TEST(a_query_runs_no_command)
 {
-    struct buf out;
-    buf_init(&out, 65536);
+    int status;
 
-    int status = world_run_as_worker(LIST("env", "-i", "GATEWAY_INTERFACE=CGI/1.1",
-                                          say("%s/home/" SCRIPT, home.folder), "secret"),
-                                     NULL, NULL, &out);
+    const char *out = output_as_worker(LIST("env", "-i", "GATEWAY_INTERFACE=CGI/1.1",
+                                            say("%s/home/" SCRIPT, home.folder), "secret"),
+                                       &status);
 
     ck_assert_int_ne(status, 0);
-    ck_assert_uint_eq(out.len, 0);
-    buf_release(&out);
+    ck_assert_str_eq(out, "");
 }
 
 /* ---- the address ---- */
@@ -241,9 +225,9 @@ TEST(authorization_arrives_either_way)
 
 TEST(the_folder_without_a_slash_is_no_redirection)
 {
-    ck_problem(fetch(.path = "/api"), 404, "Not Found", "not_found");
-    ck_problem(fetch(.path = "/api/"), 404, "Not Found", "not_found");
-    ck_problem(fetch(.path = "/api/lib-0"), 404, "Not Found", "not_found");
+    ck_problem(fetch(.path = "/api"), NOT_FOUND);
+    ck_problem(fetch(.path = "/api/"), NOT_FOUND);
+    ck_problem(fetch(.path = "/api/lib-0"), NOT_FOUND);
 }
 
 /* ---- what Apache answers by itself ---- */
@@ -290,7 +274,7 @@ TEST(a_body_up_to_the_limit_is_taken_and_a_larger_one_is_413)
     struct answer r =
         fetch(.path = "/api/posts", .token = token, .body = larger, .headers = {origin});
 
-    ck_problem(r, 413, "Payload Too Large", "too_large");
+    ck_problem(r, TOO_LARGE);
     ck_header(r, "Cache-Control", "no-store");
     ck_header(r, "Access-Control-Allow-Origin", LISTED);
 }
@@ -301,7 +285,7 @@ TEST(a_larger_body_without_a_length_is_500)
     struct answer r = fetch(.path = "/api/posts", .token = new_user(NULL), .chunked = true,
                             .body = padded_post(BODY_LIMIT + 1));
 
-    ck_problem(r, 500, "Internal Server Error", "internal");
+    ck_problem(r, INTERNAL);
 }
 
 TEST(a_clients_own_id_is_in_errors_of_apache)
@@ -395,7 +379,7 @@ TEST(plain_http_is_refused_until_the_host_allows_it)
         struct http_call call = calls[i];
         call.at = &plain;
         struct answer r = http_fetch(&call);
-        ck_problem(r, 400, "Bad Request", "bad_request");
+        ck_problem(r, BAD_REQUEST);
         ck_assert_msg(strstr(answer_text(r, "message"), "speaks HTTPS only") != NULL, "%s", r.text);
     }
     ck_status(fetch(.at = &secure, .path = "/api/posts"), 200);
@@ -464,14 +448,11 @@ TEST_EACH(without_mod_fcgid_nothing_is_handed_out, no_fcgid)
                    NULL);
 
     for (int i = 0; i < COUNT(paths); i++) {
-        struct buf said;
-        buf_init(&said, (size_t)64 * 1024 * 1024);
-        (void)world_run(LIST("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
-                             say("http://127.0.0.1:%d%s", poor.port, paths[i])),
-                        NULL, NULL, &said);
-        buf_add(&said, "", 1);
-        ck_assert_msg(said.data[0] == '4' || said.data[0] == '5', "%s: %s", paths[i], said.data);
-        buf_release(&said);
+        int status;
+        const char *said = output_of(LIST("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
+                                          say("http://127.0.0.1:%d%s", poor.port, paths[i])),
+                                     NULL, &status);
+        ck_assert_msg(*said == '4' || *said == '5', "%s: %s", paths[i], said);
     }
     front_stop(&poor);
 }
@@ -484,7 +465,7 @@ TEST(without_mod_headers_the_api_works)
     front_start(&poor, &other, LIST("WITHOUT=headers"));
 
     ck_status(fetch(.at = &poor, .path = "/api/health"), 200);
-    ck_problem(fetch(.at = &poor, .path = "/api/nothing"), 404, "Not Found", "not_found");
+    ck_problem(fetch(.at = &poor, .path = "/api/nothing"), NOT_FOUND);
     front_stop(&poor);
 }
 
@@ -548,7 +529,7 @@ TEST_EACH(a_configuration_that_moves_to_a_bad_place_is_seen, other_places)
     apache_in_home(&home, say("cd \"$0/home\"; cp postern.conf \"$0/kept\"; %s", other_places[_i]),
                    NULL);
 
-    ck_problem(fetch(.path = "/api/health"), 503, "Service Unavailable", "unavailable");
+    ck_problem(fetch(.path = "/api/health"), UNAVAILABLE);
     ck_assert_int_gt(file_has(home.log, " lies in the document root "), 0);
     apache_in_home(&home,
                    "cd \"$0/home\"; rm -f public_html/postern.conf public_html/api/postern.conf; "
@@ -677,7 +658,7 @@ static const char words_of_readme[] =
 
 static bool maps_libraries(pid_t pid, const char *folder)
 {
-    return strstr(proc_file(pid, "maps"), folder) != NULL;
+    return strstr(file_text(say("/proc/%d/maps", (int)pid)), folder) != NULL;
 }
 
 TEST_TIMES(an_upgrade_by_the_words_of_the_readme_loses_no_request, getenv("E2E_PORTABLE") != NULL)

@@ -470,6 +470,42 @@ struct answer http_land(struct flight *f)
 /* ---- users and posts ---- */
 
 /* One line each in a file of its own, which tests in other processes add to as well. */
+#define TEXT_MAX ((size_t)64 * 1024 * 1024)
+
+/* Moves the text to the_arena. */
+static char *text_in(struct buf *b)
+{
+    char *text = arena_copy(the_arena, b->data, b->len);
+    for (size_t i = 0; i < b->len; i++)
+        text[i] = (char)(text[i] ? text[i] : '\n');
+    buf_release(b);
+    return text;
+}
+
+char *file_text(const char *path)
+{
+    struct buf b;
+    buf_init(&b, TEXT_MAX);
+    ck_assert_msg(read_file(path, &b), "%s cannot be read", path);
+    return text_in(&b);
+}
+
+char *output_of(const char *const *words, const char *const *names, int *ret_status)
+{
+    struct buf b;
+    buf_init(&b, TEXT_MAX);
+    *ret_status = world_run(words, names, NULL, &b);
+    return text_in(&b);
+}
+
+char *output_as_worker(const char *const *words, int *ret_status)
+{
+    struct buf b;
+    buf_init(&b, TEXT_MAX);
+    *ret_status = world_run_as_worker(words, NULL, NULL, &b);
+    return text_in(&b);
+}
+
 void http_keep_secret(const char *secret)
 {
     char path[WORLD_PATH + 16];
@@ -500,23 +536,27 @@ const char *token_of(const char *email)
     return answer_text(r, "access_token");
 }
 
-const char *new_user(const char **ret_id)
+const char *new_account(const char **ret_id)
 {
     const char *email = new_email();
     struct answer r = fetch(.path = "/api/auth/register",
-                            .body = say("{\"email\":\"%s\",\"password\":\"%s\"}", email, PASSWORD));
+                            .body = object("{'email':'%s','password':'%s'}", email, PASSWORD));
     ck_status(r, 201);
     if (ret_id)
         *ret_id = answer_text(r, "user.id");
-    return token_of(email);
+    return email;
+}
+
+const char *new_user(const char **ret_id)
+{
+    return token_of(new_account(ret_id));
 }
 
 const char *new_post(const char *token, const char *title, bool published)
 {
     struct answer r = fetch(.path = "/api/posts", .token = token,
-                            .body = say("{\"title\":\"%s\",\"content\":\"Some words.\","
-                                        "\"published\":%s}",
-                                        title, published ? "true" : "false"));
+                            .body = object("{'title':'%s','content':'Some words.','published':%s}",
+                                           title, published ? "true" : "false"));
     ck_status(r, 201);
     return answer_text(r, "post.id");
 }

@@ -101,14 +101,23 @@ bool header_lists(const char *headers, const char *name, const char *word);
 #define ck_no_header(reply, name)                                                                  \
     ck_assert_msg(header_count((reply).headers, name) == 0, "has " name ": %s", (reply).headers)
 
-/** An address that nobody has, and the token of a new user with one; `ret_id` may be NULL. */
+/** An address that nobody has; that of a new user, whose password is PASSWORD, and whose token.
+ *  `ret_id` may be NULL. */
 const char *new_email(void);
 const char *email_prefix(void); /* of all those of this test, which are numbered from 1 */
+const char *new_account(const char **ret_id);
 const char *new_user(const char **ret_id);
 const char *token_of(const char *email);
 
 /** Write a post and return its id. */
 const char *new_post(const char *token, const char *title, bool published);
+
+/** The whole of a file, which must be there, in the_arena; a NUL in it becomes a newline. */
+char *file_text(const char *path);
+
+/** Run a command with world_run() or world_run_as_worker(): what it printed, in the_arena. */
+char *output_of(const char *const *words, const char *const *names, int *ret_status);
+char *output_as_worker(const char *const *words, int *ret_status);
 
 /** Note something that must not be in any log. */
 void http_keep_secret(const char *secret);

@@ -19,16 +19,7 @@ static const char *scrape(void)
 {
     struct answer r = fetch(.path = "/api/metrics");
     ck_status(r, 200);
-    const char *wrong = exposition_fault(the_arena, r.text);
-    ck_assert_msg(!wrong, "%s", wrong);
-    return r.text;
-}
-
-static double requests(const char *text, const char *route, const char *method, int status)
-{
-    return exposition_value(
-        text, say("postern_http_requests_total{route=\"%s\",method=\"%s\",status=\"%d\"}", route,
-                  method, status));
+    return ck_exposition(the_arena, r.text);
 }
 
 #define ck_value(text, series, value)                                                              \
@@ -88,11 +79,12 @@ TEST(requests_are_counted_whichever_worker_answers)
         ck_status(http_land(flights[i]), 200);
     const char *text = scrape();
 
-    ck_assert(requests(text, "/health", "GET", 200) == CLIENTS * CALLS);
-    ck_assert(requests(text, "/users/{id}", "PATCH", 200) == 3);
-    ck_assert(requests(text, "/auth/register", "POST", 201) == 1); /* by the other pool */
-    ck_assert(requests(text, "/auth/login", "POST", 200) == 1);
-    ck_assert(requests(text, "/metrics", "GET", 200) == 1);
+    ck_assert(exposition_requests(text, "/health", "GET", 200) == CLIENTS * CALLS);
+    ck_assert(exposition_requests(text, "/users/{id}", "PATCH", 200) == 3);
+    ck_assert(exposition_requests(text, "/auth/register", "POST", 201) ==
+              1); /* by the other pool */
+    ck_assert(exposition_requests(text, "/auth/login", "POST", 200) == 1);
+    ck_assert(exposition_requests(text, "/metrics", "GET", 200) == 1);
     ck_assert(exposition_sum(text, "postern_http_requests_total", "") == CLIENTS * CALLS + 6);
     ck_assert(exposition_sum(text, "postern_http_request_duration_seconds_count", "") ==
               CLIENTS * CALLS + 6);
@@ -119,7 +111,7 @@ TEST(a_killed_worker_is_a_restart_and_takes_no_count_along)
 
     ck_value(before, "postern_worker_restarts_total", 0);
     ck_value(after, "postern_worker_restarts_total", 1);
-    ck_assert(requests(after, "/posts", "GET", 200) == 2 * CLIENTS * CALLS);
+    ck_assert(exposition_requests(after, "/posts", "GET", 200) == 2 * CLIENTS * CALLS);
     ck_nothing_goes_back(before, after);
     stop_own();
 }
@@ -139,7 +131,7 @@ TEST(counts_go_on_after_a_reload)
     ck_value(after, "postern_worker_restarts_total", 0);
     ck_value(after, "postern_start_time_seconds",
              exposition_value(before, "postern_start_time_seconds"));
-    ck_assert(requests(after, "/posts", "GET", 200) == 2 * CLIENTS * CALLS);
+    ck_assert(exposition_requests(after, "/posts", "GET", 200) == 2 * CLIENTS * CALLS);
     ck_nothing_goes_back(before, after);
     stop_own();
 }
@@ -222,8 +214,8 @@ TEST(a_state_file_outlives_the_workers_that_count_in_it)
     ck_status(fetch(.path = "/api/health"), 200);
     const char *after = scrape();
 
-    ck_assert(requests(before, "/health", "GET", 200) == 20);
-    ck_assert(requests(after, "/health", "GET", 200) == 21);
+    ck_assert(exposition_requests(before, "/health", "GET", 200) == 20);
+    ck_assert(exposition_requests(after, "/health", "GET", 200) == 21);
     ck_nothing_goes_back(before, after);
     ck_value(after, "postern_queue_connections{pool=\"single\"}", 0);
     ck_value(after, "postern_workers{pool=\"single\"}", -1); /* nobody knows */

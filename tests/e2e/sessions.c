@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "tests/e2e/http.h"
+#include "tests/support/refusals.h"
 
 #define WORKERS 4
 #define RIVALS 50
@@ -91,11 +92,9 @@ static struct login enter(struct person who)
 
 static struct person join(void)
 {
-    const char *email = new_email();
-    struct answer r = fetch(.path = "/api/auth/register",
-                            .body = object("{'email':'%s','password':'%s'}", email, PASSWORD));
-    ck_status(r, 201);
-    return (struct person){answer_text(r, "user.id"), email};
+    struct person who;
+    who.email = new_account(&who.id);
+    return who;
 }
 
 static struct answer refresh(const char *token)
@@ -114,10 +113,10 @@ static void ck_alive(struct login login)
 }
 
 /* Neither of its tokens is good for anything. */
-static void ck_over(struct login login)
+static void ck_ended(struct login login)
 {
-    ck_problem(profile(login.access), 401, "Invalid token", "invalid_token");
-    ck_problem(refresh(login.refresh), 401, "Invalid token", "invalid_token");
+    ck_problem(profile(login.access), INVALID_TOKEN);
+    ck_problem(refresh(login.refresh), INVALID_TOKEN);
 }
 
 static long sessions_of(struct person who)
@@ -177,7 +176,7 @@ TEST(of_fifty_refreshes_at_once_all_get_one_successor)
     ck_alive(tokens_in(refresh(next.refresh)));
 }
 
-/* As if the grace of ten seconds were over. */
+/* As if the grace of ten seconds had passed. */
 static void let_grace_pass(struct person who)
 {
     database_lines(say("UPDATE session_refreshes SET used_at = used_at - INTERVAL 11 SECOND"
@@ -196,9 +195,9 @@ TEST(reuse_ends_the_session)
 
     struct answer reuse = refresh(stolen.refresh);
 
-    ck_problem(reuse, 401, "Invalid token", "invalid_token");
-    ck_over(stolen);
-    ck_over(next);
+    ck_problem(reuse, INVALID_TOKEN);
+    ck_ended(stolen);
+    ck_ended(next);
     ck_alive(other);
 }
 
@@ -210,10 +209,10 @@ TEST(what_is_no_refresh_token_is_refused)
     struct answer access = refresh(login.access);
     struct answer none = fetch(.path = "/api/auth/refresh", .token = login.access, .body = "{}");
 
-    ck_problem(nonsense, 401, "Invalid token", "invalid_token");
+    ck_problem(nonsense, INVALID_TOKEN);
     ck_header(nonsense, "WWW-Authenticate", "Bearer realm=\"postern\"");
-    ck_problem(access, 401, "Invalid token", "invalid_token");
-    ck_problem(none, 400, "Missing required fields", "missing_fields");
+    ck_problem(access, INVALID_TOKEN);
+    ck_problem(none, MISSING_FIELDS);
     ck_alive(login);
 }
 
@@ -250,11 +249,11 @@ TEST_EACH(a_logout_ends_this_session_or_all, logouts)
                             .token = logouts[_i].access ? here.access : NULL);
 
     ck_status(r, 204);
-    ck_over(here);
+    ck_ended(here);
     ck_alive(of_another);
     ck_assert_int_eq(sessions_of(ada), logouts[_i].ends_all ? 0 : 1);
     if (logouts[_i].ends_all)
-        ck_over(there);
+        ck_ended(there);
     else
         ck_alive(there);
 }
@@ -263,13 +262,12 @@ TEST(a_logout_wants_to_know_whose)
 {
     struct login login = enter(join());
 
-    ck_problem(fetch(.method = "POST", .path = "/api/auth/logout"), 401, "Unauthenticated",
-               "no_token");
-    ck_problem(fetch(.path = "/api/auth/logout", .body = "{\"refresh_token\":\"nonsense\"}"), 401,
-               "Invalid token", "invalid_token");
+    ck_problem(fetch(.method = "POST", .path = "/api/auth/logout"), NO_TOKEN);
+    ck_problem(fetch(.path = "/api/auth/logout", .body = "{\"refresh_token\":\"nonsense\"}"),
+               INVALID_TOKEN);
     ck_problem(fetch(.path = "/api/auth/logout", .token = "nonsense",
                      .body = object("{'refresh_token':'%s'}", login.refresh)),
-               401, "Invalid token", "invalid_token");
+               INVALID_TOKEN);
     ck_alive(login);
 }
 
@@ -330,12 +328,12 @@ TEST(one_ends_ones_own_sessions_only)
     struct answer by_owner = end_session(here.access, id);
     struct answer again = end_session(here.access, id);
 
-    ck_problem(by_another, 404, "Session not found", "session_not_found");
-    ck_problem(unknown, 404, "Session not found", "session_not_found");
-    ck_problem(malformed, 404, "Session not found", "session_not_found");
+    ck_problem(by_another, SESSION_NOT_FOUND);
+    ck_problem(unknown, SESSION_NOT_FOUND);
+    ck_problem(malformed, SESSION_NOT_FOUND);
     ck_status(by_owner, 204);
-    ck_problem(again, 404, "Session not found", "session_not_found");
-    ck_over(there);
+    ck_problem(again, SESSION_NOT_FOUND);
+    ck_ended(there);
     ck_alive(here);
 }
 
@@ -358,15 +356,14 @@ TEST(a_password_change_ends_the_other_sessions)
     ck_alive(there);
     struct answer changed = change_password(here.access, PASSWORD);
 
-    ck_problem(wrong, 400, "Bad Request", "invalid");
+    ck_problem(wrong, INVALID);
     ck_assert_str_eq(answer_faults(wrong), "current_password wrong");
     ck_status(changed, 204);
     ck_alive(here);
     ck_alive(tokens_in(refresh(here.refresh)));
-    ck_over(there);
-    ck_over(elsewhere);
-    ck_problem(try_entering(ada.email, PASSWORD), 401, "Invalid credentials",
-               "invalid_credentials");
+    ck_ended(there);
+    ck_ended(elsewhere);
+    ck_problem(try_entering(ada.email, PASSWORD), INVALID_CREDENTIALS);
     ck_alive(tokens_in(try_entering(ada.email, NEW_PASSWORD)));
 }
 
@@ -387,10 +384,10 @@ TEST(an_address_changes)
     struct answer malformed = change_email(login.access, "nowhere", PASSWORD);
     struct answer changed = change_email(login.access, email, PASSWORD);
 
-    ck_problem(wrong, 400, "Bad Request", "invalid");
+    ck_problem(wrong, INVALID);
     ck_assert_str_eq(answer_faults(wrong), "current_password wrong");
-    ck_problem(taken, 409, "Email already exists", "email_exists");
-    ck_problem(malformed, 400, "Invalid email format", "invalid_email");
+    ck_problem(taken, EMAIL_EXISTS);
+    ck_problem(malformed, INVALID_EMAIL);
     ck_status(changed, 200);
     ck_assert_str_eq(answer_text(changed, "user.email"), email);
     ck_assert_str_eq(answer_text(changed, "user.id"), ada.id);
@@ -415,14 +412,13 @@ TEST(who_leaves_is_gone_with_posts_and_sessions)
     ck_alive(here);
     struct answer left = leave(here.access, PASSWORD);
 
-    ck_problem(wrong, 400, "Bad Request", "invalid");
+    ck_problem(wrong, INVALID);
     ck_status(left, 204);
     ck_status(profile(here.access), 401);
     ck_status(profile(there.access), 401);
-    ck_problem(refresh(there.refresh), 401, "Invalid token", "invalid_token");
-    ck_problem(fetch(.path = post), 404, "Post not found", "post_not_found");
-    ck_problem(try_entering(ada.email, PASSWORD), 401, "Invalid credentials",
-               "invalid_credentials");
+    ck_problem(refresh(there.refresh), INVALID_TOKEN);
+    ck_problem(fetch(.path = post), POST_NOT_FOUND);
+    ck_problem(try_entering(ada.email, PASSWORD), INVALID_CREDENTIALS);
     ck_assert_int_eq(sessions_of(ada), 0);
 }
 
@@ -432,17 +428,14 @@ TEST(who_leaves_with_very_much_is_gone_before_it_is)
     struct login login = enter(ada);
     const char *mine = say("WHERE author_id = '%s'", ada.id);
     const char *post = say("/api/posts/%s", new_post(login.access, "Farewell", true));
-    struct buf nothing;
-    buf_init(&nothing, 4096);
     database_lines(say("INSERT INTO posts (id, author_id, title, content) SELECT UUID(), '%s', "
                        "'T', 'C' FROM seq_1_to_20000",
                        ada.id),
-                   &nothing);
+                   NULL);
     database_lines(say("INSERT INTO sessions SELECT UUID(), '%s', UNHEX(SHA2(seq, 256)), "
                        "NOW(), NOW(), NOW() + INTERVAL 1 DAY, NULL, NULL FROM seq_1_to_20000",
                        ada.id),
-                   &nothing);
-    buf_release(&nothing);
+                   NULL);
 
     struct answer left = leave(login.access, PASSWORD);
     long posts = database_number(say("SELECT COUNT(*) FROM posts %s", mine));
@@ -450,9 +443,8 @@ TEST(who_leaves_with_very_much_is_gone_before_it_is)
     ck_status(left, 204);
     ck_assert_int_gt(posts, 0);
     ck_status(profile(login.access), 401);
-    ck_problem(fetch(.path = post), 404, "Post not found", "post_not_found");
-    ck_problem(fetch(.path = say("/api/users/%s/posts", ada.id)), 404, "User not found",
-               "user_not_found");
+    ck_problem(fetch(.path = post), POST_NOT_FOUND);
+    ck_problem(fetch(.path = say("/api/users/%s/posts", ada.id)), USER_NOT_FOUND);
     ck_status(fetch(.path = "/api/auth/register",
                     .body = object("{'email':'%s','password':'%s'}", ada.email, PASSWORD)),
               201);
@@ -463,7 +455,7 @@ TEST(who_leaves_with_very_much_is_gone_before_it_is)
 
 TEST(the_last_admin_does_not_leave)
 {
-    ck_problem(leave(token_of(ADMIN_EMAIL), PASSWORD), 409, "Last active admin", "last_admin");
+    ck_problem(leave(token_of(ADMIN_EMAIL), PASSWORD), LAST_ADMIN);
 }
 
 /* ---- by mail ---- */
@@ -482,21 +474,17 @@ static struct answer reset(const char *token)
 /* A message of the box, which is taken out, or NULL. */
 static const char *look_for_mail(void)
 {
-    const char *name = NULL, *text = NULL;
-    struct buf b;
+    const char *name = NULL;
     DIR *listing = opendir(box);
     ck_assert_ptr_nonnull(listing);
     for (struct dirent *e; (e = readdir(listing));)
         if (strncmp(e->d_name, "mail.", 5) == 0)
             name = say("%s/%s", box, e->d_name);
     (void)closedir(listing);
-    buf_init(&b, 65536);
-    if (name) {
-        ck_assert(read_file(name, &b));
-        ck_assert_int_eq(unlink(name), 0);
-        text = arena_copy(the_arena, b.data, b.len);
-    }
-    buf_release(&b);
+    if (!name)
+        return NULL;
+    const char *text = file_text(name);
+    ck_assert_int_eq(unlink(name), 0);
     return text;
 }
 
@@ -522,7 +510,7 @@ static const char *token_in(const char *mail)
 
 static void ck_bad_token(struct answer r)
 {
-    ck_problem(r, 400, "Bad Request", "invalid");
+    ck_problem(r, INVALID);
     ck_assert_str_eq(answer_faults(r), "token wrong");
 }
 
@@ -543,8 +531,8 @@ TEST(a_forgotten_password_comes_back_by_mail)
     ck_assert(strstr(mail, "From: postern@example.org\n") == mail);
     ck_status(done, 204);
     ck_bad_token(again);
-    ck_over(here);
-    ck_over(there);
+    ck_ended(here);
+    ck_ended(there);
     ck_status(try_entering(ada.email, PASSWORD), 401);
     ck_alive(tokens_in(try_entering(ada.email, NEW_PASSWORD)));
 }
@@ -601,7 +589,7 @@ TEST_EACH(without_a_mail_command_the_paths_are_unknown, mail_paths)
         struct answer r = fetch(.at = &mailless_front, .method = methods[i], .path = mail_paths[_i],
                                 .body = body);
 
-        ck_problem(r, 404, "Not Found", "not_found");
+        ck_problem(r, NOT_FOUND);
         ck_assert_str_eq(answer_text(r, "message"), "Resource does not exist");
     }
 }
@@ -628,15 +616,12 @@ static const struct {
 
 NGINX_TEST(hashing_is_done_by_the_other_pool)
 {
-    struct backend half;
-    struct front half_front;
-    backend_make(&half);
-    ck_assert_int_eq(symlink(pool.hash, half.hash), 0);
-    front_start(&half_front, &half, LIST("LOGIN_LIMIT=off"));
+    struct front half;
+    front_start_half(&half, &pool);
 
     for (int i = 0; i < COUNT(hashing); i++)
-        ck_status(fetch(.at = &half_front, .method = hashing[i].method, .path = hashing[i].path,
+        ck_status(fetch(.at = &half, .method = hashing[i].method, .path = hashing[i].path,
                         .body = hashing[i].body),
                   hashing[i].status);
-    front_stop(&half_front);
+    front_stop(&half);
 }

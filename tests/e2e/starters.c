@@ -15,13 +15,12 @@
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
 #include "tests/e2e/own.h"
+#include "tests/support/refusals.h"
 
 #define START_MS 5000 /* generous: it takes a tenth of it */
 
 /* The starters have words of their own to say: not so to the pool's log. */
 #define SERVE "/bin/sh", "-c", "exec ../bin/postern serve 2>>pool.log"
-
-static const struct http_call health = {.path = "/api/health"};
 
 static void make_own(void)
 {
@@ -34,6 +33,12 @@ static pid_t start(const char *const *words)
     return world_start(words, NULL, own.folder, say("%s/starter.log", own.folder));
 }
 
+static void await_start(void)
+{
+    start_own_front();
+    (void)http_await(&(const struct http_call){.path = "/api/health"}, 200, START_MS);
+}
+
 /* ---- spawn-fcgi ---- */
 
 NGINX_CASE("starters");
@@ -42,8 +47,7 @@ TEST(spawn_fcgi_can_start_one_worker)
 {
     make_own();
     own.pid = start(LIST("spawn-fcgi", "-s", own.fast, "-M", "0660", "-n", "--", SERVE));
-    start_own_front();
-    (void)http_await(&health, 200, START_MS);
+    await_start();
 
     const char *token = new_user(NULL);
     const char *post = new_post(token, "Spawned", true);
@@ -77,8 +81,7 @@ TEST(spawn_fcgi_can_start_several)
         LIST("spawn-fcgi", "-s", own.fast, "-M", "0660", "-F", "2", "-P", pid_file, "--", SERVE));
     ck_assert_int_eq(waitpid(starter, &status, 0), starter);
     ck_assert_int_eq(status, 0);
-    start_own_front();
-    (void)http_await(&health, 200, START_MS);
+    await_start();
     const char *token = new_user(NULL);
 
     ck_assert_uint_eq(read_pids(pid_file, pids), 2);
@@ -89,7 +92,7 @@ TEST(spawn_fcgi_can_start_several)
 
     ck_assert(WIFEXITED(first) && WEXITSTATUS(first) == 0);
     ck_assert(WIFEXITED(second) && WEXITSTATUS(second) == 0);
-    ck_problem(fetch(.path = "/api/health"), 502, "Service Unavailable", "unavailable");
+    ck_problem(fetch(.path = "/api/health"), BAD_GATEWAY);
     front_stop(&own_front);
 }
 
@@ -104,8 +107,7 @@ TEST(multiwatch_replaces_a_worker_that_died)
     own.pid =
         start(LIST("spawn-fcgi", "-s", own.fast, "-M", "0660", "-n", "--", "/usr/bin/multiwatch",
                    "-f", "3", "--", "/usr/bin/env", say("STATE_FILE=%s", state_file), SERVE));
-    start_own_front();
-    (void)http_await(&health, 200, START_MS);
+    await_start();
     const char *token = new_user(NULL);
     backend_await_workers(&own, 3, 0);
     ck_assert_uint_eq(backend_workers(&own, before), 3);
@@ -141,8 +143,7 @@ TEST(systemd_can_pass_one_socket)
     make_own();
     own.pid =
         activate("-E LISTEN=$PWD/unused -E HASH_LISTEN=$PWD/unused -l $PWD/fast", SERVE_LOGGED);
-    start_own_front();
-    (void)http_await(&health, 200, START_MS);
+    await_start();
 
     (void)new_user(NULL);
 
@@ -175,11 +176,9 @@ static void await_waiting(int fd, size_t count)
 
 TEST(sockets_of_systemd_stay_over_reloads)
 {
-    struct buf environment;
     backend_make(&own);
     own.pid = activate("--fdname=hash:fast -l $PWD/hash -l $PWD/fast", SERVE_LOGGED);
-    start_own_front();
-    (void)http_await(&health, 200, START_MS);
+    await_start();
     backend_await_workers(&own, 3, 0);
     await_waiting(3, 1);
     await_waiting(4, 2);
@@ -196,10 +195,7 @@ TEST(sockets_of_systemd_stay_over_reloads)
     ck_assert_uint_gt(load_tally(load).served, 50);
     await_waiting(3, 1);
     await_waiting(4, 2);
-    buf_init(&environment, (size_t)64 * 1024);
-    ck_assert(read_file(say("/proc/%d/environ", (int)own.pid), &environment));
-    ck_assert_ptr_null(memmem(environment.data, environment.len, "LISTEN_", 7));
-    buf_release(&environment);
+    ck_assert_ptr_null(strstr(file_text(say("/proc/%d/environ", (int)own.pid)), "LISTEN_"));
     load_free(load);
     stop_own();
 }
@@ -227,7 +223,6 @@ static bool knock(int type)
 
 TEST_EACH(sockets_that_cannot_be_meant_are_refused, misuses)
 {
-    struct buf log;
     int status;
     make_own();
     own.pid = activate(misuses[_i].options, "../bin/postern serve");
@@ -238,9 +233,6 @@ TEST_EACH(sockets_that_cannot_be_meant_are_refused, misuses)
 
     own.pid = 0;
     ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == EX_CONFIG, "%#x", (unsigned)status);
-    buf_init(&log, 65536);
-    ck_assert(read_file(say("%s/starter.log", own.folder), &log));
-    ck_assert_msg(memmem(log.data, log.len, misuses[_i].says, strlen(misuses[_i].says)) != NULL,
-                  "%.*s", (int)log.len, log.data);
-    buf_release(&log);
+    const char *log = file_text(say("%s/starter.log", own.folder));
+    ck_assert_msg(strstr(log, misuses[_i].says) != NULL, "%s", log);
 }

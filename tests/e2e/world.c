@@ -662,6 +662,14 @@ void front_start_impatient(struct front *f, const struct backend *b, unsigned se
     start_front(f, b, NULL, seconds);
 }
 
+void front_start_half(struct front *f, const struct backend *pool)
+{
+    struct backend half;
+    backend_make(&half);
+    ck_assert_int_eq(symlink(pool->hash, half.hash), 0);
+    front_start(f, &half, LIST("LOGIN_LIMIT=off"));
+}
+
 void front_stop(struct front *f)
 {
     if (f->pid)

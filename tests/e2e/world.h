@@ -117,6 +117,9 @@ void front_start(struct front *f, const struct backend *b, const char *const *na
 
 /** The same without names, where the pool is waited for no longer than `seconds`. */
 void front_start_impatient(struct front *f, const struct backend *b, unsigned seconds);
+
+/** A front that reaches only the socket where `pool` hashes: all else is 502. */
+void front_start_half(struct front *f, const struct backend *pool);
 void front_stop(struct front *f);
 
 /** The processes that an nginx has just now; returns how many. */

@@ -1,6 +1,5 @@
 #include "common/field/config.h"
 
-#include <check.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 
 #include "tests/support/folder.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 
 #define SECRET "correct-horse-battery-staple"
@@ -50,7 +50,6 @@ static const struct record sample_record = RECORD("Sample", struct sample, sampl
 /* ---- a folder for files ---- */
 
 static char folder[] = "check-config-XXXXXX";
-static struct arena *a;
 static struct sample sample;
 static struct origin origins[FIELDS];
 
@@ -66,14 +65,9 @@ static void remove_folder(void)
 
 static void set_up(void)
 {
-    a = arena_open((size_t)4 * 1024 * 1024);
+    scratch_open();
     memset(&sample, 0, sizeof sample);
     memset(origins, 0, sizeof origins);
-}
-
-static void tear_down(void)
-{
-    arena_close(a);
 }
 
 static const char *file_with_bytes(const char *name, const char *data, size_t len)
@@ -108,11 +102,6 @@ static struct problem *load_environment(const char *one, const char *two)
     return load((struct config_flags){0}, environment, NULL);
 }
 
-static void assert_fine(const struct problem *p)
-{
-    ck_assert_msg(!p, "%s", p ? p->cause : "");
-}
-
 static void assert_cause(const struct problem *p, const char *expected)
 {
     ck_assert_ptr_nonnull(p);
@@ -123,12 +112,12 @@ static void assert_cause(const struct problem *p, const char *expected)
 
 /* ---- where values come from ---- */
 
-CASE("config", set_up, tear_down);
+CASE("config", set_up, scratch_close);
 CASE_AROUND(make_folder, remove_folder);
 
-TEST(without_any_source_presets_count)
+TEST(without_any_source_defaults_count)
 {
-    assert_fine(load((struct config_flags){0}, NULL, NULL));
+    must(load((struct config_flags){0}, NULL, NULL));
 
     ck_assert_str_eq(sample.name.data, "nobody");
     ck_assert_int_eq(sample.max_body, 100);
@@ -140,8 +129,8 @@ TEST(without_any_source_presets_count)
 
 TEST(a_file_sets_values_of_all_types)
 {
-    assert_fine(load_file("NAME = file\nMAX_BODY=200\nQUIET = true\nMOOD = wild\n"
-                          "KEY = " SECRET "\n"));
+    must(load_file("NAME = file\nMAX_BODY=200\nQUIET = true\nMOOD = wild\n"
+                   "KEY = " SECRET "\n"));
 
     ck_assert_str_eq(sample.name.data, "file");
     ck_assert_int_eq(sample.max_body, 200);
@@ -152,7 +141,7 @@ TEST(a_file_sets_values_of_all_types)
 
 TEST(the_environment_sets_values)
 {
-    assert_fine(load_environment("MAX_BODY=300", "KEY=" SECRET));
+    must(load_environment("MAX_BODY=300", "KEY=" SECRET));
 
     ck_assert_int_eq(sample.max_body, 300);
     ck_assert_str_eq(sample.key.data, SECRET);
@@ -162,9 +151,9 @@ TEST(the_environment_sets_values)
 
 TEST(what_else_is_in_the_environment_does_not_matter)
 {
-    assert_fine(load_environment("PATH=/bin", "MAX_BODY_SIZE=x"));
-    assert_fine(load_environment("XNAME=x", "no equals sign"));
-    assert_fine(load_environment("name=x", "NAME_FILE=/nowhere"));
+    must(load_environment("PATH=/bin", "MAX_BODY_SIZE=x"));
+    must(load_environment("XNAME=x", "no equals sign"));
+    must(load_environment("name=x", "NAME_FILE=/nowhere"));
 
     ck_assert_str_eq(sample.name.data, "nobody");
 }
@@ -181,8 +170,8 @@ TEST_TIMES(the_strongest_source_of_each_setting_wins, 8)
                                 "flag",        "flag",
                                 "flag",        "flag"};
 
-    assert_fine(load((struct config_flags){&flag, _i & 4 ? 1 : 0}, _i & 2 ? environment : NULL,
-                     _i & 1 ? file : NULL));
+    must(load((struct config_flags){&flag, _i & 4 ? 1 : 0}, _i & 2 ? environment : NULL,
+              _i & 1 ? file : NULL));
 
     ck_assert_str_eq(sample.name.data, words[_i]);
     ck_assert_str_eq(origins[NAME].text, from[_i]);
@@ -195,7 +184,7 @@ TEST(different_settings_come_from_different_sources)
     char *environment[] = {arena_strdup(a, "MAX_BODY=300"), NULL};
     const char *path = file_with("conf", "NAME=file\n");
 
-    assert_fine(load((struct config_flags){&flag, 1}, environment, path));
+    must(load((struct config_flags){&flag, 1}, environment, path));
 
     ck_assert_str_eq(origins[NAME].text, arena_printf(a, "%s:1", path));
     ck_assert_str_eq(origins[MAX_BODY].text, "environment");
@@ -211,7 +200,7 @@ TEST(texts_outlive_their_sources)
     const struct config_flag flag = {"nothing", flag_value};
     char *environment[] = {environment_name, NULL};
 
-    assert_fine(load((struct config_flags){&flag, 1}, environment, NULL));
+    must(load((struct config_flags){&flag, 1}, environment, NULL));
     memset(environment_name, 'x', sizeof environment_name - 1);
     memset(flag_value, 'x', sizeof flag_value - 1);
 
@@ -235,14 +224,14 @@ static const char *const forms[] = {
 
 TEST_EACH(blank_lines_comments_and_spaces_are_skipped, forms)
 {
-    assert_fine(load_file(forms[_i]));
+    must(load_file(forms[_i]));
 
     ck_assert_str_eq(sample.name.data, "x");
 }
 
 TEST(a_value_may_hold_spaces_and_signs)
 {
-    assert_fine(load_file("NAME = a = b #c\nKEY = a=b=c=d=e\n"));
+    must(load_file("NAME = a = b #c\nKEY = a=b=c=d=e\n"));
 
     ck_assert_str_eq(sample.name.data, "a = b #c");
     ck_assert_str_eq(sample.key.data, "a=b=c=d=e");
@@ -250,7 +239,7 @@ TEST(a_value_may_hold_spaces_and_signs)
 
 TEST(a_value_may_be_empty)
 {
-    assert_fine(load_file("NOTHING =\n"));
+    must(load_file("NOTHING =\n"));
 
     ck_assert_uint_eq(sample.nothing.len, 0);
     ck_assert_ptr_nonnull(sample.nothing.data);
@@ -339,7 +328,7 @@ TEST_EACH(a_secret_may_stand_in_a_file_of_its_own_named_in_the_environment, secr
 {
     const char *path = file_with("secret", secret_files[_i].text);
 
-    assert_fine(load_environment(arena_printf(a, "KEY_FILE=%s", path), NULL));
+    must(load_environment(arena_printf(a, "KEY_FILE=%s", path), NULL));
 
     ck_assert_str_eq(sample.key.data, secret_files[_i].secret);
     ck_assert_str_eq(origins[KEY].text, arena_printf(a, "environment < %s", path));
@@ -350,7 +339,7 @@ TEST(a_secret_may_stand_in_a_file_of_its_own_named_in_the_file)
 {
     const char *path = file_with("secret", SECRET "\n");
 
-    assert_fine(load_file(arena_printf(a, "KEY_FILE = %s\n", path)));
+    must(load_file(arena_printf(a, "KEY_FILE = %s\n", path)));
 
     ck_assert_str_eq(sample.key.data, SECRET);
     ck_assert_str_eq(origins[KEY].text, arena_printf(a, "%s/conf:1 < %s", folder, path));
@@ -362,7 +351,7 @@ TEST(a_secret_of_the_environment_is_stronger_than_one_of_the_file)
     const char *path = file_with("secret", SECRET "\n");
     char *environment[] = {arena_printf(a, "KEY_FILE=%s", path), NULL};
 
-    assert_fine(load((struct config_flags){0}, environment, file_with("conf", "KEY=weaker\n")));
+    must(load((struct config_flags){0}, environment, file_with("conf", "KEY=weaker\n")));
 
     ck_assert_str_eq(sample.key.data, SECRET);
 }
@@ -384,7 +373,7 @@ TEST(a_secret_that_nobody_needs_is_not_read)
     const struct config_flags flags = {.unread = unread};
     char *environment[] = {arena_strdup(a, "KEY_FILE=no/such/secret"), NULL};
 
-    assert_fine(load(flags, environment, NULL));
+    must(load(flags, environment, NULL));
 
     ck_assert_ptr_null(sample.key.data);
     ck_assert_str_eq(origins[KEY].text, "environment < no/such/secret");
@@ -395,7 +384,7 @@ TEST(what_is_not_in_a_file_of_its_own_is_read_all_the_same)
     static const char *const unread[] = {"key", NULL};
     const struct config_flags flags = {.unread = unread};
 
-    assert_fine(load(flags, NULL, file_with("conf", "KEY = " SECRET "\n")));
+    must(load(flags, NULL, file_with("conf", "KEY = " SECRET "\n")));
 
     ck_assert_str_eq(sample.key.data, SECRET);
 }

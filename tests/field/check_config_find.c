@@ -1,20 +1,18 @@
 #include "common/field/config_find.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/base/arena.h"
 #include "common/base/problem.h"
 #include "tests/support/folder.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 
 /* ---- a home with a program in it ---- */
 
-static struct arena *a;
 static char home[64];
 static const char *program;
 
@@ -35,7 +33,7 @@ static const char *put(const char *name, mode_t mode)
 
 static void set_up(void)
 {
-    a = arena_open((size_t)1024 * 1024);
+    scratch_open();
     (void)snprintf(home, sizeof home, "/tmp/check-config-find.XXXXXX");
     folder_make(home);
     make("1");
@@ -50,14 +48,13 @@ static void set_up(void)
 static void tear_down(void)
 {
     folder_remove(home);
-    arena_close(a);
+    scratch_close();
 }
 
 static const char *found_from(const char *from)
 {
     const char *path = "untouched";
-    struct problem *p = config_find(a, from, "postern.conf", &path);
-    ck_assert_msg(!p, "%s", p ? p->cause : "");
+    must(config_find(a, from, "postern.conf", &path));
     return path;
 }
 

@@ -1,26 +1,15 @@
 #include "common/field/json.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/problem.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 
-static struct arena *a;
-
-static void set_up(void)
-{
-    a = arena_open(64u * 1024 * 1024);
-}
-
-static void tear_down(void)
-{
-    arena_close(a);
-}
-
-/* Parse from memory that ends where the text does, so that a sanitizer sees every look behind. */
+/* Parse from memory that ends where the text does, so that a sanitizer sees every look past its
+ * end. */
 static struct problem *parse(const char *text, size_t len, const struct json **ret)
 {
     char *exact = malloc(len ? len : 1);
@@ -89,7 +78,7 @@ static const char *const accepted[] = {
     "{\"\xC3\xA9\":1,\"e\xCC\x81\":2}",
 };
 
-CASE("json", set_up, tear_down);
+CASE("json", scratch_open, scratch_close);
 
 TEST_EACH(what_the_grammar_allows_is_accepted, accepted)
 {
@@ -261,7 +250,7 @@ TEST_EACH(what_the_grammar_does_not_allow_is_refused_with_its_place, refused)
     ck_assert_ptr_null(object);
 }
 
-/* Every document cut short anywhere is refused, and nothing behind it is read. */
+/* Every document cut short anywhere is refused, and nothing after it is read. */
 TEST(every_cut_document_is_refused)
 {
     static const char text[] =
@@ -371,7 +360,7 @@ TEST_TIMES(more_values_than_a_body_has_are_refused, 4)
     ck_assert_ptr_nonnull(strstr(p->message, "too many values"));
 }
 
-/* `{"k0":0,"k1":1,…}`; `last` is added behind them. */
+/* `{"k0":0,"k1":1,…}`; `last` is added after them. */
 static char *many_keys(int n, const char *last)
 {
     char *text = arena_alloc(a, (size_t)n * 24 + 64);
@@ -408,7 +397,7 @@ TEST(a_long_repeated_key_is_shown_in_part_and_in_whole_characters)
     const struct json *object;
     char *key = arena_alloc(a, 101);
     for (int i = 0; i < 50; i++)
-        memcpy(key + 2 * i, "\xC3\xA9", 2); /* behind the x, byte 64 is the first of two */
+        memcpy(key + 2 * i, "\xC3\xA9", 2); /* after the x, byte 64 is the first of two */
     const char *text = arena_printf(a, "{\"x%s\":1,\"x%s\":2}", key, key);
 
     struct problem *p = parse(text, strlen(text), &object);

@@ -1,21 +1,9 @@
 #include "common/http/address.h"
 
-#include <check.h>
 #include <string.h>
 
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
-
-static struct arena *a;
-
-static void set_up(void)
-{
-    a = arena_open((size_t)4 * 1024 * 1024);
-}
-
-static void tear_down(void)
-{
-    arena_close(a);
-}
 
 /* As it is shown; "unix:" and "unknown" for what has no text. */
 static const char *shown(const struct address *address)
@@ -52,7 +40,7 @@ static const struct {
     {"2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"},
 };
 
-CASE("address", set_up, tear_down);
+CASE("address", scratch_open, scratch_close);
 
 TEST_EACH(an_address_is_read_and_shown_in_its_usual_form, addresses)
 {

@@ -10,7 +10,9 @@
 #include "common/base/problem.h"
 #include "common/crypto/keyring.h"
 #include "common/field/json_write.h"
+#include "tests/support/parallel.h"
 #include "tests/support/people.h"
+#include "tests/support/refusals.h"
 #include "tests/support/suite.h"
 
 #define KEY "0b8f2c7e-first"
@@ -35,11 +37,6 @@ static struct answer keyed(const char *token, const char *path, const char *key,
 {
     return api_ask(.method = "POST", .path = path, .token = token, .body = body,
                    .param = say("HTTP_IDEMPOTENCY_KEY=%s", key));
-}
-
-static int64_t rows_of(const char *table)
-{
-    return ask_number(say("SELECT COUNT(*) AS n FROM %s", table));
 }
 
 static void ck_first(struct answer answer)
@@ -70,12 +67,12 @@ TEST(a_post_sent_twice_is_written_once)
     ck_first(first);
     ck_assert_ptr_nonnull(answer_header(first, "Location"));
     ck_assert_str_eq(answer_header(first, "ETag"), "\"1\"");
-    the_time = instant_plus_s(the_time, 60);
+    pass_s(60);
 
     for (int i = 0; i < 3; i++)
         ck_replayed(keyed(ada, "/posts", KEY, POST_BODY), first);
 
-    ck_assert_int_eq(rows_of("posts"), 1);
+    ck_rows("posts", 1);
     ck_assert_int_eq(total_kept(&post_counter, NULL, 0, 1), 1);
 }
 
@@ -88,9 +85,8 @@ TEST(a_user_sent_twice_is_made_once)
 
     ck_replayed(keyed(admin, "/users", KEY, body), first);
 
-    ck_assert_int_eq(rows_of("users"), 3);
-    ck_problem(keyed(admin, "/users", "another-key", body), 409, "Email already exists",
-               "email_exists");
+    ck_rows("users", 3);
+    ck_problem(keyed(admin, "/users", "another-key", body), EMAIL_EXISTS);
 }
 
 TEST(without_a_key_each_request_counts)
@@ -98,8 +94,8 @@ TEST(without_a_key_each_request_counts)
     ck_first(api_post(ada, "/posts", POST_BODY));
     ck_first(api_post(ada, "/posts", POST_BODY));
 
-    ck_assert_int_eq(rows_of("posts"), 2);
-    ck_assert_int_eq(rows_of("idempotency_keys"), 0);
+    ck_rows("posts", 2);
+    ck_rows("idempotency_keys", 0);
 }
 
 TEST(a_key_is_its_callers_own)
@@ -110,7 +106,7 @@ TEST(a_key_is_its_callers_own)
     ck_first(other);
 
     ck_assert_str_ne(answer_text(first, "post.id"), answer_text(other, "post.id"));
-    ck_assert_int_eq(rows_of("posts"), 2);
+    ck_rows("posts", 2);
     ck_replayed(keyed(ada, "/posts", KEY, POST_BODY), first);
     ck_replayed(keyed(log_in("ada@example.org"), "/posts", KEY, POST_BODY), first);
 }
@@ -134,7 +130,7 @@ TEST(keys_differ_by_case_and_length)
     ck_first(keyed(ada, "/posts", "Abcdefgh", POST_BODY));
     ck_first(keyed(ada, "/posts", "abcdefghi", POST_BODY));
 
-    ck_assert_int_eq(rows_of("posts"), 3);
+    ck_rows("posts", 3);
 }
 
 /* What is escaped at the worst: six bytes for each. */
@@ -164,10 +160,10 @@ TEST_EACH(a_key_with_another_body_is_refused, other_bodies)
 
     struct answer other = keyed(ada, "/posts", KEY, other_bodies[_i]);
 
-    ck_problem(other, 422, "Idempotency key reused", "idempotency_mismatch");
+    ck_problem(other, KEY_REUSED);
     ck_assert_ptr_null(answer_header(other, "Idempotency-Replayed"));
     ck_assert_ptr_null(answer_header(other, "Location"));
-    ck_assert_int_eq(rows_of("posts"), 1);
+    ck_rows("posts", 1);
     ck_replayed(keyed(ada, "/posts", KEY, POST_BODY), first);
 }
 
@@ -175,14 +171,13 @@ TEST_EACH(a_key_with_another_body_is_refused, other_bodies)
 
 TEST(after_a_bad_body_the_key_is_free)
 {
-    ck_problem(keyed(ada, "/posts", KEY, "{\"title\":\"T\"}"), 400, "Missing required fields",
-               "missing_fields");
-    ck_problem(keyed(NULL, "/posts", KEY, POST_BODY), 401, "Unauthenticated", "no_token");
-    ck_assert_int_eq(rows_of("idempotency_keys"), 0);
+    ck_problem(keyed(ada, "/posts", KEY, "{\"title\":\"T\"}"), MISSING_FIELDS);
+    ck_problem(keyed(NULL, "/posts", KEY, POST_BODY), NO_TOKEN);
+    ck_rows("idempotency_keys", 0);
 
     ck_first(keyed(ada, "/posts", KEY, POST_BODY));
 
-    ck_assert_int_eq(rows_of("idempotency_keys"), 1);
+    ck_rows("idempotency_keys", 1);
 }
 
 TEST(what_was_answered_goes_with_whom_it_is_about)
@@ -192,11 +187,11 @@ TEST(what_was_answered_goes_with_whom_it_is_about)
     struct answer bob = keyed(admin, "/users", KEY, body);
     ck_first(bob);
     ck_first(keyed(admin, "/posts", KEY, POST_BODY));
-    ck_assert_int_eq(rows_of("idempotency_keys WHERE body LIKE '%bob@%'"), 1);
+    ck_rows("idempotency_keys WHERE body LIKE '%bob@%'", 1);
 
     ck_status(api_delete(admin, "/users/%s", answer_text(bob, "user.id")), 204);
 
-    ck_assert_int_eq(rows_of("idempotency_keys"), 1); /* of the post, which stays */
+    ck_rows("idempotency_keys", 1); /* of the post, which stays */
     struct answer again = keyed(admin, "/users", KEY, body);
     ck_first(again);
     ck_assert_str_ne(answer_text(again, "user.id"), answer_text(bob, "user.id"));
@@ -210,22 +205,21 @@ TEST(what_was_answered_goes_with_who_asked)
 
     ck_status(api_delete(admin, "/users/%s", id), 204);
 
-    ck_assert_int_eq(rows_of("idempotency_keys"), 1);
-    ck_assert_int_eq(
-        rows_of(say("idempotency_keys WHERE caller_id = '%s' OR body LIKE '%%%s%%'", id, id)), 0);
+    ck_rows("idempotency_keys", 1);
+    ck_rows(say("idempotency_keys WHERE caller_id = '%s' OR body LIKE '%%%s%%'", id, id), 0);
 }
 
 TEST(after_a_conflict_the_key_is_free)
 {
     const char *body =
         object("{'email':'Ada@example.org','password':'%s','first_name':'Ada'}", PASSWORD);
-    ck_problem(keyed(admin, "/users", KEY, body), 409, "Email already exists", "email_exists");
-    ck_assert_int_eq(rows_of("idempotency_keys"), 0);
+    ck_problem(keyed(admin, "/users", KEY, body), EMAIL_EXISTS);
+    ck_rows("idempotency_keys", 0);
     run_sql("DELETE FROM users WHERE email = 'ada@example.org'");
 
     ck_first(keyed(admin, "/users", KEY, body));
 
-    ck_assert_int_eq(rows_of("idempotency_keys"), 1);
+    ck_rows("idempotency_keys", 1);
 }
 
 /* ---- the form of a key ---- */
@@ -248,9 +242,9 @@ TEST_EACH(a_key_has_8_to_128_characters_that_are_seen, forms)
         ck_first(answer);
         return;
     }
-    ck_problem(answer, 400, "Bad Request", "invalid");
+    ck_problem(answer, INVALID);
     ck_assert_str_eq(answer_faults(answer), "Idempotency-Key format");
-    ck_assert_int_eq(rows_of("posts"), 0);
+    ck_rows("posts", 0);
 }
 
 TEST(the_longest_key_has_128_characters)
@@ -273,7 +267,7 @@ TEST(other_routes_look_at_no_key)
                           .param = params[i]),
                   200);
     }
-    ck_assert_int_eq(rows_of("idempotency_keys"), 0);
+    ck_rows("idempotency_keys", 0);
 }
 
 /* ---- time and keys of the server ---- */
@@ -281,19 +275,19 @@ TEST(other_routes_look_at_no_key)
 CASE("storage", set_up, loopback_close);
 CASE_LIMIT_S(120);
 
-TEST(a_key_is_over_after_a_day)
+TEST(a_key_expires_after_a_day)
 {
     struct answer first = keyed(ada, "/posts", KEY, POST_BODY);
-    the_time = instant_plus_s(the_time, IDEMPOTENCY_TTL_S - 1);
+    pass_s(IDEMPOTENCY_TTL_S - 1);
     ck_replayed(keyed(log_in("ada@example.org"), "/posts", KEY, POST_BODY), first);
-    the_time = instant_plus_s(the_time, 1);
+    pass_s(1);
 
     struct answer later = keyed(log_in("ada@example.org"), "/posts", KEY, other_bodies[0]);
 
     ck_first(later);
     ck_assert_str_ne(answer_text(later, "post.id"), answer_text(first, "post.id"));
     ck_replayed(keyed(log_in("ada@example.org"), "/posts", KEY, other_bodies[0]), later);
-    ck_assert_int_eq(rows_of("idempotency_keys"), 1);
+    ck_rows("idempotency_keys", 1);
 }
 
 static struct answer keyed_after_login(const char *body)
@@ -310,10 +304,10 @@ TEST_TIMES(a_clock_that_is_set_back_writes_nothing_twice, 4)
     set_clock(steps_s[_i]);
 
     ck_replayed(keyed_after_login(POST_BODY), first);
-    ck_assert_int_eq(rows_of("posts"), 1);
+    ck_rows("posts", 1);
 }
 
-TEST(a_key_of_a_clock_far_ahead_is_over)
+TEST(a_key_of_a_clock_far_ahead_has_expired)
 {
     struct instant now = the_time;
     the_time = instant_plus_s(now, 10 * 24 * 3600);
@@ -321,7 +315,7 @@ TEST(a_key_of_a_clock_far_ahead_is_over)
     the_time = now;
 
     ck_first(keyed(ada, "/posts", "a-key-of-then", POST_BODY));
-    ck_assert_int_eq(rows_of("idempotency_keys"), 1);
+    ck_rows("idempotency_keys", 1);
 }
 
 static void change_signing_key(void)
@@ -350,8 +344,8 @@ TEST(nothing_of_key_or_body_can_be_read_in_the_table)
     keyed(ada, "/posts", KEY, POST_BODY);
 
     ck_assert_int_eq(ask_number("SELECT COUNT(*) AS n FROM idempotency_keys WHERE id LIKE "
-                                "CONCAT('%', '" KEY "', '%') OR fingerprint = UNHEX(SHA2('"
-                                "{\"title\":\"T\",\"content\":\"C\",\"published\":true}', 256))"),
+                                "CONCAT('%', '" KEY
+                                "', '%') OR fingerprint = UNHEX(SHA2('" POST_BODY "', 256))"),
                      0);
 }
 
@@ -385,7 +379,7 @@ static void post_to_the_end(const char *key)
     response_release(&rs);
 }
 
-TEST(keys_that_are_over_go_with_new_ones)
+TEST(keys_that_have_expired_go_with_new_ones)
 {
     keyed(ada, "/posts", "a-living-key", POST_BODY);
     run_sql("INSERT INTO idempotency_keys (id, fingerprint, expires_at) SELECT "
@@ -393,13 +387,13 @@ TEST(keys_that_are_over_go_with_new_ones)
             "FROM seq_1_to_30");
 
     post_to_the_end("first-key");
-    int64_t left = rows_of("idempotency_keys WHERE expires_at < '2002-01-01'");
+    int64_t left = rows_in("idempotency_keys WHERE expires_at < '2002-01-01'");
     ck_assert_int_lt(left, 30);
     for (int i = 0; i < 5; i++)
         post_to_the_end("first-key");
 
-    ck_assert_int_eq(rows_of("idempotency_keys WHERE expires_at < '2002-01-01'"), 0);
-    ck_assert_int_eq(rows_of("idempotency_keys"), 2);
+    ck_rows("idempotency_keys WHERE expires_at < '2002-01-01'", 0);
+    ck_rows("idempotency_keys", 2);
     ck_assert_str_eq(
         answer_header(keyed(ada, "/posts", "a-living-key", POST_BODY), "Idempotency-Replayed"),
         "true");
@@ -409,8 +403,6 @@ TEST(keys_that_are_over_go_with_new_ones)
 
 /* What the processes of one test share. */
 struct rivalry {
-    int ready_fd; /* closed by each that is ready */
-    int start_fd; /* at its end when all may start */
     const char *token;
     struct {
         int status;
@@ -419,54 +411,14 @@ struct rivalry {
     } seen[RIVALS];
 };
 
-struct rival {
-    struct rivalry *rivalry;
-    int number;
-};
-
-static void send_beside_others(void *context)
+static void post_as_rival(int number, void *context)
 {
-    const struct rival *rival = context;
-    struct rivalry *all = rival->rivalry;
-    char byte;
-    ck_status(api_get(NULL, "/posts"), 200); /* connected by now */
-    (void)close(all->ready_fd);
-    ck_assert_int_eq(read(all->start_fd, &byte, 1), 0);
+    struct rivalry *all = context;
     struct answer answer = keyed(all->token, "/posts", KEY, POST_BODY);
-    all->seen[rival->number].status = answer.status;
+    all->seen[number].status = answer.status;
     if (answer.status == 201)
-        memcpy(all->seen[rival->number].id, answer_text(answer, "post.id"), UUID_TEXT_SIZE);
-    all->seen[rival->number].replayed = answer_header(answer, "Idempotency-Replayed") != NULL;
-}
-
-static void let_rivals_run(struct rivalry *all)
-{
-    struct rival rivals[RIVALS];
-    pid_t pids[RIVALS];
-    int ready[2], start[2];
-    char byte;
-    ck_assert_int_eq(pipe(ready), 0);
-    ck_assert_int_eq(pipe(start), 0);
-    all->ready_fd = ready[1];
-    all->start_fd = start[0];
-    for (int i = 0; i < RIVALS; i++) {
-        rivals[i] = (struct rival){all, i};
-        pids[i] = fork();
-        ck_assert_int_ge(pids[i], 0);
-        if (pids[i] == 0) {
-            (void)close(start[1]);
-            loopback_again();
-            send_beside_others(&rivals[i]);
-            _exit(EXIT_SUCCESS);
-        }
-    }
-    (void)close(ready[1]);
-    ck_assert_int_eq(read(ready[0], &byte, 1), 0);
-    (void)close(ready[0]);
-    (void)close(start[1]);
-    for (int i = 0; i < RIVALS; i++)
-        wait_for(pids[i]);
-    (void)close(start[0]);
+        memcpy(all->seen[number].id, answer_text(answer, "post.id"), UUID_TEXT_SIZE);
+    all->seen[number].replayed = answer_header(answer, "Idempotency-Replayed") != NULL;
 }
 
 CASE("rivals", set_up, loopback_close);
@@ -483,7 +435,7 @@ TEST(twenty_at_once_write_one_post_and_all_are_told_of_it)
         *all = (struct rivalry){.token = log_in(email)};
         int firsts = 0;
 
-        let_rivals_run(all);
+        parallel(RIVALS, post_as_rival, all);
 
         for (int i = 0; i < RIVALS; i++) {
             ck_assert_int_eq(all->seen[i].status, 201);
@@ -491,7 +443,7 @@ TEST(twenty_at_once_write_one_post_and_all_are_told_of_it)
             firsts += !all->seen[i].replayed;
         }
         ck_assert_int_eq(firsts, 1);
-        ck_assert_int_eq(rows_of("posts"), round);
+        ck_rows("posts", round);
     }
     munmap(all, sizeof *all);
 }
@@ -499,7 +451,7 @@ TEST(twenty_at_once_write_one_post_and_all_are_told_of_it)
 /* ---- a program of our own, whose handler can be told what to do ---- */
 
 static unsigned pause_us;
-static bool shall_fail, shall_refuse;
+static bool must_fail, must_refuse;
 
 static struct problem *scratch(struct app *app, struct request *rq, struct response *rs)
 {
@@ -509,9 +461,9 @@ static struct problem *scratch(struct app *app, struct request *rq, struct respo
     json_key(&rs->body, "n");
     json_integer(&rs->body, (int64_t)getpid());
     json_object_end(&rs->body);
-    if (!p && shall_fail)
+    if (!p && must_fail)
         p = problem(rq->arena, &problem_forbidden, NULL);
-    if (shall_refuse)
+    if (must_refuse)
         rs->refusal = problem(rq->arena, &problem_forbidden, NULL);
     return p;
 }
@@ -546,30 +498,30 @@ CASE("storage", set_up, loopback_close);
 
 TEST(a_rollback_leaves_no_key)
 {
-    shall_fail = true;
+    must_fail = true;
     ck_status(ask_scratch(), 403);
-    ck_assert_int_eq(rows_of("idempotency_keys"), 0);
-    ck_assert_int_eq(rows_of("scratch"), 0);
-    shall_fail = false;
+    ck_rows("idempotency_keys", 0);
+    ck_rows("scratch", 0);
+    must_fail = false;
 
     ck_first(ask_scratch());
 
-    ck_assert_int_eq(rows_of("scratch"), 1);
+    ck_rows("scratch", 1);
     ck_status(ask_scratch(), 201);
-    ck_assert_int_eq(rows_of("scratch"), 1);
+    ck_rows("scratch", 1);
 }
 
 /* The write of a refusal stands, and it is no success that could be replayed. */
 TEST(a_refusal_is_committed_and_not_kept)
 {
-    shall_refuse = true;
-    ck_problem(ask_scratch(), 403, "Unauthorized", "forbidden");
-    ck_assert_int_eq(rows_of("scratch"), 1);
-    shall_refuse = false;
+    must_refuse = true;
+    ck_problem(ask_scratch(), FORBIDDEN);
+    ck_rows("scratch", 1);
+    must_refuse = false;
 
     ck_first(ask_scratch());
 
-    ck_assert_int_eq(rows_of("scratch"), 2);
+    ck_rows("scratch", 2);
 }
 
 static void ask_slowly(void *context)
@@ -584,7 +536,7 @@ static void await_claim(void)
     int64_t n = 0;
     for (int i = 0; i < 2000 && !n; i++) {
         run_sql("SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED");
-        n = rows_of("scratch");
+        n = rows_in("scratch");
         usleep(5 * 1000);
     }
     run_sql("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
@@ -605,22 +557,20 @@ TEST(a_rival_in_flight_is_waited_for)
     ck_status(answer, 201);
     ck_assert_str_eq(answer_header(answer, "Idempotency-Replayed"), "true");
     ck_assert_int_eq(answer_integer(answer, "n"), pid);
-    ck_assert_int_eq(rows_of("scratch"), 1);
+    ck_rows("scratch", 1);
+}
+
+static void fail_slowly(void *context)
+{
+    (void)context;
+    pause_us = 700 * 1000;
+    must_fail = true;
+    ck_status(ask_scratch(), 403);
 }
 
 TEST(a_rival_that_fails_leaves_the_key_to_who_waits)
 {
-    unsigned pause = 700 * 1000;
-    shall_fail = true;
-    pid_t pid = fork();
-    ck_assert_int_ge(pid, 0);
-    if (pid == 0) {
-        loopback_again();
-        pause_us = pause;
-        ck_status(ask_scratch(), 403);
-        _exit(EXIT_SUCCESS);
-    }
-    shall_fail = false;
+    pid_t pid = run_aside(fail_slowly, NULL);
     await_claim();
 
     struct answer answer = ask_scratch();
@@ -628,7 +578,7 @@ TEST(a_rival_that_fails_leaves_the_key_to_who_waits)
     wait_for(pid);
     ck_first(answer);
     ck_assert_int_eq(answer_integer(answer, "n"), getpid());
-    ck_assert_int_eq(rows_of("scratch"), 1);
+    ck_rows("scratch", 1);
 }
 
 TEST(a_rival_that_takes_too_long_is_not_waited_for)
@@ -656,5 +606,5 @@ TEST(a_rival_that_takes_too_long_is_not_waited_for)
     wait_for(pid);
     struct answer later = ask_scratch();
     ck_assert_int_eq(answer_integer(later, "n"), pid);
-    ck_assert_int_eq(rows_of("scratch"), 1);
+    ck_rows("scratch", 1);
 }

@@ -76,7 +76,7 @@ static void set_up(void)
 {
     a = arena_open((size_t)256 * 1024 * 1024);
     keys = NULL;
-    source = (struct page_source){.page_reach = 20000, .search_reach = 4000};
+    source = (struct page_source){.page_reach = 20000, .search_reach = 2000};
     scope = (struct list_scope){0};
     use_keys(SECRET_KEY, NULL);
     response_init(&rs);

@@ -1,41 +1,10 @@
 #include "common/http/request.h"
 
-#include <check.h>
 #include <string.h>
 
 #include "common/http/http_problems.h"
+#include "tests/support/requests.h"
 #include "tests/support/suite.h"
-
-static struct arena *a;
-static struct request rq;
-static const struct instant now = {INT64_C(1767323045000006)};
-
-static void set_up(void)
-{
-    a = arena_open((size_t)1024 * 1024);
-}
-
-static void tear_down(void)
-{
-    arena_close(a);
-}
-
-/* Fill the request from up to three variables; NULL ones are left out. */
-static void request_of(const char *base, const char *one, const char *two, const char *three)
-{
-    const char *const given[] = {one, two, three};
-    char **params = arena_array(a, 4, sizeof *params);
-    size_t n = 0;
-    for (size_t i = 0; i < 3; i++)
-        if (given[i])
-            params[n++] = arena_strdup(a, given[i]);
-    request_from_params(&rq, a, params, base, now);
-}
-
-static void request_with(const char *variable)
-{
-    request_of("/api", variable, NULL, NULL);
-}
 
 /* ---- the path ---- */
 
@@ -61,7 +30,7 @@ static const struct {
     {"", "", "/"},
 };
 
-CASE("request", set_up, tear_down);
+CASE("request", scratch_open, scratch_close);
 
 TEST_EACH(the_path_is_what_follows_the_base, paths)
 {
@@ -139,7 +108,7 @@ TEST_EACH(the_path_is_split_before_it_is_decoded, raw_paths)
 static const struct {
     const char *script, *info, *uri, *base, *path;
 } scripts[] = {
-    /* behind a rewrite, and without one */
+    /* after a rewrite, and without one */
     {"/api.fcgi", "/posts", "/api/posts", "/api", "/posts"},
     {"/api.fcgi", "/posts", "/api.fcgi/posts", "/api.fcgi", "/posts"},
     {"/~user/sub/api.fcgi", "/auth/login", "/~user/sub/api/auth/login", "/~user/sub/api",
@@ -286,11 +255,11 @@ TEST(variables_are_borrowed_and_time_and_arena_kept)
     char *params[] = {arena_strdup(a, "QUERY_STRING=a=b&c"), arena_strdup(a, "CONTENT_LENGTH=42"),
                       arena_strdup(a, "nonsense without a sign"), NULL};
 
-    request_from_params(&rq, a, params, "/api", now);
+    request_from_params(&rq, a, params, "/api", request_time);
 
     ck_assert_ptr_eq(rq.raw_query, params[0] + strlen("QUERY_STRING="));
     ck_assert_uint_eq(rq.content_length, 42);
-    ck_assert_int_eq(rq.now.us, now.us);
+    ck_assert_int_eq(rq.now.us, request_time.us);
     ck_assert_ptr_eq(rq.arena, a);
     ck_assert_ptr_eq(rq.params, params);
 }

@@ -36,7 +36,7 @@ static bool can_tell(sa_family_t family)
 {
     int fd = family == AF_UNIX ? socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG) : 0;
     if (fd < 0)
-        printf("backlog: not tried, for there is no netlink here: %s\n", strerror(errno));
+        printf("accept queue: not tried, for there is no netlink here: %s\n", strerror(errno));
     if (fd > 0)
         (void)close(fd);
     return fd >= 0;
@@ -51,7 +51,7 @@ static void ck_waiting(int fd, unsigned expected)
 
 static const sa_family_t families[] = {AF_UNIX, AF_INET};
 
-CASE("backlog", NULL, NULL);
+CASE("accept queue", NULL, NULL);
 
 TEST_EACH(those_that_nobody_accepted_are_counted, families)
 {

@@ -1,6 +1,5 @@
 #include "common/process/mail.h"
 
-#include <check.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,15 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/base/arena.h"
 #include "common/base/problem.h"
 #include "tests/support/clock.h"
 #include "tests/support/folder.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 
 #define PATIENCE_S 30
-
-static struct arena *a;
 
 /* ---- a folder for files, below the current one: a command's path has no spaces ---- */
 
@@ -30,14 +27,14 @@ static char folder[] = "check-mail-XXXXXX";
 
 static void set_up(void)
 {
-    a = arena_open((size_t)4 * 1024 * 1024);
+    scratch_open();
     folder_make(folder);
 }
 
 static void tear_down(void)
 {
     folder_remove(folder);
-    arena_close(a);
+    scratch_close();
 }
 
 static const char *path_of(const char *name)
@@ -69,7 +66,7 @@ static void keep_waiting(time_t since, const char *what)
     pause_ms(5);
 }
 
-/* What is in a file of the folder, once it is there. */
+/* What is in a file of the folder, once it is there; a NUL follows. */
 static struct text wait_for_file(const char *name)
 {
     char *text = arena_alloc(a, (size_t)128 * 1024);
@@ -78,20 +75,10 @@ static struct text wait_for_file(const char *name)
     while ((fd = open(path_of(name), O_RDONLY | O_CLOEXEC)) < 0)
         keep_waiting(start, name);
     size_t len = 0;
-    for (ssize_t got; (got = read(fd, text + len, (size_t)128 * 1024 - len)) > 0;)
+    for (ssize_t got; (got = read(fd, text + len, (size_t)128 * 1024 - 1 - len)) > 0;)
         len += (size_t)got;
     close(fd);
     return (struct text){text, len};
-}
-
-static struct problem *send_by(const char *command, const char *message)
-{
-    return mail_send(a, command, message);
-}
-
-static void ck_sent(const struct problem *p)
-{
-    ck_assert_msg(!p, "%s", p ? p->cause : "");
 }
 
 /* ---- the message ---- */
@@ -108,7 +95,7 @@ TEST(a_message_arrives_as_it_is)
         "To: ada@example.org\nSubject: \303\204\n\n.\n..\n\\n $HOME\r\nend";
     const char *script = write_script(KEEP, 0700);
 
-    ck_sent(send_by(script, message));
+    must(mail_send(a, script, message));
 
     struct text got = wait_for_file("message");
     ck_assert_uint_eq(got.len, strlen(message));
@@ -126,7 +113,7 @@ TEST_EACH(a_message_of_any_length_up_to_64_kib_arrives_whole, lengths)
     message[len] = '\0';
     const char *script = write_script(KEEP, 0700);
 
-    ck_sent(send_by(script, message));
+    must(mail_send(a, script, message));
 
     struct text got = wait_for_file("message");
     ck_assert_uint_eq(got.len, len);
@@ -141,7 +128,7 @@ TEST(a_message_that_is_too_large_is_refused_and_nothing_runs)
     message[len] = '\0';
     const char *script = write_script(KEEP, 0700);
 
-    struct problem *p = send_by(script, message);
+    struct problem *p = mail_send(a, script, message);
 
     ck_assert_ptr_nonnull(p);
     ck_assert_ptr_eq(p->type, &problem_internal);
@@ -174,17 +161,16 @@ TEST_EACH(a_command_is_cut_into_words_and_no_shell_looks_at_them, commands)
 {
     const char *script = write_script(SHOW_WORDS, 0700);
 
-    ck_sent(send_by(arena_printf(a, "%s%s", script, commands[_i].arguments), ""));
+    must(mail_send(a, arena_printf(a, "%s%s", script, commands[_i].arguments), ""));
 
-    struct text words = wait_for_file("words");
-    ck_assert_str_eq(arena_copy(a, words.data, words.len), commands[_i].words);
+    ck_assert_str_eq(wait_for_file("words").data, commands[_i].words);
 }
 
 TEST(the_path_may_have_blanks_before_it)
 {
     const char *script = write_script(KEEP, 0700);
 
-    ck_sent(send_by(arena_printf(a, " \t%s", script), "m"));
+    must(mail_send(a, arena_printf(a, " \t%s", script), "m"));
 
     ck_assert_uint_eq(wait_for_file("message").len, 1);
 }
@@ -195,10 +181,10 @@ TEST(a_command_has_at_most_32_words)
     for (int i = 1; i < 32; i++)
         command = arena_printf(a, "%s w", command);
 
-    ck_sent(send_by(command, ""));
+    must(mail_send(a, command, ""));
     ck_assert_uint_eq(wait_for_file("words").len, 31 * strlen("<w>\n"));
 
-    ck_assert_ptr_nonnull(send_by(arena_printf(a, "%s w", command), ""));
+    ck_assert_ptr_nonnull(mail_send(a, arena_printf(a, "%s w", command), ""));
 }
 
 static const char *const bad_commands[] = {
@@ -207,7 +193,7 @@ static const char *const bad_commands[] = {
 
 TEST_EACH(a_command_that_is_not_there_is_a_problem, bad_commands)
 {
-    struct problem *p = send_by(bad_commands[_i], "secret message");
+    struct problem *p = mail_send(a, bad_commands[_i], "secret message");
 
     ck_assert_ptr_nonnull(p);
     ck_assert_ptr_eq(p->type, &problem_internal);
@@ -217,7 +203,7 @@ TEST_EACH(a_command_that_is_not_there_is_a_problem, bad_commands)
 
 TEST(a_file_that_cannot_be_run_is_a_problem)
 {
-    ck_assert_ptr_nonnull(send_by(write_script(KEEP, 0600), "message"));
+    ck_assert_ptr_nonnull(mail_send(a, write_script(KEEP, 0600), "message"));
 
     ck_assert_int_ne(access(path_of("part"), F_OK), 0);
 }
@@ -241,8 +227,8 @@ static struct text read_proc(pid_t pid, const char *name)
 
 static pid_t start_sleeper(void)
 {
-    ck_sent(send_by(write_script(SLEEP, 0700), "message"));
-    pid_t pid = (pid_t)strtol(arena_text(a, wait_for_file("pid")).data, NULL, 10);
+    must(mail_send(a, write_script(SLEEP, 0700), "message"));
+    pid_t pid = (pid_t)strtol(wait_for_file("pid").data, NULL, 10);
     time_t start = time(NULL);
     ck_assert_int_gt(pid, 1);
     while (strcmp(read_proc(pid, "comm").data, "sleep\n") != 0)
@@ -275,7 +261,7 @@ TEST(no_child_stays_behind)
 TEST(no_child_stays_behind_when_the_command_fails)
 {
     for (int i = 0; i < 3; i++)
-        ck_sent(send_by("/bin/false", "message"));
+        must(mail_send(a, "/bin/false", "message"));
 
     ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
     ck_assert_int_eq(errno, ECHILD);
@@ -292,10 +278,9 @@ TEST(the_command_gets_none_of_our_settings)
     setenv("HOME", "/home/ada", 1);
     setenv("LC_TIME", "C", 1);
 
-    ck_sent(send_by(script, "message"));
+    must(mail_send(a, script, "message"));
 
-    struct text got = wait_for_file("env");
-    const char *text = arena_printf(a, "\n%s", arena_copy(a, got.data, got.len));
+    const char *text = arena_printf(a, "\n%s", wait_for_file("env").data);
     ck_assert_ptr_null(strstr(text, "hunter2"));
     ck_assert_ptr_nonnull(strstr(text, arena_printf(a, "\nPATH=%s\n", getenv("PATH"))));
     ck_assert_ptr_nonnull(strstr(text, "\nHOME=/home/ada\n"));
@@ -307,17 +292,16 @@ TEST(the_command_has_a_path_where_we_have_none)
     const char *script = write_script("cd \"${0%/*}\" && env >part && mv part env", 0700);
     clearenv();
 
-    ck_sent(send_by(script, "message"));
+    must(mail_send(a, script, "message"));
 
-    struct text got = wait_for_file("env");
-    ck_assert_ptr_nonnull(strstr(arena_copy(a, got.data, got.len), "PATH=/usr/local/bin:"));
+    ck_assert_ptr_nonnull(strstr(wait_for_file("env").data, "PATH=/usr/local/bin:"));
 }
 
 TEST(a_command_that_cannot_be_started_is_a_problem)
 {
     const char *script = write_program("#!/nonexistent/shell\n", 0700);
 
-    ck_assert_ptr_nonnull(send_by(script, "message"));
+    ck_assert_ptr_nonnull(mail_send(a, script, "message"));
 }
 
 static const char *target_of(pid_t pid, int fd)
@@ -368,8 +352,8 @@ TEST(we_keep_no_descriptor_of_it)
     int before = dup(STDIN_FILENO);
     close(before);
 
-    ck_sent(send_by("/bin/true", "message"));
-    ck_assert_ptr_nonnull(send_by("/nonexistent/sendmail", "message"));
+    must(mail_send(a, "/bin/true", "message"));
+    ck_assert_ptr_nonnull(mail_send(a, "/nonexistent/sendmail", "message"));
 
     int after = dup(STDIN_FILENO);
     close(after);
@@ -415,10 +399,9 @@ TEST(signals_reach_the_command)
                      path_of("part"), path_of("part"), path_of("part"), path_of("status")),
         0700);
 
-    ck_sent(send_by(program, "message"));
+    must(mail_send(a, program, "message"));
 
-    struct text status = wait_for_file("status");
-    ck_assert_uint_eq(signals_in(arena_copy(a, status.data, status.len), "SigBlk:"), 0);
+    ck_assert_uint_eq(signals_in(wait_for_file("status").data, "SigBlk:"), 0);
 }
 
 TEST(a_command_that_does_not_read_does_no_harm)
@@ -426,5 +409,5 @@ TEST(a_command_that_does_not_read_does_no_harm)
     signal(SIGPIPE, SIG_DFL);
 
     for (int i = 0; i < 5; i++)
-        ck_sent(send_by("/bin/true", "message"));
+        must(mail_send(a, "/bin/true", "message"));
 }

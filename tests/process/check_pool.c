@@ -1,6 +1,5 @@
 #include "common/process/pool.h"
 
-#include <check.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -19,10 +18,10 @@
 
 #include "common/http/metrics.h"
 #include "common/process/reexec.h"
+#include "tests/support/child.h"
 #include "tests/support/clock.h"
 #include "tests/support/suite.h"
 
-#define PATIENCE_MS 20000 /* for what should happen at once, on a machine that is busy */
 #define POOL_RETURNED 42
 
 /* ---- a pool in a process of its own ---- */
@@ -78,6 +77,12 @@ static struct note expect(char what)
     return note;
 }
 
+static void expect_all(char what, int count)
+{
+    for (int i = 0; i < count; i++)
+        (void)expect(what);
+}
+
 /* What a pool starts on SIGHUP. */
 static char *program[] = {NULL, NULL};
 
@@ -131,17 +136,6 @@ static pid_t start_workers(unsigned workers, unsigned drain_s,
     return start_pool(&group, 1, drain_s, work);
 }
 
-/* Wait for the end of the pool; its status, or -1 when it does not end in time. */
-static int end_of(pid_t pool)
-{
-    int status;
-    for (int64_t end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(2))
-        if (waitpid(pool, &status, WNOHANG) == pool)
-            return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    (void)kill(pool, SIGKILL);
-    return -1;
-}
-
 static void stop(pid_t pool)
 {
     ck_assert_int_eq(kill(pool, SIGTERM), 0);
@@ -150,12 +144,17 @@ static void stop(pid_t pool)
 
 /* ---- what workers do ---- */
 
+static _Noreturn void stay(void)
+{
+    for (;;)
+        pause_ms(1000);
+}
+
 static void wait_for_signal(void *context, const struct pool_worker *worker)
 {
     ck_assert_ptr_eq(context, notes);
     tell('s', worker->listen_fd);
-    for (;;)
-        (void)pause();
+    stay();
 }
 
 static void crash_at_once(void *context, const struct pool_worker *worker)
@@ -189,8 +188,7 @@ static void never_end(void *context, const struct pool_worker *worker)
     (void)context;
     (void)signal(SIGTERM, SIG_IGN);
     tell('s', worker->listen_fd);
-    for (;;)
-        pause_ms(1000);
+    stay();
 }
 
 /* Says that it is busy, since long ago. */
@@ -200,8 +198,7 @@ static void hang(void *context, const struct pool_worker *worker)
     (void)signal(SIGTERM, SIG_IGN);
     *worker->busy_since = (now_ms() - 5000) * 1000000;
     tell('s', worker->listen_fd);
-    for (;;)
-        pause_ms(1000);
+    stay();
 }
 
 static void say_ready(void *context, const struct pool_worker *worker)
@@ -209,8 +206,7 @@ static void say_ready(void *context, const struct pool_worker *worker)
     (void)context;
     pool_worker_is_ready();
     tell('s', worker->listen_fd);
-    for (;;)
-        (void)pause();
+    stay();
 }
 
 /* Says that it is busy if its socket is 200, and how many are, in the place of the socket. */
@@ -223,8 +219,7 @@ static void tell_busy(void *context, const struct pool_worker *worker)
     while (!asked_to_end)
         pause_ms(5);
     tell('b', (int)(10 * pool_busy(worker, 0) + pool_busy(worker, 1)));
-    for (;;)
-        (void)pause();
+    stay();
 }
 
 /* ---- keeping workers alive ---- */
@@ -299,8 +294,7 @@ static void tell_open(void *context, const struct pool_worker *worker)
     (void)worker;
     tell(fcntl(100, F_GETFD) >= 0 ? 'o' : 'c', 100);
     tell(fcntl(101, F_GETFD) >= 0 ? 'o' : 'c', 101);
-    for (;;)
-        (void)pause();
+    stay();
 }
 
 TEST(a_socket_that_is_no_more_configured_is_closed_by_a_reload)
@@ -407,8 +401,7 @@ TEST(all_workers_may_die_together)
             (void)kill(pids[i], SIGKILL);
     }
 
-    for (int i = 0; i < 4; i++)
-        (void)expect('s');
+    expect_all('s', 4);
 
     stop(pool);
     ck_assert_uint_eq(counted->counters[METRIC_WORKER_RESTARTS], 3 * 4); /* the end is no restart */
@@ -457,8 +450,7 @@ TEST(a_crash_loop_is_slowed_down)
 TEST(the_pause_has_an_upper_bound)
 {
     pid_t pool = start_workers(1, 5, crash_at_once);
-    for (int i = 0; i < 8; i++) /* 50 ms doubled seven times would be 6.4 s */
-        (void)expect('s');
+    expect_all('s', 8); /* 50 ms doubled seven times would be 6.4 s */
     int64_t began = now_ms();
 
     (void)expect('s');
@@ -560,8 +552,7 @@ TEST_TIMES(both_signals_end_the_pool_with_all_its_workers, 2)
 {
     static const int signals[] = {SIGTERM, SIGINT};
     pid_t pool = start_workers(3, 5, wait_for_signal);
-    for (int i = 0; i < 3; i++)
-        (void)expect('s');
+    expect_all('s', 3);
 
     ck_assert_int_eq(kill(pool, signals[_i]), 0);
 
@@ -572,13 +563,11 @@ TEST_TIMES(both_signals_end_the_pool_with_all_its_workers, 2)
 TEST(workers_finish_what_they_have)
 {
     pid_t pool = start_workers(3, 10, finish_first);
-    for (int i = 0; i < 3; i++)
-        (void)expect('s');
+    expect_all('s', 3);
 
     ck_assert_int_eq(kill(pool, SIGTERM), 0);
 
-    for (int i = 0; i < 3; i++)
-        (void)expect('d');
+    expect_all('d', 3);
     (void)expect('e'); /* and none was started again */
     ck_assert_int_eq(end_of(pool), POOL_RETURNED);
 }
@@ -586,8 +575,7 @@ TEST(workers_finish_what_they_have)
 TEST(workers_that_do_not_end_are_killed_after_their_time)
 {
     pid_t pool = start_workers(2, 1, never_end);
-    (void)expect('s');
-    (void)expect('s');
+    expect_all('s', 2);
     int64_t began = now_ms();
 
     ck_assert_int_eq(kill(pool, SIGTERM), 0);
@@ -600,8 +588,7 @@ TEST(workers_that_do_not_end_are_killed_after_their_time)
 TEST(a_pool_that_waits_to_start_a_worker_ends_too)
 {
     pid_t pool = start_workers(1, 5, crash_at_once);
-    for (int i = 0; i < 5; i++)
-        (void)expect('s');
+    expect_all('s', 5);
 
     stop(pool);
     (void)expect('e');
@@ -610,8 +597,7 @@ TEST(a_pool_that_waits_to_start_a_worker_ends_too)
 TEST(workers_end_with_a_parent_that_was_killed)
 {
     pid_t pool = start_workers(3, 5, wait_for_signal);
-    for (int i = 0; i < 3; i++)
-        (void)expect('s');
+    expect_all('s', 3);
 
     ck_assert_int_eq(kill(pool, SIGKILL), 0);
 
@@ -648,8 +634,7 @@ static void show_signals(void *context, const struct pool_worker *worker)
     bool free_ones = !sigismember(&blocked, SIGTERM) && !sigismember(&blocked, SIGINT) &&
                      !sigismember(&blocked, SIGCHLD);
     tell(free_ones ? 'f' : 'b', worker->listen_fd);
-    for (;;)
-        (void)pause();
+    stay();
 }
 
 TEST(workers_have_the_signals_of_the_caller)

@@ -1,6 +1,5 @@
 #include "common/process/server.h"
 
-#include <check.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -13,7 +12,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,34 +19,20 @@
 #include "common/base/instant.h"
 #include "common/base/problem.h"
 #include "common/process/reexec.h"
-#include "common/process/socket.h"
+#include "tests/support/child.h"
 #include "tests/support/clock.h"
-#include "tests/support/folder.h"
+#include "tests/support/scratch.h"
+#include "tests/support/sockets.h"
 #include "tests/support/suite.h"
 
 #define BODY_MAX 100000
 #define LONG_ANSWER (200 * 1024)
-#define PATIENCE_MS 20000 /* for what should happen at once, on a machine that is busy */
 
-static char folder[] = "check-server-XXXXXX";
-static char path[64];
-static struct arena *a;
 static int begun[2]; /* a handler that takes its time tells through this that it runs */
-
-static void make_folder(void)
-{
-    folder_make(folder);
-    (void)snprintf(path, sizeof path, "%s/socket", folder);
-}
-
-static void remove_folder(void)
-{
-    folder_remove(folder);
-}
 
 static void set_up(void)
 {
-    a = arena_open((size_t)16 * 1024 * 1024);
+    scratch_open();
     ck_assert_int_eq(pipe2(begun, O_CLOEXEC), 0);
     (void)unlink(path);
     (void)signal(SIGTERM, SIG_DFL); /* Check's own would pass a server's end on to the test */
@@ -60,7 +44,7 @@ static void tear_down(void)
 {
     (void)close(begun[0]);
     (void)close(begun[1]);
-    arena_close(a);
+    scratch_close();
 }
 
 static void sleep_us(long us)
@@ -130,14 +114,6 @@ static void handle(void *context, struct request *rq, struct response *rs)
         arena_defer(rq->arena, note_release, NULL);
 }
 
-static int listen_at(const char *address)
-{
-    int fd = -1;
-    struct problem *p = socket_listen(a, address, 128, NULL, &fd);
-    ck_assert_msg(!p, "%s", p ? p->cause : "");
-    return fd;
-}
-
 /* What a test wants of the server besides. */
 static struct server wanted;
 
@@ -165,17 +141,6 @@ static pid_t start(void)
     pid_t pid = start_on(fd);
     (void)close(fd);
     return pid;
-}
-
-/* Wait for the end; its exit status, 128 and the signal, or -1 when it does not end. */
-static int end_of(pid_t pid)
-{
-    int status;
-    for (int64_t end = now_ms() + PATIENCE_MS; now_ms() < end; sleep_us(500))
-        if (waitpid(pid, &status, WNOHANG) == pid)
-            return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    (void)kill(pid, SIGKILL);
-    return -1;
 }
 
 static void stop(pid_t pid)
@@ -262,17 +227,6 @@ static void put_call(struct buf *b, const struct call *call)
     for (const char *at = call->body; left; left -= piece < left ? piece : left, at += piece)
         put_record(b, STDIN, at, piece < left ? piece : left, 3);
     put_record(b, STDIN, NULL, 0, 0);
-}
-
-static int connect_to(const char *where)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    memcpy(address.sun_path, where, strlen(where));
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
-        return fd;
-    (void)close(fd);
-    return -1;
 }
 
 static void send_bytes(int fd, const char *data, size_t len)
@@ -367,23 +321,41 @@ static const char *content(struct reply reply)
     return gap + 4;
 }
 
+static void ck_says(struct reply reply, const char *text)
+{
+    ck_assert_msg(strstr(reply.text, text) != NULL, "no %s in: %s", text, reply.text);
+}
+
 static void assert_alive(void)
 {
     struct reply reply = ask(.method = "GET", .uri = "/api/alive");
     ck_assert(reply.ended);
-    ck_assert_ptr_nonnull(strstr(reply.text, "path=/alive"));
+    ck_says(reply, "path=/alive");
 }
 
 /* ---- requests and answers ---- */
 
-CASE("server", set_up, tear_down);
-CASE_AROUND(make_folder, remove_folder);
+/* Of the test. */
+static pid_t running;
+
+static void set_up_running(void)
+{
+    set_up();
+    running = start();
+}
+
+static void tear_down_running(void)
+{
+    stop(running);
+    tear_down();
+}
+
+CASE("answers", set_up_running, tear_down_running);
+CASE_AROUND(sockets_open, sockets_close);
 CASE_LIMIT_S(120);
 
 TEST(a_get_is_answered_with_head_and_body)
 {
-    pid_t pid = start();
-
     struct reply reply = ask(.method = "GET", .uri = "/api/x", .query = "a=b");
 
     ck_assert(reply.ended);
@@ -391,7 +363,6 @@ TEST(a_get_is_answered_with_head_and_body)
                      "Status: 200 OK\r\nContent-Type: application/json\r\nContent-Length: 56\r\n"
                      "X-Request-Id: request-1\r\nX-Content-Type-Options: nosniff\r\n\r\n"
                      "n=1 method=GET path=/x query=a=b length=0 body=0 large=0");
-    stop(pid);
 }
 
 static const struct {
@@ -405,7 +376,6 @@ static const struct {
 
 TEST_EACH(a_body_arrives_whole_however_it_is_cut, bodies)
 {
-    pid_t pid = start();
     char *body = arena_alloc(a, BODY_MAX);
     for (size_t i = 0; i < BODY_MAX; i++)
         body[i] = (char)(i * 31 % 251);
@@ -418,29 +388,22 @@ TEST_EACH(a_body_arrives_whole_however_it_is_cut, bodies)
     ck_assert(reply.ended);
     ck_assert_uint_eq(reply.len - (size_t)(text - reply.text), bodies[_i].len);
     ck_assert_mem_eq(text, body, bodies[_i].len);
-    stop(pid);
 }
 
 TEST(a_body_without_an_announced_length_counts_by_its_bytes)
 {
-    pid_t pid = start();
-
     struct reply reply =
         ask(.method = "POST", .uri = "/api/x", .body = "12345", .body_len = 5, .no_length = true);
 
-    ck_assert_ptr_nonnull(strstr(reply.text, "length=5 body=5 large=0"));
-    stop(pid);
+    ck_says(reply, "length=5 body=5 large=0");
 }
 
 TEST(a_body_that_ended_early_shows_by_its_length)
 {
-    pid_t pid = start();
-
     struct reply reply =
         ask(.method = "POST", .uri = "/api/x", .body = "12345", .body_len = 5, .announced = 9);
 
-    ck_assert_ptr_nonnull(strstr(reply.text, "length=9 body=5 large=0"));
-    stop(pid);
+    ck_says(reply, "length=9 body=5 large=0");
 }
 
 static const struct {
@@ -453,7 +416,6 @@ static const struct {
 
 TEST_EACH(a_body_over_the_bound_is_told_to_the_handler_and_not_kept, large_bodies)
 {
-    pid_t pid = start();
     char *body = arena_alloc(a, BODY_MAX * 20);
 
     struct reply reply =
@@ -462,14 +424,12 @@ TEST_EACH(a_body_over_the_bound_is_told_to_the_handler_and_not_kept, large_bodie
 
     ck_assert(reply.ended);
     ck_assert_mem_eq(reply.text, "Status: 413 ", 12);
-    ck_assert_ptr_nonnull(strstr(reply.text, " body=0 large=1"));
+    ck_says(reply, " body=0 large=1");
     assert_alive();
-    stop(pid);
 }
 
 TEST(the_next_body_has_nothing_of_the_one_before)
 {
-    pid_t pid = start();
     char *body = arena_alloc(a, BODY_MAX + 1);
     (void)ask(.method = "POST", .uri = "/api/x", .body = body, .body_len = BODY_MAX + 1);
 
@@ -478,13 +438,10 @@ TEST(the_next_body_has_nothing_of_the_one_before)
 
     ck_assert_str_eq(content(small), "abc");
     ck_assert_str_eq(content(none), "");
-    stop(pid);
 }
 
 TEST(a_long_answer_arrives_whole_in_several_records)
 {
-    pid_t pid = start();
-
     struct reply reply = ask(.method = "GET", .uri = "/api/long");
 
     const char *text = content(reply);
@@ -495,51 +452,39 @@ TEST(a_long_answer_arrives_whole_in_several_records)
         ck_assert_int_eq(text[i], 'a' + i % 26);
     ck_assert_ptr_nonnull(
         strstr(reply.text, arena_printf(a, "Content-Length: %d\r\n", LONG_ANSWER)));
-    stop(pid);
 }
 
 TEST(head_has_the_head_of_get_without_content)
 {
-    pid_t pid = start();
-
     struct reply reply = ask(.method = "HEAD", .uri = "/api/long");
 
     ck_assert(reply.ended);
     ck_assert_str_eq(content(reply), "");
     ck_assert_ptr_nonnull(
         strstr(reply.text, arena_printf(a, "Content-Length: %d\r\n", LONG_ANSWER)));
-    stop(pid);
 }
 
 TEST(a_status_without_content_has_none)
 {
-    pid_t pid = start();
-
     struct reply reply = ask(.method = "DELETE", .uri = "/api/empty");
 
     ck_assert(reply.ended);
     ck_assert_mem_eq(reply.text, "Status: 204 ", 12);
     ck_assert_ptr_null(strstr(reply.text, "\r\nContent-"));
     ck_assert_str_eq(content(reply), "");
-    stop(pid);
 }
 
 TEST(one_worker_answers_one_request_after_another)
 {
-    pid_t pid = start();
-
     for (int i = 1; i <= 300; i++) {
         struct reply reply = ask(.method = "GET", .uri = "/api/x");
         ck_assert(reply.ended);
         ck_assert_mem_eq(content(reply), arena_printf(a, "n=%d ", i), 4);
     }
-
-    stop(pid);
 }
 
 TEST(a_request_has_the_time_that_nobody_sets)
 {
-    pid_t pid = start();
     int64_t before = uptime_ms();
 
     struct reply reply = ask(.method = "GET", .uri = "/api/uptime");
@@ -547,12 +492,10 @@ TEST(a_request_has_the_time_that_nobody_sets)
     int64_t seen = strtoll(content(reply), NULL, 10);
     ck_assert_int_ge(seen, before);
     ck_assert_int_le(seen, uptime_ms());
-    stop(pid);
 }
 
 TEST(the_arena_of_a_request_ends_with_it)
 {
-    pid_t pid = start();
     char released;
     struct pollfd ready = {.fd = begun[0], .events = POLLIN};
 
@@ -561,21 +504,21 @@ TEST(the_arena_of_a_request_ends_with_it)
     ck_assert_int_eq(poll(&ready, 1, PATIENCE_MS), 1);
     ck_assert_int_eq(read(begun[0], &released, 1), 1);
     ck_assert_int_eq(released, 'r');
-    stop(pid);
 }
 
 TEST(a_peer_that_does_not_wait_for_its_answer_is_no_danger)
 {
-    pid_t pid = start();
     for (int i = 0; i < 20; i++)
         (void)close(begin_call(path, &(const struct call){.method = "GET", .uri = "/api/long"}));
 
     assert_alive();
-
-    stop(pid);
 }
 
 /* ---- peers that do not keep to the protocol ---- */
+
+CASE("server", set_up, tear_down);
+CASE_AROUND(sockets_open, sockets_close);
+CASE_LIMIT_S(120);
 
 /* Over this one libfcgi 2.4.2 loses 48 bytes of its own: a sanitizer would tell at the end. */
 #define UNKNOWN_TYPE 3
@@ -943,7 +886,7 @@ TEST_TIMES(a_changed_file_or_sighup_leads_to_a_trial_and_a_new_program, 2)
     pid_t pid = start();
     assert_alive();
     ck_assert_int_eq(write(made, "x", 1), 1);
-    assert_alive(); /* the trial is over by now, and was refused */
+    assert_alive(); /* the trial has ended by now, and was refused */
     ck_assert_int_eq(rename(file, aside), 0);
     sleep_us(1500000);
     assert_alive(); /* no file is no change */

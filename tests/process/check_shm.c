@@ -1,4 +1,3 @@
-#include <check.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -9,21 +8,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/base/arena.h"
 #include "common/base/problem.h"
 #include "common/process/shm.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 
 #define LAYOUT 7
 #define SIZE 4096
 
-static struct arena *a;
 static char folder[64];
 static const char *path;
 
 static void open_all(void)
 {
-    a = arena_open(0);
+    scratch_open();
     strcpy(folder, "/tmp/mapping.XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     path = arena_printf(a, "%s/state", folder);
@@ -33,14 +31,13 @@ static void close_all(void)
 {
     (void)unlink(path);
     ck_assert_int_eq(rmdir(folder), 0); /* so nothing half-made is left in it either */
-    arena_close(a);
+    scratch_close();
 }
 
 static _Atomic uint64_t *map(const char *at, uint32_t layout, size_t size, int *fd)
 {
     void *got = NULL;
-    struct problem *p = shm_map(a, at, layout, size, fd, &got);
-    ck_assert_msg(!p, "%s", p ? p->cause : "");
+    must(shm_map(a, at, layout, size, fd, &got));
     return got;
 }
 

@@ -1,63 +1,22 @@
 #include "common/process/socket.h"
 
-#include <check.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "common/base/arena.h"
 #include "common/base/problem.h"
-#include "tests/support/folder.h"
+#include "tests/support/scratch.h"
+#include "tests/support/sockets.h"
 #include "tests/support/suite.h"
-
-static struct arena *a;
-static char folder[] = "check-socket-XXXXXX";
-static char path[64];
-
-static void make_folder(void)
-{
-    folder_make(folder);
-    (void)snprintf(path, sizeof path, "%s/socket", folder);
-}
-
-static void remove_folder(void)
-{
-    folder_remove(folder);
-}
 
 static void set_up(void)
 {
-    a = arena_open(1u << 20);
+    scratch_open();
     (void)unlink(path);
-}
-
-static void tear_down(void)
-{
-    arena_close(a);
-}
-
-static int listen_at(const char *address)
-{
-    int fd = -1;
-    struct problem *p = socket_listen(a, address, 128, NULL, &fd);
-    ck_assert_msg(!p, "%s", p ? p->cause : "");
-    return fd;
-}
-
-static int connect_to(const char *where)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    memcpy(address.sun_path, where, strlen(where));
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
-        return fd;
-    (void)close(fd);
-    return -1;
 }
 
 /* Who connects to `path` comes to `listen_fd`. */
@@ -81,8 +40,8 @@ static void assert_refused(const char *address, const char *group, const char *c
     ck_assert_int_eq(fd, 42);
 }
 
-CASE("socket", set_up, tear_down);
-CASE_AROUND(make_folder, remove_folder);
+CASE("socket", set_up, scratch_close);
+CASE_AROUND(sockets_open, sockets_close);
 
 TEST(a_socket_file_is_for_owner_and_group)
 {

@@ -1,11 +1,11 @@
 /* The validator of the tests has tests of its own: a reply that is not described is refused. */
 #include "tests/support/described.h"
 
-#include <check.h>
 #include <string.h>
 
 #include "common/apidoc/openapi.h"
 #include "common/base/problem.h"
+#include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 
 #define ID "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -52,7 +52,6 @@ static const struct route routes[] = {
     {
         .method = METHOD_GET,
         .path = "/plants",
-        .handle = NULL,
         .auth = AUTH_OPTIONAL,
         .reply = MANY(&plant_record),
         .operation_id = "listPlants",
@@ -61,7 +60,6 @@ static const struct route routes[] = {
     {
         .method = METHOD_POST,
         .path = "/plants",
-        .handle = NULL,
         .auth = AUTH_USER,
         .body = &plant_record,
         .reply = ONE("plant", &plant_record),
@@ -72,7 +70,6 @@ static const struct route routes[] = {
     {
         .method = METHOD_GET,
         .path = "/plants/{id}",
-        .handle = NULL,
         .auth = AUTH_OPTIONAL,
         .reply = ONE("plant", &plant_record),
         .flags = ROUTE_ETAG,
@@ -83,7 +80,6 @@ static const struct route routes[] = {
     {
         .method = METHOD_GET,
         .path = "/plants/rare",
-        .handle = NULL,
         .auth = AUTH_NONE,
         .reply = {.members = &plant_record},
         .operation_id = "getRare",
@@ -92,7 +88,6 @@ static const struct route routes[] = {
     {
         .method = METHOD_DELETE,
         .path = "/plants/{id}",
-        .handle = NULL,
         .auth = AUTH_USER,
         .operation_id = "deletePlant",
         .summary = "Delete.",
@@ -102,42 +97,24 @@ static const struct route routes[] = {
 static const struct resource plants = RESOURCE("plants", "What grows.", routes);
 static const struct resource *const resources[] = {&plants, NULL};
 
-static struct arena *a;
 static const struct described *document;
 
 static void set_up(void)
 {
-    struct buf text;
     const struct api api = {.title = "Garden",
                             .version = "1",
                             .license = "MIT",
                             .description = "Plants.",
                             .base_path = "/garden",
                             .resources = resources};
-    a = arena_open((size_t)64 * 1024 * 1024);
-    buf_init(&text, (size_t)4 * 1024 * 1024);
-    openapi_write(&text, &api);
-    document = described_open(a, arena_copy(a, text.data, text.len));
-    buf_release(&text);
+    scratch_open();
+    openapi_write(&scratch, &api);
+    document = described_open(a, arena_copy(a, scratch.data, scratch.len));
     ck_assert_ptr_nonnull(document);
 }
 
-static void tear_down(void)
-{
-    arena_close(a);
-}
-
-/* Quotes are easier to read as '. */
-static const char *unquote(const char *s)
-{
-    char *text = arena_strdup(a, s);
-    for (char *c = text; *c; c++)
-        *c = (char)(*c == '\'' ? '"' : *c);
-    return text;
-}
-
-static const char *classify_token(const char *method, const char *path, int status,
-                                  const char *headers, const char *body)
+static const char *fault_of(const char *method, const char *path, int status, const char *headers,
+                            const char *body)
 {
     const struct seen seen = {method, path, status,
                               arena_printf(a, "X-Request-Id: 12345678\r\n%s", headers),
@@ -173,7 +150,7 @@ static const struct {
     {"{'type':'object','maxProperties':1}", "{'b':'x'}", "not known"},
 };
 
-CASE("described", set_up, tear_down);
+CASE("described", set_up, scratch_close);
 
 TEST_EACH(a_schema_means_what_json_schema_says, judged)
 {
@@ -230,8 +207,8 @@ static const struct {
 
 TEST_EACH(a_reply_that_is_described_passes, good)
 {
-    const char *wrong = classify_token(good[_i].method, good[_i].path, good[_i].status,
-                                       good[_i].headers, good[_i].body);
+    const char *wrong =
+        fault_of(good[_i].method, good[_i].path, good[_i].status, good[_i].headers, good[_i].body);
 
     ck_assert_msg(wrong == NULL, "%s", wrong);
 }
@@ -296,7 +273,7 @@ static const struct {
 TEST_EACH(a_reply_that_is_not_described_is_refused, bad)
 {
     const char *wrong =
-        classify_token(bad[_i].method, bad[_i].path, bad[_i].status, bad[_i].headers, bad[_i].body);
+        fault_of(bad[_i].method, bad[_i].path, bad[_i].status, bad[_i].headers, bad[_i].body);
 
     ck_assert_msg(wrong != NULL, "%s %s %s passed", bad[_i].method, bad[_i].path, bad[_i].body);
     ck_assert_msg(strstr(wrong, bad[_i].word) != NULL, "%s does not tell of %s", wrong,
@@ -320,7 +297,7 @@ TEST(a_keyword_that_nobody_knows_is_a_fault)
     document = described_open(
         a, unquote("{'paths':{'/x':{'get':{'responses':{'200':{'content':{'application/json':"
                    "{'schema':{'type':'object','minProperties':1}}}}}}}}}"));
-    const char *wrong = classify_token("GET", "/x", 200, JSON_TYPE, "{}");
+    const char *wrong = fault_of("GET", "/x", 200, JSON_TYPE, "{}");
 
     ck_assert_ptr_nonnull(wrong);
     ck_assert_ptr_nonnull(strstr(wrong, "minProperties"));

@@ -515,7 +515,7 @@ static const char *check_response(const struct check *c, const cJSON *response,
 static const char *check_elsewhere(const struct check *c, const struct seen *seen)
 {
     if (seen->status == 204 && strcmp(seen->method, "OPTIONS") == 0)
-        return *seen->body ? "there is a body behind 204" : NULL;
+        return *seen->body ? "there is a body after 204" : NULL;
     if (strcmp(seen->method, "HEAD") == 0)
         return seen->status == 404 ? NULL : "it is no operation";
     cJSON *body = cJSON_Parse(seen->body);

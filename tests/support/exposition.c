@@ -1,8 +1,10 @@
 #include "tests/support/exposition.h"
 #include "common/base/arena.h"
 
+#include <check.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -161,7 +163,7 @@ static const char *read_bucket(struct reading *r, const struct sample *s)
 static const char *read_end(struct reading *r, const struct sample *s, bool is_count)
 {
     if (!r->of || strcmp(r->of, s->labels) != 0 || s->le || !isinf(r->le))
-        return "not behind a bucket +Inf of its own";
+        return "not after a bucket +Inf of its own";
     if (is_count != r->summed)
         return "sum and count in another order";
     if (is_count && s->value != r->count)
@@ -262,6 +264,13 @@ static bool is_of_name(const char *line, const char *what, const char *part)
            memmem(line, len, part, strlen(part)) != NULL;
 }
 
+const char *ck_exposition(struct arena *a, const char *text)
+{
+    const char *wrong = exposition_fault(a, text);
+    ck_assert_msg(!wrong, "%s", wrong);
+    return text;
+}
+
 double exposition_value(const char *text, const char *series)
 {
     return sum_of(text, is_series, series, "", -1);
@@ -270,4 +279,13 @@ double exposition_value(const char *text, const char *series)
 double exposition_sum(const char *text, const char *name, const char *part)
 {
     return sum_of(text, is_of_name, name, part, 0);
+}
+
+double exposition_requests(const char *text, const char *route, const char *method, int status)
+{
+    char series[200];
+    (void)snprintf(series, sizeof series,
+                   "postern_http_requests_total{route=\"%s\",method=\"%s\",status=\"%d\"}", route,
+                   method, status);
+    return exposition_value(text, series);
 }

@@ -27,12 +27,6 @@ static struct settings settings;
 static const struct described *document; /* of the app under test */
 static uint64_t document_offer;          /* and of which routes it tells */
 
-void must(const struct problem *p)
-{
-    if (p)
-        ck_abort_msg("%s", p->cause ? p->cause : p->message);
-}
-
 static struct problem *empty_tables(void)
 {
     static const char *const statements[] = {

@@ -1,12 +1,12 @@
 /* loopback.h -- ask the application as nginx would, without a socket, and read its answers. */
 #pragma once
 
-#include <check.h>
 #include <sys/types.h>
 
 #include "common/field/json.h"
 #include "fcgi-app/accounts/user_model.h"
 #include "fcgi-app/worker.h"
+#include "tests/support/suite.h"
 
 #define PASSWORD "a long enough one"
 #define SECRET_KEY "kQ3vT8mZr1Yx6Lw9Pc2Nd5Hb7Jg4Fs0A"
@@ -23,7 +23,7 @@ struct answer {
 /* One call. Members that are left out are absent in the request. */
 struct call {
     const char *method; /* NULL: GET */
-    const char *path;   /* behind /api, with its query string */
+    const char *path;   /* after /api, with its query string */
     const char *token;  /* for Authorization: Bearer */
     const char *body;
     const char *type;  /* of the body; NULL: application/json where there is a body */
@@ -109,9 +109,6 @@ void wait_for(pid_t pid);
 
 /** Give the_app another connection, for a process that was forked. */
 void loopback_again(void);
-
-/** Fail the test if there is a problem. */
-void must(const struct problem *p);
 
 /** Run SQL on the test's database. */
 void run_sql(const char *text);

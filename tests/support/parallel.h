@@ -3,7 +3,7 @@
 
 #include "tests/support/loopback.h"
 
-#define PARALLEL_MAX 16
+#define PARALLEL_MAX 20
 
 struct parallel {
     int n;

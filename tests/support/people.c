@@ -81,6 +81,17 @@ struct answer refresh(const char *token)
     return api_post(NULL, "/auth/refresh", object("{'refresh_token':'%s'}", token));
 }
 
+void ck_alive(const char *access)
+{
+    ck_status(api_get(access, "/auth/profile"), 200);
+}
+
+void ck_ended(const struct login *login)
+{
+    ck_status(api_get(login->access, "/auth/profile"), 401);
+    ck_status(refresh(login->refresh), 401);
+}
+
 void pass_s(int64_t seconds)
 {
     the_time = instant_plus_s(the_time, seconds);

@@ -35,6 +35,10 @@ struct login login_of(struct answer answer);
 /** Ask for new tokens. */
 struct answer refresh(const char *token);
 
+/** Assert that this access token is good, or that neither token is any more. */
+void ck_alive(const char *access);
+void ck_ended(const struct login *login);
+
 /** Let so much time pass. */
 void pass_s(int64_t seconds);
 

@@ -24,7 +24,7 @@ struct run run(const char *line);
 struct run run_with_input(const char *input, const char *line);
 struct run run_with_bytes(const void *input, size_t len, const char *line);
 
-/** The words of `line` behind the program's name, for program_become(). */
+/** The words of `line` after the program's name, for program_become(). */
 char **program_words(const char *line);
 
 /** In a child: be the program, with these as its standard descriptors. */

@@ -6,6 +6,7 @@
 
 /* Status, `error` and `code`, for ck_problem() and for the rows of tables. */
 #define BAD_JSON 400, "Bad Request", "bad_json"
+#define BAD_REQUEST 400, "Bad Request", "bad_request"
 #define INVALID 400, "Bad Request", "invalid"
 #define INVALID_EMAIL 400, "Invalid email format", "invalid_email"
 #define MISSING_FIELDS 400, "Missing required fields", "missing_fields"
@@ -26,9 +27,14 @@
 #define LAST_ADMIN 409, "Last active admin", "last_admin"
 #define PRECONDITION_FAILED 412, "Precondition Failed", "precondition_failed"
 #define TOO_LARGE 413, "Payload Too Large", "too_large"
+#define URI_TOO_LONG 414, "URI Too Long", "uri_too_long"
 #define NOT_JSON 415, "Request body must be JSON", "not_json"
+#define KEY_REUSED 422, "Idempotency key reused", "idempotency_mismatch"
 #define RATE_LIMITED 429, "Too Many Requests", "rate_limited"
+#define INTERNAL 500, "Internal Server Error", "internal"
+#define BAD_GATEWAY 502, "Service Unavailable", "unavailable"
 #define UNAVAILABLE 503, "Service Unavailable", "unavailable"
+#define GATEWAY_TIMEOUT 504, "Service Unavailable", "unavailable"
 
 /* A body, in which every ' stands for a ", and the answer that it gets. */
 struct refusal {

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/problem.h"
+
 #define CASES_MAX 64
 #define LIMIT_S 60 /* Check's own, 4 s, is short for a busy machine and a sanitizer */
 
@@ -63,6 +65,12 @@ void suite_add_test(const TTest *test, int rows, int signal)
     if (case_count == 0)
         (void)add_case("tests");
     _tcase_add_test(cases[current_case].tcase, test, signal, 0, 0, rows);
+}
+
+void must(const struct problem *p)
+{
+    if (p)
+        ck_abort_msg("%s", p->cause ? p->cause : p->message);
 }
 
 static int run(Suite *suite)

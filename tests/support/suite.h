@@ -61,5 +61,9 @@ void suite_case_if(bool condition);
 void suite_case_last(void);
 void suite_add_test(const TTest *test, int rows, int signal);
 
+/** Fail the test if there is a problem. */
+struct problem;
+void must(const struct problem *p);
+
 /** Run all that has registered, tell which tests failed, and return what main() must return. */
 int suite_main(void);

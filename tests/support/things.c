@@ -8,7 +8,6 @@
 
 #include "common/base/problem.h"
 
-struct arena *a;
 struct db *db, *other;
 
 /* ---- what the tables hold ---- */

@@ -4,12 +4,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/base/arena.h"
 #include "common/base/uuid.h"
 #include "common/db/db.h"
 #include "common/field/field.h"
+#include "tests/support/scratch.h"
 
-extern struct arena *a;
 extern struct db *db, *other;
 
 /* ---- what the tables hold ---- */

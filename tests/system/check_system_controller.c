@@ -65,7 +65,7 @@ TEST_EACH(a_probe_has_its_methods, probes)
 
 /* What makes the schema another one than this program was built for, and what takes it back. */
 static const struct {
-    const char *spoil, *mend;
+    const char *spoil, *fix;
 } schemas[] = {
     {"CREATE TEMPORARY TABLE kept AS SELECT * FROM schema_migrations WHERE number = 3; "
      "DELETE FROM schema_migrations WHERE number = 3",
@@ -97,7 +97,7 @@ TEST_EACH(without_its_schema_the_program_is_alive_but_not_ready, schemas)
 {
     run_all_sql(schemas[_i].spoil);
     struct answer alive = api_get(NULL, "/health"), ready = api_get(NULL, "/ready");
-    run_all_sql(schemas[_i].mend);
+    run_all_sql(schemas[_i].fix);
 
     ck_ok(alive);
     ck_unavailable(ready);
@@ -218,16 +218,7 @@ static const char *scrape(void)
 {
     struct answer answer = api_ask(.path = "/metrics", .param = LOCAL);
     ck_status(answer, 200);
-    const char *wrong = exposition_fault(the_arena, answer.text);
-    ck_assert_msg(!wrong, "%s", wrong);
-    return answer.text;
-}
-
-static double requests(const char *text, const char *route, const char *method, int status)
-{
-    return exposition_value(
-        text, say("postern_http_requests_total{route=\"%s\",method=\"%s\",status=\"%d\"}", route,
-                  method, status));
+    return ck_exposition(the_arena, answer.text);
 }
 
 TEST(metrics_are_text_that_nobody_keeps)
@@ -266,15 +257,16 @@ TEST(metrics_tell_what_was_asked)
 
     const char *text = scrape();
 
-    ck_assert(requests(text, "/health", "GET", 200) == 3);
-    ck_assert(requests(text, "/health", "HEAD", 200) == 1);
-    ck_assert(requests(text, "other", "GET", 404) == 2);
-    ck_assert(requests(text, "/users", "GET", 401) == 1);
+    ck_assert(exposition_requests(text, "/health", "GET", 200) == 3);
+    ck_assert(exposition_requests(text, "/health", "HEAD", 200) == 1);
+    ck_assert(exposition_requests(text, "other", "GET", 404) == 2);
+    ck_assert(exposition_requests(text, "/users", "GET", 401) == 1);
     ck_assert(exposition_sum(text, "postern_http_requests_total", "") == 7);
     ck_assert(exposition_sum(text, "postern_http_request_duration_seconds_count", "") == 7);
     ck_assert(exposition_value(text, "postern_http_response_bytes_total{route=\"/health\",method="
                                      "\"GET\"}") == 3 * (double)strlen("{\"status\":\"ok\"}"));
-    ck_assert(requests(scrape(), "/metrics", "GET", 200) == 1); /* that was the scrape before */
+    ck_assert(exposition_requests(scrape(), "/metrics", "GET", 200) ==
+              1); /* that was the scrape before */
 }
 
 /* How much `name` grows by one request to `path`. */
