@@ -228,7 +228,7 @@ async function contentsOpen(browser) {
 
 async function contentsFollow(browser) {
     const page = await openPage(browser, { viewport: { width: 1280, height: 600 } });
-    for (const id of ["errors", "op-deletePost", "op-register"]) {
+    for (const id of ["changes", "errors", "op-deletePost", "op-register"]) {
         await page.locator(`#${id}`).evaluate((node) => node.scrollIntoView());
         await page.waitForFunction((at) =>
             document.querySelector("nav [aria-current]")?.hash === at, `#${id}`);
