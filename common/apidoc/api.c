@@ -200,13 +200,19 @@ struct reading_search {
     const struct route *route;
 };
 
+/* `/posts/{id}`, with one thing in the answer. */
+static bool reads_by_id(const struct route *route, const char *record)
+{
+    const char *brace = strchr(route->path, '{');
+    return route->method == METHOD_GET && route->reply.record && !route->reply.pages && brace &&
+           !strchr(brace, '/') && strcmp(route->reply.record->name, record) == 0;
+}
+
 static void find_reading(void *context, const struct resource *resource, const struct route *route)
 {
     struct reading_search *search = context;
     (void)resource;
-    if (!search->route && route->method == METHOD_GET && route->reply.record &&
-        !route->reply.pages && strchr(route->path, '{') &&
-        strcmp(route->reply.record->name, search->record) == 0 && api_offers(search->api, route))
+    if (!search->route && reads_by_id(route, search->record) && api_offers(search->api, route))
         search->route = route;
 }
 

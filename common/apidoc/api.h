@@ -49,7 +49,7 @@ const char *api_id_words(struct arena *a, const struct api *api, const char *pat
  * all tells; NULL where neither does. Its field `id` says it in words. */
 const struct record *api_record_of_id(const struct api *api, const char *path, const char *at);
 
-/** The route that reads the thing of the record by its id, or NULL. */
+/** The route that reads one thing of this record by its id and nothing else, or NULL. */
 const struct route *api_reading(const struct api *api, const char *record);
 
 /* What a request may carry beside path, query and body. */
