@@ -36,6 +36,14 @@ struct shared {
 };
 #define SHARED_LAYOUT 8 /* another one whenever the struct means something else */
 
+#define DOCUMENT_TAG_SIZE 48 /* bytes of a hash as an ETag, with its quotes and the NUL */
+
+/* What the API says of itself. */
+struct document {
+    struct buf text;
+    char tag[DOCUMENT_TAG_SIZE];
+};
+
 /* worker.h opens it. */
 struct app {
     const struct settings *settings;
@@ -47,12 +55,12 @@ struct app {
     struct keyring *keys;        /* NULL for a command, which answers no request */
     struct address_list proxies; /* that are trusted */
     struct router router;
-    struct buf openapi, page;   /* made when first asked for, then kept */
-    char shown_base[BASE_SIZE]; /* by these two */
-    bool sweeps;                /* there is more for purge_departed(), see accounts/purge.h */
-    unsigned unswept;           /* writes of this worker since it has swept totals, */
-    int64_t swept_at;           /* which was then, by monotonic_ns(); see app_sweep() */
-    int64_t complained_at;      /* of a damaged search index, in the same way */
+    struct document openapi, page; /* made when first asked for, then kept */
+    char shown_base[BASE_SIZE];    /* by these two */
+    bool sweeps;                   /* there is more for purge_departed(), see accounts/purge.h */
+    unsigned unswept;              /* writes of this worker since it has swept totals, */
+    int64_t swept_at;              /* which was then, by monotonic_ns(); see app_sweep() */
+    int64_t complained_at;         /* of a damaged search index, in the same way */
 };
 
 /** NULL if the caller of `rq` is `id` or an admin, else problem_forbidden. Where it takes an admin,

@@ -88,8 +88,8 @@ static struct problem *open_parts(struct arena *a, const struct settings *settin
     app->unswept = 1; /* of a worker that is not there any more, perhaps */
     app->shared = shared ? shared : arena_alloc(a, sizeof *shared);
     begin(app->shared);
-    buf_init(&app->openapi, DOCUMENT_MAX);
-    buf_init(&app->page, DOCUMENT_MAX);
+    buf_init(&app->openapi.text, DOCUMENT_MAX);
+    buf_init(&app->page.text, DOCUMENT_MAX);
     if (!address_list_parse(a, settings->trusted_proxies, &app->proxies))
         p = problem_because(a, &problem_internal, "TRUSTED_PROXIES is no list of addresses");
     else if (!settings->database_url.len)
@@ -137,8 +137,8 @@ void app_close(struct app *app)
         return;
     db_close(app->db);
     keyring_close(app->keys);
-    buf_release(&app->openapi);
-    buf_release(&app->page);
+    buf_release(&app->openapi.text);
+    buf_release(&app->page.text);
 }
 
 void app_handle(void *context, struct request *rq, struct response *rs)

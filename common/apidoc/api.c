@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/apidoc/schema.h"
+#include "common/base/arena.h"
 #include "common/base/problem.h"
 #include "common/http/http_problems.h"
 
@@ -152,6 +153,74 @@ bool api_is_of_front(const struct problem_type *type)
 {
     return type == &problem_bad_request || type == &problem_uri_too_long ||
            type == &problem_bad_gateway || type == &problem_gateway_timeout;
+}
+
+/* ---- ids ---- */
+
+struct id_search {
+    const struct api *api;
+    const char *path;
+    size_t one, all; /* lengths of the paths of the thing, and of the list that it is in */
+    const struct record *record;
+};
+
+static bool is_path(const struct route *route, const char *path, size_t len)
+{
+    return strlen(route->path) == len && strncmp(route->path, path, len) == 0;
+}
+
+static void find_record(void *context, const struct resource *resource, const struct route *route)
+{
+    struct id_search *search = context;
+    const struct record *r = route->reply.record;
+    (void)resource;
+    if (!search->record && r && record_find(r, "id") && api_offers(search->api, route) &&
+        is_path(route, search->path, route->reply.pages ? search->all : search->one))
+        search->record = r;
+}
+
+const struct record *api_record_of_id(const struct api *api, const char *path, const char *at)
+{
+    size_t before = (size_t)(at - path);
+    struct id_search search = {api, path, before + strcspn(at, "/"), before - 1, NULL};
+    router_each(api->resources, find_record, &search);
+    return search.record;
+}
+
+const char *api_id_words(struct arena *a, const struct api *api, const char *path, const char *at)
+{
+    const struct record *r = api_record_of_id(api, path, at);
+    const char *doc = r ? record_find(r, "id")->doc : NULL;
+    return arena_printf(a, "%s%sA UUID, in upper or lower case.", doc ? doc : "", doc ? " " : "");
+}
+
+struct reading_search {
+    const struct api *api;
+    const char *record;
+    const struct route *route;
+};
+
+/* `/posts/{id}`, with one thing in the answer. */
+static bool reads_by_id(const struct route *route, const char *record)
+{
+    const char *brace = strchr(route->path, '{');
+    return route->method == METHOD_GET && route->reply.record && !route->reply.pages && brace &&
+           !strchr(brace, '/') && strcmp(route->reply.record->name, record) == 0;
+}
+
+static void find_reading(void *context, const struct resource *resource, const struct route *route)
+{
+    struct reading_search *search = context;
+    (void)resource;
+    if (!search->route && reads_by_id(route, search->record) && api_offers(search->api, route))
+        search->route = route;
+}
+
+const struct route *api_reading(const struct api *api, const char *record)
+{
+    struct reading_search search = {api, record, NULL};
+    router_each(api->resources, find_reading, &search);
+    return search.route;
 }
 
 /* ---- headers of requests ---- */

@@ -4,6 +4,7 @@
 
 #include "common/http/router.h"
 
+struct arena;
 struct buf;
 
 /* An API, beyond its tables. */
@@ -40,6 +41,16 @@ void api_all_answers(const struct api *api, struct answers *ret);
 
 /** Does only the server in front answer it, which knows one form of failures? */
 bool api_is_of_front(const struct problem_type *type);
+
+/** What such an id is, in words: "The post's id. A UUID, in upper or lower case." */
+const char *api_id_words(struct arena *a, const struct api *api, const char *path, const char *at);
+
+/** The record that the id in `path` at `at` ("{id}") names, as the reading of one or the list of
+ * all tells; NULL where neither does. Its field `id` says it in words. */
+const struct record *api_record_of_id(const struct api *api, const char *path, const char *at);
+
+/** The route that reads one thing of this record by its id and nothing else, or NULL. */
+const struct route *api_reading(const struct api *api, const char *record);
 
 /* What a request may carry beside path, query and body. */
 struct request_header {

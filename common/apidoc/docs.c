@@ -1,10 +1,10 @@
 #include "common/apidoc/docs.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/apidoc/docs_call.h"
+#include "common/apidoc/docs_table.h"
 #include "common/apidoc/html.h"
 #include "common/apidoc/schema.h"
 #include "common/base/arena.h"
@@ -20,7 +20,8 @@ struct docs {
     struct arena *a;
     const struct api *api;
     const struct docs_assets *assets;
-    const struct route *login; /* NULL: there is none */
+    /* By which the page logs in, goes on with it, and learns who it is; NULL: there is none. */
+    const struct route *login, *refresh, *who;
     /* Records with a table of their own, in the order of their first use. */
     const struct record *shown[ANSWERS_MAX];
     size_t shown_count;
@@ -50,110 +51,16 @@ static void put_path(struct buf *b, const char *path)
     }
 }
 
+/* As it is called in a sentence: "GET /posts". */
+static const char *call_of(struct docs *d, const struct route *route)
+{
+    return arena_printf(d->a, "%s %s", method_word(d, route), route->path);
+}
+
 static void put_method(struct docs *d, const struct route *route)
 {
     const char *word = method_word(d, route);
     html_printf(d->b, "<span class=\"method %s\">%s</span> ", word, word);
-}
-
-/* ---- fields ---- */
-
-static const char *length_words(struct docs *d, const struct field *f)
-{
-    const char *unit = f->use & FIELD_BYTES ? "bytes" : "characters";
-    int64_t min = f->min ? f->min : f->use & FIELD_NOT_EMPTY ? 1 : 0;
-    if (min && f->max)
-        return arena_printf(d->a, "%" PRId64 "–%" PRId64 " %s", min, f->max, unit);
-    if (f->max)
-        return arena_printf(d->a, "at most %" PRId64 " %s", f->max, unit);
-    return min ? arena_printf(d->a, "at least %" PRId64, min) : "";
-}
-
-static const char *range_words(struct docs *d, const struct field *f)
-{
-    const int64_t most = INT64_C(9007199254740991); /* what JSON's numbers can count to */
-    if (!f->max || f->max >= most)
-        return arena_printf(d->a, "at least %" PRId64, f->min);
-    return arena_printf(d->a, "%" PRId64 "–%" PRId64, f->min, f->max);
-}
-
-static const char *bounds_of(struct docs *d, const struct field *f)
-{
-    if (f->type == FIELD_TEXT)
-        return length_words(d, f);
-    return f->type == FIELD_INTEGER ? range_words(d, f) : "";
-}
-
-static void put_type(struct docs *d, enum form form, const struct field *f)
-{
-    const char *bounds = form == FORM_REPLY ? "" : bounds_of(d, f);
-    const char *default_value = form == FORM_CREATE ? f->default_value : NULL;
-    html_printf(d->b, "<span class=type>%s%s</span>", field_type_word(f),
-                form_may_be_null(form, f) ? " or null" : "");
-    for (size_t i = 0; f->choices && f->choices[i]; i++)
-        html_printf(d->b, "%s<code>%s</code>", i ? " · " : " ", f->choices[i]);
-    if (*bounds || default_value)
-        html_printf(d->b, " <span class=bounds>%s%s", bounds,
-                    *bounds && default_value ? " · " : "");
-    if (default_value)
-        html_printf(d->b, "default <code>%s</code>", default_value);
-    if (*bounds || default_value)
-        buf_puts(d->b, "</span>");
-}
-
-static void put_field(struct docs *d, enum form form, const struct field *f)
-{
-    bool required = form == FORM_CREATE && form_requires(form, f);
-    html_printf(d->b, "<tr><th scope=row><code>%s</code>", f->name);
-    buf_puts(d->b, required ? " <span class=required>required</span>" : "");
-    buf_puts(d->b, "<td>");
-    put_type(d, form, f);
-    buf_puts(d->b, "<td>");
-    html_prose(d->b, f->doc ? f->doc : "");
-    if (form == FORM_CHANGE && !(f->use & FIELD_CHANGE))
-        buf_puts(d->b, " <em>Only an admin sets it.</em>");
-    buf_puts(d->b, "\n");
-}
-
-static void begin_fields(struct docs *d, const char *title)
-{
-    html_printf(d->b, "<h4>%s</h4>\n<table class=fields>\n", title);
-}
-
-static void put_fields(struct docs *d, const char *title, enum form form, const struct record *r)
-{
-    begin_fields(d, title);
-    for (size_t i = 0; i < r->count; i++)
-        if (form_has(form, &r->fields[i]))
-            put_field(d, form, &r->fields[i]);
-    buf_puts(d->b, "</table>\n");
-}
-
-/* The fields of a query are all read, whatever their use. */
-static void put_query(struct docs *d, const struct record *r)
-{
-    begin_fields(d, "Query");
-    for (size_t i = 0; i < r->count; i++)
-        put_field(d, FORM_CREATE, &r->fields[i]);
-    buf_puts(d->b, "</table>\n");
-}
-
-static void put_headers(struct docs *d, const struct route *route)
-{
-    bool any = false;
-    for (size_t i = 0; i < request_header_count; i++) {
-        const struct request_header *h = &request_headers[i];
-        if (!api_takes(route, h))
-            continue;
-        if (!any)
-            begin_fields(d, "Headers");
-        any = true;
-        html_printf(d->b, "<tr><th scope=row><code>%s</code><td><span class=type>string</span><td>",
-                    h->name);
-        html_prose(d->b, h->doc);
-        buf_puts(d->b, "\n");
-    }
-    buf_puts(d->b, any ? "</table>\n" : "");
 }
 
 /* ---- what is answered ---- */
@@ -206,34 +113,30 @@ static void put_sample_reply(struct docs *d, const struct route *route)
     buf_init(&json, SCRATCH_MAX);
     form_sample_reply(&json, route);
     if (json.len) {
-        html_printf(d->b, "<h4>What comes back</h4>\n<pre tabindex=0><code>");
+        html_printf(d->b, "<h4>What comes back</h4>\n<pre><code>");
         html_json(d->b, &json);
         buf_puts(d->b, "</code></pre>\n");
     }
     buf_release(&json);
 }
 
-/* `id` where the row is the place that a problem's `type` leads to, else NULL. */
-static void put_failure(struct docs *d, const struct problem_type *type, const char *id)
-{
-    if (id)
-        html_printf(d->b, "<tr id=\"%s\">", id);
-    else
-        buf_puts(d->b, "<tr>");
-    html_printf(d->b, "<th scope=row>%s <code>%s</code><td>%s<td>%s\n",
-                arena_printf(d->a, "%d", type->status), type->code, type->error, type->message);
-}
-
 static void put_failures(struct docs *d, const struct route *route)
 {
     struct answers answers;
+    bool any = false;
     api_answers(d->api, route, &answers);
-    buf_puts(d->b, "<table class=failures>\n");
-    for (size_t i = 0; i < answers.count; i++)
-        if (!api_is_everywhere(answers.types[i]))
-            put_failure(d, answers.types[i], NULL);
-    buf_puts(d->b, "</table>\n<p class=more>And <a href=\"#errors\">what every operation may "
-                   "answer</a>.\n");
+    for (size_t i = 0; i < answers.count; i++) {
+        if (api_is_everywhere(answers.types[i]))
+            continue;
+        if (!any)
+            docs_begin_table(d->b, "failures", "Failures", call_of(d, route));
+        any = true;
+        docs_failure(d->b, d->a, answers.types[i], NULL);
+    }
+    if (any)
+        docs_end_table(d->b);
+    html_printf(d->b, "<p class=more>%s <a href=\"#errors\">what every operation may answer</a>.\n",
+                any ? "And" : "Only");
 }
 
 /* ---- the parts of the page ---- */
@@ -248,6 +151,25 @@ static void put_who(struct docs *d, const struct route *route)
     html_printf(d->b, "<p class=who>%s%s%s\n", who[route->auth],
                 (route->flags & ROUTE_RATE_LIMITED) ? " Only so often from one address." : "",
                 (route->flags & ROUTE_PASSWORD_LIMITED) ? " Only so many wrong passwords." : "");
+}
+
+static void put_facts(struct docs *d, const struct route *route)
+{
+    const char *of = call_of(d, route);
+    docs_path(d->b, d->a, d->api, route, of);
+    if (route->query) {
+        docs_begin_table(d->b, "fields", "Query", of);
+        docs_query(d->b, d->a, route->query);
+        docs_end_table(d->b);
+    }
+    if (route->body) {
+        docs_begin_table(d->b, "fields", "Body", of);
+        docs_fields(d->b, d->a, form_of_body(route), route->body);
+        docs_end_table(d->b);
+    }
+    docs_headers(d->b, route, of);
+    put_success(d, route);
+    put_failures(d, route);
 }
 
 /* The rest of a link to an operation, which shows its method and path. */
@@ -273,17 +195,12 @@ static void put_operation(void *context, const struct resource *resource, const 
     html_printf(d->b, "</h3>\n<p class=summary>%s\n", route->summary ? route->summary : "");
     put_who(d, route);
     buf_puts(d->b, "<div class=sides>\n<div class=facts>\n");
-    if (route->query)
-        put_query(d, route->query);
-    if (route->body)
-        put_fields(d, "Body", form_of_body(route), route->body);
-    put_headers(d, route);
-    put_success(d, route);
-    put_failures(d, route);
-    buf_puts(d->b, "</div>\n<div class=calls>\n");
-    docs_curl(d->b, d->a, route);
+    put_facts(d, route);
+    buf_puts(d->b, "</div>\n<div class=calls>\n<div class=samples>\n");
+    docs_curl(d->b, d->a, d->api, route);
     put_sample_reply(d, route);
-    docs_form(d->b, d->a, route);
+    buf_puts(d->b, "</div>\n");
+    docs_form(d->b, d->a, d->api, route);
     buf_puts(d->b, "</div>\n</div>\n</article>\n");
 }
 
@@ -309,9 +226,10 @@ static void each_of(struct docs *d, const struct resource *resource,
 static void put_navigation(struct docs *d)
 {
     for (const struct resource *const *at = d->api->resources; *at; at++) {
-        html_printf(d->b, "<h2><a href=\"#%s\">%s</a></h2>\n<ul>\n", (*at)->name, (*at)->name);
+        html_printf(d->b, "<div class=group>\n<h2><a href=\"#%s\">%s</a></h2>\n<ul>\n", (*at)->name,
+                    (*at)->name);
         each_of(d, *at, put_link);
-        buf_puts(d->b, "</ul>\n");
+        buf_puts(d->b, "</ul>\n</div>\n");
     }
 }
 
@@ -328,13 +246,12 @@ static void put_operations(struct docs *d)
 static void put_records(struct docs *d)
 {
     for (size_t i = 0; i < d->shown_count; i++) {
-        html_printf(d->b,
-                    "<article class=record id=\"record-%s\">\n<h3>%s</h3>\n<table class=fields>\n",
-                    d->shown[i]->name, d->shown[i]->name);
-        for (size_t n = 0; n < d->shown[i]->count; n++)
-            if (form_has(FORM_REPLY, &d->shown[i]->fields[n]))
-                put_field(d, FORM_REPLY, &d->shown[i]->fields[n]);
-        buf_puts(d->b, "</table>\n</article>\n");
+        const char *name = d->shown[i]->name;
+        html_printf(d->b, "<article class=record id=\"record-%s\">\n<h3>%s</h3>\n", name, name);
+        docs_begin_table(d->b, "fields", "Members", name);
+        docs_fields(d->b, d->a, FORM_REPLY, d->shown[i]);
+        docs_end_table(d->b);
+        buf_puts(d->b, "</article>\n");
     }
 }
 
@@ -348,11 +265,27 @@ static bool is_first_of_code(const struct answers *all, size_t at)
 
 static void put_some_errors(struct docs *d, const struct answers *all, bool everywhere)
 {
-    buf_puts(d->b, "<table class=failures>\n");
+    docs_begin_table(d->b, "failures",
+                     everywhere ? "What every operation may answer" : "All others", NULL);
     for (size_t i = 0; i < all->count; i++)
         if (api_is_everywhere(all->types[i]) == everywhere)
-            put_failure(d, all->types[i], is_first_of_code(all, i) ? all->types[i]->code : NULL);
-    buf_puts(d->b, "</table>\n");
+            docs_failure(d->b, d->a, all->types[i],
+                         is_first_of_code(all, i) ? all->types[i]->code : NULL);
+    docs_end_table(d->b);
+}
+
+static void put_problem_members(struct docs *d)
+{
+    docs_begin_table(d->b, "fields", "Members of a failure", NULL);
+    docs_fields(d->b, d->a, FORM_REPLY, &problem_record);
+    docs_end_table(d->b);
+    html_printf(d->b,
+                "<p>And where they apply: <code>%s</code>, the names of required fields that were "
+                "not there, and <code>%s</code>, a list of all fields that are at fault:\n",
+                PROBLEM_MISSING_KEY, PROBLEM_DETAILS_KEY);
+    docs_begin_table(d->b, "fields", "Each of the details", NULL);
+    docs_fields(d->b, d->a, FORM_REPLY, &fault_record);
+    docs_end_table(d->b);
 }
 
 static void put_errors(struct docs *d)
@@ -362,29 +295,49 @@ static void put_errors(struct docs *d)
     api_all_answers(d->api, &all);
     buf_init(&json, SCRATCH_MAX);
     form_sample_problem(&json, &problem_not_found);
-    buf_puts(d->b, "<pre tabindex=0><code>");
+    buf_puts(d->b, "<pre><code>");
     html_json(d->b, &json);
     buf_puts(d->b, "</code></pre>\n");
     buf_release(&json);
-    put_fields(d, "Members", FORM_REPLY, &problem_record);
-    html_printf(d->b,
-                "<p>And where they apply: <code>%s</code>, the names of required fields that were "
-                "not there, and <code>%s</code>, a list of all fields that are at fault:\n",
-                PROBLEM_MISSING_KEY, PROBLEM_DETAILS_KEY);
-    put_fields(d, "Details", FORM_REPLY, &fault_record);
-    buf_puts(d->b, "<h4>What every operation may answer</h4>\n");
+    put_problem_members(d);
     put_some_errors(d, &all, true);
-    buf_puts(d->b, "<h4>All others</h4>\n");
     put_some_errors(d, &all, false);
 }
 
+/* ---- the login of the page ---- */
+
+/* Routes that hand out a token (RFC 6749 section 5.1): for a refresh token (section 6), or not. */
 static void find_login(void *context, const struct resource *resource, const struct route *route)
 {
     struct docs *d = context;
     (void)resource;
-    if (!d->login && route->reply.members && route->body &&
-        record_find(route->reply.members, "access_token") && api_offers(d->api, route))
-        d->login = route;
+    if (!route->reply.members || !route->body || !api_offers(d->api, route) ||
+        !record_find(route->reply.members, "access_token"))
+        return;
+    if (record_find(route->body, "refresh_token"))
+        d->refresh = d->refresh ? d->refresh : route;
+    else
+        d->login = d->login ? d->login : route;
+}
+
+/* One's own account: what the login answers beside the token, for nothing but the token. */
+static void find_who(void *context, const struct resource *resource, const struct route *route)
+{
+    struct docs *d = context;
+    (void)resource;
+    if (!d->who && d->login && d->login->reply.record && route->method == METHOD_GET &&
+        route->auth == AUTH_USER && !route->reply.pages && !strchr(route->path, '{') &&
+        route->reply.record == d->login->reply.record && api_offers(d->api, route))
+        d->who = route;
+}
+
+/* What the page's script must know of them, as attributes. */
+static void put_session(struct docs *d)
+{
+    if (d->refresh)
+        html_printf(d->b, " data-refresh=\"%s\"", d->refresh->path);
+    if (d->who)
+        html_printf(d->b, " data-who=\"%s\" data-key=\"%s\"", d->who->path, d->who->reply.key);
 }
 
 static void put_login_input(struct docs *d, const struct field *f)
@@ -407,9 +360,12 @@ static void put_login(struct docs *d)
     for (size_t i = 0; i < r->count; i++)
         if (form_has(form_of_body(d->login), &r->fields[i]))
             put_login_input(d, &r->fields[i]);
-    buf_puts(d->b, "</div>\n<p class=send><button>Log in</button> "
-                   "<button type=button id=forget hidden>Forget the token</button> "
-                   "<span class=state role=status></span>\n</form>\n");
+    buf_puts(d->b,
+             "</div>\n<label class=tick><input type=checkbox id=keep> Keep it when this page is "
+             "loaded again, until the tab is closed</label>\n"
+             "<p class=send><button>Log in</button> "
+             "<button type=button id=forget hidden>Forget the token</button> "
+             "<span class=state role=status></span>\n</form>\n");
 }
 
 static void put_title(struct docs *d)
@@ -432,6 +388,36 @@ static void put_base(struct docs *d)
     html_printf(d->b, "%s", d->api->base_path);
 }
 
+/* Without a script it is where the site is told to be. */
+static void put_address(struct docs *d)
+{
+    if (d->api->public_url && *d->api->public_url)
+        html_printf(d->b, "%s%s", d->api->public_url, d->api->base_path);
+    else
+        html_printf(d->b, "https://example.org%s", d->api->base_path);
+}
+
+/* "0.2.0, …" begins a version, "  - " an entry of it; other lines go on with an entry. */
+static void put_changes(struct docs *d)
+{
+    bool open = false;
+    for (const char *at = d->assets->changes, *next; *at; at = next) {
+        size_t len = strcspn(at, "\n");
+        const char *line = arena_copy(d->a, at, len);
+        next = at + len + (at[len] == '\n');
+        if (*line != ' ') {
+            html_printf(d->b, open ? "</ul>\n<h3>%s</h3>\n<ul>\n" : "<h3>%s</h3>\n<ul>\n", line);
+            open = true;
+        }
+        if (len < 4 || *line != ' ')
+            continue;
+        buf_puts(d->b, strncmp(line, "  - ", 4) == 0 ? "<li>" : "");
+        html_prose(d->b, line + 4);
+        buf_puts(d->b, "\n");
+    }
+    buf_puts(d->b, open ? "</ul>\n" : "");
+}
+
 /* These two are ours, and their bytes are what the policy has the hashes of. */
 static void put_style(struct docs *d)
 {
@@ -452,7 +438,8 @@ static const struct {
     {"style", put_style},           {"script", put_script},
     {"navigation", put_navigation}, {"login", put_login},
     {"operations", put_operations}, {"records", put_records},
-    {"errors", put_errors},
+    {"errors", put_errors},         {"session", put_session},
+    {"address", put_address},       {"changes", put_changes},
 };
 
 static void put_part(struct docs *d, const char *name, size_t len)
@@ -472,6 +459,7 @@ void docs_write(struct buf *b, const struct api *api, const struct docs_assets *
         .b = b, .a = arena_open((size_t)16 * 1024 * 1024), .api = api, .assets = assets};
     const char *at = assets->page;
     router_each(api->resources, find_login, &d);
+    router_each(api->resources, find_who, &d);
     for (const char *mark = strstr(at, "{{"); mark; mark = strstr(at, "{{")) {
         const char *end = strstr(mark, "}}");
         buf_add(b, at, (size_t)(mark - at));

@@ -8,6 +8,7 @@ struct docs_assets {
     const char *page; /* HTML, in which `{{name}}` stands for a part */
     const char *style;
     const char *script;
+    const char *changes; /* versions, each with what changed in the API: "  - " begins an entry */
 };
 
 /**
@@ -15,7 +16,8 @@ struct docs_assets {
  * command line, and a form to try it.
  *
  * The first route that answers with an access_token (RFC 6749 section 5.1) is the one by which
- * the page logs in. An unknown part in the template aborts.
+ * the page logs in, the first that does so for a refresh_token the one by which it goes on. An
+ * unknown part in the template aborts.
  */
 void docs_write(struct buf *b, const struct api *api, const struct docs_assets *assets);
 

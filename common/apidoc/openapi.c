@@ -22,7 +22,7 @@ static void put_path_ids(struct document *d, const struct route *route)
         json_member(d->b, "in", "path");
         json_key(d->b, "required");
         json_boolean(d->b, true);
-        json_member(d->b, "description", "A UUID, in upper or lower case.");
+        json_member(d->b, "description", api_id_words(d->a, d->api, route->path, at));
         json_key_object(d->b, "schema");
         document_field(d, FORM_REPLY, &(const struct field){.type = FIELD_UUID});
         json_object_end(d->b);

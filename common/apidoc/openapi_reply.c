@@ -230,41 +230,18 @@ static void put_success_content(struct document *d, const struct route *route)
 
 /* ---- where what was made is read ---- */
 
-struct reader {
-    const struct api *api;
-    const struct record *record;
-    const struct route *found;
-};
-
-/* `/posts/{id}`, with one thing in the answer. */
-static bool reads_by_id(const struct route *route, const struct record *r)
-{
-    const char *brace = strchr(route->path, '{');
-    return route->method == METHOD_GET && route->reply.record == r && !route->reply.pages &&
-           brace && !strchr(brace, '/');
-}
-
-static void find_reader(void *context, const struct resource *resource, const struct route *route)
-{
-    struct reader *reader = context;
-    (void)resource;
-    if (!reader->found && reads_by_id(route, reader->record) && api_offers(reader->api, route))
-        reader->found = route;
-}
-
 /* What Location leads to. */
 static void put_links(struct document *d, const struct route *route)
 {
-    struct reader reader = {d->api, route->reply.record, NULL};
-    if (route_status(route) != 201 || !reader.record)
+    const struct record *r = route->reply.record;
+    const struct route *reading =
+        route_status(route) == 201 && r ? api_reading(d->api, r->name) : NULL;
+    if (!reading)
         return;
-    router_each(d->api->resources, find_reader, &reader);
-    if (!reader.found)
-        return;
-    const char *id = strchr(reader.found->path, '{') + 1;
+    const char *id = strchr(reading->path, '{') + 1;
     json_key_object(d->b, "links");
-    json_key_object(d->b, reader.found->operation_id);
-    json_member(d->b, "operationId", reader.found->operation_id);
+    json_key_object(d->b, reading->operation_id);
+    json_member(d->b, "operationId", reading->operation_id);
     json_member(d->b, "description", "What was made, where Location leads.");
     json_key_object(d->b, "parameters");
     json_member(d->b, arena_copy(d->a, id, strcspn(id, "}")),

@@ -77,13 +77,15 @@ const char *field_type_word(const struct field *f)
     return f->format && f->format->name ? f->format->name : words[f->type];
 }
 
-static const char *sample_of(const struct field *f)
+static const char *sample_of(enum form form, const struct field *f)
 {
     static const char *const samples[] = {[FIELD_TEXT] = "…",
                                           [FIELD_INTEGER] = "1",
                                           [FIELD_BOOLEAN] = "true",
                                           [FIELD_TIME] = "2026-01-31T12:00:00.000000Z",
                                           [FIELD_UUID] = "019c1397-a600-7c3e-9d2f-3c5e8a7b6d41"};
+    if (form == FORM_CREATE && f->new_example)
+        return f->new_example;
     if (f->example)
         return f->example;
     return f->type == FIELD_ENUM ? f->choices[0] : samples[f->type];
@@ -103,7 +105,7 @@ void form_sample_value(struct buf *b, enum form form, const struct field *f)
     if (!f->example && form_may_be_null(form, f))
         json_null(b);
     else
-        field_text_to_json(b, f, sample_of(f));
+        field_text_to_json(b, f, sample_of(form, f));
 }
 
 void form_sample_members(struct buf *b, enum form form, const struct record *r)

@@ -58,6 +58,8 @@ struct field {
     const struct format *format;
     const char *default_value; /* what an absent value is read from, except in a change */
     const char *example;       /* for the documentation */
+    const char *new_example;   /* where another one is made beside that of `example`; or NULL */
+    const char *refers_to;     /* FIELD_UUID: the name of the record whose id it is; or NULL */
     const char *doc;           /* one sentence */
 };
 

@@ -341,11 +341,15 @@ static const char *tag_of(struct arena *a, int64_t version)
     return arena_printf(a, ETAG_FORMAT, version);
 }
 
-bool request_knows(const struct request *rq, int64_t version)
+bool request_knows_tag(const struct request *rq, const char *tag)
 {
     const char *list = rq->param[PARAM_IF_NONE_MATCH];
-    return list && (rq->method & (METHOD_GET | METHOD_HEAD)) &&
-           lists_tag(list, tag_of(rq->arena, version), true);
+    return list && (rq->method & (METHOD_GET | METHOD_HEAD)) && lists_tag(list, tag, true);
+}
+
+bool request_knows(const struct request *rq, int64_t version)
+{
+    return request_knows_tag(rq, tag_of(rq->arena, version));
 }
 
 struct problem *request_check_match(const struct request *rq, int64_t version)

@@ -76,6 +76,7 @@ enum route_flag {
      * runs, rq->caller has the ids alone, and a body is read as from one who is no admin. */
     ROUTE_LOCKS_CALLER = 1 << 8,
     ROUTE_OUTLIVES_TOKEN = 1 << 9, /* a token that has expired counts as none */
+    ROUTE_NO_UNDO = 1 << 10, /* cannot be undone, as a DELETE cannot: a page asks before it calls */
 };
 
 /* What a success answers: an object with `members`, and in it `key` with a `record`, or with

@@ -6,9 +6,9 @@
 #include "fcgi-app/app.h"
 
 /* The field of a body, a struct that has it under this name. */
-#define CURRENT_PASSWORD(struct_)                                                                  \
+#define CURRENT_PASSWORD(struct_, example_)                                                        \
     FIELD(struct_, current_password, .use = FIELD_REQUIRED | FIELD_BYTES, .min = 1, .max = 1024,   \
-          .example = "engine of numbers", .doc = "The password as it is now.")
+          .example = (example_), .doc = "The password as it is now.")
 
 /**
  * Is this the caller's password? If not, a problem of the field; RATE_LIMITED after too many that

@@ -26,24 +26,26 @@ struct change {
     struct text email;
 };
 
+/* The examples follow one another: the address changes, then the password, then she leaves. */
 #define NEW_PASSWORD                                                                               \
     FIELD(struct change, new_password, .use = FIELD_REQUIRED, .min = 8, .max = 128,                \
           .format = &new_password_format, .example = "weaver of patterns",                         \
           .doc = "Not among the commonest, not the e-mail.")
 
-static const struct field password_fields[] = {CURRENT_PASSWORD(struct change), NEW_PASSWORD};
+static const struct field password_fields[] = {CURRENT_PASSWORD(struct change, "engine of numbers"),
+                                               NEW_PASSWORD};
 static const struct field email_fields[] = {
     FIELD(struct change, email, .use = FIELD_REQUIRED, .max = EMAIL_MAX, .format = &email_format,
-          .example = "ada@example.org", .doc = "The new address."),
-    CURRENT_PASSWORD(struct change),
+          .example = "countess@example.org", .doc = "The new address."),
+    CURRENT_PASSWORD(struct change, "engine of numbers"),
 };
 static const struct field forgot_fields[] = {
     FIELD(struct change, email, .use = FIELD_REQUIRED, .max = EMAIL_MAX, .format = &email_format,
-          .example = "ada@example.org", .doc = "The address of the account."),
+          .example = "countess@example.org", .doc = "The address of the account."),
 };
 static const struct field reset_fields[] = {
     FIELD(struct change, token, .use = FIELD_REQUIRED, .min = 1, .max = 100,
-          .doc = "What came by mail; good once, for an hour."),
+          .example = "the token of the mail", .doc = "What came by mail; good once, for an hour."),
     NEW_PASSWORD,
 };
 
@@ -252,18 +254,6 @@ static const struct problem_type *const forgot_problems[] = {&problem_invalid_em
 static const struct route routes[] = {
     {
         .method = METHOD_POST,
-        .path = "/auth/password",
-        .handle = change_password,
-        .auth = AUTH_USER,
-        .body = &password_record,
-        .prepare = prepare_password,
-        .in_doubt = is_changed,
-        .flags = ROUTE_RATE_LIMITED | ROUTE_PASSWORD_LIMITED | ROUTE_HASH_POOL | ROUTE_TRANSACTION,
-        .operation_id = "changePassword",
-        .summary = "Change one's password, which ends all other sessions.",
-    },
-    {
-        .method = METHOD_POST,
         .path = "/auth/email",
         .handle = change_email,
         .auth = AUTH_USER,
@@ -275,6 +265,19 @@ static const struct route routes[] = {
         .problems = email_problems,
         .operation_id = "changeEmail",
         .summary = "Change one's e-mail address.",
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/auth/password",
+        .handle = change_password,
+        .auth = AUTH_USER,
+        .body = &password_record,
+        .prepare = prepare_password,
+        .in_doubt = is_changed,
+        .flags = ROUTE_RATE_LIMITED | ROUTE_PASSWORD_LIMITED | ROUTE_HASH_POOL | ROUTE_TRANSACTION |
+                 ROUTE_NO_UNDO,
+        .operation_id = "changePassword",
+        .summary = "Change one's password, which ends all other sessions.",
     },
     {
         .method = METHOD_POST,
@@ -297,7 +300,7 @@ static const struct route routes[] = {
         .body = &reset_record,
         .prepare = prepare_reset,
         .in_doubt = is_changed,
-        .flags = ROUTE_RATE_LIMITED | ROUTE_HASH_POOL | ROUTE_TRANSACTION,
+        .flags = ROUTE_RATE_LIMITED | ROUTE_HASH_POOL | ROUTE_TRANSACTION | ROUTE_NO_UNDO,
         .enabled = has_mail,
         .operation_id = "resetPassword",
         .summary = "Choose a new password with a token, which ends all sessions.",

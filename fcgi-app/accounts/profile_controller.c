@@ -23,7 +23,8 @@ struct leaving {
     struct text current_password;
 };
 
-static const struct field leaving_fields[] = {CURRENT_PASSWORD(struct leaving)};
+static const struct field leaving_fields[] = {
+    CURRENT_PASSWORD(struct leaving, "weaver of patterns")}; /* as changePassword has left it */
 static const struct record leaving_record =
     RECORD("Leaving", struct leaving, leaving_fields, .rule = NULL);
 

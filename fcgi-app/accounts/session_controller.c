@@ -17,16 +17,16 @@ struct refresh_body {
     bool all;
 };
 
-#define REFRESH_TOKEN(use_)                                                                        \
-    FIELD(struct refresh_body, refresh_token, .use = (use_), .max = 1000,                          \
+#define REFRESH_TOKEN(use_, example_)                                                              \
+    FIELD(struct refresh_body, refresh_token, .use = (use_), .max = 1000, .example = (example_),   \
           .doc = "The session's refresh token.")
 
-static const struct field refresh_fields[] = {REFRESH_TOKEN(FIELD_REQUIRED)};
+static const struct field refresh_fields[] = {REFRESH_TOKEN(FIELD_REQUIRED, REFRESH_TOKEN_EXAMPLE)};
 
 static const struct field logout_fields[] = {
     FIELD(struct refresh_body, all, .use = FIELD_CREATE, .default_value = "false",
-          .example = "true", .doc = "End all sessions of the user."),
-    REFRESH_TOKEN(FIELD_CREATE | FIELD_NULLABLE),
+          .example = "false", .doc = "End all sessions of the user."),
+    REFRESH_TOKEN(FIELD_CREATE | FIELD_NULLABLE, NULL), /* Authorization does */
 };
 
 static const struct record refresh_record =
@@ -272,19 +272,6 @@ static const struct route routes[] = {
         .summary = "Get new tokens for a refresh token, which is used up.",
     },
     {
-        .method = METHOD_POST,
-        .path = "/auth/logout",
-        .handle = logout,
-        .auth = AUTH_OPTIONAL,
-        .body = &logout_record,
-        .in_doubt = is_logged_out,
-        .flags =
-            ROUTE_TRANSACTION | ROUTE_BODY_OPTIONAL | ROUTE_LOCKS_CALLER | ROUTE_OUTLIVES_TOKEN,
-        .problems = logout_problems,
-        .operation_id = "logout",
-        .summary = "End this session, or all of the user's.",
-    },
-    {
         .method = METHOD_GET,
         .path = "/auth/sessions",
         .handle = list,
@@ -304,6 +291,19 @@ static const struct route routes[] = {
         .problems = end_problems,
         .operation_id = "endSession",
         .summary = "End one of one's own sessions.",
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/auth/logout",
+        .handle = logout,
+        .auth = AUTH_OPTIONAL,
+        .body = &logout_record,
+        .in_doubt = is_logged_out,
+        .flags = ROUTE_TRANSACTION | ROUTE_BODY_OPTIONAL | ROUTE_LOCKS_CALLER |
+                 ROUTE_OUTLIVES_TOKEN | ROUTE_NO_UNDO,
+        .problems = logout_problems,
+        .operation_id = "logout",
+        .summary = "End this session, or all of the user's.",
     },
 };
 

@@ -93,12 +93,13 @@ static const char *const token_types[] = {"Bearer", NULL};
 
 static const struct field tokens_fields[] = {
     FIELD(struct tokens, access_token, .use = FIELD_SHOWN,
+          .example = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.YW4tZXhhbXBsZQ",
           .doc = "A JWT for `Authorization: Bearer`."),
     FIELD(struct tokens, token_type, .use = FIELD_SHOWN, .choices = token_types,
           .doc = "Always \"Bearer\"."),
     FIELD(struct tokens, expires_in, .use = FIELD_SHOWN, .example = "900",
           .doc = "How long the access token is good, in seconds."),
-    FIELD(struct tokens, refresh_token, .use = FIELD_SHOWN,
+    FIELD(struct tokens, refresh_token, .use = FIELD_SHOWN, .example = REFRESH_TOKEN_EXAMPLE,
           .doc = "Good once, for new tokens of the same session."),
 };
 

@@ -6,6 +6,9 @@
 
 #define REFRESH_GRACE_S 10 /* a used token yields the live one for so long */
 
+/* For the documentation. */
+#define REFRESH_TOKEN_EXAMPLE "AZwTl6YAfD6dLzxei3ttQV9leGFtcGxlLXJlZnJlc2gtdG9rZW4"
+
 /* A token as it travels is base64url of a secret of 256 bits, its session's id, and a tag that
  * shows that we made it. Only its SHA-256 is stored. */
 struct refresh_token {

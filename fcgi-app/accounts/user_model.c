@@ -83,28 +83,30 @@ const struct rule new_password_rule = {
 
 const char *const user_role_words[] = {"user", "admin", NULL};
 
-/* These fields are in more than one table, with a different `use` in each. */
-#define EMAIL(use_)                                                                                \
+/* These fields are in more than one table, with a different `use` in each. The examples tell one
+ * story: Ada registers, an admin makes Grace. */
+#define EMAIL(use_, ...)                                                                           \
     FIELD(struct user, email, .use = (use_), .max = EMAIL_MAX, .format = &email_format,            \
-          .example = "ada@example.org", .doc = "Unique, compared without regard to case.")
-#define NEW_PASSWORD(use_)                                                                         \
+          .example = "ada@example.org", .doc = "Unique, compared without regard to case.",         \
+          __VA_ARGS__)
+#define NEW_PASSWORD(use_, ...)                                                                    \
     FIELD(struct user, password, .use = (use_), .min = 8, .max = 128,                              \
-          .format = &new_password_format, .example = "correct horse battery",                      \
-          .doc = "Not among the commonest, not the e-mail.")
-#define FIRST_NAME(use_)                                                                           \
+          .format = &new_password_format, .example = "engine of numbers",                          \
+          .doc = "Not among the commonest, not the e-mail.", __VA_ARGS__)
+#define FIRST_NAME(use_, ...)                                                                      \
     FIELD(struct user, first_name, .use = (use_) | FIELD_NULLABLE, .min = 1, .max = 100,           \
-          .example = "Ada", .doc = "The given name.")
-#define LAST_NAME(use_)                                                                            \
+          .example = "Ada", .doc = "The given name.", __VA_ARGS__)
+#define LAST_NAME(use_, ...)                                                                       \
     FIELD(struct user, last_name, .use = (use_) | FIELD_NULLABLE, .min = 1, .max = 100,            \
-          .example = "Lovelace", .doc = "The family name.")
+          .example = "Lovelace", .doc = "The family name.", __VA_ARGS__)
 
 static const struct field user_fields[] = {
     FIELD(struct user, id, .use = FIELD_SHOWN, .doc = "The user's id."),
-    EMAIL(FIELD_SHOWN | FIELD_REQUIRED | FIELD_ADMIN_CHANGE),
-    NEW_PASSWORD(FIELD_REQUIRED),
+    EMAIL(FIELD_SHOWN | FIELD_REQUIRED | FIELD_ADMIN_CHANGE, .new_example = "grace@example.org"),
+    NEW_PASSWORD(FIELD_REQUIRED, .new_example = "nanoseconds of wire"),
     FIELD(struct user, password_hash, .doc = "What is stored of the password."),
-    FIRST_NAME(FIELD_SHOWN | FIELD_REQUIRED | FIELD_CHANGE),
-    LAST_NAME(FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE),
+    FIRST_NAME(FIELD_SHOWN | FIELD_REQUIRED | FIELD_CHANGE, .new_example = "Grace"),
+    LAST_NAME(FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE, .new_example = "Hopper"),
     FIELD(struct user, role, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_ADMIN_CHANGE,
           .choices = user_role_words, .default_value = "user", .example = "user",
           .doc = "What the user may do."),
@@ -117,17 +119,17 @@ static const struct field user_fields[] = {
 };
 
 static const struct field registration_fields[] = {
-    EMAIL(FIELD_REQUIRED),
-    NEW_PASSWORD(FIELD_REQUIRED),
-    FIRST_NAME(FIELD_CREATE),
-    LAST_NAME(FIELD_CREATE),
+    EMAIL(FIELD_REQUIRED, .new_example = NULL),
+    NEW_PASSWORD(FIELD_REQUIRED, .new_example = NULL),
+    FIRST_NAME(FIELD_CREATE, .new_example = NULL),
+    LAST_NAME(FIELD_CREATE, .new_example = NULL),
 };
 
 static const struct field credentials_fields[] = {
     FIELD(struct user, email, .use = FIELD_REQUIRED | FIELD_NOT_EMPTY, .example = "ada@example.org",
           .doc = "The address of the account."),
     FIELD(struct user, password, .use = FIELD_REQUIRED | FIELD_NOT_EMPTY | FIELD_BYTES, .max = 1024,
-          .example = "correct horse battery", .doc = "The password of the account."),
+          .example = "engine of numbers", .doc = "The password of the account."),
 };
 
 static const char *const user_sorts[] = {"created_at", "-created_at", "email", "-email", NULL};

@@ -55,7 +55,7 @@ static const struct field post_fields[] = {
     FIELD(struct post, published, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE,
           .default_value = "false", .example = "true",
           .doc = "Whether others than the author and admins see it."),
-    FIELD(struct post, author_id, .use = FIELD_SHOWN, .doc = "Who wrote it."),
+    FIELD(struct post, author_id, .use = FIELD_SHOWN, .refers_to = "User", .doc = "Who wrote it."),
     FIELD(struct post, created_at, .use = FIELD_SHOWN, .doc = "When it was written."),
     FIELD(struct post, updated_at, .use = FIELD_SHOWN, .doc = "When it was changed last."),
     FIELD(struct post, version, .use = FIELD_VERSION, .doc = "Rises with every change."),
@@ -66,8 +66,9 @@ static const char *const post_sorts[] = {"-created_at", "created_at", "title", "
 #define SEARCH_FIELDS                                                                              \
     LIST_FIELDS, LIST_RANGE_FIELDS,                                                                \
         FIELD(struct list_query, q, .max = 200,                                                    \
-              .doc = "Only posts with all of these words in title or content; one with * at its "  \
-                     "end stands for all that begin so."),                                         \
+              .doc = "Only posts with all of these words in title or content, each as a whole "    \
+                     "word; one with * at its end stands for all that begin so. Words of one "     \
+                     "or two letters are not looked for."),                                        \
         FIELD(struct post_query, published,                                                        \
               .doc = "Only published posts, or only drafts that the caller may see."),             \
         FIELD(struct list_query, sort, .choices = post_sorts, .default_value = "-created_at",      \

@@ -9,7 +9,9 @@
 
 #include "common/process/accept_queue.h"
 #include "common/apidoc/openapi.h"
+#include "common/base/encode.h"
 #include "common/base/problem.h"
+#include "common/crypto/digest.h"
 
 #define READY_LIMIT_MS 2000 /* a load balancer waits no longer */
 
@@ -50,35 +52,52 @@ static struct api describe(struct app *app, const struct request *rq)
     struct api api = routes_describe(app);
     api.base_path = rq->base;
     if (strcmp(app->shown_base, rq->base) != 0) {
-        buf_reset(&app->openapi);
-        buf_reset(&app->page);
+        buf_reset(&app->openapi.text);
+        buf_reset(&app->page.text);
         (void)snprintf(app->shown_base, sizeof app->shown_base, "%s", rq->base);
     }
     return api;
 }
 
-static struct problem *send(const struct buf *document, struct request *rq, struct response *rs)
+static void make_tag(struct arena *a, struct document *document)
 {
-    if (document->full)
+    unsigned char hash[32];
+    sha256(document->text.data, document->text.len, hash);
+    (void)snprintf(document->tag, sizeof document->tag, "\"%s\"", base64url(a, hash, sizeof hash));
+}
+
+/* Who has it already is told so: it changes with the release and the settings alone. */
+static struct problem *send(struct document *document, struct request *rq, struct response *rs)
+{
+    const struct buf *text = &document->text;
+    if (text->full)
         return problem_because(rq->arena, &problem_internal, "the document is over its bound");
     rs->media_type = rq->route->reply.media_type;
-    buf_add(&rs->body, document->data, document->len);
+    response_header(rs, "ETag", "%s", document->tag);
+    if (request_knows_tag(rq, document->tag))
+        rs->status = 304;
+    else
+        buf_add(&rs->body, text->data, text->len);
     return NULL;
 }
 
 static struct problem *openapi(struct app *app, struct request *rq, struct response *rs)
 {
     const struct api api = describe(app, rq);
-    if (!app->openapi.len)
-        openapi_write(&app->openapi, &api);
+    if (!app->openapi.text.len) {
+        openapi_write(&app->openapi.text, &api);
+        make_tag(rq->arena, &app->openapi);
+    }
     return send(&app->openapi, rq, rs);
 }
 
 static struct problem *page(struct app *app, struct request *rq, struct response *rs)
 {
     const struct api api = describe(app, rq);
-    if (!app->page.len)
-        docs_write(&app->page, &api, &docs_assets);
+    if (!app->page.text.len) {
+        docs_write(&app->page.text, &api, &docs_assets);
+        make_tag(rq->arena, &app->page);
+    }
     response_header(rs, "Content-Security-Policy", "%s", docs_policy(rq->arena, &docs_assets));
     return send(&app->page, rq, rs);
 }
@@ -220,6 +239,7 @@ static const struct route routes[] = {
         .handle = openapi,
         .auth = AUTH_NONE,
         .reply = {.media_type = JSON_MEDIA_TYPE},
+        .flags = ROUTE_ETAG,
         .operation_id = "getOpenapi",
         .summary = "Describe the API for programs.",
     },
@@ -229,6 +249,7 @@ static const struct route routes[] = {
         .handle = page,
         .auth = AUTH_NONE,
         .reply = {.media_type = "text/html; charset=utf-8"},
+        .flags = ROUTE_ETAG,
         .operation_id = "getDocs",
         .summary = "Describe the API for people.",
     },

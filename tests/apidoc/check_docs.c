@@ -12,18 +12,36 @@
 #define EVIL_ESCAPED "&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt;&amp;"
 
 struct plant {
+    struct uuid id, parent;
     struct text name;
     int64_t height;
 };
 
 static const struct field plant_fields[] = {
+    FIELD(struct plant, id, .use = FIELD_SHOWN, .doc = "The plant's id."),
+    FIELD(struct plant, parent, .use = FIELD_SHOWN, .refers_to = "Plant", .doc = "Whose seed."),
     FIELD(struct plant, name, .use = FIELD_SHOWN | FIELD_REQUIRED, .min = 2, .max = 30,
-          .example = "Adam's needle", .doc = "The name, in `code` " EVIL),
+          .example = "Fern", .new_example = "Adam's needle", .doc = "The name, in `code` " EVIL),
     FIELD(struct plant, height, .use = FIELD_SHOWN | FIELD_CREATE, .min = 1, .max = 99,
           .default_value = "7", .doc = "In metres."),
 };
 
 static const struct record plant_record = RECORD("Plant", struct plant, plant_fields, .rule = NULL);
+
+/* A login, and how it goes on. */
+struct key {
+    struct text password, access_token, refresh_token;
+};
+
+static const struct field key_fields[] = {
+    FIELD(struct key, password, .use = FIELD_REQUIRED, .example = "open", .doc = "The word.")};
+static const struct field again_fields[] = {
+    FIELD(struct key, refresh_token, .use = FIELD_REQUIRED, .example = "abc", .doc = "The other.")};
+static const struct field token_fields[] = {
+    FIELD(struct key, access_token, .use = FIELD_SHOWN, .example = "def", .doc = "It.")};
+static const struct record key_record = RECORD("Key", struct key, key_fields, .rule = NULL);
+static const struct record again_record = RECORD("Again", struct key, again_fields, .rule = NULL);
+static const struct record token_record = RECORD("Token", struct key, token_fields, .rule = NULL);
 
 static bool is_never(const struct app *app)
 {
@@ -46,7 +64,48 @@ static const struct route routes[] = {
         .operation_id = "createPlant",
         .summary = EVIL,
     },
-    {SHOW("/plants/{id}", "getPlant")},
+    {
+        .method = METHOD_GET,
+        .path = "/plants/{id}",
+        .auth = AUTH_OPTIONAL,
+        .reply = ONE("plant", &plant_record),
+        .operation_id = "getPlant",
+        .summary = "Show.",
+    },
+    {
+        .method = METHOD_DELETE,
+        .path = "/plants/{id}",
+        .auth = AUTH_OPTIONAL,
+        .operation_id = "deletePlant",
+        .summary = "Pull it out.",
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/key",
+        .auth = AUTH_NONE,
+        .body = &key_record,
+        .reply = {.members = &token_record, .key = "plant", .record = &plant_record},
+        .flags = ROUTE_NO_UNDO,
+        .operation_id = "enter",
+        .summary = "Enter.",
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/key/again",
+        .auth = AUTH_NONE,
+        .body = &again_record,
+        .reply = {.members = &token_record},
+        .operation_id = "enterAgain",
+        .summary = "Enter again.",
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/me",
+        .auth = AUTH_USER,
+        .reply = ONE("plant", &plant_record),
+        .operation_id = "getMe",
+        .summary = "Who am I?",
+    },
     {SHOW("/weeds", "listWeeds"), .enabled = is_never},
     {SHOW("/roots", "listRoots"), .flags = ROUTE_LOOPBACK_ONLY},
 };
@@ -106,6 +165,77 @@ TEST(the_example_for_a_shell_has_no_quote_of_its_own)
 {
     ck_assert(has("Adam\\u0027s needle"));
     ck_assert(has("curl &quot;$API/plants&quot;"));
+}
+
+TEST(what_is_made_is_another_than_what_is_there)
+{
+    ck_assert(has("&quot;name&quot;: &quot;Fern&quot;"));
+    ck_assert(has("<textarea name=\"body\" data-in=body data-type=\"application/json\" rows=7 "
+                  "spellcheck=false>\n{\n  &quot;name&quot;: &quot;Adam&#39;s needle&quot;"));
+}
+
+TEST(an_id_of_the_path_is_told_in_words)
+{
+    ck_assert(has("The plant&#39;s id. A UUID, in upper or lower case."));
+    ck_assert(has("curl &quot;$API/plants/$PLANT_ID&quot;"));
+    ck_assert(has("name=\"id\" data-as=\"PLANT_ID\" placeholder=\"uuid\" required"));
+    ck_assert(has(" data-leads=\"id=getPlant parent=getPlant \""));
+}
+
+TEST(who_may_call_without_a_token_writes_with_one)
+{
+    ck_assert(has("curl -X DELETE &quot;$API/plants/$PLANT_ID&quot; \\\n"
+                  "  -H &quot;Authorization: Bearer $TOKEN&quot;"));
+    ck_assert(has("curl &quot;$API/plants/$PLANT_ID&quot;</code>"));
+}
+
+TEST(what_cannot_be_undone_is_asked_for)
+{
+    ck_assert(has("data-ask=\"Pull it out.\""));
+    ck_assert(has("data-ask=\"Enter.\""));
+    ck_assert(!has("data-ask=\"Enter again.\""));
+    ck_assert(!has("data-ask=\"Show.\""));
+}
+
+TEST(the_page_knows_how_its_login_goes_on)
+{
+    ck_assert(has("<form id=login-form data-method=\"POST\" data-path=\"/key\""));
+    ck_assert(has(" data-refresh=\"/key/again\" data-who=\"/me\" data-key=\"plant\">"));
+    ck_assert(has("&quot;refresh_token&quot;: &quot;&#39;&quot;$REFRESH_TOKEN&quot;&#39;&quot;"));
+    ck_assert(has("&quot;refresh_token&quot;: &quot;abc&quot;"));
+}
+
+TEST(each_button_and_table_has_a_name_of_its_own)
+{
+    ck_assert(has("Send<span class=vh> DELETE /plants/{id}</span></button>"));
+    ck_assert(has("Try it<span class=vh>: DELETE /plants/{id}</span></summary>"));
+    ck_assert(has("<caption>Path<span class=vh> of DELETE /plants/{id}</span></caption>"));
+}
+
+TEST(changes_are_told_by_version)
+{
+    struct buf b;
+    const struct api api = {.title = "T",
+                            .version = "1",
+                            .license = "MIT",
+                            .description = "D",
+                            .base_path = "",
+                            .public_url = "https://garden.example",
+                            .resources = resources};
+    const struct docs_assets assets = {.page = "{{changes}}{{address}}",
+                                       .style = "",
+                                       .script = "",
+                                       .changes =
+                                           "2.0, of May\n  - Plants\n    have `roots` & <b>.\n"
+                                           "  - More.\n1.0, of April\n  - It is there."};
+    buf_init(&b, (size_t)4 * 1024 * 1024);
+    docs_write(&b, &api, &assets);
+    const char *text = arena_copy(a, b.data, b.len);
+    buf_release(&b);
+
+    ck_assert_str_eq(text, "<h3>2.0, of May</h3>\n<ul>\n<li>Plants\nhave <code>roots</code> &amp; "
+                           "&lt;b&gt;.\n<li>More.\n</ul>\n<h3>1.0, of April</h3>\n<ul>\n"
+                           "<li>It is there.\n</ul>\nhttps://garden.example");
 }
 
 TEST(each_code_has_the_place_that_a_problem_leads_to)

@@ -118,6 +118,8 @@ static void ck_takes_what_the_tables_say(void *context, const struct resource *r
     {
         const cJSON *in = at(each, "in");
         query += in && strcmp(in->valuestring, "query") == 0;
+        if (in && strcmp(in->valuestring, "path") == 0) /* whose id, not only that it is one */
+            ck_assert_int_eq(strncmp(at(each, "description")->valuestring, "The ", 4), 0);
     }
     ck_assert_uint_eq(query, route->query ? route->query->count : 0);
     ck_assert_int_eq(at(operation, "requestBody") != NULL, route->body != NULL);

@@ -179,6 +179,37 @@ TEST_EACH(a_strange_request_id_is_replaced, bad_request_ids)
     ck_assert_uint_ge(strlen(answer_header(answer, "X-Request-Id")), 8);
 }
 
+/* ---- what is said of the API ---- */
+
+static const char *const documents[] = {"/docs", "/openapi.json"};
+
+TEST_EACH(a_document_that_is_known_is_not_sent_again, documents)
+{
+    struct answer first = api_get(NULL, "%s", documents[_i]);
+    ck_status(first, 200);
+    const char *tag = answer_header(first, "ETag");
+    ck_assert_ptr_nonnull(tag);
+
+    struct answer known =
+        api_ask(.path = documents[_i], .param = say("HTTP_IF_NONE_MATCH=W/%s", tag));
+    struct answer other = api_ask(.path = documents[_i], .param = "HTTP_IF_NONE_MATCH=\"1\"");
+
+    ck_status(known, 304);
+    ck_assert_str_eq(answer_header(known, "ETag"), tag);
+    ck_assert_str_eq(known.text, "");
+    ck_status(other, 200);
+    ck_assert_str_eq(other.text, first.text);
+}
+
+TEST(each_document_has_an_etag_of_its_own)
+{
+    const char *page = answer_header(api_get(NULL, "/docs"), "ETag");
+    const char *json = answer_header(api_get(NULL, "/openapi.json"), "ETag");
+
+    ck_assert_str_ne(page, json);
+    ck_assert_str_eq(answer_header(api_get(NULL, "/docs"), "ETag"), page);
+}
+
 /* ---- metrics ---- */
 
 #define LOCAL "REMOTE_ADDR=127.0.0.1"
