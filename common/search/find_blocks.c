@@ -185,7 +185,7 @@ static const struct field postings_fields[] = {
 static const struct record postings_record =
     RECORD("Postings", struct postings_row, postings_fields, .rule = NULL);
 
-/* Both begin anew: a statement that reads the lower levels reads a range, too. */
+/* Both begin again: a statement that reads the lower levels reads a range, too. */
 static void forget_lists(struct lists *lists)
 {
     buf_reset(&lists->list);

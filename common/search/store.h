@@ -1,7 +1,7 @@
 /* store.h -- what is stored of a search index: its builds, blobs, rows and times. For those who
  * write it: sweep.h, merge.h and build.h.
  *
- * An index is made anew beside the one that is read, as a build with a number of its own; all its
+ * A new index is made beside the one that is read, as a build with a number of its own; all its
  * rows have that number. A row of search_builds tells how far it has come, and whoever writes
  * anything of a build has that row locked:
  *
