@@ -203,7 +203,13 @@ static struct problem *forget_rows(struct sweep *s)
     struct db_arg args[SWEEP_ROWS];
     for (size_t i = 0; i < SWEEP_ROWS; i++)
         args[i] = db_integer(i < s->row_count ? s->rows[i].id : 0);
-    return db_execute(s->db, s->arena, &sql_forget, (struct db_args){args, SWEEP_ROWS}, NULL);
+    uint64_t forgotten = 0;
+    struct problem *p =
+        db_execute(s->db, s->arena, &sql_forget, (struct db_args){args, SWEEP_ROWS}, &forgotten);
+    if (!p && forgotten != s->row_count)
+        p = db_conflict(s->db,
+                        s->arena); /* of another host in a cluster, which has no locks of ours */
+    return p;
 }
 
 /* First, for it may take fewer rows than there are. */

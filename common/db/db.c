@@ -177,6 +177,16 @@ static struct problem *take_each(struct db *db, struct arena *a, struct statemen
     }
 }
 
+/* A cluster may end a transaction in favour of another node's. It says so, mostly; what came after,
+ * if nobody knew, would be committed statement by statement. */
+static struct problem *check_transaction(struct db *db, struct arena *a)
+{
+    unsigned status = SERVER_STATUS_IN_TRANS;
+    if (db->in_transaction && db->mysql)
+        (void)mariadb_get_infov(db->mysql, MARIADB_CONNECTION_SERVER_STATUS, &status);
+    return status & SERVER_STATUS_IN_TRANS ? NULL : db_conflict(db, a);
+}
+
 static struct problem *ask_once(struct db *db, struct arena *a, struct question *q)
 {
     struct statement *s = NULL;
@@ -196,7 +206,7 @@ static struct problem *ask_once(struct db *db, struct arena *a, struct question 
     p = q->take(db, a, s, q);
     if (db->mysql && s->column_count) /* else the statement went with the connection */
         statement_finish(db, s);
-    return p;
+    return p ? p : check_transaction(db, a);
 }
 
 static bool begins_with(const char *text, const char *words)

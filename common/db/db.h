@@ -174,6 +174,10 @@ struct problem *db_execute_atomic(struct db *db, struct arena *a, const struct s
                                   struct problem *(*in_doubt)(void *context, bool *ret_yes),
                                   void *context, bool *ret_done) MUST_USE;
 
+/** For a body that finds that another transaction was in its way, though the server did not say so:
+ *  return what this returns, and it runs again. */
+struct problem *db_conflict(struct db *db, struct arena *a) MUST_USE;
+
 /** For `in_doubt` of bodies that leave the same when they run twice: they run again. */
 struct problem *db_in_doubt_repeat(void *context, bool *ret_yes) MUST_USE;
 

@@ -243,6 +243,11 @@ struct problem *db_failed(struct db *db, struct arena *a, bool repeatable, unsig
     return p;
 }
 
+struct problem *db_conflict(struct db *db, struct arena *a)
+{
+    return db_failed(db, a, false, ER_LOCK_DEADLOCK, "another transaction was in the way");
+}
+
 /* The library notes an error between rows at the connection only. */
 struct problem *db_statement_failed(struct db *db, struct arena *a, bool repeatable,
                                     const struct statement *s)

@@ -87,6 +87,29 @@ TEST(a_refusal_rolls_back_and_comes_out)
     ck_assert_int_eq(counter(1), 1); /* autocommit is back */
 }
 
+/* What a cluster does that lets another node's transaction win. */
+static struct problem *lose_and_go_on(void *context)
+{
+    struct script *script = context;
+    struct problem *p = db_execute(db, a, &count_counter, DB_ARGS(db_integer(1)), NULL);
+    if (!p && ++script->runs == 1)
+        p = db_run(db, a, "ROLLBACK");
+    if (!p)
+        p = db_find(db, a, &connection_id, DB_NO_ARGS, &(struct number){0}, &(bool){false});
+    return p ? p : db_execute(db, a, &count_counter, DB_ARGS(db_integer(2)), NULL);
+}
+
+TEST(a_transaction_that_the_server_ended_runs_again)
+{
+    struct script script = {.on = db};
+
+    must_work(db_transaction(db, a, lose_and_go_on, NULL, &script));
+
+    ck_assert_int_eq(script.runs, 2);
+    ck_assert_int_eq(counter(1), 1);
+    ck_assert_int_eq(counter(2), 1);
+}
+
 static struct problem *nest(void *context)
 {
     return db_transaction(db, a, nest, NULL, context); /* does not come back */
