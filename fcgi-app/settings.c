@@ -186,7 +186,7 @@ static const struct field settings_fields[] = {
     FIELD(struct settings, page_reach, .min = 1000, .max = 1000000, .default_value = "20000",
           .doc = "How many rows a page that is asked for by its number may lie behind the first; "
                  "beyond, lists are walked by cursor."),
-    FIELD(struct settings, search_reach, .min = 100, .max = 1000000, .default_value = "2000",
+    FIELD(struct settings, search_reach, .min = 100, .max = 1000000, .default_value = "1000",
           .doc = "How many rows one page looks through for those that match, before it ends early "
                  "and says where to go on."),
     FIELD(struct settings, base_path, .max = 100, .default_value = "/api",
