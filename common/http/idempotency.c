@@ -18,7 +18,7 @@ struct stored {
 };
 
 static const struct field stored_fields[] = {
-    FIELD(struct stored, fingerprint, .doc = "An HMAC of the body."),
+    FIELD(struct stored, fingerprint, .doc = "An HMAC of the path's ids and the body."),
     FIELD(struct stored, status, .doc = "What was answered; 0 while it is not."),
     FIELD(struct stored, headers, .doc = "Whole lines."),
     FIELD(struct stored, body, .doc = "As it went out."),

@@ -20,7 +20,7 @@ struct response;
 struct idempotency {
     unsigned char id[32];              /* of caller, operation and key */
     struct uuid caller;                /* kept too, so that what is stored can go with them */
-    unsigned char (*fingerprints)[32]; /* of the body: one for each key of the server */
+    unsigned char (*fingerprints)[32]; /* of path ids and body: one for each key of the server */
     size_t fingerprint_count;          /* the first is stored */
 };
 

@@ -235,6 +235,21 @@ static struct problem *read_body(struct request *rq)
 }
 
 /* Key and body become what is stored: nothing of either can be read there. */
+/* What must be the same for an answer to be given again: the ids of the path, and the body. */
+static struct text repeated_part(const struct request *rq)
+{
+    size_t ids = 0;
+    for (const char *at = rq->route->path; (at = strchr(at, '{')); at++)
+        ids += sizeof *rq->path_ids;
+    if (!ids)
+        return rq->raw_body;
+    char *part = arena_alloc(rq->arena, ids + rq->raw_body.len + 1);
+    memcpy(part, rq->path_ids, ids);
+    if (rq->raw_body.len)
+        memcpy(part + ids, rq->raw_body.data, rq->raw_body.len);
+    return (struct text){part, ids + rq->raw_body.len};
+}
+
 static struct problem *read_key(const struct router *router, struct request *rq,
                                 const struct idempotency **ret)
 {
@@ -256,8 +271,9 @@ static struct problem *read_key(const struct router *router, struct request *rq,
     uuid_format(&rq->caller.id, caller);
     const char *scope = arena_printf(a, "%s %s %s", caller, rq->route->operation_id, key);
     sha256(scope, strlen(scope), made->id);
+    const struct text part = repeated_part(rq);
     for (size_t i = 0; i < count; i++)
-        keyring_mac(router->keys, i, label, rq->raw_body.data, rq->raw_body.len, prints[i]);
+        keyring_mac(router->keys, i, label, part.data, part.len, prints[i]);
     made->caller = rq->caller.id;
     made->fingerprints = prints;
     made->fingerprint_count = count;

@@ -257,6 +257,21 @@ TEST(a_repeated_request_writes_once)
     ck_counted();
 }
 
+TEST(a_key_is_for_one_post)
+{
+    struct call call = {.method = "POST",
+                        .path = say("/posts/%s/comments", post),
+                        .token = bob,
+                        .body = object("{'content':'once'}"),
+                        .param = "HTTP_IDEMPOTENCY_KEY=comment-1"};
+    ck_status(loopback_ask(&call), 201);
+
+    call.path = say("/posts/%s/comments", write_post(ada, "Another", "One more.", true));
+
+    ck_problem(loopback_ask(&call), KEY_REUSED);
+    ck_rows("comments", 1);
+}
+
 /* ---- with its draft ---- */
 
 TEST(below_a_draft_there_is_nothing_for_others)
