@@ -9,20 +9,6 @@ const struct postings_level postings_levels[POSTINGS_LEVELS] = {
     {.width = 16, .bits = 12, .offset_size = 2},
 };
 
-uint32_t postings_term(struct text string)
-{
-    uint64_t h = 0xcbf29ce484222325;
-    for (size_t i = 0; i < string.len; i++) {
-        h ^= (unsigned char)string.data[i];
-        h *= 0x100000001b3;
-    }
-    /* The highest bits choose the bucket, and short strings do not reach them in FNV's. */
-    h ^= h >> 32;
-    h *= 0xd6e8feb86659fd93;
-    h ^= h >> 32;
-    return (uint32_t)h;
-}
-
 uint32_t postings_bucket(unsigned level, uint32_t term)
 {
     return term >> (32 - postings_levels[level].bits);

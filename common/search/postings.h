@@ -2,8 +2,8 @@
  * the reader of one blob. postings_write.h makes blobs, postings_query.h asks several at once.
  *
  * Rows have ordinals, numbers of 32 bits that rise in the order in which rows are listed. A term is
- * a number of 32 bits as well, the hash of a string (postings_term()): a word, a part of one, or a
- * value that is filtered by. Hashes of two strings may be equal, and rows may have changed since,
+ * a number of 32 bits as well, the hash of a string (term_of(), terms.h): a word, a part of one, or
+ * a value that is filtered by. Hashes of two strings may be equal, and rows may have changed since,
  * so what an index finds is tested again by who asks; it may hold too much and never too little.
  *
  * A segment is the index of the 2^width ordinals from its base on, which is a multiple of that; it
@@ -101,11 +101,6 @@ struct postings {
     struct posting_list list;
     const unsigned char *first, *next, *end;
 };
-
-/** The term that a string stands for: FNV-1a of 64 bits, then `h ^= h >> 32; h *=
- * 0xd6e8feb86659fd93; h ^= h >> 32`, of which the lower 32 bits. The same in all versions, for
- * terms are stored. */
-uint32_t postings_term(struct text string);
 
 /** The bucket that the term is in, at this level. */
 uint32_t postings_bucket(unsigned level, uint32_t term);

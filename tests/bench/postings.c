@@ -14,6 +14,7 @@
 #include "common/base/arena.h"
 #include "common/search/postings_query.h"
 #include "common/search/postings_write.h"
+#include "common/search/terms.h"
 
 #define VOCABULARY 300000
 #define WORDS 61
@@ -55,7 +56,7 @@ static void make_vocabulary(void)
     for (uint32_t i = 0; i < VOCABULARY; i++) {
         char word[16];
         int len = snprintf(word, sizeof word, "word%u", i);
-        terms[i] = postings_term((struct text){word, (size_t)len});
+        terms[i] = term_of(TERM_WORD, word, (size_t)len);
         total += 1.0 / (i + 1);
         share[i] = total;
     }

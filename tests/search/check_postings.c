@@ -47,13 +47,6 @@ static const struct postings_key first_key = {.level = 1};
 
 CASE("format", open_writer, close_writer);
 
-TEST(a_term_is_the_hash_that_the_header_tells)
-{
-    ck_assert_uint_eq(postings_term(TEXT("")), 0x4FC52E7F);
-    ck_assert_uint_eq(postings_term(TEXT("a")), 0x6EB86F71);
-    ck_assert_uint_eq(postings_term(TEXT("linux")), 0xD2FC5DA7);
-}
-
 /* The bytes are those of the header's picture, worked out by hand. */
 TEST(a_blob_has_the_bytes_that_the_header_tells)
 {
