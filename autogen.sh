@@ -28,7 +28,7 @@ cd "$(dirname "$(readlink -f "$0")")"
 
 readonly run_packages=(build-essential autoconf automake 'pkg-config|pkgconf' libfcgi-dev
     libmariadb-dev libcjson-dev libutf8proc-dev libssl-dev libargon2-dev libcrypt-dev
-    mariadb-server nginx util-linux)
+    libseccomp-dev mariadb-server nginx util-linux)
 readonly check_packages=(check libcurl4-openssl-dev clang 'libclang-rt-dev|libclang-rt-14-dev'
     spawn-fcgi multiwatch systemd curl openssl man-db groff-base apache2-bin libapache2-mod-fcgid
     patchelf 'clang-format|clang-format-14')

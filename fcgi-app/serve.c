@@ -16,6 +16,7 @@
 #include "common/process/server.h"
 #include "common/search/build.h"
 #include "common/process/socket.h"
+#include "fcgi-app/lock_in.h"
 #include "fcgi-app/system/database_model.h"
 #include "fcgi-app/worker.h"
 
@@ -56,6 +57,18 @@ struct plan {
     const char *config_path, *program; /* of a script; see app.h */
 };
 
+/* When all is open that a worker writes to. */
+static void lock_worker(void *context)
+{
+    const struct app *app = context;
+    struct arena *a = arena_open((size_t)1024 * 1024);
+    lock_in(a, app->settings,
+            app->worker->pool ? WORKER_OF_POOL
+            : app->program    ? WORKER_SCRIPT
+                              : WORKER_ALONE);
+    arena_close(a);
+}
+
 /* One worker, from start to end. `context` is the plan. */
 static void work(void *context, const struct pool_worker *worker)
 {
@@ -80,6 +93,7 @@ static void work(void *context, const struct pool_worker *worker)
                                 .body_max = (size_t)settings->max_body,
                                 .handle = app_handle,
                                 .context = app,
+                                .begin = lock_worker,
                                 .ready = pool_worker_is_ready,
                                 .busy_since = worker->busy_since,
                                 .idle_s = (unsigned)settings->db_idle_s,

@@ -7,6 +7,7 @@
 #include "common/http/address.h"
 
 static const char *const env_words[] = {"production", "development", NULL};
+static const char *const lockdown_words[] = {"on", "off", "kill", NULL};
 static const char *const login_limit_words[] = {"on", "off", NULL};
 
 /* What nginx/render takes for the same settings, by patterns of the same text: one program must not
@@ -229,6 +230,9 @@ static const struct field settings_fields[] = {
     FIELD(struct settings, state_file, .max = 1000, .default_value = "",
           .doc = "A file for what workers count together, where no parent of theirs keeps it for "
                  "them: under spawn-fcgi, multiwatch and mod_fcgid."),
+    FIELD(struct settings, lockdown, .choices = lockdown_words, .default_value = "on",
+          .doc = "A worker gives up the system calls, files and ports that it does not need; kill: "
+                 "and it is ended where it asks for one."),
 };
 
 const struct record settings_record = RECORD("Settings", struct settings, settings_fields, 0);

@@ -4,6 +4,7 @@
 #include "common/field/config.h"
 
 enum env { ENV_PRODUCTION, ENV_DEVELOPMENT };
+enum lockdown_mode { LOCKDOWN_ON, LOCKDOWN_OFF, LOCKDOWN_KILL };
 enum login_limit { LOGIN_LIMIT_ON, LOGIN_LIMIT_OFF };
 
 struct settings {
@@ -41,6 +42,7 @@ struct settings {
     bool log_requests;
     struct text log_to;
     struct text state_file;
+    unsigned lockdown; /* enum lockdown_mode */
 };
 
 extern const struct record settings_record;

@@ -440,6 +440,8 @@ void server_run(const struct server *server)
     }
     worker_open(&w, server);
     set_wait(server);
+    if (server->begin)
+        server->begin(server->context);
     if (server->ready)
         server->ready();
     while (!stopping && serve_next(&w))

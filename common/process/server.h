@@ -20,10 +20,11 @@ struct server {
     size_t body_max;       /* bytes */
     void (*handle)(void *context, struct request *rq, struct response *rs);
     void *context;
-    void (*ready)(void);         /* called before the first accept; or NULL */
-    _Atomic int64_t *busy_since; /* set while a request runs, monotonic ns; or NULL */
-    unsigned idle_s;             /* after so long without a request ... */
-    void (*idle)(void *context); /* ... this is called; 0 or NULL: never. Also before a re-exec */
+    void (*begin)(void *context); /* called when all is open, at the start; or NULL */
+    void (*ready)(void);          /* called after it, before the first accept; or NULL */
+    _Atomic int64_t *busy_since;  /* set while a request runs, monotonic ns; or NULL */
+    unsigned idle_s;              /* after so long without a request ... */
+    void (*idle)(void *context);  /* ... this is called; 0 or NULL: never. Also before a re-exec */
     /* Work that can wait, done between requests: called after each, and once when there was none
      * for `quiet_s` (0: not then); again as long as it returns true and no connection waits; or
      * NULL. Its arena is emptied each time. */

@@ -16,6 +16,7 @@
 #include "common/base/problem.h"
 #include "common/search/build.h"
 #include "common/db/counter_sweep.h"
+#include "common/process/lockdown.h"
 #include "fcgi-app/system/database_model.h"
 #include "fcgi-app/migrations.h"
 #include "fcgi-app/nginx_files.h"
@@ -161,6 +162,25 @@ static void check_limits(struct doctor *doctor)
                     (unsigned long long)files.rlim_cur);
     else
         doctor_ok(doctor, "%llu open files are allowed", (unsigned long long)files.rlim_cur);
+}
+
+/* What this process could give up, a worker of the server can too, unless its service manager or
+ * container is stricter; then its log says so. */
+static void check_lockdown(struct doctor *doctor)
+{
+    struct lockdown_state state;
+    lockdown_probe(&state);
+    if (doctor->settings->lockdown == LOCKDOWN_OFF)
+        doctor_tell(doctor, VERDICT_WARN, "LOCKDOWN",
+                    "is off: a worker that were taken over could do all that its user can");
+    else if (state.why)
+        doctor_tell(doctor, VERDICT_WARN, "LOCKDOWN", "%s", state.why);
+    else if (doctor->settings->mail_command.len)
+        doctor_tell(doctor, VERDICT_WARN, "LOCKDOWN",
+                    "workers start MAIL_COMMAND, and so keep what any program may need");
+    else
+        doctor_ok(doctor, "workers can give up system calls and files (Landlock %d)",
+                  state.landlock);
 }
 
 /* ---- the database ---- */
@@ -356,6 +376,7 @@ int command_doctor(struct cli *cli)
     check_user(&doctor);
     check_limits(&doctor);
     check_backlog(&doctor);
+    check_lockdown(&doctor);
     check_database(&doctor);
     doctor_sockets(&doctor);
     check_nginx(&doctor, cli_option(cli, "nginx"));

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/process/lockdown.h"
 #include "tests/e2e/http.h"
 #include "tests/e2e/own.h"
 #include "tests/support/exposition.h"
@@ -113,6 +114,39 @@ TEST(a_killed_worker_is_a_restart_and_takes_no_count_along)
     ck_value(after, "postern_worker_restarts_total", 1);
     ck_assert(exposition_requests(after, "/posts", "GET", 200) == 2 * CLIENTS * CALLS);
     ck_nothing_goes_back(before, after);
+    stop_own();
+}
+
+static long status_of(pid_t pid, const char *name)
+{
+    struct buf b;
+    buf_init(&b, 65536);
+    ck_assert(read_file(say("/proc/%d/status", (int)pid), &b));
+    buf_add(&b, "", 1);
+    const char *at = strstr(b.data, say("\n%s:", name));
+    long number = at ? strtol(at + strlen(name) + 2, NULL, 10) : -1;
+    buf_release(&b);
+    return number;
+}
+
+/* What that refuses is in tests/process/check_lockdown.c. The parent, which starts the program
+ * again, is free. */
+TEST(workers_lock_themselves_in_and_their_parent_does_not)
+{
+    pid_t pids[WORKERS_MAX];
+    struct lockdown_state can;
+    lockdown_probe(&can);
+    start_own(LIST("WORKERS=2", "HASH_WORKERS=1"));
+    (void)fetch(.path = "/api/ready");
+
+    ck_assert_uint_eq(backend_workers(&own, pids), 3);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(status_of(pids[i], "Seccomp"), can.calls ? 2 : 0);
+        ck_assert_int_eq(status_of(pids[i], "NoNewPrivs"), can.calls || can.landlock);
+    }
+    ck_assert_int_eq(status_of(own.pid, "Seccomp"), 0);
+    ck_assert_int_eq(status_of(own.pid, "NoNewPrivs"), 0);
+    ck_assert_int_eq(backend_logged(&own, "not_locked_in"), can.why != NULL);
     stop_own();
 }
 
