@@ -26,7 +26,7 @@ export LC_ALL=C # [a-z] has no accents, and logs read the same everywhere
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 cd "$(dirname "$(readlink -f "$0")")"
 
-readonly run_packages=(build-essential autoconf automake 'pkg-config|pkgconf' libfcgi-dev
+readonly run_packages=(build-essential autoconf automake 'pkg-config|pkgconf'
     libmariadb-dev libcjson-dev libutf8proc-dev libssl-dev libargon2-dev libcrypt-dev
     libseccomp-dev mariadb-server nginx util-linux)
 readonly check_packages=(check libcurl4-openssl-dev clang 'libclang-rt-dev|libclang-rt-14-dev'

@@ -43,7 +43,8 @@ struct server {
  * socket; a change of them, and SIGHUP, lead to a trial and a new program (reexec.h). Only a
  * request that has begun is finished by the old one.
  *
- * A peer that stops half-way in a record loses its connection after 10 s. The request and
+ * A peer that stops half-way in a request loses its connection after 10 s, and one that does not
+ * come to its end after 30 s. The request and
  * everything in its arena are gone when `handle` has returned and the answer is written.
  */
 void server_run(const struct server *server);
