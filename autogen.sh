@@ -583,21 +583,29 @@ percent_encode()
 # The password is in one file for each who reads it: us, a worker, mariadbd.
 write_secrets()
 {
-    local password
+    local password migrate_password
     local keep=$run/secret
     [[ -s $keep/jwt-key ]] || random_hex | private_file "$keep/jwt-key" "$worker_user"
     ! is_root || chown "$worker_user" "$keep/jwt-key" # a run before this one may not have been
     [[ -s $keep/database-password ]] || random_hex | private_file "$keep/database-password" "$EUID"
-    password=$(<"$keep/database-password")
-    printf 'mysql://postern:%s@localhost/postern?socket=%s\n' "$password" \
-        "$(percent_encode "$run/mariadb/mariadb.sock")" |
-        private_file "$keep/database-url" "$worker_user"
+    [[ -s $keep/migrate-password ]] || random_hex | private_file "$keep/migrate-password" "$EUID"
+    password=$(<"$keep/database-password") migrate_password=$(<"$keep/migrate-password")
+    database_url postern "$password" | private_file "$keep/database-url" "$worker_user"
+    database_url migrate "$migrate_password" | private_file "$keep/migrate-url" "$EUID"
     private_file "$keep/database-init.sql" "$database_user" <<SQL
 CREATE DATABASE IF NOT EXISTS postern CHARACTER SET utf8mb4;
-CREATE USER IF NOT EXISTS postern@localhost;
-ALTER USER postern@localhost IDENTIFIED BY '$password';
-GRANT ALL PRIVILEGES ON postern.* TO postern@localhost;
+CREATE OR REPLACE USER postern@localhost IDENTIFIED BY '$password';
+CREATE OR REPLACE USER migrate@localhost IDENTIFIED BY '$migrate_password';
+GRANT SELECT, INSERT, UPDATE, DELETE ON postern.* TO postern@localhost;
+GRANT ALL PRIVILEGES ON postern.* TO migrate@localhost;
 SQL
+}
+
+# database_url USER PASSWORD
+database_url()
+{
+    printf 'mysql://%s:%s@localhost/postern?socket=%s\n' "$1" "$2" \
+        "$(percent_encode "$run/mariadb/mariadb.sock")"
 }
 
 write_config()
@@ -606,6 +614,7 @@ write_config()
 # Written again by each ./autogen.sh run. What you set in the environment is stronger.
 ENV = development
 DATABASE_URL_FILE = $run/secret/database-url
+MIGRATE_DATABASE_URL_FILE = $run/secret/migrate-url
 JWT_SECRET_KEY_FILE = $run/secret/jwt-key
 LISTEN = $run/socket/fast.sock
 HASH_LISTEN = $run/socket/hash.sock
@@ -680,7 +689,8 @@ start_pool()
 {
     local program=$run/bin/postern
     install -m 755 build/postern "$program"
-    (cd "$run" && as "$worker_user" "$program" --config "$run/postern.conf" migrate) ||
+    # By us: the file of the account that may change tables is not the workers' to read.
+    (cd "$run" && "$program" --config "$run/postern.conf" migrate) ||
         fail "The database could not be brought up to date."
     start postern "$worker_user" "$program" --config "$run/postern.conf" serve
     until_true 20 "The workers do not come up" \

@@ -44,11 +44,15 @@ static struct problem *find_config(struct cli *cli)
 /* Secrets that this call does not need: the file of one need not be readable. */
 static const char *const *find_unread(const struct cli *cli)
 {
-    static const char *const names[] = {"database_url", "jwt_secret_key", "jwt_previous_keys",
-                                        NULL};
+    static const char *const names[] = {"database_url", "migrate_database_url", "jwt_secret_key",
+                                        "jwt_previous_keys", NULL};
+    static const char *const not_to_serve[] = {"migrate_database_url", NULL};
+    if (cli->command->run == command_migrate || cli->command->run == command_migrate_status)
+        return names + 2;
     if (!cli->command->needs_keys)
         return names + 1;
-    return cli->command->run == command_config && cli_option(cli, "without-secrets") ? names : NULL;
+    return cli->command->run == command_config && cli_option(cli, "without-secrets") ? names
+                                                                                     : not_to_serve;
 }
 
 static int run(struct cli *cli)

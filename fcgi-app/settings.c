@@ -145,6 +145,10 @@ static const struct field settings_fields[] = {
           .doc = "Where the database is: mysql://user:password@host:port/name?socket=path; in the "
                  "password a special character is a % and two hexadecimal digits, %40 for @, %2F "
                  "for /."),
+    FIELD(struct settings, migrate_database_url, .use = FIELD_SECRET,
+          .example = "mysql://root@localhost/postern?socket=/run/mysqld/mysqld.sock",
+          .doc = "The same database by a user that may change tables, for `postern migrate` alone; "
+                 "the one of DATABASE_URL then needs only SELECT, INSERT, UPDATE and DELETE."),
     FIELD(struct settings, db_idle_s, .min = 0, .max = 86400, .default_value = "0",
           .doc = "A connection to the database is closed when no request needed it for so long, in "
                  "seconds; 0: never."),

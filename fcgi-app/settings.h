@@ -10,6 +10,7 @@ enum login_limit { LOGIN_LIMIT_ON, LOGIN_LIMIT_OFF };
 struct settings {
     unsigned env; /* enum env */
     struct text database_url;
+    struct text migrate_database_url;
     int64_t db_idle_s;
     struct text jwt_secret_key;
     struct text jwt_previous_keys;

@@ -46,6 +46,8 @@ struct survey {
 /* Ask the database, or complain; `*ret_app` is to be closed only after EX_OK. */
 static int open_survey(struct cli *cli, struct app **ret_app, struct survey *ret)
 {
+    if (cli->settings.migrate_database_url.len)
+        cli->settings.database_url = cli->settings.migrate_database_url;
     int status = cli_open_app(cli, ret_app);
     if (status != EX_OK)
         return status;

@@ -469,6 +469,41 @@ TEST(a_fresh_database_is_migrated_once)
     ck_rows("list_counts", 1); /* the one that whoever sweeps has locked */
 }
 
+/* DATABASE_URL of who serves, who may change no table; the other is for migrate alone. */
+TEST(who_serves_need_not_be_who_migrates)
+{
+    const char *all = getenv("DATABASE_URL");
+    drop_all_tables();
+    setenv("MIGRATE_DATABASE_URL", all, 1);
+    setenv("DATABASE_URL", getenv("SERVE_DATABASE_URL"), 1);
+
+    struct run first = run("migrate"), status = run("migrate status");
+    struct run user = run_with_input(PASSWORD "\n", "user add a@example.org --password-stdin");
+    struct run reindex = run("reindex");
+    drop_all_tables();
+    unsetenv("MIGRATE_DATABASE_URL");
+    struct run without = run("migrate");
+
+    ck_run(first, EX_OK);
+    ck_says(status.out, "applied        0001_users.sql\n");
+    ck_run(user, EX_OK);
+    ck_run(reindex, EX_OK);
+    ck_assert_int_ne(without.status, EX_OK);
+    ck_says(without.err, "CREATE command denied");
+}
+
+TEST(a_file_that_only_who_migrates_can_read_keeps_nobody_else)
+{
+    setenv("MIGRATE_DATABASE_URL_FILE", "/nonexistent/url", 1);
+
+    ck_run(run("config --check"), EX_OK);
+    ck_run(run("user list"), EX_OK);
+    struct run r = run("migrate status");
+
+    ck_run(r, EX_CONFIG);
+    ck_says(r.err, "/nonexistent/url");
+}
+
 /* ---- totals of an earlier release ---- */
 
 /* All before the one that moves totals, and that one with as much of its text. */

@@ -88,18 +88,39 @@ static const char *inherited(const char *name)
     return NULL;
 }
 
+/* Who serves reads and writes rows, and changes no table; where a test has but one user, both are.
+ */
+static const char *serve_url(void)
+{
+    static char line[1024];
+    const char *url = getenv("SERVE_DATABASE_URL");
+    snprintf(line, sizeof line, "DATABASE_URL=%s", url ? url : getenv("DATABASE_URL"));
+    return line;
+}
+
+static const char *migrate_url(void)
+{
+    static char line[1024];
+    snprintf(line, sizeof line, "MIGRATE_DATABASE_URL=%s", getenv("DATABASE_URL"));
+    return line;
+}
+
 /* Made before the fork: between fork and exec a process that had threads may not allocate. */
 static void make_environment(const char *const *names, const char **ret)
 {
-    static const char *const kept[] = {"DATABASE_URL", "TMPDIR",           "ASAN_OPTIONS",
-                                       "LSAN_OPTIONS", "UBSAN_OPTIONS",    "LD_LIBRARY_PATH",
-                                       "GCOV_PREFIX",  "GCOV_PREFIX_STRIP"};
+    static const char *const kept[] = {"TMPDIR",           "ASAN_OPTIONS",    "LSAN_OPTIONS",
+                                       "UBSAN_OPTIONS",    "LD_LIBRARY_PATH", "GCOV_PREFIX",
+                                       "GCOV_PREFIX_STRIP"};
     static char path[4096];
     size_t n = 0;
     snprintf(path, sizeof path, "PATH=%s:/usr/sbin:/sbin",
              getenv("PATH") ? getenv("PATH") : "/bin");
     ret[n++] = path;
     ret[n++] = key_name;
+    if (inherited("DATABASE_URL")) {
+        ret[n++] = serve_url();
+        ret[n++] = migrate_url();
+    }
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         if (inherited(kept[i]))
             ret[n++] = inherited(kept[i]);
