@@ -9,6 +9,7 @@
 #include "common/http/router.h"
 #include "common/process/limiter.h"
 #include "common/process/pool.h"
+#include "fcgi-app/limits.h"
 #include "fcgi-app/settings.h"
 
 struct keyring;
@@ -19,14 +20,15 @@ struct list_scope;
 struct shared {
     struct limiter limiter; /* first, and so at the beginning of a cache line */
     struct metrics metrics;
-    _Atomic uint64_t guesses_refused; /* with 429, see throttle.h */
-    _Atomic int64_t began_us;         /* when it was new, as in struct instant */
+    _Atomic uint64_t guesses_refused;      /* with 429, see throttle.h */
+    _Atomic uint64_t refused[LIMIT_COUNT]; /* by each of the others, see limits.h */
+    _Atomic int64_t began_us;              /* when it was new, as in struct instant */
     struct db_hosts hosts;
     struct budget_shared budget;
     /* What waited to be swept when somebody looked last, and since when, as in struct instant. */
     _Atomic int64_t unswept_rows, unswept_since_us;
 };
-#define SHARED_LAYOUT 7 /* another one whenever the struct means something else */
+#define SHARED_LAYOUT 8 /* another one whenever the struct means something else */
 
 /* worker.h opens it. */
 struct app {

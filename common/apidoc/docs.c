@@ -61,7 +61,7 @@ static void put_method(struct docs *d, const struct route *route)
 static const char *length_words(struct docs *d, const struct field *f)
 {
     const char *unit = f->use & FIELD_BYTES ? "bytes" : "characters";
-    int64_t min = f->min ? f->min : f->use & FIELD_NOT_EMPTY ? 1 : 0;
+    int64_t min = field_min(f) ? field_min(f) : f->use & FIELD_NOT_EMPTY ? 1 : 0;
     if (min && f->max)
         return arena_printf(d->a, "%" PRId64 "–%" PRId64 " %s", min, f->max, unit);
     if (f->max)
@@ -73,8 +73,8 @@ static const char *range_words(struct docs *d, const struct field *f)
 {
     const int64_t most = INT64_C(9007199254740991); /* what JSON's numbers can count to */
     if (!f->max || f->max >= most)
-        return arena_printf(d->a, "at least %" PRId64, f->min);
-    return arena_printf(d->a, "%" PRId64 "–%" PRId64, f->min, f->max);
+        return arena_printf(d->a, "at least %" PRId64, field_min(f));
+    return arena_printf(d->a, "%" PRId64 "–%" PRId64, field_min(f), f->max);
 }
 
 static const char *bounds_of(struct docs *d, const struct field *f)
@@ -250,9 +250,10 @@ static void put_who(struct docs *d, const struct route *route)
                                       [AUTH_OPTIONAL] =
                                           "For anyone; a token that is sent is checked.",
                                       [AUTH_NONE] = "For anyone."};
-    html_printf(d->b, "<p class=who>%s%s%s\n", who[route->auth],
+    html_printf(d->b, "<p class=who>%s%s%s%s\n", who[route_auth(route, d->api->app)],
                 (route->flags & ROUTE_RATE_LIMITED) ? " Only so often from one address." : "",
-                (route->flags & ROUTE_PASSWORD_LIMITED) ? " Only so many wrong passwords." : "");
+                (route->flags & ROUTE_PASSWORD_LIMITED) ? " Only so many wrong passwords." : "",
+                api_limits(d->api, d->a, route));
 }
 
 static void put_operation(void *context, const struct resource *resource, const struct route *route)

@@ -241,6 +241,7 @@ static const struct route routes[] = {
         .reply = ONE("post", &post_record),
         .status = 201,
         .flags = ROUTE_IDEMPOTENCY_KEY | ROUTE_ETAG | ROUTE_TRANSACTION | ROUTE_LOCKS_CALLER,
+        .limits = LIMITED_BY(POSTS),
         .problems = create_problems,
         .operation_id = "createPost",
         .summary = "Write a post.",

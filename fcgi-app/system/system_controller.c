@@ -143,6 +143,19 @@ static void put_backlog(struct buf *b, const struct shared *shared)
     metrics_put(b, age, NULL, age_us > 0 ? (uint64_t)age_us / 1000000 : 0);
 }
 
+/* Wrong passwords have a metric of their own. */
+static void put_refusals(struct buf *b, struct arena *a, struct shared *shared)
+{
+    static const char limited[] = "postern_limited_total";
+    metrics_put_head(
+        b, limited, "counter",
+        "Requests that came too often, by limit; of mailbox, mails that were not sent.");
+    for (int which = 0; which < LIMIT_COUNT; which++)
+        if (limits[which].by != LIMIT_BY_GUESS)
+            metrics_put(b, limited, arena_printf(a, "limit=\"%s\"", limits[which].name),
+                        shared->refused[which]);
+}
+
 static struct problem *metrics(struct app *app, struct request *rq, struct response *rs)
 {
     static const char began[] = "postern_start_time_seconds", info[] = "postern_build_info",
@@ -155,6 +168,7 @@ static struct problem *metrics(struct app *app, struct request *rq, struct respo
     metrics_put_head(&rs->body, refused, "counter",
                      "Passwords that were not tried because too many had been wrong.");
     metrics_put(&rs->body, refused, NULL, app->shared->guesses_refused);
+    put_refusals(&rs->body, rq->arena, app->shared);
     put_backlog(&rs->body, app->shared);
     metrics_put_head(&rs->body, began, "gauge", "When counting began, in seconds since 1970.");
     metrics_put(&rs->body, began, NULL, (uint64_t)app->shared->began_us / 1000000);
