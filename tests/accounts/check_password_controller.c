@@ -596,7 +596,8 @@ static const char *const networks[] = {"192.0.2.1", "198.51.100.7", "2001:db8::1
 
 TEST(a_mailbox_gets_three_messages_and_then_one_in_twenty_minutes)
 {
-    static const char *const spellings[] = {"ada@example.org", "ADA@example.org", "Ada@Example.Org"};
+    static const char *const spellings[] = {"ada@example.org", "ADA@example.org",
+                                            "Ada@Example.Org"};
     struct answer other = forget("nobody@example.org");
     for (int i = 0; i < 3; i++) {
         ck_status(api_ask(.method = "POST", .path = "/auth/password/forgot", .from = networks[i],

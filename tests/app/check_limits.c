@@ -161,8 +161,8 @@ TEST(callers_without_an_address_share_one)
     ck_limited(register_from("nonsense"), REGISTER_S);
 }
 
-static const char *const bad_bodies[] = {
-    "{", "{}", "{'email':'no','password':'" PASSWORD "'}", "{'email':'a@b.org','password':'x'}"};
+static const char *const bad_bodies[] = {"{", "{}", "{'email':'no','password':'" PASSWORD "'}",
+                                         "{'email':'a@b.org','password':'x'}"};
 
 TEST_EACH(a_form_that_is_filled_in_wrongly_does_not_count, bad_bodies)
 {
@@ -221,10 +221,10 @@ TEST(other_routes_are_open_to_a_network_that_has_registered_enough)
 }
 
 /* Not by the way they come, these are of nobody in the Internet, and may be all clients at once. */
-static const char *const near[] = {"127.0.0.1",   "::1",           "unix:",        "10.1.2.3",
-                                   "172.16.0.1",  "172.31.255.1",  "192.168.7.7",  "100.64.0.1",
-                                   "169.254.1.1", "fd00::1",       "fe80::1%eth0", "::ffff:10.0.0.1",
-                                   "fc00::1",     "100.127.255.1", "127.8.8.8"};
+static const char *const near[] = {
+    "127.0.0.1",   "::1",           "unix:",       "10.1.2.3", "172.16.0.1",   "172.31.255.1",
+    "192.168.7.7", "100.64.0.1",    "169.254.1.1", "fd00::1",  "fe80::1%eth0", "::ffff:10.0.0.1",
+    "fc00::1",     "100.127.255.1", "127.8.8.8"};
 
 TEST_EACH(this_machine_and_private_networks_are_not_counted, near)
 {
