@@ -81,6 +81,8 @@ static const struct sql sql_walk_one = {
     " AND users.left_at IS NULL "
     "ORDER BY sessions.id LIMIT ?",
     &session_record};
+static const struct sql sql_newest = {"SELECT id, ip FROM sessions ORDER BY id DESC LIMIT ?",
+                                      &session_record};
 #define DIGITS_OF(number_) #number_
 #define DIGITS(number_) DIGITS_OF(number_)
 /* No index has them by their last use, which each refresh changes; of a user there are few. */
@@ -251,6 +253,12 @@ struct problem *session_walk(struct db *db, struct arena *a, const struct uuid *
         return db_each(db, a, &sql_walk_all, DB_ARGS(from, LIVES_ARGS(now), rows), each, context);
     return db_each(db, a, &sql_walk_one, DB_ARGS(db_uuid(*user_id), from, LIVES_ARGS(now), rows),
                    each, context);
+}
+
+struct problem *session_newest(struct db *db, struct arena *a, int64_t limit,
+                               void (*each)(void *context, const void *session), void *context)
+{
+    return db_each(db, a, &sql_newest, DB_ARGS(db_integer(limit)), each, context);
 }
 
 struct problem *session_purge(struct db *db, struct arena *a, struct instant now)

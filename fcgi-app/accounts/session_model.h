@@ -52,6 +52,12 @@ struct problem *session_walk(struct db *db, struct arena *a, const struct uuid *
                              void (*each)(void *context, const void *session),
                              void *context) MUST_USE;
 
+/** Call `each(context, session)` for the newest sessions by their ids, `limit` at most, with their
+ *  ids and addresses. */
+struct problem *session_newest(struct db *db, struct arena *a, int64_t limit,
+                               void (*each)(void *context, const void *session),
+                               void *context) MUST_USE;
+
 /** End one session of a user. problem_session_not_found when there is none that lives at `now`. */
 struct problem *session_delete(struct db *db, struct arena *a, struct uuid user_id, struct uuid id,
                                struct instant now) MUST_USE;

@@ -638,7 +638,8 @@ TEST(the_document_is_served)
 {
     struct buf own;
     buf_init(&own, (size_t)4 * 1024 * 1024);
-    ck_assert_int_eq(world_run(LIST("./postern", "openapi"), NULL, NULL, &own), 0);
+    ck_assert_int_eq(world_run(LIST("./postern", "openapi"), LIST(world_limits(NULL)), NULL, &own),
+                     0);
     const char *expected = arena_copy(the_arena, own.data, own.len);
     buf_release(&own);
     http_document(NULL);
