@@ -125,4 +125,3 @@ struct problem *count_read(struct db *db, struct arena *a, const struct sql *sql
         *ret = found ? row.n : 0;
     return p;
 }
-
