@@ -64,7 +64,7 @@ static pid_t the_script(const struct backend *b)
 
 /* Each test has a host of its own, whose one process it can name. */
 CASE("script", set_up_alone, tear_down_alone);
-CASE_IF(world_at_apache());
+CASE_IF(world_at("apache"));
 
 TEST_TIMES(the_libraries_are_those_of_the_tar, getenv("E2E_PORTABLE") != NULL)
 {
@@ -98,7 +98,7 @@ TEST(there_is_no_environment_to_speak_of)
 
 CASE("hosting", http_set_up, http_tear_down);
 CASE_AROUND(start_host, stop_host);
-CASE_IF(world_at_apache());
+CASE_IF(world_at("apache"));
 
 TEST(the_command_line_finds_the_same_configuration)
 {

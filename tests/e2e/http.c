@@ -99,6 +99,8 @@ static struct curl_slist *headers_of(const struct http_call *call)
         list = add_header(list, "Authorization: Bearer ", call->token);
     if (call->body)
         list = add_header(list, *type ? "Content-Type: " : "Content-Type:", type);
+    else if (world_at("lighttpd") && call->method && strcmp(call->method, "POST") == 0)
+        list = add_header(list, "Content-Length: ", "0"); /* without it: 411 */
     if (call->chunked)
         list = add_header(list, "Transfer-Encoding: ", "chunked");
     for (size_t i = 0; i < sizeof call->headers / sizeof *call->headers && call->headers[i]; i++)

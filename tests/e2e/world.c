@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "tests/e2e/apache.h"
+#include "tests/e2e/proxies.h"
 #include "tests/support/loopback.h"
 
 #define START_LIMIT_MS 15000
@@ -418,10 +419,10 @@ void world_close(void)
         (void)exit_status(guard_pid);
 }
 
-bool world_at_apache(void)
+bool world_at(const char *name)
 {
     const char *front = getenv("E2E_FRONT");
-    return front && strcmp(front, "apache") == 0;
+    return strcmp(front && *front ? front : "nginx", name) == 0;
 }
 
 const char *world_worker(void)
@@ -485,18 +486,29 @@ static void await_sockets(struct backend *b)
     ck_abort_msg("the pool does not start, see %s", b->log);
 }
 
+/* What most tests do in seconds is more than an account writes in a minute. */
+const char *world_limits(const char *const *names)
+{
+    for (; names && *names; names++)
+        if (strncmp(*names, "LIMITS", strlen("LIMITS")) == 0)
+            return NULL;
+    return "LIMITS=guesses";
+}
+
 void backend_start(struct backend *b, const char *const *names)
 {
     char listen[WORLD_PATH + 16], hash_listen[WORLD_PATH + 16];
     const char *all[NAMES_MAX] = {listen, hash_listen};
     size_t n = 2;
-    if (world_at_apache()) {
+    if (world_at("apache")) {
         apache_make_home(b, names);
         return;
     }
     backend_make(b);
     snprintf(listen, sizeof listen, "LISTEN=%s", b->fast);
     snprintf(hash_listen, sizeof hash_listen, "HASH_LISTEN=%s", b->hash);
+    if ((all[n] = world_limits(names)))
+        n++;
     for (; *names && n + 1 < NAMES_MAX; names++)
         all[n++] = *names;
     b->pid = world_start(LIST(program, "serve"), all, b->folder, b->log);
@@ -673,8 +685,12 @@ static void start_front(struct front *f, const struct backend *b, const char *co
 
 void front_start(struct front *f, const struct backend *b, const char *const *names)
 {
-    if (world_at_apache())
+    if (world_at("apache"))
         apache_start(f, b, names);
+    else if (world_at("lighttpd"))
+        lighttpd_start(f, b, names);
+    else if (world_at("proxy"))
+        proxy_start(f, b, names);
     else
         start_front(f, b, names, 0);
 }
@@ -695,7 +711,7 @@ void front_start_half(struct front *f, const struct backend *pool)
 void front_stop(struct front *f)
 {
     if (f->pid)
-        (void)world_end(f->pid, world_at_apache() ? SIGTERM : SIGQUIT);
+        (void)world_end(f->pid, world_at("nginx") ? SIGQUIT : SIGTERM);
     f->pid = 0;
 }
 
