@@ -77,9 +77,8 @@ static int start(struct cli *cli, int argc, char **argv)
     int status;
     /* A web server passes words of the query to a CGI program as arguments (RFC 3875 section 4.4):
      * anybody could run any command. */
-    if (getenv("GATEWAY_INTERFACE"))
-        return complain(EX_USAGE, "was started as a CGI program; it is one of FastCGI, for "
-                                  "mod_fcgid (SetHandler fcgid-script)");
+    if (serve_is_cgi())
+        argc = 1;
     if (!cli_parse(cli, argc, argv, &status))
         return status;
     if (!cli->command && serve_is_wanted()) {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -20,6 +21,7 @@
 #define ARENA_MAX ((size_t)256 * 1024 * 1024)
 #define REQUEST_MAX_S 30 /* from the first byte to the last; a web server has it whole before */
 #define CHUNK 65536
+#define SPARE_MS 500 /* of a CGI program, after its answer */
 
 /* What a worker keeps from one request to the next. */
 struct worker {
@@ -279,7 +281,8 @@ static void set_body(const struct fastcgi *peer, size_t body_max, struct request
 
 /* ---- the loop ---- */
 
-static void handle(struct worker *w, int fd, char *const *params, struct request *rq)
+/* From the request, as it came, to the answer, which is not sent yet. */
+static void handle(struct worker *w, char *const *params, struct request *rq)
 {
     const struct server *server = w->server;
     request_from_params(rq, w->arena, params, server->base_path, instant_now());
@@ -288,7 +291,13 @@ static void handle(struct worker *w, int fd, char *const *params, struct request
     set_body(&w->peer, server->body_max, rq);
     rq->uptime_ms = uptime_ms();
     server->handle(server->context, rq, &w->rs);
-    answer(w, fd, rq);
+}
+
+static void do_after(struct worker *w, struct request *rq)
+{
+    if (w->rs.after) /* set only by a handler, and reset before the next one */
+        w->rs.after(w->server->context, rq);
+    w->rs.after = NULL;
 }
 
 static void serve(struct worker *w, int fd)
@@ -297,12 +306,13 @@ static void serve(struct worker *w, int fd)
     char *const *params = NULL;
     if (read_request(w, fd))
         params = fastcgi_params(&w->peer, w->arena);
-    if (params)
-        handle(w, fd, params, &rq);
+    if (params) {
+        handle(w, params, &rq);
+        answer(w, fd, &rq);
+    }
     (void)close(fd);
-    if (params && w->rs.after) /* set only by a handler, and reset before the next one */
-        w->rs.after(w->server->context, &rq);
-    w->rs.after = NULL;
+    if (params)
+        do_after(w, &rq);
     arena_reset(w->arena);
     fastcgi_reset(&w->peer);
 }
@@ -423,4 +433,82 @@ void server_run(const struct server *server)
         continue;
     worker_close(&w);
     (void)close(stop_null_fd);
+}
+
+/* ---- as a CGI program ---- */
+
+/* No more than we are told (RFC 3875 section 4.2); a body in chunks ends where the server says. */
+static bool read_input(struct worker *w, size_t len)
+{
+    char chunk[16384];
+    ssize_t got = 0;
+    while (w->peer.body_len < len && w->peer.body_len < w->server->body_max + FASTCGI_DRAIN_MAX) {
+        size_t rest = len - w->peer.body_len;
+        got = read(STDIN_FILENO, chunk, rest < sizeof chunk ? rest : sizeof chunk);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        buf_add(&w->peer.body, chunk, (size_t)got);
+        w->peer.body_len += (size_t)got;
+    }
+    wipe(chunk, sizeof chunk);
+    return got >= 0 && (w->peer.body_len == len || len == SIZE_MAX);
+}
+
+static size_t input_length(void)
+{
+    const char *length = getenv("CONTENT_LENGTH"), *coding = getenv("HTTP_TRANSFER_ENCODING");
+    if (length && *length)
+        return (size_t)strtoull(length, NULL, 10);
+    return coding && *coding ? SIZE_MAX : 0;
+}
+
+static void write_all(const struct buf *b)
+{
+    for (size_t sent = 0; !b->full && sent < b->len;) {
+        ssize_t wrote = write(STDOUT_FILENO, b->data + sent, b->len - sent);
+        if (wrote < 0 && errno != EINTR)
+            return; /* nobody to tell */
+        sent += wrote > 0 ? (size_t)wrote : 0;
+    }
+}
+
+/* The web server answers its client when our output has ended. */
+static void end_output(void)
+{
+    int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+    (void)dup2(nowhere, STDIN_FILENO);
+    (void)dup2(nowhere, STDOUT_FILENO);
+    (void)close(nowhere);
+}
+
+/* Nobody waits for it any more, but the processor is shared. */
+static void do_spare_for(struct worker *w, int64_t limit_ms)
+{
+    int64_t end = monotonic_ns() + limit_ms * 1000000;
+    while (do_spare(w) && monotonic_ns() < end)
+        continue;
+}
+
+void server_run_once(const struct server *server, char *const *env)
+{
+    struct worker w;
+    struct request rq;
+    (void)signal(SIGPIPE, SIG_IGN);
+    worker_open(&w, server);
+    if (server->begin)
+        server->begin(server->context);
+    if (read_input(&w, input_length())) {
+        handle(&w, env, &rq);
+        response_head(&w.rs, &rq, &w.out);
+        if (rq.method != METHOD_HEAD && status_has_content(w.rs.status))
+            buf_add(&w.out, w.rs.body.data, w.rs.body.len);
+        write_all(&w.out);
+        end_output();
+        do_after(&w, &rq);
+        arena_reset(w.arena);
+        do_spare_for(&w, SPARE_MS);
+    }
+    worker_close(&w);
 }

@@ -1,4 +1,4 @@
-/* server.h -- one FastCGI worker: accept, read, hand over, answer in one write. */
+/* server.h -- one FastCGI worker: accept, read, hand over, answer in one write; or CGI. */
 #pragma once
 
 #include <stdatomic.h>
@@ -48,3 +48,10 @@ struct server {
  * everything in its arena are gone when `handle` has returned and the answer is written.
  */
 void server_run(const struct server *server);
+
+/**
+ * Answer the one request of a CGI program (RFC 3875): `env` and standard input are the request,
+ * standard output takes the answer, and is then /dev/null. A body that does not come whole is not
+ * answered. Of `server`, what is about waiting and about sockets has no meaning.
+ */
+void server_run_once(const struct server *server, char *const *env);

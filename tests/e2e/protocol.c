@@ -1,5 +1,6 @@
 /* protocol.c -- versions, repeated requests, long lists, caches, and what the API says of itself.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/crypto/digest.h"
@@ -684,7 +685,7 @@ TEST(the_page_is_served_with_its_policy)
     ck_header(packed, "Content-Security-Policy", policy);
     ck_assert_str_eq(packed.text, r.text);
     ck_header(head, "Content-Security-Policy", policy);
-    if (!world_at("proxy")) /* which knows no length without a body */
+    if (!world_at("proxy") && !getenv("E2E_CGI")) /* then Apache has no length of no body */
         ck_header(head, "Content-Length", say("%zu", strlen(r.text)));
 }
 
