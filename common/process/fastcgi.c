@@ -323,17 +323,10 @@ void fastcgi_release(struct fastcgi *f)
     buf_release(&f->answer);
 }
 
-static void clear(struct buf *b)
-{
-    if (b->len)
-        wipe(b->data, b->len);
-    buf_reset(b);
-}
-
 void fastcgi_reset(struct fastcgi *f)
 {
-    clear(&f->params); /* tokens come in here, */
-    clear(&f->body);   /* and passwords here */
+    buf_reset(&f->params);
+    buf_reset(&f->body);
     buf_reset(&f->content);
     buf_reset(&f->answer);
     f->id = 0;

@@ -226,8 +226,6 @@ static void send_all(int fd, const char *data, size_t len)
 static void answer(struct worker *w, int fd, const struct request *rq)
 {
     unsigned id = w->peer.id;
-    buf_reset(&w->head);
-    buf_reset(&w->out);
     response_head(&w->rs, rq, &w->head);
     fastcgi_put(&w->out, id, w->head.data, w->head.len);
     if (rq->method != METHOD_HEAD && status_has_content(w->rs.status))
@@ -291,6 +289,15 @@ static void handle(struct worker *w, int fd, char *const *params, struct request
     answer(w, fd, rq);
 }
 
+/* What was secret in a request does not wait in memory for the next one. */
+static void forget(struct worker *w)
+{
+    fastcgi_reset(&w->peer);
+    response_reset(&w->rs);
+    buf_reset(&w->head);
+    buf_reset(&w->out);
+}
+
 static void serve(struct worker *w, int fd)
 {
     struct request rq;
@@ -302,9 +309,8 @@ static void serve(struct worker *w, int fd)
     (void)close(fd);
     if (params && w->rs.after) /* set only by a handler, and reset before the next one */
         w->rs.after(w->server->context, &rq);
-    w->rs.after = NULL;
     arena_reset(w->arena);
-    fastcgi_reset(&w->peer);
+    forget(w);
 }
 
 /* Let the parent see for how long the request has run. */
