@@ -202,6 +202,7 @@ clear_policy()
 # --- building
 
 # Print sources.am: which files make up what, by where they lie.
+# shellcheck disable=SC2046 # no name has a blank
 list_sources()
 {
     printf '# Written by ./autogen.sh, which finds the files by pattern; not for editing.\n'
@@ -251,7 +252,9 @@ configure()
     local folder=$1
     shift
     mkdir -p "$folder"
-    [[ -x configure ]] && sources_are_listed || bootstrap
+    if [[ ! -x configure ]] || ! sources_are_listed; then
+        bootstrap
+    fi
     say "Configuring $folder"
     run_job in_folder "$folder" ../configure --quiet "$@" || fail "See $folder/config.log."
 }
