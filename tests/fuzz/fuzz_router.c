@@ -38,8 +38,9 @@ static void begin(void)
                                 "PUBLIC_URL = https://api.example.org\n"
                                 "TRUSTED_PROXIES = 10.0.0.0/8 unix:\n";
     static struct origin origins[SETTINGS_MAX];
-    struct arena *a = arena_open((size_t)16 * 1024 * 1024); /* as long as the program */
+    static struct arena *a; /* stays as long as the program */
     struct claims claims = {.issued_s = NOW.us / 1000000, .expires_s = NOW.us / 1000000 + 900};
+    a = arena_open((size_t)16 * 1024 * 1024);
     need(log_open(getenv("FUZZ_LOG") ? "stderr" : "/dev/null") == 0);
     need(!config_load_text(a, &settings_record, (struct config_flags){0}, NULL, text_of(lines),
                            "lines", &settings, origins));
