@@ -38,7 +38,7 @@ static const char *set_parameter(struct db_url *url, const char *name, char *val
             continue;
         if (!value || !*value || !percent_decode(value))
             return parameters[i].wrong;
-        *(const char **)((char *)url + parameters[i].offset) = value;
+        *(const char **)(void *)((char *)url + parameters[i].offset) = value;
         return NULL;
     }
     return "the only parameters it may have are socket, ssl-ca, ssl-cert, ssl-key and ssl-verify";

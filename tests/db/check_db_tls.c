@@ -104,6 +104,7 @@ static const struct {
     {"127.0.0.1", "ssl-verify=true&ssl-ca=@%63a.pem"},
     {"127.0.0.2", "ssl-ca=@" TLS_CA "&ssl-verify=false"},
     {"127.0.0.1", "ssl-verify=false"},
+    {"127.0.0.2", "ssl-verify=false&ssl-ca=@" TLS_OTHER_CA},
 };
 
 TEST_EACH(a_good_server_is_talked_to_in_secret, good)
