@@ -157,6 +157,8 @@ static struct problem *take_lines(struct loading *l, struct text text, const cha
 {
     struct problem *p = NULL;
     size_t number = 0;
+    if (!text.len)
+        return NULL; /* there may be no pointer either */
     for (const char *at = text.data; !p && at < text.data + text.len;) {
         const char *newline = memchr(at, '\n', (size_t)(text.data + text.len - at));
         const char *end = newline ? newline : text.data + text.len;
