@@ -217,7 +217,7 @@ list_sources()
     list_files test_programs $(printf '%s\n' tests/{e2e/,*/}check_*.c tests/fuzz/fuzz_*.c |
         awk '!seen[$0]++' | sed 's/\.c$//')
     list_files test_scripts $(printf '%s\n' tests/{e2e/,packaging/,,*/}*.test | awk '!seen[$0]++')
-    list_files fuzz_seeds tests/fuzz/seeds/*
+    list_files fuzz_files tests/fuzz/*.h tests/fuzz/seeds/*
     list_files example_files $(printf '%s\n' tests/example/* | grep -v '/check_')
     # Of tests/e2e, what has a header is for all; the rest are the tests of check_e2e.
     list_files test_sources $(printf '%s\n' tests/support/*.[ch] tests/e2e/*.h |

@@ -10,6 +10,7 @@
 #include "common/db/budget.h"
 #include "common/db/db_internal.h"
 #include "common/field/field.h"
+#include "tests/support/fuzz.h"
 
 static struct {
     const uint8_t *bytes;
