@@ -203,6 +203,7 @@ clear_policy()
 # --- building
 
 # Print sources.am: which files make up what, by where they lie.
+# shellcheck disable=SC2046 # no name has a blank
 list_sources()
 {
     printf '# Written by ./autogen.sh, which finds the files by pattern; not for editing.\n'
@@ -216,6 +217,7 @@ list_sources()
     list_files test_programs $(printf '%s\n' tests/{e2e/,*/}check_*.c tests/fuzz/fuzz_*.c |
         awk '!seen[$0]++' | sed 's/\.c$//')
     list_files test_scripts $(printf '%s\n' tests/{e2e/,packaging/,,*/}*.test | awk '!seen[$0]++')
+    list_files fuzz_files tests/fuzz/*.h tests/fuzz/seeds/*
     list_files example_files $(printf '%s\n' tests/example/* | grep -v '/check_')
     # Of tests/e2e, what has a header is for all; the rest are the tests of check_e2e.
     list_files test_sources $(printf '%s\n' tests/support/*.[ch] tests/e2e/*.h |
@@ -252,7 +254,9 @@ configure()
     local folder=$1
     shift
     mkdir -p "$folder"
-    [[ -x configure ]] && sources_are_listed || bootstrap
+    if [[ ! -x configure ]] || ! sources_are_listed; then
+        bootstrap
+    fi
     say "Configuring $folder"
     run_job in_folder "$folder" ../configure --quiet "$@" || fail "See $folder/config.log."
 }

@@ -1,6 +1,7 @@
 #include "fcgi-app/lock_in.h"
 
 #include <arpa/inet.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/arena.h"
@@ -51,7 +52,7 @@ static void find_reach(struct arena *a, const struct db_url *url, struct reach *
     ret->ports = arena_array(a, url->host_count + 2, sizeof *ret->ports);
     for (size_t i = 0; i < url->host_count; i++) {
         const struct db_host *host = &url->hosts[i];
-        if (strcmp(host->name, "localhost") == 0 && (url->socket || !host->port))
+        if (db_url_is_local(url, host))
             continue; /* by a socket, whose path is no file to open */
         ret->by_network = true;
         ret->by_name |= !is_number(host->name);
@@ -61,8 +62,24 @@ static void find_reach(struct arena *a, const struct db_url *url, struct reach *
         ret->ports[count++] = DOMAIN_PORT;
 }
 
-/* A file that the URL names may be renewed meanwhile, as a certificate is, and a name's address
- * too: /etc/resolv.conf is another file then. What is secret in /etc is so by its mode. */
+/* A certificate may be renewed meanwhile, in its folder or where a link from there leads. */
+static void add_certificate(struct arena *a, struct paths *paths, const char *file)
+{
+    char *real = file ? realpath(file, NULL) : NULL;
+    add_folder(a, paths, file);
+    add_folder(a, paths, real);
+    free(real);
+}
+
+static void add_certificates(struct arena *a, struct paths *paths, const struct db_tls *tls)
+{
+    add_certificate(a, paths, tls->ca);
+    add_certificate(a, paths, tls->cert);
+    add_certificate(a, paths, tls->key);
+}
+
+/* How a name is looked up may change meanwhile, and /etc/resolv.conf is another file then. What is
+ * secret in /etc is so by its mode. */
 static void add_for_database(struct paths *paths, const struct reach *reach)
 {
     static const char *const always[] = {"/etc/localtime", "/etc/ld.so.cache",
@@ -114,6 +131,7 @@ static void lock_narrow(struct arena *a, const struct settings *s)
     if (db_url_read(a, s->database_url.data, &url))
         return; /* no worker starts with such a one */
     find_reach(a, &url, &reach);
+    add_certificates(a, &read, &url.tls);
     db_url_release(&url);
     add_libraries(&read);
     add_for_database(&read, &reach);

@@ -144,9 +144,9 @@ static const struct field settings_fields[] = {
           .doc = "What the server is for; in production it refuses to run as root."),
     FIELD(struct settings, database_url, .use = FIELD_SECRET,
           .example = "mysql://postern:password@localhost/postern?socket=/run/mysqld/mysqld.sock",
-          .doc = "Where the database is: mysql://user:password@host:port/name?socket=path; in the "
-                 "password a special character is a % and two hexadecimal digits, %40 for @, %2F "
-                 "for /."),
+          .doc = "Where the database is: mysql://user:password@host:port/name?socket=path, and "
+                 "ssl-ca=file for a host that must be verified; in the password a special "
+                 "character is a % and two hexadecimal digits, %40 for @, %2F for /."),
     FIELD(struct settings, migrate_database_url, .use = FIELD_SECRET,
           .example = "mysql://root@localhost/postern?socket=/run/mysqld/mysqld.sock",
           .doc = "The same database by a user that may change tables, for `postern migrate` alone; "

@@ -62,8 +62,9 @@ struct db_counts {
  * after it was lost.
  *
  * `url` is `mysql://user:password@host:port/name?socket=/path` with percent-encoding (RFC
- * 3986); host and port may be left out when a socket is given; several hosts are separated
- * by commas (`a:3306,b:3306`) and tried in that order; one that is read-only only when no
+ * 3986); host and port may be left out when a socket is given; db_url.h has the parameters of TLS,
+ * without which a TCP connection is encrypted where the server offers it; several hosts are
+ * separated by commas (`a:3306,b:3306`) and tried in that order; one that is read-only only when no
  * other answers, and then for some seconds until the others are tried again. problem_internal with
  * the fault in `cause`, never the password, for anything else. The parts are copied.
  */
@@ -109,9 +110,16 @@ void db_unpin(struct db *db);
  */
 const char *db_where(const struct db *db, struct arena *a);
 
+/** Is it connected to another machine, as far as its host's name tells? localhost, 127.* and ::1
+ * are this one. */
+bool db_is_remote(const struct db *db);
+
+/** Was its certificate verified before it was told who we are? */
+bool db_is_verified(const struct db *db);
+
 /**
- * Does any of the hosts refuse us: the password, the account, or a database of this name? Then
- * problem_unavailable with its words. One that is down, or full, refuses nobody.
+ * Does any of the hosts refuse us, or we its certificate: the password, the account, or a database
+ * of this name? Then problem_unavailable with its words. One that is down, or full, refuses nobody.
  */
 struct problem *db_check_access(struct db *db, struct arena *a) MUST_USE;
 

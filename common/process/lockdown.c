@@ -38,10 +38,11 @@ static const char *find_missing(const struct lockdown_state *state, bool guards)
 static bool was_locked(struct lockdown_state *ret)
 {
     const char *state = getenv(ENV_LOCKED);
-    int calls = 0, landlock = 0;
-    if (!state || sscanf(state, "%d %d", &calls, &landlock) != 2)
+    char *rest;
+    if (!state)
         return false;
-    *ret = (struct lockdown_state){.calls = calls, .landlock = landlock};
+    ret->calls = strtol(state, &rest, 10) != 0;
+    ret->landlock = (int)strtol(rest, NULL, 10);
     return true;
 }
 

@@ -30,6 +30,7 @@ struct worker {
     struct response rs;
     struct fastcgi peer;
     struct buf head, out;
+    char chunk[CHUNK];   /* as it is received */
     int64_t idle_since;  /* monotonic, ns; 0: it has rested since, or never does */
     int64_t quiet_since; /* the same for work that can wait */
 };
@@ -228,8 +229,6 @@ static void send_all(int fd, const char *data, size_t len)
 static void answer(struct worker *w, int fd, const struct request *rq)
 {
     unsigned id = w->peer.id;
-    buf_reset(&w->head);
-    buf_reset(&w->out);
     response_head(&w->rs, rq, &w->head);
     fastcgi_put(&w->out, id, w->head.data, w->head.len);
     if (rq->method != METHOD_HEAD && status_has_content(w->rs.status))
@@ -254,19 +253,19 @@ static ssize_t receive(int fd, char *chunk)
 /* The whole request; false where it does not come. */
 static bool read_request(struct worker *w, int fd)
 {
-    char chunk[CHUNK];
+    unsigned limit_s = w->server->request_s ? w->server->request_s : REQUEST_MAX_S;
     size_t most = 0;
     enum fastcgi_step step = FASTCGI_MORE;
-    int64_t end = monotonic_ns() + REQUEST_MAX_S * INT64_C(1000000000);
+    int64_t end = monotonic_ns() + limit_s * INT64_C(1000000000);
     for (ssize_t got; step == FASTCGI_MORE && monotonic_ns() < end;) {
-        if ((got = receive(fd, chunk)) <= 0)
+        if ((got = receive(fd, w->chunk)) <= 0)
             break;
         most = (size_t)got > most ? (size_t)got : most;
-        step = fastcgi_take(&w->peer, chunk, (size_t)got);
+        step = fastcgi_take(&w->peer, w->chunk, (size_t)got);
         send_all(fd, w->peer.answer.data, w->peer.answer.len);
         buf_reset(&w->peer.answer);
     }
-    wipe(chunk, most);
+    wipe(w->chunk, most);
     return step == FASTCGI_WHOLE;
 }
 
@@ -300,6 +299,15 @@ static void do_after(struct worker *w, struct request *rq)
     w->rs.after = NULL;
 }
 
+/* What was secret in a request does not wait in memory for the next one. */
+static void forget(struct worker *w)
+{
+    fastcgi_reset(&w->peer);
+    response_reset(&w->rs);
+    buf_reset(&w->head);
+    buf_reset(&w->out);
+}
+
 static void serve(struct worker *w, int fd)
 {
     struct request rq;
@@ -314,7 +322,7 @@ static void serve(struct worker *w, int fd)
     if (params)
         do_after(w, &rq);
     arena_reset(w->arena);
-    fastcgi_reset(&w->peer);
+    forget(w);
 }
 
 /* Let the parent see for how long the request has run. */

@@ -30,6 +30,7 @@ struct server {
      * NULL. Its arena is emptied each time. */
     bool (*spare)(void *context, struct arena *a);
     unsigned quiet_s;
+    unsigned request_s;    /* how long a request may take to come; 0: 30 */
     unsigned grace_s;      /* how long a request may take after SIGTERM; 0: as long as it needs */
     struct reexec *reexec; /* for SIGHUP and changed files; NULL: a parent does that */
 };
@@ -44,7 +45,7 @@ struct server {
  * request that has begun is finished by the old one.
  *
  * A peer that stops half-way in a request loses its connection after 10 s, and one that does not
- * come to its end after 30 s. The request and
+ * come to its end after `request_s`. The request and
  * everything in its arena are gone when `handle` has returned and the answer is written.
  */
 void server_run(const struct server *server);

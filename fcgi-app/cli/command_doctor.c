@@ -121,6 +121,23 @@ static void check_files(struct doctor *doctor, const struct cli *cli)
         check_plain_file(doctor, cli->config_path);
 }
 
+/* What DATABASE_URL names; the certificates are no secrets. */
+static void check_tls_files(struct doctor *doctor)
+{
+    struct db_url url;
+    const char *text = doctor->settings->database_url.data;
+    if (!text || db_url_read(doctor->arena, text, &url))
+        return;
+    const char *const certificates[] = {url.tls.ca, url.tls.cert};
+    for (size_t i = 0; i < 2; i++)
+        if (certificates[i] && access(certificates[i], R_OK) != 0)
+            doctor_tell(doctor, VERDICT_FAIL, certificates[i], "%s; DATABASE_URL names it",
+                        strerror(errno));
+    if (url.tls.key)
+        check_secret_file(doctor, url.tls.key);
+    db_url_release(&url);
+}
+
 static void check_user(struct doctor *doctor)
 {
     if (geteuid() != 0)
@@ -289,6 +306,26 @@ static void check_totals(struct doctor *doctor, struct db *db)
                     (long long)waiting.age_s / 60);
 }
 
+static void check_encryption(struct doctor *doctor, struct db *db)
+{
+    struct encryption e;
+    struct problem *p = database_ask_encryption(db, doctor->arena, &e);
+    if (p)
+        doctor_tell(doctor, VERDICT_FAIL, "database", "%s", p->cause);
+    else if (e.cipher.len)
+        doctor_ok(doctor, "connection to the database is encrypted: %s, %s; its certificate %s",
+                  e.protocol.data, e.cipher.data,
+                  db_is_verified(db) ? "is verified"
+                                     : "is not verified, as ssl-ca in DATABASE_URL would have it");
+    else if (db_is_remote(db))
+        doctor_tell(doctor, VERDICT_WARN, "connection to the database",
+                    "is not encrypted, and %s is another host; give that server a certificate, "
+                    "and DATABASE_URL ssl-ca with who signed it",
+                    db_where(db, doctor->arena));
+    else
+        doctor_ok(doctor, "connection to the database is not encrypted, and stays on this host");
+}
+
 static void ask_database(struct doctor *doctor, struct db *db)
 {
     struct database d;
@@ -303,6 +340,7 @@ static void ask_database(struct doctor *doctor, struct db *db)
     }
     check_clock(doctor, &d, before);
     doctor_ok(doctor, "database answers at %s", db_where(db, doctor->arena));
+    check_encryption(doctor, db);
     check_server(doctor, &d);
     check_room(doctor, &d);
     check_schema(doctor, db);
@@ -374,6 +412,7 @@ int command_doctor(struct cli *cli)
     const char *url = cli_option(cli, "url");
     doctor_settings(&doctor);
     check_files(&doctor, cli);
+    check_tls_files(&doctor);
     check_user(&doctor);
     check_limits(&doctor);
     check_backlog(&doctor);

@@ -42,6 +42,26 @@ struct problem *database_ask(struct db *db, struct arena *a, struct database *re
     return p;
 }
 
+static const struct field encryption_fields[] = {
+    FIELD(struct encryption, protocol, .doc = "Of TLS."),
+    FIELD(struct encryption, cipher, .doc = "Of TLS."),
+};
+static const struct record encryption_record =
+    RECORD("Encryption", struct encryption, encryption_fields, .rule = NULL);
+
+static const struct sql sql_ask_encryption = {
+    "SELECT MAX(IF(VARIABLE_NAME = 'SSL_VERSION', VARIABLE_VALUE, '')) AS protocol, "
+    "MAX(IF(VARIABLE_NAME = 'SSL_CIPHER', VARIABLE_VALUE, '')) AS cipher "
+    "FROM information_schema.SESSION_STATUS WHERE VARIABLE_NAME IN ('SSL_VERSION', 'SSL_CIPHER')",
+    &encryption_record};
+
+struct problem *database_ask_encryption(struct db *db, struct arena *a, struct encryption *ret)
+{
+    bool found;
+    *ret = (struct encryption){TEXT(""), TEXT("")};
+    return db_find(db, a, &sql_ask_encryption, DB_NO_ARGS, ret, &found);
+}
+
 static bool is_too_old(const struct database *d)
 {
     unsigned major = 0, minor = 0;

@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #include "common/process/lockdown.h"
+#include "fcgi-app/system/database_model.h"
 #include "tests/support/child.h"
 #include "tests/support/people.h"
 #include "tests/support/refusals.h"
+#include "tests/support/tls_server.h"
 
 #define FINE 0
 
@@ -71,6 +73,16 @@ static int serve(void)
     return FINE;
 }
 
+/* That it is by TCP indeed, and encrypted. */
+static int look_by_tcp(void)
+{
+    struct encryption e;
+    app_rest(the_app);
+    if (db_ping(the_app->db, the_arena) || strchr(db_where(the_app->db, the_arena), '/'))
+        return 1;
+    return database_ask_encryption(the_app->db, the_arena, &e) || !e.cipher.len ? 2 : FINE;
+}
+
 CASE("lock in", set_up, loopback_close);
 
 static const enum worker_kind kinds[] = {WORKER_OF_POOL, WORKER_ALONE, WORKER_SCRIPT};
@@ -80,6 +92,29 @@ TEST_EACH(a_worker_that_is_locked_in_serves, kinds)
 {
     ck_assert_int_eq(LOCKED(kinds[_i], serve, "LOCKDOWN=kill"), FINE);
 }
+
+/* The database by TCP, with TLS that is verified, and by its name: connections are opened after. */
+static void begin_tls(void)
+{
+    tls_server_begin(TLS_SERVER);
+}
+
+CASE("lock in by TCP", set_up, loopback_close);
+CASE_AROUND(begin_tls, tls_server_end);
+
+static const char *const hosts[] = {"127.0.0.1", "localhost"};
+
+TEST_EACH(a_worker_reaches_its_database_by_tcp_and_tls, hosts)
+{
+    char *url = tls_url(hosts[_i], say("ssl-ca=%s", tls_file(TLS_CA)));
+    const char *setting = say("DATABASE_URL=%s", url);
+    free(url);
+
+    ck_assert_int_eq(LOCKED(WORKER_OF_POOL, serve, "LOCKDOWN=kill", setting), FINE);
+    ck_assert_int_eq(LOCKED(WORKER_OF_POOL, look_by_tcp, "LOCKDOWN=kill", setting), FINE);
+}
+
+CASE("lock in", set_up, loopback_close);
 
 static int try_exec(void)
 {

@@ -687,6 +687,33 @@ TEST(silence_half_way_frees_the_worker_after_ten_seconds)
     stop(second);
 }
 
+/* Each byte comes in time, but the request never: it keeps the worker no longer than its limit. */
+TEST(a_request_that_comes_bit_by_bit_has_a_limit)
+{
+    struct buf out, in;
+    wanted = (struct server){.request_s = 1};
+    pid_t pid = start();
+    buf_init(&out, 65536);
+    buf_init(&in, 65536);
+    put_call(&out, &(const struct call){
+                       .method = "POST", .uri = "/api/x", .body = "12345", .body_len = 5});
+    int fd = connect_to(path);
+    struct pollfd closed = {.fd = fd, .events = POLLIN};
+
+    for (size_t at = 0; at < out.len - 1 && poll(&closed, 1, 50) == 0; at++)
+        send_bytes(fd, out.data + at, 1);
+
+    ck_assert_int_eq(poll(&closed, 1, 0), 1);
+    ck_assert(read_all(fd, &in, PATIENCE_MS));
+    ck_assert_uint_eq(in.len, 0);
+    wanted = (struct server){0};
+    assert_alive();
+    (void)close(fd);
+    buf_release(&out);
+    buf_release(&in);
+    stop(pid);
+}
+
 /* ---- ending ---- */
 
 static const int end_signals[] = {SIGTERM, SIGINT, SIGUSR1};
