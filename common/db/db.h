@@ -174,6 +174,13 @@ struct problem *db_execute_atomic(struct db *db, struct arena *a, const struct s
                                   struct problem *(*in_doubt)(void *context, bool *ret_yes),
                                   void *context, bool *ret_done) MUST_USE;
 
+/**
+ * From here on, let nothing of the transaction be committed unless all of it is, even where the
+ * server ends it in the middle and does not tell. For bodies whose statements would do harm one by
+ * one, before the first that writes; costs three round trips. Twice does nothing.
+ */
+struct problem *db_guard(struct db *db, struct arena *a) MUST_USE;
+
 /** For a body that finds that another transaction was in its way, though the server did not say so:
  *  return what this returns, and it runs again. */
 struct problem *db_conflict(struct db *db, struct arena *a) MUST_USE;
@@ -189,6 +196,12 @@ bool db_is_missing_table(const struct problem *p);
 
 /** Or that a column is not? */
 bool db_is_missing_column(const struct problem *p);
+
+/** Was another transaction in the way, however often it was tried? */
+bool db_is_conflict(const struct problem *p);
+
+/** Did a number not fit into its column? */
+bool db_is_out_of_range(const struct problem *p);
 
 /** Did a statement wait too long for a lock of another transaction? */
 bool db_is_lock_timeout(const struct problem *p);
