@@ -400,17 +400,24 @@ struct problem *db_in_doubt_repeat(void *context, bool *ret_yes)
     return NULL;
 }
 
+/* Another node of a cluster may learn of a commit after we have asked it: then the next try is in
+ * conflict with that, or refused for what is written already, and we ask again. */
 struct problem *db_transaction(struct db *db, struct arena *a,
                                struct problem *(*body)(void *context),
                                struct problem *(*in_doubt)(void *context, bool *ret_yes),
                                void *context)
 {
+    bool doubted = false;
     if (db->in_transaction)
         abort(); /* there is no transaction within a transaction */
     for (unsigned tries = 1;; tries++) {
         struct problem *p = transaction_once(db, a, body, context);
-        if (p && p->retry == RETRY_UNKNOWN && in_doubt)
+        enum retry retry = p ? p->retry : RETRY_NO;
+        doubted = doubted || retry == RETRY_UNKNOWN;
+        if (p && doubted && in_doubt)
             p = resolve_in_doubt(db, p, in_doubt, context);
+        if (p && retry != RETRY_UNKNOWN)
+            p->retry = retry;
         if (!must_try_again(db, p, tries))
             return p;
     }

@@ -115,6 +115,41 @@ static struct problem *nest(void *context)
     return db_transaction(db, a, nest, NULL, context); /* does not come back */
 }
 
+struct doubt {
+    struct problem in_doubt, refusal;
+    int runs, asked;
+    int there_at; /* the question that finds it written; 0: none */
+};
+
+static struct problem *doubt_and_refuse(void *context)
+{
+    struct doubt *doubt = context;
+    return doubt->runs++ ? &doubt->refusal : &doubt->in_doubt;
+}
+
+static struct problem *is_there_now(void *context, bool *ret_yes)
+{
+    struct doubt *doubt = context;
+    *ret_yes = ++doubt->asked == doubt->there_at;
+    return NULL;
+}
+
+static const int there_at[] = {0, 1, 2};
+
+/* Of a cluster: what was in doubt on one node is there on the next after a while. */
+TEST_EACH(what_was_in_doubt_is_looked_for_again_before_a_refusal_comes_out, there_at)
+{
+    struct doubt doubt = {.in_doubt = {.type = &problem_unavailable, .retry = RETRY_UNKNOWN},
+                          .refusal = {.type = &problem_invalid, .retry = RETRY_NO},
+                          .there_at = there_at[_i]};
+
+    struct problem *p = db_transaction(db, a, doubt_and_refuse, is_there_now, &doubt);
+
+    ck_assert_ptr_eq(p, doubt.there_at ? NULL : &doubt.refusal);
+    ck_assert_int_eq(doubt.runs, doubt.there_at == 1 ? 1 : 2);
+    ck_assert_int_eq(doubt.asked, doubt.there_at == 1 ? 1 : 2);
+}
+
 static struct problem *guard_lose_and_go_on(void *context)
 {
     struct problem *p = db_guard(db, a);
