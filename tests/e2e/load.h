@@ -27,6 +27,10 @@ void load_bear_lag(struct load *l, bool lag);
  * finds is 404. */
 void load_bear_repeats(struct load *l);
 
+/** What is created has an Idempotency-Key, and who is refused asks again until it is there; so all
+ *  of it must be there once. */
+void load_insist(struct load *l);
+
 /** From here on nothing that is begun may be refused. */
 void load_be_strict(struct load *l);
 
@@ -47,4 +51,8 @@ void load_finish(struct load *l);
  * it may be there (at most once), or must not.
  */
 void load_verify(struct load *l, bool refused_may_exist);
+/** Search for what is there by a word of its own, for every one in `each`: exactly that is found.
+ *  Returns how many were looked for. */
+unsigned load_find(struct load *l, const struct front *at, unsigned each);
+
 void load_free(struct load *l);
