@@ -10,7 +10,7 @@
 
 #define POSTS_MAX 20000 /* of one client */
 #define COMPLAINT_MAX 600
-#define WAIT_MS 30000 /* far more than anything here takes */
+#define WAIT_MS 90000 /* far more than anything here takes */
 #define INSIST_MS 120000
 
 enum presence { ABSENT, PRESENT, UNKNOWN };
