@@ -152,8 +152,8 @@ struct problem *db_run(struct db *db, struct arena *a, const char *text) MUST_US
  * four times in all, with a growing random pause of some milliseconds; so it must be able to. When
  * the connection is lost during COMMIT and the outcome is in doubt, `in_doubt(context, &yes)`
  * resolves it on a new connection, with a locking read of what was written: yes ends in success, no
- * runs the body again. With NULL for `in_doubt` the caller gets problem_unavailable with
- * RETRY_UNKNOWN.
+ * runs the body again; should that fail, the question is asked once more. With NULL for `in_doubt`
+ * the caller gets problem_unavailable with RETRY_UNKNOWN.
  */
 struct problem *db_transaction(struct db *db, struct arena *a,
                                struct problem *(*body)(void *context),
@@ -182,6 +182,13 @@ struct problem *db_execute_atomic(struct db *db, struct arena *a, const struct s
                                   struct problem *(*in_doubt)(void *context, bool *ret_yes),
                                   void *context, bool *ret_done) MUST_USE;
 
+/**
+ * From here on, let nothing of the transaction be committed unless all of it is, even where the
+ * server ends it in the middle and does not tell. For bodies whose statements would do harm one by
+ * one, before the first that writes; costs three round trips. Twice does nothing.
+ */
+struct problem *db_guard(struct db *db, struct arena *a) MUST_USE;
+
 /** For a body that finds that another transaction was in its way, though the server did not say so:
  *  return what this returns, and it runs again. */
 struct problem *db_conflict(struct db *db, struct arena *a) MUST_USE;
@@ -197,6 +204,12 @@ bool db_is_missing_table(const struct problem *p);
 
 /** Or that a column is not? */
 bool db_is_missing_column(const struct problem *p);
+
+/** Was another transaction in the way, however often it was tried? */
+bool db_is_conflict(const struct problem *p);
+
+/** Did a number not fit into its column? */
+bool db_is_out_of_range(const struct problem *p);
 
 /** Did a statement wait too long for a lock of another transaction? */
 bool db_is_lock_timeout(const struct problem *p);

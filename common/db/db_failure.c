@@ -114,6 +114,7 @@ static enum failure failure_of(unsigned number)
     case ER_SERVER_SHUTDOWN:
     case ER_ABORTING_CONNECTION:
     case ER_CONNECTION_KILLED:
+    case ER_ERROR_DURING_COMMIT: /* a Galera node that has lost the others meanwhile */
         return FAILURE_LOST;
     case ER_LOCK_DEADLOCK:
     case ER_LOCK_WAIT_TIMEOUT:
@@ -273,6 +274,16 @@ bool db_is_missing_table(const struct problem *p)
 bool db_is_missing_column(const struct problem *p)
 {
     return p && p->db_error == ER_BAD_FIELD_ERROR;
+}
+
+bool db_is_conflict(const struct problem *p)
+{
+    return p && p->db_error == ER_LOCK_DEADLOCK;
+}
+
+bool db_is_out_of_range(const struct problem *p)
+{
+    return p && p->db_error == ER_WARN_DATA_OUT_OF_RANGE;
 }
 
 bool db_is_lock_timeout(const struct problem *p)

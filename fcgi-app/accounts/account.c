@@ -133,6 +133,16 @@ static struct problem *lock_user(struct actor by, struct uuid id, bool rank, str
     return p;
 }
 
+/* May the rank of one who had `before` go, if there are other active admins or not? */
+static struct problem *give_up_rank(struct actor by, const struct user *before, bool other_admins)
+{
+    if (!user_is_active_admin(before))
+        return NULL;
+    if (!other_admins)
+        return problem(by.arena, &problem_last_admin, NULL);
+    return user_take_rank_turn(by.app->db, by.arena);
+}
+
 /* ---- changing one ---- */
 
 struct problem *account_change(struct actor by, struct uuid id, const struct user *in,
@@ -149,9 +159,9 @@ struct problem *account_change(struct actor by, struct uuid id, const struct use
         return p;
     after = before;
     record_overlay(&user_record, given, in, &after);
-    if (user_is_active_admin(&before) && !user_is_active_admin(&after) && !other_admins)
-        return problem(by.arena, &problem_last_admin, NULL);
-    if (given) {
+    if (!user_is_active_admin(&after))
+        p = give_up_rank(by, &before, other_admins);
+    if (!p && given) {
         after.updated_at = by.now;
         after.version++;
         p = user_update(by.app->db, by.arena, &before, &after);
@@ -217,11 +227,9 @@ struct problem *account_delete(struct actor by, struct uuid id)
     struct problem *p = lock_user(by, id, true, &user, &other_admins);
     if (!p)
         p = check_match(by, user.version);
-    if (p)
-        return p;
-    if (user_is_active_admin(&user) && !other_admins)
-        return problem(by.arena, &problem_last_admin, NULL);
-    return departure_begin(by.app->db, by.arena, &user, by.now);
+    if (!p)
+        p = give_up_rank(by, &user, other_admins);
+    return p ? p : departure_begin(by.app->db, by.arena, &user, by.now);
 }
 
 struct problem *account_is_deleted(struct db *db, struct arena *a, struct uuid id, bool *ret_yes)

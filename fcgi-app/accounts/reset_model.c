@@ -21,9 +21,10 @@ static const struct sql sql_purge = {
 struct problem *reset_insert(struct db *db, struct arena *a, const unsigned char token_hash[32],
                              struct uuid user_id, struct instant expires_at)
 {
-    return db_execute(db, a, &sql_insert,
-                      DB_ARGS(db_bytes(token_hash, 32), db_uuid(user_id), db_time(expires_at)),
-                      NULL);
+    struct problem *p =
+        db_execute(db, a, &sql_insert,
+                   DB_ARGS(db_bytes(token_hash, 32), db_uuid(user_id), db_time(expires_at)), NULL);
+    return p ? p : user_take_turn(db, a, user_id);
 }
 
 struct problem *reset_find(struct db *db, struct arena *a, const unsigned char token_hash[32],
@@ -46,7 +47,8 @@ struct problem *reset_use(struct db *db, struct arena *a, const unsigned char to
 
 struct problem *reset_delete_all(struct db *db, struct arena *a, struct uuid user_id)
 {
-    return db_execute(db, a, &sql_delete_all, DB_ARGS(db_uuid(user_id)), NULL);
+    struct problem *p = db_execute(db, a, &sql_delete_all, DB_ARGS(db_uuid(user_id)), NULL);
+    return p ? p : user_take_turn(db, a, user_id);
 }
 
 struct problem *reset_delete_some(struct db *db, struct arena *a, struct uuid user_id,

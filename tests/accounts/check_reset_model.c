@@ -130,6 +130,24 @@ TEST(all_tokens_of_a_user_are_forgotten_and_no_others)
     ck_assert(is_good(third, 0));
 }
 
+/* On another node of a cluster, which does not see that the user is locked: see turn.h. */
+static int64_t turn_of_user(void)
+{
+    return ask_number("SELECT CAST(COALESCE(SUM(n), 0) AS INTEGER) AS n FROM list_counts "
+                      "WHERE total = 0 AND kind >= 64");
+}
+
+TEST(who_stores_a_token_meets_who_forgets_all_of_the_user)
+{
+    int64_t before = turn_of_user();
+
+    insert(first, ada, HOUR_S);
+    ck_assert_int_eq(turn_of_user(), before + 1);
+
+    must(reset_delete_all(the_app->db, the_arena, ada));
+    ck_assert_int_eq(turn_of_user(), before + 2);
+}
+
 TEST(tokens_go_with_their_user)
 {
     insert(first, ada, HOUR_S);
