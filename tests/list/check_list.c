@@ -199,6 +199,19 @@ TEST_EACH(a_page_costs_what_it_shows, costs)
     ck_assert_msg(rows <= costs[_i].rows, "%lld rows", (long long)rows);
 }
 
+/* The index has all that is asked of those, and it must stay so when the statement runs again after
+ * others of the same connection. */
+TEST(a_deep_page_by_email_does_not_read_the_users_before_it)
+{
+    static const char pages[] = "Innodb_buffer_pool_read_requests";
+    int64_t before = 0;
+    for (int n = 0; n < 4; n++) {
+        before = status_of(pages);
+        ck_status(api_get(ada, "/users?sort=-email&page=51"), 200);
+    }
+    ck_assert_int_lt(status_of(pages) - before, 1000); /* as many as these users */
+}
+
 /* By cursor no page is dearer than the first, however far on. */
 TEST(a_cursor_costs_the_same_at_any_depth)
 {
