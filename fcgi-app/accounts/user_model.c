@@ -403,7 +403,11 @@ struct problem *user_take_rank_turn(struct db *db, struct arena *a)
 
 static const struct list_key user_keys[] = {
     {.name = "created_at"},
-    {.name = "email", .column = "email_folded", .value = "LOWER(?)", .unique = true},
+    {.name = "email",
+     .column = "email_folded",
+     .value = "LOWER(?)",
+     .unique = true,
+     .generated = true},
 };
 static const struct list_path user_paths[] = {
     {0, 0, "ix_users_created"},
