@@ -767,8 +767,8 @@ check()
 {
     need_packages "${run_packages[@]}" "${check_packages[@]}"
     passed=0 failed=0
-    check_build build
-    check_build build-asan CC=clang --enable-sanitizers
+    check_build build --enable-werror
+    check_build build-asan --enable-werror CC=clang --enable-sanitizers
     printf '\n%d passed, %d failed\n' "$passed" "$failed"
     [[ $failed -eq 0 ]]
 }
