@@ -19,6 +19,7 @@
 # odd for a socket, build/run leads to a folder below /var/tmp.
 
 # shellcheck disable=SC2317 # functions that run in a trap or by name look unreachable to it
+# shellcheck disable=SC2015,SC2046 # our files have no blanks in their names, and `&& ||` is meant so
 
 set -euo pipefail
 umask 022
