@@ -72,11 +72,15 @@ static const char *text_of_file(const char *name)
 }
 
 /* Write the configuration into the folder; the status of what wrote it. */
-static int try_render(const char *environment)
+static const char *render_path(void)
 {
     const char *source = getenv("srcdir");
-    const char *const words[] = {arena_printf(a, "%s/nginx/render", source ? source : "."),
-                                 arena_printf(a, "%s/conf", folder), NULL};
+    return arena_printf(a, "%s/nginx/render", source ? source : ".");
+}
+
+static int try_render(const char *environment)
+{
+    const char *const words[] = {render_path(), arena_printf(a, "%s/conf", folder), NULL};
     return run(arena_printf(a, "POSTERN_CONFIG=|LISTEN=%s/fast|RUN_DIR=%s|%s", folder, folder,
                             environment),
                words);
@@ -526,11 +530,26 @@ TEST(what_the_program_is_told_need_not_be_said_again)
 
     const char *pools = text_of_file("conf/pools-http.conf");
     ck_assert_ptr_nonnull(strstr(pools, arena_printf(a, "server unix:%s/fast;", folder)));
-    ck_assert_ptr_nonnull(strstr(pools, "server unix:/run/other/hash;"));
+    ck_assert_ptr_null(strstr(pools, "/run/other/hash"));
     ck_assert_ptr_nonnull(strstr(text_of_file("conf/server.conf"), "client_max_body_size 8192;"));
     ck_assert_ptr_nonnull(strstr(text_of_file("conf/server.conf"), "location /v2/ {"));
     ck_assert_ptr_nonnull(value_in(map_of("postern_allow_origin"), "\"https://b.example\""));
     ck_assert_ptr_nonnull(strstr(map_of("postern_allow_headers"), ", traceparent, baggage\""));
+}
+
+TEST(the_programs_sockets_are_a_pair)
+{
+    const char *path = arena_printf(a, "%s/postern.conf", folder);
+    write_file(path, program_config);
+
+    ck_assert_int_eq(
+        run("",
+            (const char *const[]){"env", "-u", "LISTEN", arena_printf(a, "POSTERN_CONFIG=%s", path),
+                                  render_path(), arena_printf(a, "%s/conf", folder), NULL}),
+        0);
+    const char *pools = text_of_file("conf/pools-http.conf");
+    ck_assert_ptr_nonnull(strstr(pools, "server unix:/run/other/fast;"));
+    ck_assert_ptr_nonnull(strstr(pools, "server unix:/run/other/hash;"));
 }
 
 /* Every @ is our folder. */
@@ -641,9 +660,7 @@ TEST(what_is_rendered_says_so)
 
 TEST(its_help_is_no_error)
 {
-    const char *source = getenv("srcdir");
-    const char *const words[] = {
-        "sh", "-c", arena_printf(a, "%s/nginx/render --help >&2", source ? source : "."), NULL};
+    const char *const words[] = {"sh", "-c", arena_printf(a, "%s --help >&2", render_path()), NULL};
 
     ck_assert_int_eq(run("", words), 0);
     ck_assert_ptr_nonnull(strstr(text_of_file("output"), "\n  LISTEN  "));

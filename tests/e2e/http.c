@@ -324,7 +324,8 @@ static void check_described(const struct http_call *call, const struct answer *a
 {
     static const char base[] = "/api";
     const char *method = call->method ? call->method : call->body ? "POST" : "GET";
-    if (call->astray || strncmp(call->path, base, strlen(base)) != 0 || is_of_metrics(call))
+    if (call->astray || answer->status == 302 || strncmp(call->path, base, strlen(base)) != 0 ||
+        is_of_metrics(call))
         return;
     const struct seen seen = {method, call->path + strlen(base), answer->status, answer->headers,
                               answer->text};
