@@ -1,6 +1,16 @@
 # shellcheck shell=bash
 # A clean Debian of any release in a folder, for check-debian and check-deb. Sourced.
 
+readonly archives=/var/cache/apt/archives
+
+# debian_keep_packages RELEASE FOLDER: those that it has fetched, for the next root.
+debian_keep_packages()
+{
+    local template
+    template=$(debian_template "$1") || exit
+    find "$2$archives" -maxdepth 1 -name '*.deb' -exec cp -an -t "$template.archives" {} + || true
+}
+
 # debian_mirror: where apt finds the main archive on this machine.
 debian_mirror()
 {
@@ -26,16 +36,18 @@ debian_template()
             >"$folder.log" 2>&1 || { tail "$folder.log" >&2; fail "debootstrap fails."; }
         mv "$folder.new" "$folder"
     fi
-    mkdir -p "$folder.archives/partial"
+    mkdir -p "$folder.archives"
     printf '%s\n' "$folder"
 }
 
-# debian_root RELEASE FOLDER: a copy of the template, with this machine's ways to names.
+# debian_root RELEASE FOLDER: a copy of the template, with this machine's ways to names, and the
+# packages that roots before it have fetched. Not their folder itself, which one apt locks.
 debian_root()
 {
     local template name
     template=$(debian_template "$1") || exit
     cp -a --reflink=auto "$template" "$2"
+    find "$template.archives" -name '*.deb' -exec cp -a --reflink=auto -t "$2$archives" {} +
     for name in /etc/resolv.conf /etc/hosts; do
         cp -L "$name" "$2$name"
     done
