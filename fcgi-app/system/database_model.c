@@ -46,8 +46,7 @@ static bool is_too_old(const struct database *d)
 {
     unsigned major = 0, minor = 0, patch = 0;
     return sscanf(d->version.data, "%u.%u.%u", &major, &minor, &patch) != 3 ||
-           !strstr(d->version.data, "MariaDB") ||
-           (major * 100 + minor) * 100 + patch < VERSION_MIN;
+           !strstr(d->version.data, "MariaDB") || (major * 100 + minor) * 100 + patch < VERSION_MIN;
 }
 
 size_t database_faults(const struct database *d, struct arena *a,

@@ -1,11 +1,27 @@
 # The variables in the head of nginx/render, as a manual page has them; in place of the line
-# @variables@ of the page's template, which comes second.
+# @variables@ of the page's template, which comes second. `folder`, in which render is, may be broken
+# into lines.
 
 function escaped(text)
 {
     gsub(/\\/, "\\e", text)
     gsub(/-/, "\\-", text)
     return text
+}
+
+# A path may be broken after each slash.
+function breakable(path,    parts, count, i, text)
+{
+    count = split(path, parts, "/")
+    for (i = 1; i <= count; i++)
+        text = text (i > 1 ? "/\\:" : "") parts[i]
+    return text
+}
+
+function replace(mark, text,    at)
+{
+    if ((at = index($0, mark)) > 0)
+        $0 = substr($0, 1, at - 1) text substr($0, at + length(mark))
 }
 
 function add(line)
@@ -38,4 +54,4 @@ FNR == NR && variable && /^# / {
 FNR == NR { next }
 
 $0 == "@variables@" { printf "%s", lines; next }
-{ print }
+{ replace("@nginxdir@", breakable(folder)); replace("@version@", version); print }
