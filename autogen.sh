@@ -12,7 +12,8 @@
 #
 # For run, in the environment:
 #   PORT=8081          where nginx listens, on 127.0.0.1; 8080 if not set
-#   LOGIN_LIMIT=off    no limits on logins and on what is under way at once, for load tests
+#   LIMITS=off         no limits on who does how much, in the program and in nginx, for load tests;
+#                      LOGIN_LIMIT=off is the same
 #   CORS_ORIGINS=…     origins that may use the API from a browser; * if not set
 #   CORS_HEADERS, WORKERS, HASH_WORKERS, MAX_BODY    as in the configuration file
 #
@@ -544,6 +545,8 @@ read_settings()
     [[ $port =~ ^[1-9][0-9]{0,4}$ && $port -le 65535 ]] || fail "PORT is no port: '$port'."
     login_limit=${LOGIN_LIMIT:-on}
     [[ $login_limit =~ ^(on|off)$ ]] || fail "LOGIN_LIMIT is on or off, and not '$login_limit'."
+    limits=${LIMITS:-on}
+    [[ $limits =~ ^(on|guesses|off)$ ]] || fail "LIMITS is on, guesses or off, and not '$limits'."
     workers=${WORKERS:-$((4 * $(nproc) < 32 ? 4 * $(nproc) : 32))} # they mostly wait for the disk
     hash_workers=${HASH_WORKERS:-$(nproc)}                         # and these for the processor
     max_body=${MAX_BODY:-524288}
@@ -551,8 +554,8 @@ read_settings()
     cors_headers=${CORS_HEADERS-}
     # The environment beats the file, and this run must not reach another's database.
     unset ENV DATABASE_URL{,_FILE} JWT_SECRET_KEY{,_FILE} LISTEN HASH_LISTEN WORKERS HASH_WORKERS \
-        SOCKET_GROUP MAX_BODY BASE_PATH CORS_ORIGINS CORS_HEADERS LOGIN_LIMIT TRUSTED_PROXIES \
-        LOG_TO STATE_FILE DB_IDLE_S LISTEN_FDS LISTEN_PID
+        SOCKET_GROUP MAX_BODY BASE_PATH CORS_ORIGINS CORS_HEADERS LOGIN_LIMIT LIMITS \
+        TRUSTED_PROXIES LOG_TO STATE_FILE DB_IDLE_S LISTEN_FDS LISTEN_PID
 }
 
 # A server as root would be a needless risk, and mariadbd refuses.
@@ -618,6 +621,7 @@ BASE_PATH = /api
 CORS_ORIGINS = $cors_origins
 CORS_HEADERS = $cors_headers
 LOGIN_LIMIT = $login_limit
+LIMITS = $limits
 CONF
     ! is_root || printf 'SOCKET_GROUP = %s\n' "$(id -gn "$worker_user")" >>"$run/postern.conf"
 }
@@ -628,7 +632,7 @@ write_nginx()
     ! is_root || user=$worker_user
     # Nothing from our environment: an operator may have there what another nginx was rendered with.
     env -i PATH="$PATH" POSTERN_CONFIG="$run/postern.conf" RUN_DIR="$run/nginx" \
-        NGINX_LISTEN="127.0.0.1:$port" NGINX_USER="$user" LOGIN_LIMIT="$login_limit" \
+        NGINX_LISTEN="127.0.0.1:$port" NGINX_USER="$user" LOGIN_LIMIT="$login_limit" LIMITS="$limits" \
         nginx/render "$run/nginx/conf"
 }
 

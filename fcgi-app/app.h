@@ -10,6 +10,7 @@
 #include "common/process/limiter.h"
 #include "common/process/pool.h"
 #include "common/search/index.h"
+#include "fcgi-app/limits.h"
 #include "fcgi-app/settings.h"
 
 struct keyring;
@@ -22,8 +23,9 @@ enum known_index { INDEX_UNKNOWN, INDEX_MISSING, INDEX_BUILT };
 struct shared {
     struct limiter limiter; /* first, and so at the beginning of a cache line */
     struct metrics metrics;
-    _Atomic uint64_t guesses_refused; /* with 429, see throttle.h */
-    _Atomic int64_t began_us;         /* when it was new, as in struct instant */
+    _Atomic uint64_t guesses_refused;      /* with 429, see throttle.h */
+    _Atomic uint64_t refused[LIMIT_COUNT]; /* by each of the others, see limits.h */
+    _Atomic int64_t began_us;              /* when it was new, as in struct instant */
     struct db_hosts hosts;
     struct budget_shared budget;
     /* What waited to be swept when somebody looked last, and since when, as in struct instant. */
@@ -34,7 +36,7 @@ struct shared {
         _Atomic int64_t patch_bytes, lost_blobs;
     } indexes[SEARCH_INDEXES_MAX];
 };
-#define SHARED_LAYOUT 8 /* another one whenever the struct means something else */
+#define SHARED_LAYOUT 9 /* another one whenever the struct means something else */
 
 #define DOCUMENT_TAG_SIZE 48 /* bytes of a hash as an ETag, with its quotes and the NUL */
 

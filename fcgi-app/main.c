@@ -8,6 +8,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "fcgi-app/accounts/user_model.h"
 #include "fcgi-app/cli/cli.h"
 #include "fcgi-app/cli/commands.h"
 #include "common/field/config_find.h"
@@ -62,6 +63,7 @@ static int run(struct cli *cli)
                             &cli->settings, cli->origins);
         if (p)
             return complain(EX_CONFIG, "%s", p->cause);
+        new_password_min = cli->settings.password_min; /* also for what opens no app */
         tell_of_search(cli);
     }
     return cli->command->run(cli);

@@ -20,5 +20,6 @@ struct api routes_describe(const struct app *app)
         .resources = resources,
         .app = app,
         .token_problems = token_problems,
+        .limits = limits_describe,
     };
 }

@@ -8,6 +8,8 @@
 
 static const char *const env_words[] = {"production", "development", NULL};
 static const char *const login_limit_words[] = {"on", "off", NULL};
+static const char *const limits_words[] = {"on", "guesses", "off", NULL};
+static const char *const users_visible_words[] = {"users", "admins", NULL};
 
 /* What nginx/render takes for the same settings, by patterns of the same text: one program must not
  * start with what the other refuses. tests/e2e/check_nginx.c asks both. */
@@ -219,6 +221,17 @@ static const struct field settings_fields[] = {
           .doc = "Whose X-Forwarded-For is believed: addresses, blocks, unix: for unix sockets."),
     FIELD(struct settings, login_limit, .choices = login_limit_words, .default_value = "on",
           .doc = "Refuse to try passwords where too many were wrong; off is for load tests."),
+    FIELD(struct settings, limits, .choices = limits_words, .default_value = "on",
+          .doc =
+              "Refuse what is done too often: registering, what sends mail, writing posts, wrong "
+              "passwords; guesses: only the last; off: nothing, as with LOGIN_LIMIT=off."),
+    FIELD(struct settings, sessions_max, .min = 1, .max = SESSIONS_MAX_MOST, .default_value = "50",
+          .doc = "How many sessions a user may have; a login beyond ends the one that was used "
+                 "longest ago."),
+    FIELD(struct settings, users_visible, .choices = users_visible_words, .default_value = "users",
+          .doc = "Who can read the accounts of others, with their addresses: all users or admins."),
+    FIELD(struct settings, password_min, .min = 1, .max = 128, .default_value = "8",
+          .doc = "How many characters a new password must have."),
     FIELD(struct settings, log_requests, .default_value = "true",
           .doc = "Write a line for every request to the log."),
     FIELD(struct settings, log_to, .min = 1, .max = 1000, .default_value = "stderr",

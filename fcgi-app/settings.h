@@ -5,6 +5,10 @@
 
 enum env { ENV_PRODUCTION, ENV_DEVELOPMENT };
 enum login_limit { LOGIN_LIMIT_ON, LOGIN_LIMIT_OFF };
+enum limits { LIMITS_ON, LIMITS_GUESSES, LIMITS_OFF };
+enum users_visible { USERS_VISIBLE_USERS, USERS_VISIBLE_ADMINS };
+
+#define SESSIONS_MAX_MOST 500
 
 struct settings {
     unsigned env; /* enum env */
@@ -38,6 +42,10 @@ struct settings {
     struct text reset_url;
     struct text trusted_proxies;
     unsigned login_limit; /* enum login_limit */
+    unsigned limits;      /* enum limits */
+    int64_t sessions_max;
+    unsigned users_visible; /* enum users_visible */
+    int64_t password_min;
     bool log_requests;
     struct text log_to;
     struct text state_file;

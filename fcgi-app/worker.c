@@ -10,6 +10,7 @@
 #include "common/process/shm.h"
 #include "fcgi-app/accounts/caller.h"
 #include "fcgi-app/accounts/purge.h"
+#include "fcgi-app/accounts/user_model.h"
 #include "fcgi-app/routes.h"
 
 #define WRITES (METHOD_POST | METHOD_PUT | METHOD_PATCH | METHOD_DELETE)
@@ -85,6 +86,7 @@ static struct problem *open_parts(struct arena *a, const struct settings *settin
     struct app *app = arena_alloc(a, sizeof *app);
     struct problem *p = NULL;
     app->settings = settings;
+    new_password_min = settings->password_min;
     app->unswept = 1; /* of a worker that is not there any more, perhaps */
     app->shared = shared ? shared : arena_alloc(a, sizeof *shared);
     begin(app->shared);
@@ -111,6 +113,7 @@ static struct problem *open_parts(struct arena *a, const struct settings *settin
                                   .admit = check_place,
                                   .authenticate = caller_authenticate,
                                   .find_caller = caller_find,
+                                  .limit = limits_count,
                                   .keys = app->keys,
                                   .form = {.realm = "postern", .types = "/docs#"},
                                   .no_store = "/auth/",
@@ -147,6 +150,7 @@ void app_handle(void *context, struct request *rq, struct response *rs)
     db_limit(app->db, DB_REQUEST_LIMIT_S * 1000);
     request_trust(rq, &app->proxies);
     router_handle(&app->router, rq, rs);
+    limits_settle(app, rq, rs);
     budget_end(app->db);
     db_limit(app->db, 0); /* nobody waits for what comes after it */
     app->unswept += rs->status < 300 && rq->method & WRITES;

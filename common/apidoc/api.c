@@ -13,6 +13,11 @@ bool api_offers(const struct api *api, const struct route *route)
     return !(route->flags & ROUTE_LOOPBACK_ONLY) && (!route->enabled || route->enabled(api->app));
 }
 
+const char *api_limits(const struct api *api, struct arena *a, const struct route *route)
+{
+    return api->limits && route->limits ? api->limits(api->app, a, route) : "";
+}
+
 /* ---- failures ---- */
 
 /* What the server in front or a bug may answer to anything. */
@@ -96,7 +101,7 @@ static void add_of_body(struct answers *answers, const struct route *route)
 void api_answers(const struct api *api, const struct route *route, struct answers *ret)
 {
     ret->count = 0;
-    add_of_token(ret, api, route->auth);
+    add_of_token(ret, api, route_auth(route, api->app));
     if (strchr(route->path, '{'))
         add(ret, &problem_not_found); /* for dots, which are no id */
     if (route->query) {

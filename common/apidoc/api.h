@@ -20,6 +20,8 @@ struct api {
     /* What router.authenticate and find_caller answer beyond problem_invalid_token, NULL at the
      * end. */
     const struct problem_type *const *token_problems;
+    /* What router.limit lets pass, in sentences with a blank before each; NULL: nothing is told. */
+    const char *(*limits)(const struct app *app, struct arena *a, const struct route *route);
 };
 
 #define ANSWERS_MAX 128
@@ -32,6 +34,9 @@ struct answers {
 
 /** Does the API have this route with its settings? */
 bool api_offers(const struct api *api, const struct route *route);
+
+/** What its column `limits` says, in sentences with a blank before each; or "". */
+const char *api_limits(const struct api *api, struct arena *a, const struct route *route);
 
 /** All failures that the route may answer, by its columns. */
 void api_answers(const struct api *api, const struct route *route, struct answers *ret);

@@ -148,9 +148,10 @@ static void put_who(struct docs *d, const struct route *route)
                                       [AUTH_OPTIONAL] =
                                           "For anyone; a token that is sent is checked.",
                                       [AUTH_NONE] = "For anyone."};
-    html_printf(d->b, "<p class=who>%s%s%s\n", who[route->auth],
+    html_printf(d->b, "<p class=who>%s%s%s%s\n", who[route_auth(route, d->api->app)],
                 (route->flags & ROUTE_RATE_LIMITED) ? " Only so often from one address." : "",
-                (route->flags & ROUTE_PASSWORD_LIMITED) ? " Only so many wrong passwords." : "");
+                (route->flags & ROUTE_PASSWORD_LIMITED) ? " Only so many wrong passwords." : "",
+                api_limits(d->api, d->a, route));
 }
 
 static void put_facts(struct docs *d, const struct route *route)

@@ -27,7 +27,7 @@ void docs_end_table(struct buf *b)
 static const char *length_words(struct arena *a, const struct field *f)
 {
     const char *unit = f->use & FIELD_BYTES ? "bytes" : "characters";
-    int64_t min = f->min ? f->min : f->use & FIELD_NOT_EMPTY ? 1 : 0;
+    int64_t min = field_min(f) ? field_min(f) : f->use & FIELD_NOT_EMPTY ? 1 : 0;
     if (min && f->max)
         return arena_printf(a, "%" PRId64 "–%" PRId64 " %s", min, f->max, unit);
     if (f->max)
@@ -39,8 +39,8 @@ static const char *range_words(struct arena *a, const struct field *f)
 {
     const int64_t most = INT64_C(9007199254740991); /* what JSON's numbers can count to */
     if (!f->max || f->max >= most)
-        return arena_printf(a, "at least %" PRId64, f->min);
-    return arena_printf(a, "%" PRId64 "–%" PRId64, f->min, f->max);
+        return arena_printf(a, "at least %" PRId64, field_min(f));
+    return arena_printf(a, "%" PRId64 "–%" PRId64, field_min(f), f->max);
 }
 
 static const char *bounds_of(struct arena *a, const struct field *f)

@@ -107,11 +107,12 @@ static const char *describe_route(struct document *d, const struct route *route)
         [AUTH_OPTIONAL] = "Anyone may call it; a token that is sent is checked.",
         [AUTH_NONE] = "Anyone may call it; Authorization is not looked at."};
     return arena_printf(
-        d->a, "%s%s%s", who[route->auth],
+        d->a, "%s%s%s%s", who[route_auth(route, d->api->app)],
         (route->flags & ROUTE_RATE_LIMITED) ? " An address may call it only so often." : "",
         (route->flags & ROUTE_PASSWORD_LIMITED)
             ? " After too many wrong passwords it refuses to try more."
-            : "");
+            : "",
+        api_limits(d->api, d->a, route));
 }
 
 static const char *method_key(struct document *d, enum method method)

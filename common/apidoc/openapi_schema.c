@@ -71,7 +71,7 @@ static void put_number(struct buf *b, const char *key, int64_t n)
  * characters. */
 static void put_length(struct buf *b, const struct field *f)
 {
-    int64_t min = f->use & FIELD_BYTES ? (f->min + 3) / 4 : f->min;
+    int64_t min = f->use & FIELD_BYTES ? (field_min(f) + 3) / 4 : field_min(f);
     if (min == 0 && (f->use & FIELD_NOT_EMPTY))
         min = 1;
     if (min)
@@ -86,7 +86,7 @@ static void put_bounds(struct buf *b, const struct field *f)
     if (f->type == FIELD_TEXT)
         put_length(b, f);
     if (f->type == FIELD_INTEGER) {
-        put_number(b, "minimum", f->min);
+        put_number(b, "minimum", field_min(f));
         if (f->max)
             put_number(b, "maximum", f->max);
     }

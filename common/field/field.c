@@ -25,14 +25,19 @@ static const void *const_member(const struct field *f, const void *row)
 
 /* ---- checks ---- */
 
+int64_t field_min(const struct field *f)
+{
+    return f->min_at ? *f->min_at : f->min;
+}
+
 static enum fault_code wrong_length(struct arena *a, const struct field *f, struct text t,
                                     const char **ret_message)
 {
     bool bytes = f->use & FIELD_BYTES;
     int64_t length = (int64_t)(bytes ? t.len : utf8_length(t.data, t.len));
     const char *unit = bytes ? "bytes" : "characters";
-    if (length < f->min) {
-        *ret_message = arena_printf(a, "Must have at least %" PRId64 " %s.", f->min, unit);
+    if (length < field_min(f)) {
+        *ret_message = arena_printf(a, "Must have at least %" PRId64 " %s.", field_min(f), unit);
         return FAULT_TOO_SHORT;
     }
     if (f->max && length > f->max) {
@@ -63,10 +68,11 @@ static enum fault_code take_text(struct arena *a, const struct field *f, struct 
 static enum fault_code take_integer(struct arena *a, const struct field *f, int64_t n, void *row,
                                     const char **ret_message)
 {
-    if (n < f->min || (f->max && n > f->max)) {
+    int64_t min = field_min(f);
+    if (n < min || (f->max && n > f->max)) {
         *ret_message =
-            f->max ? arena_printf(a, "Must be from %" PRId64 " to %" PRId64 ".", f->min, f->max)
-                   : arena_printf(a, "Must be at least %" PRId64 ".", f->min);
+            f->max ? arena_printf(a, "Must be from %" PRId64 " to %" PRId64 ".", min, f->max)
+                   : arena_printf(a, "Must be at least %" PRId64 ".", min);
         return FAULT_RANGE;
     }
     *(int64_t *)member(f, row) = n;

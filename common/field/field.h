@@ -54,6 +54,7 @@ struct field {
     size_t offset;
     unsigned use;               /* of enum field_use */
     int64_t min, max;           /* length of text or value of an integer; max 0: no bound */
+    const int64_t *min_at;      /* where a setting has left the least, in place of `min`; or NULL */
     const char *const *choices; /* FIELD_ENUM: words, NULL at the end */
     const struct format *format;
     const char *default_value; /* what an absent value is read from, except in a change */
@@ -128,6 +129,9 @@ struct problem *record_from_query(struct arena *a, const struct record *r, const
  *  is wrong with a sentence in `*ret_message`. Texts are borrowed. */
 enum fault_code field_from_text(struct arena *a, const struct field *f, struct text value,
                                 void *row, const char **ret_message);
+
+/** The least length or value. */
+int64_t field_min(const struct field *f);
 
 /** Is the field looked at when a body is read so, for an admin or for others? */
 bool field_lets_in(const struct field *f, enum record_mode mode, bool admin);

@@ -239,6 +239,31 @@ bool address_is_local(const struct address *address)
     return false;
 }
 
+/* The first four bytes of an address, as a number. */
+static unsigned long head_of(const struct address *address)
+{
+    const unsigned char *b = address->bytes;
+    return (unsigned long)b[0] << 24 | (unsigned long)b[1] << 16 | (unsigned long)b[2] << 8 | b[3];
+}
+
+bool address_is_private(const struct address *address)
+{
+    static const struct {
+        enum address_kind kind;
+        unsigned long base, mask;
+    } blocks[] = {
+        {ADDRESS_IPV4, 0x0A000000, 0xFF000000}, {ADDRESS_IPV4, 0xAC100000, 0xFFF00000},
+        {ADDRESS_IPV4, 0xC0A80000, 0xFFFF0000}, {ADDRESS_IPV4, 0x64400000, 0xFFC00000},
+        {ADDRESS_IPV4, 0xA9FE0000, 0xFFFF0000}, {ADDRESS_IPV6, 0xFC000000, 0xFE000000},
+        {ADDRESS_IPV6, 0xFE800000, 0xFFC00000},
+    };
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+        if (address->kind == blocks[i].kind &&
+            (head_of(address) & blocks[i].mask) == blocks[i].base)
+            return true;
+    return false;
+}
+
 bool address_list_has(const struct address_list *list, const struct address *address)
 {
     for (size_t i = 0; i < list->count; i++)
@@ -262,15 +287,30 @@ static struct text last_item(struct text *list)
     return (struct text){begin, (size_t)(end - begin)};
 }
 
+/* Go on from `client` to whom the trusted were asked by, as `list` has it. */
+static void walk_back(const struct address_list *trusted, struct text list, struct address *client)
+{
+    while (list.len && address_list_has(trusted, client))
+        if (!address_parse(last_item(&list), client))
+            break;
+}
+
 struct address address_behind(const struct address_list *trusted, const char *remote_addr,
                               const char *forwarded_for)
 {
     struct address client = {.kind = ADDRESS_UNKNOWN};
-    struct text list = text_of(forwarded_for);
-    if (!address_parse(text_of(remote_addr), &client))
-        return client;
-    while (list.len && address_list_has(trusted, &client))
-        if (!address_parse(last_item(&list), &client))
-            break;
+    if (address_parse(text_of(remote_addr), &client))
+        walk_back(trusted, text_of(forwarded_for), &client);
     return client;
+}
+
+bool address_is_told(const struct address_list *trusted, const struct address *client,
+                     const char *forwarded_for)
+{
+    struct text list = text_of(forwarded_for);
+    struct address told;
+    if (!trusted->count || !list.len || !address_parse(last_item(&list), &told))
+        return false;
+    walk_back(trusted, list, &told);
+    return told.kind == client->kind && memcmp(told.bytes, client->bytes, sizeof told.bytes) == 0;
 }

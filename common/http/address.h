@@ -60,6 +60,10 @@ bool address_list_is_valid(struct text t);
 /** Is it this machine itself: 127.0.0.0/8, ::1, or a unix socket? */
 bool address_is_local(const struct address *address);
 
+/** Is it of a network that has no place in the Internet: 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16
+ *  (RFC 1918), 100.64.0.0/10 (RFC 6598), fc00::/7 (RFC 4193), or of a link alone? */
+bool address_is_private(const struct address *address);
+
 bool address_list_has(const struct address_list *list, const struct address *address);
 
 /**
@@ -74,3 +78,9 @@ bool address_list_has(const struct address_list *list, const struct address *add
  */
 struct address address_behind(const struct address_list *trusted, const char *remote_addr,
                               const char *forwarded_for);
+
+/** Is `client` the one that X-Forwarded-For tells by the same rules, where there are proxies that
+ *  are trusted? The server in front may have taken it from there already, as nginx's real_ip
+ *  does. */
+bool address_is_told(const struct address_list *trusted, const struct address *client,
+                     const char *forwarded_for);

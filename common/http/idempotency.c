@@ -96,6 +96,7 @@ static struct problem *read_earlier(struct db *db, struct arena *a, const struct
         return problem(a, &problem_idempotency_mismatch, NULL);
     replay(&stored, rs);
     response_header(rs, "Idempotency-Replayed", "true");
+    rs->replayed = true;
     return NULL;
 }
 

@@ -155,6 +155,7 @@ void request_trust(struct request *rq, const struct address_list *proxies)
 {
     rq->client =
         address_behind(proxies, rq->param[PARAM_REMOTE_ADDR], rq->param[PARAM_FORWARDED_FOR]);
+    rq->forwarded = address_is_told(proxies, &rq->client, rq->param[PARAM_FORWARDED_FOR]);
 }
 
 /* ---- the address of a script ---- */

@@ -93,6 +93,7 @@ struct request {
     struct instant now;             /* when it began, on a clock that can be set */
     int64_t uptime_ms;              /* when its handling began, on the one that cannot */
     struct address client;          /* where it comes from; see request_trust() */
+    bool forwarded;                 /* a trusted proxy has told that */
 
     /* What the dispatcher found out before it calls the handler. */
     const struct route *route;
@@ -108,6 +109,7 @@ struct request {
      * write is made; null where no password counts. */
     struct text verified_hash;
 
+    bool counted;   /* by router.limit, which has let it pass */
     bool confirmed; /* the caller is locked as they were judged, until the transaction ends */
     /* Set with a problem: what `prepare` found out has changed since, so begin again. */
     bool stale;
@@ -126,8 +128,8 @@ struct request {
 void request_from_params(struct request *rq, struct arena *a, char *const *params,
                          const char *base_path, struct instant now);
 
-/** Let `proxies` tell whom they were asked by; see address_behind(). Until then, rq->client is the
- *  server's peer. */
+/** Let `proxies` tell whom they were asked by; see address_behind() and address_is_told(). Until
+ *  then, rq->client is the server's peer. */
 void request_trust(struct request *rq, const struct address_list *proxies);
 
 /**

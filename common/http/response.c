@@ -74,6 +74,7 @@ void response_release(struct response *rs)
 
 void response_reset(struct response *rs)
 {
+    rs->replayed = false;
     rs->status = 0;
     rs->media_type = JSON_MEDIA_TYPE;
     buf_reset(&rs->headers);

@@ -26,6 +26,7 @@ struct response {
     struct buf body;
     /* A refusal whose transaction is committed nevertheless, because what it wrote must stay. */
     struct problem *refusal;
+    bool replayed; /* it is that of an earlier request, and this one has done nothing */
     struct uuid
         subject; /* whom the answer is about: it must not be stored longer than them; nil: nobody */
     /* Work for when the answer is out, which must not show in its time. */

@@ -161,7 +161,7 @@ static struct problem *find_caller(const struct router *router, struct request *
     struct problem *p = router->find_caller ? router->find_caller(router->app, rq, lock) : NULL;
     if (p)
         return p;
-    if (rq->route->auth == AUTH_ADMIN)
+    if (route_auth(rq->route, router->app) == AUTH_ADMIN)
         rq->caller.refusal_unless_admin = &problem_admin_required;
     if (rq->caller.refusal_unless_admin && !rq->caller.admin)
         return problem(rq->arena, rq->caller.refusal_unless_admin, NULL);
@@ -172,6 +172,15 @@ static struct problem *find_caller(const struct router *router, struct request *
 struct problem *router_confirm(const struct router *router, struct request *rq)
 {
     return rq->confirmed ? NULL : find_caller(router, rq, true);
+}
+
+static struct problem *count_request_of(const struct router *router, struct request *rq)
+{
+    if (!rq->route->limits || rq->counted || !router->limit)
+        return NULL;
+    struct problem *p = router->limit(router->app, rq);
+    rq->counted = !p;
+    return p;
 }
 
 /* ---- what is asked, and the work before the transaction ---- */
@@ -397,7 +406,9 @@ static struct problem *dispatch_once(const struct router *router, struct request
         p = find_caller(router, rq, false);
     if (p)
         return p;
-    p = read_request(&t);
+    p = count_request_of(router, rq);
+    if (!p)
+        p = read_request(&t);
     if (p && later) { /* what is wrong with a request is told to those who may make it */
         struct problem *refused = find_caller(router, rq, false);
         return refused ? refused : p;
@@ -557,6 +568,11 @@ void router_each(const struct resource *const *resources,
     for (; *resources; resources++)
         for (size_t i = 0; i < (*resources)->count; i++)
             each(context, *resources, &(*resources)->routes[i]);
+}
+
+enum auth route_auth(const struct route *route, const struct app *app)
+{
+    return route->for_admins && route->for_admins(app) ? AUTH_ADMIN : route->auth;
 }
 
 int route_status(const struct route *route)

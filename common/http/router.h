@@ -8,6 +8,7 @@
  *        path, method             404, 405; OPTIONS gets its 204 with Allow and is done
  *   +--> router.authenticate      the token by itself: 401
  *   |    router.find_caller       the caller's row: 401, 403 (1)
+ *   |    router.limit             too often by network or account: 429 (4)
  *   |    query, body, key         media type, size and fields: 400, 413, 415
  *   |    route.prepare            slow work, before any lock: rq->prepared
  *   |    route.at_once            judges the caller and writes, in one statement (3): all is done,
@@ -27,11 +28,13 @@
  *        rs->after                work that must not show in the answer's time
  *
  * (1) Once: within the transaction with ROUTE_LOCKS_CALLER and ROUTE_TRANSACTION, else before. With
- *     these, where query, body, key or `prepare` are at fault, the caller is looked up without a
- *     lock: 401 and 403 come before 400.
- * (2) Only with ROUTE_TRANSACTION; without, `handle` is called alone and nothing runs again.
- * (3) Only with ROUTE_LOCKS_CALLER and ROUTE_TRANSACTION; not with AUTH_ADMIN, nor for a request
- * with an Idempotency-Key, which is stored in the transaction.
+ *     these, where query, body, key or `prepare` are at fault or there is too much of it, the
+ * caller is looked up without a lock: 401 and 403 come before 400 and 429. (2) Only with
+ * ROUTE_TRANSACTION; without, `handle` is called alone and nothing runs again. (3) Only with
+ * ROUTE_LOCKS_CALLER and ROUTE_TRANSACTION; not with AUTH_ADMIN, nor for a request with an
+ * Idempotency-Key, which is stored in the transaction. (4) Only for a route with `limits`, and
+ * once, however often the request begins again. Whom the token names is known by then, though with
+ * (1) nobody has looked whether they are there.
  */
 #pragma once
 
@@ -125,11 +128,14 @@ struct route {
     struct problem *(*at_once)(struct app *app, struct request *rq, struct response *rs,
                                bool *ret_done);
     struct reply reply;
-    int status;                                 /* of success; 0: 200 with a reply, else 204 */
-    unsigned flags;                             /* of enum route_flag */
+    int status;      /* of success; 0: 200 with a reply, else 204 */
+    unsigned flags;  /* of enum route_flag */
+    unsigned limits; /* how often it may be called: a set of router.limit's own */
     const struct problem_type *const *problems; /* what else it may answer, NULL at the end */
     /* Is it there at all with these settings? NULL: always. */
     bool (*enabled)(const struct app *app);
+    /* Is it as with AUTH_ADMIN with these settings? NULL: never. With AUTH_USER. */
+    bool (*for_admins)(const struct app *app);
     const struct owned *owned; /* for handlers that serve more than one table; or NULL */
     const char *operation_id;  /* a stable word for what it does: "listPosts" */
     const char *summary;       /* one sentence */
@@ -137,6 +143,9 @@ struct route {
 
 /* For the column `problems`. */
 #define PROBLEMS(...) ((const struct problem_type *const[]){__VA_ARGS__, NULL})
+
+/** Who may call it with the settings of `app`. */
+enum auth route_auth(const struct route *route, const struct app *app);
 
 /** The status of its success. */
 int route_status(const struct route *route);
@@ -166,6 +175,8 @@ struct router {
      * rq->caller. With `lock`, so that it stays so until the transaction ends. NULL: what
      * `authenticate` says is all there is to know. */
     struct problem *(*find_caller)(struct app *app, struct request *rq, bool lock);
+    /* Count a request to a route with `limits`, or say that it comes too often; NULL: all may. */
+    struct problem *(*limit)(struct app *app, struct request *rq);
     const struct keyring *keys; /* for fingerprints of bodies */
     struct problem_form form;
     const char *no_store;    /* paths that begin so are never cached; NULL: none */

@@ -112,13 +112,13 @@ static struct problem *prepare_login(struct app *app, struct request *rq)
 }
 
 /* Is the account still as it was when the password was verified? From here on it is locked until
- * the session is stored; a later change ends that session too. */
+ * the session is stored; a later change ends that session too, and another login comes after it,
+ * so that both count the sessions. */
 static struct problem *check_again(struct app *app, struct request *rq,
                                    const struct prepared *prepared, struct user *ret)
 {
     const struct user *was = &prepared->user;
-    struct problem *p =
-        user_lock_with_hash(app->db, rq->arena, was->id, prepared->new_hash.data != NULL, ret);
+    struct problem *p = user_lock_with_hash(app->db, rq->arena, was->id, ret);
     if ((p && p->type == &problem_user_not_found) || (!p && !ret->is_active))
         return problem(rq->arena, &problem_invalid_credentials, NULL);
     if (!p &&
@@ -147,6 +147,9 @@ static struct problem *login(struct app *app, struct request *rq, struct respons
         p = renew_hash(app, rq, prepared);
     if (!p)
         p = session_insert(app->db, rq->arena, session, prepared->refresh.hash);
+    if (!p)
+        p = session_end_excess(app->db, rq->arena, session->user_id, session->id,
+                               app->settings->sessions_max, rq->now);
     if (p)
         return p;
     const struct tokens tokens =
@@ -183,6 +186,7 @@ static const struct route routes[] = {
         .reply = ONE("user", &user_record),
         .status = 201,
         .flags = ROUTE_RATE_LIMITED | ROUTE_ETAG | ROUTE_HASH_POOL | ROUTE_TRANSACTION,
+        .limits = LIMITED_BY(REGISTER) | LIMITED_BY(MAIL),
         .problems = register_problems,
         .operation_id = "register",
         .summary = "Make an account of one's own.",

@@ -28,8 +28,8 @@ struct change {
 
 /* The examples follow one another: the address changes, then the password, then she leaves. */
 #define NEW_PASSWORD                                                                               \
-    FIELD(struct change, new_password, .use = FIELD_REQUIRED, .min = 8, .max = 128,                \
-          .format = &new_password_format, .example = "weaver of patterns",                         \
+    FIELD(struct change, new_password, .use = FIELD_REQUIRED, .min_at = &new_password_min,         \
+          .max = 128, .format = &new_password_format, .example = "weaver of patterns",             \
           .doc = "Not among the commonest, not the e-mail.")
 
 static const struct field password_fields[] = {CURRENT_PASSWORD(struct change, "engine of numbers"),
@@ -170,8 +170,17 @@ struct letter {
     struct app *app;
     struct request *rq;
     struct user user;
-    const char *token; /* NULL: there is nobody to write to */
+    const char *token;   /* NULL: there is nobody to write to, or the mailbox has had enough */
+    bool asked, counted; /* by the mailbox's limit, once, however often the transaction runs */
 };
+
+static bool mailbox_has_room(struct letter *letter)
+{
+    if (!letter->asked)
+        letter->counted = limits_take_mailbox(letter->app, letter->rq, letter->user.email);
+    letter->asked = true;
+    return letter->counted;
+}
 
 /* The user is locked until the token is stored; a later change of the address, or a deletion,
  * deletes the token too. */
@@ -185,7 +194,7 @@ static struct problem *store_token(void *context)
     letter->token = NULL;
     struct problem *p =
         user_share_by_email(letter->app->db, rq->arena, in->email, &letter->user, &found);
-    if (p || !found || !letter->user.is_active)
+    if (p || !found || !letter->user.is_active || !mailbox_has_room(letter))
         return p;
     random_bytes(secret, sizeof secret);
     letter->token = base64url(rq->arena, secret, sizeof secret);
@@ -203,6 +212,8 @@ static void look_up_and_send(void *context, struct request *rq)
     if (!p && letter.token)
         p = mail_send(rq->arena, app->settings->mail_command.data,
                       write_message(app, rq->arena, &letter.user, letter.token));
+    if (p && letter.counted)
+        limits_return_mailbox(app, rq, letter.user.email);
     if (p)
         LOG(LOG_LEVEL_ERROR, log_event("mail_failed"), log_text("request_id", rq->id),
             log_text("cause", p->cause));
@@ -287,6 +298,7 @@ static const struct route routes[] = {
         .body = &forgot_record,
         .status = 202,
         .flags = ROUTE_RATE_LIMITED,
+        .limits = LIMITED_BY(MAIL),
         .problems = forgot_problems,
         .enabled = has_mail,
         .operation_id = "forgotPassword",

@@ -242,20 +242,59 @@ static struct problem *end(struct app *app, struct request *rq, struct response 
     return session_delete(app->db, rq->arena, rq->caller.id, rq->path_ids[0], rq->now);
 }
 
-static struct problem *is_ended(struct app *app, struct request *rq, bool *ret_yes)
+static struct problem *is_over(struct app *app, struct request *rq, struct uuid id, bool *ret_yes)
 {
     struct session session;
     bool found;
-    struct problem *p =
-        session_lock(app->db, rq->arena, rq->path_ids[0], rq->now, &session, &found);
+    struct problem *p = session_lock(app->db, rq->arena, id, rq->now, &session, &found);
     if (!p)
         *ret_yes = !found;
     return p;
 }
 
+static struct problem *is_ended(struct app *app, struct request *rq, bool *ret_yes)
+{
+    return is_over(app, rq, rq->path_ids[0], ret_yes);
+}
+
+/* ---- another's, for an admin ---- */
+
+/* One's own are at /auth/sessions, where ending the one that asks is meant. */
+static struct problem *find_other(struct app *app, struct request *rq)
+{
+    struct user user;
+    if (uuid_equal(&rq->path_ids[0], &rq->caller.id))
+        return problem(rq->arena, &problem_forbidden, "These are your own: see /auth/sessions.");
+    return user_find(app->db, rq->arena, rq->path_ids[0], &user);
+}
+
+static struct problem *list_of_user(struct app *app, struct request *rq, struct response *rs)
+{
+    struct list_scope scope = session_scope(rq->path_ids[0], rq->caller.session, rq->now);
+    int64_t written;
+    struct problem *p = find_other(app, rq);
+    return p ? p : app_list(app, rq, rs, &session_list, &scope, &written);
+}
+
+static struct problem *end_of_user(struct app *app, struct request *rq, struct response *rs)
+{
+    (void)rs;
+    struct problem *p = find_other(app, rq);
+    return p ? p : session_delete(app->db, rq->arena, rq->path_ids[0], rq->path_ids[1], rq->now);
+}
+
+static struct problem *is_ended_of_user(struct app *app, struct request *rq, bool *ret_yes)
+{
+    return is_over(app, rq, rq->path_ids[1], ret_yes);
+}
+
 static const struct problem_type *const token_problems[] = {&problem_invalid_token, NULL};
 static const struct problem_type *const logout_problems[] = {&problem_no_token, NULL};
 static const struct problem_type *const end_problems[] = {&problem_session_not_found, NULL};
+static const struct problem_type *const other_list_problems[] = {&problem_forbidden,
+                                                                 &problem_user_not_found, NULL};
+static const struct problem_type *const other_end_problems[] = {
+    &problem_forbidden, &problem_user_not_found, &problem_session_not_found, NULL};
 
 static const struct route routes[] = {
     {
@@ -304,6 +343,28 @@ static const struct route routes[] = {
         .problems = logout_problems,
         .operation_id = "logout",
         .summary = "End this session, or all of the user's.",
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/users/{id}/sessions",
+        .handle = list_of_user,
+        .auth = AUTH_ADMIN,
+        .query = &session_query_record,
+        .reply = MANY(&session_record),
+        .problems = other_list_problems,
+        .operation_id = "listSessionsOfUser",
+        .summary = "List the sessions of another.",
+    },
+    {
+        .method = METHOD_DELETE,
+        .path = "/users/{id}/sessions/{session_id}",
+        .handle = end_of_user,
+        .auth = AUTH_ADMIN,
+        .in_doubt = is_ended_of_user,
+        .flags = ROUTE_TRANSACTION | ROUTE_LOCKS_CALLER,
+        .problems = other_end_problems,
+        .operation_id = "endSessionOfUser",
+        .summary = "End a session of another, who lost a device.",
     },
 };
 

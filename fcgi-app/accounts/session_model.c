@@ -7,7 +7,7 @@
 #define DELETED_AT_ONCE 500 /* rows */
 
 const struct problem_type problem_session_not_found = {
-    404, "Session not found", "session_not_found", "You have no session with this id."};
+    404, "Session not found", "session_not_found", "There is no such session of this user."};
 
 static const struct field session_fields[] = {
     FIELD(struct session, id, .use = FIELD_SHOWN, .doc = "The session's id."),
@@ -81,6 +81,19 @@ static const struct sql sql_walk_one = {
     " AND users.left_at IS NULL "
     "ORDER BY sessions.id LIMIT ?",
     &session_record};
+static const struct sql sql_newest = {"SELECT id, ip FROM sessions ORDER BY id DESC LIMIT ?",
+                                      &session_record};
+#define DIGITS_OF(number_) #number_
+#define DIGITS(number_) DIGITS_OF(number_)
+/* No index has them by their last use, which each refresh changes; of a user there are few. */
+static const struct sql sql_find_excess = {
+    "SELECT id FROM (SELECT id, last_used_at, expires_at FROM sessions "
+    "FORCE INDEX (ix_sessions_user) WHERE user_id = ? ORDER BY created_at DESC, id DESC "
+    "LIMIT " DIGITS(SESSIONS_LOOKED_AT) ") AS newest WHERE id <> ? AND " LIVES
+                                        " ORDER BY last_used_at DESC, id DESC LIMIT ?, " DIGITS(
+                                            SESSIONS_ENDED),
+    &session_record};
+static const struct sql sql_end = {"DELETE FROM sessions WHERE id = ?", NULL};
 static const struct sql sql_purge = {
     "DELETE FROM sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT 5", NULL};
 
@@ -182,6 +195,30 @@ struct problem *session_delete_newest(struct db *db, struct arena *a, struct uui
     return delete_some(db, a, user_id, (struct uuid){{0}}, limit, ret_deleted);
 }
 
+struct excess {
+    struct uuid ids[SESSIONS_ENDED];
+    size_t count;
+};
+
+static void note_excess(void *context, const void *session)
+{
+    struct excess *excess = context;
+    excess->ids[excess->count++] = ((const struct session *)session)->id;
+}
+
+struct problem *session_end_excess(struct db *db, struct arena *a, struct uuid user_id,
+                                   struct uuid keep, int64_t max, struct instant now)
+{
+    struct excess excess = {.count = 0};
+    struct problem *p =
+        db_each(db, a, &sql_find_excess,
+                DB_ARGS(db_uuid(user_id), db_uuid(keep), LIVES_ARGS(now), db_integer(max - 1)),
+                note_excess, &excess);
+    for (size_t i = 0; !p && i < excess.count; i++)
+        p = db_execute(db, a, &sql_end, DB_ARGS(db_uuid(excess.ids[i])), NULL);
+    return p;
+}
+
 static const char *const session_sorts[] = {"-created_at", NULL};
 static const struct list_key session_keys[] = {{.name = "created_at"}};
 static const struct list_path session_paths[] = {{0, 1U << SESSION_USER, "ix_sessions_user"}, {0}};
@@ -216,6 +253,12 @@ struct problem *session_walk(struct db *db, struct arena *a, const struct uuid *
         return db_each(db, a, &sql_walk_all, DB_ARGS(from, LIVES_ARGS(now), rows), each, context);
     return db_each(db, a, &sql_walk_one, DB_ARGS(db_uuid(*user_id), from, LIVES_ARGS(now), rows),
                    each, context);
+}
+
+struct problem *session_newest(struct db *db, struct arena *a, int64_t limit,
+                               void (*each)(void *context, const void *session), void *context)
+{
+    return db_each(db, a, &sql_newest, DB_ARGS(db_integer(limit)), each, context);
 }
 
 struct problem *session_purge(struct db *db, struct arena *a, struct instant now)

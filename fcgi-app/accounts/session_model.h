@@ -52,6 +52,12 @@ struct problem *session_walk(struct db *db, struct arena *a, const struct uuid *
                              void (*each)(void *context, const void *session),
                              void *context) MUST_USE;
 
+/** Call `each(context, session)` for the newest sessions by their ids, `limit` at most, with their
+ *  ids and addresses. */
+struct problem *session_newest(struct db *db, struct arena *a, int64_t limit,
+                               void (*each)(void *context, const void *session),
+                               void *context) MUST_USE;
+
 /** End one session of a user. problem_session_not_found when there is none that lives at `now`. */
 struct problem *session_delete(struct db *db, struct arena *a, struct uuid user_id, struct uuid id,
                                struct instant now) MUST_USE;
@@ -64,6 +70,19 @@ struct problem *session_delete_all(struct db *db, struct arena *a, struct uuid u
  * only where no more were left. In a transaction. */
 struct problem *session_delete_newest(struct db *db, struct arena *a, struct uuid user_id,
                                       int64_t limit, uint64_t *ret_deleted) MUST_USE;
+
+/**
+ * Of a user's sessions that live at `now`, end those beyond `max`, which are those that were used
+ * longest ago; `keep` counts, and is none of them. In a transaction that holds the user's row for
+ * writing, so that no other login comes between.
+ *
+ * It looks at the newest SESSIONS_LOOKED_AT and ends SESSIONS_ENDED at most, so that a login costs
+ * no more where very many are there from before there was a bound; the next logins go on.
+ */
+struct problem *session_end_excess(struct db *db, struct arena *a, struct uuid user_id,
+                                   struct uuid keep, int64_t max, struct instant now) MUST_USE;
+#define SESSIONS_LOOKED_AT 1000
+#define SESSIONS_ENDED 100
 
 /* The filter of session_list. */
 enum { SESSION_USER };

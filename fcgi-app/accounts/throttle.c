@@ -6,17 +6,6 @@
 #include "common/base/problem.h"
 #include "common/base/fold.h"
 
-static const struct limit limits[THROTTLE_COUNTERS] = {
-    /* Many people share the address of an office or a carrier's gateway, and some mistype. */
-    [THROTTLE_ADDRESS] = {.burst = 50, .interval_ms = 10 * 1000},
-    /* By then, a person who does not remember is out of ideas; a program has 288 tries a day. */
-    [THROTTLE_PAIR] = {.burst = 10, .interval_ms = 5 * 60 * 1000},
-    /* Two of the above, and then 1,440 a day, however many addresses they come from. */
-    [THROTTLE_ACCOUNT] = {.burst = 20, .interval_ms = 60 * 1000},
-    /* Past that: the owner may mistype once. */
-    [THROTTLE_SPARE] = {.burst = 2, .interval_ms = 60 * 60 * 1000},
-};
-
 /* Which password is tried, and from where. */
 struct target {
     const char *what; /* "login" or "token": they do not share counters */
@@ -24,32 +13,25 @@ struct target {
     const char *place; /* what stands for the caller in the pair: network or session */
 };
 
-static const char *network_of(struct arena *a, const struct request *rq)
-{
-    const struct address network = address_network(&rq->client);
-    const char *text = address_to_text(a, &network);
-    return text ? text : "unknown"; /* callers without an address share one */
-}
-
 static void make_keys(const struct limiter *l, const struct request *rq,
                       const struct target *target, struct throttle *ret)
 {
     struct arena *a = rq->arena;
     uint64_t account = limiter_key(l, target->what, target->account);
     struct text pair = text_of(arena_printf(a, "%" PRIx64 " %s", account, target->place));
-    *ret = (struct throttle){
-        .keys = {
-            [THROTTLE_ADDRESS] = limiter_key(l, "address", text_of(network_of(a, rq))),
-            [THROTTLE_PAIR] = limiter_key(l, "pair", pair),
-            [THROTTLE_ACCOUNT] = account,
-            [THROTTLE_SPARE] = limiter_key(l, "spare", pair),
-        }};
+    *ret = (struct throttle){.keys = {
+                                 [LIMIT_ADDRESS] = limiter_key(l, limits[LIMIT_ADDRESS].name,
+                                                               text_of(limits_network(a, rq))),
+                                 [LIMIT_PAIR] = limiter_key(l, limits[LIMIT_PAIR].name, pair),
+                                 [LIMIT_ACCOUNT] = account,
+                                 [LIMIT_SPARE] = limiter_key(l, limits[LIMIT_SPARE].name, pair),
+                             }};
 }
 
 static int64_t wait_of(const struct limiter *l, const struct throttle *throttle, int which,
                        int64_t uptime_ms)
 {
-    return limiter_wait_ms(l, throttle->keys[which], &limits[which], uptime_ms);
+    return limiter_wait_ms(l, throttle->keys[which], &limits[which].limit, uptime_ms);
 }
 
 /* How long until the address and the pair let it through, and either the account or what the pair
@@ -57,10 +39,10 @@ static int64_t wait_of(const struct limiter *l, const struct throttle *throttle,
 static int64_t wait_for_all(const struct limiter *l, const struct throttle *throttle,
                             int64_t uptime_ms)
 {
-    int64_t wait = wait_of(l, throttle, THROTTLE_ACCOUNT, uptime_ms);
-    int64_t spare = wait_of(l, throttle, THROTTLE_SPARE, uptime_ms);
-    int64_t address = wait_of(l, throttle, THROTTLE_ADDRESS, uptime_ms);
-    int64_t pair = wait_of(l, throttle, THROTTLE_PAIR, uptime_ms);
+    int64_t wait = wait_of(l, throttle, LIMIT_ACCOUNT, uptime_ms);
+    int64_t spare = wait_of(l, throttle, LIMIT_SPARE, uptime_ms);
+    int64_t address = wait_of(l, throttle, LIMIT_ADDRESS, uptime_ms);
+    int64_t pair = wait_of(l, throttle, LIMIT_PAIR, uptime_ms);
     if (spare < wait)
         wait = spare;
     if (address > wait)
@@ -70,7 +52,7 @@ static int64_t wait_for_all(const struct limiter *l, const struct throttle *thro
 
 static int64_t take(struct limiter *l, struct throttle *throttle, int which, int64_t uptime_ms)
 {
-    int64_t wait = limiter_take_ms(l, throttle->keys[which], &limits[which], uptime_ms);
+    int64_t wait = limiter_take_ms(l, throttle->keys[which], &limits[which].limit, uptime_ms);
     throttle->taken[which] = wait == 0;
     return wait;
 }
@@ -82,11 +64,11 @@ static int64_t count(struct app *app, struct throttle *throttle, int64_t uptime_
     int64_t wait = wait_for_all(l, throttle, uptime_ms);
     if (wait)
         return wait;
-    wait = take(l, throttle, THROTTLE_ADDRESS, uptime_ms);
+    wait = take(l, throttle, LIMIT_ADDRESS, uptime_ms);
     if (!wait)
-        wait = take(l, throttle, THROTTLE_PAIR, uptime_ms);
-    if (!wait && take(l, throttle, THROTTLE_ACCOUNT, uptime_ms))
-        wait = take(l, throttle, THROTTLE_SPARE, uptime_ms);
+        wait = take(l, throttle, LIMIT_PAIR, uptime_ms);
+    if (!wait && take(l, throttle, LIMIT_ACCOUNT, uptime_ms))
+        wait = take(l, throttle, LIMIT_SPARE, uptime_ms);
     if (wait) /* others were faster just now */
         throttle_take_back(app, throttle);
     return wait;
@@ -107,7 +89,7 @@ static struct problem *count_try(struct app *app, const struct request *rq,
                                  const struct target *target, struct throttle *ret)
 {
     struct throttle throttle = {0};
-    if (app->settings->login_limit == LOGIN_LIMIT_ON) {
+    if (limits_guesses(app->settings)) {
         make_keys(&app->shared->limiter, rq, target, &throttle);
         int64_t wait_ms = count(app, &throttle, rq->uptime_ms);
         if (wait_ms)
@@ -120,7 +102,7 @@ static struct problem *count_try(struct app *app, const struct request *rq,
 struct problem *throttle_login(struct app *app, const struct request *rq, struct text email,
                                struct throttle *ret)
 {
-    const struct target target = {"login", fold(rq->arena, email), network_of(rq->arena, rq)};
+    const struct target target = {"login", fold(rq->arena, email), limits_network(rq->arena, rq)};
     return count_try(app, rq, &target, ret);
 }
 
@@ -136,5 +118,5 @@ void throttle_take_back(struct app *app, const struct throttle *throttle)
 {
     for (int which = 0; which < THROTTLE_COUNTERS; which++)
         if (throttle->taken[which])
-            limiter_give_back(&app->shared->limiter, throttle->keys[which], &limits[which]);
+            limiter_give_back(&app->shared->limiter, throttle->keys[which], &limits[which].limit);
 }

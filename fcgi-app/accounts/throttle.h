@@ -12,7 +12,7 @@
  * would get fresh tries by logging in between. The price is that even of right ones no more than a
  * counter has room for are tried at the same moment.
  *
- * There are counters (throttle.c has the figures) for all tries from an address (of IPv6, its /64);
+ * There are counters (limits.c has the figures) for all tries from an address (of IPv6, its /64);
  * for those at one account from one address; for those at one account from everywhere. The account
  * is the e-mail as it is compared, whether or not somebody has it, so that nothing is revealed.
  *
@@ -24,13 +24,7 @@
  * that these tries are counted apart from logins: a stolen token neither guesses the password nor
  * keeps the owner, who has another session, from changing it.
  */
-enum throttle_counter {
-    THROTTLE_ADDRESS,
-    THROTTLE_PAIR, /* account and address, or account and session */
-    THROTTLE_ACCOUNT,
-    THROTTLE_SPARE, /* of a pair, past the account's limit */
-    THROTTLE_COUNTERS
-};
+#define THROTTLE_COUNTERS (LIMIT_SPARE + 1) /* the first of enum limit_name */
 
 /* A try that is counted. */
 struct throttle {
@@ -40,7 +34,8 @@ struct throttle {
 
 /**
  * Count a try at the account with this e-mail. RATE_LIMITED, which is counted and logged, when it
- * must not be made: then wait as long as Retry-After says. Nothing with LOGIN_LIMIT=off.
+ * must not be made: then wait as long as Retry-After says. Nothing with LOGIN_LIMIT=off or
+ * LIMITS=off.
  */
 struct problem *throttle_login(struct app *app, const struct request *rq, struct text email,
                                struct throttle *ret) MUST_USE;

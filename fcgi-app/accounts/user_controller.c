@@ -7,6 +7,11 @@
 #include "common/base/problem.h"
 #include "common/list/list.h"
 
+static bool are_for_admins(const struct app *app)
+{
+    return app->settings->users_visible == USERS_VISIBLE_ADMINS;
+}
+
 static struct problem *list(struct app *app, struct request *rq, struct response *rs)
 {
     const struct user_query *query = rq->query;
@@ -26,7 +31,11 @@ static struct problem *prepare(struct app *app, struct request *rq)
 static struct problem *show(struct app *app, struct request *rq, struct response *rs)
 {
     struct user user;
-    struct problem *p = user_find(app->db, rq->arena, rq->path_ids[0], &user);
+    struct problem *p = NULL;
+    if (are_for_admins(app) && require_owner_or_admin(rq, &rq->path_ids[0]))
+        p = problem(rq->arena, &problem_user_not_found, NULL);
+    if (!p)
+        p = user_find(app->db, rq->arena, rq->path_ids[0], &user);
     if (!p)
         app_answer(rq, rs, &user);
     return p;
@@ -69,6 +78,7 @@ static const struct route routes[] = {
         .auth = AUTH_USER,
         .query = &user_query_record,
         .reply = MANY(&user_record),
+        .for_admins = are_for_admins,
         .operation_id = "listUsers",
         .summary = "List and search users.",
     },

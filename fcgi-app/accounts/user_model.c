@@ -45,6 +45,8 @@ const struct format email_format = {
     .problem = &problem_invalid_email,
 };
 
+int64_t new_password_min = 8;
+
 static bool same_letters(const char *word, struct text t)
 {
     return strlen(word) == t.len && strncasecmp(word, t.data, t.len) == 0;
@@ -90,7 +92,7 @@ const char *const user_role_words[] = {"user", "admin", NULL};
           .example = "ada@example.org", .doc = "Unique, compared without regard to case.",         \
           __VA_ARGS__)
 #define NEW_PASSWORD(use_, ...)                                                                    \
-    FIELD(struct user, password, .use = (use_), .min = 8, .max = 128,                              \
+    FIELD(struct user, password, .use = (use_), .min_at = &new_password_min, .max = 128,           \
           .format = &new_password_format, .example = "engine of numbers",                          \
           .doc = "Not among the commonest, not the e-mail.", __VA_ARGS__)
 #define FIRST_NAME(use_, ...)                                                                      \
@@ -187,9 +189,6 @@ static const struct sql sql_find_with_hash = {
 static const struct sql sql_replace_hash = {
     "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?", NULL};
 static const struct sql sql_delete = {"DELETE FROM users WHERE id = ?", NULL};
-static const struct sql sql_share_with_hash = {"SELECT " COLUMNS ", password_hash FROM users "
-                                               "WHERE id = ? AND " IS_THERE " LOCK IN SHARE MODE",
-                                               &user_record};
 static const struct sql sql_lock_with_hash = {
     "SELECT " COLUMNS ", password_hash FROM users WHERE id = ? AND " IS_THERE " FOR UPDATE",
     &user_record};
@@ -261,10 +260,10 @@ struct problem *user_find_with_hash(struct db *db, struct arena *a, struct uuid 
     return find_one(db, a, &sql_find_with_hash, id, ret);
 }
 
-struct problem *user_lock_with_hash(struct db *db, struct arena *a, struct uuid id, bool to_write,
+struct problem *user_lock_with_hash(struct db *db, struct arena *a, struct uuid id,
                                     struct user *ret)
 {
-    return find_one(db, a, to_write ? &sql_lock_with_hash : &sql_share_with_hash, id, ret);
+    return find_one(db, a, &sql_lock_with_hash, id, ret);
 }
 
 struct problem *user_lock(struct db *db, struct arena *a, struct uuid id, struct user *ret)

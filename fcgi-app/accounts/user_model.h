@@ -43,6 +43,7 @@ extern const char *const user_role_words[]; /* of enum role, NULL at the end */
 
 extern const struct format email_format, new_password_format;
 extern const struct rule new_password_rule;
+extern int64_t new_password_min; /* characters; what PASSWORD_MIN says, once an app is open */
 extern const struct record user_record;         /* as an admin makes and anyone reads them */
 extern const struct record registration_record; /* a struct user, as one makes oneself */
 extern const struct record credentials_record;  /* a struct user, as one logs in */
@@ -82,9 +83,8 @@ struct problem *user_share_by_email(struct db *db, struct arena *a, struct text 
 struct problem *user_find_with_hash(struct db *db, struct arena *a, struct uuid id,
                                     struct user *ret) MUST_USE;
 
-/** As user_find_with_hash(), and keep others from writing the row until the transaction ends; they
- *  may do the same meanwhile, unless it is `to_write`. */
-struct problem *user_lock_with_hash(struct db *db, struct arena *a, struct uuid id, bool to_write,
+/** As user_find_with_hash(), and keep others from writing the row until the transaction ends. */
+struct problem *user_lock_with_hash(struct db *db, struct arena *a, struct uuid id,
                                     struct user *ret) MUST_USE;
 
 /** Find the user, and whether `session` is one of theirs that lives at `now`, in one statement.

@@ -289,6 +289,7 @@ static void ask_database(struct doctor *doctor, struct db *db)
     check_search(doctor, db);
     check_totals(doctor, db);
     doctor_hashes(doctor, db);
+    doctor_limits(doctor, db);
 }
 
 /* A bad URL was reported with the settings. */

@@ -41,6 +41,9 @@ struct db;
  * looks at a part, and says so. */
 void doctor_hashes(struct doctor *doctor, struct db *db);
 
+/** Look whether limits are on, and by the last logins whether clients can be told apart. */
+void doctor_limits(struct doctor *doctor, struct db *db);
+
 /** Look at the two sockets: are they there, who may connect, does a worker answer? */
 void doctor_sockets(struct doctor *doctor);
 

@@ -126,6 +126,7 @@ static const struct route routes[] = {
         .flags = ROUTE_IDEMPOTENCY_KEY | ROUTE_ETAG | ROUTE_TRANSACTION | ROUTE_LOCKS_CALLER,
         .problems = PROBLEMS(&problem_user_inactive),
         .owned = &post_owned,
+        .limits = LIMITED_BY(POSTS),
         .operation_id = "createPost",
         .summary = "Write a post.",
     },

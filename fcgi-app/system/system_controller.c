@@ -192,6 +192,19 @@ static void put_indexes(struct buf *b, struct arena *a, const struct shared *sha
                    lost);
 }
 
+/* Wrong passwords have a metric of their own. */
+static void put_refusals(struct buf *b, struct arena *a, struct shared *shared)
+{
+    static const char limited[] = "postern_limited_total";
+    metrics_put_head(
+        b, limited, "counter",
+        "Requests that came too often, by limit; of mailbox, mails that were not sent.");
+    for (int which = 0; which < LIMIT_COUNT; which++)
+        if (limits[which].by != LIMIT_BY_GUESS)
+            metrics_put(b, limited, arena_printf(a, "limit=\"%s\"", limits[which].name),
+                        shared->refused[which]);
+}
+
 static struct problem *metrics(struct app *app, struct request *rq, struct response *rs)
 {
     static const char began[] = "postern_start_time_seconds", info[] = "postern_build_info",
@@ -204,6 +217,7 @@ static struct problem *metrics(struct app *app, struct request *rq, struct respo
     metrics_put_head(&rs->body, refused, "counter",
                      "Passwords that were not tried because too many had been wrong.");
     metrics_put(&rs->body, refused, NULL, app->shared->guesses_refused);
+    put_refusals(&rs->body, rq->arena, app->shared);
     put_backlog(&rs->body, app->shared);
     put_indexes(&rs->body, rq->arena, app->shared);
     metrics_put_head(&rs->body, began, "gauge", "When counting began, in seconds since 1970.");

@@ -55,6 +55,36 @@ TEST(the_answer_to_registering_leads_to_the_user)
     ck_status(api_get(log_in("ada@example.org"), "/users/%s", id), 200);
 }
 
+/* In characters, not bytes; with another setting these are others. */
+TEST(a_new_password_is_as_long_as_the_setting_says)
+{
+    static const char body[] = "{'email':'a@b.org','password':'%s','first_name':'A'}";
+    const char *admin = bearer_of_new("admin@example.org", ROLE_ADMIN);
+    const char *ada = bearer_of_new("ada@example.org", ROLE_USER);
+    loopback_set("PASSWORD_MIN=12");
+
+    struct answer answer = api_post(NULL, "/auth/register", object(body, "\303\244bcdefghijk"));
+    ck_invalid(answer, "password too_short");
+    ck_assert_ptr_nonnull(strstr(answer.text, "Must have at least 12 characters."));
+    ck_invalid(api_post(admin, "/users", object(body, "elevenchars")), "password too_short");
+    ck_invalid(api_post(ada, "/auth/password",
+                        object("{'current_password':'" PASSWORD "','new_password':'elevenchars'}")),
+               "new_password too_short");
+    ck_status(api_post(NULL, "/auth/register", object(body, "\303\244bcdefghijkl")), 201);
+    ck_status(try_login("ada@example.org", PASSWORD), 200);
+
+    loopback_set("PASSWORD_MIN=4");
+    ck_status(api_post(NULL, "/auth/register",
+                       object("{'email':'b@b.org','password':'b4%%x','first_name':'A'}")),
+              201);
+    ck_status(try_login("b@b.org", "b4%x"), 200);
+    loopback_set("LIMITS=on");
+    ck_status(try_login("b@b.org", "b4%x"), 200); /* whoever has one keeps it */
+    ck_invalid(api_post(NULL, "/auth/register",
+                        object("{'email':'c@b.org','password':'b4%%xyzu','first_name':'A'}")),
+               "password too_short");
+}
+
 TEST(a_password_is_stored_as_argon2id_and_never_shown)
 {
     struct answer answer = register_as("ada@example.org");

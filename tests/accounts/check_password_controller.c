@@ -484,6 +484,56 @@ TEST(mail_goes_to_known_and_active_users_only)
     ck_assert_int_eq(count_files("mail.", &name) + count_files("part.", &name), 0);
 }
 
+static const char *const networks[] = {"192.0.2.1", "198.51.100.7", "2001:db8::1"};
+
+TEST(a_mailbox_gets_three_messages_and_then_one_in_twenty_minutes)
+{
+    static const char *const spellings[] = {"ada@example.org", "ADA@example.org",
+                                            "Ada@Example.Org"};
+    struct answer other = forget("nobody@example.org");
+    for (int i = 0; i < 3; i++) {
+        ck_status(api_ask(.method = "POST", .path = "/auth/password/forgot", .from = networks[i],
+                          .body = object("{'email':'%s'}", spellings[i])),
+                  202);
+        take_mail();
+    }
+
+    struct answer answer = forget("ada@example.org");
+
+    ck_status(answer, 202);
+    ck_assert_str_eq(headers_of(answer), headers_of(other));
+    ck_assert_str_eq(answer.text, other.text);
+    ck_assert_int_eq(resets(), 3); /* so nothing is sent */
+    ck_assert_uint_eq(the_app->shared->refused[LIMIT_MAILBOX], 1);
+    ask_for_token("bob@example.org");
+    pass_s(20 * 60 - 1);
+    ck_status(forget("ada@example.org"), 202);
+    ck_assert_int_eq(resets(), 4);
+    pass_s(1);
+    ask_for_token("ada@example.org");
+}
+
+TEST(a_message_that_could_not_be_sent_is_none_to_its_mailbox)
+{
+    loopback_set("MAIL_COMMAND=/nonexistent/sendmail -t");
+
+    for (int i = 0; i < 5; i++)
+        ck_status(forget("ada@example.org"), 202);
+
+    ck_assert_uint_eq(the_app->shared->refused[LIMIT_MAILBOX], 0);
+}
+
+static const char *const no_limits[] = {"LIMITS=guesses", "LIMITS=off", "LOGIN_LIMIT=off"};
+
+TEST_EACH(without_limits_a_mailbox_gets_what_is_asked_for, no_limits)
+{
+    loopback_set(no_limits[_i], say("MAIL_COMMAND=%s -t -i", in_box("send")),
+                 "RESET_URL=" RESET_URL);
+
+    for (int i = 0; i < 5; i++)
+        ask_for_token("ada@example.org");
+}
+
 TEST(the_message_is_whole)
 {
     ck_status(forget("ADA@example.org"), 202);
@@ -833,6 +883,7 @@ TEST(of_two_who_use_a_token_at_once_one_is_refused)
     for (int round = 0; round < 5; round++) {
         int told[2], status[2];
         ck_assert_int_eq(pipe(told), 0);
+        pass_s(20 * 60); /* for another message to the same mailbox */
         struct duel duel = {ask_for_token("ada@example.org"), round, told[1]};
 
         parallel(2, strike, &duel);

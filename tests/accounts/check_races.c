@@ -72,6 +72,9 @@ static const struct race races[] = {
     {"endSession", "/auth/sessions/{session}", NULL,
      "SELECT COUNT(*) = 0 AS n FROM sessions WHERE id = '{session}'", .refused = {OF_CALLER},
      .goes_along = true},
+    {"endSessionOfUser", "/users/{other}/sessions/{others_session}", NULL,
+     "SELECT COUNT(*) = 0 AS n FROM sessions WHERE id = '{others_session}'",
+     .refused = {OF_CALLER, [DEMOTED] = "Admin access required"}, .admin = true},
     {"deleteProfile", "/auth/profile", "{'current_password':'" PASSWORD "'}",
      "SELECT COUNT(*) = 0 AS n FROM users WHERE id = '{me}'",
      .refused = {OF_CALLER, [REHASHED] = "Bad Request"}, .goes_along = true},
@@ -118,9 +121,9 @@ static const struct race races[] = {
 
 /* ---- who is there ---- */
 
-static const char *boss, *me, *other, *email;            /* ids, and the address of `me` */
-static const char *boss_token, *my_token, *second_token; /* the second is of {session} */
-static const char *my_session, *session;                 /* ids again */
+static const char *boss, *me, *other, *email;             /* ids, and the address of `me` */
+static const char *boss_token, *my_token, *second_token;  /* the second is of {session} */
+static const char *my_session, *session, *others_session; /* ids again */
 static const char *my_post, *others_post;
 static const char reset_token[] = "a token that came by mail";
 
@@ -131,7 +134,7 @@ static const struct resource *const *the_routes; /* as they are */
 static void set_up(void)
 {
     loopback_open();
-    loopback_set("LOGIN_LIMIT=off", "MAIL_COMMAND=/nonexistent/sendmail",
+    loopback_set("LIMITS=off", "MAIL_COMMAND=/nonexistent/sendmail",
                  "MAIL_FROM=postern@example.org");
     struct app *first = the_app;
     loopback_again();
@@ -164,7 +167,9 @@ static void populate(bool admin)
     second_token = second.access;
     session = second.session;
     my_post = write_post(my_token, "mine", "c", true);
-    others_post = write_post(bearer_of("other@example.org"), "another's", "c", true);
+    const struct login others = enter("other@example.org");
+    others_session = others.session;
+    others_post = write_post(others.access, "another's", "c", true);
     run_sql(say("INSERT INTO password_resets VALUES (UNHEX(SHA2('%s', 256)), '%s', "
                 "UTC_TIMESTAMP(6) + INTERVAL 1 HOUR)",
                 reset_token, me));
@@ -180,6 +185,7 @@ static const char *fill(const char *pattern)
     } words[] = {{"{me}", me},
                  {"{other}", other},
                  {"{others_post}", others_post},
+                 {"{others_session}", others_session},
                  {"{session}", session},
                  {"{post}", my_post},
                  {"{email}", email},
@@ -860,10 +866,11 @@ TEST(nothing_costs_a_statement_more_than_it_must)
     ck_assert_uint_eq(
         statements_of("PATCH", my_token, say("/users/%s", me), object("{'first_name':'F'}"), 200),
         7);
-    /* The user, begin, the user, the session, commit; and four that purge when it is answered. */
+    /* The user, begin, the user, the session, the sessions beyond SESSIONS_MAX, commit; and four
+     * that purge when it is answered. */
     ck_assert_uint_eq(statements_of("POST", NULL, "/auth/login",
                                     object("{'email':'%s','password':'%s'}", email, PASSWORD), 200),
-                      9);
+                      10);
     ck_assert_uint_eq(statements_of("GET", my_token, "/auth/profile", NULL, 200), 1);
 }
 

@@ -1067,3 +1067,268 @@ TEST(used_tokens_do_not_pile_up)
     renew(login.refresh);
     ck_rows("session_refreshes", 1);
 }
+
+/* ---- no more than so many ---- */
+
+static struct login log_in_later(void)
+{
+    pass_s(1);
+    return login_of(try_login("ada@example.org", PASSWORD));
+}
+
+static void set_up_three(void)
+{
+    set_up();
+    loopback_set("SESSIONS_MAX=3", "LIMITS=off");
+}
+
+CASE("many", set_up_three, loopback_close);
+
+TEST(a_login_beyond_ends_the_session_that_was_used_longest_ago)
+{
+    pass_s(1);
+    struct login second = enter("ada@example.org"), third = enter("ada@example.org");
+    pass_s(60);
+    ada = renew(ada.refresh); /* the oldest, and the one used last */
+
+    struct login fourth = log_in_later();
+
+    ck_dead(second.access);
+    ck_refused(refresh(second.refresh));
+    ck_alive(ada.access);
+    ck_alive(third.access);
+    ck_alive(fourth.access);
+    struct login fifth = log_in_later();
+    ck_dead(third.access);
+    ck_alive(ada.access);
+    ck_alive(fourth.access);
+    ck_alive(fifth.access);
+    ck_assert_int_eq(answer_total(api_get(fifth.access, "/auth/sessions")), 3);
+}
+
+TEST(a_login_within_ends_none)
+{
+    struct login second = log_in_later(), third = log_in_later();
+
+    ck_alive(ada.access);
+    ck_alive(second.access);
+    ck_alive(third.access);
+}
+
+TEST(sessions_of_others_do_not_count)
+{
+    make_user("bob@example.org", ROLE_USER);
+    struct login bobs[3];
+    for (int i = 0; i < COUNT(bobs); i++)
+        bobs[i] = enter("bob@example.org");
+
+    for (int i = 0; i < 4; i++)
+        log_in_later();
+
+    ck_rows(say("sessions WHERE user_id = '%s'", ada_id), 3);
+    for (int i = 0; i < COUNT(bobs); i++)
+        ck_alive(bobs[i].access);
+}
+
+/* Neither those that have expired nor those of a clock that was wrong. */
+static const char *const not_living[] = {"expires_at = '2001-01-01'",
+                                         "last_used_at = '2100-01-01', expires_at = '2100-02-01'"};
+
+TEST_EACH(sessions_that_do_not_live_do_not_count, not_living)
+{
+    struct login second = enter("ada@example.org"), third = enter("ada@example.org");
+    run_sql(say("UPDATE sessions SET %s WHERE id = '%s'", not_living[_i], third.session));
+
+    struct login fourth = log_in_later();
+
+    ck_alive(ada.access);
+    ck_alive(second.access);
+    ck_alive(fourth.access);
+}
+
+TEST(the_one_that_logs_in_is_never_the_one_that_ends)
+{
+    loopback_set("SESSIONS_MAX=1");
+
+    struct login second = log_in_later();
+    ck_dead(ada.access);
+    ck_alive(second.access);
+    set_clock(-3600); /* it was used before all others, by the clock */
+    struct login third = login_of(try_login("ada@example.org", PASSWORD));
+
+    ck_alive(third.access);
+    ck_assert_int_eq(sessions(), 1);
+}
+
+TEST(a_refused_login_ends_none)
+{
+    enter("ada@example.org"), enter("ada@example.org");
+
+    ck_status(try_login("ada@example.org", "wrong"), 401);
+
+    ck_assert_int_eq(sessions(), 3);
+}
+
+static void log_in_once(int i, void *context)
+{
+    (void)i, (void)context;
+    ck_status(try_login("ada@example.org", PASSWORD), 200);
+}
+
+TEST(logins_at_once_count_each_other)
+{
+    parallel(8, log_in_once, NULL);
+
+    ck_rows(say("sessions WHERE user_id = '%s'", ada_id), 3);
+}
+
+static void make_sessions(int count)
+{
+    run_sql(say("INSERT INTO sessions SELECT UUID(), '%s', REPEAT('x', 32), "
+                "UTC_TIMESTAMP(6) - INTERVAL 2 DAY - INTERVAL seq SECOND, "
+                "UTC_TIMESTAMP(6) - INTERVAL 1 DAY - INTERVAL seq SECOND, '2100-01-01', NULL, NULL "
+                "FROM seq_1_to_%d",
+                ada_id, count));
+}
+
+static int64_t rows_read(void)
+{
+    return ask_number(
+        "SELECT CAST(SUM(VARIABLE_VALUE) AS SIGNED) AS n FROM information_schema.SESSION_STATUS "
+        "WHERE VARIABLE_NAME LIKE 'HANDLER_READ%'");
+}
+
+/* From before there was a bound: a login looks at so many and ends so many, and the next go on. */
+TEST(very_many_end_in_some_logins_each_of_which_costs_no_more)
+{
+    make_sessions(3000);
+    int64_t before = rows_read();
+    struct login newest = log_in_later();
+
+    ck_assert_int_lt(rows_read() - before, 6 * SESSIONS_LOOKED_AT);
+    ck_assert_int_eq(sessions(), 1 + 3000 + 1 - SESSIONS_ENDED);
+    ck_alive(newest.access);
+    ck_alive(ada.access); /* used later than all of those */
+    for (int i = 0; i < 3000 / SESSIONS_ENDED; i++)
+        newest = log_in_later();
+    ck_assert_int_eq(sessions(), 3);
+    ck_alive(newest.access);
+}
+
+/* ---- those of another, for an admin ---- */
+
+static const char *boss, *boss_id;
+
+static void set_up_boss(void)
+{
+    set_up();
+    boss_id = make_user("boss@example.org", ROLE_ADMIN);
+    boss = bearer_of("boss@example.org");
+}
+
+CASE("another's", set_up_boss, loopback_close);
+
+TEST(an_admin_lists_the_sessions_of_another)
+{
+    struct login second = enter("ada@example.org");
+
+    struct answer answer = api_get(boss, "/users/%s/sessions", ada_id);
+
+    ck_status(answer, 200);
+    ck_assert_str_eq(answer_column(answer, "id"), say("%s %s", second.session, ada.session));
+    ck_assert_int_eq(answer_total(answer), 2);
+    ck_assert(!answer_boolean(answer, "data.0.current"));
+    ck_assert(!answer_boolean(answer, "data.1.current"));
+    ck_assert_str_eq(answer_text(answer, "data.0.ip"), "192.0.2.1");
+    ck_assert_ptr_null(strstr(answer.text, "hash"));
+    ck_assert_str_eq(answer_header(answer, "Cache-Control"), "private, no-cache");
+    answer = api_get(boss, "/users/%s/sessions?limit=1", ada_id);
+    const char *cursor = answer_text(answer, "pagination.next_cursor");
+    answer = api_get(boss, "/users/%s/sessions?limit=1&cursor=%s", ada_id, cursor);
+    ck_assert_str_eq(answer_column(answer, "id"), ada.session);
+    ck_invalid(api_get(boss, "/users/%s/sessions?limit=0", ada_id), "limit range");
+}
+
+TEST(an_admin_ends_a_session_of_another)
+{
+    struct login second = enter("ada@example.org");
+
+    struct answer answer = api_delete(boss, "/users/%s/sessions/%s", ada_id, second.session);
+
+    ck_status(answer, 204);
+    ck_assert_str_eq(answer.text, "");
+    ck_dead(second.access);
+    ck_refused(refresh(second.refresh));
+    ck_alive(ada.access);
+    ck_no_session(api_delete(boss, "/users/%s/sessions/%s", ada_id, second.session));
+}
+
+TEST(of_a_user_who_has_none_the_list_is_empty)
+{
+    struct answer answer =
+        api_get(boss, "/users/%s/sessions", make_user("bob@example.org", ROLE_USER));
+
+    ck_status(answer, 200);
+    ck_assert_uint_eq(answer_count(answer), 0);
+}
+
+TEST(a_session_is_found_by_its_user_only)
+{
+    const char *bob = make_user("bob@example.org", ROLE_USER);
+
+    ck_no_session(api_delete(boss, "/users/%s/sessions/%s", bob, ada.session));
+    ck_no_session(api_delete(boss, "/users/%s/sessions/" NOBODY_ID, ada_id));
+    ck_no_session(api_delete(boss, "/users/%s/sessions/x", ada_id));
+
+    ck_alive(ada.access);
+}
+
+TEST(of_who_is_not_there_nothing_is_found)
+{
+    ck_problem(api_get(boss, "/users/" NOBODY_ID "/sessions"), USER_NOT_FOUND);
+    ck_problem(api_delete(boss, "/users/" NOBODY_ID "/sessions/%s", ada.session), USER_NOT_FOUND);
+    ck_status(api_delete(boss, "/users/%s", ada_id), 204);
+    ck_problem(api_get(boss, "/users/%s/sessions", ada_id), USER_NOT_FOUND);
+    ck_problem(api_delete(boss, "/users/%s/sessions/%s", ada_id, ada.session), USER_NOT_FOUND);
+}
+
+TEST(ones_own_are_not_ended_this_way)
+{
+    struct login own = enter("boss@example.org");
+
+    ck_problem(api_get(boss, "/users/%s/sessions", boss_id), FORBIDDEN);
+    ck_problem(api_delete(boss, "/users/%s/sessions/%s", boss_id, own.session), FORBIDDEN);
+    ck_problem(api_delete(boss, "/users/%s/sessions/" NOBODY_ID, boss_id), FORBIDDEN);
+
+    ck_alive(own.access);
+}
+
+TEST(the_sessions_of_another_are_for_admins)
+{
+    const char *list = say("/users/%s/sessions", ada_id), *one = say("%s/%s", list, ada.session);
+    const char *bob = bearer_of_new("bob@example.org", ROLE_USER);
+
+    ck_token_needed("GET", list, NULL);
+    ck_token_needed("DELETE", one, NULL);
+    ck_problem(api_get(bob, "%s?limit=0", list), ADMIN_REQUIRED);
+    ck_problem(api_delete(bob, "%s", one), ADMIN_REQUIRED);
+    ck_problem(api_get(ada.access, "%s", list), ADMIN_REQUIRED);
+    ck_problem(api_delete(ada.access, "%s", one), ADMIN_REQUIRED);
+    ck_alive(ada.access);
+    ck_methods(list, "GET, HEAD, OPTIONS");
+    ck_methods(one, "DELETE, OPTIONS");
+}
+
+static void end_adas(int i, void *context)
+{
+    (void)i, (void)context;
+    int status = api_delete(boss, "/users/%s/sessions/%s", ada_id, ada.session).status;
+    ck_assert(status == 204 || status == 404);
+}
+
+TEST(two_admins_may_end_the_same_one)
+{
+    parallel(2, end_adas, NULL);
+
+    ck_dead(ada.access);
+}

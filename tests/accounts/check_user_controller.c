@@ -181,6 +181,60 @@ TEST(any_user_is_read_by_any_other)
     ck_assert_ptr_null(strstr(answer.text, "session"));
 }
 
+/* ---- who sees whom ---- */
+
+TEST(where_only_admins_see_users_one_sees_oneself_alone)
+{
+    loopback_set("USERS_VISIBLE=admins");
+
+    ck_problem(api_get(ada, "/users"), ADMIN_REQUIRED);
+    ck_problem(api_get(ada, "/users?limit=0&sort=x"), ADMIN_REQUIRED);
+    ck_problem(api_get(ada, "/users/%s", bob_id), USER_NOT_FOUND);
+    ck_problem(api_get(ada, "/users/%s", admin_id), USER_NOT_FOUND);
+    struct answer own = api_get(ada, "/users/%s", ada_id);
+    ck_status(own, 200);
+    ck_assert_str_eq(answer_text(own, "user.id"), ada_id);
+    ck_status(api_get(ada, "/auth/profile"), 200);
+}
+
+TEST(where_only_admins_see_users_another_looks_like_nobody)
+{
+    loopback_set("USERS_VISIBLE=admins");
+
+    struct answer there = api_get(ada, "/users/%s", bob_id);
+    struct answer nowhere = api_get(ada, "/users/" NOBODY_ID);
+
+    ck_status(there, 404);
+    ck_assert_str_eq(say("%.*s", (int)strcspn(there.text, "_"), there.text),
+                     say("%.*s", (int)strcspn(nowhere.text, "_"), nowhere.text));
+    ck_assert_str_eq(answer_text(there, "message"), answer_text(nowhere, "message"));
+    /* And a change is for oneself, as everywhere. */
+    ck_problem(api_patch(ada, path_of(bob_id), "{}"), FORBIDDEN);
+    ck_problem(api_patch(ada, path_of(NOBODY_ID), "{}"), FORBIDDEN);
+    ck_status(api_patch(ada, path_of(ada_id), object("{'first_name':'A'}")), 200);
+}
+
+TEST(where_only_admins_see_users_admins_see_all)
+{
+    loopback_set("USERS_VISIBLE=admins");
+
+    ck_assert_int_eq(answer_total(api_get(admin, "/users")), 3);
+    ck_status(api_get(admin, "/users/%s", bob_id), 200);
+    ck_status(api_patch(admin, path_of(bob_id), object("{'first_name':'B'}")), 200);
+}
+
+TEST(who_is_no_admin_any_more_sees_no_users_from_then_on)
+{
+    loopback_set("USERS_VISIBLE=admins");
+    const char *boss = bearer_of_new("boss@example.org", ROLE_ADMIN);
+    ck_status(api_get(boss, "/users"), 200);
+
+    run_sql("UPDATE users SET role = 'user' WHERE email = 'boss@example.org'");
+
+    ck_problem(api_get(boss, "/users"), ADMIN_REQUIRED);
+    ck_problem(api_get(boss, "/users/%s", bob_id), USER_NOT_FOUND);
+}
+
 static const char *upper(const char *s)
 {
     char *text = arena_strdup(the_arena, s);

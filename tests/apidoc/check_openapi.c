@@ -106,6 +106,48 @@ TEST(what_a_setting_offers_is_there_with_it)
     buf_release(&less);
 }
 
+static const char *written_with(const struct settings *settings)
+{
+    const struct app app = {.settings = settings};
+    const struct api api = routes_describe(&app);
+    struct buf text;
+    buf_init(&text, (size_t)8 * 1024 * 1024);
+    openapi_write(&text, &api);
+    const char *copy = arena_copy(the_arena, text.data, text.len);
+    buf_release(&text);
+    return copy;
+}
+
+static size_t times(const char *text, const char *what)
+{
+    size_t n = 0;
+    for (; (text = strstr(text, what)); text++)
+        n++;
+    return n;
+}
+
+TEST(a_password_s_least_length_is_the_setting_s)
+{
+    size_t eights = times(written_with(the_app->settings), "\"minLength\":8,\"maxLength\":128");
+
+    loopback_set("PASSWORD_MIN=23");
+
+    ck_assert_uint_ge(eights, 3);
+    ck_assert_uint_eq(times(written_with(the_app->settings), "\"minLength\":23,\"maxLength\":128"),
+                      eights);
+}
+
+TEST(who_may_list_users_is_what_the_setting_says)
+{
+    struct settings settings = *the_app->settings;
+    const char *for_users = written_with(&settings);
+    settings.users_visible = USERS_VISIBLE_ADMINS;
+    const char *for_admins = written_with(&settings);
+
+    ck_assert_uint_eq(times(for_admins, "Needs an admin's access token."),
+                      times(for_users, "Needs an admin's access token.") + 1);
+}
+
 static void ck_takes_what_the_tables_say(void *context, const struct resource *resource,
                                          const struct route *route)
 {

@@ -46,6 +46,10 @@ TEST(defaults_are_valid_and_alone_enough)
     ck_assert(settings.log_requests);
     ck_assert_str_eq(settings.trusted_proxies.data, "");
     ck_assert_uint_eq(settings.login_limit, LOGIN_LIMIT_ON);
+    ck_assert_uint_eq(settings.limits, LIMITS_ON);
+    ck_assert_int_eq(settings.sessions_max, 50);
+    ck_assert_uint_eq(settings.users_visible, USERS_VISIBLE_USERS);
+    ck_assert_int_eq(settings.password_min, 8);
 }
 
 TEST(what_only_the_operator_knows_has_no_default)
@@ -167,6 +171,21 @@ static const struct {
     {"LOGIN_LIMIT=on", true},
     {"LOGIN_LIMIT=off", true},
     {"LOGIN_LIMIT=perhaps", false},
+    {"LIMITS=on", true},
+    {"LIMITS=guesses", true},
+    {"LIMITS=off", true},
+    {"LIMITS=perhaps", false},
+    {"SESSIONS_MAX=1", true},
+    {"SESSIONS_MAX=500", true},
+    {"SESSIONS_MAX=0", false},
+    {"SESSIONS_MAX=501", false},
+    {"USERS_VISIBLE=users", true},
+    {"USERS_VISIBLE=admins", true},
+    {"USERS_VISIBLE=nobody", false},
+    {"PASSWORD_MIN=1", true},
+    {"PASSWORD_MIN=128", true},
+    {"PASSWORD_MIN=0", false},
+    {"PASSWORD_MIN=129", false},
 };
 
 TEST_EACH(values_are_held_to_their_bounds, pairs)

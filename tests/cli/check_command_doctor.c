@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/crypto/digest.h"
+#include "tests/support/people.h"
 #include "tests/support/program.h"
 #include "tests/support/refusals.h"
 #include "tests/support/suite.h"
@@ -160,6 +161,80 @@ TEST(of_many_users_both_ends_are_looked_at)
 
     ck_run(r, EX_OK);
     ck_verdict(&r, "stored passwords: 2 of 100000 looked at (of the first and the last", "warn");
+}
+
+/* Logins from an address; NULL is what a unix socket leaves. */
+static void log_in_from(const char *ip, int times)
+{
+    for (int i = 0; i < times; i++) {
+        enter("ada@example.org");
+        run_sql(say("UPDATE sessions SET ip = %s%s%s ORDER BY id DESC LIMIT 1", ip ? "'" : "",
+                    ip ? ip : "NULL", ip ? "'" : ""));
+    }
+}
+
+static const struct {
+    const char *ip, *proxies;
+    bool warns;
+} origins[] = {
+    {"203.0.113.9", "", false},
+    {"10.0.0.1", "", true},
+    {"127.0.0.1", "", true},
+    {NULL, "", true},
+    {"fd00::1", "", true},
+    {"10.0.0.1", "10.0.0.0/8", true}, /* it has told of nobody */
+    {"192.168.1.9", "10.0.0.0/8", false},
+    {"203.0.113.9", "10.0.0.0/8", false},
+};
+
+TEST_EACH(clients_that_cannot_be_told_apart_are_told, origins)
+{
+    make_user("ada@example.org", ROLE_USER);
+    log_in_from("198.51.100.7", 2);
+    log_in_from(origins[_i].ip, 3);
+    setenv("TRUSTED_PROXIES", origins[_i].proxies, 1);
+    setenv("ENV", "production", 1);
+
+    struct run r = run("doctor");
+
+    ck_run(r, EX_OK);
+    if (origins[_i].warns)
+        ck_verdict(&r, "limits by network: 3 of the last 5 logins came from", "warn");
+    else
+        ck_verdict(&r, "limits by network: clients come with addresses of their own", "ok");
+}
+
+TEST(a_few_logins_from_here_are_no_reason)
+{
+    make_user("ada@example.org", ROLE_USER);
+    log_in_from("198.51.100.7", 2);
+    log_in_from("127.0.0.1", 2);
+    setenv("ENV", "production", 1);
+
+    struct run r = run("doctor");
+
+    ck_verdict(&r, "limits by network: clients come with", "ok");
+}
+
+static const struct {
+    const char *name, *value, *told;
+} loose[] = {
+    {"LIMITS", "off", "LIMITS: nothing is limited"},
+    {"LIMITS", "guesses", "LIMITS: nothing but wrong passwords is limited"},
+    {"LOGIN_LIMIT", "off", "LIMITS: nothing is limited"},
+};
+
+TEST_EACH(limits_that_are_off_are_told_in_production, loose)
+{
+    setenv(loose[_i].name, loose[_i].value, 1);
+    setenv("ENV", "production", 1);
+
+    struct run r = run("doctor");
+    setenv("ENV", "development", 1);
+    struct run at_home = run("doctor");
+
+    ck_verdict(&r, loose[_i].told, "warn");
+    ck_assert_ptr_null(strstr(at_home.out, loose[_i].told));
 }
 
 TEST(no_secret_is_shown)

@@ -363,6 +363,17 @@ TEST_EACH(a_bad_password_changes_nothing, bad_passwords)
     ck_status(try_login("ada.lovelace@example.org", PASSWORD), 200);
 }
 
+TEST(the_command_line_wants_what_the_api_wants_of_a_password)
+{
+    make_user("ada@example.org", ROLE_USER);
+    setenv("PASSWORD_MIN", "12", 1);
+
+    ck_run(run_with_input("elevenchars\n", "user passwd ada@example.org"), EX_DATAERR);
+    ck_run(run_with_input("elevenchars\n", "user add bob@example.org"), EX_DATAERR);
+    ck_run(run_with_input("twelve chars\n", "user passwd ada@example.org"), EX_OK);
+    ck_run(run_with_input("twelve chars\n", "user add bob@example.org"), EX_OK);
+}
+
 /* Type as somebody who waits after each ctrl-D until what was typed has arrived. */
 static void type(int terminal, const char *name, const char *text)
 {

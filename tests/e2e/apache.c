@@ -86,9 +86,10 @@ size_t apache_scripts(const struct backend *b, pid_t *ret_pids)
 static void write_conf(const struct backend *b, const char *const *names)
 {
     char text[LINE];
-    int len =
-        snprintf(text, sizeof text, "DATABASE_URL = %s\nJWT_SECRET_KEY = %s\nMAX_BODY = 131072\n",
-                 getenv("DATABASE_URL"), world_key());
+    const char *line = world_limits(names);
+    int len = snprintf(text, sizeof text,
+                       "DATABASE_URL = %s\nJWT_SECRET_KEY = %s\nMAX_BODY = 131072\n%s\n",
+                       getenv("DATABASE_URL"), world_key(), line ? line : "");
     for (; names && *names && len < LINE; names++)
         len += snprintf(text + len, sizeof text - (size_t)len, "%s\n", *names);
     ck_assert_int_lt(len, LINE);

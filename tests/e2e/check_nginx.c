@@ -199,6 +199,7 @@ static const struct {
     {"OPEN_LISTS=3", "256", "3"},
     {HOSTS, "256", "40"},
     {"LOGIN_LIMIT=off", NULL, NULL},
+    {"LIMITS=off", NULL, NULL},
     {"LOGIN_LIMIT=off|OPEN_LISTS=3", NULL, NULL},
 };
 
@@ -728,6 +729,7 @@ static const char *const refused[] = {
     "CORS_ORIGINS=https://a.example\";x",
     "CORS_HEADERS=a\";x",
     "LOGIN_LIMIT=perhaps",
+    "LIMITS=perhaps",
     "OPEN_REQUESTS=0",
     "OPEN_REQUESTS=65536",
     "OPEN_LISTS=many",
@@ -876,6 +878,11 @@ static const struct {
     {"LOGIN_LIMIT", "off", true},
     {"LOGIN_LIMIT", "On", false},
     {"LOGIN_LIMIT", "", false},
+    {"LIMITS", "on", true},
+    {"LIMITS", "guesses", true},
+    {"LIMITS", "off", true},
+    {"LIMITS", "On", false},
+    {"LIMITS", "", false},
     {"TRUSTED_PROXIES", "", true},
     {"TRUSTED_PROXIES", "10.0.0.0/8 2001:db8::/32\t192.0.2.1 unix:", true},
     {"TRUSTED_PROXIES", "10.0.0.0/33", false},
@@ -910,7 +917,7 @@ TEST_EACH(the_program_takes_what_nginx_takes, shared)
 TEST_EACH(they_read_the_same_in_the_same_file, shared)
 {
     const char *path = arena_printf(a, "%s/postern.conf", folder);
-    if (strcmp(shared[_i].name, "LOGIN_LIMIT") == 0 ||
+    if (strcmp(shared[_i].name, "LOGIN_LIMIT") == 0 || strcmp(shared[_i].name, "LIMITS") == 0 ||
         strcmp(shared[_i].name, "TRUSTED_PROXIES") == 0)
         return;
     write_file(path, arena_printf(a, "\xEF\xBB\xBF%s = %s\r\n%s", shared[_i].name, shared[_i].value,

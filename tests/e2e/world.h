@@ -92,6 +92,9 @@ int world_end(pid_t pid, int signal);
 /** Make a backend's folder and names, without starting anything. */
 void backend_make(struct backend *b);
 
+/** The LIMITS that a program has here; NULL where `names` say it. */
+const char *world_limits(const char *const *names);
+
 /** `postern serve` with a pool on both sockets, and these settings besides. */
 void backend_start(struct backend *b, const char *const *names);
 

@@ -266,6 +266,22 @@ TEST(an_admin_may_change_more)
     ck_assert_uint_eq(given, AT(rank) | AT(mail) | AT(size));
 }
 
+TEST(a_setting_may_say_how_long_a_text_must_be)
+{
+    static int64_t least = 2;
+    static const struct field fields[] = {
+        FIELD(struct thing, title, .use = FIELD_CREATE, .min_at = &least, .max = 9)};
+    static const struct record settable = RECORD("Settable", struct thing, fields, .rule = NULL);
+
+    ck_assert_ptr_null(read_json(&settable, RECORD_CREATE, false, "{\"title\":\"ab\"}"));
+
+    least = 3;
+    ck_assert_int_eq(field_min(&fields[0]), 3);
+    struct problem *p = read_json(&settable, RECORD_CREATE, false, "{\"title\":\"ab\"}");
+    ck_assert_ptr_nonnull(p);
+    ck_assert_str_eq(p->faults[0].message, "Must have at least 3 characters.");
+}
+
 TEST(an_admins_fields_are_held_to_their_rules)
 {
     struct problem *p = read_json(&thing_record, RECORD_CHANGE, true, "{'rank':'long'}");

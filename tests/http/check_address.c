@@ -159,6 +159,53 @@ TEST_EACH(this_machine_is_loopback_or_a_unix_socket, places)
 }
 
 static const struct {
+    const char *text;
+    bool is_private;
+} privacies[] = {
+    {"10.0.0.0", true},
+    {"10.255.255.255", true},
+    {"9.255.255.255", false},
+    {"11.0.0.0", false},
+    {"172.16.0.0", true},
+    {"172.31.255.255", true},
+    {"172.15.255.255", false},
+    {"172.32.0.0", false},
+    {"192.168.0.0", true},
+    {"192.168.255.255", true},
+    {"192.167.0.1", false},
+    {"192.169.0.1", false},
+    {"100.64.0.0", true},
+    {"100.127.255.255", true},
+    {"100.63.255.255", false},
+    {"100.128.0.0", false},
+    {"169.254.0.1", true},
+    {"169.255.0.1", false},
+    {"fc00::", true},
+    {"fdff:ffff::1", true},
+    {"fbff::1", false},
+    {"fe00::1", false},
+    {"fe80::1", true},
+    {"febf::1", true},
+    {"fec0::1", false},
+    {"2001:db8::1", false},
+    {"::ffff:10.0.0.1", true},
+    {"::ffff:192.0.2.1", false},
+    {"192.0.2.1", false},
+    {"a00::1", false},
+    {"unix:", false},
+    {"127.0.0.1", false},
+    {"::1", false},
+};
+
+TEST_EACH(some_networks_have_no_place_in_the_internet, privacies)
+{
+    const struct address address = read_address(privacies[_i].text);
+
+    ck_assert_msg(address_is_private(&address) == privacies[_i].is_private, "%s",
+                  privacies[_i].text);
+}
+
+static const struct {
     const char *text, *network;
 } networks[] = {
     {"192.0.2.1", "192.0.2.1"},
@@ -328,6 +375,31 @@ TEST_EACH(the_client_is_the_first_that_is_not_trusted_from_the_right, walks)
     const struct address client = address_behind(&trusted, walks[_i].remote, walks[_i].forwarded);
 
     ck_assert_str_eq(shown(&client), walks[_i].client);
+}
+
+static const struct {
+    const char *trusted, *client, *forwarded;
+    bool told;
+} tales[] = {
+    {"10.0.0.0/8", "203.0.113.9", "203.0.113.9", true},
+    {"10.0.0.0/8", "203.0.113.9", "1.2.3.4, 203.0.113.9, 10.0.0.2", true},
+    {"10.0.0.0/8", "203.0.113.9", "[::ffff:203.0.113.9]:80", true},
+    {"10.0.0.0/8", "10.0.0.3", "10.0.0.3, 10.0.0.2", true},
+    {"10.0.0.0/8", "203.0.113.9", "203.0.113.9, 1.2.3.4", false},
+    {"10.0.0.0/8", "10.0.0.2", "10.0.0.3, 10.0.0.2", false},
+    {"10.0.0.0/8", "203.0.113.9", "unknown", false},
+    {"10.0.0.0/8", "203.0.113.9", "203.0.113.9, ", false},
+    {"10.0.0.0/8", "203.0.113.9", "", false},
+    {"10.0.0.0/8", "203.0.113.9", NULL, false},
+    {"", "203.0.113.9", "203.0.113.9", false}, /* by nobody who is trusted */
+};
+
+TEST_EACH(whom_the_proxies_tell_is_known, tales)
+{
+    const struct address_list trusted = list_of(tales[_i].trusted);
+    const struct address client = read_address(tales[_i].client);
+
+    ck_assert_int_eq(address_is_told(&trusted, &client, tales[_i].forwarded), tales[_i].told);
 }
 
 /* A header may be as long as the server lets it. */

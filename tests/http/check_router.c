@@ -27,6 +27,8 @@ struct app {
     unsigned stale; /* so many times what was prepared is not so any more */
     bool demotes;   /* the handler does, whoever asks */
     unsigned found; /* so often the caller was looked up */
+    unsigned counted;
+    bool too_often, admins_alone;
     enum { DOES_ALL, FINDS_NOTHING_TO_DO, FAILS } at_once;
     unsigned afters;
 };
@@ -1635,4 +1637,175 @@ TEST(who_is_not_admitted_gets_no_answer_but_that)
     router.admit = NULL;
     ck_assert_int_eq(rs.status, 503);
     ck_assert_ptr_nonnull(strstr(body(), "\"unavailable\""));
+}
+
+/* ---- how often, and for admins ---- */
+
+static struct problem *limit(struct app *of, struct request *asked)
+{
+    ck_assert_uint_eq(asked->route->limits, 6);
+    of->counted++;
+    return of->too_often ? problem(asked->arena, &problem_rate_limited, NULL) : NULL;
+}
+
+static bool are_admins_alone(const struct app *of)
+{
+    return of->admins_alone;
+}
+
+static const struct route bounded_routes[] = {
+    {
+        .method = METHOD_POST,
+        .path = "/bounded",
+        .handle = handle,
+        .auth = AUTH_ADMIN,
+        .query = &asked_record,
+        .body = &input_record,
+        .limits = 6,
+        .status = 201,
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/bounded-at-once",
+        .handle = handle,
+        .body = &input_record,
+        .at_once = handle_at_once,
+        .status = 201,
+        .flags = ROUTE_TRANSACTION | ROUTE_LOCKS_CALLER,
+        .limits = 6,
+    },
+    {
+        .method = METHOD_POST,
+        .path = "/bounded-stale",
+        .handle = handle_what_is_fresh,
+        .auth = AUTH_OPTIONAL,
+        .status = 201,
+        .limits = 6,
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/unbounded",
+        .handle = handle,
+        .auth = AUTH_OPTIONAL,
+        .status = 200,
+    },
+    {
+        .method = METHOD_GET,
+        .path = "/perhaps",
+        .handle = handle,
+        .query = &asked_record,
+        .for_admins = are_admins_alone,
+        .status = 200,
+    },
+};
+static const struct resource bounded_resource = RESOURCE("bounded", "So often.", bounded_routes);
+static const struct resource *const bounded_resources[] = {&bounded_resource, NULL};
+
+static void set_up_bounded(void)
+{
+    set_up_judged();
+    router.resources = bounded_resources;
+    router.limit = limit;
+}
+
+static void tear_down_bounded(void)
+{
+    router.limit = NULL;
+    tear_down_judged();
+}
+
+CASE("how often", set_up_bounded, tear_down_bounded);
+
+TEST(who_comes_too_often_is_told_so_before_anything_is_read)
+{
+    app.too_often = true;
+
+    ask(.method = "POST", .path = "/bounded", .token = "Bearer admin", .query = "limit=x",
+        .type = "text/plain", .body = "x", .too_large = true);
+
+    assert_status(429);
+    ck_assert_ptr_null(app.ran);
+    ck_assert(!rq.counted);
+}
+
+static const struct {
+    const char *method, *path, *token;
+    int status;
+} earlier[] = {
+    {"POST", "/nothing", "Bearer admin", 404},
+    {"GET", "/bounded", "Bearer admin", 405},
+    {"OPTIONS", "/bounded", NULL, 204},
+    {"POST", "/bounded", NULL, 401},
+    {"POST", "/bounded", "Bearer bad", 401},
+    {"POST", "/bounded", "Bearer user", 403},
+    {"POST", "/bounded-at-once", "Bearer bad", 401},
+    {"GET", "/unbounded", NULL, 200},
+};
+
+TEST_EACH(what_is_refused_earlier_is_not_counted, earlier)
+{
+    app.too_often = true;
+
+    ask(.method = earlier[_i].method, .path = earlier[_i].path, .token = earlier[_i].token);
+
+    assert_status(earlier[_i].status);
+    ck_assert_uint_eq(app.counted, 0);
+}
+
+TEST(who_may_not_call_is_told_that_and_not_how_often_others_may)
+{
+    app.too_often = app.gone = true;
+
+    ask(.method = "POST", .path = "/bounded-at-once", .token = "Bearer user");
+    assert_status(401);
+
+    app.gone = false;
+    ask(.method = "POST", .path = "/bounded-at-once", .token = "Bearer user");
+    assert_status(429);
+    ck_assert_ptr_null(app.ran);
+}
+
+TEST(what_passes_is_counted_before_it_is_done_at_once)
+{
+    ask(.method = "POST", .path = "/bounded-at-once", .token = "Bearer user",
+        .type = "application/json", .body = "{\"title\":\"ab\"}");
+
+    assert_status(201);
+    ck_assert_uint_eq(app.counted, 1);
+    ck_assert_uint_eq(app.found, 0); /* for that nobody is looked up */
+    ck_assert(rq.counted);
+}
+
+TEST(a_request_that_begins_again_is_counted_once)
+{
+    app.stale = 2;
+
+    ask(.method = "POST", .path = "/bounded-stale");
+
+    assert_status(201);
+    ck_assert_uint_eq(app.calls, 4);
+    ck_assert_uint_eq(app.counted, 1);
+}
+
+TEST(without_somebody_who_counts_all_may)
+{
+    router.limit = NULL;
+
+    ask(.method = "POST", .path = "/bounded-stale");
+
+    assert_status(201);
+    ck_assert(!rq.counted);
+}
+
+TEST(a_setting_may_leave_a_route_to_admins)
+{
+    ask(.method = "GET", .path = "/perhaps", .token = "Bearer user");
+    assert_status(200);
+
+    app.admins_alone = true;
+    ask(.method = "GET", .path = "/perhaps", .token = "Bearer user", .query = "limit=x");
+    assert_status(403);
+    assert_code("admin_required");
+    ask(.method = "GET", .path = "/perhaps", .token = "Bearer admin");
+    assert_status(200);
 }

@@ -496,7 +496,7 @@ static struct question some_question(void)
                                              "created_at",  "title",       "-title"};
     static const char *const user_sorts[] = {"created_at",  "created_at", "-created_at",
                                              "-created_at", "email",      "-email"};
-    static const unsigned limits[] = {1, 2, 7, 20, 20, 100};
+    static const unsigned page_limits[] = {1, 2, 7, 20, 20, 100};
     bool posts = pick(3) > 0;
     struct question ask = {
         .index = posts ? &post_index : &user_index,
@@ -506,7 +506,7 @@ static struct question some_question(void)
         .author = posts && pick(3) == 0 ? (int)pick(AUTHORS) : -1,
         .role = !posts && pick(3) == 0 ? (int)pick(2) : -1,
         .ranged = pick(4) == 0,
-        .limit = limits[pick(6)],
+        .limit = page_limits[pick(6)],
     };
     ask.from.us = the_time.us - pick(1000) * INT64_C(86400000000);
     ask.before.us = ask.from.us + (1 + pick(1000)) * INT64_C(86400000000);
