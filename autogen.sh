@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 #
-# autogen.sh -- from a fresh checkout to a running API, on Debian 12 and its relatives.
+# autogen.sh -- from a fresh checkout to a running API, on Debian 12 and 13 and their relatives.
 #
 #   ./autogen.sh          write ./configure
 #   ./autogen.sh run      build, and serve the API on http://127.0.0.1:8080 until ctrl-C
 #   ./autogen.sh check    build twice, with gcc and with clang's sanitizers, and run all tests
 #
-# run and check install the Debian packages that are missing, when started by root. Nothing else on
-# the machine is touched: the database, its socket, the keys and the logs are below build/run.
+# run and check install the Debian packages that are missing, when started by root; meanwhile
+# /usr/sbin/policy-rc.d forbids services to start. The database, its socket, the keys and the logs are
+# below build/run.
 #
 # For run, in the environment:
 #   PORT=8081          where nginx listens, on 127.0.0.1; 8080 if not set
@@ -20,6 +21,7 @@
 # odd for a socket, build/run leads to a folder below /var/tmp.
 
 # shellcheck disable=SC2317 # functions that run in a trap or by name look unreachable to it
+# shellcheck disable=SC2015,SC2046 # our files have no blanks in their names, and `&& ||` is meant so
 
 set -euo pipefail
 umask 022
@@ -729,13 +731,16 @@ announce()
     [[ -z ${SUDO_USER-} ]] || sudo='sudo '
     cat <<TEXT
 
-Postern answers on http://127.0.0.1:$port/api
+Postern answers on http://127.0.0.1:$port/api; its page, to read and to try, is
+    http://127.0.0.1:$port/api/docs
 
 The first admin, whose password is read from standard input:
     $sudo$(printf '%q' "$origin/build/postern") --config $(printf '%q' "$origin/build/run/postern.conf") \\
         user add you@example.org --admin --password-stdin
 
-Logs are in $run/log; ctrl-C stops everything and leaves the data.
+Logs are in $run/log; ctrl-C, or \`kill $$\`, stops everything and leaves the data.
+After a change of code stop it and start it again: what runs is a copy, and answers 503 after a
+\`migrate\` by a newer program. The numbers of the processes are in $run/pid.
 
 TEXT
 }
@@ -785,8 +790,9 @@ check()
 {
     need_packages "${run_packages[@]}" "${check_packages[@]}"
     passed=0 failed=0
-    check_build build
-    check_build build-asan CC=clang --enable-sanitizers
+    export NOTHING_SKIPPED=yes # for a missing program
+    check_build build --enable-werror
+    check_build build-asan --enable-werror CC=clang --enable-sanitizers
     printf '\n%d passed, %d failed\n' "$passed" "$failed"
     [[ $failed -eq 0 ]]
 }

@@ -13,6 +13,7 @@
 #include "fcgi-app/cli/commands.h"
 #include "common/field/config_find.h"
 #include "common/base/problem.h"
+#include "common/process/title.h"
 
 #define ARENA_MAX ((size_t)64 * 1024 * 1024)
 
@@ -117,7 +118,9 @@ int main(int argc, char **argv)
     struct sigaction pipe_before = {.sa_handler = SIG_IGN};
     (void)sigaction(SIGPIPE, &(const struct sigaction){.sa_handler = SIG_IGN}, &pipe_before);
     fill_standard_descriptors();
-    struct cli cli = {.arena = arena_open(ARENA_MAX), .program = argv};
+    struct cli cli = {.arena = arena_open(ARENA_MAX)};
+    argv = title_keep(cli.arena, argc, argv);
+    cli.program = argv;
     cli.origins = arena_array(cli.arena, settings_record.count, sizeof *cli.origins);
     int status = finish(start(&cli, argc, argv), &pipe_before);
     arena_close(cli.arena);

@@ -639,8 +639,9 @@ static const struct {
     {"--innodb-read-only=1", "innodb_read_only", "start it without"},
     {"--innodb-force-recovery=5", "innodb_force_recovery = 5", "start it without"},
     {"--max-allowed-packet=262144", "max_allowed_packet = 262144", "2097152 or more"},
-    {"--version=10.6.18-MariaDB", "is 10.6.18-MariaDB", "10.11 or later"},
-    {"--version=8.0.36", "is 8.0.36", "10.11 or later"},
+    {"--version=10.6.18-MariaDB", "is 10.6.18-MariaDB", "10.11.5 or later"},
+    {"--version=10.11.4-MariaDB", "is 10.11.4-MariaDB", "10.11.5 or later"},
+    {"--version=8.0.36", "is 8.0.36", "10.11.5 or later"},
 };
 
 /* By all who are asked whether the database will do, and a write is no fault of ours there. */

@@ -336,7 +336,8 @@ static const struct wrong_call refusals[] = {
 
 /* Outside the base path, and so nginx's; on a shared host these are another's. */
 static const struct wrong_call strays[] = {
-    {"GET", "/", NULL, NULL, ANYONE, NOT_FOUND},
+    {"POST", "/", "{}", NULL, ANYONE, NOT_FOUND},
+    {"DELETE", "/api", NULL, NULL, ANYONE, NOT_FOUND},
     {"GET", "/elsewhere?x=1", NULL, NULL, ANYONE, NOT_FOUND},
     {"POST", "/apiary", "{}", NULL, ANYONE, NOT_FOUND},
     {"GET", "/api/../etc/passwd", NULL, NULL, ANYONE, NOT_FOUND},
@@ -383,6 +384,17 @@ TEST_EACH(what_is_wrong_is_refused_in_one_form, refusals)
 NGINX_TEST_EACH(what_is_not_the_programs_is_refused_by_nginx, strays)
 {
     check_refusal(&strays[_i]);
+}
+
+static const char *const bare[] = {"/", "/?x=1", "/api", "/api/"};
+
+NGINX_TEST_EACH(the_bare_address_leads_to_the_page_of_the_api, bare)
+{
+    struct answer r = fetch(.path = bare[_i]);
+
+    ck_status(r, 302);
+    ck_header(r, "Location", "/api/docs");
+    ck_status(fetch(.path = "/api/docs"), 200);
 }
 
 TEST(missing_fields_are_named_in_order)

@@ -191,6 +191,35 @@ static void stop_process(pid_t pid)
         ck_assert_msg(now_ms() < end, "%d does not stop", (int)pid);
 }
 
+/* What ps(1) shows of a process. */
+static const char *title_of(pid_t pid)
+{
+    static char title[256];
+    FILE *file = fopen(say("/proc/%d/cmdline", (int)pid), "r");
+    ck_assert_ptr_nonnull(file);
+    title[fread(title, 1, sizeof title - 1, file)] = '\0';
+    (void)fclose(file);
+    return title;
+}
+
+TEST(ps_tells_workers_apart)
+{
+    pid_t pids[WORKERS_MAX];
+    start_own(LIST("WORKERS=2", "HASH_WORKERS=1"));
+    size_t count = backend_workers(&own, pids);
+    unsigned fast = 0, hash = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        fast += strncmp(title_of(pids[i]), "postern: fast", 13) == 0;
+        hash += strncmp(title_of(pids[i]), "postern: hash", 13) == 0;
+    }
+
+    ck_assert_uint_eq(fast, 2);
+    ck_assert_uint_eq(hash, 1);
+    ck_assert_int_ne(strncmp(title_of(own.pid), "postern:", 8), 0);
+    stop_own();
+}
+
 TEST(those_who_wait_for_a_hash_are_counted)
 {
     static const struct http_call login = {.path = "/api/auth/login",
