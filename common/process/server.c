@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -13,8 +14,10 @@
 #include <fastcgi.h>
 #include <fcgiapp.h>
 
+#include "common/base/exhausted.h"
 #include "common/base/instant.h"
 #include "common/base/log.h"
+#include "common/base/problem.h"
 #include "common/process/reexec.h"
 
 #define PEER_TIMEOUT_S 10
@@ -224,14 +227,19 @@ static bool read_body(struct worker *w, FCGX_Request *peer, struct request *rq)
 
 /* ---- writing ---- */
 
+static FCGI_Header record_head(unsigned char type, int id, size_t len)
+{
+    return (FCGI_Header){.version = FCGI_VERSION_1,
+                         .type = type,
+                         .requestIdB1 = (unsigned char)(id >> 8),
+                         .requestIdB0 = (unsigned char)id,
+                         .contentLengthB1 = (unsigned char)(len >> 8),
+                         .contentLengthB0 = (unsigned char)len};
+}
+
 static void put_record_head(struct buf *out, unsigned char type, int id, size_t len)
 {
-    const FCGI_Header head = {.version = FCGI_VERSION_1,
-                              .type = type,
-                              .requestIdB1 = (unsigned char)(id >> 8),
-                              .requestIdB0 = (unsigned char)id,
-                              .contentLengthB1 = (unsigned char)(len >> 8),
-                              .contentLengthB0 = (unsigned char)len};
+    const FCGI_Header head = record_head(type, id, len);
     buf_add(out, &head, sizeof head);
 }
 
@@ -279,6 +287,12 @@ static void send_all(int fd, const char *data, size_t len)
     }
 }
 
+/* What is being answered, by a process that may find itself without memory. */
+static struct {
+    const FCGX_Request *peer; /* NULL: nothing, or the answer is on its way */
+    const struct request *rq;
+} asked;
+
 /* libfcgi's own writer would take a write for every 8 KiB and for each end of a stream; all
  * records in one buffer are one write. */
 static void answer(struct worker *w, const FCGX_Request *peer, const struct request *rq)
@@ -291,8 +305,42 @@ static void answer(struct worker *w, const FCGX_Request *peer, const struct requ
     if (rq->method != METHOD_HEAD && status_has_content(w->rs.status))
         put_stream(&w->out, id, w->rs.body.data, w->rs.body.len);
     put_end(&w->out, id);
+    asked.peer = NULL; /* half of one answer and another after it would be neither */
     if (!w->out.full)
         send_all(peer->ipcFd, w->out.data, w->out.len);
+}
+
+/* ---- the last answer ---- */
+
+static size_t write_record(char *to, unsigned char type, const void *content, size_t len)
+{
+    const FCGI_Header head = record_head(type, asked.peer->requestId, len);
+    memcpy(to, &head, sizeof head);
+    memcpy(to + sizeof head, content, len);
+    return sizeof head + len;
+}
+
+/* Without a buffer that would have to grow: a client is told to try again, in the form that it
+ * knows, whatever web server is before us. */
+static void answer_exhausted(void)
+{
+    static const char words[] = "{\"error\":\"%s\",\"code\":\"%s\",\"message\":\"%s\","
+                                "\"request_id\":\"%s\"}";
+    static const FCGI_EndRequestBody done = {.protocolStatus = FCGI_REQUEST_COMPLETE};
+    char body[512], text[1024], out[2048];
+    if (!asked.peer)
+        return;
+    int body_len = snprintf(body, sizeof body, words, PROBLEM_UNAVAILABLE_WORDS, asked.rq->id);
+    int len = snprintf(text, sizeof text,
+                       "Status: 503 Service Unavailable\r\nContent-Type: " JSON_MEDIA_TYPE
+                       "\r\nContent-Length: %d\r\nX-Request-Id: %s\r\n"
+                       "X-Content-Type-Options: nosniff\r\nRetry-After: 1\r\n"
+                       "Cache-Control: no-store\r\n\r\n%s",
+                       body_len, asked.rq->id, asked.rq->method == METHOD_HEAD ? "" : body);
+    size_t used = write_record(out, FCGI_STDOUT, text, (size_t)len);
+    used += write_record(out + used, FCGI_STDOUT, "", 0);
+    used += write_record(out + used, FCGI_END_REQUEST, &done, sizeof done);
+    send_all(asked.peer->ipcFd, out, used);
 }
 
 /* ---- the loop ---- */
@@ -313,6 +361,8 @@ static void serve(struct worker *w, int fd)
         request_follow_script(&rq, w->server->finds_base);
     if (read_body(w, &peer, &rq)) {
         rq.uptime_ms = uptime_ms();
+        asked.peer = &peer;
+        asked.rq = &rq;
         w->server->handle(w->server->context, &rq, &w->rs);
         answer(w, &peer, &rq);
     }
@@ -439,11 +489,13 @@ void server_run(const struct server *server)
         return;
     }
     worker_open(&w, server);
+    on_exhausted(answer_exhausted);
     set_wait(server);
     if (server->ready)
         server->ready();
     while (!stopping && serve_next(&w))
         continue;
+    on_exhausted(NULL);
     worker_close(&w);
     (void)close(stop_null_fd);
 }

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -106,6 +107,8 @@ static void handle(void *context, struct request *rq, struct response *rs)
         answer_never();
     else if (strcmp(rq->path, "/uptime") == 0)
         buf_printf(&rs->body, "%" PRId64, rq->uptime_ms);
+    else if (strcmp(rq->path, "/hungry") == 0)
+        (void)arena_alloc(rq->arena, (size_t)1 << 40);
     else if (strcmp(rq->path, "/empty") == 0)
         rs->status = 204;
     else
@@ -713,6 +716,29 @@ TEST(no_moment_is_wrong_for_an_end)
         ck_assert_msg(end_of(pid) == EXIT_SUCCESS, "round %d", i);
     }
 }
+
+/* Whatever web server is before it, for that would have its own words only. */
+TEST(who_asks_for_more_than_there_is_memory_is_told_before_the_worker_ends)
+{
+    static const char *const methods[] = {"GET", "HEAD"};
+    const char *body = unquote("{'error':'Service Unavailable','code':'unavailable','message':'The "
+                               "service cannot answer right now; try again soon.','request_id':"
+                               "'request-1'}");
+    for (int i = 0; i < COUNT(methods); i++) {
+        pid_t pid = start();
+        struct reply reply = ask(.method = methods[i], .uri = "/api/hungry");
+
+        ck_assert(reply.ended);
+        ck_says(reply, "Status: 503 Service Unavailable\r\n");
+        ck_says(reply, "Content-Type: application/json\r\n");
+        ck_says(reply, arena_printf(a, "Content-Length: %zu\r\n", strlen(body)));
+        ck_says(reply, "X-Request-Id: request-1\r\n");
+        ck_says(reply, "Retry-After: 1\r\n");
+        ck_assert_str_eq(content(reply), i == 0 ? body : "");
+        ck_assert_int_eq(end_of(pid), EX_SOFTWARE);
+    }
+}
+END_TEST
 
 TEST(an_end_before_the_beginning_is_an_end)
 {
