@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <fastcgi.h>
@@ -21,6 +22,8 @@
 #include "common/process/reexec.h"
 
 #define PEER_TIMEOUT_S 10
+#define SHORT_PAUSE_MS 20
+#define LINGER_MS 1000
 #define LOOK_EVERY_S 1 /* at the files of a re-exec */
 #define ARENA_MAX ((size_t)256 * 1024 * 1024)
 #define RECORD_MAX 65528 /* content of one record: below 64 KiB, a multiple of eight */
@@ -320,6 +323,16 @@ static size_t write_record(char *to, unsigned char type, const void *content, si
     return sizeof head + len;
 }
 
+/* Until the peer has closed: what it has sent and nobody has read would take the answer along. */
+static void read_away(int fd)
+{
+    char chunk[4096];
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    (void)shutdown(fd, SHUT_WR);
+    while (poll(&wait, 1, LINGER_MS) == 1 && read(fd, chunk, sizeof chunk) > 0)
+        continue;
+}
+
 /* Without a buffer that would have to grow: a client is told to try again, in the form that it
  * knows, whatever web server is before us. */
 static void answer_exhausted(void)
@@ -341,6 +354,7 @@ static void answer_exhausted(void)
     used += write_record(out + used, FCGI_STDOUT, "", 0);
     used += write_record(out + used, FCGI_END_REQUEST, &done, sizeof done);
     send_all(asked.peer->ipcFd, out, used);
+    read_away(asked.peer->ipcFd);
 }
 
 /* ---- the loop ---- */
@@ -359,13 +373,14 @@ static void serve(struct worker *w, int fd)
     request_from_params(&rq, w->arena, peer.envp, w->server->base_path, instant_now());
     if (w->server->is_script)
         request_follow_script(&rq, w->server->finds_base);
+    asked.peer = &peer;
+    asked.rq = &rq;
     if (read_body(w, &peer, &rq)) {
         rq.uptime_ms = uptime_ms();
-        asked.peer = &peer;
-        asked.rq = &rq;
         w->server->handle(w->server->context, &rq, &w->rs);
         answer(w, &peer, &rq);
     }
+    asked.peer = NULL;
     /* Without Detach the library would linger until the peer has closed its end. */
     (void)FCGX_Detach(&peer);
     FCGX_Free(&peer, 1);
@@ -406,10 +421,23 @@ static void worker_close(struct worker *w)
     arena_close(w->arena);
 }
 
+/* Something that is used up, and not by us alone. */
+static bool is_short(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
 static bool passes_by(int error)
 {
-    return error == EINTR || error == ECONNABORTED || error == EAGAIN || error == EMFILE ||
-           error == ENFILE || error == ENOBUFS || error == ENOMEM;
+    return error == EINTR || error == ECONNABORTED || error == EAGAIN || is_short(error);
+}
+
+/* The connection is still in the queue: without a pause it would be asked for as fast as a
+ * processor can. */
+static void await_better_times(void)
+{
+    const struct timespec moment = {.tv_nsec = SHORT_PAUSE_MS * 1000000L};
+    (void)nanosleep(&moment, NULL);
 }
 
 /* Is there time before the next request? A signal that ends us waits too. */
@@ -473,6 +501,8 @@ static bool serve_next(struct worker *w)
     if (!stopping)
         do_spare_if_quiet(w);
     rest(w);
+    if (!stopping && is_short(failed))
+        await_better_times();
     if (stopping || passes_by(failed))
         return true;
     LOG(LOG_LEVEL_ERROR, log_event("accept_failed"), log_text("cause", strerror(failed)));
