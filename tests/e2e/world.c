@@ -463,22 +463,27 @@ static void await_sockets(struct backend *b)
     ck_abort_msg("the pool does not start, see %s", b->log);
 }
 
-void backend_start(struct backend *b, const char *const *names)
+void backend_again(struct backend *b, const char *const *names)
 {
     char listen[WORLD_PATH + 16], hash_listen[WORLD_PATH + 16];
     const char *all[NAMES_MAX] = {listen, hash_listen};
     size_t n = 2;
-    if (world_at_apache()) {
-        apache_make_home(b, names);
-        return;
-    }
-    backend_make(b);
     snprintf(listen, sizeof listen, "LISTEN=%s", b->fast);
     snprintf(hash_listen, sizeof hash_listen, "HASH_LISTEN=%s", b->hash);
     for (; *names && n + 1 < NAMES_MAX; names++)
         all[n++] = *names;
     b->pid = world_start(LIST(program, "serve"), all, b->folder, b->log);
     await_sockets(b);
+}
+
+void backend_start(struct backend *b, const char *const *names)
+{
+    if (world_at_apache()) {
+        apache_make_home(b, names);
+        return;
+    }
+    backend_make(b);
+    backend_again(b, names);
 }
 
 void backend_stop(struct backend *b)
@@ -668,6 +673,14 @@ void front_start_half(struct front *f, const struct backend *pool)
     backend_make(&half);
     ck_assert_int_eq(symlink(pool->hash, half.hash), 0);
     front_start(f, &half, LIST("LOGIN_LIMIT=off"));
+}
+
+void front_again(struct front *f)
+{
+    char path[WORLD_PATH + 16];
+    snprintf(path, sizeof path, "%s/nginx.pid", f->folder);
+    (void)unlink(path); /* of the one before, which may not have taken it along */
+    ck_assert_msg(start_nginx(f), "nginx does not start again, see %s", f->folder);
 }
 
 void front_stop(struct front *f)

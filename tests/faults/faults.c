@@ -10,6 +10,7 @@
 #include <mysqld_error.h>
 #include <poll.h>
 #include <regex.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,17 +80,22 @@ const char *fault_name(size_t name)
 
 size_t fault_ways(size_t name)
 {
-    return calls[name]->way_count;
+    return calls[name]->way_count + 1;
 }
 
 const char *fault_way(size_t name, size_t way)
 {
-    return calls[name]->ways[way].name;
+    return fault_kills(name, way) ? "killed" : calls[name]->ways[way].name;
+}
+
+bool fault_kills(size_t name, size_t way)
+{
+    return way == calls[name]->way_count;
 }
 
 bool fault_passes(size_t name, size_t way)
 {
-    return calls[name]->ways[way].passes;
+    return !fault_kills(name, way) && calls[name]->ways[way].passes;
 }
 
 bool fault_is_refusal(size_t name)
@@ -136,6 +142,8 @@ static const struct way *meet(struct call *call)
     if (plan.call != call || at != plan.at || plan.met)
         return NULL;
     plan.met = true;
+    if (plan.way == call->way_count)
+        (void)raise(SIGKILL);
     errno = call->ways[plan.way].number;
     return &call->ways[plan.way];
 }

@@ -15,9 +15,13 @@
 size_t fault_names(void);
 const char *fault_name(size_t name);
 
-/** In how many ways a call of that name can fail, and what one of them is called. */
+/** In how many ways a call of that name can fail, and what one of them is called. The last is that
+ *  the process is killed just before. */
 size_t fault_ways(size_t name);
 const char *fault_way(size_t name, size_t way);
+
+/** Is it the last one? */
+bool fault_kills(size_t name, size_t way);
 
 /** Is it one that the program promises to try again, and with success? */
 bool fault_passes(size_t name, size_t way);
