@@ -14,21 +14,13 @@
 
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
+#include "tests/e2e/outlive.h"
 #include "tests/e2e/own.h"
 #include "tests/e2e/proxy.h"
 #include "tests/support/refusals.h"
-#include "tests/support/torture.h"
 
 #define POOL LIST("WORKERS=4", "HASH_WORKERS=1", "LOGIN_LIMIT=off")
 #define WORKERS 5
-#define RECOVERY_MS 15000 /* of a slow machine; else it is a tenth of that */
-#define PROMISED_MS 2500  /* two seconds, and what the machine does besides */
-#define LIMIT_MS 20000
-
-static bool is_torture(void)
-{
-    return torture_rounds(1) > 1;
-}
 
 /* ---- what fails ---- */
 
@@ -226,7 +218,8 @@ static void set_limit(pid_t pid, const char *option)
         0);
 }
 
-/* No process of the pool gets another descriptor; those that it has are good. */
+/* No worker gets another descriptor; those that it has are good. Three are enough for poll(2), which
+ * counts them too. */
 static void limit_descriptors(unsigned soft)
 {
     pid_t pids[WORKERS_MAX];
@@ -237,7 +230,7 @@ static void limit_descriptors(unsigned soft)
 
 static void take_descriptors(void)
 {
-    limit_descriptors(0);
+    limit_descriptors(3);
 }
 
 static void give_descriptors(void)
@@ -353,44 +346,13 @@ static void await_effect(const struct mishap *f, struct load *load)
     }
 }
 
-static void ck_recovery(const char *name, long ended_at, struct load *load)
-{
-    long took = load_refused_at(load) - ended_at;
-    struct load_tally tally = load_tally(load);
-    took = took < 0 ? 0 : took;
-    printf("%s: %u served, %u refused, the last one %ld ms after it had ended\n", name,
-           tally.served, tally.refused, took);
-    ck_assert_int_le(took, is_torture() ? PROMISED_MS : RECOVERY_MS);
-}
-
-/* All that was promised, when the fault is over. */
-static void finish(const char *name, long ended_at, struct load *load, bool dies)
-{
-    load_await_calm(load, 60);
-    load_be_strict(load);
-    load_await_served(load, 30);
-    load_finish(load);
-    ck_recovery(name, ended_at, load);
-    load_verify(load, false);
-    struct answer r = fetch(.path = "/api/posts?limit=1");
-    ck_assert_int_eq(answer_integer(r, "pagination.total"),
-                     database_number("SELECT COUNT(*) FROM posts WHERE published = 1"));
-    ck_assert(backend_logged(&own, "\"worker_died\"") == dies);
-    load_free(load);
-}
-
-static struct load *start_load(unsigned content_len)
-{
-    return load_start_named(&own_front, author_token, is_torture() ? 200 : 60, content_len);
-}
-
 NGINX_CASE("faults");
 CASE_LIMIT_S(180);
 
 TEST_EACH(what_fails_around_the_program_loses_and_doubles_nothing, faults)
 {
     const struct mishap *f = &faults[_i];
-    if (f->long_only && !is_torture())
+    if (f->long_only && !writes_are_many())
         return;
     if (f->by_proxy)
         start_by_proxy();
@@ -398,7 +360,7 @@ TEST_EACH(what_fails_around_the_program_loses_and_doubles_nothing, faults)
         start_own(POOL);
     author_token = new_user(&author);
     const char *ended = ended_token();
-    struct load *load = start_load(1);
+    struct load *load = begin_writes(author_token, 1);
     if (f->silent)
         load_bear_silence(load);
     load_await_served(load, 30);
@@ -409,7 +371,7 @@ TEST_EACH(what_fails_around_the_program_loses_and_doubles_nothing, faults)
         ck_closed(ended);
     f->end();
 
-    finish(f->name, now_ms(), load, f->dies);
+    outlived(f->name, now_ms(), load, f->dies);
     ck_closed(ended);
     stop_own();
 }
@@ -421,14 +383,14 @@ TEST(a_pool_that_starts_before_its_database_loses_nothing)
     stop_own();
     database("stop");
     start_own(POOL);
-    struct load *load = start_load(1);
+    struct load *load = begin_writes(author_token, 1);
     load_await_refused(load, 5);
     ck_status(fetch(.path = "/api/health"), 200);
     ck_problem(fetch(.path = "/api/ready"), UNAVAILABLE);
 
     database("start");
 
-    finish("database down at start", now_ms(), load, false);
+    outlived("database down at start", now_ms(), load, false);
     stop_own();
 }
 
@@ -462,7 +424,7 @@ TEST(without_memory_the_answer_is_ours_and_the_worker_is_replaced)
 {
     start_own(POOL);
     author_token = new_user(&author);
-    struct load *load = start_load(1);
+    struct load *load = begin_writes(author_token, 1);
     load_await_served(load, 30);
     const char *large = say("{\"title\":\"x\",\"nothing\":\"%s\"}", repeat("x", LARGE));
 
@@ -480,7 +442,7 @@ TEST(without_memory_the_answer_is_ours_and_the_worker_is_replaced)
     ck_problem(login, UNAVAILABLE);
     ck_assert_uint_gt(refused, 0);
     ck_assert_uint_eq(load_tally(load).refused_502, 0);
-    finish("no memory", now_ms(), load, true);
+    outlived("no memory", now_ms(), load, true);
     stop_own();
 }
 
