@@ -218,8 +218,8 @@ static void set_limit(pid_t pid, const char *option)
         0);
 }
 
-/* No worker gets another descriptor; those that it has are good. Three are enough for poll(2), which
- * counts them too. */
+/* No worker gets another descriptor; those that it has are good. Three are enough for poll(2),
+ * which counts them too. */
 static void limit_descriptors(unsigned soft)
 {
     pid_t pids[WORKERS_MAX];
