@@ -10,8 +10,6 @@
 
 #define POSTS_MAX 20000 /* of one client */
 #define COMPLAINT_MAX 600
-#define WAIT_MS 30000 /* far more than anything here takes */
-#define SERVED_MS 60000
 
 enum presence { ABSENT, PRESENT, UNKNOWN };
 
@@ -149,7 +147,7 @@ static void write_title(const struct load_client *c, size_t n, char *ret, size_t
 static bool ask_until_served(struct load_client *c, const struct http_call *call,
                              struct http_answer *ret)
 {
-    for (long began = now_ms(); now_ms() - began < SERVED_MS; pause_ms(10))
+    for (long began = now_ms(); now_ms() - began < PATIENCE_MS; pause_ms(10))
         if (ask_front(c, *call, ret) &&
             !(ret->status == 409 && strstr(ret->body, "\"idempotency_busy\"")))
             return true;
@@ -374,7 +372,7 @@ void load_finish(struct load *l)
 
 static void keep_waiting(struct load *l, long began, const char *what)
 {
-    if (now_ms() - began > WAIT_MS) {
+    if (now_ms() - began > PATIENCE_MS) {
         load_finish(l); /* a wrong answer says more */
         ck_abort_msg("too little is %s", what);
     }

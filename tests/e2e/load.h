@@ -47,7 +47,7 @@ void load_be_strict(struct load *l);
 struct load_tally load_tally(struct load *l);
 
 /** Wait until so many more are served; until so many more are refused; until so many in a row are
- *  served while none is refused. Each fails the test where that takes half a minute. */
+ *  served while none is refused. Each fails the test where that takes PATIENCE_MS. */
 void load_await_served(struct load *l, unsigned more);
 void load_await_refused(struct load *l, unsigned more);
 void load_await_calm(struct load *l, unsigned in_a_row);

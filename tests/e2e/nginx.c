@@ -304,7 +304,7 @@ static int begin_body(const struct front *at, const char *path, const char *from
 static struct answer fetch_until_served(const struct http_call *call)
 {
     struct answer r = http_fetch(call);
-    for (int tries = 0; tries < 10 && r.status == 429; tries++) {
+    for (int tries = 0; tries < 200 && r.status == 429; tries++) {
         pause_ms(200);
         r = http_fetch(call);
     }
@@ -607,7 +607,8 @@ static struct front caching, forgetful;
 static void start_cache(void)
 {
     backend_start(&pool, LIST("WORKERS=2", "HASH_WORKERS=1"));
-    front_start(&caching, &pool, LIST("LOGIN_LIMIT=off", "LIST_CACHE=10s", "CORS_ORIGINS=" ORIGIN));
+    front_start(&caching, &pool,
+                LIST("LOGIN_LIMIT=off", "LIST_CACHE=600s", "CORS_ORIGINS=" ORIGIN));
     front_start(&forgetful, &pool, LIST("LOGIN_LIMIT=off", "LIST_CACHE=1s"));
     the_front = &caching;
 }
@@ -997,7 +998,7 @@ TEST(a_pool_that_goes_under_load_takes_no_write_along)
 static void make_impatient(struct front *f, const char *file, const char *directive)
 {
     const char *path = say("%s/conf/%s", f->folder, file);
-    const char *edit = say("/^%s /!b;s/ .*/ 1s;/;w /dev/stdout", directive);
+    const char *edit = say("/^%s /!b;s/ .*/ 3s;/;w /dev/stdout", directive);
     struct buf changed;
     buf_init(&changed, 1024);
     ck_assert_int_eq(world_run(LIST("sed", "-i", edit, path), NULL, NULL, &changed), 0);

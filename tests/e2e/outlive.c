@@ -6,8 +6,7 @@
 #include "tests/e2e/own.h"
 #include "tests/support/torture.h"
 
-#define RECOVERY_MS 15000 /* of a slow machine; else it is a tenth of that */
-#define PROMISED_MS 2500  /* two seconds, and what the machine does besides */
+#define PROMISED_MS 2500 /* two seconds, and what the machine does besides */
 
 bool writes_are_many(void)
 {
@@ -26,7 +25,7 @@ static void ck_recovery(const char *name, long ended_at, struct load *load)
     took = took < 0 ? 0 : took;
     printf("%s: %u served, %u refused, the last one %ld ms after the end\n", name, tally.served,
            tally.refused, took);
-    ck_assert_int_le(took, writes_are_many() ? PROMISED_MS : RECOVERY_MS);
+    ck_assert_int_le(took, writes_are_many() ? PROMISED_MS : PATIENCE_MS);
 }
 
 void outlived(const char *name, long ended_at, struct load *load, bool dies)

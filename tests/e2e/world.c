@@ -21,8 +21,6 @@
 #include "tests/e2e/apache.h"
 #include "tests/support/loopback.h"
 
-#define START_LIMIT_MS 15000
-#define END_LIMIT_MS 10000
 #define FOLDER_MAX 60 /* so that sockets below it have short enough names */
 #define GROUPS_MAX 64
 #define NAMES_MAX 40
@@ -258,12 +256,12 @@ int world_end(pid_t pid, int signal)
 {
     int status = 0;
     (void)kill(pid, signal);
-    for (long end = now_ms() + END_LIMIT_MS; now_ms() < end; pause_ms(5))
+    for (long end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(5))
         if (has_ended(pid, &status))
             return status;
     (void)kill(pid, SIGKILL);
     (void)waitpid(pid, &status, 0);
-    ck_abort_msg("process %d did not end in ten seconds after signal %d", (int)pid, signal);
+    ck_abort_msg("process %d did not end after signal %d", (int)pid, signal);
 }
 
 /* ---- the folder, and who takes it away ---- */
@@ -452,7 +450,7 @@ static bool is_socket(const char *path)
 static void await_sockets(struct backend *b)
 {
     int status;
-    for (long end = now_ms() + START_LIMIT_MS; now_ms() < end; pause_ms(5)) {
+    for (long end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(5)) {
         if (has_ended(b->pid, &status)) {
             b->pid = 0;
             break;
@@ -528,7 +526,7 @@ void backend_await_workers(const struct backend *b, size_t count, pid_t without)
 {
     pid_t pids[WORKERS_MAX];
     size_t seen = 0;
-    for (long end = now_ms() + START_LIMIT_MS; now_ms() < end; pause_ms(5)) {
+    for (long end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(5)) {
         seen = backend_workers(b, pids);
         if (seen == count && !is_among(without, pids, seen))
             return;
@@ -600,7 +598,7 @@ static bool await_nginx(struct front *f)
     struct stat s;
     int status;
     snprintf(path, sizeof path, "%s/nginx.pid", f->folder);
-    for (long end = now_ms() + START_LIMIT_MS; now_ms() < end; pause_ms(5)) {
+    for (long end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(5)) {
         if (has_ended(f->pid, &status))
             return false;
         if (stat(path, &s) == 0 && s.st_size > 0)
@@ -708,7 +706,7 @@ void front_reload(struct front *f)
     pid_t before[WORKERS_MAX], now[WORKERS_MAX];
     size_t count = children_of(f->pid, before);
     ck_assert_int_eq(kill(f->pid, SIGHUP), 0);
-    for (long end = now_ms() + START_LIMIT_MS; now_ms() < end; pause_ms(5))
+    for (long end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(5))
         if (all_gone(before, count, now, children_of(f->pid, now)))
             return;
     ck_abort_msg("nginx keeps its workers, see %s", f->folder);
@@ -757,7 +755,7 @@ void database_await_waiting(long count)
 {
     /* The server looks again only when nobody has looked for a tenth of a second. */
     long seen = 0;
-    for (long end = now_ms() + 4000; now_ms() < end; pause_ms(150)) {
+    for (long end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(150)) {
         seen = database_number("SELECT COUNT(*) FROM information_schema.innodb_trx"
                                " WHERE trx_state = 'LOCK WAIT'");
         if (seen >= count)

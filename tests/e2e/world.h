@@ -85,7 +85,7 @@ int world_free_port(void);
 /** True when a process of ours is gone. */
 bool world_has_ended(pid_t pid);
 
-/** Ask a process with `signal` to end, and wait; after ten seconds it is killed, and the test
+/** Ask a process with `signal` to end, and wait; after PATIENCE_MS it is killed, and the test
  *  fails. Returns what waitpid says. */
 int world_end(pid_t pid, int signal);
 

@@ -438,6 +438,8 @@ static const char *nothing, *written,
  * that there is. */
 static bool is_strict(size_t name, unsigned at, size_t way)
 {
+    if (fault_kills(name, way))
+        return false;
     bool of_connection = strcmp(fault_name(name), "mysql_real_query") == 0 && at == 0;
     if (of_connection || fault_is_refusal(name))
         return row->two_hosts;
