@@ -80,6 +80,7 @@ enum route_flag {
     ROUTE_LOCKS_CALLER = 1 << 8,
     ROUTE_OUTLIVES_TOKEN = 1 << 9, /* a token that has expired counts as none */
     ROUTE_NO_UNDO = 1 << 10, /* cannot be undone, as a DELETE cannot: a page asks before it calls */
+    ROUTE_BAD_TOKEN_IS_NONE = 1 << 11, /* and so is one whose user or session is not there */
 };
 
 /* What a success answers: an object with `members`, and in it `key` with a `record`, or with
