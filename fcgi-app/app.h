@@ -63,6 +63,8 @@ struct app {
     unsigned unswept;              /* writes of this worker since it has swept totals, */
     int64_t swept_at;              /* which was then, by monotonic_ns(); see app_sweep() */
     int64_t complained_at;         /* of a damaged search index, in the same way */
+    int mail_wake;    /* wakes the pool's sender of mail, see mail/outbox.h; -1: it has none */
+    bool has_letters; /* that were added since it was woken */
 };
 
 /** NULL if the caller of `rq` is `id` or an admin, else problem_forbidden. Where it takes an admin,

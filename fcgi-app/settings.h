@@ -40,6 +40,9 @@ struct settings {
     struct text mail_command;
     struct text mail_from;
     struct text reset_url;
+    struct text verify_url;
+    struct text undo_url;
+    struct text mail_texts;
     struct text trusted_proxies;
     unsigned login_limit; /* enum login_limit */
     unsigned limits;      /* enum limits */

@@ -87,6 +87,7 @@ static struct problem *open_parts(struct arena *a, const struct settings *settin
     struct problem *p = NULL;
     app->settings = settings;
     new_password_min = settings->password_min;
+    app->mail_wake = -1;
     app->unswept = 1; /* of a worker that is not there any more, perhaps */
     app->shared = shared ? shared : arena_alloc(a, sizeof *shared);
     begin(app->shared);
