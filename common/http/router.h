@@ -129,6 +129,8 @@ struct route {
     struct problem *(*at_once)(struct app *app, struct request *rq, struct response *rs,
                                bool *ret_done);
     struct reply reply;
+    /* A handler may set the status 202 instead and write these members: it is not done yet. */
+    const struct record *accepted;
     int status;      /* of success; 0: 200 with a reply, else 204 */
     unsigned flags;  /* of enum route_flag */
     unsigned limits; /* how often it may be called: a set of router.limit's own */

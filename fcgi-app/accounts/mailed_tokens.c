@@ -72,20 +72,9 @@ static const struct sql sql_take_back = {
 
 /* ---- making them ---- */
 
-static struct problem *void_kind(struct db *db, struct arena *a, struct uuid user_id, unsigned kind)
-{
-    return db_execute(db, a, &sql_void_kind,
-                      DB_ARGS(db_uuid(user_id), db_text(text_of(kind_words[kind]))), NULL);
-}
-
 struct problem *mailed_insert(struct db *db, struct arena *a, const struct mailed_token *token,
                               const unsigned char hash[32])
 {
-    struct problem *p = NULL;
-    if (mailed_rules[token->kind].is_replaced)
-        p = void_kind(db, a, token->user_id, token->kind);
-    if (p)
-        return p;
     return db_execute(db, a, &sql_insert,
                       DB_ARGS(db_uuid(token->id), db_bytes(hash, 32),
                               db_text(text_of(kind_words[token->kind])), db_uuid(token->user_id),
@@ -120,6 +109,11 @@ struct problem *mailed_find(struct db *db, struct arena *a, struct text text, un
     return NULL;
 }
 
+struct problem *mailed_refusal(struct arena *a)
+{
+    return problem_of_field(a, "token", FAULT_WRONG, "Is not one that is good; ask for another.");
+}
+
 bool mailed_suits(struct arena *a, const struct mailed_token *token, const struct user *user,
                   struct instant now)
 {
@@ -138,7 +132,7 @@ struct problem *mailed_use(struct db *db, struct arena *a, const struct mailed_t
     uint64_t matched = 0;
     struct problem *p = db_execute(db, a, &sql_delete, DB_ARGS(db_uuid(token->id)), &matched);
     if (!p && matched && !mailed_rules[token->kind].outlives_others)
-        p = void_kind(db, a, token->user_id, token->kind);
+        p = mailed_void_kind(db, a, token->user_id, token->kind);
     if (!p)
         *ret_used = matched > 0;
     return p;
@@ -152,6 +146,13 @@ struct problem *mailed_is_there(struct db *db, struct arena *a, const struct mai
 }
 
 /* ---- voiding them ---- */
+
+struct problem *mailed_void_kind(struct db *db, struct arena *a, struct uuid user_id,
+                                 enum mailed_kind kind)
+{
+    return db_execute(db, a, &sql_void_kind,
+                      DB_ARGS(db_uuid(user_id), db_text(text_of(kind_words[kind]))), NULL);
+}
 
 struct problem *mailed_void(struct db *db, struct arena *a, struct uuid user_id)
 {

@@ -35,8 +35,8 @@ enum mailed_bond {
 struct mailed_rule {
     int64_t ttl_s;
     enum mailed_bond bond;
-    bool needs_active;   /* it is of no use to a disabled account */
-    bool is_replaced;    /* a newer one voids the older ones */
+    bool needs_active;    /* it is of no use to a disabled account */
+    bool is_replaced;     /* a newer one voids the older ones */
     bool outlives_others; /* what voids an account's tokens leaves it */
 };
 
@@ -54,8 +54,8 @@ struct mailed_token {
     struct instant expires_at;
 };
 
-/** Store a token, whose kind may void older ones, with the SHA-256 of its text. `expires_at` is as
- *  its kind has it from now. In a transaction that holds the user locked. */
+/** Store a token with the SHA-256 of its text. `expires_at` is as its kind has it from now. In a
+ *  transaction that holds the user locked. */
 struct problem *mailed_insert(struct db *db, struct arena *a, const struct mailed_token *token,
                               const unsigned char hash[32]) MUST_USE;
 
@@ -65,6 +65,9 @@ struct problem *mailed_insert(struct db *db, struct arena *a, const struct maile
 struct problem *mailed_find(struct db *db, struct arena *a, struct text text, unsigned kinds,
                             struct instant now, struct mailed_token *ret,
                             bool *ret_found) MUST_USE;
+
+/** How a token that is none, was used or has expired is refused. */
+struct problem *mailed_refusal(struct arena *a);
 
 /** Is the user, as read at `now`, still as the token's kind wants it? */
 bool mailed_suits(struct arena *a, const struct mailed_token *token, const struct user *user,
@@ -78,6 +81,10 @@ struct problem *mailed_use(struct db *db, struct arena *a, const struct mailed_t
 /** Is it there still? A locking read. */
 struct problem *mailed_is_there(struct db *db, struct arena *a, const struct mailed_token *token,
                                 bool *ret_yes) MUST_USE;
+
+/** Void all tokens of a user that are of a kind. */
+struct problem *mailed_void_kind(struct db *db, struct arena *a, struct uuid user_id,
+                                 enum mailed_kind kind) MUST_USE;
 
 /** Void all tokens of a user but those that outlive others. */
 struct problem *mailed_void(struct db *db, struct arena *a, struct uuid user_id) MUST_USE;
