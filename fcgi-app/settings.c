@@ -31,7 +31,6 @@ static const char *const users_visible_words[] = {"users", "admins", NULL};
 #define MAILBOX_PATTERN "[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
 #define SENDER_PATTERN "^(" MAILBOX_PATTERN "|[^[:cntrl:]<>]*<" MAILBOX_PATTERN ">)$"
 #define LINK_PATTERN "^[!-~]+$"
-#define LINK_MAX 800 /* bytes: with a token after it, it fits into a line of a message */
 
 static bool matches(struct text t, const char *pattern)
 {
@@ -243,14 +242,14 @@ static const struct field settings_fields[] = {
     FIELD(struct settings, mail_from, .max = 300, .default_value = "postern@localhost",
           .format = &sender_format, .example = "Postern <postern@example.org>",
           .doc = "The sender of messages: an address, or a name and the address in < and >."),
-    FIELD(struct settings, reset_url, .max = LINK_MAX, .default_value = "", .format = &link_format,
-          .example = "https://app.example.org/reset?token=",
+    FIELD(struct settings, reset_url, .max = SETTINGS_LINK_MAX, .default_value = "",
+          .format = &link_format, .example = "https://app.example.org/reset?token=",
           .doc = "What the token is appended to in a message about a forgotten password."),
-    FIELD(struct settings, verify_url, .max = LINK_MAX, .default_value = "", .format = &link_format,
-          .example = "https://app.example.org/verify#token=",
+    FIELD(struct settings, verify_url, .max = SETTINGS_LINK_MAX, .default_value = "",
+          .format = &link_format, .example = "https://app.example.org/verify#token=",
           .doc = "What the token is appended to in a message that asks to confirm an address."),
-    FIELD(struct settings, undo_url, .max = LINK_MAX, .default_value = "", .format = &link_format,
-          .example = "https://app.example.org/undo#token=",
+    FIELD(struct settings, undo_url, .max = SETTINGS_LINK_MAX, .default_value = "",
+          .format = &link_format, .example = "https://app.example.org/undo#token=",
           .doc = "What the token is appended to in a message that tells the former address of a "
                  "change."),
     FIELD(struct settings, mail_texts, .max = 1000, .default_value = "",

@@ -11,6 +11,8 @@ enum users_visible { USERS_VISIBLE_USERS, USERS_VISIBLE_ADMINS };
 
 #define SESSIONS_MAX_MOST 500
 
+#define SETTINGS_LINK_MAX 800 /* bytes: with a token after it, it fits into a line of a message */
+
 struct settings {
     unsigned env; /* enum env */
     struct text database_url;
