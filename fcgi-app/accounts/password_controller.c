@@ -121,7 +121,7 @@ static struct problem *forgot(struct app *app, struct request *rq, struct respon
     bool found;
     struct problem *p = user_share_by_email(app->db, rq->arena, in->email, &user, &found);
     const struct mailing mailing = {.letter = LETTER_RESET,
-                                    .to = in->email,
+                                    .to = user.email.data ? user.email : in->email,
                                     .token = MAILED_RESET,
                                     .user_id = user.id,
                                     .for_nobody = !user.is_active};
