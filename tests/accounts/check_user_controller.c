@@ -620,7 +620,8 @@ TEST(a_list_has_data_and_pagination)
     ck_assert(!answer_has(answer, "pagination.total_capped"));
     ck_assert_str_eq(answer_header(answer, "Cache-Control"), "private, no-cache");
     ck_assert_ptr_null(strstr(answer.text, "password"));
-    ck_assert(answer_has(answer, "data.0.is_active"));
+    ck_assert(answer_has(answer, "data.1.is_active")); /* her own */
+    ck_assert(!answer_has(answer, "data.0.is_active"));
     ck_assert(answer_has(answer, "data.0.updated_at"));
 }
 
