@@ -10,6 +10,7 @@
 static const char *const env_words[] = {"production", "development", NULL};
 static const char *const login_limit_words[] = {"on", "off", NULL};
 static const char *const limits_words[] = {"on", "guesses", "off", NULL};
+static const char *const verify_email_words[] = {"off", "on", "required", NULL};
 static const char *const users_visible_words[] = {"users", "admins", NULL};
 
 /* What nginx/render takes for the same settings, by patterns of the same text: one program must not
@@ -254,6 +255,10 @@ static const struct field settings_fields[] = {
     FIELD(struct settings, mail_texts, .max = 1000, .default_value = "",
           .example = "/etc/postern/mail.txt",
           .doc = "A file with texts of messages that take the place of those that are built in."),
+    FIELD(struct settings, verify_email, .choices = verify_email_words, .default_value = "off",
+          .doc = "Whether an address must be shown to be one's own: off: all count as verified; on: "
+                 "a token is mailed to new ones; required: and who registers is there only once it "
+                 "is used. Needs MAIL_COMMAND, unless off."),
     FIELD(struct settings, trusted_proxies, .max = 4000, .default_value = "",
           .format = &address_list_format, .example = "10.0.0.0/8 2001:db8::7",
           .doc = "Whose X-Forwarded-For is believed: addresses, blocks, unix: for unix sockets."),

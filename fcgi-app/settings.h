@@ -6,6 +6,7 @@
 enum env { ENV_PRODUCTION, ENV_DEVELOPMENT };
 enum login_limit { LOGIN_LIMIT_ON, LOGIN_LIMIT_OFF };
 enum limits { LIMITS_ON, LIMITS_GUESSES, LIMITS_OFF };
+enum verify_email { VERIFY_EMAIL_OFF, VERIFY_EMAIL_ON, VERIFY_EMAIL_REQUIRED };
 enum users_visible { USERS_VISIBLE_USERS, USERS_VISIBLE_ADMINS };
 
 #define SESSIONS_MAX_MOST 500
@@ -45,6 +46,7 @@ struct settings {
     struct text verify_url;
     struct text undo_url;
     struct text mail_texts;
+    unsigned verify_email; /* enum verify_email */
     struct text trusted_proxies;
     unsigned login_limit; /* enum login_limit */
     unsigned limits;      /* enum limits */

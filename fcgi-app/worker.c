@@ -99,6 +99,11 @@ static struct problem *open_parts(struct arena *a, const struct settings *settin
         p = problem_because(a, &problem_internal, "DATABASE_URL is not set");
     else if (with_keys)
         p = open_keys(a, settings, &app->keys);
+    if (!p && with_keys && settings->verify_email != VERIFY_EMAIL_OFF &&
+        !settings->mail_command.len)
+        p = problem_because(a, &problem_internal,
+                            "VERIFY_EMAIL is not off, and without MAIL_COMMAND nobody could verify "
+                            "an address");
     if (!p)
         p = db_open(a, settings->database_url.data, &app->db);
     if (p) {
