@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <syslog.h>
@@ -62,6 +63,7 @@ static void serve(struct sender *s, struct arena *a)
 
 void mailer_help(const struct settings *settings, struct shared *shared, int wake)
 {
+    (void)prctl(PR_SET_NAME, MAILER_NAME);
     send_with(settings, shared, wake, serve);
 }
 

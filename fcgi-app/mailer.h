@@ -16,6 +16,8 @@ struct shared;
  *  reason in `cause`, for texts that cannot be used. */
 struct problem *mailer_check(struct arena *a, const struct settings *settings) MUST_USE;
 
+#define MAILER_NAME "postern-mail" /* as ps(1) shows the helper */
+
 /** Be the helper, until SIGTERM. `wake` becomes readable when there is something to send. */
 void mailer_help(const struct settings *settings, struct shared *shared, int wake);
 

@@ -211,13 +211,13 @@ struct problem *message_write(struct arena *a, const struct settings *settings,
     const struct mail_words words = words_of(a, settings, message);
     format_date(message->created_at, date);
     uuid_format(&message->id, id);
-    *ret = arena_printf(
-        a,
-        "Date: %s\nFrom: %s\nTo: %s\nMessage-ID: <%s@%s>\nSubject: %s\n"
-        "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n"
-        "Content-Transfer-Encoding: 8bit\nAuto-Submitted: auto-generated\n\n%s",
-        date, sender(a, settings->mail_from), arena_copy(a, message->to.data, message->to.len), id,
-        domain_of(a, settings->mail_from), header_text(a, text_fill(a, text->subject, &words)),
-        text_fill(a, text->body, &words));
+    *ret = arena_printf(a,
+                        "From: %s\nTo: %s\nSubject: %s\nDate: %s\nMessage-ID: <%s@%s>\n"
+                        "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n"
+                        "Content-Transfer-Encoding: 8bit\nAuto-Submitted: auto-generated\n\n%s",
+                        sender(a, settings->mail_from),
+                        arena_copy(a, message->to.data, message->to.len),
+                        header_text(a, text_fill(a, text->subject, &words)), date, id,
+                        domain_of(a, settings->mail_from), text_fill(a, text->body, &words));
     return NULL;
 }
