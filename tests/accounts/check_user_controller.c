@@ -861,6 +861,7 @@ TEST(a_search_follows_changes)
                         object("{'first_name':null,'email':'lovelace@example.org'}")),
               200);
 
+    ada = bearer_of("lovelace@example.org"); /* what she had ended with the address */
     ck_assert_str_eq(emails("?q=countess"), "");
     ck_assert_str_eq(emails("?q=ada%40"), "");
     ck_assert_str_eq(emails("?q=LOVELACE"), "lovelace@example.org");
