@@ -63,8 +63,8 @@ static const struct sql sql_keeps = {
     "WHERE kind = 'undo' AND address_folded = ? AND user_id <> ? AND expires_at > ? "
     "ORDER BY id LIMIT 1 LOCK IN SHARE MODE",
     &token_record};
-static const struct sql sql_delete_some = {
-    "DELETE FROM mailed_tokens WHERE " VOIDABLE " LIMIT ?", NULL};
+static const struct sql sql_delete_some = {"DELETE FROM mailed_tokens WHERE " VOIDABLE " LIMIT ?",
+                                           NULL};
 static const struct sql sql_expired = {
     "SELECT " COLUMNS " FROM mailed_tokens FORCE INDEX (ix_mailed_tokens_expires) "
     "WHERE expires_at <= ? OR expires_at > ? ORDER BY expires_at LIMIT ?",

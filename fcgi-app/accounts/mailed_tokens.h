@@ -65,8 +65,7 @@ struct problem *mailed_insert(struct db *db, struct arena *a, const struct maile
  *  was not made after `now`, as by a clock that was ahead and has been set back; it would be good
  *  for longer. */
 struct problem *mailed_find(struct db *db, struct arena *a, struct text text, unsigned kinds,
-                            struct instant now, struct mailed_token *ret,
-                            bool *ret_found) MUST_USE;
+                            struct instant now, struct mailed_token *ret, bool *ret_found) MUST_USE;
 
 /** How a token that is none, was used or has expired is refused. */
 struct problem *mailed_refusal(struct arena *a);

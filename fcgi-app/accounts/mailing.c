@@ -25,13 +25,13 @@ static struct problem *add_token(struct actor by, const struct mailing *mailing,
     enum mailed_kind kind = is_of_user ? mailing->token : MAILED_NOBODY;
     unsigned char hash[32];
     struct problem *p = NULL;
-    const struct mailed_token token = {
-        .id = id,
-        .kind = kind,
-        .user_id = is_of_user ? mailing->user_id : id,
-        .address = mailing->to,
-        .sequence = mailing->sequence,
-        .expires_at = instant_plus_s(by.now, mailed_rules[kind].ttl_s)};
+    const struct mailed_token token = {.id = id,
+                                       .kind = kind,
+                                       .user_id = is_of_user ? mailing->user_id : id,
+                                       .address = mailing->to,
+                                       .sequence = mailing->sequence,
+                                       .expires_at =
+                                           instant_plus_s(by.now, mailed_rules[kind].ttl_s)};
     letter_hash(by.app, by.arena, &id, hash);
     if (!leads)
         hash[0] ^= 0xFF; /* of no text that anybody could have */

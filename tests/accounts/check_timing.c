@@ -1,6 +1,6 @@
 /* needs: mariadb */
-/* Nobody is told who has an account: not by what it takes to answer. Here the statements and rows of
- * two answers are compared; and by `make torture` also their times, which Welch's test must not
+/* Nobody is told who has an account: not by what it takes to answer. Here the statements and rows
+ * of two answers are compared; and by `make torture` also their times, which Welch's test must not
  * tell apart. */
 #include "tests/support/loopback.h"
 
@@ -35,9 +35,10 @@ static const char *nobody(void)
 static void set_up(void)
 {
     meet_ada_and_bob();
-    run_sql(say("INSERT INTO users (id, email, password_hash, first_name, is_active) SELECT UUID(), "
-                "CONCAT('someone', seq, '@example.org'), REPEAT('x', 97), 'S', 1 FROM seq_0_to_%d",
-                PEOPLE - 1));
+    run_sql(
+        say("INSERT INTO users (id, email, password_hash, first_name, is_active) SELECT UUID(), "
+            "CONCAT('someone', seq, '@example.org'), REPEAT('x', 97), 'S', 1 FROM seq_0_to_%d",
+            PEOPLE - 1));
     run_sql("UPDATE users SET email_verified = 0 WHERE email = 'bob@example.org'");
 }
 
@@ -60,8 +61,9 @@ static int forget_disabled(bool disabled)
 
 static int register_either(bool taken)
 {
-    return api_post(NULL, "/auth/register",
-                    object("{'email':'%s','password':'" PASSWORD "'}", taken ? someone() : nobody()))
+    return api_post(
+               NULL, "/auth/register",
+               object("{'email':'%s','password':'" PASSWORD "'}", taken ? someone() : nobody()))
         .status;
 }
 

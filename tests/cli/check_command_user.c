@@ -329,12 +329,14 @@ CASE_LIMIT_S(2 * PROGRAM_LIMIT_S);
 TEST(a_new_password_ends_all_sessions)
 {
     const char *token = bearer_of_new("ada@example.org", ROLE_USER);
-    run_sql("INSERT INTO mailed_tokens (id, hash, kind, user_id, address, expires_at) SELECT UUID(), "
-            "UNHEX(SHA2('x', 256)), 'reset', id, email, UTC_TIMESTAMP(6) + INTERVAL 1 HOUR FROM "
-            "users");
-    run_sql("INSERT INTO mailed_tokens (id, hash, kind, user_id, address, expires_at) SELECT UUID(), "
-            "UNHEX(SHA2('y', 256)), 'undo', id, 'former@example.org', UTC_TIMESTAMP(6) + INTERVAL "
-            "1 DAY FROM users");
+    run_sql(
+        "INSERT INTO mailed_tokens (id, hash, kind, user_id, address, expires_at) SELECT UUID(), "
+        "UNHEX(SHA2('x', 256)), 'reset', id, email, UTC_TIMESTAMP(6) + INTERVAL 1 HOUR FROM "
+        "users");
+    run_sql(
+        "INSERT INTO mailed_tokens (id, hash, kind, user_id, address, expires_at) SELECT UUID(), "
+        "UNHEX(SHA2('y', 256)), 'undo', id, 'former@example.org', UTC_TIMESTAMP(6) + INTERVAL "
+        "1 DAY FROM users");
     run_sql("UPDATE users SET pending_email = 'new@example.org', pending_until = '2100-01-01'");
 
     ck_run(run_with_input(OTHER_PASSWORD "\nmore\n", "user passwd ada@example.org"), EX_OK);
