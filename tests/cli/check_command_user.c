@@ -329,15 +329,20 @@ CASE_LIMIT_S(2 * PROGRAM_LIMIT_S);
 TEST(a_new_password_ends_all_sessions)
 {
     const char *token = bearer_of_new("ada@example.org", ROLE_USER);
-    run_sql("INSERT INTO password_resets (token_hash, user_id, expires_at) SELECT UNHEX(SHA2('x', "
-            "256)), id, '2100-01-01' FROM users");
+    run_sql("INSERT INTO mailed_tokens (id, hash, kind, user_id, address, expires_at) SELECT UUID(), "
+            "UNHEX(SHA2('x', 256)), 'reset', id, email, '2100-01-01' FROM users");
+    run_sql("INSERT INTO mailed_tokens (id, hash, kind, user_id, address, expires_at) SELECT UUID(), "
+            "UNHEX(SHA2('y', 256)), 'undo', id, 'former@example.org', '2100-01-01' FROM users");
+    run_sql("UPDATE users SET pending_email = 'new@example.org', pending_until = '2100-01-01'");
 
     ck_run(run_with_input(OTHER_PASSWORD "\nmore\n", "user passwd ada@example.org"), EX_OK);
 
     ck_status(api_get(token, "/auth/profile"), 401);
     ck_status(try_login("ada@example.org", PASSWORD), 401);
     ck_status(try_login("ada@example.org", OTHER_PASSWORD), 200);
-    ck_rows("password_resets", 0);
+    ck_rows("mailed_tokens WHERE kind <> 'undo'", 0);
+    ck_rows("mailed_tokens WHERE kind = 'undo'", 1); /* the former mailbox wins yet */
+    ck_rows("users WHERE pending_email IS NOT NULL", 0);
 }
 
 static const struct {

@@ -567,7 +567,7 @@ TEST(a_token_is_good_for_an_hour)
     struct login login = enter(ada);
     ck_status(forget(ada.email), 202);
     const char *token = token_in(await_mail());
-    database_lines(say("UPDATE password_resets SET expires_at = expires_at - INTERVAL 1 HOUR"
+    database_lines(say("UPDATE mailed_tokens SET expires_at = expires_at - INTERVAL 1 HOUR"
                        " WHERE user_id = '%s'",
                        ada.id),
                    NULL);
