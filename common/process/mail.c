@@ -14,7 +14,6 @@
 
 #include "common/base/arena.h"
 #include "common/base/instant.h"
-#include "common/base/problem.h"
 #include "common/process/child.h"
 
 #define WORDS_MAX 32
@@ -52,8 +51,6 @@ static int hold(const char *message)
     errno = EMSGSIZE;
     return -1;
 }
-
-/* ---- with an end ---- */
 
 /* A command that runs. */
 struct run {
@@ -204,47 +201,4 @@ void mail_deliver(struct arena *a, const char *command, const char *message, uns
     }
     run(a, words, input, limit_ms, ret);
     (void)close(input);
-}
-
-/* ---- without ---- */
-
-/* A child of a child, so that we need not wait for it. */
-static bool spawn(const struct child *sender)
-{
-    int status;
-    pid_t pid = fork();
-    if (pid == 0)
-        _exit(child_start(sender) < 0 ? EX_OSERR : EX_OK);
-    while (pid > 0 && waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return errno == ECHILD; /* the pool's parent may have taken it */
-    return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == EX_OK;
-}
-
-/* It reads the message, and its errors go to our standard error. */
-static bool start_aside(struct arena *a, char **words, int input)
-{
-    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (nowhere < 0)
-        return false;
-    bool started = spawn(&(const struct child){.words = words,
-                                               .environment = child_environment(a),
-                                               .in = input,
-                                               .out = nowhere,
-                                               .err = STDERR_FILENO,
-                                               .alone = true});
-    (void)close(nowhere);
-    return started;
-}
-
-struct problem *mail_send(struct arena *a, const char *command, const char *message)
-{
-    char *words[WORDS_MAX + 1];
-    if (!split(a, command, words) || access(words[0], X_OK) != 0)
-        return problem_because(a, &problem_internal, "MAIL_COMMAND cannot be run: %s", command);
-    int input = hold(message);
-    bool started = input >= 0 && start_aside(a, words, input);
-    if (input >= 0)
-        (void)close(input);
-    return started ? NULL : problem_because(a, &problem_internal, "mail cannot be handed over");
 }

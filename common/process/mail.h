@@ -1,7 +1,6 @@
 /* mail.h -- hand a message to a sendmail-compatible program. */
 #pragma once
 
-#include "common/base/compiler.h"
 #include "common/base/text.h"
 
 struct arena;
@@ -39,9 +38,3 @@ struct mail_end {
  */
 void mail_deliver(struct arena *a, const char *command, const char *message, unsigned limit_ms,
                   struct mail_end *ret);
-
-/**
- * Start the command as mail_deliver() does, but do not wait for it, and learn nothing of its end.
- * problem_internal when it cannot be started.
- */
-struct problem *mail_send(struct arena *a, const char *command, const char *message) MUST_USE;

@@ -151,9 +151,20 @@ int command_mail_retry(struct cli *cli)
 
 /* ---- test ---- */
 
+/* Its lines as one. */
+static const char *one_line(struct arena *a, struct text said)
+{
+    char *text = arena_copy(a, said.data ? said.data : "", said.len);
+    while (said.len && strchr(" \t\r\n", text[said.len - 1]))
+        text[--said.len] = '\0';
+    for (char *c = text; (c = strchr(c, '\n')) != NULL;)
+        *c = ' ';
+    return shown_text(a, (struct text){text, said.len});
+}
+
 static int tell_end(struct cli *cli, const struct mail_end *end)
 {
-    const char *said = end->said.len ? shown_text(cli->arena, end->said) : "";
+    const char *said = one_line(cli->arena, end->said);
     if (end->verdict == MAIL_SENT) {
         printf("sent: %s%s%s\n", end->how, *said ? ": " : "", said);
         return EX_OK;

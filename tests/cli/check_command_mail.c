@@ -208,10 +208,10 @@ TEST(a_message_is_sent_at_once)
 
 TEST(it_tells_how_the_command_ended_and_what_it_said)
 {
-    set_command("echo no relay at night >&2; exit 75");
+    set_command("echo no relay >&2; echo at night >&2; exit 75");
     struct run r = run("mail test ada@example.org");
     ck_run(r, EX_TEMPFAIL);
-    ck_says(r.err, "exit 75: no relay at night");
+    ck_says(r.err, "exit 75: no relay at night\n");
 
     set_command("exit 67");
     r = run("mail test ada@example.org");

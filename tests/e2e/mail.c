@@ -112,6 +112,55 @@ NGINX_TEST(what_a_killed_worker_left_is_sent)
     stop_own();
 }
 
+static void stop_helper(pid_t helper)
+{
+    ck_assert_int_eq(kill(helper, SIGSTOP), 0);
+}
+
+static void ask_for_reset(void)
+{
+    ck_status(
+        fetch(.path = "/api/auth/password/forgot", .body = object("{'email':'%s'}", ADMIN_EMAIL)),
+        202);
+}
+
+/* Far less than the time after which it would look by itself. */
+NGINX_TEST(a_request_that_mails_wakes_the_helper)
+{
+    start_own(LIST(POOL));
+    (void)backend_await_mailer(&own, 0);
+
+    for (int i = 1; i <= 3; i++) {
+        long start = now_ms();
+        ask_for_reset();
+        await_runs(i);
+        ck_assert_int_lt(now_ms() - start, 15000);
+    }
+    stop_own();
+}
+
+/* After the answer, and so after the commit; the helper was not told of it. */
+NGINX_TEST(a_worker_that_is_killed_after_its_commit_loses_nothing)
+{
+    pid_t workers[WORKERS_MAX];
+    start_own(LIST(POOL));
+    pid_t helper = backend_await_mailer(&own, 0);
+    stop_helper(helper);
+
+    ask_for_reset();
+    for (long end = now_ms() + SENT_MS; rows() == 0; pause_ms(5)) /* it follows the answer */
+        ck_assert_int_lt(now_ms(), end);
+    size_t count = backend_workers(&own, workers);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_int_eq(kill(workers[i], SIGKILL), 0);
+    ck_assert_int_eq(kill(helper, SIGKILL), 0);
+
+    await_empty();
+    ck_assert_int_eq(runs(), 1);
+    ck_assert_int_eq(file_has(in_box("mail"), "To: " ADMIN_EMAIL "\n"), 1);
+    stop_own();
+}
+
 /* It dies in the middle of a message; another helper goes on when the claim has ended. */
 NGINX_TEST(a_helper_that_is_killed_loses_nothing)
 {

@@ -13,7 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/base/problem.h"
 #include "tests/support/clock.h"
 #include "tests/support/folder.h"
 #include "tests/support/scratch.h"
