@@ -321,6 +321,21 @@ TEST(without_a_terminal_deletion_wants_yes)
     ck_rows("users", 1);
 }
 
+/* Who had it may have it again; and nobody is asked on the command line either. */
+TEST(an_address_that_is_kept_is_nobodys)
+{
+    run_sql("INSERT INTO mailed_tokens (id, hash, kind, user_id, address, expires_at) VALUES "
+            "(UUID(), UNHEX(SHA2('y', 256)), 'undo', UUID(), 'Former@example.org', "
+            "UTC_TIMESTAMP(6) + INTERVAL 1 DAY)");
+
+    struct run r = run_with_input(OTHER_PASSWORD "\n", "user add former@example.org "
+                                                        "--password-stdin");
+
+    ck_run(r, EX_DATAERR);
+    ck_says(r.err, "Somebody has registered this e-mail address.");
+    ck_rows("users WHERE email = 'former@example.org'", 0);
+}
+
 /* ---- passwords ---- */
 
 CASE("passwords", set_up, loopback_close);
