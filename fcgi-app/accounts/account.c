@@ -19,7 +19,9 @@ struct problem *account_hash_unknown(struct arena *a, const char **ret)
 {
     unsigned char secret[32];
     random_bytes(secret, sizeof secret);
-    return password_hash(a, text_of(base64url(a, secret, sizeof secret)), ret);
+    const char *password = base64url(a, secret, sizeof secret);
+    wipe(secret, sizeof secret);
+    return password_hash(a, text_of(password), ret);
 }
 
 struct problem *account_make(struct arena *a, struct instant now, const struct user *user,

@@ -329,7 +329,7 @@ TEST(an_address_that_is_kept_is_nobodys)
             "UTC_TIMESTAMP(6) + INTERVAL 1 DAY)");
 
     struct run r = run_with_input(OTHER_PASSWORD "\n", "user add former@example.org "
-                                                        "--password-stdin");
+                                                       "--password-stdin");
 
     ck_run(r, EX_DATAERR);
     ck_says(r.err, "Somebody has registered this e-mail address.");
