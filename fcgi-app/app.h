@@ -19,6 +19,16 @@ struct list_scope;
 
 enum known_index { INDEX_UNKNOWN, INDEX_MISSING, INDEX_BUILT };
 
+/* What was sent, and what a sender saw last. */
+struct mail_numbers {
+    _Atomic uint64_t sent, postponed, failed, given_up;
+    _Atomic int64_t waiting, oldest_us; /* the latter as in struct instant; 0: none waits */
+    /* Where workers have no parent, one of them at a time has a sender: until then, by
+     * uptime_ms(). What is counted here when there is more for it. */
+    _Atomic int64_t sender_until_ms;
+    _Atomic uint64_t wanted;
+};
+
 /* What the workers of a pool count together, and those that replace them after a reload. */
 struct shared {
     struct limiter limiter; /* first, and so at the beginning of a cache line */
@@ -35,8 +45,9 @@ struct shared {
         _Atomic int64_t state; /* enum known_index */
         _Atomic int64_t patch_bytes, lost_blobs;
     } indexes[SEARCH_INDEXES_MAX];
+    struct mail_numbers mail;
 };
-#define SHARED_LAYOUT 9 /* another one whenever the struct means something else */
+#define SHARED_LAYOUT 10 /* another one whenever the struct means something else */
 
 #define DOCUMENT_TAG_SIZE 48 /* bytes of a hash as an ETag, with its quotes and the NUL */
 
@@ -63,6 +74,9 @@ struct app {
     unsigned unswept;              /* writes of this worker since it has swept totals, */
     int64_t swept_at;              /* which was then, by monotonic_ns(); see app_sweep() */
     int64_t complained_at;         /* of a damaged search index, in the same way */
+    int mail_wake; /* wakes the pool's sender of mail, see mail/outbox.h; -1: it has none */
+    int64_t mail_looked_at; /* when it was asked what is due, by monotonic_ns() */
+    bool has_letters;       /* that were added since it was woken */
 };
 
 /** NULL if the caller of `rq` is `id` or an admin, else problem_forbidden. Where it takes an admin,

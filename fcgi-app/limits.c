@@ -148,16 +148,6 @@ struct problem *limits_count(struct app *app, struct request *rq)
     return refuse(app, rq, which, wait ? wait : 1); /* one that was counted is back by now */
 }
 
-void limits_settle(struct app *app, const struct request *rq, const struct response *rs)
-{
-    bool done = rs->status < 300 && !rs->replayed;
-    if (!rq->counted || !limits_all(app->settings))
-        return;
-    for (int which = 0; which < LIMIT_COUNT; which++)
-        if (counts(rq, which) && !done && !(limits[which].conflicts && rs->status == 409))
-            limiter_give_back(&app->shared->limiter, key_of(app, rq, which), &limits[which].limit);
-}
-
 /* ---- mailboxes ---- */
 
 static uint64_t key_of_mailbox(const struct app *app, const struct request *rq, struct text email)
@@ -165,22 +155,40 @@ static uint64_t key_of_mailbox(const struct app *app, const struct request *rq, 
     return limiter_key(&app->shared->limiter, limits[LIMIT_MAILBOX].name, fold(rq->arena, email));
 }
 
-bool limits_take_mailbox(struct app *app, const struct request *rq, struct text email)
+bool limits_take_mailbox(struct app *app, struct request *rq, struct text email)
 {
     if (!limits_all(app->settings))
         return true;
+    if (rq->mailbox.data)
+        return rq->mailbox_has_room;
     int64_t wait = limiter_take_ms(&app->shared->limiter, key_of_mailbox(app, rq, email),
                                    &limits[LIMIT_MAILBOX].limit, rq->uptime_ms);
     if (wait)
         note_refusal(app, rq, LIMIT_MAILBOX, (wait + SECOND - 1) / SECOND);
+    rq->mailbox = arena_text(rq->arena, email);
+    rq->mailbox_has_room = wait == 0;
     return wait == 0;
 }
 
-void limits_return_mailbox(struct app *app, const struct request *rq, struct text email)
+static void return_mailbox(struct app *app, const struct request *rq)
 {
-    if (limits_all(app->settings))
-        limiter_give_back(&app->shared->limiter, key_of_mailbox(app, rq, email),
+    if (rq->mailbox.data && rq->mailbox_has_room)
+        limiter_give_back(&app->shared->limiter, key_of_mailbox(app, rq, rq->mailbox),
                           &limits[LIMIT_MAILBOX].limit);
+}
+
+/* ---- when it is answered ---- */
+
+void limits_settle(struct app *app, const struct request *rq, const struct response *rs)
+{
+    bool done = rs->status < 300 && !rs->replayed;
+    if (!limits_all(app->settings))
+        return;
+    if (!done)
+        return_mailbox(app, rq);
+    for (int which = 0; rq->counted && which < LIMIT_COUNT; which++)
+        if (counts(rq, which) && !done && !(limits[which].conflicts && rs->status == 409))
+            limiter_give_back(&app->shared->limiter, key_of(app, rq, which), &limits[which].limit);
 }
 
 /* ---- in words ---- */

@@ -68,12 +68,10 @@ struct problem *limits_count(struct app *app, struct request *rq) MUST_USE;
  */
 void limits_settle(struct app *app, const struct request *rq, const struct response *rs);
 
-/** Count one message to a mailbox, which is the address as it is compared. False, counted and
- *  logged, when it must not be sent. */
-bool limits_take_mailbox(struct app *app, const struct request *rq, struct text email) MUST_USE;
-
-/** Count it no longer: it was not sent after all. */
-void limits_return_mailbox(struct app *app, const struct request *rq, struct text email);
+/** Count one message to a mailbox, which is the address as it is compared; once for a request.
+ *  False, counted and logged, when it must not be sent. It is counted no longer when the request
+ *  fails. */
+bool limits_take_mailbox(struct app *app, struct request *rq, struct text email) MUST_USE;
 
 /** How often a route may be called with these settings, in sentences for its description, each
  *  with a blank before it. */

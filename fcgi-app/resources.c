@@ -4,13 +4,14 @@
 
 #include "common/http/idempotency.h"
 #include "fcgi-app/accounts/departure.h"
-#include "fcgi-app/accounts/reset_model.h"
+#include "fcgi-app/accounts/mailed_tokens.h"
 #include "fcgi-app/accounts/session_model.h"
 #include "fcgi-app/posts/post_model.h"
 
 const struct resource *const resources[] = {
-    &auth_resource, &profile_resource, &session_resource, &password_resource,
-    &user_resource, &post_resource,    &system_resource,  NULL,
+    &auth_resource,     &profile_resource, &session_resource,
+    &password_resource, &email_resource,   &user_resource,
+    &post_resource,     &system_resource,  NULL,
 };
 
 const struct counter *const counters[] = {
@@ -26,7 +27,7 @@ const struct search_index *const search_indexes[] = {&user_index, &post_index, N
  * copy of the rest. */
 const struct belonging belongings[] = {
     {.of = "users", .delete_newest = idempotency_forget_caller},
-    {.of = "users", .delete_newest = reset_delete_some},
+    {.of = "users", .delete_newest = mailed_delete_some},
     {.of = "users", .delete_newest = post_delete_newest, .uncount = post_uncount_author},
     {.of = "users", .delete_newest = session_delete_newest},
     {0},

@@ -7,7 +7,7 @@
 struct counter;
 
 extern const struct resource auth_resource, profile_resource, session_resource, password_resource,
-    user_resource, post_resource, system_resource;
+    email_resource, user_resource, post_resource, system_resource;
 
 /* All of them, NULL at the end; resources.c. */
 extern const struct resource *const resources[];

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 #include "common/process/socket.h"
 #include "fcgi-app/limits.h"
 #include "fcgi-app/lock_in.h"
+#include "fcgi-app/mailer.h"
 #include "fcgi-app/system/database_model.h"
 #include "fcgi-app/worker.h"
 
@@ -52,6 +54,7 @@ static void warn_about_schema(struct app *app)
 struct plan {
     const struct settings *settings;
     struct shared *shared;
+    int mail_wake; /* of the helper that sends mail; -1: there is none */
     /* The rest is for a worker without a parent. */
     struct reexec *reexec;
     unsigned grace_s;
@@ -89,7 +92,7 @@ static struct server server_of(const struct plan *plan, struct app *app,
                            .busy_since = worker->busy_since,
                            .idle_s = (unsigned)settings->db_idle_s,
                            .idle = app_rest,
-                           .spare = app_spare,
+                           .spare = mailer_spare,
                            .quiet_s = SWEEP_S,
                            .grace_s = plan->grace_s,
                            .reexec = plan->reexec};
@@ -111,6 +114,7 @@ static void work(void *context, const struct pool_worker *worker)
     app->config_path = plan->config_path;
     app->program = plan->program;
     app->worker = worker;
+    app->mail_wake = plan->mail_wake;
     const struct server server = server_of(plan, app, worker);
     if (plan->is_cgi) {
         app->sweeps = true; /* what the requests before it have left */
@@ -121,6 +125,13 @@ static void work(void *context, const struct pool_worker *worker)
     }
     app_close(app);
     arena_close(a);
+}
+
+/* The helper of the pool, from start to end. It is forked before the workers. */
+static void help(void *context)
+{
+    const struct plan *plan = context;
+    mailer_help(plan->settings, plan->shared, plan->mail_wake);
 }
 
 static bool is_listening(int fd)
@@ -154,6 +165,9 @@ static int check_start(struct cli *cli)
     app_close(app);
     if (p)
         return complain(EX_CONFIG, "DATABASE_URL: %s", p->cause);
+    p = mailer_check(cli->arena, &cli->settings);
+    if (p)
+        return complain(EX_CONFIG, "%s", p->cause);
     if (cli->settings.env == ENV_PRODUCTION && geteuid() == 0)
         return complain(EX_NOPERM, "does not serve as root, unless ENV is development");
     return EX_OK;
@@ -224,11 +238,29 @@ static struct problem *open_sockets(struct cli *cli, int fds[SOCKETS])
     return p;
 }
 
+/* What wakes the helper is kept over a reload, for the old workers tell the new helper. */
+static struct problem *open_wake(struct cli *cli, int *ret)
+{
+    static const char name[] = "mail";
+    if (!cli->settings.mail_command.len)
+        return NULL;
+    int fd = reexec_inherited_fd(name);
+    if (fd < 0)
+        fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0)
+        return problem_because(cli->arena, &problem_internal, "eventfd: %s", strerror(errno));
+    reexec_keep_fd(name, fd);
+    *ret = fd;
+    return NULL;
+}
+
 static int run_pool(struct cli *cli, struct plan *plan, int fds[SOCKETS])
 {
     const struct settings *s = &cli->settings;
     const char *where = fds[FAST] >= 0 ? "LISTEN_FDS" : s->listen.data;
     struct problem *p = open_sockets(cli, fds);
+    if (!p)
+        p = open_wake(cli, &plan->mail_wake);
     if (p)
         return complain(EX_UNAVAILABLE, "%s", p->cause);
     if (reexec_is_trial())
@@ -243,6 +275,7 @@ static int run_pool(struct cli *cli, struct plan *plan, int fds[SOCKETS])
                               .hang_s = (unsigned)s->hang_s,
                               .argv = cli->program,
                               .work = work,
+                              .help = plan->mail_wake >= 0 ? help : NULL,
                               .context = plan,
                               .metrics = &plan->shared->metrics};
     LOG(LOG_LEVEL_INFO, log_event("started"), log_text("listen", where),
@@ -316,7 +349,7 @@ static void run_alone(struct cli *cli, struct plan *plan)
 
 int command_serve(struct cli *cli)
 {
-    struct plan plan = {.settings = &cli->settings};
+    struct plan plan = {.settings = &cli->settings, .mail_wake = -1};
     int status = check_start(cli);
     if (status == EX_OK)
         status = open_log(cli);

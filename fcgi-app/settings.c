@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/utf8.h"
 #include "common/http/address.h"
 
 static const char *const env_words[] = {"production", "development", NULL};
 static const char *const lockdown_words[] = {"on", "off", "kill", NULL};
 static const char *const login_limit_words[] = {"on", "off", NULL};
 static const char *const limits_words[] = {"on", "guesses", "off", NULL};
+static const char *const verify_email_words[] = {"off", "on", "required", NULL};
 static const char *const users_visible_words[] = {"users", "admins", NULL};
 
 /* What nginx/render takes for the same settings, by patterns of the same text: one program must not
@@ -26,6 +28,10 @@ static const char *const users_visible_words[] = {"users", "admins", NULL};
 #define SITE_PATTERN "^https?://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?$"
 #define CONTACT_PATTERN                                                                            \
     "^([^@/[:space:]]+@[A-Za-z0-9.-]+|https?://[^/[:space:]]+(/[^[:space:]]*)?)$"
+
+#define MAILBOX_PATTERN "[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
+#define SENDER_PATTERN "^(" MAILBOX_PATTERN "|[^[:cntrl:]<>]*<" MAILBOX_PATTERN ">)$"
+#define LINK_PATTERN "^[!-~]+$"
 
 static bool matches(struct text t, const char *pattern)
 {
@@ -119,6 +125,28 @@ static const struct format contact_format = {
     .valid = is_contact,
     .code = FAULT_FORMAT,
     .message = "Must be an e-mail address, or a URL of http or https.",
+};
+
+static bool is_sender(struct text t)
+{
+    return matches(t, SENDER_PATTERN) && utf8_is_clean(t.data, t.len);
+}
+
+static const struct format sender_format = {
+    .valid = is_sender,
+    .code = FAULT_FORMAT,
+    .message = "Must be an e-mail address, or a name and then the address in < and >, in one line.",
+};
+
+static bool is_link(struct text t)
+{
+    return t.len == 0 || matches(t, LINK_PATTERN);
+}
+
+static const struct format link_format = {
+    .valid = is_link,
+    .code = FAULT_FORMAT,
+    .message = "Must be the beginning of a URL, without blanks and of ASCII alone.",
 };
 
 static const struct format address_list_format = {
@@ -217,10 +245,26 @@ static const struct field settings_fields[] = {
           .doc =
               "Sends a message given on its standard input; without it no password can be reset."),
     FIELD(struct settings, mail_from, .max = 300, .default_value = "postern@localhost",
-          .doc = "The sender of messages."),
-    FIELD(struct settings, reset_url, .max = 1000, .default_value = "",
-          .example = "https://app.example.org/reset?token=",
+          .format = &sender_format, .example = "Postern <postern@example.org>",
+          .doc = "The sender of messages: an address, or a name and the address in < and >."),
+    FIELD(struct settings, reset_url, .max = SETTINGS_LINK_MAX, .default_value = "",
+          .format = &link_format, .example = "https://app.example.org/reset?token=",
           .doc = "What the token is appended to in a message about a forgotten password."),
+    FIELD(struct settings, verify_url, .max = SETTINGS_LINK_MAX, .default_value = "",
+          .format = &link_format, .example = "https://app.example.org/verify#token=",
+          .doc = "What the token is appended to in a message that asks to confirm an address."),
+    FIELD(struct settings, undo_url, .max = SETTINGS_LINK_MAX, .default_value = "",
+          .format = &link_format, .example = "https://app.example.org/undo#token=",
+          .doc = "What the token is appended to in a message that tells the former address of a "
+                 "change."),
+    FIELD(struct settings, mail_texts, .max = 1000, .default_value = "",
+          .example = "/etc/postern/mail.txt",
+          .doc = "A file with texts of messages that take the place of those that are built in."),
+    FIELD(struct settings, verify_email, .choices = verify_email_words, .default_value = "off",
+          .doc =
+              "Whether an address must be shown to be one's own: off: all count as verified; on: "
+              "a token is mailed to new ones; required: and who registers is there only once it "
+              "is used. Needs MAIL_COMMAND, unless off."),
     FIELD(struct settings, trusted_proxies, .max = 4000, .default_value = "",
           .format = &address_list_format, .example = "10.0.0.0/8 2001:db8::7",
           .doc = "Whose X-Forwarded-For is believed: addresses, blocks, unix: for unix sockets."),

@@ -7,9 +7,12 @@ enum env { ENV_PRODUCTION, ENV_DEVELOPMENT };
 enum lockdown_mode { LOCKDOWN_ON, LOCKDOWN_OFF, LOCKDOWN_KILL };
 enum login_limit { LOGIN_LIMIT_ON, LOGIN_LIMIT_OFF };
 enum limits { LIMITS_ON, LIMITS_GUESSES, LIMITS_OFF };
+enum verify_email { VERIFY_EMAIL_OFF, VERIFY_EMAIL_ON, VERIFY_EMAIL_REQUIRED };
 enum users_visible { USERS_VISIBLE_USERS, USERS_VISIBLE_ADMINS };
 
 #define SESSIONS_MAX_MOST 500
+
+#define SETTINGS_LINK_MAX 800 /* bytes: with a token after it, it fits into a line of a message */
 
 struct settings {
     unsigned env; /* enum env */
@@ -42,6 +45,10 @@ struct settings {
     struct text mail_command;
     struct text mail_from;
     struct text reset_url;
+    struct text verify_url;
+    struct text undo_url;
+    struct text mail_texts;
+    unsigned verify_email; /* enum verify_email */
     struct text trusted_proxies;
     unsigned login_limit; /* enum login_limit */
     unsigned limits;      /* enum limits */

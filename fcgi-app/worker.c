@@ -87,6 +87,7 @@ static struct problem *open_parts(struct arena *a, const struct settings *settin
     struct problem *p = NULL;
     app->settings = settings;
     new_password_min = settings->password_min;
+    app->mail_wake = -1;
     app->unswept = 1; /* of a worker that is not there any more, perhaps */
     app->shared = shared ? shared : arena_alloc(a, sizeof *shared);
     begin(app->shared);
@@ -98,6 +99,11 @@ static struct problem *open_parts(struct arena *a, const struct settings *settin
         p = problem_because(a, &problem_internal, "DATABASE_URL is not set");
     else if (with_keys)
         p = open_keys(a, settings, &app->keys);
+    if (!p && with_keys && settings->verify_email != VERIFY_EMAIL_OFF &&
+        !settings->mail_command.len)
+        p = problem_because(a, &problem_internal,
+                            "VERIFY_EMAIL is not off, and without MAIL_COMMAND nobody could verify "
+                            "an address");
     if (!p)
         p = db_open(a, settings->database_url.data, &app->db);
     if (p) {

@@ -75,9 +75,10 @@ static bool can_miss_something(const struct route *route)
     return false;
 }
 
-static void add_of_token(struct answers *answers, const struct api *api, enum auth auth)
+static void add_of_token(struct answers *answers, const struct api *api, const struct route *route)
 {
-    if (auth == AUTH_NONE)
+    enum auth auth = route_auth(route, api->app);
+    if (auth == AUTH_NONE || (route->flags & ROUTE_BAD_TOKEN_IS_NONE))
         return;
     if (auth != AUTH_OPTIONAL)
         add(answers, &problem_no_token);
@@ -102,7 +103,7 @@ static void add_of_body(struct answers *answers, const struct route *route)
 void api_answers(const struct api *api, const struct route *route, struct answers *ret)
 {
     ret->count = 0;
-    add_of_token(ret, api, route_auth(route, api->app));
+    add_of_token(ret, api, route);
     if (strchr(route->path, '{'))
         add(ret, &problem_not_found); /* for dots, which are no id */
     if (route->query) {

@@ -105,6 +105,11 @@ static void put_success(struct docs *d, const struct route *route)
                 arena_printf(d->a, "%d", route_status(route)), status_phrase(route_status(route)));
     put_reply_words(d, route);
     buf_puts(d->b, "\n");
+    if (!route->accepted)
+        return;
+    html_printf(d->b, "<p class=success><b>202</b> %s. The members of ", status_phrase(202));
+    put_record_link(d, route->accepted);
+    buf_puts(d->b, ".\n");
 }
 
 static void put_sample_reply(struct docs *d, const struct route *route)

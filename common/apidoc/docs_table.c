@@ -104,7 +104,10 @@ static void put_field(struct buf *b, struct arena *a, enum form form, const stru
     buf_puts(b, "<p>");
     html_prose(b, f->doc ? f->doc : "");
     if (form == FORM_CHANGE && !(f->use & FIELD_CHANGE))
-        buf_puts(b, " <em>Only an admin sets it.</em>");
+        buf_puts(b, f->use & FIELD_NOT_OWN ? " <em>Only an admin sets it, of another.</em>"
+                                           : " <em>Only an admin sets it.</em>");
+    if (form == FORM_CREATE && f->unless)
+        buf_printf(b, " <em>Required unless %s is true.</em>", f->unless);
     buf_puts(b, "\n");
 }
 

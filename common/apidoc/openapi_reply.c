@@ -261,6 +261,24 @@ static void put_success(struct document *d, const struct route *route)
     json_object_end(d->b);
 }
 
+static void put_accepted(struct document *d, const struct route *route)
+{
+    if (!route->accepted)
+        return;
+    json_key_object(d->b, status_key(d, 202));
+    json_member(d->b, "description", status_phrase(202));
+    put_reply_headers(d, route, 202);
+    json_key_object(d->b, "content");
+    json_key_object(d->b, JSON_MEDIA_TYPE);
+    json_key(d->b, "schema");
+    document_record_ref(d, FORM_REPLY, route->accepted);
+    json_key(d->b, "example");
+    form_sample(d->b, FORM_REPLY, route->accepted);
+    json_object_end(d->b);
+    json_object_end(d->b);
+    json_object_end(d->b);
+}
+
 static void put_not_modified(struct document *d, const struct route *route)
 {
     if (!api_may_be_known(route))
@@ -448,6 +466,7 @@ void document_responses(struct document *d, const struct route *route)
     struct answers answers;
     json_key_object(d->b, "responses");
     put_success(d, route);
+    put_accepted(d, route);
     put_not_modified(d, route);
     api_answers(d->api, route, &answers);
     for (size_t at = 0; at < answers.count;) {

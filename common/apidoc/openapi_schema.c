@@ -99,8 +99,15 @@ static void put_description(struct document *d, enum form form, const struct fie
     const char *text = f->doc ? f->doc : "";
     if (form != FORM_REPLY && (f->use & FIELD_BYTES) && f->max)
         text = arena_printf(d->a, "%s At most %lld bytes in UTF-8.", text, (long long)f->max);
-    if (form == FORM_CHANGE && !(f->use & FIELD_CHANGE))
+    if (form == FORM_REPLY && (f->use & FIELD_PRIVATE))
+        text = arena_printf(d->a, "%s Shown to its owner and to admins only.", text);
+    if (form == FORM_CHANGE && (f->use & FIELD_NOT_OWN))
+        text =
+            arena_printf(d->a, "%s Only an admin sets it, of another; else it is ignored.", text);
+    else if (form == FORM_CHANGE && !(f->use & FIELD_CHANGE))
         text = arena_printf(d->a, "%s Only an admin sets it; from others it is ignored.", text);
+    if (form == FORM_CREATE && f->unless)
+        text = arena_printf(d->a, "%s Required unless `%s` is true.", text, f->unless);
     if (form == FORM_CREATE && f->default_value)
         text = arena_printf(d->a, "%s By default `%s`.", text, f->default_value);
     if (*text)

@@ -27,14 +27,14 @@ bool form_has(enum form form, const struct field *f)
 {
     if (form == FORM_REPLY)
         return f->use & FIELD_SHOWN;
-    return field_lets_in(f, mode_of(form), true);
+    return field_lets_in(f, mode_of(form), RANK_ADMIN);
 }
 
 bool form_requires(enum form form, const struct field *f)
 {
     if (form == FORM_REPLY)
-        return !(f->use & FIELD_OMIT_EMPTY);
-    return form == FORM_CREATE && (f->use & FIELD_REQUIRED);
+        return !(f->use & (FIELD_OMIT_EMPTY | FIELD_PRIVATE));
+    return form == FORM_CREATE && (f->use & FIELD_REQUIRED) && !f->unless;
 }
 
 bool form_may_be_null(enum form form, const struct field *f)
@@ -97,7 +97,8 @@ static bool is_sampled(enum form form, const struct field *f)
         return false;
     if (form == FORM_CHANGE && !(f->use & FIELD_CHANGE))
         return false; /* an admin's */
-    return form_requires(form, f) || (f->example && form != FORM_REPLY);
+    return form_requires(form, f) ||
+           (f->example && (form != FORM_REPLY || (f->use & FIELD_PRIVATE)));
 }
 
 void form_sample_value(struct buf *b, enum form form, const struct field *f)

@@ -11,10 +11,12 @@
 #include "common/base/encode.h"
 #include "common/base/exhausted.h"
 #include "common/base/problem.h"
+#include "common/crypto/digest.h"
 
 #define MAC_SIZE KEYRING_MAC_SIZE
 #define KEY_ID_SIZE 12
 #define ISSUER_MAX 255 /* bytes */
+#define INFO_MAX 63    /* bytes */
 #define KEYS_MEMORY_MAX (4u * 1024 * 1024)
 #define SPACE " \t\r\n"
 
@@ -22,6 +24,8 @@ struct keyring_key {
     EVP_MAC_CTX *mac;   /* holds the key itself */
     const char *header; /* a token's first segment and its dot */
     size_t header_len;
+    const char *kid;
+    unsigned char extracted[MAC_SIZE]; /* for keys that are derived from it */
 };
 
 struct keyring {
@@ -135,6 +139,23 @@ size_t keyring_count(const struct keyring *keys)
     return keys->count;
 }
 
+const char *keyring_kid(const struct keyring *keys, size_t key)
+{
+    return keys->list[key].kid;
+}
+
+/* HKDF-Expand for one block (RFC 5869 section 2.3): info, and the block's number. */
+void keyring_derive(const struct keyring *keys, size_t key, const char *purpose,
+                    unsigned char ret_key[MAC_SIZE])
+{
+    char info[INFO_MAX + 1];
+    size_t len = strlen(purpose);
+    must(len < sizeof info, "HKDF");
+    memcpy(info, purpose, len);
+    info[len] = 1;
+    hmac_sha256(keys->list[key].extracted, MAC_SIZE, info, len + 1, ret_key);
+}
+
 static void free_mac(void *mac)
 {
     EVP_MAC_CTX_free(mac);
@@ -159,13 +180,15 @@ static EVP_MAC_CTX *open_mac(struct arena *memory, EVP_MAC *hmac, const char *ke
 static void add_key(struct keyring *keys, EVP_MAC *hmac, const char *text)
 {
     static const char label[] = "postern key id";
+    static const unsigned char no_salt[MAC_SIZE] = {0};
     unsigned char id[MAC_SIZE];
     struct keyring_key *key = &keys->list[keys->count++];
     key->mac = open_mac(keys->memory, hmac, text);
     keyring_sign(key, label, sizeof label - 1, id);
-    const char *header =
-        arena_printf(keys->memory, "{\"alg\":\"HS256\",\"typ\":\"at+jwt\",\"kid\":\"%s\"}",
-                     base64url(keys->memory, id, KEY_ID_SIZE));
+    key->kid = base64url(keys->memory, id, KEY_ID_SIZE);
+    hmac_sha256(no_salt, sizeof no_salt, text, strlen(text), key->extracted);
+    const char *header = arena_printf(
+        keys->memory, "{\"alg\":\"HS256\",\"typ\":\"at+jwt\",\"kid\":\"%s\"}", key->kid);
     key->header =
         arena_printf(keys->memory, "%s.", base64url(keys->memory, header, strlen(header)));
     key->header_len = strlen(key->header);

@@ -39,6 +39,15 @@ size_t keyring_count(const struct keyring *keys);
 void keyring_mac(const struct keyring *keys, size_t key, const char *label, const void *data,
                  size_t len, unsigned char ret_mac[KEYRING_MAC_SIZE]);
 
+/** What key number `key` is called in the header of its tokens (RFC 7515 section 4.1.4). Lives as
+ *  long as the ring. */
+const char *keyring_kid(const struct keyring *keys, size_t key);
+
+/** A key for another purpose, derived from key number `key` by HKDF-SHA-256 (RFC 5869) without a
+ *  salt, with `purpose` as its info. */
+void keyring_derive(const struct keyring *keys, size_t key, const char *purpose,
+                    unsigned char ret_key[KEYRING_MAC_SIZE]);
+
 /* ---- for tokens alone (jwt.h) ---- */
 
 /** Key number `n`; borrowed from the ring. */

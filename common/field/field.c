@@ -244,11 +244,21 @@ static enum fault_code field_from_json(struct arena *a, const struct field *f,
     abort();
 }
 
-bool field_lets_in(const struct field *f, enum record_mode mode, bool admin)
+bool field_lets_in(const struct field *f, enum record_mode mode, enum rank rank)
 {
     if (mode == RECORD_CREATE)
         return f->use & (FIELD_CREATE | FIELD_REQUIRED);
-    return (f->use & FIELD_CHANGE) || (admin && (f->use & FIELD_ADMIN_CHANGE));
+    if (f->use & FIELD_CHANGE)
+        return true;
+    return (f->use & FIELD_ADMIN_CHANGE) && rank != RANK_USER &&
+           !(rank == RANK_ADMIN_OWN && (f->use & FIELD_NOT_OWN));
+}
+
+/* Does another member take the place of this one? */
+static bool is_stood_in_for(const struct field *f, const struct json *object)
+{
+    const struct json *node = f->unless ? json_get(object, f->unless) : NULL;
+    return node && json_type(node) == JSON_BOOLEAN && json_as_boolean(node);
 }
 
 static bool is_missing(const struct field *f, const struct json *node, enum record_mode mode)
@@ -306,7 +316,7 @@ static void default_value(struct arena *a, const struct record *r, field_set giv
 }
 
 struct problem *record_from_json(struct arena *a, const struct record *r, const struct json *object,
-                                 enum record_mode mode, bool admin,
+                                 enum record_mode mode, enum rank rank,
                                  const struct problem_type *missing, void *ret,
                                  field_set *ret_given)
 {
@@ -314,10 +324,10 @@ struct problem *record_from_json(struct arena *a, const struct record *r, const 
     field_set given = 0;
     for (size_t i = 0; i < r->count; i++) {
         const struct field *f = &r->fields[i];
-        if (!field_lets_in(f, mode, admin))
+        if (!field_lets_in(f, mode, rank))
             continue;
         const struct json *node = json_get(object, f->name);
-        if (is_missing(f, node, mode)) {
+        if (is_missing(f, node, mode) && !(!node && is_stood_in_for(f, object))) {
             note(a, &p, f, FAULT_REQUIRED, "Is required.");
             continue;
         }
@@ -455,7 +465,7 @@ void record_members_to_json(struct buf *b, const struct record *r, const void *r
 {
     for (size_t i = 0; i < r->count; i++) {
         const struct field *f = &r->fields[i];
-        if (!(f->use & FIELD_SHOWN) || is_left_out(f, const_member(f, row)))
+        if (!(f->use & FIELD_SHOWN) || (f->use & r->hidden) || is_left_out(f, const_member(f, row)))
             continue;
         json_key(b, f->name);
         value_to_json(b, f, const_member(f, row));

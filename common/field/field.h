@@ -35,6 +35,15 @@ enum field_use {
     FIELD_SECRET = 1 << 8,     /* never printed, not even by `postern config` */
     FIELD_OMIT_EMPTY = 1 << 9, /* left out of replies while it is null, false or 0 */
     FIELD_VERSION = 1 << 10,   /* an integer that rises with every change; ETags are made of it */
+    FIELD_PRIVATE = 1 << 11,   /* in replies to some only: see record.hidden */
+    FIELD_NOT_OWN = 1 << 12,   /* FIELD_ADMIN_CHANGE of others: for oneself it is ignored */
+};
+
+/* Who gives a value. */
+enum rank {
+    RANK_USER,
+    RANK_ADMIN,
+    RANK_ADMIN_OWN, /* an admin, of what is their own */
 };
 
 /* A rule for text beyond its length. */
@@ -58,6 +67,8 @@ struct field {
     const char *const *choices; /* FIELD_ENUM: words, NULL at the end */
     const struct format *format;
     const char *default_value; /* what an absent value is read from, except in a change */
+    const char *unless;        /* FIELD_REQUIRED: not where the boolean member of this name is true;
+                                  or NULL */
     const char *example;       /* for the documentation */
     const char *new_example;   /* where another one is made beside that of `example`; or NULL */
     const char *refers_to;     /* FIELD_UUID: the name of the record whose id it is; or NULL */
@@ -93,6 +104,7 @@ struct record {
     const struct field *fields;
     size_t count;
     const struct rule *rule; /* or NULL */
+    unsigned hidden;         /* fields with any of these uses are left out of replies */
 };
 
 #define RECORD(name_, struct_, fields_, ...)                                                       \
@@ -111,12 +123,12 @@ typedef uint64_t field_set;
  *
  * All faults are reported at once: problem_missing_fields (or `missing`, unless
  * NULL) when a required key is absent, else the format's own problem, else problem_invalid.
- * Fields that `mode` or the caller's rank do not let in are ignored, whatever they
+ * Fields that `mode` or the caller's `rank` do not let in are ignored, whatever they
  * contain. Texts borrow from the document. `ret` must be zeroed and is only partly filled on
  * failure.
  */
 struct problem *record_from_json(struct arena *a, const struct record *r, const struct json *object,
-                                 enum record_mode mode, bool admin,
+                                 enum record_mode mode, enum rank rank,
                                  const struct problem_type *missing, void *ret,
                                  field_set *ret_given) MUST_USE;
 
@@ -133,8 +145,8 @@ enum fault_code field_from_text(struct arena *a, const struct field *f, struct t
 /** The least length or value. */
 int64_t field_min(const struct field *f);
 
-/** Is the field looked at when a body is read so, for an admin or for others? */
-bool field_lets_in(const struct field *f, enum record_mode mode, bool admin);
+/** Is the field looked at when a body is read so, from somebody of this rank? */
+bool field_lets_in(const struct field *f, enum record_mode mode, enum rank rank);
 
 /** May a body that is read so have null there? */
 bool field_may_be_null(const struct field *f, enum record_mode mode);

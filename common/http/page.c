@@ -209,6 +209,7 @@ struct problem *page_open(struct page *page, const struct page_source *source, s
                           .query = query,
                           .scope = scope,
                           .keys = source->keys,
+                          .viewer = {rq->caller.id, rq->caller.admin, rq->now},
                           .number = query->page,
                           .limit = query->limit};
     page->window = (struct list_window){.limit = page->limit + 1,
@@ -220,6 +221,8 @@ struct problem *page_open(struct page *page, const struct page_source *source, s
                                 "Is not one that this list has given out for these filters.");
     if (page->window.after)
         page->window.offset = 0;
+    if (list->view)
+        page->seen = arena_alloc(rq->arena, list->row->size);
     read_range(page);
     json_object(&rs->body);
     json_key(&rs->body, PAGE_DATA_KEY);
@@ -235,6 +238,13 @@ static void remember(struct page *page, const void *row)
     page->last.text = arena_text(page->rq->arena, page->last.text);
 }
 
+static void write_row(struct page *page, const void *row)
+{
+    const struct list *list = page->list;
+    const struct record *as = list->view ? list->view(&page->viewer, row, page->seen) : list->row;
+    response_item(page->rs, as, list->view ? page->seen : row);
+}
+
 void page_add(void *context, const void *row)
 {
     struct page *page = context;
@@ -244,7 +254,7 @@ void page_add(void *context, const void *row)
         page->more = true;
         return;
     }
-    response_item(page->rs, page->list->row, row);
+    write_row(page, row);
     if (page->written && body->len > PAGE_BYTES_MAX) {
         body->len = len;
         page->more = page->cut = true;

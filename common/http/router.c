@@ -124,6 +124,12 @@ static struct problem *find_route(const struct router *router, struct request *r
 
 /* ---- who calls ---- */
 
+/* Is this refusal of a token none, because the request may go on without? */
+static bool is_none(const struct request *rq, const struct problem *p)
+{
+    return (rq->route->flags & ROUTE_BAD_TOKEN_IS_NONE) && p->type->of_token;
+}
+
 static struct problem *check_token(const struct router *router, struct request *rq)
 {
     enum auth auth = rq->route->auth;
@@ -135,7 +141,7 @@ static struct problem *check_token(const struct router *router, struct request *
     struct problem *p = router->authenticate(router->app, rq, token);
     rq->expired =
         p && p->type == &problem_token_expired && (rq->route->flags & ROUTE_OUTLIVES_TOKEN);
-    if (rq->expired)
+    if (rq->expired || (p && is_none(rq, p)))
         return NULL;
     if (!p)
         rq->caller.named = true;
@@ -159,6 +165,11 @@ static struct problem *find_caller(const struct router *router, struct request *
     if (!rq->caller.named)
         return NULL;
     struct problem *p = router->find_caller ? router->find_caller(router->app, rq, lock) : NULL;
+    if (p && is_none(rq, p)) {
+        rq->stale = lock; /* it counted as one before: the request begins again, without */
+        rq->caller = (struct caller){0};
+        return lock ? p : NULL;
+    }
     if (p)
         return p;
     if (route_auth(rq->route, router->app) == AUTH_ADMIN)
@@ -201,7 +212,7 @@ static void note_role(struct request *rq)
     const struct record *r = rq->route->body;
     for (size_t i = 0; i < r->count; i++)
         if ((rq->body_given & ((field_set)1 << i)) &&
-            !field_lets_in(&r->fields[i], rq->route->mode, false))
+            !field_lets_in(&r->fields[i], rq->route->mode, RANK_USER))
             rq->caller.refusal_unless_admin = &problem_admin_required;
 }
 
@@ -212,6 +223,14 @@ static struct problem *refuse_encoding(struct request *rq)
     p->header = "Accept-Encoding";
     p->value = "identity";
     return p;
+}
+
+/* Of the caller, towards what the path names first. */
+static enum rank rank_of(const struct request *rq)
+{
+    if (!rq->caller.admin)
+        return RANK_USER;
+    return uuid_equal(&rq->path_ids[0], &rq->caller.id) ? RANK_ADMIN_OWN : RANK_ADMIN;
 }
 
 static struct problem *read_body(struct request *rq)
@@ -237,8 +256,8 @@ static struct problem *read_body(struct request *rq)
         json_parse(a, rq->raw_body.data ? rq->raw_body.data : "", rq->raw_body.len, &document);
     if (p)
         return p;
-    p = record_from_json(a, route->body, document, route->mode, rq->caller.admin,
-                         route->missing_problem, in, &rq->body_given);
+    p = record_from_json(a, route->body, document, route->mode, rank_of(rq), route->missing_problem,
+                         in, &rq->body_given);
     note_role(rq);
     return p;
 }

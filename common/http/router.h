@@ -80,6 +80,7 @@ enum route_flag {
     ROUTE_LOCKS_CALLER = 1 << 8,
     ROUTE_OUTLIVES_TOKEN = 1 << 9, /* a token that has expired counts as none */
     ROUTE_NO_UNDO = 1 << 10, /* cannot be undone, as a DELETE cannot: a page asks before it calls */
+    ROUTE_BAD_TOKEN_IS_NONE = 1 << 11, /* and so is one whose user or session is not there */
 };
 
 /* What a success answers: an object with `members`, and in it `key` with a `record`, or with
@@ -128,6 +129,8 @@ struct route {
     struct problem *(*at_once)(struct app *app, struct request *rq, struct response *rs,
                                bool *ret_done);
     struct reply reply;
+    /* A handler may set the status 202 instead and write these members: it is not done yet. */
+    const struct record *accepted;
     int status;      /* of success; 0: 200 with a reply, else 204 */
     unsigned flags;  /* of enum route_flag */
     unsigned limits; /* how often it may be called: a set of router.limit's own */

@@ -96,11 +96,21 @@ struct list_test {
     const char *unless;    /* when this holds, every row is shown; NULL: nobody knows */
 };
 
+/* Who looks at a row, and when. */
+struct viewer {
+    struct uuid id; /* nil: nobody knows */
+    bool admin;
+    struct instant now;
+};
+
 struct list {
     const char *table;
     const char *columns; /* of a row, as the record wants them; values of a `?` are the scope's;
                             NULL: the record's own */
     const struct record *row; /* with a member `id` and those of the keys */
+    /* Fill `ret_row` with what somebody sees of a row, and return how it is written; NULL: all see
+     * all of it. */
+    const struct record *(*view)(const struct viewer *by, const void *row, void *ret_row);
     const char *const *sorts; /* the words for `sort`; the first is the default where there is none
                                  to choose */
     struct list_filter filters[LIST_FILTERS_MAX];

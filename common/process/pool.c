@@ -49,6 +49,7 @@ struct state {
     const struct pool *pool;
     struct slot *slots;
     size_t count;
+    struct slot helper;
     _Atomic int64_t *busy; /* one for each slot, shared with the workers */
     struct old *old;       /* workers from before a reload */
     size_t old_count;
@@ -112,13 +113,24 @@ _Noreturn static void be_worker(const struct state *s, size_t slot, pid_t parent
     exit(EX_OK);
 }
 
-static void start(struct state *s, size_t slot)
+/* It serves nobody: a socket that it kept open would take connections after the pool's end. */
+_Noreturn static void be_helper(const struct state *s, pid_t parent)
 {
-    struct slot *at = &s->slots[slot];
-    atomic_store(&s->busy[slot], 0);
-    pid_t parent = getpid(), pid = fork();
-    if (pid == 0)
-        be_worker(s, slot, parent);
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent)
+        _exit(EX_OK);
+    (void)close(s->signals);
+    (void)close(s->ready[0]);
+    (void)close(s->ready[1]);
+    for (size_t i = 0; i < s->pool->count; i++)
+        (void)close(s->pool->groups[i].listen_fd);
+    child_reset_signals();
+    s->pool->help(s->pool->context);
+    exit(EX_OK);
+}
+
+static void note_start(struct slot *at, pid_t pid)
+{
     at->started = monotonic_ns();
     at->ready = false;
     if (pid > 0) {
@@ -127,6 +139,23 @@ static void start(struct state *s, size_t slot)
     }
     LOG(LOG_LEVEL_ERROR, log_event("fork_failed"), log_text("cause", strerror(errno)));
     at->start_at = at->started + PAUSE_MAX;
+}
+
+static void start(struct state *s, size_t slot)
+{
+    atomic_store(&s->busy[slot], 0);
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0)
+        be_worker(s, slot, parent);
+    note_start(&s->slots[slot], pid);
+}
+
+static void start_helper(struct state *s)
+{
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0)
+        be_helper(s, parent);
+    note_start(&s->helper, pid);
 }
 
 static int64_t next_pause(const struct slot *slot, int64_t now)
@@ -144,27 +173,45 @@ static void count_metric(const struct pool *pool, enum metric what)
         metrics_add(pool->metrics, what, 1);
 }
 
-/* Of a worker that was not told to stop. `group` is NULL for one from before a reload. */
-static void log_death(const struct pool *pool, const char *group, pid_t pid, int status,
-                      int64_t pause)
+static void log_death(const char *event, const char *group, pid_t pid, int status, int64_t pause)
 {
-    count_metric(pool, METRIC_WORKER_RESTARTS);
-    LOG(LOG_LEVEL_WARNING, log_event("worker_died"), log_text("pool", group),
-        log_number("pid", pid),
+    LOG(LOG_LEVEL_WARNING, log_event(event), log_text("pool", group), log_number("pid", pid),
         WIFSIGNALED(status) ? log_number("signal", WTERMSIG(status))
                             : log_number("exit", WEXITSTATUS(status)),
         log_number("pause_ms", pause / MS));
 }
 
-static void note_death(const struct pool *pool, struct slot *slot, int status, bool expected)
+/* Of a worker that was not told to stop. `group` is NULL for one from before a reload. */
+static void tell_death(const struct pool *pool, const char *group, pid_t pid, int status,
+                       int64_t pause)
+{
+    count_metric(pool, METRIC_WORKER_RESTARTS);
+    log_death("worker_died", group, pid, status, pause);
+}
+
+static void free_slot(struct slot *slot)
 {
     int64_t now = monotonic_ns();
     slot->pause = next_pause(slot, now);
     slot->start_at = now + slot->pause;
-    if (!expected)
-        log_death(pool, slot->group->name, slot->pid, status, slot->pause);
     slot->pid = 0;
     slot->ready = false;
+}
+
+static void note_death(const struct pool *pool, struct slot *slot, int status, bool expected)
+{
+    pid_t pid = slot->pid;
+    free_slot(slot);
+    if (!expected)
+        tell_death(pool, slot->group->name, pid, status, slot->pause);
+}
+
+static void note_helper_death(struct slot *slot, int status, bool expected)
+{
+    pid_t pid = slot->pid;
+    free_slot(slot);
+    if (!expected)
+        log_death("helper_died", NULL, pid, status, slot->pause);
 }
 
 /* ---- all of them ---- */
@@ -175,7 +222,7 @@ static void forget_old(struct state *s, pid_t pid, int status, bool expected)
         if (s->old[i].pid != pid)
             continue;
         if (!expected && !s->old[i].told_to_stop)
-            log_death(s->pool, NULL, pid, status, 0);
+            tell_death(s->pool, NULL, pid, status, 0);
         s->old[i] = s->old[--s->old_count];
     }
 }
@@ -186,6 +233,8 @@ static void reap(struct state *s, bool expected)
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         forget_old(s, pid, status, expected);
+        if (s->helper.pid == pid)
+            note_helper_death(&s->helper, status, expected);
         for (size_t i = 0; i < s->count; i++)
             if (s->slots[i].pid == pid)
                 note_death(s->pool, &s->slots[i], status, expected);
@@ -213,11 +262,19 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Start workers whose pause has ended; one after another while old ones are being replaced. Returns
- * when the next is due. */
+/* Returns when it is due. */
+static int64_t start_helper_if_due(struct state *s, int64_t now)
+{
+    if (s->pool->help && !s->helper.pid && s->helper.start_at <= now)
+        start_helper(s);
+    return s->pool->help && !s->helper.pid ? s->helper.start_at : INT64_MAX;
+}
+
+/* Start those whose pause has ended, the helper first; workers one after another while old ones are
+ * being replaced. Returns when the next is due. */
 static int64_t start_due(struct state *s, int64_t now)
 {
-    int64_t due = now + 60000 * MS;
+    int64_t due = earlier(now + 60000 * MS, start_helper_if_due(s, now));
     for (size_t i = 0; i < s->count; i++) {
         struct slot *slot = &s->slots[i];
         if (slot->pid || (s->old_count && one_is_starting(s)))
@@ -309,6 +366,23 @@ static int wait_until(struct state *s, int64_t due)
 
 /* ---- the end ---- */
 
+/* What workers had to tell it until their end it finds, now or when it is started again. */
+static void end_helper(struct state *s, int64_t end)
+{
+    if (s->helper.pid)
+        (void)kill(s->helper.pid, SIGTERM);
+    for (int64_t now = monotonic_ns(); s->helper.pid && now < end; now = monotonic_ns()) {
+        (void)wait_until(s, end);
+        reap(s, true);
+    }
+    if (s->helper.pid)
+        (void)kill(s->helper.pid, SIGKILL);
+    while (s->helper.pid) {
+        (void)wait_until(s, monotonic_ns() + 100 * MS);
+        reap(s, true);
+    }
+}
+
 static void drain(struct state *s)
 {
     int64_t end = monotonic_ns() + s->pool->drain_s * 1000 * MS;
@@ -323,6 +397,7 @@ static void drain(struct state *s)
         (void)wait_until(s, monotonic_ns() + 100 * MS);
         reap(s, true);
     }
+    end_helper(s, end);
 }
 
 /* ---- a reload ---- */
@@ -335,6 +410,8 @@ static void hand_over_workers(const struct state *s)
     for (size_t i = 0; i < s->count; i++)
         if (s->slots[i].pid)
             fprintf(out, "%d,", (int)s->slots[i].pid);
+    if (s->helper.pid)
+        fprintf(out, "-%d,", (int)s->helper.pid);
     for (size_t i = 0; i < s->old_count; i++)
         fprintf(out, "%d,", s->old[i].told_to_stop ? -(int)s->old[i].pid : (int)s->old[i].pid);
     (void)fclose(out);
@@ -354,6 +431,8 @@ static void reload(struct state *s)
     systemd_notify(state);
     count_metric(s->pool, METRIC_RELOADS);
     hand_over_workers(s);
+    if (s->helper.pid)
+        (void)kill(s->helper.pid, SIGTERM); /* the new one takes over at once */
     (void)close(s->signals);
     (void)close(s->ready[0]);
     (void)close(s->ready[1]);

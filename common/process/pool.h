@@ -30,6 +30,7 @@ struct pool {
     unsigned hang_s;  /* a worker that is busy for longer is killed; 0: never */
     char **argv;      /* how the program was called, for SIGHUP */
     void (*work)(void *context, const struct pool_worker *worker); /* until SIGTERM */
+    void (*help)(void *context); /* of one process beside them, until SIGTERM; or NULL */
     void *context;
     struct metrics *metrics; /* counts deaths, hangs and reloads; or NULL */
 };
@@ -48,6 +49,9 @@ struct pool {
  * configuration and a new binary, and no request is refused. First comes a trial (reexec.h); when
  * it fails, all stays as it is. A descriptor of the old program that the new one has not kept is
  * closed.
+ *
+ * The helper is started before any worker, is replaced as workers are, and ends with them: told to
+ * when they have ended, or when the program starts again. It has none of the listening sockets.
  *
  * SIGPIPE is ignored from here on, in workers too: a log whose reader has ended stops no worker. A
  * program that is started has it as usual.

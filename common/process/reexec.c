@@ -15,7 +15,7 @@
 #include "common/process/child.h"
 
 #define TRIAL_MAX_S 20
-#define KEPT_MAX 4
+#define KEPT_MAX 8
 
 /* The program that we start may be of another version: these names are fixed. */
 #define ENV_TRIAL "POOL_TRIAL"

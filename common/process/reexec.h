@@ -12,7 +12,7 @@
 /* ---- the descriptors that stay open ---- */
 
 /** Remember for a re-exec that `fd` listens on `address`, a text without commas, or is something
- *  else of that name that must stay open. At most four. */
+ *  else of that name that must stay open. At most eight. */
 void reexec_keep_fd(const char *address, int fd);
 
 /** The descriptor that the program had before a re-exec for `address`, or -1. */

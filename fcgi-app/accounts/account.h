@@ -1,30 +1,38 @@
 /* account.h -- change, lock and delete an account, for the API and for the command line. */
 #pragma once
 
+#include "fcgi-app/accounts/actor.h"
 #include "fcgi-app/accounts/user_model.h"
 #include "fcgi-app/app.h"
 
-/* Who changes an account, and when. */
-struct actor {
-    struct app *app;
-    struct arena *arena;
-    struct instant now;
-    struct request *rq; /* whose caller and If-Match count; NULL: an operator, who may do all */
-};
-
-/** The caller of `rq`, from which it borrows. */
-struct actor actor_of(struct app *app, struct request *rq);
-
-/** A copy of `user` with a new id, its times and the hash of its password, ready to be inserted.
- *  Takes the time of a hash. */
+/** A copy of `user` with a new id, its times and the hash of its password, ready to be inserted;
+ *  without a password, of one that nobody knows. Takes the time of a hash. */
 struct problem *account_make(struct arena *a, struct instant now, const struct user *user,
                              struct user **ret) MUST_USE;
 
-/** The same for a route's `prepare`: leaves it in rq->prepared. */
-struct problem *account_prepare(struct request *rq, const struct user *user) MUST_USE;
+/** The hash of a password that nobody knows: logging in with it takes the same time as with any. */
+struct problem *account_hash_unknown(struct arena *a, const char **ret) MUST_USE;
 
-/** The handler of routes that make an account: store the prepared user and answer with it. */
+/** account_make() for a route's `prepare`: leaves it in rq->prepared. The settings say whether its
+ *  address counts as verified. */
+struct problem *account_prepare(struct app *app, struct request *rq,
+                                const struct user *user) MUST_USE;
+
+/** Store a user. problem_email_exists when somebody has the address, or had it and may have it
+ *  again. In a transaction. */
+struct problem *account_insert(struct actor by, const struct user *user) MUST_USE;
+
+/** The handler of routes that make an account: store the prepared user, mail the token that it
+ *  wants, and answer with it. */
 struct problem *account_create(struct app *app, struct request *rq, struct response *rs);
+
+/** Answer with a user as the caller sees them, and the ETag of that; 304 where the client has this
+ *  already. */
+void account_answer(struct request *rq, struct response *rs, const struct user *user);
+
+/** The same as they see themselves, for a request that shows who they are without being a caller's.
+ */
+void account_answer_whole(struct request *rq, struct response *rs, const struct user *user);
 
 /** For the column `in_doubt` of these: is the prepared user stored? */
 struct problem *account_is_created(struct app *app, struct request *rq, bool *ret_yes) MUST_USE;
@@ -39,7 +47,8 @@ struct problem *account_lock(struct actor by, struct uuid id, struct user *ret) 
 /**
  * Set the `given` fields of a user to those of `in`: problem_last_admin when they would take the
  * last active admin's rank away, problem_precondition_failed when it is not the version that the
- * caller knows. Disabling ends all sessions. `*ret` is the user as it is then. In a transaction.
+ * caller knows. Another address counts as not verified, and both mailboxes are told; it and
+ * disabling end what account_end() says. `*ret` is the user as it is then. In a transaction.
  */
 struct problem *account_change(struct actor by, struct uuid id, const struct user *in,
                                field_set given, struct user *ret) MUST_USE;
@@ -48,8 +57,33 @@ struct problem *account_change(struct actor by, struct uuid id, const struct use
 struct problem *account_is_changed(struct db *db, struct arena *a, const struct user *after,
                                    bool *ret_yes) MUST_USE;
 
-/** Replace the hash of the password, whatever it is, with that of a new one; ends all sessions, and
- *  what was mailed to reset it. In a transaction. */
+/* What has happened to an account. */
+enum account_event {
+    EVENT_PASSWORD_CHANGED,
+    EVENT_PASSWORD_RESET,
+    EVENT_ADDRESS_CHANGED, /* by its owner; */
+    EVENT_ADDRESS_SET,     /* by an admin */
+    EVENT_DISABLED,
+    EVENT_UNDONE,
+    EVENT_COUNT
+};
+
+/** End what the event ends: the one list of it. `keep` is a session that goes on; nil: none. In a
+ *  transaction that holds the user locked. */
+struct problem *account_end(struct db *db, struct arena *a, struct uuid id,
+                            enum account_event event, struct uuid keep) MUST_USE;
+
+/** May the user have this address, which is written already? problem_email_exists when it is kept
+ *  for somebody who had it. In the transaction of that write, after it. */
+struct problem *account_check_address(struct actor by, struct uuid id, struct text email) MUST_USE;
+
+/** Store another address of a locked user, with the rest of `after`. problem_email_exists as
+ *  account_insert(). */
+struct problem *account_move(struct actor by, const struct user *before,
+                             const struct user *after) MUST_USE;
+
+/** Replace the hash of the password, whatever it is, with that of a new one, and end what a reset
+ *  of the password ends. In a transaction. */
 struct problem *account_set_hash(struct db *db, struct arena *a, struct uuid id,
                                  struct text hash) MUST_USE;
 
@@ -59,7 +93,7 @@ struct problem *account_has_hash(struct db *db, struct arena *a, struct uuid id,
                                  bool *ret_yes) MUST_USE;
 
 /**
- * Delete a user with posts and sessions: problem_last_admin when it is one,
+ * Delete a user with posts and sessions, and tell the mailbox: problem_last_admin when it is one,
  * problem_precondition_failed when it is not the version that the caller knows. In a transaction,
  * after which the user is gone; of many rows some are left for purge_departed().
  */

@@ -1,6 +1,8 @@
 /* Register, log in. */
 #include "fcgi-app/accounts/account.h"
+#include "fcgi-app/accounts/mailing.h"
 #include "fcgi-app/accounts/purge.h"
+#include "fcgi-app/accounts/registration_model.h"
 #include "fcgi-app/app.h"
 #include "fcgi-app/accounts/throttle.h"
 #include "fcgi-app/routes.h"
@@ -26,10 +28,58 @@ static const struct problem_type problem_invalid_credentials = {
 static struct problem *prepare(struct app *app, struct request *rq)
 {
     struct user user = *(const struct user *)rq->body;
-    (void)app;
     user.role = ROLE_USER;
     user.is_active = true;
-    return account_prepare(rq, &user);
+    return account_prepare(app, rq, &user);
+}
+
+static bool must_wait(const struct app *app)
+{
+    return app->settings->verify_email == VERIFY_EMAIL_REQUIRED;
+}
+
+/* Nothing here depends on whether the address is free, taken or kept but to whom it is written, and
+ * whether that leads anywhere: the answer is the same, in the same time. */
+static struct problem *make_wait(struct app *app, struct request *rq)
+{
+    const struct user *user = rq->prepared;
+    struct user owner = {0};
+    bool taken, kept = false;
+    struct problem *p = user_find_by_email(app->db, rq->arena, user->email, &owner, &taken);
+    if (!p)
+        p = mailed_keeps(app->db, rq->arena, user->email, user->id, rq->now, &kept);
+    if (!p)
+        p = registration_insert(app->db, rq->arena, user,
+                                instant_plus_s(rq->now, mailed_rules[MAILED_REGISTER].ttl_s));
+    const struct mailing mailing = {.letter = taken ? LETTER_TAKEN : LETTER_VERIFY,
+                                    .to = taken ? owner.email : user->email,
+                                    .token = MAILED_REGISTER,
+                                    .user_id = user->id,
+                                    .for_nobody = kept && !taken};
+    return p ? p : mailing_add(actor_of(app, rq), &mailing);
+}
+
+static struct problem *enter(struct app *app, struct request *rq, struct response *rs)
+{
+    const struct user *user = rq->prepared;
+    if (!must_wait(app))
+        return account_create(app, rq, rs);
+    struct problem *p = make_wait(app, rq);
+    if (p)
+        return p;
+    app_location(rq, rs, "users", &user->id);
+    account_answer_whole(rq, rs, user);
+    rs->after = purge_expired;
+    return NULL;
+}
+
+static struct problem *has_entered(struct app *app, struct request *rq, bool *ret_yes)
+{
+    const struct user *user = rq->prepared;
+    struct user row;
+    return must_wait(app)
+               ? registration_find(app->db, rq->arena, user->id, rq->now, true, &row, ret_yes)
+               : account_is_created(app, rq, ret_yes);
 }
 
 /* ---- logging in ---- */
@@ -157,7 +207,10 @@ static struct problem *login(struct app *app, struct request *rq, struct respons
     json_object(&rs->body);
     record_members_to_json(&rs->body, &tokens_record, &tokens);
     json_key(&rs->body, "user");
-    record_to_json(&rs->body, &user_record, &user);
+    const struct viewer themselves = {.id = user.id, .now = rq->now};
+    struct user seen;
+    const struct record *as = user_view(&themselves, &user, &seen);
+    record_to_json(&rs->body, as, &seen);
     json_object_end(&rs->body);
     rs->after = purge_expired;
     return NULL;
@@ -178,11 +231,11 @@ static const struct route routes[] = {
     {
         .method = METHOD_POST,
         .path = "/auth/register",
-        .handle = account_create,
+        .handle = enter,
         .auth = AUTH_NONE,
         .body = &registration_record,
         .prepare = prepare,
-        .in_doubt = account_is_created,
+        .in_doubt = has_entered,
         .reply = ONE("user", &user_record),
         .status = 201,
         .flags = ROUTE_RATE_LIMITED | ROUTE_ETAG | ROUTE_HASH_POOL | ROUTE_TRANSACTION,

@@ -7,13 +7,8 @@
 
 static struct problem *profile(struct app *app, struct request *rq, struct response *rs)
 {
-    const struct user *user = rq->caller.row;
     (void)app;
-    response_etag(rs, user->version);
-    if (request_knows(rq, user->version))
-        rs->status = 304;
-    else
-        response_record(rs, "user", &user_record, user);
+    account_answer(rq, rs, rq->caller.row);
     return NULL;
 }
 

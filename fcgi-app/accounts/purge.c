@@ -4,7 +4,7 @@
 #include "common/base/problem.h"
 #include "common/http/idempotency.h"
 #include "fcgi-app/accounts/departure.h"
-#include "fcgi-app/accounts/reset_model.h"
+#include "fcgi-app/accounts/mailed_tokens.h"
 #include "fcgi-app/accounts/session_model.h"
 
 static void note_failed_purge(const struct problem *p)
@@ -31,7 +31,7 @@ void purge_expired(void *context, struct request *rq)
     struct app *app = context;
     struct problem *p = session_purge(app->db, rq->arena, rq->now);
     if (!p)
-        p = reset_purge(app->db, rq->arena, rq->now);
+        p = mailed_purge(app->db, rq->arena, rq->now);
     if (!p)
         p = idempotency_purge(app->db, rq->arena, rq->now);
     note_failed_purge(p);

@@ -1,5 +1,6 @@
 /* Users: list, make, read, change, delete. */
 #include "fcgi-app/accounts/account.h"
+#include "fcgi-app/accounts/mailing.h"
 #include "fcgi-app/accounts/purge.h"
 #include "fcgi-app/app.h"
 #include "fcgi-app/routes.h"
@@ -24,8 +25,15 @@ static struct problem *list(struct app *app, struct request *rq, struct response
 
 static struct problem *prepare(struct app *app, struct request *rq)
 {
-    (void)app;
-    return account_prepare(rq, rq->body);
+    const struct user *in = rq->body;
+    const char *fault = NULL;
+    if (in->invite && in->password.data)
+        fault = "Is in place of a password: only one of the two can be given.";
+    else if (in->invite && !mailing_is_on(app))
+        fault = "Takes mail, which is not set up here.";
+    if (fault)
+        return problem_of_field(rq->arena, "invite", FAULT_RANGE, fault);
+    return account_prepare(app, rq, in);
 }
 
 static struct problem *show(struct app *app, struct request *rq, struct response *rs)
@@ -37,7 +45,7 @@ static struct problem *show(struct app *app, struct request *rq, struct response
     if (!p)
         p = user_find(app->db, rq->arena, rq->path_ids[0], &user);
     if (!p)
-        app_answer(rq, rs, &user);
+        account_answer(rq, rs, &user);
     return p;
 }
 
@@ -48,7 +56,7 @@ static struct problem *change(struct app *app, struct request *rq, struct respon
     if (!p)
         p = account_change(actor_of(app, rq), rq->path_ids[0], rq->body, rq->body_given, after);
     if (!p)
-        app_answer(rq, rs, after);
+        account_answer(rq, rs, after);
     rq->prepared = after; /* for is_changed() */
     return p;
 }

@@ -110,16 +110,25 @@ const char *const user_role_words[] = {"user", "admin", NULL};
 
 static const struct field user_fields[] = {
     FIELD(struct user, id, .use = FIELD_SHOWN, .doc = "The user's id."),
-    EMAIL(FIELD_SHOWN | FIELD_REQUIRED | FIELD_ADMIN_CHANGE, .new_example = "grace@example.org"),
-    NEW_PASSWORD(FIELD_REQUIRED, .new_example = "nanoseconds of wire"),
+    EMAIL(FIELD_SHOWN | FIELD_REQUIRED | FIELD_ADMIN_CHANGE | FIELD_NOT_OWN,
+          .new_example = "grace@example.org"),
+    NEW_PASSWORD(FIELD_REQUIRED, .new_example = "nanoseconds of wire", .unless = "invite"),
     FIELD(struct user, password_hash, .doc = "What is stored of the password."),
     FIRST_NAME(FIELD_SHOWN | FIELD_REQUIRED | FIELD_CHANGE, .new_example = "Grace"),
     LAST_NAME(FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE, .new_example = "Hopper"),
     FIELD(struct user, role, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_ADMIN_CHANGE,
           .choices = user_role_words, .default_value = "user", .example = "user",
           .doc = "What the user may do."),
-    FIELD(struct user, is_active, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_ADMIN_CHANGE,
+    FIELD(struct user, is_active,
+          .use = FIELD_SHOWN | FIELD_PRIVATE | FIELD_CREATE | FIELD_ADMIN_CHANGE,
           .default_value = "true", .example = "true", .doc = "Whether the user may log in."),
+    FIELD(struct user, email_verified, .use = FIELD_SHOWN | FIELD_PRIVATE, .example = "true",
+          .doc = "Whether the mailbox has shown that it is theirs."),
+    FIELD(struct user, pending_email, .use = FIELD_SHOWN | FIELD_PRIVATE | FIELD_NULLABLE,
+          .doc = "The address that a token was mailed to, and that becomes theirs by it."),
+    FIELD(struct user, pending_until, .doc = "Until when that token is good."),
+    FIELD(struct user, invite, .use = FIELD_CREATE, .default_value = "false",
+          .doc = "In place of a password: mail a token to choose one with, good for 7 days."),
     FIELD(struct user, created_at, .use = FIELD_SHOWN, .doc = "When the account was made."),
     FIELD(struct user, updated_at, .use = FIELD_SHOWN, .doc = "When it was changed last."),
     FIELD(struct user, version, .use = FIELD_VERSION, .doc = "Rises with every change."),
@@ -154,6 +163,8 @@ static const struct field user_query_fields[] = {
 
 const struct record user_record =
     RECORD("User", struct user, user_fields, .rule = &new_password_rule);
+const struct record public_user_record =
+    RECORD("User", struct user, user_fields, .rule = &new_password_rule, .hidden = FIELD_PRIVATE);
 const struct record registration_record =
     RECORD("Registration", struct user, registration_fields, .rule = &new_password_rule);
 const struct record credentials_record =
@@ -165,7 +176,8 @@ const struct record user_query_record =
 
 #define COLUMNS                                                                                    \
     "users.id, users.email, users.first_name, users.last_name, users.role, users.is_active, "      \
-    "users.created_at, users.updated_at, users.version"
+    "users.email_verified, users.pending_email, users.pending_until, users.created_at, "           \
+    "users.updated_at, users.version"
 
 /* A deleted user exists for nobody, though the row may stay for a while; see departure.h. The row
  * itself says so, so that a locking read sees it too. */
@@ -173,7 +185,7 @@ const struct record user_query_record =
 
 static const struct sql sql_insert = {
     "INSERT INTO users (id, email, password_hash, first_name, last_name, role, is_active, "
-    "created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "email_verified, created_at, updated_at, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     NULL};
 static const struct sql sql_find = {"SELECT " COLUMNS " FROM users WHERE id = ? AND " IS_THERE,
                                     &user_record};
@@ -188,7 +200,12 @@ static const struct sql sql_share_by_email = {
     &user_record};
 static const struct sql sql_update = {
     "UPDATE users SET email = ?, first_name = ?, last_name = ?, role = ?, is_active = ?, "
-    "updated_at = ?, version = ? WHERE id = ?",
+    "email_verified = ?, pending_email = ?, pending_until = ?, updated_at = ?, version = ? "
+    "WHERE id = ?",
+    NULL};
+static const struct sql sql_clear_pending = {
+    "UPDATE users SET pending_email = NULL, pending_until = NULL, version = version + 1 "
+    "WHERE id = ? AND pending_email IS NOT NULL",
     NULL};
 static const struct sql sql_find_with_hash = {
     "SELECT " COLUMNS ", password_hash FROM users WHERE id = ? AND " IS_THERE, &user_record};
@@ -201,8 +218,8 @@ static const struct sql sql_lock_with_hash = {
 /* An id is no address, so it collides with nobody's. */
 static const struct sql sql_hide = {
     "UPDATE users SET email = CAST(id AS CHAR), password_hash = '', first_name = NULL, "
-    "last_name = NULL, role = 'user', is_active = 0, updated_at = ?, version = version + 1, "
-    "left_at = ? WHERE id = ?",
+    "last_name = NULL, role = 'user', is_active = 0, pending_email = NULL, pending_until = NULL, "
+    "updated_at = ?, version = version + 1, left_at = ? WHERE id = ?",
     NULL};
 #define WITH_SESSION "sessions.id AS session_id FROM users LEFT JOIN " USER_SESSION
 static const struct sql sql_find_with_session = {"SELECT " COLUMNS ", " WITH_SESSION, &user_record};
@@ -226,6 +243,30 @@ bool user_is_active_admin(const struct user *user)
     return user->is_active && user->role == ROLE_ADMIN;
 }
 
+bool user_has_pending(const struct user *user, struct instant now)
+{
+    return user->pending_email.data && user->pending_until.us > now.us;
+}
+
+int64_t user_seen_version(const struct user *user, struct instant now)
+{
+    return user->version - user_has_pending(user, now);
+}
+
+/* Others count downwards, so that no ETag of theirs is one of the user's. */
+const struct record *user_view(const struct viewer *by, const void *user, void *ret)
+{
+    struct user *seen = ret;
+    *seen = *(const struct user *)user;
+    seen->version = user_seen_version(user, by->now);
+    if (!user_has_pending(user, by->now))
+        seen->pending_email = (struct text){0};
+    if (by->admin || uuid_equal(&by->id, &seen->id))
+        return &user_record;
+    seen->version = -seen->version;
+    return &public_user_record;
+}
+
 static struct problem *or_email_exists(struct arena *a, struct problem *p)
 {
     return db_is_violation(p, "uq_users_email") ? problem(a, &problem_email_exists, NULL) : p;
@@ -238,7 +279,8 @@ struct problem *user_insert(struct db *db, struct arena *a, const struct user *u
         DB_ARGS(db_uuid(user->id), db_text(user->email), db_text(user->password_hash),
                 db_text(user->first_name), db_text(user->last_name),
                 db_text(text_of(user_role_words[user->role])), db_integer(user->is_active),
-                db_time(user->created_at), db_time(user->updated_at)),
+                db_integer(user->email_verified), db_time(user->created_at),
+                db_time(user->updated_at), db_integer(user->version)),
         NULL);
     if (p)
         return or_email_exists(a, p);
@@ -331,6 +373,8 @@ struct problem *user_update(struct db *db, struct arena *a, const struct user *b
         db, a, &sql_update,
         DB_ARGS(db_text(user->email), db_text(user->first_name), db_text(user->last_name),
                 db_text(text_of(user_role_words[user->role])), db_integer(user->is_active),
+                db_integer(user->email_verified), db_text(user->pending_email),
+                user->pending_email.data ? db_time(user->pending_until) : db_text((struct text){0}),
                 db_time(user->updated_at), db_integer(user->version), db_uuid(user->id)),
         NULL);
     if (p)
@@ -347,6 +391,11 @@ struct problem *user_replace_hash(struct db *db, struct arena *a, struct uuid id
     if (!p)
         *ret_done = matched > 0;
     return p;
+}
+
+struct problem *user_clear_pending(struct db *db, struct arena *a, struct uuid id)
+{
+    return db_execute(db, a, &sql_clear_pending, DB_ARGS(db_uuid(id)), NULL);
 }
 
 struct problem *user_uncount(struct db *db, struct arena *a, const struct user *user)
@@ -430,6 +479,7 @@ const struct list user_list = {
     .table = "users",
     .columns = COLUMNS,
     .row = &user_record,
+    .view = user_view,
     .sorts = user_sorts,
     .filters = {[USER_ROLE] = {.column = "role", .words = user_role_words}},
     .keys = user_keys,

@@ -22,9 +22,14 @@ struct user {
     struct text last_name;
     unsigned role; /* enum role */
     bool is_active;
+    bool email_verified; /* the mailbox has shown that it is theirs */
+    /* What the address changes to when a token is used until then; null, and zero, without. */
+    struct text pending_email;
+    struct instant pending_until;
+    bool invite; /* in place of a password, when a user is made; never stored */
     struct instant created_at;
     struct instant updated_at;
-    int64_t version;        /* rises with every change */
+    int64_t version;        /* rises with every change; see user_seen_version() */
     struct uuid session_id; /* of the caller's token; only where it is asked for */
 };
 
@@ -45,6 +50,7 @@ extern const struct format email_format, new_password_format;
 extern const struct rule new_password_rule;
 extern int64_t new_password_min; /* characters; what PASSWORD_MIN says, once an app is open */
 extern const struct record user_record;         /* as an admin makes and anyone reads them */
+extern const struct record public_user_record;  /* as others than admins read another */
 extern const struct record registration_record; /* a struct user, as one makes oneself */
 extern const struct record credentials_record;  /* a struct user, as one logs in */
 extern const struct record user_query_record;
@@ -54,6 +60,20 @@ extern const struct problem_type problem_user_not_found, problem_email_exists,
     problem_invalid_email, problem_last_admin;
 
 bool user_is_active_admin(const struct user *user);
+
+/** Does the user wait for the token of a new address at `now`? */
+bool user_has_pending(const struct user *user, struct instant now);
+
+/**
+ * The version that ETags are made of. Each is of one content: that a pending address lapses by
+ * itself is a change that nobody writes, so the version that is stored with one has it counted in
+ * already, and until then the one before is seen.
+ */
+int64_t user_seen_version(const struct user *user, struct instant now);
+
+/** What somebody sees of a user: `ret` is a struct user, and written as the record that is
+ * returned. Views that differ have versions that differ. For list.view. */
+const struct record *user_view(const struct viewer *by, const void *user, void *ret);
 
 /** Store `user` and count it. problem_email_exists when somebody has the address. In a transaction.
  */
@@ -108,8 +128,8 @@ struct problem *user_find_with_session(struct db *db, struct arena *a, struct uu
  * themselves. */
 #define USER_WHO_CALLS "users JOIN " USER_SESSION " AND users.is_active = 1"
 
-/** Store the e-mail, names, role and activity of `user`, whose row is `before`. In a transaction.
- */
+/** Store the e-mail, whether it is verified, what it waits to change to, the names, role and
+ *  activity of `user`, whose row is `before`. In a transaction. */
 struct problem *user_update(struct db *db, struct arena *a, const struct user *before,
                             const struct user *user) MUST_USE;
 
@@ -117,6 +137,9 @@ struct problem *user_update(struct db *db, struct arena *a, const struct user *b
  *  is shown of the user stays as it is. */
 struct problem *user_replace_hash(struct db *db, struct arena *a, struct uuid id,
                                   struct text before, struct text hash, bool *ret_done) MUST_USE;
+
+/** Let the user wait for no other address any more. */
+struct problem *user_clear_pending(struct db *db, struct arena *a, struct uuid id) MUST_USE;
 
 /* Of a user who is deleted, see departure.h; all in a transaction that holds it locked. */
 

@@ -348,6 +348,7 @@ static void ask_database(struct doctor *doctor, struct db *db)
     check_totals(doctor, db);
     doctor_hashes(doctor, db);
     doctor_limits(doctor, db);
+    doctor_mail(doctor, db);
 }
 
 /* A bad URL was reported with the settings. */

@@ -218,32 +218,31 @@ static const char *new_password(struct cli *cli)
 
 /* A user on the way into the database. */
 struct addition {
-    struct db *db;
-    struct arena *arena;
+    struct actor by;
     struct user *user;
 };
 
 static struct problem *insert(void *context)
 {
     struct addition *n = context;
-    return user_insert(n->db, n->arena, n->user);
+    return account_insert(n->by, n->user);
 }
 
 static struct problem *is_inserted(void *context, bool *ret_yes)
 {
     struct addition *n = context;
-    return user_exists_locked(n->db, n->arena, n->user->id, ret_yes);
+    return user_exists_locked(n->by.app->db, n->by.arena, n->user->id, ret_yes);
 }
 
 static int add(struct cli *cli, const struct user *user)
 {
     struct app *app;
-    struct addition n = {.arena = cli->arena};
+    struct addition n = {.by = {.arena = cli->arena, .now = instant_now()}};
     int status = cli_open_app(cli, &app);
     if (status != EX_OK)
         return status;
-    n.db = app->db;
-    struct problem *p = account_make(cli->arena, instant_now(), user, &n.user);
+    n.by.app = app;
+    struct problem *p = account_make(cli->arena, n.by.now, user, &n.user);
     if (!p)
         p = db_transaction(app->db, cli->arena, insert, is_inserted, &n);
     if (!p)
@@ -254,7 +253,7 @@ static int add(struct cli *cli, const struct user *user)
 
 int command_user_add(struct cli *cli)
 {
-    struct user user = {.is_active = true};
+    struct user user = {.is_active = true, .email_verified = true};
     struct problem *p = NULL;
     const char *first = cli_option(cli, "first-name"), *last = cli_option(cli, "last-name");
     const char *password = new_password(cli);

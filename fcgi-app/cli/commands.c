@@ -75,6 +75,17 @@ const struct command commands[] = {
      command_session_list, true, json_option},
     {"session end", "[ID]", "End one session, or all of a user.", command_session_end, true,
      end_options},
+    {"mail list", "", "List the messages that wait to be sent, and those that could not be.",
+     command_mail_list, true, json_option,
+     "A message that was taken is not there any more; one that was not is deleted a week after "
+     "its\n"
+     "last attempt.",
+     .is_default = true},
+    {"mail retry", "ID|all", "Have one message tried again, or all that failed or pause.",
+     command_mail_retry, true, NULL,
+     "The server sends it within half a minute, unless its token has expired."},
+    {"mail test", "ADDRESS", "Send a message at once, and tell what the mail command says.",
+     command_mail_test, true},
     {"config", "", "Show the settings that hold and where each comes from.", command_config, true,
      config_options, .needs_keys = true},
     {"doctor", "", "Look for what is wrong with the installation, and tell how to fix it.",

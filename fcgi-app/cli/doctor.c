@@ -127,30 +127,6 @@ static void check_group(struct doctor *doctor)
                     "there is no group %s; name the web server's", group);
 }
 
-/* ---- mail ---- */
-
-static void check_mail(struct doctor *doctor)
-{
-    const struct settings *s = doctor->settings;
-    if (!s->mail_command.len)
-        return;
-    const char *words = s->mail_command.data + strspn(s->mail_command.data, " \t");
-    const char *program = arena_copy(doctor->arena, words, strcspn(words, " \t"));
-    if (*program != '/')
-        doctor_tell(doctor, VERDICT_FAIL, "MAIL_COMMAND",
-                    "must begin with the program's whole path");
-    else if (access(program, X_OK) != 0)
-        doctor_tell(doctor, VERDICT_FAIL, "MAIL_COMMAND",
-                    "%s cannot be run; install it, or let this "
-                    "user run it",
-                    program);
-    else
-        doctor_ok(doctor, "MAIL_COMMAND can be run");
-    if (!s->reset_url.len)
-        doctor_tell(doctor, VERDICT_WARN, "RESET_URL",
-                    "is not set, so a message has a bare token and no link");
-}
-
 /* ---- files that the program writes ---- */
 
 const char *doctor_folder(struct arena *a, const char *path)
@@ -225,6 +201,6 @@ void doctor_settings(struct doctor *doctor)
     check_times(doctor);
     check_addresses(doctor);
     check_group(doctor);
-    check_mail(doctor);
+    doctor_mail_settings(doctor);
     check_files(doctor);
 }

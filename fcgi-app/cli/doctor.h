@@ -44,6 +44,12 @@ void doctor_hashes(struct doctor *doctor, struct db *db);
 /** Look whether limits are on, and by the last logins whether clients can be told apart. */
 void doctor_limits(struct doctor *doctor, struct db *db);
 
+/** Look at the mail command, the links and texts of messages: a part of doctor_settings(). */
+void doctor_mail_settings(struct doctor *doctor);
+
+/** Look at what waits to be sent, or was not. */
+void doctor_mail(struct doctor *doctor, struct db *db);
+
 /** Look at the two sockets: are they there, who may connect, does a worker answer? */
 void doctor_sockets(struct doctor *doctor);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fcgi-app/cli/help.h"
+#include "fcgi-app/mail/letters.h"
 
 #define LINE_SIZE 4096
 
@@ -155,6 +156,15 @@ static void put_statuses(struct arena *a)
     (void)a;
 }
 
+static void put_letters(struct arena *a)
+{
+    for (int kind = LETTER_NOBODY + 1; kind < LETTER_KINDS; kind++)
+        put_line(arena_printf(a, "%s%s", letters[kind].name,
+                              kind == LETTER_KINDS - 1   ? "."
+                              : kind == LETTER_KINDS - 2 ? " and"
+                                                         : ","));
+}
+
 static const struct {
     const char *name;
     void (*put)(struct arena *a);
@@ -162,6 +172,7 @@ static const struct {
     {"@commands@\n", put_commands},
     {"@settings@\n", put_settings},
     {"@statuses@\n", put_statuses},
+    {"@letters@\n", put_letters},
 };
 
 static bool put_part(struct arena *a, const char *line)

@@ -165,6 +165,23 @@ static void put_backlog(struct buf *b, const struct shared *shared)
     metrics_put(b, age, NULL, age_us > 0 ? (uint64_t)age_us / 1000000 : 0);
 }
 
+/* What is gauged a sender has seen when it looked last. */
+static void put_mail(struct buf *b, const struct mail_numbers *mail)
+{
+    static const char messages[] = "postern_mail_messages_total",
+                      waiting[] = "postern_mail_waiting", age[] = "postern_mail_waiting_seconds";
+    int64_t age_us = mail->oldest_us ? instant_now().us - mail->oldest_us : 0;
+    metrics_put_head(b, messages, "counter", "Attempts to send a message, by what became of it.");
+    metrics_put(b, messages, "result=\"sent\"", mail->sent);
+    metrics_put(b, messages, "result=\"postponed\"", mail->postponed);
+    metrics_put(b, messages, "result=\"failed\"", mail->failed);
+    metrics_put(b, messages, "result=\"given_up\"", mail->given_up);
+    metrics_put_head(b, waiting, "gauge", "Messages that wait to be sent, 1000 at most.");
+    metrics_put(b, waiting, NULL, (uint64_t)mail->waiting);
+    metrics_put_head(b, age, "gauge", "For how long the oldest of them has waited by now.");
+    metrics_put(b, age, NULL, age_us > 0 ? (uint64_t)age_us / 1000000 : 0);
+}
+
 static void put_of_indexes(struct buf *b, struct arena *a, const struct shared *shared,
                            const char *name, const char *help,
                            const int64_t values[SEARCH_INDEXES_MAX])
@@ -220,6 +237,8 @@ static struct problem *metrics(struct app *app, struct request *rq, struct respo
     put_refusals(&rs->body, rq->arena, app->shared);
     put_backlog(&rs->body, app->shared);
     put_indexes(&rs->body, rq->arena, app->shared);
+    if (app->settings->mail_command.len)
+        put_mail(&rs->body, &app->shared->mail);
     metrics_put_head(&rs->body, began, "gauge", "When counting began, in seconds since 1970.");
     metrics_put(&rs->body, began, NULL, (uint64_t)app->shared->began_us / 1000000);
     metrics_put_head(&rs->body, info, "gauge", "The program; its value is always 1.");

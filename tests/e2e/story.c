@@ -42,7 +42,10 @@ static const struct step {
     {"logout", ADA, 204, NULL},
     {"getProfile", ADA, 401, NULL},
     {"login", NOBODY, 200, "ADA=access_token"},
-    {"changeEmail", ADA, 200, NULL},
+    {"sendVerification", ADA, 202, NULL},
+    {"changeEmail", ADA, 202, NULL}, /* the token of which goes nowhere, as all here */
+    {"verifyEmail", NOBODY, 400, NULL},
+    {"undoEmailChange", NOBODY, 400, NULL},
     {"changePassword", ADA, 204, NULL},
     {"forgotPassword", NOBODY, 202, NULL},
     {"resetPassword", NOBODY, 400, NULL}, /* its token is none that was mailed */

@@ -551,9 +551,41 @@ static bool is_among(pid_t pid, const pid_t *pids, size_t count)
     return false;
 }
 
+/* The helper that sends mail; see fcgi-app/mailer.h. */
+static bool is_mailer(pid_t pid)
+{
+    char path[64], name[32] = "";
+    snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    bool is = fgets(name, sizeof name, file) && strcmp(name, "postern-mail\n") == 0;
+    (void)fclose(file);
+    return is;
+}
+
+static size_t some_children_of(pid_t parent, bool mailers, pid_t *ret_pids)
+{
+    pid_t pids[WORKERS_MAX];
+    size_t count = 0, all = children_of(parent, pids);
+    for (size_t i = 0; i < all; i++)
+        if (is_mailer(pids[i]) == mailers)
+            ret_pids[count++] = pids[i];
+    return count;
+}
+
 size_t backend_workers(const struct backend *b, pid_t *ret_pids)
 {
-    return children_of(b->pid, ret_pids);
+    return some_children_of(b->pid, false, ret_pids);
+}
+
+pid_t backend_await_mailer(const struct backend *b, pid_t without)
+{
+    pid_t pids[WORKERS_MAX];
+    for (long end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(5))
+        if (some_children_of(b->pid, true, pids) == 1 && pids[0] != without)
+            return pids[0];
+    ck_abort_msg("no process sends mail, see %s", b->log);
 }
 
 void backend_await_workers(const struct backend *b, size_t count, pid_t without)

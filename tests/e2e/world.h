@@ -105,11 +105,14 @@ void backend_again(struct backend *b, const char *const *names);
 /** With SIGTERM; fails the test unless it ends with status 0. Nothing if it does not run. */
 void backend_stop(struct backend *b);
 
-/** The processes that a pool has just now; returns how many. */
+/** The workers that a pool has just now; returns how many. */
 size_t backend_workers(const struct backend *b, pid_t *ret_pids);
 
 /** Wait until a pool has `count` workers, and none that is `without`. */
 void backend_await_workers(const struct backend *b, size_t count, pid_t without);
+
+/** Wait until a pool has one process that sends mail, and which is not `without`. */
+pid_t backend_await_mailer(const struct backend *b, pid_t without);
 
 /** Have all of its `count` workers replaced, by SIGHUP, and wait until they are. */
 void backend_reload(const struct backend *b, size_t count);

@@ -9,7 +9,7 @@
 
 #include "common/http/idempotency.h"
 #include "fcgi-app/accounts/departure.h"
-#include "fcgi-app/accounts/reset_model.h"
+#include "fcgi-app/accounts/mailed_tokens.h"
 #include "fcgi-app/accounts/session_model.h"
 #include "fcgi-app/routes.h"
 #include "tests/support/parallel.h"
@@ -35,7 +35,7 @@ const struct search_index *const search_indexes[] = {&user_index, &post_index, N
 
 const struct belonging belongings[] = {
     {.of = "users", .delete_newest = idempotency_forget_caller},
-    {.of = "users", .delete_newest = reset_delete_some},
+    {.of = "users", .delete_newest = mailed_delete_some},
     {.of = "users", .table = &comment_table, .column = "author_id", .index = "ix_comments_author"},
     {.of = "posts", .table = &comment_table, .column = "post_id", .index = "ix_comments_post"},
     {.of = "users", .delete_newest = post_delete_newest, .uncount = post_uncount_author},

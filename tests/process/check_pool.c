@@ -1,6 +1,7 @@
 #include "common/process/pool.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -34,8 +35,9 @@ struct note {
 };
 
 static int notes[2];
-static int log_fd = -1;         /* where the pool's lines go; -1: nowhere */
-static struct metrics *counted; /* by the pool of this test */
+static int log_fd = -1;             /* where the pool's lines go; -1: nowhere */
+static struct metrics *counted;     /* by the pool of this test */
+static void (*help)(void *context); /* what its helper does; NULL: it has none */
 
 static void tell(char what, int listen_fd)
 {
@@ -120,6 +122,7 @@ static pid_t start_pool(const struct pool_group *groups, size_t count, unsigned 
                                       .hang_s = 1,
                                       .argv = program,
                                       .work = work,
+                                      .help = help,
                                       .context = notes,
                                       .metrics = counted});
         _exit(POOL_RETURNED);
@@ -640,4 +643,128 @@ TEST(workers_have_the_signals_of_the_caller)
     (void)expect('f');
 
     stop(pool);
+}
+
+/* ---- a helper ---- */
+
+CASE("helper", set_up, NULL);
+CASE_LIMIT_S(120);
+
+static void help_quietly(void *context)
+{
+    ck_assert_ptr_eq(context, notes);
+    tell('h', fcntl(100, F_GETFD) >= 0);
+    stay();
+}
+
+static void help_to_the_end(void *context)
+{
+    (void)context;
+    (void)signal(SIGTERM, note_signal);
+    tell('h', 0);
+    while (!asked_to_end)
+        pause_ms(5);
+    tell('x', 0);
+}
+
+static void help_for_ever(void *context)
+{
+    (void)context;
+    (void)signal(SIGTERM, SIG_IGN);
+    tell('h', 0);
+    stay();
+}
+
+#define PIDS_MAX 32768 /* after which they begin anew, or later */
+
+static pid_t lowest_worker;
+
+/* All that start, in whatever order they tell so; returns the helper's note. */
+static struct note expect_start(int workers)
+{
+    struct note helper = {0};
+    lowest_worker = INT_MAX;
+    for (int i = 0; i <= workers; i++) {
+        struct note note = next_note(PATIENCE_MS);
+        ck_assert(note.what == 'h' || note.what == 's');
+        if (note.what == 'h')
+            helper = note;
+        else if (note.pid < lowest_worker)
+            lowest_worker = note.pid;
+    }
+    ck_assert_int_eq(helper.what, 'h');
+    return helper;
+}
+
+TEST(the_helper_is_there_before_any_worker)
+{
+    help = help_quietly;
+    pid_t pool = start_workers(3, 5, wait_for_signal);
+
+    struct note first = expect_start(3);
+
+    ck_assert(lowest_worker > first.pid || lowest_worker < first.pid - PIDS_MAX / 2);
+    stop(pool);
+}
+
+TEST(it_has_none_of_the_sockets)
+{
+    const struct pool_group groups[] = {{"test", 100, 1}};
+    help = help_quietly;
+    ck_assert_int_eq(dup2(STDIN_FILENO, 100), 100);
+
+    pid_t pool = start_pool(groups, 1, 5, wait_for_signal);
+
+    ck_assert_int_eq(expect_start(1).listen_fd, 0);
+    stop(pool);
+}
+
+TEST(it_is_replaced_and_counts_as_no_worker)
+{
+    help = help_quietly;
+    pid_t pool = start_workers(1, 5, wait_for_signal);
+    pid_t first = expect_start(1).pid;
+
+    ck_assert_int_eq(kill(first, SIGKILL), 0);
+
+    ck_assert_int_ne(expect('h').pid, first);
+    ck_assert_uint_eq(counted->counters[METRIC_WORKER_RESTARTS], 0);
+    stop(pool);
+}
+
+/* What they tell it at their end it can still do. */
+TEST(it_ends_after_the_workers)
+{
+    help = help_to_the_end;
+    pid_t pool = start_workers(1, 20, finish_first);
+    (void)expect_start(1);
+
+    ck_assert_int_eq(kill(pool, SIGTERM), 0);
+
+    (void)expect('d');
+    (void)expect('x');
+    ck_assert_int_eq(end_of(pool), POOL_RETURNED);
+}
+
+TEST(one_that_does_not_end_is_killed)
+{
+    help = help_for_ever;
+    pid_t pool = start_workers(1, 1, wait_for_signal);
+    (void)expect_start(1);
+
+    stop(pool);
+
+    ck_assert_int_eq(next_note(PATIENCE_MS).what, 'e');
+}
+
+TEST(it_ends_with_a_parent_that_was_killed)
+{
+    help = help_quietly;
+    pid_t pool = start_workers(1, 5, wait_for_signal);
+    (void)expect_start(1);
+
+    ck_assert_int_eq(kill(pool, SIGKILL), 0);
+    (void)end_of(pool);
+
+    ck_assert_int_eq(next_note(PATIENCE_MS).what, 'e');
 }

@@ -144,7 +144,8 @@ static struct uuid insert_post_with(struct text content)
                         .content = content,
                         .published = pick(4) > 0,
                         .author_id = id_of(author_ids[pick(3) ? 0 : pick(writers)]),
-                        .created_at = some_time()};
+                        .created_at = some_time(),
+                        .version = 1};
     post.updated_at = post.created_at;
     must(post_insert(the_app->db, the_arena, &post));
     return post.id;
@@ -160,7 +161,8 @@ static void insert_user(void)
         .first_name = pick(3) ? words(3) : (struct text){NULL, 0},
         .role = pick(4) == 0,
         .is_active = true,
-        .created_at = some_time()};
+        .created_at = some_time(),
+        .version = 1};
     struct problem *p = user_insert(the_app->db, the_arena, &user);
     if (!p || p->type != &problem_email_exists) /* which may happen */
         must(p);

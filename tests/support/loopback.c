@@ -38,7 +38,9 @@ static struct problem *empty_tables(void)
         "DELETE FROM list_journal",     "DELETE FROM list_counts WHERE total > 0",
         "DELETE FROM idempotency_keys", "DELETE FROM search_builds",
         "DELETE FROM search_rows",      "DELETE FROM search_postings",
-        "DELETE FROM search_ranges",    "DELETE FROM leftovers"};
+        "DELETE FROM search_ranges",    "DELETE FROM leftovers",
+        "DELETE FROM outbox",           "DELETE FROM mailed_tokens",
+        "DELETE FROM registrations"};
     struct problem *p = NULL;
     for (size_t i = 0; !p && i < sizeof statements / sizeof *statements; i++)
         p = db_run(the_app->db, the_arena, statements[i]);
@@ -457,8 +459,10 @@ const char *make_user(const char *email, unsigned role)
                         .first_name = TEXT("Test"),
                         .role = role,
                         .is_active = true,
+                        .email_verified = true,
                         .created_at = the_time,
-                        .updated_at = the_time};
+                        .updated_at = the_time,
+                        .version = 1};
     must(db_transaction(the_app->db, the_arena, insert, NULL, &user));
     return field_to_text(the_arena, record_find(&user_record, "id"), &user);
 }

@@ -234,6 +234,27 @@ TEST(metrics_are_text_that_nobody_keeps)
     ck_assert_str_eq(answer_header(head, "Content-Type"), answer_header(answer, "Content-Type"));
 }
 
+TEST(metrics_tell_of_mail_where_it_is_set_up)
+{
+    ck_assert_ptr_null(strstr(scrape(), "postern_mail"));
+    loopback_set("MAIL_COMMAND=/bin/true");
+    the_app->shared->mail.sent = 5;
+    the_app->shared->mail.given_up = 2;
+    the_app->shared->mail.waiting = 3;
+    the_app->shared->mail.oldest_us = instant_plus_s(instant_now(), -100).us;
+
+    const char *text = scrape();
+
+    ck_assert(exposition_value(text, "postern_mail_messages_total{result=\"sent\"}") == 5);
+    ck_assert(exposition_value(text, "postern_mail_messages_total{result=\"given_up\"}") == 2);
+    ck_assert(exposition_value(text, "postern_mail_messages_total{result=\"failed\"}") == 0);
+    ck_assert(exposition_value(text, "postern_mail_waiting") == 3);
+    ck_assert(exposition_value(text, "postern_mail_waiting_seconds") >= 100);
+    the_app->shared->mail.waiting = 0;
+    the_app->shared->mail.oldest_us = 0;
+    ck_assert(exposition_value(scrape(), "postern_mail_waiting_seconds") == 0);
+}
+
 TEST(metrics_have_no_path_for_others)
 {
     static const char *const methods[] = {"GET", "HEAD", "OPTIONS", "POST", "DELETE"};
