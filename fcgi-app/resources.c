@@ -9,9 +9,9 @@
 #include "fcgi-app/posts/post_model.h"
 
 const struct resource *const resources[] = {
-    &auth_resource,  &profile_resource, &session_resource, &password_resource,
-    &email_resource, &user_resource,    &post_resource,    &system_resource,
-    NULL,
+    &auth_resource,     &profile_resource, &session_resource,
+    &password_resource, &email_resource,   &user_resource,
+    &post_resource,     &system_resource,  NULL,
 };
 
 const struct counter *const counters[] = {

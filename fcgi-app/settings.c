@@ -256,9 +256,10 @@ static const struct field settings_fields[] = {
           .example = "/etc/postern/mail.txt",
           .doc = "A file with texts of messages that take the place of those that are built in."),
     FIELD(struct settings, verify_email, .choices = verify_email_words, .default_value = "off",
-          .doc = "Whether an address must be shown to be one's own: off: all count as verified; on: "
-                 "a token is mailed to new ones; required: and who registers is there only once it "
-                 "is used. Needs MAIL_COMMAND, unless off."),
+          .doc =
+              "Whether an address must be shown to be one's own: off: all count as verified; on: "
+              "a token is mailed to new ones; required: and who registers is there only once it "
+              "is used. Needs MAIL_COMMAND, unless off."),
     FIELD(struct settings, trusted_proxies, .max = 4000, .default_value = "",
           .format = &address_list_format, .example = "10.0.0.0/8 2001:db8::7",
           .doc = "Whose X-Forwarded-For is believed: addresses, blocks, unix: for unix sockets."),

@@ -43,7 +43,7 @@ BEGIN NOT ATOMIC
 DROP TABLE IF EXISTS password_resets;
 
 -- Who registers where an address must be verified first: apart from the users until then, several
--- for one address. The id is the one that the user will have.
+-- for one address. The id is the one that the user will have. Each goes with its token.
 CREATE TABLE IF NOT EXISTS registrations (
     id UUID NOT NULL,
     email VARCHAR(254) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL,
@@ -52,7 +52,6 @@ CREATE TABLE IF NOT EXISTS registrations (
     last_name VARCHAR(100) NULL,
     created_at DATETIME(6) NOT NULL,
     expires_at DATETIME(6) NOT NULL,
-    PRIMARY KEY (id),
-    INDEX ix_registrations_expires (expires_at)
+    PRIMARY KEY (id)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC
     DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;

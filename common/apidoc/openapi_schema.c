@@ -102,7 +102,8 @@ static void put_description(struct document *d, enum form form, const struct fie
     if (form == FORM_REPLY && (f->use & FIELD_PRIVATE))
         text = arena_printf(d->a, "%s Shown to its owner and to admins only.", text);
     if (form == FORM_CHANGE && (f->use & FIELD_NOT_OWN))
-        text = arena_printf(d->a, "%s Only an admin sets it, of another; else it is ignored.", text);
+        text =
+            arena_printf(d->a, "%s Only an admin sets it, of another; else it is ignored.", text);
     else if (form == FORM_CHANGE && !(f->use & FIELD_CHANGE))
         text = arena_printf(d->a, "%s Only an admin sets it; from others it is ignored.", text);
     if (form == FORM_CREATE && f->unless)

@@ -37,8 +37,8 @@ struct page {
     const struct list_query *query;
     const struct list_scope *scope;
     const struct keyring *keys;
-    struct viewer viewer; /* who sees the rows, */
-    void *seen;           /* and one as they see it; for a list with a view */
+    struct viewer viewer;  /* who sees the rows, */
+    void *seen;            /* and one as they see it; for a list with a view */
     int64_t number, limit; /* as asked for */
     size_t begin;          /* of the rows, in the body */
     int64_t written;

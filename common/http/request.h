@@ -109,7 +109,7 @@ struct request {
      * write is made; null where no password counts. */
     struct text verified_hash;
 
-    bool counted;   /* by router.limit, which has let it pass */
+    bool counted;        /* by router.limit, which has let it pass */
     struct text mailbox; /* to which a message was counted, in vain if not `mailbox_has_room`; or
                             null */
     bool mailbox_has_room;

@@ -256,8 +256,8 @@ static struct problem *read_body(struct request *rq)
         json_parse(a, rq->raw_body.data ? rq->raw_body.data : "", rq->raw_body.len, &document);
     if (p)
         return p;
-    p = record_from_json(a, route->body, document, route->mode, rank_of(rq),
-                         route->missing_problem, in, &rq->body_given);
+    p = record_from_json(a, route->body, document, route->mode, rank_of(rq), route->missing_problem,
+                         in, &rq->body_given);
     note_role(rq);
     return p;
 }

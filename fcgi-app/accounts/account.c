@@ -256,8 +256,8 @@ static struct problem *store_change(struct actor by, const struct user *before, 
         after->email_verified = false;
     if (moved || disabled)
         drop_pending(after);
-    struct problem *p = moved ? account_move(by, before, after)
-                              : user_update(by.app->db, by.arena, before, after);
+    struct problem *p =
+        moved ? account_move(by, before, after) : user_update(by.app->db, by.arena, before, after);
     if (!p && disabled)
         p = account_end(by.app->db, by.arena, after->id, EVENT_DISABLED, none);
     if (!p && moved)

@@ -77,9 +77,9 @@ static struct problem *has_entered(struct app *app, struct request *rq, bool *re
 {
     const struct user *user = rq->prepared;
     struct user row;
-    return must_wait(app) ? registration_find(app->db, rq->arena, user->id, rq->now, true, &row,
-                                              ret_yes)
-                          : account_is_created(app, rq, ret_yes);
+    return must_wait(app)
+               ? registration_find(app->db, rq->arena, user->id, rq->now, true, &row, ret_yes)
+               : account_is_created(app, rq, ret_yes);
 }
 
 /* ---- logging in ---- */

@@ -177,13 +177,13 @@ static struct problem *find_owner(struct app *app, struct request *rq, struct pr
     bool found = true;
     struct problem *p =
         token->kind == MAILED_REGISTER
-            ? registration_find(app->db, rq->arena, token->user_id, rq->now, false,
-                                &prepared->user, &found)
+            ? registration_find(app->db, rq->arena, token->user_id, rq->now, false, &prepared->user,
+                                &found)
             : user_find_with_hash(app->db, rq->arena, token->user_id, &prepared->user);
     if (p)
         return or_refusal(rq->arena, p);
-    bool suits = token->kind == MAILED_REGISTER ||
-                 mailed_suits(rq->arena, token, &prepared->user, rq->now);
+    bool suits =
+        token->kind == MAILED_REGISTER || mailed_suits(rq->arena, token, &prepared->user, rq->now);
     return found && suits ? NULL : mailed_refusal(rq->arena);
 }
 
@@ -192,8 +192,8 @@ static struct problem *find_token(struct app *app, struct request *rq, unsigned 
     const struct asked *in = rq->body;
     struct prepared *prepared = prepare(rq);
     bool found;
-    struct problem *p = mailed_find(app->db, rq->arena, in->token, kinds, rq->now,
-                                    &prepared->token, &found);
+    struct problem *p =
+        mailed_find(app->db, rq->arena, in->token, kinds, rq->now, &prepared->token, &found);
     if (p)
         return p;
     return found ? find_owner(app, rq, prepared) : mailed_refusal(rq->arena);
@@ -297,8 +297,8 @@ static struct problem *make_user(struct actor by, struct user *ret)
 {
     const struct prepared *prepared = by.rq->prepared;
     bool found;
-    struct problem *p = registration_find(by.app->db, by.arena, prepared->token.user_id, by.now,
-                                          true, ret, &found);
+    struct problem *p =
+        registration_find(by.app->db, by.arena, prepared->token.user_id, by.now, true, ret, &found);
     if (!p)
         p = found ? use(by, &prepared->token) : mailed_refusal(by.arena);
     if (p)
@@ -385,8 +385,8 @@ static struct problem *put_back(struct actor by, const struct user *before)
     after.email_verified = true;
     struct problem *p = account_move(by, before, &after);
     if (!p)
-        p = user_replace_hash(by.app->db, by.arena, after.id, before->password_hash,
-                              prepared->hash, &done);
+        p = user_replace_hash(by.app->db, by.arena, after.id, before->password_hash, prepared->hash,
+                              &done);
     if (!p)
         p = account_end(by.app->db, by.arena, after.id, EVENT_UNDONE, (struct uuid){{0}});
     return p ? p : mailed_void_later(by.app->db, by.arena, &prepared->token);
@@ -397,8 +397,7 @@ static struct problem *undo(struct app *app, struct request *rq, struct response
     const struct prepared *prepared = rq->prepared;
     struct actor by = actor_of(app, rq);
     struct user user = {0};
-    struct problem *p =
-        user_lock_with_hash(app->db, rq->arena, prepared->token.user_id, &user);
+    struct problem *p = user_lock_with_hash(app->db, rq->arena, prepared->token.user_id, &user);
     if (p)
         return or_refusal(rq->arena, p);
     p = use(by, &prepared->token);

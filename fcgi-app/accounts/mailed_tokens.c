@@ -4,6 +4,7 @@
 #include "common/base/problem.h"
 #include "common/crypto/digest.h"
 #include "common/field/field.h"
+#include "fcgi-app/accounts/registration_model.h"
 
 #define HOUR_S (60 * 60)
 #define DAY_S (24 * HOUR_S)
@@ -15,9 +16,12 @@ const struct mailed_rule mailed_rules[MAILED_KINDS] = {
     [MAILED_RESET] = {.ttl_s = HOUR_S, .bond = BOND_ADDRESS, .needs_active = true},
     [MAILED_INVITE] = {.ttl_s = 7 * DAY_S, .bond = BOND_ADDRESS, .needs_active = true},
     [MAILED_VERIFY] = {.ttl_s = DAY_S, .bond = BOND_ADDRESS, .needs_active = true},
-    [MAILED_REGISTER] = {.ttl_s = DAY_S},
-    [MAILED_CHANGE] =
-        {.ttl_s = HOUR_S, .bond = BOND_PENDING, .needs_active = true, .is_replaced = true},
+    [MAILED_REGISTER] = {.ttl_s = DAY_S, .is_awaited = true},
+    [MAILED_CHANGE] = {.ttl_s = HOUR_S,
+                       .bond = BOND_PENDING,
+                       .needs_active = true,
+                       .is_replaced = true,
+                       .is_awaited = true},
     [MAILED_UNDO] = {.ttl_s = 3 * DAY_S, .outlives_others = true},
 };
 
@@ -59,8 +63,8 @@ static const struct sql sql_keeps = {
     "WHERE kind = 'undo' AND address_folded = ? AND user_id <> ? AND expires_at > ? "
     "ORDER BY id LIMIT 1 LOCK IN SHARE MODE",
     &token_record};
-static const struct sql sql_delete_some = {
-    "DELETE FROM mailed_tokens WHERE " VOIDABLE " LIMIT ?", NULL};
+static const struct sql sql_delete_some = {"DELETE FROM mailed_tokens WHERE " VOIDABLE " LIMIT ?",
+                                           NULL};
 static const struct sql sql_expired = {
     "SELECT " COLUMNS " FROM mailed_tokens FORCE INDEX (ix_mailed_tokens_expires) "
     "WHERE expires_at <= ? OR expires_at > ? ORDER BY expires_at LIMIT ?",
@@ -201,6 +205,8 @@ static struct problem *purge_one(struct db *db, struct arena *a, const struct ma
     struct problem *p = NULL;
     if (token->kind == MAILED_CHANGE)
         p = db_execute(db, a, &sql_take_back, DB_ARGS(db_uuid(token->user_id), db_time(now)), NULL);
+    if (token->kind == MAILED_REGISTER)
+        p = registration_delete(db, a, token->user_id);
     return p ? p : db_execute(db, a, &sql_delete, DB_ARGS(db_uuid(token->id)), NULL);
 }
 

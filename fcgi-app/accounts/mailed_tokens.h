@@ -37,6 +37,8 @@ struct mailed_rule {
     enum mailed_bond bond;
     bool needs_active;    /* it is of no use to a disabled account */
     bool is_replaced;     /* a newer one voids the older ones */
+    bool is_awaited;      /* a row waits for it, and goes with it; so it is there even where nobody
+                             gets it */
     bool outlives_others; /* what voids an account's tokens leaves it */
 };
 
@@ -63,8 +65,7 @@ struct problem *mailed_insert(struct db *db, struct arena *a, const struct maile
  *  was not made after `now`, as by a clock that was ahead and has been set back; it would be good
  *  for longer. */
 struct problem *mailed_find(struct db *db, struct arena *a, struct text text, unsigned kinds,
-                            struct instant now, struct mailed_token *ret,
-                            bool *ret_found) MUST_USE;
+                            struct instant now, struct mailed_token *ret, bool *ret_found) MUST_USE;
 
 /** How a token that is none, was used or has expired is refused. */
 struct problem *mailed_refusal(struct arena *a);
@@ -103,6 +104,6 @@ struct problem *mailed_keeps(struct db *db, struct arena *a, struct text address
 struct problem *mailed_delete_some(struct db *db, struct arena *a, struct uuid user_id,
                                    int64_t limit, uint64_t *ret_deleted) MUST_USE;
 
-/** Delete a few tokens that have expired, or expire later than any that is made now, and take back
- *  the changes of an address that waited for them. Not in a transaction. */
+/** Delete a few tokens that have expired, or expire later than any that is made now, with the
+ *  registrations and changes of an address that waited for them. Not in a transaction. */
 struct problem *mailed_purge(struct db *db, struct arena *a, struct instant now) MUST_USE;

@@ -19,19 +19,23 @@ static bool has_room(struct actor by, const struct mailing *mailing)
 static struct problem *add_token(struct actor by, const struct mailing *mailing, struct uuid id,
                                  bool sent)
 {
+    const struct mailed_rule *rule = &mailed_rules[mailing->token];
     bool leads = sent && letter_has_token(mailing->letter);
-    enum mailed_kind kind = leads ? mailing->token : MAILED_NOBODY;
+    bool is_of_user = leads || rule->is_awaited;
+    enum mailed_kind kind = is_of_user ? mailing->token : MAILED_NOBODY;
     unsigned char hash[32];
     struct problem *p = NULL;
-    const struct mailed_token token = {
-        .id = id,
-        .kind = kind,
-        .user_id = leads ? mailing->user_id : id,
-        .address = mailing->to,
-        .sequence = mailing->sequence,
-        .expires_at = instant_plus_s(by.now, mailed_rules[kind].ttl_s)};
+    const struct mailed_token token = {.id = id,
+                                       .kind = kind,
+                                       .user_id = is_of_user ? mailing->user_id : id,
+                                       .address = mailing->to,
+                                       .sequence = mailing->sequence,
+                                       .expires_at =
+                                           instant_plus_s(by.now, mailed_rules[kind].ttl_s)};
     letter_hash(by.app, by.arena, &id, hash);
-    if (mailed_rules[mailing->token].is_replaced)
+    if (!leads)
+        hash[0] ^= 0xFF; /* of no text that anybody could have */
+    if (rule->is_replaced)
         p = mailed_void_kind(by.app->db, by.arena, mailing->user_id, mailing->token);
     return p ? p : mailed_insert(by.app->db, by.arena, &token, hash);
 }

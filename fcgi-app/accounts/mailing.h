@@ -7,7 +7,7 @@
 
 struct mailing {
     enum letter_kind letter;
-    struct text to, other;  /* as in struct letter */
+    struct text to, other; /* as in struct letter */
     /* Of the token that the message carries; MAILED_NOBODY: none. With a message that carries none,
      * a row is written nevertheless: for answers that must take the same time with and without. */
     enum mailed_kind token;

@@ -44,8 +44,8 @@ static const struct record reset_record =
 
 /* What is read and made before the transaction. */
 struct prepared {
-    struct user user;        /* as it was, with its hash */
-    struct text hash;        /* of the new password */
+    struct user user; /* as it was, with its hash */
+    struct text hash; /* of the new password */
     struct mailed_token token;
 };
 

@@ -5,7 +5,6 @@
 #include "common/http/idempotency.h"
 #include "fcgi-app/accounts/departure.h"
 #include "fcgi-app/accounts/mailed_tokens.h"
-#include "fcgi-app/accounts/registration_model.h"
 #include "fcgi-app/accounts/session_model.h"
 
 static void note_failed_purge(const struct problem *p)
@@ -33,8 +32,6 @@ void purge_expired(void *context, struct request *rq)
     struct problem *p = session_purge(app->db, rq->arena, rq->now);
     if (!p)
         p = mailed_purge(app->db, rq->arena, rq->now);
-    if (!p)
-        p = registration_purge(app->db, rq->arena, rq->now);
     if (!p)
         p = idempotency_purge(app->db, rq->arena, rq->now);
     note_failed_purge(p);

@@ -12,8 +12,6 @@ static const struct sql sql_insert = {
 static const struct sql sql_find = {FIND, &user_record};
 static const struct sql sql_lock = {FIND " FOR UPDATE", &user_record};
 static const struct sql sql_delete = {"DELETE FROM registrations WHERE id = ?", NULL};
-static const struct sql sql_purge = {
-    "DELETE FROM registrations WHERE expires_at <= ? ORDER BY expires_at LIMIT 5", NULL};
 
 struct problem *registration_insert(struct db *db, struct arena *a, const struct user *user,
                                     struct instant expires_at)
@@ -35,9 +33,4 @@ struct problem *registration_find(struct db *db, struct arena *a, struct uuid id
 struct problem *registration_delete(struct db *db, struct arena *a, struct uuid id)
 {
     return db_execute(db, a, &sql_delete, DB_ARGS(db_uuid(id)), NULL);
-}
-
-struct problem *registration_purge(struct db *db, struct arena *a, struct instant now)
-{
-    return db_execute(db, a, &sql_purge, DB_ARGS(db_time(now)), NULL);
 }

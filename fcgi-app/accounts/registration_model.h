@@ -1,5 +1,6 @@
 /* registration_model.h -- who has registered where an address must be verified first: apart from
- * the users until then, each with a password of their own, several for one address. */
+ * the users until then, each with a password of their own, several for one address. They go with
+ * their tokens, mailed_purge(). */
 #pragma once
 
 #include "common/db/db.h"
@@ -15,7 +16,5 @@ struct problem *registration_find(struct db *db, struct arena *a, struct uuid id
                                   struct instant now, bool lock, struct user *ret,
                                   bool *ret_found) MUST_USE;
 
+/** It is a user now, or has waited too long. */
 struct problem *registration_delete(struct db *db, struct arena *a, struct uuid id) MUST_USE;
-
-/** Delete a few that have waited too long. */
-struct problem *registration_purge(struct db *db, struct arena *a, struct instant now) MUST_USE;

@@ -157,8 +157,8 @@ static const struct field user_query_fields[] = {
 
 const struct record user_record =
     RECORD("User", struct user, user_fields, .rule = &new_password_rule);
-const struct record public_user_record = RECORD(
-    "User", struct user, user_fields, .rule = &new_password_rule, .hidden = FIELD_PRIVATE);
+const struct record public_user_record =
+    RECORD("User", struct user, user_fields, .rule = &new_password_rule, .hidden = FIELD_PRIVATE);
 const struct record registration_record =
     RECORD("Registration", struct user, registration_fields, .rule = &new_password_rule);
 const struct record credentials_record =
@@ -170,7 +170,7 @@ const struct record user_query_record =
 
 #define COLUMNS                                                                                    \
     "users.id, users.email, users.first_name, users.last_name, users.role, users.is_active, "      \
-    "users.email_verified, users.pending_email, users.pending_until, users.created_at, "          \
+    "users.email_verified, users.pending_email, users.pending_until, users.created_at, "           \
     "users.updated_at, users.version"
 
 /* A deleted user exists for nobody, though the row may stay for a while; see departure.h. The row
@@ -368,8 +368,7 @@ struct problem *user_update(struct db *db, struct arena *a, const struct user *b
         DB_ARGS(db_text(user->email), db_text(user->first_name), db_text(user->last_name),
                 db_text(text_of(user_role_words[user->role])), db_integer(user->is_active),
                 db_integer(user->email_verified), db_text(user->pending_email),
-                user->pending_email.data ? db_time(user->pending_until)
-                                         : db_text((struct text){0}),
+                user->pending_email.data ? db_time(user->pending_until) : db_text((struct text){0}),
                 db_time(user->updated_at), db_integer(user->version), db_uuid(user->id)),
         NULL);
     if (p)

@@ -72,11 +72,11 @@ static void fill(int posts)
         "seq), 256)), id, '2089-01-01' FROM sessions JOIN seq_1_to_600 WHERE user_id = '%s' AND "
         "created_at < '2089-01-01 00:00:03' AND created_at > '2089-01-01'",
         ada_id));
-    run_sql(
-        say("INSERT INTO mailed_tokens (id, hash, kind, user_id, address, expires_at) SELECT UUID(), "
-            "UNHEX(SHA2(seq, 256)), 'reset', '%s', 'a@example.org', UTC_TIMESTAMP(6) + INTERVAL 30 "
-            "MINUTE FROM seq_1_to_700",
-            ada_id));
+    run_sql(say(
+        "INSERT INTO mailed_tokens (id, hash, kind, user_id, address, expires_at) SELECT UUID(), "
+        "UNHEX(SHA2(seq, 256)), 'reset', '%s', 'a@example.org', UTC_TIMESTAMP(6) + INTERVAL 30 "
+        "MINUTE FROM seq_1_to_700",
+        ada_id));
     run_sql(say("INSERT INTO idempotency_keys (id, fingerprint, status, body, expires_at, "
                 "caller_id) SELECT UNHEX(SHA2(seq, 256)), UNHEX(SHA2(seq, 256)), 201, '{}', "
                 "UTC_TIMESTAMP(6) + INTERVAL 12 HOUR, '%s' FROM seq_1_to_600",
@@ -538,8 +538,8 @@ TEST_TIMES(a_login_and_a_list_find_what_a_dead_worker_left, 2)
 {
     leave_rows_behind();
     loopback_set(NULL); /* a worker that knows of nothing */
-    int64_t before = rows_of("idempotency_keys WHERE caller_id = ") +
-                     rows_of("mailed_tokens WHERE user_id = ");
+    int64_t before =
+        rows_of("idempotency_keys WHERE caller_id = ") + rows_of("mailed_tokens WHERE user_id = ");
 
     if (_i)
         (void)log_in("mary@example.org");

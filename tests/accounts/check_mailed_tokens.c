@@ -35,12 +35,11 @@ static struct mailed_token give_at(const char *word, enum mailed_kind kind, stru
                                    const char *address, int64_t after_s)
 {
     unsigned char hash[32];
-    const struct mailed_token token = {
-        .id = uuid_make(the_time),
-        .kind = kind,
-        .user_id = user,
-        .address = text_of(address),
-        .expires_at = in_s(after_s + mailed_rules[kind].ttl_s)};
+    const struct mailed_token token = {.id = uuid_make(the_time),
+                                       .kind = kind,
+                                       .user_id = user,
+                                       .address = text_of(address),
+                                       .expires_at = in_s(after_s + mailed_rules[kind].ttl_s)};
     sha256(word, strlen(word), hash);
     must(mailed_insert(the_app->db, the_arena, &token, hash));
     return token;
@@ -360,9 +359,9 @@ TEST(nothing_costs_more_the_more_tokens_there_are)
     run_sql(say("INSERT INTO mailed_tokens (id, hash, kind, user_id, address, expires_at) "
                 "SELECT UUID(), UNHEX(SHA2(seq, 256)), 1 + seq %% 7, UUID(), "
                 "CONCAT(seq, '@example.org'), '%s' FROM seq_1_to_2000",
-                say("%.19s", field_to_text(the_arena,
-                                           &(const struct field){.name = "t", .type = FIELD_TIME},
-                                           &(struct instant){in_s(60).us}))));
+                say("%.19s",
+                    field_to_text(the_arena, &(const struct field){.name = "t", .type = FIELD_TIME},
+                                  &(struct instant){in_s(60).us}))));
 
     ck_assert_int_eq(reads_of_all(), few);
 }

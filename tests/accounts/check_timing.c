@@ -1,6 +1,6 @@
 /* needs: mariadb */
-/* Nobody is told who has an account: not by what it takes to answer. Here the statements and rows of
- * two answers are compared; and by `make torture` also their times, which Welch's test must not
+/* Nobody is told who has an account: not by what it takes to answer. Here the statements and rows
+ * of two answers are compared; and by `make torture` also their times, which Welch's test must not
  * tell apart. */
 #include "tests/support/loopback.h"
 
@@ -35,9 +35,10 @@ static const char *nobody(void)
 static void set_up(void)
 {
     meet_ada_and_bob();
-    run_sql(say("INSERT INTO users (id, email, password_hash, first_name, is_active) SELECT UUID(), "
-                "CONCAT('someone', seq, '@example.org'), REPEAT('x', 97), 'S', 1 FROM seq_0_to_%d",
-                PEOPLE - 1));
+    run_sql(
+        say("INSERT INTO users (id, email, password_hash, first_name, is_active) SELECT UUID(), "
+            "CONCAT('someone', seq, '@example.org'), REPEAT('x', 97), 'S', 1 FROM seq_0_to_%d",
+            PEOPLE - 1));
     run_sql("UPDATE users SET email_verified = 0 WHERE email = 'bob@example.org'");
 }
 
@@ -60,8 +61,9 @@ static int forget_disabled(bool disabled)
 
 static int register_either(bool taken)
 {
-    return api_post(NULL, "/auth/register",
-                    object("{'email':'%s','password':'" PASSWORD "'}", taken ? someone() : nobody()))
+    return api_post(
+               NULL, "/auth/register",
+               object("{'email':'%s','password':'" PASSWORD "'}", taken ? someone() : nobody()))
         .status;
 }
 
@@ -80,11 +82,11 @@ static int send_either(bool verified)
         .status;
 }
 
-/* A look at what somebody has more than others: so much must be noticed. */
+/* Five statements more, as for one who has something to look at: so much must be noticed. */
 static int forget_and_look(bool looks)
 {
     int status = forget(nobody());
-    if (looks)
+    for (int i = 0; looks && i < 5; i++)
         (void)rows_in("users WHERE email = 'ada@example.org'");
     return status;
 }
@@ -101,7 +103,7 @@ static const struct pair {
     {"register, free and taken", register_either, 201, .takes_hash = true},
     {"change of address, free and taken", move_either, 202, .takes_hash = true},
     {"send, to verify and verified", send_either, 202},
-    {"a look more", forget_and_look, 202, .differs = true},
+    {"five statements more", forget_and_look, 202, .differs = true},
 };
 
 static int64_t time_of(const struct pair *pair, bool second)
@@ -143,6 +145,12 @@ TEST_EACH(two_answers_take_the_same_statements_and_rows, pairs)
     for (int i = 0; i < COUNT(counted) && !pair->differs; i++)
         ck_assert_msg(cost(pair, false, counted[i]) == cost(pair, true, counted[i]), "%s: %s",
                       pair->name, counted[i]);
+    /* Nor does what the next one finds tell what the last one was. */
+    for (int i = 0; i < COUNT(counted) && !pair->differs; i++) {
+        int64_t after_second = cost(pair, false, counted[i]);
+        ck_assert_msg(cost(pair, false, counted[i]) == after_second, "%s, again: %s", pair->name,
+                      counted[i]);
+    }
 }
 
 /* ---- how long ---- */

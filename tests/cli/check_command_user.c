@@ -321,6 +321,21 @@ TEST(without_a_terminal_deletion_wants_yes)
     ck_rows("users", 1);
 }
 
+/* Who had it may have it again; and nobody is asked on the command line either. */
+TEST(an_address_that_is_kept_is_nobodys)
+{
+    run_sql("INSERT INTO mailed_tokens (id, hash, kind, user_id, address, expires_at) VALUES "
+            "(UUID(), UNHEX(SHA2('y', 256)), 'undo', UUID(), 'Former@example.org', "
+            "UTC_TIMESTAMP(6) + INTERVAL 1 DAY)");
+
+    struct run r = run_with_input(OTHER_PASSWORD "\n", "user add former@example.org "
+                                                        "--password-stdin");
+
+    ck_run(r, EX_DATAERR);
+    ck_says(r.err, "Somebody has registered this e-mail address.");
+    ck_rows("users WHERE email = 'former@example.org'", 0);
+}
+
 /* ---- passwords ---- */
 
 CASE("passwords", set_up, loopback_close);
@@ -329,10 +344,14 @@ CASE_LIMIT_S(2 * PROGRAM_LIMIT_S);
 TEST(a_new_password_ends_all_sessions)
 {
     const char *token = bearer_of_new("ada@example.org", ROLE_USER);
-    run_sql("INSERT INTO mailed_tokens (id, hash, kind, user_id, address, expires_at) SELECT UUID(), "
-            "UNHEX(SHA2('x', 256)), 'reset', id, email, '2100-01-01' FROM users");
-    run_sql("INSERT INTO mailed_tokens (id, hash, kind, user_id, address, expires_at) SELECT UUID(), "
-            "UNHEX(SHA2('y', 256)), 'undo', id, 'former@example.org', '2100-01-01' FROM users");
+    run_sql(
+        "INSERT INTO mailed_tokens (id, hash, kind, user_id, address, expires_at) SELECT UUID(), "
+        "UNHEX(SHA2('x', 256)), 'reset', id, email, UTC_TIMESTAMP(6) + INTERVAL 1 HOUR FROM "
+        "users");
+    run_sql(
+        "INSERT INTO mailed_tokens (id, hash, kind, user_id, address, expires_at) SELECT UUID(), "
+        "UNHEX(SHA2('y', 256)), 'undo', id, 'former@example.org', UTC_TIMESTAMP(6) + INTERVAL "
+        "1 DAY FROM users");
     run_sql("UPDATE users SET pending_email = 'new@example.org', pending_until = '2100-01-01'");
 
     ck_run(run_with_input(OTHER_PASSWORD "\nmore\n", "user passwd ada@example.org"), EX_OK);

@@ -527,6 +527,63 @@ TEST(totals_are_moved_once_however_often_that_is_begun)
     ck_run(run("migrate"), EX_OK);
 }
 
+/* ---- tokens of an earlier release ---- */
+
+#define VERIFICATION 12 /* the number of its file */
+
+/* All before it, and that one with as much of its text. */
+static void migrate_to_verification(const char *text)
+{
+    struct migration list[VERIFICATION];
+    memcpy(list, migrations, sizeof list);
+    ck_assert_int_eq(list[VERIFICATION - 1].number, VERIFICATION);
+    list[VERIFICATION - 1].text = text;
+    must(migrate_up(the_app->db, the_arena, list, text ? VERIFICATION : VERIFICATION - 1, NULL,
+                    NULL));
+}
+
+static void forget_that_tokens_were_moved(void)
+{
+    run_sql(say("DELETE FROM schema_migrations WHERE number >= %d", VERIFICATION));
+}
+
+static void ck_tokens_moved(void)
+{
+    ck_rows("mailed_tokens", 1);
+    ck_rows("mailed_tokens JOIN users ON users.id = user_id WHERE kind = 'reset' AND hash = "
+            "UNHEX(SHA2('hers', 256)) AND address = 'Ada@example.org' AND expires_at = "
+            "'2095-01-01'",
+            1);
+    ck_rows("users WHERE email_verified AND pending_email IS NULL", 2);
+}
+
+/* What is on its way when the release changes stays good; of who is disabled it was good for
+ * nothing. */
+TEST(tokens_are_moved_once_however_often_that_is_begun)
+{
+    const char *text = migrations[VERIFICATION - 1].text;
+    drop_all_tables();
+    migrate_to_verification(NULL);
+    run_sql("INSERT INTO users (id, email, password_hash, is_active) VALUES "
+            "(UUID(), 'Ada@example.org', 'x', 1), (UUID(), 'bob@example.org', 'x', 0)");
+    run_sql("INSERT INTO password_resets (token_hash, user_id, expires_at) SELECT "
+            "UNHEX(SHA2(IF(is_active, 'hers', 'his'), 256)), id, '2095-01-01' FROM users");
+
+    for (const char *at = text; (at = strstr(at, ";\n")); at += 2) {
+        migrate_to_verification(say("%.*s", (int)(at + 2 - text), text));
+        forget_that_tokens_were_moved();
+    }
+    for (int i = 0; i < 2; i++) {
+        ck_run(run("migrate"), EX_OK);
+        ck_tokens_moved();
+        ck_rows("information_schema.tables WHERE table_schema = DATABASE() AND table_name = "
+                "'password_resets'",
+                0);
+        forget_that_tokens_were_moved();
+    }
+    ck_run(run("migrate"), EX_OK);
+}
+
 /* Or it would be another table on another server. */
 TEST(each_table_says_what_a_server_may_preset)
 {

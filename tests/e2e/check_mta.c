@@ -38,10 +38,10 @@ static bool is_listening(int port)
 static void start_sink(int port)
 {
     snprintf(boxes, sizeof boxes, "%.100s/mail", world_folder());
-    sink = world_start_as_us(LIST(PYTHON, "-W", "ignore", "-m", "aiosmtpd", "-n", "-l",
-                                  say("127.0.0.1:%d", port), "-c", "aiosmtpd.handlers.Mailbox",
-                                  boxes),
-                             NULL, world_folder(), say("%s/sink.log", world_folder()));
+    sink =
+        world_start_as_us(LIST(PYTHON, "-W", "ignore", "-m", "aiosmtpd", "-n", "-l",
+                               say("127.0.0.1:%d", port), "-c", "aiosmtpd.handlers.Mailbox", boxes),
+                          NULL, world_folder(), say("%s/sink.log", world_folder()));
     for (long end = now_ms() + MAIL_MS; !is_listening(port); pause_ms(50))
         ck_assert_int_lt(now_ms(), end);
 }
@@ -106,8 +106,9 @@ static const char *await_mail(const char *to, const char *has)
 static const char *await_token(const char *to, const char *url)
 {
     const char *at = strstr(await_mail(to, url), url) + strlen(url);
-    return arena_copy(the_arena, at, strspn(at, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvw"
-                                                "xyz0123456789-_"));
+    return arena_copy(the_arena, at,
+                      strspn(at, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvw"
+                                 "xyz0123456789-_"));
 }
 
 /* ---- calling ---- */
@@ -119,8 +120,7 @@ static struct answer post(const char *token, const char *path, const char *body)
 
 static struct answer log_in_with(const char *email, const char *password)
 {
-    return post(NULL, "/api/auth/login",
-                object("{'email':'%s','password':'%s'}", email, password));
+    return post(NULL, "/api/auth/login", object("{'email':'%s','password':'%s'}", email, password));
 }
 
 static struct answer verify(const char *token, const char *mailed, const char *password)
@@ -178,9 +178,9 @@ static void be_robbed(const char *token, const char *email, const char *thief)
               204);
     ck_status(log_in_with(thief, THIEF_WORD), 200);
 
-    ck_status(post(NULL, "/api/auth/email/undo",
-                   object("{'token':'%s'}", await_token(email, UNDO_URL))),
-              204);
+    ck_status(
+        post(NULL, "/api/auth/email/undo", object("{'token':'%s'}", await_token(email, UNDO_URL))),
+        204);
 
     ck_problem(log_in_with(thief, THIEF_WORD), INVALID_CREDENTIALS);
     ck_problem(log_in_with(email, THIEF_WORD), INVALID_CREDENTIALS);
@@ -210,9 +210,9 @@ NGINX_TEST(a_day_in_the_life)
     forget(ada);
 
     /* Who tries a taken address is told nothing, and its owner is. */
-    ck_status(post(NULL, "/api/auth/register",
-                   object("{'email':'%s','password':'" PASSWORD "'}", ada)),
-              201);
+    ck_status(
+        post(NULL, "/api/auth/register", object("{'email':'%s','password':'" PASSWORD "'}", ada)),
+        201);
     (void)await_mail(ada, "postern@example.org");
     ck_status(fetch(.method = "DELETE", .path = "/api/auth/profile",
                     .token = answer_text(log_in_with(ida, NEW_WORD), "access_token"),

@@ -36,10 +36,16 @@ static const struct step {
     {"listSessions", ADA, 200, "SESSION_ID=data.0.id"},
     {"login", NOBODY, 200, "ADA=access_token"},
     {"endSession", ADA, 204, NULL},
+    {"listSessionsOfUser", ADMIN, 200, "SESSION_ID=data.0.id"},
+    {"endSessionOfUser", ADMIN, 204, NULL},
+    {"login", NOBODY, 200, "ADA=access_token"},
     {"logout", ADA, 204, NULL},
     {"getProfile", ADA, 401, NULL},
     {"login", NOBODY, 200, "ADA=access_token"},
-    {"changeEmail", ADA, 200, NULL},
+    {"sendVerification", ADA, 202, NULL},
+    {"changeEmail", ADA, 202, NULL}, /* the token of which goes nowhere, as all here */
+    {"verifyEmail", NOBODY, 400, NULL},
+    {"undoEmailChange", NOBODY, 400, NULL},
     {"changePassword", ADA, 204, NULL},
     {"forgotPassword", NOBODY, 202, NULL},
     {"resetPassword", NOBODY, 400, NULL}, /* its token is none that was mailed */

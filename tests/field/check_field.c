@@ -266,6 +266,87 @@ TEST(an_admin_may_change_more)
     ck_assert_uint_eq(given, AT(rank) | AT(mail) | AT(size));
 }
 
+static const struct field own_fields[] = {
+    FIELD(struct thing, title, .use = FIELD_ADMIN_CHANGE | FIELD_NOT_OWN, .max = 3),
+    FIELD(struct thing, rank, .use = FIELD_ADMIN_CHANGE, .max = 3)};
+static const struct record own_record = RECORD("Own", struct thing, own_fields, .rule = NULL);
+
+static const struct {
+    enum rank rank;
+    int given;
+    const char *faults;
+} ranks[] = {{RANK_USER, 0, ""}, {RANK_ADMIN, 3, "title:too_long"}, {RANK_ADMIN_OWN, 2, ""}};
+
+/* Whatever it holds, it is not looked at. */
+TEST_EACH(an_admin_may_change_of_others_what_they_may_not_of_their_own, ranks)
+{
+    const struct json *good = parsed("{'title':'abc','rank':'top'}"),
+                      *bad = parsed("{'title':'abcd','rank':'top'}");
+
+    assert_fine(record_from_json(a, &own_record, good, RECORD_CHANGE, ranks[_i].rank, NULL, &thing,
+                                 &given));
+    ck_assert_int_eq((int)given, ranks[_i].given);
+    struct problem *p =
+        record_from_json(a, &own_record, bad, RECORD_CHANGE, ranks[_i].rank, NULL, &thing, &given);
+    ck_assert_str_eq(p ? faults_of(p) : "", ranks[_i].faults);
+}
+
+struct entry {
+    struct text key, name;
+    bool guest;
+};
+
+static const struct field entry_fields[] = {
+    FIELD(struct entry, key, .use = FIELD_SHOWN | FIELD_PRIVATE | FIELD_REQUIRED, .max = 9,
+          .unless = "guest"),
+    FIELD(struct entry, name, .use = FIELD_SHOWN | FIELD_REQUIRED, .max = 9),
+    FIELD(struct entry, guest, .use = FIELD_CREATE),
+};
+static const struct record entry_record = RECORD("Entry", struct entry, entry_fields, .rule = NULL);
+static const struct record public_record =
+    RECORD("Entry", struct entry, entry_fields, .hidden = FIELD_PRIVATE);
+
+static const struct {
+    const char *text, *faults;
+} entries[] = {
+    {"{'key':'k','name':'n'}", ""},
+    {"{'name':'n','guest':true}", ""},
+    {"{'key':'k','name':'n','guest':true}", ""},
+    {"{'name':'n'}", "key:required"},
+    {"{'name':'n','guest':false}", "key:required"},
+    {"{'name':'n','guest':1}", "key:required guest:type"},
+    {"{'guest':true}", "name:required"},
+    {"{'key':null,'name':'n','guest':true}", "key:type"},
+};
+
+TEST_EACH(a_boolean_may_stand_in_for_what_is_required, entries)
+{
+    struct entry entry = {{NULL, 0}, {NULL, 0}, false};
+
+    struct problem *p = record_from_json(a, &entry_record, parsed(entries[_i].text), RECORD_CREATE,
+                                         RANK_USER, NULL, &entry, &given);
+
+    ck_assert_str_eq(p ? faults_of(p) : "", entries[_i].faults);
+}
+
+TEST(what_is_private_is_left_out_where_it_is_hidden)
+{
+    const struct entry entry = {TEXT("k"), TEXT("n"), false};
+
+    record_to_json(&scratch, &public_record, &entry);
+
+    ck_holds("{\"name\":\"n\"}");
+}
+
+TEST(and_written_where_it_is_not)
+{
+    const struct entry entry = {TEXT("k"), TEXT("n"), false};
+
+    record_to_json(&scratch, &entry_record, &entry);
+
+    ck_holds("{\"key\":\"k\",\"name\":\"n\"}");
+}
+
 TEST(a_setting_may_say_how_long_a_text_must_be)
 {
     static int64_t least = 2;

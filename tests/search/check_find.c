@@ -145,7 +145,7 @@ static struct uuid insert_post_with(struct text content)
                         .published = pick(4) > 0,
                         .author_id = id_of(author_ids[pick(3) ? 0 : pick(writers)]),
                         .created_at = some_time(),
-        .version = 1};
+                        .version = 1};
     post.updated_at = post.created_at;
     must(post_insert(the_app->db, the_arena, &post));
     return post.id;

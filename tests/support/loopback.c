@@ -32,19 +32,14 @@ static uint64_t document_offer;          /* and of which routes it tells */
 
 static struct problem *empty_tables(void)
 {
-    static const char *const statements[] = {"DELETE FROM user_departures",
-                                             "DELETE FROM users",
-                                             "DELETE FROM list_journal",
-                                             "DELETE FROM list_counts WHERE total > 0",
-                                             "DELETE FROM idempotency_keys",
-                                             "DELETE FROM search_builds",
-                                             "DELETE FROM search_rows",
-                                             "DELETE FROM search_postings",
-                                             "DELETE FROM search_ranges",
-                                             "DELETE FROM leftovers",
-                                             "DELETE FROM outbox",
-                                             "DELETE FROM mailed_tokens",
-                                             "DELETE FROM registrations"};
+    static const char *const statements[] = {
+        "DELETE FROM user_departures",  "DELETE FROM users",
+        "DELETE FROM list_journal",     "DELETE FROM list_counts WHERE total > 0",
+        "DELETE FROM idempotency_keys", "DELETE FROM search_builds",
+        "DELETE FROM search_rows",      "DELETE FROM search_postings",
+        "DELETE FROM search_ranges",    "DELETE FROM leftovers",
+        "DELETE FROM outbox",           "DELETE FROM mailed_tokens",
+        "DELETE FROM registrations"};
     struct problem *p = NULL;
     for (size_t i = 0; !p && i < sizeof statements / sizeof *statements; i++)
         p = db_run(the_app->db, the_arena, statements[i]);
