@@ -234,9 +234,8 @@ static void send_all(int fd, const char *data, size_t len)
 /* What is being answered, by a process that may find itself without memory. */
 static struct {
     const struct request *rq; /* NULL: nothing, or the answer is on its way */
-    int fd;
     unsigned id;
-    struct buf out; /* has its memory already */
+    int fd;
 } asked;
 
 /* All records in one buffer are one write. */
@@ -311,7 +310,7 @@ static void answer_exhausted(void)
 {
     static const char words[] = "{\"error\":\"%s\",\"code\":\"%s\",\"message\":\"%s\","
                                 "\"request_id\":\"%s\"}";
-    char body[512], text[1024];
+    char body[512], text[1024], out[2048];
     if (!asked.rq)
         return;
     int body_len = snprintf(body, sizeof body, words, PROBLEM_UNAVAILABLE_WORDS, asked.rq->id);
@@ -321,19 +320,8 @@ static void answer_exhausted(void)
                        "X-Content-Type-Options: nosniff\r\nRetry-After: 1\r\n"
                        "Cache-Control: no-store\r\n\r\n%s",
                        body_len, asked.rq->id, asked.rq->method == METHOD_HEAD ? "" : body);
-    buf_reset(&asked.out);
-    fastcgi_put(&asked.out, asked.id, text, (size_t)len);
-    fastcgi_put_end(&asked.out, asked.id);
-    send_all(asked.fd, asked.out.data, asked.out.len);
+    send_all(asked.fd, out, fastcgi_write(out, sizeof out, asked.id, text, (size_t)len));
     read_away(asked.fd);
-}
-
-static void prepare_last_answer(void)
-{
-    static const char room[2048];
-    buf_init(&asked.out, 2 * sizeof room);
-    buf_add(&asked.out, room, sizeof room);
-    on_exhausted(answer_exhausted);
 }
 
 /* ---- the loop ---- */
@@ -379,6 +367,7 @@ static void serve(struct worker *w, int fd)
         handle(w, params, &rq);
         answer(w, fd, &rq);
     }
+    asked.rq = NULL;
     (void)close(fd);
     if (params)
         do_after(w, &rq);
@@ -508,7 +497,7 @@ void server_run(const struct server *server)
     struct worker w;
     watch_signals(server);
     worker_open(&w, server);
-    prepare_last_answer();
+    on_exhausted(answer_exhausted);
     set_wait(server);
     if (server->begin)
         server->begin(server->context);
@@ -517,7 +506,6 @@ void server_run(const struct server *server)
     while (!stopping && serve_next(&w))
         continue;
     on_exhausted(NULL);
-    buf_release(&asked.out);
     worker_close(&w);
     (void)close(stop_null_fd);
 }
