@@ -171,7 +171,7 @@ static void populate(bool admin)
     others_session = others.session;
     others_post = write_post(others.access, "another's", "c", true);
     run_sql(say("INSERT INTO password_resets VALUES (UNHEX(SHA2('%s', 256)), '%s', "
-                "UTC_TIMESTAMP(6) + INTERVAL 1 HOUR)",
+                "UTC_TIMESTAMP(6) + INTERVAL 30 MINUTE)",
                 reset_token, me));
     run_sql(say("CREATE OR REPLACE TEMPORARY TABLE kept_hash AS SELECT password_hash FROM users "
                 "WHERE id = '%s'",
