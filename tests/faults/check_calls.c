@@ -387,6 +387,7 @@ static void ask_next(void)
 
 static void run(void)
 {
+    struct arena *outer = the_arena;
     the_arena = arena_open((size_t)1024 * 1024 * 1024);
     (void)arena_alloc(the_arena, (size_t)60 * 1024); /* so that it comes to an end soon */
     on_exhausted(note_end);
@@ -396,6 +397,8 @@ static void run(void)
     on_exhausted(NULL);
     ask_next();
     app_close(the_app);
+    arena_close(the_arena);
+    the_arena = outer; /* which is no leak */
     if (__lsan_do_recoverable_leak_check)
         ck_assert_msg(__lsan_do_recoverable_leak_check() == 0, "something leaks");
 }
