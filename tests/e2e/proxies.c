@@ -178,7 +178,7 @@ static bool start_proxy(struct front *f, const struct backend *b, const char *co
                           "-DFOREGROUND"));
 }
 
-void proxy_start(struct front *f, const struct backend *b, const char *const *names)
+void proxied_apache_start(struct front *f, const struct backend *b, const char *const *names)
 {
     start(f, b, names, start_proxy);
 }

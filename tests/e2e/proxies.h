@@ -6,4 +6,4 @@
 /** A real lighttpd, or Apache with mod_proxy_fcgi, on a free port, with our file for it. Of `names`
  *  it knows CORS_ORIGINS, separated by spaces, and CORS_HEADERS, of which it adds two. */
 void lighttpd_start(struct front *f, const struct backend *b, const char *const *names);
-void proxy_start(struct front *f, const struct backend *b, const char *const *names);
+void proxied_apache_start(struct front *f, const struct backend *b, const char *const *names);

@@ -725,7 +725,7 @@ void front_start(struct front *f, const struct backend *b, const char *const *na
     else if (world_at("lighttpd"))
         lighttpd_start(f, b, names);
     else if (world_at("proxy"))
-        proxy_start(f, b, names);
+        proxied_apache_start(f, b, names);
     else
         start_front(f, b, names, 0);
 }
