@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 #
-# autogen.sh -- from a fresh checkout to a running API, on Debian 12 and its relatives.
+# autogen.sh -- from a fresh checkout to a running API, on Debian 12 and 13 and their relatives.
 #
 #   ./autogen.sh          write ./configure
 #   ./autogen.sh run      build, and serve the API on http://127.0.0.1:8080 until ctrl-C
 #   ./autogen.sh check    build twice, with gcc and with clang's sanitizers, and run all tests
 #
-# run and check install the Debian packages that are missing, when started by root. Nothing else on
-# the machine is touched: the database, its socket, the keys and the logs are below build/run.
+# run and check install the Debian packages that are missing, when started by root; meanwhile
+# /usr/sbin/policy-rc.d forbids services to start. The database, its socket, the keys and the logs are
+# below build/run.
 #
 # For run, in the environment:
 #   PORT=8081          where nginx listens, on 127.0.0.1; 8080 if not set
@@ -20,6 +21,7 @@
 # odd for a socket, build/run leads to a folder below /var/tmp.
 
 # shellcheck disable=SC2317 # functions that run in a trap or by name look unreachable to it
+# shellcheck disable=SC2015,SC2046 # our files have no blanks in their names, and `&& ||` is meant so
 
 set -euo pipefail
 umask 022
@@ -27,12 +29,12 @@ export LC_ALL=C # [a-z] has no accents, and logs read the same everywhere
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 cd "$(dirname "$(readlink -f "$0")")"
 
-readonly run_packages=(build-essential autoconf automake 'pkg-config|pkgconf' libfcgi-dev
+readonly run_packages=(build-essential autoconf automake 'pkg-config|pkgconf'
     libmariadb-dev libcjson-dev libutf8proc-dev libssl-dev libargon2-dev libcrypt-dev
-    mariadb-server nginx util-linux)
+    libseccomp-dev mariadb-server nginx util-linux)
 readonly check_packages=(check libcurl4-openssl-dev clang 'libclang-rt-dev|libclang-rt-14-dev'
     spawn-fcgi multiwatch systemd curl openssl man-db groff-base apache2-bin libapache2-mod-fcgid
-    patchelf 'clang-format|clang-format-14' msmtp python3-aiosmtpd)
+    lighttpd patchelf 'clang-format|clang-format-14' msmtp python3-aiosmtpd)
 
 readonly plain='^/[A-Za-z0-9._+/-]+$' # no path that needs care in some file's syntax
 readonly run_path_max=80              # a socket's path has 107 bytes
@@ -203,6 +205,7 @@ clear_policy()
 # --- building
 
 # Print sources.am: which files make up what, by where they lie.
+# shellcheck disable=SC2046 # no name has a blank
 list_sources()
 {
     printf '# Written by ./autogen.sh, which finds the files by pattern; not for editing.\n'
@@ -216,6 +219,7 @@ list_sources()
     list_files test_programs $(printf '%s\n' tests/{e2e/,*/}check_*.c tests/fuzz/fuzz_*.c |
         awk '!seen[$0]++' | sed 's/\.c$//')
     list_files test_scripts $(printf '%s\n' tests/{e2e/,packaging/,,*/}*.test | awk '!seen[$0]++')
+    list_files fuzz_files tests/fuzz/*.h tests/fuzz/seeds/*
     list_files example_files $(printf '%s\n' tests/example/* | grep -v '/check_')
     # Of tests/e2e, what has a header is for all; the rest are the tests of check_e2e.
     list_files test_sources $(printf '%s\n' tests/support/*.[ch] tests/e2e/*.h |
@@ -252,7 +256,9 @@ configure()
     local folder=$1
     shift
     mkdir -p "$folder"
-    [[ -x configure ]] && sources_are_listed || bootstrap
+    if [[ ! -x configure ]] || ! sources_are_listed; then
+        bootstrap
+    fi
     say "Configuring $folder"
     run_job in_folder "$folder" ../configure --quiet "$@" || fail "See $folder/config.log."
 }
@@ -586,21 +592,29 @@ percent_encode()
 # The password is in one file for each who reads it: us, a worker, mariadbd.
 write_secrets()
 {
-    local password
+    local password migrate_password
     local keep=$run/secret
     [[ -s $keep/jwt-key ]] || random_hex | private_file "$keep/jwt-key" "$worker_user"
     ! is_root || chown "$worker_user" "$keep/jwt-key" # a run before this one may not have been
     [[ -s $keep/database-password ]] || random_hex | private_file "$keep/database-password" "$EUID"
-    password=$(<"$keep/database-password")
-    printf 'mysql://postern:%s@localhost/postern?socket=%s\n' "$password" \
-        "$(percent_encode "$run/mariadb/mariadb.sock")" |
-        private_file "$keep/database-url" "$worker_user"
+    [[ -s $keep/migrate-password ]] || random_hex | private_file "$keep/migrate-password" "$EUID"
+    password=$(<"$keep/database-password") migrate_password=$(<"$keep/migrate-password")
+    database_url postern "$password" | private_file "$keep/database-url" "$worker_user"
+    database_url migrate "$migrate_password" | private_file "$keep/migrate-url" "$EUID"
     private_file "$keep/database-init.sql" "$database_user" <<SQL
 CREATE DATABASE IF NOT EXISTS postern CHARACTER SET utf8mb4;
-CREATE USER IF NOT EXISTS postern@localhost;
-ALTER USER postern@localhost IDENTIFIED BY '$password';
-GRANT ALL PRIVILEGES ON postern.* TO postern@localhost;
+CREATE OR REPLACE USER postern@localhost IDENTIFIED BY '$password';
+CREATE OR REPLACE USER migrate@localhost IDENTIFIED BY '$migrate_password';
+GRANT SELECT, INSERT, UPDATE, DELETE ON postern.* TO postern@localhost;
+GRANT ALL PRIVILEGES ON postern.* TO migrate@localhost;
 SQL
+}
+
+# database_url USER PASSWORD
+database_url()
+{
+    printf 'mysql://%s:%s@localhost/postern?socket=%s\n' "$1" "$2" \
+        "$(percent_encode "$run/mariadb/mariadb.sock")"
 }
 
 write_config()
@@ -609,6 +623,7 @@ write_config()
 # Written again by each ./autogen.sh run. What you set in the environment is stronger.
 ENV = development
 DATABASE_URL_FILE = $run/secret/database-url
+MIGRATE_DATABASE_URL_FILE = $run/secret/migrate-url
 JWT_SECRET_KEY_FILE = $run/secret/jwt-key
 LISTEN = $run/socket/fast.sock
 HASH_LISTEN = $run/socket/hash.sock
@@ -684,7 +699,8 @@ start_pool()
 {
     local program=$run/bin/postern
     install -m 755 build/postern "$program"
-    (cd "$run" && as "$worker_user" "$program" --config "$run/postern.conf" migrate) ||
+    # By us: the file of the account that may change tables is not the workers' to read.
+    (cd "$run" && "$program" --config "$run/postern.conf" migrate) ||
         fail "The database could not be brought up to date."
     start postern "$worker_user" "$program" --config "$run/postern.conf" serve
     until_true 20 "The workers do not come up" \
@@ -715,13 +731,16 @@ announce()
     [[ -z ${SUDO_USER-} ]] || sudo='sudo '
     cat <<TEXT
 
-Postern answers on http://127.0.0.1:$port/api
+Postern answers on http://127.0.0.1:$port/api; its page, to read and to try, is
+    http://127.0.0.1:$port/api/docs
 
 The first admin, whose password is read from standard input:
     $sudo$(printf '%q' "$origin/build/postern") --config $(printf '%q' "$origin/build/run/postern.conf") \\
         user add you@example.org --admin --password-stdin
 
-Logs are in $run/log; ctrl-C stops everything and leaves the data.
+Logs are in $run/log; ctrl-C, or \`kill $$\`, stops everything and leaves the data.
+After a change of code stop it and start it again: what runs is a copy, and answers 503 after a
+\`migrate\` by a newer program. The numbers of the processes are in $run/pid.
 
 TEXT
 }
@@ -771,8 +790,9 @@ check()
 {
     need_packages "${run_packages[@]}" "${check_packages[@]}"
     passed=0 failed=0
-    check_build build
-    check_build build-asan CC=clang --enable-sanitizers
+    export NOTHING_SKIPPED=yes # for a missing program
+    check_build build --enable-werror
+    check_build build-asan --enable-werror CC=clang --enable-sanitizers
     printf '\n%d passed, %d failed\n' "$passed" "$failed"
     [[ $failed -eq 0 ]]
 }

@@ -121,7 +121,7 @@ bool app_sweep(struct app *app, struct arena *a)
     struct problem *p = counter_sweep(app->db, a, &hook, &more);
     if (!p)
         p = search_tend(app->db, a, search_indexes, &merges);
-    if (p)
+    if (p && !db_is_conflict(p)) /* what another host was faster with is done */
         LOG(LOG_LEVEL_WARNING, log_event("sweep_failed"), log_text("cause", p->cause));
     more = more || merges;
     app->unswept = more ? SWEEP_WRITES : 0; /* after a failure, writes come first */

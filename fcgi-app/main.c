@@ -13,6 +13,7 @@
 #include "fcgi-app/cli/commands.h"
 #include "common/field/config_find.h"
 #include "common/base/problem.h"
+#include "common/process/title.h"
 
 #define ARENA_MAX ((size_t)64 * 1024 * 1024)
 
@@ -45,11 +46,15 @@ static struct problem *find_config(struct cli *cli)
 /* Secrets that this call does not need: the file of one need not be readable. */
 static const char *const *find_unread(const struct cli *cli)
 {
-    static const char *const names[] = {"database_url", "jwt_secret_key", "jwt_previous_keys",
-                                        NULL};
+    static const char *const names[] = {"database_url", "migrate_database_url", "jwt_secret_key",
+                                        "jwt_previous_keys", NULL};
+    static const char *const not_to_serve[] = {"migrate_database_url", NULL};
+    if (cli->command->run == command_migrate || cli->command->run == command_migrate_status)
+        return names + 2;
     if (!cli->command->needs_keys)
         return names + 1;
-    return cli->command->run == command_config && cli_option(cli, "without-secrets") ? names : NULL;
+    return cli->command->run == command_config && cli_option(cli, "without-secrets") ? names
+                                                                                     : not_to_serve;
 }
 
 static int run(struct cli *cli)
@@ -73,9 +78,8 @@ static int start(struct cli *cli, int argc, char **argv)
     int status;
     /* A web server passes words of the query to a CGI program as arguments (RFC 3875 section 4.4):
      * anybody could run any command. */
-    if (getenv("GATEWAY_INTERFACE"))
-        return complain(EX_USAGE, "was started as a CGI program; it is one of FastCGI, for "
-                                  "mod_fcgid (SetHandler fcgid-script)");
+    if (serve_is_cgi())
+        argc = 1;
     if (!cli_parse(cli, argc, argv, &status))
         return status;
     if (!cli->command && serve_is_wanted()) {
@@ -114,7 +118,9 @@ int main(int argc, char **argv)
     struct sigaction pipe_before = {.sa_handler = SIG_IGN};
     (void)sigaction(SIGPIPE, &(const struct sigaction){.sa_handler = SIG_IGN}, &pipe_before);
     fill_standard_descriptors();
-    struct cli cli = {.arena = arena_open(ARENA_MAX), .program = argv};
+    struct cli cli = {.arena = arena_open(ARENA_MAX)};
+    argv = title_keep(cli.arena, argc, argv);
+    cli.program = argv;
     cli.origins = arena_array(cli.arena, settings_record.count, sizeof *cli.origins);
     int status = finish(start(&cli, argc, argv), &pipe_before);
     arena_close(cli.arena);

@@ -2,6 +2,7 @@
 #include "fcgi-app/cli/commands.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -17,6 +18,8 @@
 #include "common/process/server.h"
 #include "common/search/build.h"
 #include "common/process/socket.h"
+#include "fcgi-app/limits.h"
+#include "fcgi-app/lock_in.h"
 #include "fcgi-app/mailer.h"
 #include "fcgi-app/system/database_model.h"
 #include "fcgi-app/worker.h"
@@ -56,8 +59,44 @@ struct plan {
     struct reexec *reexec;
     unsigned grace_s;
     bool is_script, finds_base;
+    bool is_cgi;                       /* one request, and not on a socket */
     const char *config_path, *program; /* of a script; see app.h */
 };
+
+/* When all is open that a worker writes to. */
+static void lock_worker(void *context)
+{
+    const struct app *app = context;
+    struct arena *a = arena_open((size_t)1024 * 1024);
+    lock_in(a, app->settings,
+            app->worker->pool ? WORKER_OF_POOL
+            : app->program    ? WORKER_SCRIPT
+                              : WORKER_ALONE);
+    arena_close(a);
+}
+
+/* How a worker of the plan serves. */
+static struct server server_of(const struct plan *plan, struct app *app,
+                               const struct pool_worker *worker)
+{
+    const struct settings *settings = plan->settings;
+    return (struct server){.listen_fd = worker->listen_fd,
+                           .base_path = settings->base_path.data,
+                           .is_script = plan->is_script,
+                           .finds_base = plan->finds_base,
+                           .body_max = (size_t)settings->max_body,
+                           .handle = app_handle,
+                           .context = app,
+                           .begin = lock_worker,
+                           .ready = pool_worker_is_ready,
+                           .busy_since = worker->busy_since,
+                           .idle_s = (unsigned)settings->db_idle_s,
+                           .idle = app_rest,
+                           .spare = mailer_spare,
+                           .quiet_s = SWEEP_S,
+                           .grace_s = plan->grace_s,
+                           .reexec = plan->reexec};
+}
 
 /* One worker, from start to end. `context` is the plan. */
 static void work(void *context, const struct pool_worker *worker)
@@ -76,22 +115,14 @@ static void work(void *context, const struct pool_worker *worker)
     app->program = plan->program;
     app->worker = worker;
     app->mail_wake = plan->mail_wake;
-    warn_about_schema(app);
-    server_run(&(struct server){.listen_fd = worker->listen_fd,
-                                .base_path = settings->base_path.data,
-                                .is_script = plan->is_script,
-                                .finds_base = plan->finds_base,
-                                .body_max = (size_t)settings->max_body,
-                                .handle = app_handle,
-                                .context = app,
-                                .ready = pool_worker_is_ready,
-                                .busy_since = worker->busy_since,
-                                .idle_s = (unsigned)settings->db_idle_s,
-                                .idle = app_rest,
-                                .spare = mailer_spare,
-                                .quiet_s = SWEEP_S,
-                                .grace_s = plan->grace_s,
-                                .reexec = plan->reexec});
+    const struct server server = server_of(plan, app, worker);
+    if (plan->is_cgi) {
+        app->sweeps = true; /* what the requests before it have left */
+        server_run_once(&server, environ);
+    } else {
+        warn_about_schema(app);
+        server_run(&server);
+    }
     app_close(app);
     arena_close(a);
 }
@@ -112,7 +143,12 @@ static bool is_listening(int fd)
 
 bool serve_is_wanted(void)
 {
-    return is_listening(STDIN_FILENO);
+    return is_listening(STDIN_FILENO) || serve_is_cgi();
+}
+
+bool serve_is_cgi(void)
+{
+    return getenv("GATEWAY_INTERFACE") && !is_listening(STDIN_FILENO);
 }
 
 /* A bad key or URL must stop the program, not its workers one after another. */
@@ -271,6 +307,29 @@ static char **arguments(const struct cli *cli, const char *program)
     return list;
 }
 
+/* What a web server's script finds out with each request. */
+static void follow_script(struct cli *cli, struct plan *plan, const char *program)
+{
+    const struct field *base_path = record_find(&settings_record, "base_path");
+    plan->is_script = true;
+    plan->finds_base = cli->origins[base_path - settings_record.fields].kind == ORIGIN_DEFAULT;
+    plan->config_path = cli->config_path;
+    plan->program = program;
+}
+
+/* A process that counts for itself counts nothing. */
+static int run_cgi(struct cli *cli, struct plan *plan)
+{
+    const struct settings *s = &cli->settings;
+    if (!s->state_file.len && limits_guesses(s))
+        return complain(EX_CONFIG, "as a CGI program it takes STATE_FILE, in which wrong passwords "
+                                   "are counted from one request to the next");
+    follow_script(cli, plan, program_path(cli->arena));
+    plan->is_cgi = true;
+    work(plan, &(const struct pool_worker){.listen_fd = -1});
+    return EX_OK;
+}
+
 /* One worker on descriptor 0. A web server that runs us as its script cannot tell us of a new
  * program or configuration, and does not wait long at the end. */
 static void run_alone(struct cli *cli, struct plan *plan)
@@ -282,11 +341,7 @@ static void run_alone(struct cli *cli, struct plan *plan)
     plan->reexec = &reexec;
     plan->grace_s = (unsigned)cli->settings.drain_s;
     if (cli->is_script) {
-        const struct field *base_path = record_find(&settings_record, "base_path");
-        plan->is_script = true;
-        plan->finds_base = cli->origins[base_path - settings_record.fields].kind == ORIGIN_DEFAULT;
-        plan->config_path = cli->config_path;
-        plan->program = program;
+        follow_script(cli, plan, program);
         plan->grace_s = plan->grace_s < SCRIPT_GRACE_S ? plan->grace_s : SCRIPT_GRACE_S;
     }
     work(plan, &(const struct pool_worker){.listen_fd = STDIN_FILENO});
@@ -309,6 +364,8 @@ int command_serve(struct cli *cli)
         return complain(EX_CONFIG, "%s", p->cause);
     if (!cli->is_script && (fds[FAST] >= 0 || cli->settings.listen.len))
         return run_pool(cli, &plan, fds);
+    if (serve_is_cgi())
+        return run_cgi(cli, &plan);
     if (!is_listening(STDIN_FILENO))
         return complain(EX_USAGE, "LISTEN is not set, and descriptor 0 is not a listening socket");
     if (!reexec_is_trial())

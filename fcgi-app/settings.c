@@ -8,6 +8,7 @@
 #include "common/http/address.h"
 
 static const char *const env_words[] = {"production", "development", NULL};
+static const char *const lockdown_words[] = {"on", "off", "kill", NULL};
 static const char *const login_limit_words[] = {"on", "off", NULL};
 static const char *const limits_words[] = {"on", "guesses", "off", NULL};
 static const char *const verify_email_words[] = {"off", "on", "required", NULL};
@@ -171,9 +172,13 @@ static const struct field settings_fields[] = {
           .doc = "What the server is for; in production it refuses to run as root."),
     FIELD(struct settings, database_url, .use = FIELD_SECRET,
           .example = "mysql://postern:password@localhost/postern?socket=/run/mysqld/mysqld.sock",
-          .doc = "Where the database is: mysql://user:password@host:port/name?socket=path; in the "
-                 "password a special character is a % and two hexadecimal digits, %40 for @, %2F "
-                 "for /."),
+          .doc = "Where the database is: mysql://user:password@host:port/name?socket=path, and "
+                 "ssl-ca=file for a host that must be verified; in the password a special "
+                 "character is a % and two hexadecimal digits, %40 for @, %2F for /."),
+    FIELD(struct settings, migrate_database_url, .use = FIELD_SECRET,
+          .example = "mysql://root@localhost/postern?socket=/run/mysqld/mysqld.sock",
+          .doc = "The same database by a user that may change tables, for `postern migrate` alone; "
+                 "the one of DATABASE_URL then needs only SELECT, INSERT, UPDATE and DELETE."),
     FIELD(struct settings, db_idle_s, .min = 0, .max = 86400, .default_value = "0",
           .doc = "A connection to the database is closed when no request needed it for so long, in "
                  "seconds; 0: never."),
@@ -286,6 +291,9 @@ static const struct field settings_fields[] = {
     FIELD(struct settings, state_file, .max = 1000, .default_value = "",
           .doc = "A file for what workers count together, where no parent of theirs keeps it for "
                  "them: under spawn-fcgi, multiwatch and mod_fcgid."),
+    FIELD(struct settings, lockdown, .choices = lockdown_words, .default_value = "on",
+          .doc = "A worker gives up the system calls, files and ports that it does not need; kill: "
+                 "and it is ended where it asks for one."),
 };
 
 const struct record settings_record = RECORD("Settings", struct settings, settings_fields, 0);

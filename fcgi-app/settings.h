@@ -4,6 +4,7 @@
 #include "common/field/config.h"
 
 enum env { ENV_PRODUCTION, ENV_DEVELOPMENT };
+enum lockdown_mode { LOCKDOWN_ON, LOCKDOWN_OFF, LOCKDOWN_KILL };
 enum login_limit { LOGIN_LIMIT_ON, LOGIN_LIMIT_OFF };
 enum limits { LIMITS_ON, LIMITS_GUESSES, LIMITS_OFF };
 enum verify_email { VERIFY_EMAIL_OFF, VERIFY_EMAIL_ON, VERIFY_EMAIL_REQUIRED };
@@ -16,6 +17,7 @@ enum users_visible { USERS_VISIBLE_USERS, USERS_VISIBLE_ADMINS };
 struct settings {
     unsigned env; /* enum env */
     struct text database_url;
+    struct text migrate_database_url;
     int64_t db_idle_s;
     struct text jwt_secret_key;
     struct text jwt_previous_keys;
@@ -56,6 +58,7 @@ struct settings {
     bool log_requests;
     struct text log_to;
     struct text state_file;
+    unsigned lockdown; /* enum lockdown_mode */
 };
 
 extern const struct record settings_record;

@@ -7,6 +7,7 @@
 #include "common/base/arena.h"
 #include "common/base/problem.h"
 #include "common/http/http_problems.h"
+#include "common/http/idempotency.h"
 
 bool api_offers(const struct api *api, const struct route *route)
 {
@@ -247,16 +248,17 @@ static bool is_idempotent(const struct route *route)
 }
 
 const struct request_header request_headers[] = {
-    {"If-None-Match", NULL, "The ETag of what is known already.", api_may_be_known, "\"1\""},
-    {"If-Match", NULL, "The ETag of what is meant; anything else is not touched.", api_checks_match,
-     "\"1\""},
-    {"Idempotency-Key", "^[!-~]{8,128}$",
+    {"If-None-Match", .doc = "The ETag of what is known already.", .taken = api_may_be_known,
+     .example = "\"1\""},
+    {"If-Match", .doc = "The ETag of what is meant; anything else is not touched.",
+     .taken = api_checks_match, .example = "\"1\""},
+    {"Idempotency-Key", "^[!-~]+$",
      "A word of one's own: sent again with it, the same request is answered as it was.",
-     is_idempotent, "7f3c2a9e-1"},
-    {"X-Request-Id", NULL,
-     "An id for the log and for the answer; kept when it has 8 to 64 characters of "
-     "`A-Z a-z 0-9 . _ -`, otherwise replaced.",
-     NULL, "7f3c2a9e-1"},
+     IDEMPOTENCY_KEY_MIN, IDEMPOTENCY_KEY_MAX, is_idempotent, "7f3c2a9e-1"},
+    {"X-Request-Id",
+     .doc = "An id for the log and for the answer; kept when it has 8 to 64 characters of "
+            "`A-Z a-z 0-9 . _ -`, otherwise replaced.",
+     .example = "7f3c2a9e-1"},
 };
 
 const size_t request_header_count = sizeof request_headers / sizeof *request_headers;

@@ -62,6 +62,7 @@ struct request_header {
     const char *name;
     const char *pattern; /* or NULL */
     const char *doc;
+    int64_t min, max;                         /* in characters; 0: no bound */
     bool (*taken)(const struct route *route); /* NULL: by all */
     const char *example;
 };

@@ -173,7 +173,7 @@ static void put_facts(struct docs *d, const struct route *route)
         docs_fields(d->b, d->a, form_of_body(route), route->body);
         docs_end_table(d->b);
     }
-    docs_headers(d->b, route, of);
+    docs_headers(d->b, d->a, route, of);
     put_success(d, route);
     put_failures(d, route);
 }

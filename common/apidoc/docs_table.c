@@ -24,15 +24,19 @@ void docs_end_table(struct buf *b)
 
 /* ---- fields ---- */
 
-static const char *length_words(struct arena *a, const struct field *f)
+static const char *length_words(struct arena *a, int64_t min, int64_t max, const char *unit)
 {
-    const char *unit = f->use & FIELD_BYTES ? "bytes" : "characters";
-    int64_t min = field_min(f) ? field_min(f) : f->use & FIELD_NOT_EMPTY ? 1 : 0;
-    if (min && f->max)
-        return arena_printf(a, "%" PRId64 "–%" PRId64 " %s", min, f->max, unit);
-    if (f->max)
-        return arena_printf(a, "at most %" PRId64 " %s", f->max, unit);
+    if (min && max)
+        return arena_printf(a, "%" PRId64 "–%" PRId64 " %s", min, max, unit);
+    if (max)
+        return arena_printf(a, "at most %" PRId64 " %s", max, unit);
     return min ? arena_printf(a, "at least %" PRId64, min) : "";
+}
+
+static const char *length_of(struct arena *a, const struct field *f)
+{
+    int64_t min = field_min(f) ? field_min(f) : f->use & FIELD_NOT_EMPTY ? 1 : 0;
+    return length_words(a, min, f->max, f->use & FIELD_BYTES ? "bytes" : "characters");
 }
 
 static const char *range_words(struct arena *a, const struct field *f)
@@ -46,7 +50,7 @@ static const char *range_words(struct arena *a, const struct field *f)
 static const char *bounds_of(struct arena *a, const struct field *f)
 {
     if (f->type == FIELD_TEXT)
-        return length_words(a, f);
+        return length_of(a, f);
     return f->type == FIELD_INTEGER ? range_words(a, f) : "";
 }
 
@@ -137,7 +141,7 @@ void docs_path(struct buf *b, struct arena *a, const struct api *api, const stru
     docs_end_table(b);
 }
 
-void docs_headers(struct buf *b, const struct route *route, const char *of)
+void docs_headers(struct buf *b, struct arena *a, const struct route *route, const char *of)
 {
     bool any = false;
     for (size_t i = 0; i < request_header_count; i++) {
@@ -148,7 +152,8 @@ void docs_headers(struct buf *b, const struct route *route, const char *of)
             docs_begin_table(b, "fields", "Headers", of);
         any = true;
         begin_row(b, h->name, false);
-        buf_puts(b, "<span class=type>string</span><p>");
+        html_printf(b, "<span class=type>string</span> <span class=bounds>%s</span><p>",
+                    length_words(a, h->min, h->max, "characters"));
         html_prose(b, h->doc);
         buf_puts(b, "\n");
     }

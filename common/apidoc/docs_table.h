@@ -23,7 +23,7 @@ void docs_path(struct buf *b, struct arena *a, const struct api *api, const stru
                const char *of);
 
 /** The headers that a route takes, unlike others; nothing where there are none. */
-void docs_headers(struct buf *b, const struct route *route, const char *of);
+void docs_headers(struct buf *b, struct arena *a, const struct route *route, const char *of);
 
 /** One row; `id` where it is the place that a problem's `type` leads to, else NULL. */
 void docs_failure(struct buf *b, struct arena *a, const struct problem_type *type, const char *id);

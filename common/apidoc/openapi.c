@@ -189,11 +189,12 @@ static void put_header_components(struct document *d)
 {
     json_key_object(d->b, "parameters");
     for (size_t i = 0; i < request_header_count; i++) {
-        json_key_object(d->b, request_headers[i].name);
-        json_member(d->b, "name", request_headers[i].name);
+        const struct request_header *h = &request_headers[i];
+        json_key_object(d->b, h->name);
+        json_member(d->b, "name", h->name);
         json_member(d->b, "in", "header");
-        json_member(d->b, "description", request_headers[i].doc);
-        document_string_schema(d, request_headers[i].pattern, request_headers[i].example);
+        json_member(d->b, "description", h->doc);
+        document_string_schema(d, h->pattern, h->min, h->max, h->example);
         json_object_end(d->b);
     }
     json_object_end(d->b);

@@ -101,7 +101,7 @@ static void put_reply_header(struct document *d, const struct reply_header *h, b
         json_key(d->b, "required");
         json_boolean(d->b, true);
     }
-    document_string_schema(d, NULL, h->example);
+    document_string_schema(d, NULL, 0, 0, h->example);
     json_object_end(d->b);
 }
 

@@ -198,12 +198,17 @@ void document_example(struct document *d, const char *text)
     json_key_strings(d->b, "examples", (const char *const[]){text, NULL});
 }
 
-void document_string_schema(struct document *d, const char *pattern, const char *example)
+void document_string_schema(struct document *d, const char *pattern, int64_t min, int64_t max,
+                            const char *example)
 {
     json_key_object(d->b, "schema");
     json_member(d->b, "type", "string");
     if (pattern)
         json_member(d->b, "pattern", pattern);
+    if (min)
+        put_number(d->b, "minLength", min);
+    if (max)
+        put_number(d->b, "maxLength", max);
     document_example(d, example);
     json_object_end(d->b);
 }

@@ -52,8 +52,9 @@ void document_parameter(struct document *d, const struct field *f);
 /** The key `examples` with one string. */
 void document_example(struct document *d, const char *text);
 
-/** The key `schema` with that of a string. `pattern` may be NULL. */
-void document_string_schema(struct document *d, const char *pattern, const char *example);
+/** The key `schema` with that of a string. `pattern` may be NULL, `min` and `max` 0. */
+void document_string_schema(struct document *d, const char *pattern, int64_t min, int64_t max,
+                            const char *example);
 
 /** The schema of an object with required members only; what is inside comes in between. */
 void document_object(struct document *d, const char *const *keys);

@@ -24,6 +24,8 @@ void buf_reset(struct buf *b)
 {
     if (b->room > KEEP)
         buf_release(b);
+    else if (b->len)
+        wipe(b->data, b->len); /* passwords come in buffers, and tokens go out in them */
     b->len = 0;
     b->full = false;
 }

@@ -21,7 +21,7 @@ void buf_init(struct buf *b, size_t max);
 /** Wipe and free the memory. */
 void buf_release(struct buf *b);
 
-/** Make it empty again; memory above 1 MiB goes back to the system. */
+/** Wipe it and make it empty again; memory above 1 MiB goes back to the system. */
 void buf_reset(struct buf *b);
 
 void buf_add(struct buf *b, const void *data, size_t len);

@@ -1,5 +1,6 @@
 #include "common/db/counter_recount.h"
 
+#include "common/db/turn.h"
 #include "common/field/field.h"
 
 #define OWNED_ROWS "2000" /* of the table, and of the counts, that are compared at once */
@@ -19,13 +20,6 @@ static const struct field difference_fields[] = {
 };
 static const struct record difference_record =
     RECORD("Difference", struct difference, difference_fields, .rule = NULL);
-
-/* No two recounts at once: both would correct the same. The row is the one that a sweep locks; it
- * is made again where somebody has emptied the table. */
-static const struct sql sql_claim = {
-    "INSERT INTO list_counts (total, owner, kind, n) VALUES (0, ?, 0, 0) "
-    "ON DUPLICATE KEY UPDATE n = list_counts.n",
-    NULL};
 
 #define ROW "(?, ?, ?, ?)"
 #define FOUR_ROWS ROW ", " ROW ", " ROW ", " ROW
@@ -169,8 +163,8 @@ static struct problem *compare_whole(struct recount *r)
 static struct problem *step(void *context)
 {
     struct recount *r = context;
-    struct problem *p =
-        db_execute(r->db, r->arena, &sql_claim, DB_ARGS(db_uuid((struct uuid){{0}})), NULL);
+    /* No two recounts at once, and none beside a sweep: both would correct the same. */
+    struct problem *p = turn_take(r->db, r->arena, TURN_SWEEP);
     if (!p && r->counter->owner)
         p = find_end(r);
     if (!p && r->counter->owner)

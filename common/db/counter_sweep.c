@@ -33,10 +33,13 @@ static const struct record backlog_record =
 #define SIXTY_FOUR(what_, by_) FOUR(SIXTEEN(what_, by_), by_)
 #define COUNTS_AT_ONCE 64
 
-/* Whoever has this row is the one who sweeps. */
+/* Whoever has this row is the one who sweeps: TURN_SWEEP. Another node's step is met by writing it,
+ * before anything else is. */
 static const struct sql sql_claim = {
     "SELECT n FROM list_counts WHERE total = 0 AND owner = ? AND kind = 0 FOR UPDATE SKIP LOCKED",
     &counted_record};
+static const struct sql sql_turn = {
+    "UPDATE list_counts SET n = n + 1 WHERE total = 0 AND owner = ? AND kind = 0 AND n = ?", NULL};
 static const struct sql sql_take = {
     "SELECT id, total, owner, kind, n, row_id FROM list_journal FORCE INDEX (PRIMARY) "
     "ORDER BY id LIMIT ? FOR UPDATE SKIP LOCKED",
@@ -75,6 +78,7 @@ struct sweep {
     struct arena *arena;
     const struct sweep_hook *hook;
     bool claimed, whole; /* all rows that there are were taken */
+    int64_t turn;        /* as it was found */
     struct journal_row rows[SWEEP_ROWS];
     size_t row_count;
     struct change changes[2 * SWEEP_ROWS];
@@ -97,7 +101,18 @@ static struct problem *take_rows(struct sweep *s)
     s->whole = true;
     if (p || !s->claimed)
         return p;
+    s->turn = claim.n;
     return db_each(s->db, s->arena, &sql_take, DB_ARGS(db_integer(SWEEP_ROWS)), keep_row, s);
+}
+
+static struct problem *take_turn(struct sweep *s)
+{
+    uint64_t taken = 0;
+    struct problem *p = db_guard(s->db, s->arena); /* counting twice is the harm */
+    if (!p)
+        p = db_execute(s->db, s->arena, &sql_turn,
+                       DB_ARGS(db_uuid((struct uuid){{0}}), db_integer(s->turn)), &taken);
+    return p || taken ? p : db_conflict(s->db, s->arena);
 }
 
 static int compare_numbers(int64_t a, int64_t b)
@@ -198,6 +213,7 @@ static struct problem *put_changes(struct sweep *s)
     return p;
 }
 
+/* All must be there still: another node of a cluster does not see our locks. */
 static struct problem *forget_rows(struct sweep *s)
 {
     struct db_arg args[SWEEP_ROWS];
@@ -206,10 +222,7 @@ static struct problem *forget_rows(struct sweep *s)
     uint64_t forgotten = 0;
     struct problem *p =
         db_execute(s->db, s->arena, &sql_forget, (struct db_args){args, SWEEP_ROWS}, &forgotten);
-    if (!p && forgotten != s->row_count)
-        p = db_conflict(s->db,
-                        s->arena); /* of another host in a cluster, which has no locks of ours */
-    return p;
+    return p || forgotten == s->row_count ? p : db_conflict(s->db, s->arena);
 }
 
 /* First, for it may take fewer rows than there are. */
@@ -230,7 +243,9 @@ static struct problem *step(void *context)
     struct problem *p = take_rows(s);
     if (p || !s->row_count)
         return p;
-    p = let_take(s);
+    p = take_turn(s);
+    if (!p)
+        p = let_take(s);
     if (p)
         return p;
     add_up(s);

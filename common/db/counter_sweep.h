@@ -3,8 +3,8 @@
  * A step takes some rows that are committed, adds them up, and deletes them by their ids, in one
  * transaction: a row is in the journal or in the counts, never in both or neither, and a step that
  * is killed has not been. Rows whose transactions are under way are passed over, and nobody who
- * writes waits for a step. One at a time is made, of all processes on all hosts; two would do no
- * harm.
+ * writes waits for a step. One at a time is made on one server. Two nodes of a cluster may each
+ * make one: both write the row of turn.h, and the later one has not been.
  */
 #pragma once
 
@@ -38,7 +38,8 @@ struct sweep_hook {
 };
 
 /** Make a step. Not in a transaction. `hook` may be NULL. `*ret_more` tells that rows are left; it
- *  is false when another process is at it. */
+ *  is false when another process is at it. db_is_conflict() when other nodes' steps were faster,
+ *  however often it was tried. */
 struct problem *counter_sweep(struct db *db, struct arena *a, const struct sweep_hook *hook,
                               bool *ret_more) MUST_USE;
 

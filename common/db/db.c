@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <mysql.h>
+#include <mysqld_error.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -311,6 +312,43 @@ static void roll_back(struct db *db)
         db_disconnect(db);
 }
 
+/* ---- guarded transactions ---- */
+
+/* Without autocommit, what comes after an end that we have not noticed is another transaction; the
+ * savepoint went with the first one. */
+struct problem *db_guard(struct db *db, struct arena *a)
+{
+    static const char text[] = "BEGIN NOT ATOMIC SET autocommit = 0; SAVEPOINT guarded; END";
+    if (!db->in_transaction)
+        abort(); /* it would be the beginning of one that nobody ends */
+    if (db->guarded)
+        return NULL;
+    db->guarded = true;
+    return run_once(db, a, text, false);
+}
+
+static struct problem *check_guard(struct db *db, struct arena *a)
+{
+    struct problem *p = run_once(db, a, "RELEASE SAVEPOINT guarded", false);
+    return p && p->db_error == ER_SP_DOES_NOT_EXIST ? db_conflict(db, a) : p;
+}
+
+/* After the transaction has ended, for this would commit it. */
+static void end_guard(struct db *db)
+{
+    static const char text[] = "SET autocommit = 1";
+    db->guarded = false;
+    if (!db->mysql)
+        return;
+    int64_t began = db_wait_begin(db);
+    int rc = mysql_real_query(db->mysql, text, strlen(text));
+    db_wait_end(db, began);
+    if (rc)
+        db_disconnect(db);
+}
+
+/* ---- transactions ---- */
+
 /* `in_transaction` ends before the COMMIT, since from here on a lost connection leaves the outcome
  * in doubt. It is sent once only, for on another connection it would succeed and commit nothing. */
 static struct problem *transaction_once(struct db *db, struct arena *a,
@@ -323,12 +361,16 @@ static struct problem *transaction_once(struct db *db, struct arena *a,
     p = body(context);
     if (!p)
         p = db_ready(db, a); /* a body that overlooks its failures commits nothing */
+    if (!p && db->guarded)
+        p = check_guard(db, a);
     db->txn_failed = NULL;
     db->in_transaction = false;
     if (!p)
         p = run_once(db, a, "COMMIT", false);
     if (p)
         roll_back(db);
+    if (db->guarded)
+        end_guard(db);
     return p;
 }
 
@@ -358,17 +400,24 @@ struct problem *db_in_doubt_repeat(void *context, bool *ret_yes)
     return NULL;
 }
 
+/* Another node of a cluster may learn of a commit after we have asked it: then the next try is in
+ * conflict with that, or refused for what is written already, and we ask again. */
 struct problem *db_transaction(struct db *db, struct arena *a,
                                struct problem *(*body)(void *context),
                                struct problem *(*in_doubt)(void *context, bool *ret_yes),
                                void *context)
 {
+    bool doubted = false;
     if (db->in_transaction)
         abort(); /* there is no transaction within a transaction */
     for (unsigned tries = 1;; tries++) {
         struct problem *p = transaction_once(db, a, body, context);
-        if (p && p->retry == RETRY_UNKNOWN && in_doubt)
+        enum retry retry = p ? p->retry : RETRY_NO;
+        doubted = doubted || retry == RETRY_UNKNOWN;
+        if (p && doubted && in_doubt)
             p = resolve_in_doubt(db, p, in_doubt, context);
+        if (p && retry != RETRY_UNKNOWN)
+            p->retry = retry;
         if (!must_try_again(db, p, tries))
             return p;
     }

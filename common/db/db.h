@@ -19,6 +19,7 @@ struct record; /* field.h */
 struct sql {
     const char *text;
     const struct record *row;
+    bool anew; /* prepared each time: a plan is made that is better than that of later runs */
 };
 
 /* A value for a `?`. Make these with the functions below. */
@@ -62,8 +63,9 @@ struct db_counts {
  * after it was lost.
  *
  * `url` is `mysql://user:password@host:port/name?socket=/path` with percent-encoding (RFC
- * 3986); host and port may be left out when a socket is given; several hosts are separated
- * by commas (`a:3306,b:3306`) and tried in that order; one that is read-only only when no
+ * 3986); host and port may be left out when a socket is given; db_url.h has the parameters of TLS,
+ * without which a TCP connection is encrypted where the server offers it; several hosts are
+ * separated by commas (`a:3306,b:3306`) and tried in that order; one that is read-only only when no
  * other answers, and then for some seconds until the others are tried again. problem_internal with
  * the fault in `cause`, never the password, for anything else. The parts are copied.
  */
@@ -109,9 +111,16 @@ void db_unpin(struct db *db);
  */
 const char *db_where(const struct db *db, struct arena *a);
 
+/** Is it connected to another machine, as far as its host's name tells? localhost, 127.* and ::1
+ * are this one. */
+bool db_is_remote(const struct db *db);
+
+/** Was its certificate verified before it was told who we are? */
+bool db_is_verified(const struct db *db);
+
 /**
- * Does any of the hosts refuse us: the password, the account, or a database of this name? Then
- * problem_unavailable with its words. One that is down, or full, refuses nobody.
+ * Does any of the hosts refuse us, or we its certificate: the password, the account, or a database
+ * of this name? Then problem_unavailable with its words. One that is down, or full, refuses nobody.
  */
 struct problem *db_check_access(struct db *db, struct arena *a) MUST_USE;
 
@@ -144,8 +153,8 @@ struct problem *db_run(struct db *db, struct arena *a, const char *text) MUST_US
  * four times in all, with a growing random pause of some milliseconds; so it must be able to. When
  * the connection is lost during COMMIT and the outcome is in doubt, `in_doubt(context, &yes)`
  * resolves it on a new connection, with a locking read of what was written: yes ends in success, no
- * runs the body again. With NULL for `in_doubt` the caller gets problem_unavailable with
- * RETRY_UNKNOWN.
+ * runs the body again; should that fail, the question is asked once more. With NULL for `in_doubt`
+ * the caller gets problem_unavailable with RETRY_UNKNOWN.
  */
 struct problem *db_transaction(struct db *db, struct arena *a,
                                struct problem *(*body)(void *context),
@@ -174,6 +183,13 @@ struct problem *db_execute_atomic(struct db *db, struct arena *a, const struct s
                                   struct problem *(*in_doubt)(void *context, bool *ret_yes),
                                   void *context, bool *ret_done) MUST_USE;
 
+/**
+ * From here on, let nothing of the transaction be committed unless all of it is, even where the
+ * server ends it in the middle and does not tell. For bodies whose statements would do harm one by
+ * one, before the first that writes; costs three round trips. Twice does nothing.
+ */
+struct problem *db_guard(struct db *db, struct arena *a) MUST_USE;
+
 /** For a body that finds that another transaction was in its way, though the server did not say so:
  *  return what this returns, and it runs again. */
 struct problem *db_conflict(struct db *db, struct arena *a) MUST_USE;
@@ -189,6 +205,12 @@ bool db_is_missing_table(const struct problem *p);
 
 /** Or that a column is not? */
 bool db_is_missing_column(const struct problem *p);
+
+/** Was another transaction in the way, however often it was tried? */
+bool db_is_conflict(const struct problem *p);
+
+/** Did a number not fit into its column? */
+bool db_is_out_of_range(const struct problem *p);
 
 /** Did a statement wait too long for a lock of another transaction? */
 bool db_is_lock_timeout(const struct problem *p);

@@ -8,12 +8,14 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/base/arena.h"
 #include "common/base/instant.h"
 #include "common/base/problem.h"
+#include "common/crypto/certificates.h"
 #include "common/db/db_failure.h"
 #include "common/db/db_internal.h"
 #include "common/db/db_limits.h"
@@ -143,6 +145,9 @@ static int await(my_socket fd, my_bool is_read, int timeout_ms)
 {
     struct wait *w = waiting;
     short events = is_read ? POLLIN : POLLOUT;
+    /* With TLS the library also says that it reads when it could not write. */
+    if (is_read && w && w->db->is_encrypted && poll_until(fd, POLLOUT, 0) == 0)
+        events |= POLLOUT;
     if (!w)
         return poll_until(fd, events, timeout_ms < 0 ? FOREVER : in_ms(timeout_ms));
     for (;;) {
@@ -188,14 +193,33 @@ void db_limit(struct db *db, unsigned limit_ms)
 
 /* ---- one host ---- */
 
-static void set_options(MYSQL *mysql, const struct db_host *host, bool by_socket, bool unlimited)
+/* All of it, whatever the library's version defaults to. Connector/C 3.4 verifies wherever it has a
+ * CA, and where it has none takes a certificate that nobody signed from who knows the password; 3.3
+ * does neither. */
+static void set_tls(MYSQL *mysql, const struct db_tls *tls, bool by_tcp)
+{
+    my_bool encrypt = by_tcp, verify = by_tcp && tls->need == DB_TLS_VERIFIED;
+    mysql_optionsv(mysql, MYSQL_OPT_SSL_ENFORCE, &encrypt);
+    mysql_optionsv(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
+    if (verify && tls->ca)
+        mysql_optionsv(mysql, MYSQL_OPT_SSL_CA, tls->ca);
+    else if (verify)
+        mysql_optionsv(mysql, MYSQL_OPT_SSL_CAPATH, certificates_trusted());
+    if (by_tcp && tls->cert) {
+        mysql_optionsv(mysql, MYSQL_OPT_SSL_CERT, tls->cert);
+        mysql_optionsv(mysql, MYSQL_OPT_SSL_KEY, tls->key);
+    }
+}
+
+static void set_options(MYSQL *mysql, const struct db *db, const struct db_host *host)
 {
     unsigned connect_s = DB_CONNECT_LIMIT_S;
-    unsigned read_s = unlimited ? 0 : DB_ANSWER_LIMIT_S;
+    unsigned read_s = db->pinned ? 0 : DB_ANSWER_LIMIT_S;
     unsigned write_s = WRITE_LIMIT_S;
     unsigned local_infile = 0; /* no server must ask for our files */
     unsigned tcp = MYSQL_PROTOCOL_TCP;
     my_bool reconnect = 0; /* it would lose transactions silently */
+    bool is_local = db_url_is_local(&db->url, host);
     mysql_options(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &connect_s);
     mysql_options(mysql, MYSQL_OPT_READ_TIMEOUT, &read_s);
     mysql_options(mysql, MYSQL_OPT_WRITE_TIMEOUT, &write_s);
@@ -203,22 +227,78 @@ static void set_options(MYSQL *mysql, const struct db_host *host, bool by_socket
     mysql_options(mysql, MYSQL_OPT_RECONNECT, &reconnect);
     mysql_optionsv(mysql, MARIADB_OPT_IO_WAIT, await);
     mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-    if (!by_socket && host->port) /* else `localhost` would mean the library's default socket */
+    set_tls(mysql, &db->url.tls, !is_local);
+    if (!is_local) /* else `localhost` would mean the library's default socket */
         mysql_options(mysql, MYSQL_OPT_PROTOCOL, &tcp);
 }
 
-static bool is_by_socket(const struct db *db, const struct db_host *host)
+/* Without TLS the library reads and writes without blocking, and asks await() to wait; with it, it
+ * does so when the socket has blocked for its limits, which are short therefore. Not none: then it
+ * would begin to read where it must write on. */
+static void shorten_blocking(const struct db *db, MYSQL *mysql)
 {
-    return db->url.socket && strcmp(host->name, "localhost") == 0;
+    static const struct timeval read_limit = {0, 1000}, write_limit = {1, 0};
+    int fd = (int)mysql_get_socket(mysql);
+    if (db->is_encrypted &&
+        (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &read_limit, sizeof read_limit) ||
+         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &write_limit, sizeof write_limit)))
+        abort();
 }
 
 static bool open_mysql(const struct db *db, const struct db_host *host, MYSQL *mysql)
 {
-    bool by_socket = is_by_socket(db, host);
+    bool is_local = db_url_is_local(&db->url, host);
     unsigned port = host->port ? host->port : DEFAULT_PORT;
-    set_options(mysql, host, by_socket, db->pinned);
+    set_options(mysql, db, host);
     return mysql_real_connect(mysql, host->name, db->url.user, db->url.password, db->url.name, port,
-                              by_socket ? db->url.socket : NULL, CLIENT_FOUND_ROWS) != NULL;
+                              is_local ? db->url.socket : NULL, CLIENT_FOUND_ROWS) != NULL;
+}
+
+/* Where the server offers no TLS and nobody is to be verified, the library does without. */
+static bool lacks_tls(const struct db *db, const struct db_host *host, MYSQL *mysql)
+{
+    return db->url.tls.need != DB_TLS_OFFERED && !db_url_is_local(&db->url, host) &&
+           !mysql_get_ssl_cipher(mysql);
+}
+
+/* What the server says before TLS begins, such as that it is full, comes as the library's own error
+ * with the number in its words, for anybody may have said it. It makes us wait at the most. */
+static unsigned number_of_failure(MYSQL *mysql)
+{
+    static const char before[] = "cannot be verified: ";
+    const char *at = strstr(mysql_error(mysql), before);
+    unsigned long number = at ? strtoul(at + strlen(before), NULL, 10) : 0;
+    return number && mysql_errno(mysql) == CR_CONNECTION_ERROR ? (unsigned)number
+                                                               : mysql_errno(mysql);
+}
+
+static struct problem *refused(struct arena *a, const struct db_host *host, unsigned number,
+                               const char *why)
+{
+    struct problem *p =
+        problem_because(a, &problem_unavailable, "database at %s: %u: %s", host->name, number, why);
+    p->db_error = number;
+    return p;
+}
+
+static struct problem *begin_session(struct db *db, struct arena *a, const struct db_host *host,
+                                     MYSQL *mysql)
+{
+    /* A process that is stopped in a transaction must not hold its locks for long. */
+    const char *session =
+        db->pinned ? SESSION "0"
+                   : SESSION NUMBER(DB_STATEMENT_LIMIT_S) ", idle_transaction_timeout = " NUMBER(
+                         DB_REQUEST_LIMIT_S);
+    if (open_mysql(db, host, mysql)) {
+        if (lacks_tls(db, host, mysql))
+            return refused(a, host, CR_SSL_CONNECTION_ERROR,
+                           "it offers no TLS, which DATABASE_URL asks for");
+        db->is_encrypted = mysql_get_ssl_cipher(mysql) != NULL;
+        shorten_blocking(db, mysql);
+        if (mysql_real_query(mysql, session, strlen(session)) == 0)
+            return NULL;
+    }
+    return refused(a, host, number_of_failure(mysql), mysql_error(mysql));
 }
 
 /* Does the host that keeps us waiting let a new connection in, or refuse it? A server at a long
@@ -233,7 +313,7 @@ static bool host_greets(const struct db *db)
     MYSQL *mysql = db_must(mysql_init(NULL));
     waiting = &own;
     bool greets = open_mysql(db, &db->url.hosts[db->host], mysql) ||
-                  !IS_MYSQL_ERROR(mysql_errno(mysql)) || monotonic_ns() >= db->deadline;
+                  !IS_MYSQL_ERROR(number_of_failure(mysql)) || monotonic_ns() >= db->deadline;
     mysql_close(mysql);
     waiting = outer;
     return greets;
@@ -241,23 +321,14 @@ static bool host_greets(const struct db *db)
 
 static struct problem *connect_to(struct db *db, struct arena *a, const struct db_host *host)
 {
-    /* A process that is stopped in a transaction must not hold its locks for long. */
-    const char *session =
-        db->pinned ? SESSION "0"
-                   : SESSION NUMBER(DB_STATEMENT_LIMIT_S) ", idle_transaction_timeout = " NUMBER(
-                         DB_REQUEST_LIMIT_S);
     MYSQL *mysql = db_must(mysql_init(NULL));
     db->wait = (struct wait){.db = db,
                              .end = earlier(in_ms(DB_CONNECT_LIMIT_S * 1000), db->deadline),
                              .probe_at = FOREVER};
     waiting = &db->wait;
-    struct problem *p = NULL;
-    if (!open_mysql(db, host, mysql) || mysql_real_query(mysql, session, strlen(session))) {
-        p = problem_because(a, &problem_unavailable, "database at %s: %u: %s", host->name,
-                            mysql_errno(mysql), mysql_error(mysql));
-        p->db_error = mysql_errno(mysql);
+    struct problem *p = begin_session(db, a, host, mysql);
+    if (p)
         mysql_close(mysql);
-    }
     waiting = NULL;
     if (p)
         return p;
@@ -270,9 +341,23 @@ static struct problem *connect_to(struct db *db, struct arena *a, const struct d
 const char *db_where(const struct db *db, struct arena *a)
 {
     const struct db_host *host = &db->url.hosts[db->host];
-    if (is_by_socket(db, host))
-        return arena_printf(a, "%s, %s", host->name, db->url.socket);
+    if (db_url_is_local(&db->url, host))
+        return arena_printf(a, "%s, %s", host->name,
+                            db->url.socket ? db->url.socket : "the default socket");
     return arena_printf(a, "%s:%u", host->name, host->port ? host->port : DEFAULT_PORT);
+}
+
+bool db_is_remote(const struct db *db)
+{
+    const char *name = db->url.hosts[db->host].name;
+    return strcmp(name, "localhost") != 0 && strncmp(name, "127.", 4) != 0 &&
+           strcmp(name, "::1") != 0;
+}
+
+bool db_is_verified(const struct db *db)
+{
+    return db->url.tls.need == DB_TLS_VERIFIED &&
+           !db_url_is_local(&db->url, &db->url.hosts[db->host]);
 }
 
 /* Does the server that we are connected to take writes? A replica does not, nor does a demoted

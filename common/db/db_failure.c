@@ -101,7 +101,7 @@ static bool is_ours(unsigned number)
  * says CR_SERVER_LOST when the answer does not come), and a server does not act on part of a
  * packet. On a unix socket that the server has closed, for idleness or a restart, send() fails with
  * EPIPE at once, so nothing is in doubt. Over TCP the first send() succeeds even so, which gives
- * CR_SERVER_LOST: then only what is repeatable is tried again.
+ * CR_SERVER_LOST, or with TLS CR_SSL_CONNECTION_ERROR: then only what is repeatable is tried again.
  */
 static enum failure failure_of(unsigned number)
 {
@@ -110,9 +110,11 @@ static enum failure failure_of(unsigned number)
         return FAILURE_NOT_SENT;
     case CR_SERVER_LOST:
     case CR_SERVER_LOST_EXTENDED:
+    case CR_SSL_CONNECTION_ERROR: /* an encrypted one's end */
     case ER_SERVER_SHUTDOWN:
     case ER_ABORTING_CONNECTION:
     case ER_CONNECTION_KILLED:
+    case ER_ERROR_DURING_COMMIT: /* a Galera node that has lost the others meanwhile */
         return FAILURE_LOST;
     case ER_LOCK_DEADLOCK:
     case ER_LOCK_WAIT_TIMEOUT:
@@ -148,6 +150,7 @@ bool db_is_refusal(unsigned number)
     case ER_MUST_CHANGE_PASSWORD:
     case ER_MUST_CHANGE_PASSWORD_LOGIN:
     case ER_ACCOUNT_HAS_BEEN_LOCKED:
+    case CR_SSL_CONNECTION_ERROR: /* of its certificate, or it has none */
     case CR_SECURE_AUTH:
     case CR_AUTH_PLUGIN_CANNOT_LOAD:
     case CR_AUTH_PLUGIN_ERR:
@@ -271,6 +274,16 @@ bool db_is_missing_table(const struct problem *p)
 bool db_is_missing_column(const struct problem *p)
 {
     return p && p->db_error == ER_BAD_FIELD_ERROR;
+}
+
+bool db_is_conflict(const struct problem *p)
+{
+    return p && p->db_error == ER_LOCK_DEADLOCK;
+}
+
+bool db_is_out_of_range(const struct problem *p)
+{
+    return p && p->db_error == ER_WARN_DATA_OUT_OF_RANGE;
 }
 
 bool db_is_lock_timeout(const struct problem *p)

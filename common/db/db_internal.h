@@ -33,7 +33,9 @@ struct db {
 
     MYSQL *mysql;   /* NULL: not connected */
     unsigned owner; /* `generation` when it was connected */
+    bool is_encrypted;
     bool pinned, in_transaction;
+    bool guarded;               /* the transaction is; see db_guard() */
     int64_t heard_at;           /* when the server answered last, by monotonic_ns() */
     int64_t deadline;           /* db_limit(); FOREVER: none */
     struct wait wait;           /* the latest one */

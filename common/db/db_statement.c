@@ -144,6 +144,15 @@ void statement_release(struct statement *s)
     *s = (struct statement){0};
 }
 
+static struct statement *forget_statement(struct db *db, struct statement *s)
+{
+    if (s) {
+        statement_release(s);
+        *s = db->statements[--db->statement_count]; /* what is bound is on the heap, and stays */
+    }
+    return NULL;
+}
+
 /* Close the least recently used one, to make room for another. */
 static void release_oldest(struct db *db)
 {
@@ -151,8 +160,7 @@ static void release_oldest(struct db *db)
     for (size_t i = 1; i < db->statement_count; i++)
         if (db->statements[i].last_used < oldest->last_used)
             oldest = &db->statements[i];
-    statement_release(oldest);
-    *oldest = db->statements[--db->statement_count]; /* what is bound is on the heap, and stays */
+    (void)forget_statement(db, oldest);
 }
 
 /* Statements are told apart by what they say: a text may be composed again in some arena each
@@ -189,6 +197,8 @@ struct problem *statement_get(struct db *db, struct arena *a, const struct sql *
                               struct statement **ret)
 {
     struct statement *s = find_statement(db, sql, strlen(sql->text));
+    if (sql->anew)
+        s = forget_statement(db, s);
     if (!s) {
         struct statement new;
         struct problem *p = prepare_new(db, a, sql, &new);

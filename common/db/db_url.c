@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,18 +19,54 @@ static char *cut(char *s, char c)
     return at;
 }
 
+static const struct {
+    const char *name;
+    size_t offset; /* of the member that it sets */
+    const char *wrong;
+} parameters[] = {
+    {"socket", offsetof(struct db_url, socket), "socket is not a path"},
+    {"ssl-ca", offsetof(struct db_url, tls.ca), "ssl-ca is not a path"},
+    {"ssl-cert", offsetof(struct db_url, tls.cert), "ssl-cert is not a path"},
+    {"ssl-key", offsetof(struct db_url, tls.key), "ssl-key is not a path"},
+    {"ssl-verify", offsetof(struct db_url, tls.verify), "ssl-verify is neither true nor false"},
+};
+
+static const char *set_parameter(struct db_url *url, const char *name, char *value)
+{
+    for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++) {
+        if (strcmp(name, parameters[i].name) != 0)
+            continue;
+        if (!value || !*value || !percent_decode(value))
+            return parameters[i].wrong;
+        *(const char **)(void *)((char *)url + parameters[i].offset) = value;
+        return NULL;
+    }
+    return "the only parameters it may have are socket, ssl-ca, ssl-cert, ssl-key and ssl-verify";
+}
+
+static const char *judge_tls(struct db_tls *tls)
+{
+    const char *verify = tls->verify ? tls->verify : "true";
+    bool is_true = strcmp(verify, "true") == 0;
+    if (!is_true && strcmp(verify, "false") != 0)
+        return "ssl-verify is neither true nor false";
+    if (!tls->cert != !tls->key)
+        return "ssl-cert and ssl-key belong together";
+    if (tls->ca || tls->cert || tls->verify)
+        tls->need = is_true ? DB_TLS_VERIFIED : DB_TLS_ANY;
+    return NULL;
+}
+
 static const char *parse_query(struct db_url *url, char *query)
 {
     for (char *next; query; query = next) {
         next = cut(query, '&');
         char *value = cut(query, '=');
-        if (strcmp(query, "socket") != 0)
-            return "the only parameter it may have is socket";
-        if (!value || !*value || !percent_decode(value))
-            return "socket is not a path";
-        url->socket = value;
+        const char *wrong = set_parameter(url, query, value);
+        if (wrong)
+            return wrong;
     }
-    return NULL;
+    return judge_tls(&url->tls);
 }
 
 static const char *parse_host(struct db_url *url, char *s)
@@ -121,4 +158,9 @@ void db_url_release(struct db_url *url)
     free(url->parts);
     free(url->hosts);
     *url = (struct db_url){0};
+}
+
+bool db_url_is_local(const struct db_url *url, const struct db_host *host)
+{
+    return strcmp(host->name, "localhost") == 0 && (url->socket || !host->port);
 }

@@ -153,11 +153,12 @@ static struct problem *take_line(struct loading *l, const char *line, const char
     return set(l, f, value, origin);
 }
 
-static struct problem *take_file(struct loading *l, const char *path)
+static struct problem *take_lines(struct loading *l, struct text text, const char *path)
 {
-    struct text text = {0};
-    struct problem *p = read_file(l->arena, path, &text);
+    struct problem *p = NULL;
     size_t number = 0;
+    if (!text.len)
+        return NULL; /* there may be no pointer either */
     for (const char *at = text.data; !p && at < text.data + text.len;) {
         const char *newline = memchr(at, '\n', (size_t)(text.data + text.len - at));
         const char *end = newline ? newline : text.data + text.len;
@@ -215,12 +216,12 @@ static struct problem *take_defaults(struct loading *l)
     return p;
 }
 
-struct problem *config_load(struct arena *a, const struct record *r, struct config_flags flags,
-                            char *const *environment, const char *path, void *ret,
-                            struct origin *ret_origins)
+struct problem *config_load_text(struct arena *a, const struct record *r, struct config_flags flags,
+                                 char *const *environment, struct text text, const char *path,
+                                 void *ret, struct origin *ret_origins)
 {
     struct loading l = {a, r, ret, ret_origins, flags.unread};
-    struct problem *p = path ? take_file(&l, path) : NULL;
+    struct problem *p = take_lines(&l, text, path);
     if (!p)
         p = take_environment(&l, environment);
     if (!p)
@@ -228,4 +229,13 @@ struct problem *config_load(struct arena *a, const struct record *r, struct conf
     if (!p)
         p = take_defaults(&l);
     return p;
+}
+
+struct problem *config_load(struct arena *a, const struct record *r, struct config_flags flags,
+                            char *const *environment, const char *path, void *ret,
+                            struct origin *ret_origins)
+{
+    struct text text = {0};
+    struct problem *p = path ? read_file(a, path, &text) : NULL;
+    return p ? p : config_load_text(a, r, flags, environment, text, path, ret, ret_origins);
 }

@@ -44,6 +44,12 @@ struct problem *config_load(struct arena *a, const struct record *r, struct conf
                             char *const *environment, const char *path, void *ret,
                             struct origin *ret_origins) MUST_USE;
 
+/** The same with what a file holds, less its byte order mark; `path` is for the origins and for
+ * what is told of its lines. */
+struct problem *config_load_text(struct arena *a, const struct record *r, struct config_flags flags,
+                                 char *const *environment, struct text text, const char *path,
+                                 void *ret, struct origin *ret_origins) MUST_USE;
+
 /** The name of a setting in environment and file: upper case. */
 const char *config_name(struct arena *a, const struct field *f);
 

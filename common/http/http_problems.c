@@ -7,8 +7,9 @@
 
 /* ---- types ---- */
 
-const struct problem_type problem_no_token = {401, "Unauthenticated", "no_token",
-                                              "This needs an access token."};
+const struct problem_type problem_no_token = {
+    401, "Unauthenticated", "no_token",
+    "This needs an access token; send it as Authorization: Bearer TOKEN."};
 const struct problem_type problem_forbidden = {403, "Unauthorized", "forbidden",
                                                "You may not do this."};
 const struct problem_type problem_admin_required = {403, "Admin access required", "admin_required",

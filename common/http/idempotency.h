@@ -15,6 +15,8 @@ struct problem;
 struct response;
 
 #define IDEMPOTENCY_TTL_S (24 * 60 * 60)
+#define IDEMPOTENCY_KEY_MIN 8 /* characters, from ! to ~ */
+#define IDEMPOTENCY_KEY_MAX 128
 
 /* One request that has a key. */
 struct idempotency {

@@ -290,9 +290,10 @@ static struct problem *read_key(const struct router *router, struct request *rq,
     for (size_t i = 0; i < len; i++)
         if (key[i] < '!' || key[i] > '~')
             len = 0;
-    if (len < 8 || len > 128)
+    if (len < IDEMPOTENCY_KEY_MIN || len > IDEMPOTENCY_KEY_MAX)
         return problem_of_field(a, "Idempotency-Key", FAULT_FORMAT,
-                                "Must have 8 to 128 characters from ! to ~.");
+                                arena_printf(a, "Must have %d to %d characters from ! to ~.",
+                                             IDEMPOTENCY_KEY_MIN, IDEMPOTENCY_KEY_MAX));
     struct idempotency *made = arena_alloc(a, sizeof *made);
     unsigned char(*prints)[32] = arena_array(a, count, sizeof *prints);
     char caller[UUID_TEXT_SIZE];

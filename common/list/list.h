@@ -73,6 +73,7 @@ struct list_key {
     const char *column; /* that the indexes have; NULL: it has that name */
     const char *value;  /* what is compared with it, "LOWER(?)"; NULL: "?" */
     bool unique;        /* needs no id to tell two rows apart */
+    bool generated;     /* the column is computed by the database */
 };
 
 struct list_path {

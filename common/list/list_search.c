@@ -170,12 +170,12 @@ static struct db_args join_args(struct reading *r, bool whole, const struct uuid
     return (struct db_args){args, n};
 }
 
-static void add_shown(const struct looking *l, struct clause *c)
+static void add_shown(const struct reading *r, bool tested, struct clause *c)
 {
-    if (l->tested)
-        list_add_test(l->r, c);
-    else if (l->r->list->shown.condition)
-        clause_add_condition(l->r->a, c, l->r->list->shown.unless);
+    if (tested)
+        list_add_test(r, c);
+    else if (r->list->shown.condition)
+        clause_add_condition(r->a, c, r->list->shown.unless);
 }
 
 static struct problem *ask_batch(struct looking *l)
@@ -190,7 +190,7 @@ static struct problem *ask_batch(struct looking *l)
         ids[i] = b->ids[i].id;
     add_ids(r, &c, size);
     list_add_filters(r, &c);
-    add_shown(l, &c);
+    add_shown(r, l->tested, &c);
     const struct sql sql = {
         arena_printf(r->a, "SELECT %s FROM %s%s",
                      b->whole ? list_columns(r) : search_columns(r->a, r->list->search),
@@ -378,6 +378,7 @@ struct walk {
     int64_t passed, row_count;               /* matches before the page, and on it */
     int64_t passed_before, row_count_before; /* this step */
     int64_t seen;                            /* rows of this step */
+    bool tested;                             /* as of looking */
     struct list_place last;
     char text[KEY_MAX]; /* of `last` */
 };
@@ -416,8 +417,8 @@ static void restart_step(void *context)
 }
 
 /* The next rows after `window`'s place, up to `end` unless it is NULL. */
-static struct problem *walk_step(struct walk *w, const struct list_window *window,
-                                 const struct list_place *end, int64_t rows)
+static struct problem *ask_step(struct walk *w, const struct list_window *window,
+                                const struct list_place *end, int64_t rows)
 {
     struct reading r = *w->r;
     r.window = window;
@@ -425,7 +426,7 @@ static struct problem *walk_step(struct walk *w, const struct list_window *windo
     if (end)
         list_add_side(&r, &c, end, r.down, true);
     list_add_residue(&r, &c);
-    list_add_test(&r, &c);
+    add_shown(&r, w->tested, &c);
     for (size_t i = 0; i < r.scope->column_arg_count; i++)
         clause_add(&all, r.scope->column_args[i]);
     for (size_t i = 0; i < c.count; i++)
@@ -439,6 +440,19 @@ static struct problem *walk_step(struct walk *w, const struct list_window *windo
     w->seen = 0;
     return budget_each(r.db, r.a, &sql, (struct db_args){all.args, all.count}, restart_step,
                        step_over, w);
+}
+
+/* As read_batch(). In a range of time a step may have no rows because none is in it. */
+static struct problem *walk_step(struct walk *w, const struct list_window *window,
+                                 const struct list_place *end, int64_t rows)
+{
+    const struct list_test *shown = &w->r->list->shown;
+    w->tested |= shown->condition && (!shown->unless || window->ranged);
+    struct problem *p = ask_step(w, window, end, rows);
+    if (p || w->seen || w->tested || !shown->condition)
+        return p;
+    w->tested = true;
+    return ask_step(w, window, end, rows);
 }
 
 static struct problem *walk_to(struct walk *w, const struct list_place *end)

@@ -22,6 +22,7 @@
 #include "common/process/child.h"
 #include "common/process/reexec.h"
 #include "common/process/systemd.h"
+#include "common/process/title.h"
 
 #define MS 1000000LL           /* nanoseconds */
 #define SHORT_LIFE (1000 * MS) /* a worker that lives shorter has crashed at its start */
@@ -105,6 +106,9 @@ _Noreturn static void be_worker(const struct state *s, size_t slot, pid_t parent
     (void)close(s->ready[0]);
     ready_fd = s->ready[1];
     child_reset_signals();
+    char title[32];
+    (void)snprintf(title, sizeof title, "%s worker", s->slots[slot].group->name);
+    title_set(title);
     s->pool->work(s->pool->context, &worker);
     exit(EX_OK);
 }

@@ -56,6 +56,8 @@ struct pool {
  * SIGPIPE is ignored from here on, in workers too: a log whose reader has ended stops no worker. A
  * program that is started has it as usual.
  *
+ * ps(1) shows a worker by its group, "PROGRAM: fast worker", after title_keep().
+ *
  * Tells a service manager READY, RELOADING, STOPPING and WATCHDOG (systemd.h).
  */
 void pool_run(const struct pool *pool);

@@ -4,31 +4,33 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-#include <fastcgi.h>
-#include <fcgiapp.h>
-
 #include "common/base/instant.h"
 #include "common/base/log.h"
+#include "common/process/fastcgi.h"
 #include "common/process/reexec.h"
 
 #define PEER_TIMEOUT_S 10
 #define LOOK_EVERY_S 1 /* at the files of a re-exec */
 #define ARENA_MAX ((size_t)256 * 1024 * 1024)
-#define RECORD_MAX 65528 /* content of one record: below 64 KiB, a multiple of eight */
-#define DRAIN_MAX ((size_t)16 * 1024 * 1024) /* of a body that is too large anyway */
+#define REQUEST_MAX_S 30 /* from the first byte to the last; a web server has it whole before */
+#define CHUNK 65536
+#define SPARE_MS 500 /* of a CGI program, after its answer */
 
 /* What a worker keeps from one request to the next. */
 struct worker {
     const struct server *server;
     struct arena *arena;
     struct response rs;
-    struct buf body, head, out;
+    struct fastcgi peer;
+    struct buf head, out;
+    char chunk[CHUNK];   /* as it is received */
     int64_t idle_since;  /* monotonic, ns; 0: it has rested since, or never does */
     int64_t quiet_since; /* the same for work that can wait */
 };
@@ -197,63 +199,7 @@ static int accept_peer(const struct server *server)
     return fd;
 }
 
-/* ---- reading ---- */
-
-/* Read the body to the end of its stream, also one that is too large: closing with unread
- * bytes would reset the connection and take the answer with it. */
-static bool read_body(struct worker *w, FCGX_Request *peer, struct request *rq)
-{
-    char chunk[16384];
-    size_t total = 0;
-    int got;
-    buf_reset(&w->body);
-    do {
-        got = FCGX_GetStr(chunk, sizeof chunk, peer->in);
-        if (got < 0 || FCGX_GetError(peer->in) || total > DRAIN_MAX + w->server->body_max)
-            return false;
-        buf_add(&w->body, chunk, (size_t)got);
-        total += (size_t)got;
-    } while ((size_t)got == sizeof chunk);
-    rq->too_large = w->body.full || rq->content_length > w->server->body_max;
-    if (!rq->too_large)
-        rq->raw_body = (struct text){w->body.data, w->body.len};
-    if (total > rq->content_length)
-        rq->content_length = total; /* some servers pass a chunked body without a length */
-    return true;
-}
-
 /* ---- writing ---- */
-
-static void put_record_head(struct buf *out, unsigned char type, int id, size_t len)
-{
-    const FCGI_Header head = {.version = FCGI_VERSION_1,
-                              .type = type,
-                              .requestIdB1 = (unsigned char)(id >> 8),
-                              .requestIdB0 = (unsigned char)id,
-                              .contentLengthB1 = (unsigned char)(len >> 8),
-                              .contentLengthB0 = (unsigned char)len};
-    buf_add(out, &head, sizeof head);
-}
-
-/* `data` as STDOUT records; FastCGI allows 65,535 bytes in each. */
-static void put_stream(struct buf *out, int id, const char *data, size_t len)
-{
-    while (len) {
-        size_t part = len < RECORD_MAX ? len : RECORD_MAX;
-        put_record_head(out, FCGI_STDOUT, id, part);
-        buf_add(out, data, part);
-        data += part;
-        len -= part;
-    }
-}
-
-static void put_end(struct buf *out, int id)
-{
-    static const FCGI_EndRequestBody done = {.protocolStatus = FCGI_REQUEST_COMPLETE};
-    put_record_head(out, FCGI_STDOUT, id, 0);
-    put_record_head(out, FCGI_END_REQUEST, id, sizeof done);
-    buf_add(out, &done, sizeof done);
-}
 
 /* Wait until the peer has read some; false when it does not for too long, or is gone. */
 static bool wait_for_room(int fd)
@@ -279,52 +225,104 @@ static void send_all(int fd, const char *data, size_t len)
     }
 }
 
-/* libfcgi's own writer would take a write for every 8 KiB and for each end of a stream; all
- * records in one buffer are one write. */
-static void answer(struct worker *w, const FCGX_Request *peer, const struct request *rq)
+/* All records in one buffer are one write. */
+static void answer(struct worker *w, int fd, const struct request *rq)
 {
-    int id = peer->requestId;
-    buf_reset(&w->head);
-    buf_reset(&w->out);
+    unsigned id = w->peer.id;
     response_head(&w->rs, rq, &w->head);
-    put_stream(&w->out, id, w->head.data, w->head.len);
+    fastcgi_put(&w->out, id, w->head.data, w->head.len);
     if (rq->method != METHOD_HEAD && status_has_content(w->rs.status))
-        put_stream(&w->out, id, w->rs.body.data, w->rs.body.len);
-    put_end(&w->out, id);
+        fastcgi_put(&w->out, id, w->rs.body.data, w->rs.body.len);
+    fastcgi_put_end(&w->out, id);
     if (!w->out.full)
-        send_all(peer->ipcFd, w->out.data, w->out.len);
+        send_all(fd, w->out.data, w->out.len);
+}
+
+/* ---- reading ---- */
+
+/* A receive that has a time-out is never begun again after a signal. */
+static ssize_t receive(int fd, char *chunk)
+{
+    ssize_t got;
+    do
+        got = recv(fd, chunk, CHUNK, 0);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
+/* The whole request; false where it does not come. */
+static bool read_request(struct worker *w, int fd)
+{
+    unsigned limit_s = w->server->request_s ? w->server->request_s : REQUEST_MAX_S;
+    size_t most = 0;
+    enum fastcgi_step step = FASTCGI_MORE;
+    int64_t end = monotonic_ns() + limit_s * INT64_C(1000000000);
+    for (ssize_t got; step == FASTCGI_MORE && monotonic_ns() < end;) {
+        if ((got = receive(fd, w->chunk)) <= 0)
+            break;
+        most = (size_t)got > most ? (size_t)got : most;
+        step = fastcgi_take(&w->peer, w->chunk, (size_t)got);
+        send_all(fd, w->peer.answer.data, w->peer.answer.len);
+        buf_reset(&w->peer.answer);
+    }
+    wipe(w->chunk, most);
+    return step == FASTCGI_WHOLE;
+}
+
+static void set_body(const struct fastcgi *peer, size_t body_max, struct request *rq)
+{
+    rq->too_large = peer->body.full || rq->content_length > body_max;
+    if (!rq->too_large)
+        rq->raw_body = (struct text){peer->body.data, peer->body.len};
+    if (peer->body_len > rq->content_length)
+        rq->content_length = peer->body_len; /* some servers pass a chunked body without a length */
 }
 
 /* ---- the loop ---- */
 
+/* From the request, as it came, to the answer, which is not sent yet. */
+static void handle(struct worker *w, char *const *params, struct request *rq)
+{
+    const struct server *server = w->server;
+    request_from_params(rq, w->arena, params, server->base_path, instant_now());
+    if (server->is_script)
+        request_follow_script(rq, server->finds_base);
+    set_body(&w->peer, server->body_max, rq);
+    rq->uptime_ms = uptime_ms();
+    server->handle(server->context, rq, &w->rs);
+}
+
+static void do_after(struct worker *w, struct request *rq)
+{
+    if (w->rs.after) /* set only by a handler, and reset before the next one */
+        w->rs.after(w->server->context, rq);
+    w->rs.after = NULL;
+}
+
+/* What was secret in a request does not wait in memory for the next one. */
+static void forget(struct worker *w)
+{
+    fastcgi_reset(&w->peer);
+    response_reset(&w->rs);
+    buf_reset(&w->head);
+    buf_reset(&w->out);
+}
+
 static void serve(struct worker *w, int fd)
 {
-    FCGX_Request peer;
     struct request rq;
-    (void)FCGX_InitRequest(&peer, -1, 0);
-    /* Hand our connection over: with keepConnection set, FCGX_Accept_r takes the one it is
-     * given; should that one be no good, it fails on descriptor -1 instead of accepting. */
-    peer.ipcFd = fd;
-    peer.keepConnection = 1;
-    if (FCGX_Accept_r(&peer) != 0)
-        return; /* and has closed it */
-    request_from_params(&rq, w->arena, peer.envp, w->server->base_path, instant_now());
-    if (w->server->is_script)
-        request_follow_script(&rq, w->server->finds_base);
-    if (read_body(w, &peer, &rq)) {
-        rq.uptime_ms = uptime_ms();
-        w->server->handle(w->server->context, &rq, &w->rs);
-        answer(w, &peer, &rq);
+    char *const *params = NULL;
+    if (read_request(w, fd))
+        params = fastcgi_params(&w->peer, w->arena);
+    if (params) {
+        handle(w, params, &rq);
+        answer(w, fd, &rq);
     }
-    /* Without Detach the library would linger until the peer has closed its end. */
-    (void)FCGX_Detach(&peer);
-    FCGX_Free(&peer, 1);
-    if (w->rs.after) /* set only by a handler, and reset before the next one */
-        w->rs.after(w->server->context, &rq);
-    w->rs.after = NULL;
+    (void)close(fd);
+    if (params)
+        do_after(w, &rq);
     arena_reset(w->arena);
-    if (w->body.len)
-        wipe(w->body.data, w->body.len); /* passwords come in here */
+    forget(w);
 }
 
 /* Let the parent see for how long the request has run. */
@@ -342,7 +340,7 @@ static void worker_open(struct worker *w, const struct server *server)
     note_idle(w);
     note_quiet(w);
     response_init(&w->rs);
-    buf_init(&w->body, server->body_max);
+    fastcgi_init(&w->peer, server->body_max);
     buf_init(&w->head, (size_t)32 * 1024);
     buf_init(&w->out, (size_t)80 * 1024 * 1024);
 }
@@ -351,7 +349,7 @@ static void worker_close(struct worker *w)
 {
     buf_release(&w->out);
     buf_release(&w->head);
-    buf_release(&w->body);
+    fastcgi_release(&w->peer);
     response_release(&w->rs);
     arena_close(w->arena);
 }
@@ -432,18 +430,93 @@ static bool serve_next(struct worker *w)
 void server_run(const struct server *server)
 {
     struct worker w;
-    watch_signals(server); /* first, for FCGX_Init brings a handler of its own */
-    int failed = FCGX_Init();
-    if (failed) {
-        LOG(LOG_LEVEL_ERROR, log_event("fastcgi_init_failed"), log_number("code", failed));
-        return;
-    }
+    watch_signals(server);
     worker_open(&w, server);
     set_wait(server);
+    if (server->begin)
+        server->begin(server->context);
     if (server->ready)
         server->ready();
     while (!stopping && serve_next(&w))
         continue;
     worker_close(&w);
     (void)close(stop_null_fd);
+}
+
+/* ---- as a CGI program ---- */
+
+/* No more than we are told (RFC 3875 section 4.2); a body in chunks ends where the server says. */
+static bool read_input(struct worker *w, size_t len)
+{
+    char chunk[16384];
+    ssize_t got = 0;
+    while (w->peer.body_len < len && w->peer.body_len < w->server->body_max + FASTCGI_DRAIN_MAX) {
+        size_t rest = len - w->peer.body_len;
+        got = read(STDIN_FILENO, chunk, rest < sizeof chunk ? rest : sizeof chunk);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        buf_add(&w->peer.body, chunk, (size_t)got);
+        w->peer.body_len += (size_t)got;
+    }
+    wipe(chunk, sizeof chunk);
+    return got >= 0 && (w->peer.body_len == len || len == SIZE_MAX);
+}
+
+static size_t input_length(void)
+{
+    const char *length = getenv("CONTENT_LENGTH"), *coding = getenv("HTTP_TRANSFER_ENCODING");
+    if (length && *length)
+        return (size_t)strtoull(length, NULL, 10);
+    return coding && *coding ? SIZE_MAX : 0;
+}
+
+static void write_all(const struct buf *b)
+{
+    for (size_t sent = 0; !b->full && sent < b->len;) {
+        ssize_t wrote = write(STDOUT_FILENO, b->data + sent, b->len - sent);
+        if (wrote < 0 && errno != EINTR)
+            return; /* nobody to tell */
+        sent += wrote > 0 ? (size_t)wrote : 0;
+    }
+}
+
+/* The web server answers its client when our output has ended. */
+static void end_output(void)
+{
+    int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+    (void)dup2(nowhere, STDIN_FILENO);
+    (void)dup2(nowhere, STDOUT_FILENO);
+    (void)close(nowhere);
+}
+
+/* Nobody waits for it any more, but the processor is shared. */
+static void do_spare_for(struct worker *w, int64_t limit_ms)
+{
+    int64_t end = monotonic_ns() + limit_ms * 1000000;
+    while (do_spare(w) && monotonic_ns() < end)
+        continue;
+}
+
+void server_run_once(const struct server *server, char *const *env)
+{
+    struct worker w;
+    struct request rq;
+    (void)signal(SIGPIPE, SIG_IGN);
+    worker_open(&w, server);
+    if (server->begin)
+        server->begin(server->context);
+    if (read_input(&w, input_length())) {
+        handle(&w, env, &rq);
+        response_head(&w.rs, &rq, &w.out);
+        if (rq.method != METHOD_HEAD && status_has_content(w.rs.status))
+            buf_add(&w.out, w.rs.body.data, w.rs.body.len);
+        write_all(&w.out);
+        end_output();
+        do_after(&w, &rq);
+        arena_reset(w.arena);
+        do_spare_for(&w, SPARE_MS);
+    }
+    worker_close(&w);
 }

@@ -1,4 +1,4 @@
-/* server.h -- one FastCGI worker: accept, read, hand over, answer in one write. */
+/* server.h -- one FastCGI worker: accept, read, hand over, answer in one write; or CGI. */
 #pragma once
 
 #include <stdatomic.h>
@@ -20,15 +20,17 @@ struct server {
     size_t body_max;       /* bytes */
     void (*handle)(void *context, struct request *rq, struct response *rs);
     void *context;
-    void (*ready)(void);         /* called before the first accept; or NULL */
-    _Atomic int64_t *busy_since; /* set while a request runs, monotonic ns; or NULL */
-    unsigned idle_s;             /* after so long without a request ... */
-    void (*idle)(void *context); /* ... this is called; 0 or NULL: never. Also before a re-exec */
+    void (*begin)(void *context); /* called when all is open, at the start; or NULL */
+    void (*ready)(void);          /* called after it, before the first accept; or NULL */
+    _Atomic int64_t *busy_since;  /* set while a request runs, monotonic ns; or NULL */
+    unsigned idle_s;              /* after so long without a request ... */
+    void (*idle)(void *context);  /* ... this is called; 0 or NULL: never. Also before a re-exec */
     /* Work that can wait, done between requests: called after each, and once when there was none
      * for `quiet_s` (0: not then); again as long as it returns true and no connection waits; or
      * NULL. Its arena is emptied each time. */
     bool (*spare)(void *context, struct arena *a);
     unsigned quiet_s;
+    unsigned request_s;    /* how long a request may take to come; 0: 30 */
     unsigned grace_s;      /* how long a request may take after SIGTERM; 0: as long as it needs */
     struct reexec *reexec; /* for SIGHUP and changed files; NULL: a parent does that */
 };
@@ -42,7 +44,15 @@ struct server {
  * socket; a change of them, and SIGHUP, lead to a trial and a new program (reexec.h). Only a
  * request that has begun is finished by the old one.
  *
- * A peer that stops half-way in a record loses its connection after 10 s. The request and
+ * A peer that stops half-way in a request loses its connection after 10 s, and one that does not
+ * come to its end after `request_s`. The request and
  * everything in its arena are gone when `handle` has returned and the answer is written.
  */
 void server_run(const struct server *server);
+
+/**
+ * Answer the one request of a CGI program (RFC 3875): `env` and standard input are the request,
+ * standard output takes the answer, and is then /dev/null. A body that does not come whole is not
+ * answered. Of `server`, what is about waiting and about sockets has no meaning.
+ */
+void server_run_once(const struct server *server, char *const *env);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/problem.h"
+#include "common/db/turn.h"
 #include "common/field/field.h"
 #include "common/search/folding.h"
 #include "common/search/merge.h"
@@ -58,11 +59,6 @@ static const struct record next_record = RECORD("Next", struct next, next_fields
 
 #define PLACE_FIRST "'1000-01-01', '00000000-0000-0000-0000-000000000000'"
 
-/* One begins at a time; see counter_sweep.c for the row. */
-static const struct sql sql_claim = {
-    "INSERT INTO list_counts (total, owner, kind, n) VALUES (0, ?, 0, 0) "
-    "ON DUPLICATE KEY UPDATE n = list_counts.n",
-    NULL};
 static const struct sql sql_give_up = {
     "UPDATE search_builds SET state = 'leaving', since = UTC_TIMESTAMP(6), turn = turn + 1 "
     "WHERE list = ? AND state = 'building' AND build <> ?",
@@ -128,8 +124,7 @@ static struct problem *begin(void *context)
     struct builder *b = context;
     struct db_arg list = db_integer(b->index->counter->number);
     bool found;
-    struct problem *p =
-        db_execute(b->db, b->arena, &sql_claim, DB_ARGS(db_uuid((struct uuid){{0}})), NULL);
+    struct problem *p = turn_take(b->db, b->arena, TURN_SWEEP); /* one begins at a time */
     if (!p)
         p = db_find(b->db, b->arena, &sql_find, DB_ARGS(list), &b->build, &found);
     if (p)
@@ -160,7 +155,7 @@ static struct problem *hold(struct builder *b, struct builds *builds)
                                b->index->counter->table);
     b->build = builds->making;
     b->build.unicode = (struct text){NULL, 0};
-    return NULL;
+    return store_take_turn(b->db, b->step, &b->build);
 }
 
 /* ---- ordinals ---- */

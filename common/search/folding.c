@@ -297,6 +297,22 @@ static void add_known(struct fold *f, utf8proc_int32_t c)
     f->drops_marks = true;
 }
 
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Eight letters at once: those from A to Z get the bit that makes them small. False when they are
+ * not all ASCII. */
+static bool fold_eight(const char *at, char *ret)
+{
+    uint64_t eight;
+    memcpy(&eight, at, sizeof eight);
+    if (eight & EACH(0x80))
+        return false;
+    uint64_t from_a = eight + EACH(0x80 - 'A'), after_z = eight + EACH(0x80 - 'Z' - 1);
+    eight |= (from_a & ~after_z & EACH(0x80)) >> 2;
+    memcpy(ret, &eight, sizeof eight);
+    return true;
+}
+
 /* Most text, and all of it needs no table. */
 static size_t add_ascii(struct fold *f, const char *at, size_t len)
 {
@@ -304,6 +320,8 @@ static size_t add_ascii(struct fold *f, const char *at, size_t len)
     make_room(f, len + 1);
     char *out = f->room->data + f->len;
     size_t i = 0;
+    while (len - i >= 8 && fold_eight(at + i, out + i))
+        i += 8;
     for (; i < len && (unsigned char)at[i] < 0x80; i++)
         out[i] = (char)(at[i] + (at[i] >= 'A' && at[i] <= 'Z' ? 'a' - 'A' : 0));
     f->len += i;

@@ -396,6 +396,8 @@ static struct problem *tend_live(void *context)
     struct build build;
     struct problem *p = store_try_lock(t->db, t->arena, t->index, &build);
     t->done = false;
+    if (!p && build.build)
+        p = store_take_turn(t->db, t->arena, &build);
     if (p || !build.build)
         return p;
     p = merge_some(t->db, t->arena, &build, 1, &t->done);

@@ -10,6 +10,7 @@ struct query_memo {
     struct fold_room room;
     size_t *prefixes, prefix_count; /* which needs these are */
     bool has_words;
+    bool seeks; /* words and prefixes are few and plain: each is looked for by itself */
     uint64_t
         lengths; /* of the words, in bytes: one bit for each, the last for all that are longer */
     struct word_slot {
@@ -86,6 +87,29 @@ static void remember_word(struct query_memo *memo, size_t number, struct text wo
     memo->has_words = true;
 }
 
+#define SEEK_MAX 4 /* with more of them it is quicker to read each word of a text */
+
+/* A letter or digit that is one byte, of folded text. */
+static bool is_plain(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+static bool may_seek(const struct needs *needs)
+{
+    size_t words = 0;
+    for (size_t i = 0; i < needs->count; i++) {
+        const struct need *need = &needs->list[i];
+        if (need->kind != NEED_WORD && need->kind != NEED_PREFIX)
+            continue;
+        words++;
+        for (size_t k = 0; k < need->text.len; k++)
+            if (!is_plain(need->text.data[k]))
+                return false;
+    }
+    return words <= SEEK_MAX;
+}
+
 static struct query_memo *remember(const struct needs *needs)
 {
     struct query_memo *memo = arena_alloc(needs->arena, sizeof *memo);
@@ -97,6 +121,7 @@ static struct query_memo *remember(const struct needs *needs)
         .prefixes = arena_array(needs->arena, needs->count + 1, sizeof *memo->prefixes),
         .slots = arena_array(needs->arena, slots, sizeof *memo->slots),
         .slot_mask = slots - 1,
+        .seeks = may_seek(needs),
         .found = arena_array(needs->arena, needs->count + 1, sizeof *memo->found),
     };
     for (size_t i = 0; i < needs->count; i++)
@@ -209,11 +234,51 @@ static void look_for_prefixes(const struct query *query, const struct piece *wor
     }
 }
 
+enum seen { SEEN_NOT, SEEN, SEEN_UNSURE };
+
+/* A plain word stands between blanks that are one byte each. Beside a byte of a longer character
+ * it takes a closer look. */
+static enum seen seek(const struct need *need, struct text folded)
+{
+    const char *at = folded.data, *end = at + folded.len;
+    while ((at = memmem(at, (size_t)(end - at), need->text.data, need->text.len))) {
+        const char *after = at + need->text.len;
+        char before = ' ', next = ' ';
+        if (at > folded.data)
+            before = at[-1];
+        if (need->kind == NEED_WORD && after < end)
+            next = *after;
+        if ((before | next) & 0x80)
+            return SEEN_UNSURE;
+        if (!is_plain(before) && !is_plain(next))
+            return SEEN;
+        for (at = after; at < end && is_plain(*at);)
+            at++;
+    }
+    return SEEN_NOT;
+}
+
+/* False: the words must be read. */
+static bool seek_words(const struct query *query, struct text folded)
+{
+    for (size_t i = 0; i < query->count; i++) {
+        const struct need *need = &query->needs[i];
+        if ((need->kind != NEED_WORD && need->kind != NEED_PREFIX) || query->memo->found[i])
+            continue;
+        enum seen seen = seek(need, folded);
+        if (seen == SEEN_UNSURE)
+            return false;
+        if (seen == SEEN)
+            found(query->memo, i);
+    }
+    return true;
+}
+
 static void look_for_words(const struct query *query, struct text folded)
 {
     struct query_memo *memo = query->memo;
     struct piece piece;
-    if (!memo->has_words && memo->prefix_count == 0)
+    if ((!memo->has_words && memo->prefix_count == 0) || (memo->seeks && seek_words(query, folded)))
         return;
     while (memo->missing && (piece = piece_next(&folded)).kind != PIECE_END) {
         if (piece.kind != PIECE_WORD || piece.points < TERM_WORD_MIN)

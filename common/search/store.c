@@ -37,6 +37,7 @@ static const struct field build_fields[] = {
     FIELD(struct build, merged2_bucket, .doc = "The same."),
     FIELD(struct build, patch_max, .doc = "Bytes of the longest patch."),
     FIELD(struct build, lost, .doc = "Blobs that could not be read."),
+    FIELD(struct build, turn, .doc = "Rises with each transaction."),
     FIELD(struct build, format, .doc = "Of what is stored."),
     FIELD(struct build, unicode, .doc = "By whose letters."),
 };
@@ -53,8 +54,10 @@ static const struct sql sql_try_lock = {
 static const struct sql sql_save = {
     "UPDATE search_builds SET next_ord = ?, written = ?, built_at = ?, built_id = ?, "
     "merged1_base = ?, merged1_bucket = ?, merged2_base = ?, merged2_bucket = ?, patch_max = ?, "
-    "lost = ?, turn = turn + 1 WHERE build = ?",
+    "lost = ? WHERE build = ? AND turn = ?",
     NULL};
+static const struct sql sql_turn = {
+    "UPDATE search_builds SET turn = turn + 1 WHERE build = ? AND turn = ?", NULL};
 
 struct locking {
     struct arena *arena;
@@ -86,15 +89,35 @@ struct problem *store_try_lock(struct db *db, struct arena *a, const struct sear
     return db_find(db, a, &sql_try_lock, DB_ARGS(db_integer(index->counter->number)), ret, &found);
 }
 
+static struct problem *or_conflict(struct db *db, struct arena *a, struct problem *p,
+                                   uint64_t matched)
+{
+    return p || matched ? p : db_conflict(db, a);
+}
+
+struct problem *store_take_turn(struct db *db, struct arena *a, struct build *b)
+{
+    uint64_t matched = 0;
+    struct problem *p = db_guard(db, a); /* half of what belongs together is worse than nothing */
+    if (!p)
+        p = db_execute(db, a, &sql_turn, DB_ARGS(db_integer(b->build), db_integer(b->turn)),
+                       &matched);
+    b->turn++;
+    return or_conflict(db, a, p, matched);
+}
+
 struct problem *store_save(struct db *db, struct arena *a, const struct build *b)
 {
-    return db_execute(db, a, &sql_save,
-                      DB_ARGS(db_integer(b->next_ord), db_integer(b->written), db_time(b->built_at),
-                              db_uuid(b->built_id), db_integer(b->merged1_base),
-                              db_integer(b->merged1_bucket), db_integer(b->merged2_base),
-                              db_integer(b->merged2_bucket), db_integer(b->patch_max),
-                              db_integer(b->lost), db_integer(b->build)),
-                      NULL);
+    uint64_t matched = 0;
+    struct problem *p =
+        db_execute(db, a, &sql_save,
+                   DB_ARGS(db_integer(b->next_ord), db_integer(b->written), db_time(b->built_at),
+                           db_uuid(b->built_id), db_integer(b->merged1_base),
+                           db_integer(b->merged1_bucket), db_integer(b->merged2_base),
+                           db_integer(b->merged2_bucket), db_integer(b->patch_max),
+                           db_integer(b->lost), db_integer(b->build), db_integer(b->turn)),
+                   &matched);
+    return or_conflict(db, a, p, matched);
 }
 
 /* ---- blobs ---- */
@@ -303,9 +326,12 @@ struct problem *store_add_postings(struct db *db, struct arena *a, struct build 
 
 #define ORDINAL "(?, ?, ?, ?)"
 
+/* Where there are fewer rows, one is written again and changes nothing. No ordinal is -1: that
+ * refuses one that is another row's. */
 static const struct sql sql_write_rows = {
     "INSERT INTO search_rows (build, ord, id, created_at) VALUES " SIXTY_FOUR(
-        ORDINAL, ", ") " ON DUPLICATE KEY UPDATE created_at = VALUES(created_at)",
+        ORDINAL, ", ") " ON DUPLICATE KEY UPDATE ord = IF(search_rows.id = VALUES(id) AND "
+                       "search_rows.ord = VALUES(ord), search_rows.ord, -1)",
     NULL};
 static const struct sql sql_forget_rows = {
     "DELETE search_rows FROM search_rows FORCE INDEX (uq_search_rows_id) WHERE build IN (?, ?) "
@@ -324,6 +350,17 @@ void store_add_ordinal(struct arena *a, struct ordinals *ordinals, struct ordina
     ordinals->list[ordinals->count++] = ordinal;
 }
 
+static struct problem *or_taken(struct db *db, struct arena *a, const struct build *build,
+                                struct problem *p)
+{
+    if (!db_is_out_of_range(p))
+        return p;
+    LOG(LOG_LEVEL_ERROR, log_event("search_ordinal_taken"), log_number("list", build->list),
+        log_number("build", build->build), log_number("next", build->next_ord),
+        log_text("advice", "should it come again: postern reindex"));
+    return db_conflict(db, a);
+}
+
 struct problem *store_write_rows(struct db *db, struct arena *a, const struct build *build,
                                  const struct ordinals *ordinals)
 {
@@ -339,7 +376,7 @@ struct problem *store_write_rows(struct db *db, struct arena *a, const struct bu
         }
         p = db_execute(db, a, &sql_write_rows, (struct db_args){args, 4 * ROWS_AT_ONCE}, NULL);
     }
-    return p;
+    return or_taken(db, a, build, p);
 }
 
 struct problem *store_forget_rows(struct db *db, struct arena *a, const struct build *build,

@@ -3,7 +3,8 @@
  *
  * A new index is made beside the one that is read, as a build with a number of its own; all its
  * rows have that number. A row of search_builds tells how far it has come, and whoever writes
- * anything of a build has that row locked:
+ * anything of a build has that row locked, and has written its turn first: other nodes of a cluster
+ * do not see locks, but of two who have written one row the later begins again.
  *
  *     a sweep       appends rows that are new, in level 1; notes changes in the patch; the next
  *     a merge step  makes sixteen segments one of the next level, a bucket at a time; folds the
@@ -42,6 +43,7 @@ struct build {
     struct uuid built_id;
     int64_t merged1_base, merged1_bucket, merged2_base, merged2_bucket;
     int64_t patch_max, lost;
+    int64_t turn; /* rises with each transaction */
     int64_t format;
     struct text unicode;
 };
@@ -53,7 +55,7 @@ extern const struct record build_record;
 #define BUILD_COLUMNS                                                                              \
     "build, list, state, TIMESTAMPDIFF(SECOND, since, UTC_TIMESTAMP(6)) AS age_s, next_ord, "      \
     "written, built_at, built_id, merged1_base, merged1_bucket, merged2_base, merged2_bucket, "    \
-    "patch_max, lost, format, unicode"
+    "patch_max, lost, turn, format, unicode"
 
 /* Those of one list that are written. */
 struct builds {
@@ -68,7 +70,12 @@ struct problem *store_lock(struct db *db, struct arena *a, const struct search_i
 struct problem *store_try_lock(struct db *db, struct arena *a, const struct search_index *index,
                                struct build *ret) MUST_USE;
 
-/** Store how far a build has come. To be called in each transaction that went by its row. */
+/** Raise the turn of a build that was locked, before anything of it is written. db_conflict() when
+ *  it is not as it was read. */
+struct problem *store_take_turn(struct db *db, struct arena *a, struct build *build) MUST_USE;
+
+/** Store how far a build has come. To be called in each transaction that has its turn, and as the
+ *  last; db_conflict() when it has it no more. */
 struct problem *store_save(struct db *db, struct arena *a, const struct build *build) MUST_USE;
 
 /* ---- blobs ---- */
@@ -136,7 +143,8 @@ struct ordinals {
 
 void store_add_ordinal(struct arena *a, struct ordinals *ordinals, struct ordinal ordinal);
 
-/** Give these rows their ordinals. */
+/** Give these rows their ordinals. db_conflict(), and a line in the log, when one is another row's;
+ *  an ordinal that a row has already stays. */
 struct problem *store_write_rows(struct db *db, struct arena *a, const struct build *build,
                                  const struct ordinals *ordinals) MUST_USE;
 

@@ -173,7 +173,12 @@ static struct problem *begin(struct part *part)
 {
     if (part->begun)
         return NULL;
-    struct problem *p = store_lock(part->db, part->arena, part->index, &part->builds);
+    struct builds *b = &part->builds;
+    struct problem *p = store_lock(part->db, part->arena, part->index, b);
+    if (!p && b->live.build)
+        p = store_take_turn(part->db, part->arena, &b->live);
+    if (!p && b->making.build)
+        p = store_take_turn(part->db, part->arena, &b->making);
     part->begun = true;
     part->open = (uint32_t)part->builds.live.next_ord / SEARCH_BLOCK * SEARCH_BLOCK;
     return p;

@@ -193,6 +193,16 @@ static struct problem *lock_user(struct actor by, struct uuid id, bool rank, str
     return p;
 }
 
+/* May the rank of one who had `before` go, if there are other active admins or not? */
+static struct problem *give_up_rank(struct actor by, const struct user *before, bool other_admins)
+{
+    if (!user_is_active_admin(before))
+        return NULL;
+    if (!other_admins)
+        return problem(by.arena, &problem_last_admin, NULL);
+    return user_take_rank_turn(by.app->db, by.arena);
+}
+
 /* ---- what ends ---- */
 
 /* What more there will be that lets somebody in has its column here. */
@@ -283,9 +293,9 @@ struct problem *account_change(struct actor by, struct uuid id, const struct use
         return p;
     after = before;
     record_overlay(&user_record, given, in, &after);
-    if (user_is_active_admin(&before) && !user_is_active_admin(&after) && !other_admins)
-        return problem(by.arena, &problem_last_admin, NULL);
-    if (given)
+    if (!user_is_active_admin(&after))
+        p = give_up_rank(by, &before, other_admins);
+    if (!p && given)
         p = store_change(by, &before, &after);
     if (!p)
         *ret = after;
@@ -344,11 +354,10 @@ struct problem *account_delete(struct actor by, struct uuid id)
     struct problem *p = lock_user(by, id, true, &user, &other_admins);
     if (!p)
         p = check_match(by, &user);
-    if (p)
-        return p;
-    if (user_is_active_admin(&user) && !other_admins)
-        return problem(by.arena, &problem_last_admin, NULL);
-    p = departure_begin(by.app->db, by.arena, &user, by.now);
+    if (!p)
+        p = give_up_rank(by, &user, other_admins);
+    if (!p)
+        p = departure_begin(by.app->db, by.arena, &user, by.now);
     return p ? p : mailing_notice(by, LETTER_ACCOUNT_DELETED, user.email, (struct text){0});
 }
 

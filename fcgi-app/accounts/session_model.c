@@ -3,6 +3,7 @@
 #include "common/base/problem.h"
 #include "common/db/counter.h"
 #include "common/list/list.h"
+#include "fcgi-app/accounts/user_model.h"
 
 #define DELETED_AT_ONCE 500 /* rows */
 
@@ -111,7 +112,7 @@ struct problem *session_insert(struct db *db, struct arena *a, const struct sess
         p = problem_because(a, &problem_internal, "the user of a new session is gone");
         p->constraint = "fk_sessions_user";
     }
-    return p;
+    return p ? p : user_take_turn(db, a, session->user_id);
 }
 
 struct problem *session_lock(struct db *db, struct arena *a, struct uuid id, struct instant now,
@@ -186,7 +187,7 @@ struct problem *session_delete_all(struct db *db, struct arena *a, struct uuid u
     struct problem *p = NULL;
     while (!p && deleted == DELETED_AT_ONCE)
         p = delete_some(db, a, user_id, keep, DELETED_AT_ONCE, &deleted);
-    return p;
+    return p ? p : user_take_turn(db, a, user_id);
 }
 
 struct problem *session_delete_newest(struct db *db, struct arena *a, struct uuid user_id,

@@ -8,6 +8,7 @@
 #include "common/base/fold.h"
 #include "common/base/problem.h"
 #include "common/db/counter.h"
+#include "common/db/turn.h"
 #include "common/list/list.h"
 #include "fcgi-app/accounts/common_passwords.h"
 
@@ -429,13 +430,33 @@ struct problem *user_lock_other_admins(struct db *db, struct arena *a, struct uu
     return p;
 }
 
+/* ---- turns ---- */
+
+/* Many users share one, which costs only those something who write at the same moment. */
+#define TURN_RANK 1
+#define TURN_USERS 64 /* and as many from there on */
+
+struct problem *user_take_turn(struct db *db, struct arena *a, struct uuid id)
+{
+    return turn_take(db, a, TURN_USERS + id.bytes[sizeof id.bytes - 1] % TURN_USERS);
+}
+
+struct problem *user_take_rank_turn(struct db *db, struct arena *a)
+{
+    return turn_take(db, a, TURN_RANK);
+}
+
 /* ---- many users ---- */
 
 #define ROLE (1U << USER_ROLE)
 
 static const struct list_key user_keys[] = {
     {.name = "created_at"},
-    {.name = "email", .column = "email_folded", .value = "LOWER(?)", .unique = true},
+    {.name = "email",
+     .column = "email_folded",
+     .value = "LOWER(?)",
+     .unique = true,
+     .generated = true},
 };
 static const struct list_path user_paths[] = {
     {0, 0, "ix_users_created"},

@@ -154,6 +154,15 @@ struct problem *user_hide(struct db *db, struct arena *a, struct uuid id,
 struct problem *user_delete(struct db *db, struct arena *a, struct uuid id) MUST_USE;
 
 /**
+ * Meet, in a transaction, who on another node of a cluster stores what a user's password or address
+ * has earned (a session, a token) or ends all of it: one of the two begins again. See turn.h.
+ */
+struct problem *user_take_turn(struct db *db, struct arena *a, struct uuid id) MUST_USE;
+
+/** The same for who takes an active admin's rank away. */
+struct problem *user_take_rank_turn(struct db *db, struct arena *a) MUST_USE;
+
+/**
  * Is there an active admin other than `id`?
  *
  * To be called before `id` is locked, in the transaction that takes the rank of one away: it locks

@@ -126,11 +126,31 @@ static int take_setting(struct cli *cli, const char *flag, const char *value)
     return EX_OK;
 }
 
+/* Which secret setting an unknown option `--NAME` of `len` characters was to set, or NULL. */
+static const struct field *secret_of(struct cli *cli, const char *seen, size_t len)
+{
+    for (size_t i = 0; i < settings_record.count; i++) {
+        const struct field *f = &settings_record.fields[i];
+        const char *flag = arena_printf(cli->arena, "--%s", setting_flag(cli->arena, f));
+        if ((f->use & FIELD_SECRET) && strlen(flag) == len && strncmp(flag, seen, len) == 0)
+            return f;
+    }
+    return NULL;
+}
+
 /* getopt(3) leaves in `optopt` a short option that is unknown, or the kind of a long one that is
  * known, and 0 for any other. */
-static int bad_option(const char *seen)
+static int bad_option(struct cli *cli, const char *seen)
 {
     int len = (int)strcspn(seen, "=");
+    const struct field *secret = secret_of(cli, seen, (size_t)len);
+    if (secret)
+        return complain(EX_USAGE,
+                        "%.*s is no option, for everybody can read a command line; %s is set in "
+                        "the environment or in the file of --config, and %s_FILE may name a file "
+                        "that holds it",
+                        len, seen, config_name(cli->arena, secret),
+                        config_name(cli->arena, secret));
     if (optopt >= TAKEN_OPTION)
         return complain(EX_USAGE, "%.*s takes no value", len, seen);
     if (optopt)
@@ -247,7 +267,7 @@ static bool take(struct cli *cli, int got, const struct option *found, char *con
         *ret_status = complain(EX_USAGE, "%s wants a value", seen);
         break;
     default:
-        *ret_status = bad_option(seen);
+        *ret_status = bad_option(cli, seen);
     }
     return *ret_status != EX_OK;
 }

@@ -16,6 +16,7 @@
 #include "common/base/problem.h"
 #include "common/search/build.h"
 #include "common/db/counter_sweep.h"
+#include "common/process/lockdown.h"
 #include "fcgi-app/system/database_model.h"
 #include "fcgi-app/migrations.h"
 #include "fcgi-app/nginx_files.h"
@@ -120,6 +121,23 @@ static void check_files(struct doctor *doctor, const struct cli *cli)
         check_plain_file(doctor, cli->config_path);
 }
 
+/* What DATABASE_URL names; the certificates are no secrets. */
+static void check_tls_files(struct doctor *doctor)
+{
+    struct db_url url;
+    const char *text = doctor->settings->database_url.data;
+    if (!text || db_url_read(doctor->arena, text, &url))
+        return;
+    const char *const certificates[] = {url.tls.ca, url.tls.cert};
+    for (size_t i = 0; i < 2; i++)
+        if (certificates[i] && access(certificates[i], R_OK) != 0)
+            doctor_tell(doctor, VERDICT_FAIL, certificates[i], "%s; DATABASE_URL names it",
+                        strerror(errno));
+    if (url.tls.key)
+        check_secret_file(doctor, url.tls.key);
+    db_url_release(&url);
+}
+
 static void check_user(struct doctor *doctor)
 {
     if (geteuid() != 0)
@@ -161,6 +179,25 @@ static void check_limits(struct doctor *doctor)
                     (unsigned long long)files.rlim_cur);
     else
         doctor_ok(doctor, "%llu open files are allowed", (unsigned long long)files.rlim_cur);
+}
+
+/* What this process could give up, a worker of the server can too, unless its service manager or
+ * container is stricter; then its log says so. */
+static void check_lockdown(struct doctor *doctor)
+{
+    struct lockdown_state state;
+    lockdown_probe(&state);
+    if (doctor->settings->lockdown == LOCKDOWN_OFF)
+        doctor_tell(doctor, VERDICT_WARN, "LOCKDOWN",
+                    "is off: a worker that were taken over could do all that its user can");
+    else if (state.why)
+        doctor_tell(doctor, VERDICT_WARN, "LOCKDOWN", "%s", state.why);
+    else if (doctor->settings->mail_command.len)
+        doctor_tell(doctor, VERDICT_WARN, "LOCKDOWN",
+                    "workers start MAIL_COMMAND, and so keep what any program may need");
+    else
+        doctor_ok(doctor, "workers can give up system calls and files (Landlock %d)",
+                  state.landlock);
 }
 
 /* ---- the database ---- */
@@ -269,6 +306,26 @@ static void check_totals(struct doctor *doctor, struct db *db)
                     (long long)waiting.age_s / 60);
 }
 
+static void check_encryption(struct doctor *doctor, struct db *db)
+{
+    struct encryption e;
+    struct problem *p = database_ask_encryption(db, doctor->arena, &e);
+    if (p)
+        doctor_tell(doctor, VERDICT_FAIL, "database", "%s", p->cause);
+    else if (e.cipher.len)
+        doctor_ok(doctor, "connection to the database is encrypted: %s, %s; its certificate %s",
+                  e.protocol.data, e.cipher.data,
+                  db_is_verified(db) ? "is verified"
+                                     : "is not verified, as ssl-ca in DATABASE_URL would have it");
+    else if (db_is_remote(db))
+        doctor_tell(doctor, VERDICT_WARN, "connection to the database",
+                    "is not encrypted, and %s is another host; give that server a certificate, "
+                    "and DATABASE_URL ssl-ca with who signed it",
+                    db_where(db, doctor->arena));
+    else
+        doctor_ok(doctor, "connection to the database is not encrypted, and stays on this host");
+}
+
 static void ask_database(struct doctor *doctor, struct db *db)
 {
     struct database d;
@@ -283,6 +340,7 @@ static void ask_database(struct doctor *doctor, struct db *db)
     }
     check_clock(doctor, &d, before);
     doctor_ok(doctor, "database answers at %s", db_where(db, doctor->arena));
+    check_encryption(doctor, db);
     check_server(doctor, &d);
     check_room(doctor, &d);
     check_schema(doctor, db);
@@ -355,9 +413,11 @@ int command_doctor(struct cli *cli)
     const char *url = cli_option(cli, "url");
     doctor_settings(&doctor);
     check_files(&doctor, cli);
+    check_tls_files(&doctor);
     check_user(&doctor);
     check_limits(&doctor);
     check_backlog(&doctor);
+    check_lockdown(&doctor);
     check_database(&doctor);
     doctor_sockets(&doctor);
     check_nginx(&doctor, cli_option(cli, "nginx"));

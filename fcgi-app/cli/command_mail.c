@@ -85,7 +85,8 @@ static int show_all(struct app *app, struct walk *w)
         arena_reset(a);
         w->seen = 0;
         p = outbox_walk(app->db, a, w->after, LISTING_ROWS, show_row, w);
-        listing_print(&w->listing);
+        if (!p)
+            listing_print(&w->listing);
     } while (!p && w->seen == LISTING_ROWS && !ferror(stdout));
     int status = p ? complain_of(p) : EX_OK;
     arena_close(a);
@@ -102,7 +103,7 @@ int command_mail_list(struct cli *cli)
     w->now = instant_now();
     listing_open(&w->listing, &line_record, cli_option(cli, "json") != NULL);
     status = show_all(app, w);
-    listing_close(&w->listing);
+    listing_close(&w->listing, status != EX_OK);
     app_close(app);
     return status;
 }

@@ -46,6 +46,8 @@ struct survey {
 /* Ask the database, or complain; `*ret_app` is to be closed only after EX_OK. */
 static int open_survey(struct cli *cli, struct app **ret_app, struct survey *ret)
 {
+    if (cli->settings.migrate_database_url.len)
+        cli->settings.database_url = cli->settings.migrate_database_url;
     int status = cli_open_app(cli, ret_app);
     if (status != EX_OK)
         return status;
@@ -92,9 +94,11 @@ static void print_part(struct cli *cli, size_t i, enum migration_state state)
         printf("%-14s %s\n", states[state], migrations[i].name);
 }
 
+/* `context` counts what is done. */
 static void print_applied(void *context, const struct migration *m)
 {
-    (void)context;
+    size_t *done = context;
+    ++*done;
     printf("applied %s\n", m->name);
     fflush(stdout); /* the next may take a while */
 }
@@ -128,7 +132,7 @@ static struct problem *needs_build(struct app *app, struct arena *a,
     return p;
 }
 
-static struct problem *build_missing(struct cli *cli, struct app *app)
+static struct problem *build_missing(struct cli *cli, struct app *app, size_t *done)
 {
     struct problem *p = NULL;
     for (size_t i = 0; !p && search_indexes[i]; i++) {
@@ -137,24 +141,37 @@ static struct problem *build_missing(struct cli *cli, struct app *app)
         if (p || !needed)
             continue;
         p = search_build(app->db, cli->arena, search_indexes[i], &progress);
-        if (!p)
-            printf("built the search index of %s\n", search_indexes[i]->counter->table);
+        if (p)
+            break;
+        printf("built the search index of %s\n", search_indexes[i]->counter->table);
+        ++*done;
     }
     return p;
 }
 
 static struct problem *bring_up(struct cli *cli, struct app *app)
 {
+    size_t done = 0;
     struct problem *p =
-        migrate_up(app->db, cli->arena, migrations, migration_count, print_applied, NULL);
-    return p ? p : build_missing(cli, app);
+        migrate_up(app->db, cli->arena, migrations, migration_count, print_applied, &done);
+    if (!p)
+        p = build_missing(cli, app, &done);
+    if (!p && !done)
+        puts("the schema is up to date");
+    return p;
 }
 
 static void print_pending(const struct survey *s)
 {
-    for (size_t i = 0; i < migration_count; i++)
-        if (s->states[i] != MIGRATION_APPLIED)
-            printf("would apply %s\n", migrations[i].name);
+    size_t pending = 0;
+    for (size_t i = 0; i < migration_count; i++) {
+        if (s->states[i] == MIGRATION_APPLIED)
+            continue;
+        printf("would apply %s\n", migrations[i].name);
+        pending++;
+    }
+    if (!pending)
+        puts("the schema is up to date");
 }
 
 int command_migrate(struct cli *cli)

@@ -49,7 +49,8 @@ static int show_all(struct app *app, struct walk *w, const struct uuid *user)
         arena_reset(a);
         w->seen = 0;
         p = session_walk(app->db, a, user, now, w->after, LISTING_ROWS, show_row, w);
-        listing_print(&w->listing);
+        if (!p)
+            listing_print(&w->listing);
     } while (!p && w->seen == LISTING_ROWS && !ferror(stdout));
     int status = p ? complain_of(p) : EX_OK;
     arena_close(a);
@@ -69,7 +70,7 @@ int command_session_list(struct cli *cli)
     if (status == EX_OK) {
         listing_open(&w->listing, &column_record, cli_option(cli, "json") != NULL);
         status = show_all(app, w, cli->args[0] ? &user.id : NULL);
-        listing_close(&w->listing);
+        listing_close(&w->listing, status != EX_OK);
     }
     app_close(app);
     return status;

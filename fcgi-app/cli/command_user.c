@@ -180,9 +180,10 @@ int command_user_list(struct cli *cli)
     listing_open(&w->listing, &column_record, cli_option(cli, "json") != NULL);
     do {
         p = show_page(work.by.app, page, w);
-        listing_print(&w->listing);
+        if (!p)
+            listing_print(&w->listing);
     } while (!p && (w->seen == w->window.limit || w->cut) && w->left > 0 && !ferror(stdout));
-    listing_close(&w->listing);
+    listing_close(&w->listing, p != NULL);
     status = close_work(&work, p);
     arena_close(page);
     return status;

@@ -16,6 +16,9 @@ int command_serve(struct cli *cli);
 /** Is descriptor 0 a listening socket? So web servers start a program that must serve. */
 bool serve_is_wanted(void);
 
+/** Or are we started for a single request (RFC 3875)? Then there is none. */
+bool serve_is_cgi(void);
+
 int command_migrate(struct cli *cli);
 int command_migrate_status(struct cli *cli);
 int command_reindex(struct cli *cli);

@@ -77,30 +77,57 @@ const char *setting_bounds(struct arena *a, const struct field *f)
 
 /* ---- for readers ---- */
 
+#define LINE_MAX_WIDTH 80
+#define DEEPER 6 /* where what belongs to a name stands */
+
+/* `text` in lines, broken between words and options; the second and later ones begin at `indent`.
+ */
+static void print_wrapped(int first, int indent, const char *text)
+{
+    int column = first;
+    printf("%*s", first, "");
+    for (bool begins = true; *text; begins = false) {
+        int len = *text == '[' ? (int)strcspn(text, "]") + 1 : (int)strcspn(text, " ");
+        if (!begins && column + 1 + len > LINE_MAX_WIDTH)
+            column = printf("\n%*s", indent, "") - 1;
+        else if (!begins)
+            column += printf(" ");
+        column += printf("%.*s", len, text);
+        text += len;
+        text += strspn(text, " ");
+    }
+    puts("");
+}
+
 static void print_summary(struct arena *a, const struct command *c)
 {
-    printf("  %s\n      %s\n", help_usage(a, c), c->doc);
+    print_wrapped(2, 2 * DEEPER, help_usage(a, c));
+    print_wrapped(DEEPER, DEEPER, c->doc);
 }
 
 static void print_command(struct arena *a, const struct command *c)
 {
-    printf("usage: postern %s\n\n%s\n", help_usage(a, c), c->doc);
+    print_wrapped(0, DEEPER, arena_printf(a, "usage: postern %s", help_usage(a, c)));
+    puts("");
+    print_wrapped(0, 0, c->doc);
     if (c->more)
-        printf("%s\n", c->more);
+        print_wrapped(0, 0, c->more);
     if (!c->options)
         return;
     puts("\nOptions:");
-    for (const struct command_option *o = c->options; o->name; o++)
-        printf("  --%s%s%s\n      %s\n", o->name, o->value ? " " : "", o->value ? o->value : "",
-               o->doc);
+    for (const struct command_option *o = c->options; o->name; o++) {
+        printf("  --%s%s%s\n", o->name, o->value ? " " : "", o->value ? o->value : "");
+        print_wrapped(DEEPER, DEEPER, o->doc);
+    }
 }
 
 static void print_settings(struct arena *a)
 {
     for (size_t i = 0; i < settings_record.count; i++) {
         const struct field *f = &settings_record.fields[i];
-        printf("  %s%s%s%s\n      %s\n", config_name(a, f), f->default_value ? " (" : "",
-               f->default_value ? f->default_value : "", f->default_value ? ")" : "", f->doc);
+        printf("  %s%s%s%s\n", config_name(a, f), f->default_value ? " (" : "",
+               f->default_value ? f->default_value : "", f->default_value ? ")" : "");
+        print_wrapped(DEEPER, DEEPER, f->doc);
     }
 }
 
@@ -112,11 +139,11 @@ static void print_all(struct arena *a)
             print_summary(a, c);
     puts("\nOptions of every command:\n"
          "  --config FILE\n      Read settings from FILE; else from the one that POSTERN_CONFIG "
-         "names, else postern.conf\n      beside the program or above it.\n"
+         "names,\n      else postern.conf beside the program or above it.\n"
          "  --help, --version\n"
          "  --SETTING VALUE\n      As --max-body 65536 for MAX_BODY.\n\n"
-         "Settings, from options, the environment, or lines NAME = value in FILE; a secret has no\n"
-         "option, but NAME_FILE may name a file that holds it:");
+         "Settings, from options, the environment, or lines NAME = value in FILE; a\n"
+         "secret has no option, but NAME_FILE may name a file that holds it:");
     print_settings(a);
 }
 

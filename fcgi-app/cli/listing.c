@@ -100,9 +100,9 @@ void listing_add(struct listing *l, const void *row)
     }
 }
 
-void listing_close(struct listing *l)
+void listing_close(struct listing *l, bool failed)
 {
-    if (!l->headed)
+    if (!l->headed && !failed)
         listing_print(l);
     arena_close(l->page);
 }

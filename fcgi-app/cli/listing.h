@@ -31,8 +31,8 @@ void listing_add(struct listing *l, const void *row);
  *  reads the output. */
 void listing_print(struct listing *l);
 
-/** Print the heads if there was no row at all, and free the memory. */
-void listing_close(struct listing *l);
+/** Print the heads if there was no row at all, unless the reading `failed`, and free the memory. */
+void listing_close(struct listing *l, bool failed);
 
 /** Print one row: a line for each shown field, or one JSON object. */
 void print_record(struct arena *a, const struct record *r, const void *row, bool json);

@@ -8,7 +8,7 @@
 #include "common/base/problem.h"
 #include "fcgi-app/migrations.h"
 
-#define VERSION_MIN 1011         /* MariaDB 10.11 */
+#define VERSION_MIN 101105       /* MariaDB 10.11.5: UUIDs of version 7 sort by time */
 #define PACKET_MIN (2048 * 1024) /* a blob of the search index, and all else that has 64 KiB */
 #define FORCED_RECOVERY_MAX 4    /* from 5 on InnoDB takes no writes */
 
@@ -42,11 +42,31 @@ struct problem *database_ask(struct db *db, struct arena *a, struct database *re
     return p;
 }
 
+static const struct field encryption_fields[] = {
+    FIELD(struct encryption, protocol, .doc = "Of TLS."),
+    FIELD(struct encryption, cipher, .doc = "Of TLS."),
+};
+static const struct record encryption_record =
+    RECORD("Encryption", struct encryption, encryption_fields, .rule = NULL);
+
+static const struct sql sql_ask_encryption = {
+    "SELECT MAX(IF(VARIABLE_NAME = 'SSL_VERSION', VARIABLE_VALUE, '')) AS protocol, "
+    "MAX(IF(VARIABLE_NAME = 'SSL_CIPHER', VARIABLE_VALUE, '')) AS cipher "
+    "FROM information_schema.SESSION_STATUS WHERE VARIABLE_NAME IN ('SSL_VERSION', 'SSL_CIPHER')",
+    &encryption_record};
+
+struct problem *database_ask_encryption(struct db *db, struct arena *a, struct encryption *ret)
+{
+    bool found;
+    *ret = (struct encryption){TEXT(""), TEXT("")};
+    return db_find(db, a, &sql_ask_encryption, DB_NO_ARGS, ret, &found);
+}
+
 static bool is_too_old(const struct database *d)
 {
-    unsigned major = 0, minor = 0;
-    return sscanf(d->version.data, "%u.%u", &major, &minor) != 2 ||
-           !strstr(d->version.data, "MariaDB") || major * 100 + minor < VERSION_MIN;
+    unsigned major = 0, minor = 0, patch = 0;
+    return sscanf(d->version.data, "%u.%u.%u", &major, &minor, &patch) != 3 ||
+           !strstr(d->version.data, "MariaDB") || (major * 100 + minor) * 100 + patch < VERSION_MIN;
 }
 
 size_t database_faults(const struct database *d, struct arena *a,
@@ -55,7 +75,7 @@ size_t database_faults(const struct database *d, struct arena *a,
     size_t n = 0;
     if (is_too_old(d))
         ret_faults[n++] =
-            arena_printf(a, "is %s; it must be MariaDB 10.11 or later", d->version.data);
+            arena_printf(a, "is %s; it must be MariaDB 10.11.5 or later", d->version.data);
     if (d->logs_statements)
         ret_faults[n++] = "has binlog_format = STATEMENT, with which it refuses our writes; set "
                           "it to ROW or MIXED";

@@ -19,6 +19,15 @@ struct database {
     bool logs_statements;    /* for its replicas, which our isolation level does not allow */
 };
 
+/* How it sees our connection; both empty for one that is not encrypted. */
+struct encryption {
+    struct text protocol; /* "TLSv1.3" */
+    struct text cipher;   /* "TLS_AES_256_GCM_SHA384" */
+};
+
+struct problem *database_ask_encryption(struct db *db, struct arena *a,
+                                        struct encryption *ret) MUST_USE;
+
 struct problem *database_ask(struct db *db, struct arena *a, struct database *ret) MUST_USE;
 
 /** Why we cannot serve with such a server, apart from the schema: what is wrong and how to fix

@@ -912,11 +912,11 @@ TEST(nothing_costs_a_statement_more_than_it_must)
     ck_assert_uint_eq(
         statements_of("PATCH", my_token, say("/users/%s", me), object("{'first_name':'F'}"), 200),
         7);
-    /* The user, begin, the user, the session, the sessions beyond SESSIONS_MAX, commit; and four
-     * that purge when it is answered. */
+    /* The user, begin, the user, the session, the sessions beyond SESSIONS_MAX, the user's turn,
+     * commit; and four that purge when it is answered. */
     ck_assert_uint_eq(statements_of("POST", NULL, "/auth/login",
                                     object("{'email':'%s','password':'%s'}", email, PASSWORD), 200),
-                      10);
+                      11);
     ck_assert_uint_eq(statements_of("GET", my_token, "/auth/profile", NULL, 200), 1);
 }
 

@@ -99,6 +99,24 @@ TEST(all_sessions_of_one_user_end_at_once)
     ck_rows("sessions JOIN users ON users.id = user_id WHERE email = 'eve@example.org'", 1);
 }
 
+/* On another node of a cluster, which does not see that the user is locked: see turn.h. */
+static int64_t turn_of_user(void)
+{
+    return ask_number("SELECT CAST(COALESCE(SUM(n), 0) AS INTEGER) AS n FROM list_counts "
+                      "WHERE total = 0 AND kind >= 64");
+}
+
+TEST(who_begins_a_session_meets_who_ends_all_of_the_user)
+{
+    int64_t before = turn_of_user();
+
+    must(session_insert(the_app->db, the_arena, &session, refresh_hash));
+    ck_assert_int_eq(turn_of_user(), before + 1);
+
+    must(session_delete_all(the_app->db, the_arena, session.user_id, (struct uuid){{0}}));
+    ck_assert_int_eq(turn_of_user(), before + 2);
+}
+
 static int64_t deletes_so_far(void)
 {
     return ask_number("SELECT CAST(variable_value AS INTEGER) AS n FROM "

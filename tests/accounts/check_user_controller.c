@@ -555,6 +555,25 @@ TEST_EACH(an_admin_may_go_while_another_stays, ways_down)
     ck_assert_int_eq(counted(), rows());
 }
 
+/* Of two nodes of a cluster, which do not see each other's locks: see turn.h. */
+static int64_t turn_of_ranks(void)
+{
+    return ask_number("SELECT COALESCE(MAX(n), 0) AS n FROM list_counts "
+                      "WHERE total = 0 AND kind = 1");
+}
+
+TEST_EACH(who_takes_an_admins_rank_meets_all_who_do, ways_down)
+{
+    int64_t before = turn_of_ranks();
+    make_user("second@example.org", ROLE_ADMIN);
+    ck_status(api_patch(admin, path_of(admin_id), object("{'role':'admin','last_name':'L'}")), 200);
+    ck_assert_int_eq(turn_of_ranks(), before);
+
+    ck_status(take_down(admin, admin_id, ways_down[_i]), ways_down[_i] ? 200 : 204);
+
+    ck_assert_int_eq(turn_of_ranks(), before + 1);
+}
+
 TEST_EACH(an_inactive_admin_may_go, ways_down)
 {
     const char *id = make_disabled_user("disabled@example.org", ROLE_ADMIN);

@@ -61,6 +61,7 @@ static const struct route routes[] = {
         .body = &plant_record,
         .reply = ONE("plant", &plant_record),
         .status = 201,
+        .flags = ROUTE_IDEMPOTENCY_KEY,
         .operation_id = "createPlant",
         .summary = EVIL,
     },
@@ -151,6 +152,7 @@ TEST(fields_are_told_with_their_bounds)
     ck_assert(has("2–30 characters"));
     ck_assert(has("1–99 · default <code>7</code>"));
     ck_assert(has("The name, in <code>code</code> "));
+    ck_assert(has("<span class=bounds>8–128 characters</span>")); /* Idempotency-Key */
 }
 
 TEST(text_is_escaped_wherever_it_stands)

@@ -11,6 +11,7 @@
 
 #include "common/apidoc/openapi.h"
 #include "common/base/problem.h"
+#include "common/http/idempotency.h"
 #include "tests/support/suite.h"
 
 static cJSON *served;
@@ -170,6 +171,14 @@ static void ck_takes_what_the_tables_say(void *context, const struct resource *r
 TEST(an_operation_takes_what_the_tables_say)
 {
     router_each(the_app->router.resources, ck_takes_what_the_tables_say, NULL);
+}
+
+TEST(a_header_is_told_with_its_lengths)
+{
+    const cJSON *key = at(at(at(served, "components"), "parameters"), "Idempotency-Key");
+
+    ck_assert_int_eq(at(at(key, "schema"), "minLength")->valueint, IDEMPOTENCY_KEY_MIN);
+    ck_assert_int_eq(at(at(key, "schema"), "maxLength")->valueint, IDEMPOTENCY_KEY_MAX);
 }
 
 /* ---- failures ---- */

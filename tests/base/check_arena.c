@@ -2,6 +2,7 @@
 
 #include <check.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -123,8 +124,6 @@ static struct end end_of(void (*act)(void))
 {
     struct end end = {0};
     int said[2];
-    size_t len = 0;
-    ssize_t got;
     ck_assert_int_eq(pipe(said), 0);
     pid_t pid = fork();
     if (pid == 0) {
@@ -133,9 +132,10 @@ static struct end end_of(void (*act)(void))
         _exit(EXIT_SUCCESS);
     }
     (void)close(said[1]);
-    while ((got = read(said[0], end.message + len, sizeof end.message - 1 - len)) > 0)
-        len += (size_t)got;
-    (void)close(said[0]);
+    FILE *from = fdopen(said[0], "r");
+    ck_assert_ptr_nonnull(from);
+    end.message[fread(end.message, 1, sizeof end.message - 1, from)] = '\0';
+    (void)fclose(from);
     ck_assert_int_eq(waitpid(pid, &end.status, 0), pid);
     return end;
 }

@@ -39,6 +39,18 @@ TEST(nul_bytes_are_bytes)
     ck_assert_mem_eq(scratch.data, "a\0b", 3);
 }
 
+TEST(nothing_is_left_after_a_reset)
+{
+    buf_puts(&scratch, "a secret");
+    const char *before = scratch.data;
+
+    buf_reset(&scratch);
+
+    ck_assert_uint_eq(scratch.len, 0);
+    ck_assert_ptr_eq(scratch.data, before);
+    ck_assert_mem_eq(before, "\0\0\0\0\0\0\0", 8);
+}
+
 TEST(growth_keeps_every_byte)
 {
     for (int i = 0; i < 300000; i++)

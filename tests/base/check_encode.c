@@ -70,3 +70,27 @@ TEST_EACH(base64url_gives_the_values_of_rfc_4648, encodings)
 
     arena_close(a);
 }
+
+TEST_EACH(base64url_is_read_back, encodings)
+{
+    unsigned char bytes[8];
+    size_t len = 99;
+
+    ck_assert(base64url_read(encodings[_i].text, strlen(encodings[_i].text), bytes, &len));
+
+    ck_assert_uint_eq(len, strlen(encodings[_i].data));
+    ck_assert_mem_eq(bytes, encodings[_i].data, len);
+}
+
+/* Other characters, a letter too much, and bits behind the last byte: a text has one spelling. */
+static const char *const no_base64url[] = {"Z",   "Zm9vY", "Zg=", "Zm8=", "Zm+v", "Zm/v",
+                                           "Z g", "Zh",    "Zm9", "Zv",   "Zm8\n"};
+
+TEST_EACH(what_is_no_base64url_is_refused, no_base64url)
+{
+    unsigned char bytes[8];
+    size_t len = 99;
+
+    ck_assert(!base64url_read(no_base64url[_i], strlen(no_base64url[_i]), bytes, &len));
+    ck_assert_uint_eq(len, 99);
+}

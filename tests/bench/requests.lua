@@ -1,15 +1,19 @@
 -- For wrk: send the requests that a file lists, in turn, and print one line of figures.
 --
---   wrk ... -s requests.lua URL -- FILE
+--   wrk ... -s requests.lua URL -- FILE [PAUSE]
 --
 -- A line of FILE is METHOD, PATH, TOKEN and BODY, with tabs between; - stands for none. What is
 -- printed: the number of requests, microseconds, p50 and p99 in microseconds, failures, and the
--- longest in microseconds.
+-- longest in microseconds. Each connection pauses PAUSE ms before a request, more or less by a half.
 
 local requests = {}
 local at = 0
 
 function init(args)
+    local pause = tonumber(args[2])
+    if pause then
+        function delay() return math.random(math.floor(pause / 2), math.floor(pause * 3 / 2)) end
+    end
     for line in io.lines(args[1]) do
         local method, path, token, body = line:match("([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)")
         local headers = {}

@@ -143,14 +143,14 @@ memory_of()
     awk '/^Pss:/ { sum += $2 } END { print sum }' "${list[@]/%//smaps_rollup}"
 }
 
-# drive TARGET CONNECTIONS SECONDS [REQUESTS]: print requests, microseconds, p50, p99, failures,
+# drive TARGET CONNECTIONS SECONDS [REQUESTS [PAUSE]]: print requests, microseconds, p50, p99, failures,
 # longest.
 # Other requests than those of the target's name are those of the file REQUESTS.
 drive()
 {
     local line
     line=$(wrk -t1 "-c$2" "-d$3s" --timeout 30s -s "$here/requests.lua" "http://127.0.0.1:$port" \
-        -- "$folder/${4-$1}.requests" | sed -n 's/^figures //p')
+        -- "$folder/${4-$1}.requests" ${5+"$5"} | sed -n 's/^figures //p')
     [[ $line ]] || fail "wrk has no figures for $1"
     printf '%s\n' "$line"
 }

@@ -6,7 +6,8 @@
 #   peer       the same columns and indexes in a table of its own; no search, no totals
 #   fulltext   the same with a full-text index on title and content
 #
-# Each is asked by many authors, and by one author on eight connections.
+# Each is asked by many authors, and by one author on eight connections. And at a pace: what is
+# written is swept into totals and search index meanwhile, and no request should wait for that.
 
 readonly writers=(postern peer fulltext) author_connections=8 bodies=1000
 
@@ -81,4 +82,38 @@ bench_writes()
     printf '\nWriting a post\n%s\n\n' "$setting"
     awk -v ticks="$ticks" -v connections="$connections" -v authors="$tokens" -f "$here/median.awk" \
         -f "$here/writes.awk" "$folder/writes"
+}
+
+# --- at a pace
+
+# The longest that a statement waited for a row that another had locked, in ms, since the start.
+longest_lock()
+{
+    sql -e "SELECT variable_value FROM information_schema.global_status
+        WHERE variable_name = 'Innodb_row_lock_time_max'"
+}
+
+# at_pace NAME REQUESTS: a line for a round.
+at_pace()
+{
+    local -a f
+    read -ra f < <(drive "$1" "$pace_connections" "$seconds_each" "$2" \
+        $((pace_connections * 1000 / pace - answer_ms)))
+    awk -v name="$1" -v n="${f[0]}" -v us="${f[1]}" -v p50="${f[2]}" -v p99="${f[3]}" \
+        -v failures="${f[4]}" -v most="${f[5]}" 'BEGIN { printf "%-10s%8.0f%8.1f%8.1f%9.1f%10d\n",
+            name, n / us * 1000000, p50 / 1000, p99 / 1000, most / 1000, failures }'
+}
+
+bench_pace()
+{
+    local round
+    write_posts
+    printf '\nOne author who writes %d posts a second, in ms\n%s\n\n' "$pace" "$setting"
+    printf '%-10s%8s%8s%8s%9s%10s\n' '' '/s' p50 p99 longest failures
+    for ((round = 1; round <= rounds; round++)); do
+        at_pace post post
+        at_pace write postern-one
+    done
+    printf '\nlongest wait for a lock: %d ms; rows that wait to be swept: %d\n' "$(longest_lock)" \
+        "$(sql -e 'SELECT COUNT(*) FROM list_journal')"
 }

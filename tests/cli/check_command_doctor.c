@@ -16,6 +16,7 @@
 #include "tests/support/program.h"
 #include "tests/support/refusals.h"
 #include "tests/support/suite.h"
+#include "tests/support/tls_server.h"
 
 static char folder[] = "/tmp/postern-doctor.XXXXXX"; /* short enough for a socket */
 static pid_t server;                                 /* 0: none runs */
@@ -641,8 +642,9 @@ static const struct {
     {"--innodb-read-only=1", "innodb_read_only", "start it without"},
     {"--innodb-force-recovery=5", "innodb_force_recovery = 5", "start it without"},
     {"--max-allowed-packet=262144", "max_allowed_packet = 262144", "2097152 or more"},
-    {"--version=10.6.18-MariaDB", "is 10.6.18-MariaDB", "10.11 or later"},
-    {"--version=8.0.36", "is 8.0.36", "10.11 or later"},
+    {"--version=10.6.18-MariaDB", "is 10.6.18-MariaDB", "10.11.5 or later"},
+    {"--version=10.11.4-MariaDB", "is 10.11.4-MariaDB", "10.11.5 or later"},
+    {"--version=8.0.36", "is 8.0.36", "10.11.5 or later"},
 };
 
 /* By all who are asked whether the database will do, and a write is no fault of ours there. */
@@ -900,6 +902,82 @@ TEST(curl_gets_none_of_our_settings)
     ck_assert_uint_eq(signals_in(text, "SigBlk:"), 0);
     ck_assert_ptr_null(strstr(text, SECRET_KEY));
     ck_assert_ptr_null(strstr(text, "DATABASE"));
+}
+
+/* ---- the way to the database ---- */
+
+static void begin_tls(void)
+{
+    tls_server_begin(TLS_SERVER);
+}
+
+static void begin_plain(void)
+{
+    tls_server_begin(NULL);
+}
+
+static struct run run_by_tcp(const char *host, const char *query)
+{
+    setenv("DATABASE_URL", tls_url(host, query), 1);
+    return run("doctor");
+}
+
+CASE("encrypted", set_up, tear_down);
+CASE_AROUND(begin_tls, tls_server_end);
+CASE_LIMIT_S(2 * PROGRAM_LIMIT_S);
+
+TEST(an_encrypted_connection_is_told_with_its_cipher)
+{
+    const char *ca = say("%s", tls_file(TLS_CA));
+
+    struct run socket = run("doctor");
+    struct run offered = run_by_tcp("127.0.0.1", "");
+    struct run verified = run_by_tcp("127.0.0.1", say("ssl-ca=%s", ca));
+
+    ck_run(socket, EX_OK);
+    ck_verdict(&socket, "connection to the database is not encrypted, and stays", "ok");
+    ck_run(offered, EX_OK);
+    ck_verdict(&offered, "connection to the database is encrypted: TLSv1.", "ok");
+    ck_says(line_about(&offered, "is encrypted"), "is not verified");
+    ck_run(verified, EX_OK);
+    ck_says(line_about(&verified, "is encrypted"), "certificate is verified");
+}
+
+TEST(a_certificate_that_is_not_good_is_told)
+{
+    struct run r = run_by_tcp("127.0.0.1", say("ssl-ca=%s", tls_file(TLS_OTHER_CA)));
+
+    ck_run(r, EX_UNAVAILABLE);
+    ck_verdict(&r, "database at 127.0.0.1: 2026", "FAIL");
+}
+
+TEST(the_files_of_tls_are_looked_at)
+{
+    write_file(in_folder("key"), "", 0644);
+
+    struct run r =
+        run_by_tcp("127.0.0.1", say("ssl-ca=/nonexistent/ca&ssl-cert=/nonexistent/cert&ssl-key=%s",
+                                    in_folder("key")));
+
+    ck_run(r, EX_UNAVAILABLE);
+    ck_verdict(&r, "/nonexistent/ca: No such file", "FAIL");
+    ck_verdict(&r, "/nonexistent/cert: No such file", "FAIL");
+    ck_verdict(&r, say("%s: has a secret that everybody", in_folder("key")), "FAIL");
+}
+
+CASE("plain", set_up, tear_down);
+CASE_AROUND(begin_plain, tls_server_end);
+CASE_LIMIT_S(2 * PROGRAM_LIMIT_S);
+
+TEST(an_unencrypted_way_to_another_host_is_warned_of)
+{
+    struct run near = run_by_tcp("127.0.0.1", "");
+    struct run far = run_by_tcp("0x7f000001", ""); /* this one, by a name that is not known */
+
+    ck_run(near, EX_OK);
+    ck_verdict(&near, "connection to the database is not encrypted, and stays", "ok");
+    ck_run(far, EX_OK);
+    ck_verdict(&far, "connection to the database: is not encrypted, and 0x7f000001:", "warn");
 }
 
 /* ---- all of it ---- */

@@ -169,6 +169,7 @@ TEST_EACH(a_list_without_its_database_says_so, lists)
 
     ck_run(r, EX_TEMPFAIL);
     ck_says(r.err, "/nonexistent/socket");
+    ck_assert_str_eq(r.out, "");
 }
 
 static const struct {

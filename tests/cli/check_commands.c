@@ -34,8 +34,10 @@ static const struct {
     {"--frobnicate 1 routes", "no option --frobnicate"},
     {"--workers", "--workers wants a value"},
     {"--config", "--config wants a value"},
-    {"--jwt-secret-key x routes", "no option --jwt-secret-key"},
-    {"--database-url x routes", "no option --database-url"},
+    {"--jwt-secret-key x routes", "--jwt-secret-key is no option"},
+    {"--jwt-secret-key=x routes", "JWT_SECRET_KEY_FILE may name a file"},
+    {"--database-url x routes", "DATABASE_URL is set in the environment"},
+    {"--database-urls x routes", "no option --database-urls"},
     {"routes --jobs", "no option --jobs"},
     {"routes -j", "no option -j"},
     {"routes --json=yes", "--json takes no value"},
@@ -81,6 +83,19 @@ TEST_EACH(help_names_every_command_and_setting, calls_for_help)
     ck_run(r, EX_OK);
     for (size_t i = 0; parts[i]; i++)
         ck_says(r.out, parts[i]);
+}
+
+TEST(help_fits_a_terminal)
+{
+    static const char *const lines[] = {"help",        "help user",   "help user list",
+                                        "help config", "help doctor", "help serve"};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        struct run r = run(lines[i]);
+        ck_run(r, EX_OK);
+        for (const char *line = r.out; *line; line += strcspn(line, "\n") + 1)
+            ck_assert_msg(strcspn(line, "\n") <= 80, "%s: %.*s", lines[i], (int)strcspn(line, "\n"),
+                          line);
+    }
 }
 
 TEST(the_version_is_told)
@@ -463,10 +478,45 @@ TEST(a_fresh_database_is_migrated_once)
     ck_run(first, EX_OK);
     ck_says(first.out, "applied 0001_users.sql\napplied 0002_sessions.sql\n");
     ck_run(second, EX_OK);
-    ck_assert_str_eq(second.out, "");
+    ck_assert_str_eq(second.out, "the schema is up to date\n");
     ck_says(after.out, "applied        0001_users.sql\n");
     ck_assert_ptr_null(strstr(after.out, "pending"));
     ck_rows("list_counts", 1); /* the one that whoever sweeps has locked */
+}
+
+/* DATABASE_URL of who serves, who may change no table; the other is for migrate alone. */
+TEST(who_serves_need_not_be_who_migrates)
+{
+    const char *all = getenv("DATABASE_URL");
+    drop_all_tables();
+    setenv("MIGRATE_DATABASE_URL", all, 1);
+    setenv("DATABASE_URL", getenv("SERVE_DATABASE_URL"), 1);
+
+    struct run first = run("migrate"), status = run("migrate status");
+    struct run user = run_with_input(PASSWORD "\n", "user add a@example.org --password-stdin");
+    struct run reindex = run("reindex");
+    drop_all_tables();
+    unsetenv("MIGRATE_DATABASE_URL");
+    struct run without = run("migrate");
+
+    ck_run(first, EX_OK);
+    ck_says(status.out, "applied        0001_users.sql\n");
+    ck_run(user, EX_OK);
+    ck_run(reindex, EX_OK);
+    ck_assert_int_ne(without.status, EX_OK);
+    ck_says(without.err, "CREATE command denied");
+}
+
+TEST(a_file_that_only_who_migrates_can_read_keeps_nobody_else)
+{
+    setenv("MIGRATE_DATABASE_URL_FILE", "/nonexistent/url", 1);
+
+    ck_run(run("config --check"), EX_OK);
+    ck_run(run("user list"), EX_OK);
+    struct run r = run("migrate status");
+
+    ck_run(r, EX_CONFIG);
+    ck_says(r.err, "/nonexistent/url");
 }
 
 /* ---- totals of an earlier release ---- */
@@ -607,7 +657,7 @@ TEST(a_dry_run_tells_and_changes_nothing)
     ck_run(status, EX_OK);
     ck_says(column(status.out, "state"), "applied\napplied\nhalf-way\npending\n");
     ck_run(run("migrate up"), EX_OK);
-    ck_assert_str_eq(run("migrate up --dry-run").out, "");
+    ck_assert_str_eq(run("migrate up --dry-run").out, "the schema is up to date\n");
 }
 
 /* Of what was stored before it was kept for whom, the text tells. */
@@ -728,7 +778,7 @@ TEST(a_database_of_the_first_release_is_up_to_date)
     ck_run(status, EX_OK);
     ck_assert_ptr_null(strstr(status.out, "changed"));
     ck_run(up, EX_OK);
-    ck_assert_str_eq(up.out, "");
+    ck_assert_str_eq(up.out, "the schema is up to date\n");
 }
 
 static const char *const commands_that_ask[] = {

@@ -95,9 +95,11 @@ async function itFits(page, name) {
             .map((node) => node.outerHTML.slice(0, 80));
         const wide = [...document.querySelectorAll("table")]
             .filter((table) => !inside(table, table.parentNode)).map((table) => table.caption.textContent);
+        const torn = [...document.querySelectorAll(".bounds code, td > code")]
+            .filter((node) => node.getClientRects().length > 1).map((node) => node.outerHTML);
         const header = document.querySelector("header");
         return {
-            page: document.documentElement.scrollWidth, window: innerWidth, out, wide,
+            page: document.documentElement.scrollWidth, window: innerWidth, out, wide, torn,
             bar: header.scrollWidth - header.clientWidth,
             lines: [...header.children].filter((node) => node.offsetHeight > 40).length,
             filled: Math.max(...[...document.querySelectorAll(".sides")]
@@ -105,7 +107,7 @@ async function itFits(page, name) {
         };
     });
     assert.ok(found.page <= found.window, `${name}: ${found.page} pixels in ${found.window}`);
-    assert.deepEqual([found.out, found.wide, found.bar, found.lines], [[], [], 0, 0], name);
+    assert.deepEqual([found.out, found.wide, found.torn, found.bar, found.lines], [[], [], [], 0, 0], name);
     assert.ok(found.filled > 0.9, `${name}: filled to ${found.filled}`);
 }
 

@@ -282,6 +282,16 @@ TEST(fragments_are_refused)
     assert_refused(keys, arena_printf(a, "%s...", header), "signature");
 }
 
+TEST(a_token_of_a_kilobyte_is_looked_at_and_one_of_a_byte_more_is_not)
+{
+    char *text = arena_alloc(a, 1026);
+    memset(text, 'A', 1024);
+
+    assert_refused(keys, text, "header");
+    text[1024] = 'A';
+    assert_refused(keys, text, "longer");
+}
+
 TEST(a_token_of_a_hundred_kilobytes_is_refused)
 {
     size_t len = 100 * 1024;
@@ -339,6 +349,7 @@ static const struct {
 /* registered, and not ours (RFC 7519 section 4.1) */
 #define GOOD IDS ",\"iat\":1767225600,\"exp\":4102444800"
     {GOOD ",\"nbf\":4102444800}", "not good yet"},
+    {GOOD ",\"nbf\":1767225601}", "not good yet"}, /* in a second */
     {GOOD ",\"nbf\":\"1767225600\"}", "nbf"},
     {GOOD ",\"nbf\":null}", "nbf"},
     {GOOD ",\"nbf\":{}}", "nbf"},

@@ -345,6 +345,62 @@ TEST(a_step_whose_hook_fails_has_not_been)
     ck_assert_int_eq(total(&ada, 0, 255), 3);
 }
 
+/* ---- beside the nodes of a cluster ---- */
+
+static int64_t turn(void)
+{
+    return ask_number("SELECT n FROM list_counts WHERE total = 0 AND kind = 0");
+}
+
+TEST(who_sweeps_or_recounts_writes_the_row_that_all_of_them_write)
+{
+    int64_t before = turn();
+    ck_assert(!sweep());
+    ck_assert_int_eq(turn(), before);
+    add(ada, 0, 1);
+
+    ck_assert(!sweep());
+    ck_assert_int_eq(turn(), before + 1);
+
+    recount(&alone);
+    ck_assert_int_eq(turn(), before + 2);
+}
+
+/* What becomes of a step that another node's passes while it is made, in its first try. */
+struct loss {
+    const char *text;
+    int calls;
+};
+
+static struct problem *lose(void *context, struct db *db, struct arena *a,
+                            const struct journal_row *rows, size_t *count)
+{
+    struct loss *loss = context;
+    (void)rows, (void)count;
+    return loss->calls++ ? NULL : db_run(db, a, loss->text);
+}
+
+static const char *const losses[] = {
+    "ROLLBACK",                             /* its transaction has ended, and nobody told */
+    "DELETE FROM list_journal WHERE n = 5", /* a row was taken by the other */
+};
+
+TEST_EACH(a_step_that_was_passed_is_made_again, losses)
+{
+    struct loss loss = {losses[_i], 0};
+    const struct sweep_hook hook = {lose, &loss};
+    bool more;
+    add(ada, 0, 5);
+    add(ada, 0, 2);
+
+    must(counter_sweep(the_app->db, the_arena, &hook, &more));
+
+    ck_assert_int_eq(loss.calls, 2);
+    ck_assert(!more);
+    ck_rows("list_journal", 0);
+    ck_assert_int_eq(total(&ada, 0, 255), 7);
+}
+
 TEST(a_backlog_tells_how_many_wait_and_since_when)
 {
     struct backlog b = {.count = -1};

@@ -115,6 +115,88 @@ static struct problem *nest(void *context)
     return db_transaction(db, a, nest, NULL, context); /* does not come back */
 }
 
+struct doubt {
+    struct problem in_doubt, refusal;
+    int runs, asked;
+    int there_at; /* the question that finds it written; 0: none */
+};
+
+static struct problem *doubt_and_refuse(void *context)
+{
+    struct doubt *doubt = context;
+    return doubt->runs++ ? &doubt->refusal : &doubt->in_doubt;
+}
+
+static struct problem *is_there_now(void *context, bool *ret_yes)
+{
+    struct doubt *doubt = context;
+    *ret_yes = ++doubt->asked == doubt->there_at;
+    return NULL;
+}
+
+static const int there_at[] = {0, 1, 2};
+
+/* Of a cluster: what was in doubt on one node is there on the next after a while. */
+TEST_EACH(what_was_in_doubt_is_looked_for_again_before_a_refusal_comes_out, there_at)
+{
+    struct doubt doubt = {.in_doubt = {.type = &problem_unavailable, .retry = RETRY_UNKNOWN},
+                          .refusal = {.type = &problem_invalid, .retry = RETRY_NO},
+                          .there_at = there_at[_i]};
+
+    struct problem *p = db_transaction(db, a, doubt_and_refuse, is_there_now, &doubt);
+
+    ck_assert_ptr_eq(p, doubt.there_at ? NULL : &doubt.refusal);
+    ck_assert_int_eq(doubt.runs, doubt.there_at == 1 ? 1 : 2);
+    ck_assert_int_eq(doubt.asked, doubt.there_at == 1 ? 1 : 2);
+}
+
+static struct problem *guard_lose_and_go_on(void *context)
+{
+    struct problem *p = db_guard(db, a);
+    return p ? p : lose_and_go_on(context);
+}
+
+/* Not even the statement after the loss is committed: it is in another transaction, in which the
+ * server's answers look as they should. */
+TEST(nothing_of_a_guarded_transaction_is_committed_unless_all_is)
+{
+    static const struct sql autocommit = {"SELECT @@autocommit AS n", &number_record};
+    struct script script = {.on = db};
+
+    must_work(db_transaction(db, a, guard_lose_and_go_on, NULL, &script));
+
+    ck_assert_int_eq(script.runs, 2);
+    ck_assert_int_eq(counter(1), 1);
+    ck_assert_int_eq(counter(2), 1);
+    ck_assert_int_eq(number_of(db, &autocommit, DB_NO_ARGS), 1);
+}
+
+static struct problem *guard_and_fail(void *context)
+{
+    struct problem *p = db_guard(db, a);
+    if (!p)
+        p = db_guard(db, a);
+    if (!p)
+        p = db_execute(db, a, &count_counter, DB_ARGS(db_integer(1)), NULL);
+    return p ? p : context;
+}
+
+TEST(a_guarded_transaction_that_fails_leaves_nothing)
+{
+    struct problem *no = problem_because(a, &problem_internal, "no");
+
+    ck_assert_ptr_eq(db_transaction(db, a, guard_and_fail, NULL, no), no);
+
+    ck_assert_int_eq(counter(1), 0);
+    must_work(db_execute(db, a, &count_counter, DB_ARGS(db_integer(2)), NULL));
+    ck_assert_int_eq(counter(2), 1); /* autocommit is back */
+}
+
+TEST_SIGNAL(a_guard_without_a_transaction_aborts, SIGABRT)
+{
+    (void)!db_guard(db, a);
+}
+
 TEST_SIGNAL(a_transaction_in_a_transaction_aborts, SIGABRT)
 {
     must_work(db_transaction(db, a, nest, NULL, NULL));

@@ -163,6 +163,7 @@ static const struct {
     {1020, &problem_unavailable, RETRY_AGAIN},
     {1053, &problem_unavailable, RETRY_UNKNOWN}, /* shuts down */
     {1927, &problem_unavailable, RETRY_UNKNOWN}, /* KILL */
+    {1180, &problem_unavailable, RETRY_UNKNOWN}, /* COMMIT, on a Galera node that is cut off */
     /* a setting */
     {1153, &problem_unavailable, RETRY_NO},    /* max_allowed_packet */
     {1197, &problem_unavailable, RETRY_NO},    /* max_binlog_cache_size */
@@ -186,7 +187,6 @@ static const struct {
     {1038, &problem_unavailable, RETRY_NO},
     {1040, &problem_unavailable, RETRY_NO},
     {1114, &problem_unavailable, RETRY_NO},
-    {1180, &problem_unavailable, RETRY_NO},
     {1194, &problem_unavailable, RETRY_NO},
     {1203, &problem_unavailable, RETRY_NO},
     {1206, &problem_unavailable, RETRY_NO},

@@ -357,3 +357,16 @@ TEST(statements_are_known_by_what_they_say)
     ck_assert_int_eq(number_of(db, &sql, DB_NO_ARGS), 2);
     ck_assert_int_eq(number_of(db, &count_prepares, DB_NO_ARGS), prepares + 1);
 }
+
+TEST(a_statement_may_be_prepared_anew_each_time)
+{
+    struct sql sql = {"SELECT 3 AS n", &number_record, .anew = true};
+    int64_t prepared = number_of(db, &count_prepared, DB_NO_ARGS);
+    int64_t prepares = number_of(db, &count_prepares, DB_NO_ARGS);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(number_of(db, &sql, DB_NO_ARGS), 3);
+
+    ck_assert_int_eq(number_of(db, &count_prepares, DB_NO_ARGS), prepares + 3);
+    /* and one of them is kept; counting prepares is the other */
+    ck_assert_int_eq(number_of(db, &count_prepared, DB_NO_ARGS), prepared + 2);
+}

@@ -14,6 +14,12 @@
 #define START_LIMIT_MS 15000
 #define LINE 4096
 
+/* mod_cgi in place of mod_fcgid: each request starts the program once more. */
+static bool runs_cgi(void)
+{
+    return getenv("E2E_CGI");
+}
+
 /* ---- the home ---- */
 
 void apache_in_home(const struct backend *b, const char *line, const char *const *words)
@@ -90,6 +96,9 @@ static void write_conf(const struct backend *b, const char *const *names)
     int len = snprintf(text, sizeof text,
                        "DATABASE_URL = %s\nJWT_SECRET_KEY = %s\nMAX_BODY = 131072\n%s\n",
                        getenv("DATABASE_URL"), world_key(), line ? line : "");
+    if (runs_cgi())
+        len +=
+            snprintf(text + len, sizeof text - (size_t)len, "STATE_FILE = %s/state\n", b->folder);
     for (; names && *names && len < LINE; names++)
         len += snprintf(text + len, sizeof text - (size_t)len, "%s\n", *names);
     ck_assert_int_lt(len, LINE);
@@ -138,9 +147,21 @@ static void write_tls(FILE *out, int port, const char *certificate)
 /* What is loaded on any host that has mod_fcgid, and some that meddle with answers. mod_unique_id
  * is left out, so that ids come from elsewhere. */
 static const char *const modules[] = {
-    "mpm_event", "authz_core", "authz_host", "mime",  "dir",    "autoindex", "alias", "setenvif",
-    "rewrite",   "headers",    "expires",    "fcgid", "filter", "deflate",   "cache", "cache_disk",
+    "mpm_event", "fcgid",   "authz_core", "authz_host", "mime",    "dir",
+    "autoindex", "alias",   "setenvif",   "rewrite",    "headers", "expires",
+    "filter",    "deflate", "cache",      "cache_disk",
 };
+
+static void load_modules(FILE *out, const char *without)
+{
+    for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {
+        const char *name = modules[i];
+        if (runs_cgi() && i < 2)
+            name = i == 0 ? "mpm_prefork" : "cgi";
+        if (!has_word(without, name))
+            fprintf(out, "LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so\n", name, name);
+    }
+}
 
 static void write_httpd_conf(const struct front *f, const struct backend *b, const char *without,
                              const char *slashes)
@@ -149,10 +170,7 @@ static void write_httpd_conf(const struct front *f, const struct backend *b, con
     snprintf(path, sizeof path, "%s/httpd.conf", f->folder);
     FILE *out = fopen(path, "we");
     ck_assert_ptr_nonnull(out);
-    for (size_t i = 0; i < sizeof modules / sizeof *modules; i++)
-        if (!has_word(without, modules[i]))
-            fprintf(out, "LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so\n", modules[i],
-                    modules[i]);
+    load_modules(out, without);
     if (world_worker())
         fprintf(out, "User %s\nGroup %s\n", world_worker(), world_worker());
     fprintf(out,
@@ -228,8 +246,9 @@ static bool launch(struct front *f)
     snprintf(conf, sizeof conf, "%s/httpd.conf", f->folder);
     snprintf(log, sizeof log, "%s/apache.log", f->folder);
     snprintf(pid_file, sizeof pid_file, "%s/apache.pid", f->folder);
-    f->pid = world_start_as_us(LIST("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "apache2",
-                                    "-f", conf, "-DFOREGROUND"),
+    /* In a group of its own, of which mod_cgi's server ends all. */
+    f->pid = world_start_as_us(LIST("setsid", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+                                    "apache2", "-f", conf, "-DFOREGROUND"),
                                NULL, f->folder, log);
     for (long end = now_ms() + START_LIMIT_MS; now_ms() < end; pause_ms(5)) {
         if (world_has_ended(f->pid))

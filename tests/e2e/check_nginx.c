@@ -1,5 +1,6 @@
 /* nginx/ held against the tables: what nginx says by itself, and what it must know of routes. */
 #include <check.h>
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,11 +72,15 @@ static const char *text_of_file(const char *name)
 }
 
 /* Write the configuration into the folder; the status of what wrote it. */
-static int try_render(const char *environment)
+static const char *render_path(void)
 {
     const char *source = getenv("srcdir");
-    const char *const words[] = {arena_printf(a, "%s/nginx/render", source ? source : "."),
-                                 arena_printf(a, "%s/conf", folder), NULL};
+    return arena_printf(a, "%s/nginx/render", source ? source : ".");
+}
+
+static int try_render(const char *environment)
+{
+    const char *const words[] = {render_path(), arena_printf(a, "%s/conf", folder), NULL};
     return run(arena_printf(a, "POSTERN_CONFIG=|LISTEN=%s/fast|RUN_DIR=%s|%s", folder, folder,
                             environment),
                words);
@@ -526,11 +531,26 @@ TEST(what_the_program_is_told_need_not_be_said_again)
 
     const char *pools = text_of_file("conf/pools-http.conf");
     ck_assert_ptr_nonnull(strstr(pools, arena_printf(a, "server unix:%s/fast;", folder)));
-    ck_assert_ptr_nonnull(strstr(pools, "server unix:/run/other/hash;"));
+    ck_assert_ptr_null(strstr(pools, "/run/other/hash"));
     ck_assert_ptr_nonnull(strstr(text_of_file("conf/server.conf"), "client_max_body_size 8192;"));
     ck_assert_ptr_nonnull(strstr(text_of_file("conf/server.conf"), "location /v2/ {"));
     ck_assert_ptr_nonnull(value_in(map_of("postern_allow_origin"), "\"https://b.example\""));
     ck_assert_ptr_nonnull(strstr(map_of("postern_allow_headers"), ", traceparent, baggage\""));
+}
+
+TEST(the_programs_sockets_are_a_pair)
+{
+    const char *path = arena_printf(a, "%s/postern.conf", folder);
+    write_file(path, program_config);
+
+    ck_assert_int_eq(
+        run("",
+            (const char *const[]){"env", "-u", "LISTEN", arena_printf(a, "POSTERN_CONFIG=%s", path),
+                                  render_path(), arena_printf(a, "%s/conf", folder), NULL}),
+        0);
+    const char *pools = text_of_file("conf/pools-http.conf");
+    ck_assert_ptr_nonnull(strstr(pools, "server unix:/run/other/fast;"));
+    ck_assert_ptr_nonnull(strstr(pools, "server unix:/run/other/hash;"));
 }
 
 /* Every @ is our folder. */
@@ -600,6 +620,53 @@ TEST(the_log_is_not_for_everybody)
     render("ACCESS_LOG=/nowhere/access.log");
 }
 
+/* How nginx is told of HTTP/2: as a word of `listen`, or by a line. */
+static const struct {
+    const char *version;
+    bool line;
+} versions[] = {{"1.22", false},  {"1.9.5", false}, {"1.25.0", false},
+                {"1.25.1", true}, {"1.26.3", true}, {"2.0", true}};
+
+TEST_EACH(http2_is_said_as_the_version_of_nginx_wants_it, versions)
+{
+    render(arena_printf(a, "%s|NGINX_LISTEN=127.0.0.1:8443|NGINX_VERSION=%s", placed(TLS),
+                        versions[_i].version));
+
+    const char *site = text_of_file("conf/site.conf");
+    bool word = strstr(site, "\n    listen 127.0.0.1:8443 ssl http2") != NULL;
+    bool line = strstr(site, "\n    http2 on;\n") != NULL;
+    ck_assert_int_eq(line, versions[_i].line);
+    ck_assert_int_eq(word, !versions[_i].line);
+}
+
+TEST(what_is_rendered_says_so)
+{
+    render(placed(TLS "|LIST_CACHE=5s"));
+    struct dirent *entry;
+    DIR *conf = opendir(arena_printf(a, "%s/conf", folder));
+    ck_assert_ptr_nonnull(conf);
+    unsigned files = 0;
+
+    while ((entry = readdir(conf))) {
+        if (entry->d_name[0] == '.')
+            continue;
+        const char *text = text_of_file(arena_printf(a, "conf/%s", entry->d_name));
+        ck_assert_msg(strncmp(text, "# Written by nginx/render", 25) == 0, "%s", entry->d_name);
+        files++;
+    }
+
+    (void)closedir(conf);
+    ck_assert_uint_gt(files, 10);
+}
+
+TEST(its_help_is_no_error)
+{
+    const char *const words[] = {"sh", "-c", arena_printf(a, "%s --help >&2", render_path()), NULL};
+
+    ck_assert_int_eq(run("", words), 0);
+    ck_assert_ptr_nonnull(strstr(text_of_file("output"), "\n  LISTEN  "));
+}
+
 TEST_EACH(nginx_accepts_what_is_rendered, variants)
 {
     const char *variant = placed(variants[_i]);
@@ -624,7 +691,7 @@ static const char debian[] =
     "    map $uri $of_another { default 1; }\n"
     "    include @/conf/http.conf;\n"
     "    server { listen 127.0.0.1:8081 default_server; location / { return 404; } }\n"
-    "    server { listen 127.0.0.1:8082 ssl http2; server_name another.example.org;\n"
+    "    server { listen 127.0.0.1:8082 ssl; server_name another.example.org;\n"
     "             ssl_certificate @/crt; ssl_certificate_key @/key; }\n"
     "    include @/conf/site.conf;\n"
     "}\n";

@@ -29,7 +29,7 @@ static void check_totals(void)
 }
 
 CASE("failures", set_up, http_tear_down);
-CASE_IF(!world_at_apache());
+CASE_IF(world_at("nginx"));
 
 TEST(a_killed_worker_takes_along_only_its_request)
 {

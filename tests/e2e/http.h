@@ -43,13 +43,13 @@ void client_ask(struct client *c, const struct http_call *call, struct http_answ
 /** Open the world, run all tests in it, close it, and return what main() must return. */
 int http_main(void);
 
-/* A case whose tests may fetch(), and one that is not for Apache; tests that are not, in a case
+/* A case whose tests may fetch(), and one that is for nginx only; tests that are, in a case
  * that otherwise is. */
 #define HTTP_CASE(name_) CASE(name_, http_set_up, http_tear_down)
 #define NGINX_CASE(name_)                                                                          \
-    SUITE_DO((suite_case((name_), http_set_up, http_tear_down), suite_case_if(!world_at_apache())))
-#define NGINX_TEST(name_) TEST_TIMES(name_, world_at_apache() ? 0 : 1)
-#define NGINX_TEST_EACH(name_, table_) TEST_TIMES(name_, world_at_apache() ? 0 : COUNT(table_))
+    SUITE_DO((suite_case((name_), http_set_up, http_tear_down), suite_case_if(world_at("nginx"))))
+#define NGINX_TEST(name_) TEST_TIMES(name_, world_at("nginx") ? 1 : 0)
+#define NGINX_TEST_EACH(name_, table_) TEST_TIMES(name_, world_at("nginx") ? COUNT(table_) : 0)
 
 /** Before and after each test of a case that has more to do then: with them a test may fetch(). */
 void http_set_up(void);

@@ -10,7 +10,8 @@
 
 #define POSTS_MAX 20000 /* of one client */
 #define COMPLAINT_MAX 600
-#define WAIT_MS 30000 /* far more than anything here takes */
+#define WAIT_MS 90000 /* far more than anything here takes */
+#define INSIST_MS 120000
 
 enum presence { ABSENT, PRESENT, UNKNOWN };
 
@@ -42,7 +43,7 @@ struct load {
     unsigned per_second; /* 0: without pause */
     long began;          /* ms */
     atomic_uint asked;
-    atomic_bool stop, strict, lag, repeats;
+    atomic_bool stop, strict, lag, repeats, insists;
     atomic_uint served, refused, refused_502, refused_reads;
     struct load_client clients[LOAD_CLIENTS];
 };
@@ -136,19 +137,36 @@ static bool ask_front(struct load_client *c, struct http_call call, struct http_
 
 static void write_title(const struct load_client *c, size_t n, char *ret, size_t size)
 {
-    snprintf(ret, size, "load %ld %u %zu", c->load->run, c->number, n);
+    snprintf(ret, size, "load %ld %u %zu word%ldx%ux%zu", c->load->run, c->number, n,
+             c->load->run % 1000000, c->number, n);
+}
+
+/* With a key, 409 says that the same request is under way. */
+static bool ask_to_create(struct load_client *c, size_t n, const char *body,
+                          struct http_answer *ret)
+{
+    char key[80];
+    struct http_call call = {.path = "/api/posts", .body = body};
+    snprintf(key, sizeof key, "Idempotency-Key: load-%ld-%u-%zu", c->load->run, c->number, n);
+    bool insists = atomic_load(&c->load->insists);
+    call.headers[1] = insists ? key : NULL;
+    for (long began = now_ms();; pause_ms(20)) {
+        bool served = ask_front(c, call, ret);
+        if (!insists || (served && ret->status != 409) || now_ms() - began > INSIST_MS)
+            return served;
+    }
 }
 
 static void create(struct load_client *c)
 {
-    char title[80], body[200];
+    char title[120], body[240];
     struct http_answer answer;
     struct item *item = &c->items[c->count];
     write_title(c, c->count++, title, sizeof title);
     snprintf(body, sizeof body, "{\"title\":\"%s\",\"content\":\"version 0\",\"published\":true}",
              title);
     item->presence = UNKNOWN;
-    if (!ask_front(c, (struct http_call){.path = "/api/posts", .body = body}, &answer))
+    if (!ask_to_create(c, c->count - 1, body, &answer))
         return;
     const struct json *whole = parse(c, &answer);
     const struct json *post = whole ? json_get(whole, "post") : NULL;
@@ -174,7 +192,7 @@ static bool has_content(const struct item *item, const char *content)
 
 static void read_back(struct load_client *c, const struct item *item)
 {
-    char path[80], title[80];
+    char path[80], title[120];
     struct http_answer answer;
     path_of(item, path, sizeof path);
     if (!ask_front(c, (struct http_call){.path = path}, &answer))
@@ -204,6 +222,8 @@ static void change(struct load_client *c, struct item *item)
     item->version_before = true;
     if (!ask_front(c, (struct http_call){.method = "PATCH", .path = path, .body = body}, &answer))
         return;
+    if (answer.status == 404 && atomic_load(&c->load->lag))
+        return; /* not there yet, where it was asked for */
     if (answer.status != 200)
         complain(c, "changing", &answer);
     else
@@ -217,6 +237,8 @@ static void delete_item(struct load_client *c, struct item *item)
     path_of(item, path, sizeof path);
     item->presence = UNKNOWN;
     if (!ask_front(c, (struct http_call){.method = "DELETE", .path = path}, &answer))
+        return;
+    if (answer.status == 404 && atomic_load(&c->load->lag))
         return;
     if (answer.status != 204 && !(answer.status == 404 && atomic_load(&c->load->repeats)))
         complain(c, "deleting", &answer);
@@ -293,6 +315,11 @@ void load_bear_lag(struct load *l, bool lag)
 void load_bear_repeats(struct load *l)
 {
     atomic_store(&l->repeats, true);
+}
+
+void load_insist(struct load *l)
+{
+    atomic_store(&l->insists, true);
 }
 
 void load_be_strict(struct load *l)
@@ -398,6 +425,26 @@ void load_verify(struct load *l, bool refused_may_exist)
     for (unsigned i = 0; i < LOAD_CLIENTS; i++)
         for (size_t n = 0; n < l->clients[i].count; n++)
             check_item(&l->clients[i], n, refused_may_exist);
+}
+
+static void find(const struct load_client *c, size_t n, const struct front *at)
+{
+    char title[120];
+    write_title(c, n, title, sizeof title);
+    struct answer answer = fetch(.at = at, .path = say("/api/posts?q=%s", strrchr(title, ' ') + 1));
+    ck_status(answer, 200);
+    ck_assert_msg(strcmp(answer_column(answer, "id"), c->items[n].id) == 0,
+                  "\"%s\" should be %s, found is: %s", title, c->items[n].id, answer.text);
+}
+
+unsigned load_find(struct load *l, const struct front *at, unsigned each)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < LOAD_CLIENTS; i++)
+        for (size_t n = 0; n < l->clients[i].count; n++)
+            if (l->clients[i].items[n].presence == PRESENT && count++ % each == 0)
+                find(&l->clients[i], n, at);
+    return (count + each - 1) / each;
 }
 
 void load_free(struct load *l)

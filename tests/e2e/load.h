@@ -27,13 +27,17 @@ void load_bear_lag(struct load *l, bool lag);
  * finds is 404. */
 void load_bear_repeats(struct load *l);
 
+/** What is created has an Idempotency-Key, and who is refused asks again until it is there; so all
+ *  of it must be there once. */
+void load_insist(struct load *l);
+
 /** From here on nothing that is begun may be refused. */
 void load_be_strict(struct load *l);
 
 struct load_tally load_tally(struct load *l);
 
 /** Wait until so many more are served; until so many more are refused; until so many in a row are
- *  served while none is refused. Each fails the test where that takes half a minute. */
+ *  served while none is refused. Each fails the test where that takes a minute and a half. */
 void load_await_served(struct load *l, unsigned more);
 void load_await_refused(struct load *l, unsigned more);
 void load_await_calm(struct load *l, unsigned in_a_row);
@@ -47,4 +51,8 @@ void load_finish(struct load *l);
  * it may be there (at most once), or must not.
  */
 void load_verify(struct load *l, bool refused_may_exist);
+/** Search for what is there by a word of its own, for every one in `each`: exactly that is found.
+ *  Returns how many were looked for. */
+unsigned load_find(struct load *l, const struct front *at, unsigned each);
+
 void load_free(struct load *l);

@@ -118,7 +118,7 @@ TEST(errors_over_tls_have_their_form)
         int status;
         const char *error, *code;
     } rows[] = {
-        {fetch(.path = "/"), 404, "Not Found", "not_found"},
+        {fetch(.path = "/nothing"), 404, "Not Found", "not_found"},
         {fetch(.path = "/api/nothing"), 404, "Not Found", "not_found"},
         {fetch(.path = "/api/posts", .body = say("\"%0600000d\"", 0)), 413, "Payload Too Large",
          "too_large"},

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/process/lockdown.h"
 #include "tests/e2e/http.h"
 #include "tests/e2e/own.h"
 #include "tests/support/exposition.h"
@@ -116,6 +117,39 @@ TEST(a_killed_worker_is_a_restart_and_takes_no_count_along)
     stop_own();
 }
 
+static long status_of(pid_t pid, const char *name)
+{
+    struct buf b;
+    buf_init(&b, 65536);
+    ck_assert(read_file(say("/proc/%d/status", (int)pid), &b));
+    buf_add(&b, "", 1);
+    const char *at = strstr(b.data, say("\n%s:", name));
+    long number = at ? strtol(at + strlen(name) + 2, NULL, 10) : -1;
+    buf_release(&b);
+    return number;
+}
+
+/* What that refuses is in tests/process/check_lockdown.c. The parent, which starts the program
+ * again, is free. */
+TEST(workers_lock_themselves_in_and_their_parent_does_not)
+{
+    pid_t pids[WORKERS_MAX];
+    struct lockdown_state can;
+    lockdown_probe(&can);
+    start_own(LIST("WORKERS=2", "HASH_WORKERS=1"));
+    (void)fetch(.path = "/api/ready");
+
+    ck_assert_uint_eq(backend_workers(&own, pids), 3);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(status_of(pids[i], "Seccomp"), can.calls ? 2 : 0);
+        ck_assert_int_eq(status_of(pids[i], "NoNewPrivs"), can.calls || can.landlock);
+    }
+    ck_assert_int_eq(status_of(own.pid, "Seccomp"), 0);
+    ck_assert_int_eq(status_of(own.pid, "NoNewPrivs"), 0);
+    ck_assert_int_eq(backend_logged(&own, "not_locked_in"), can.why != NULL);
+    stop_own();
+}
+
 TEST(counts_go_on_after_a_reload)
 {
     static const struct http_call posts = {.path = "/api/posts"};
@@ -155,6 +189,35 @@ static void stop_process(pid_t pid)
     ck_assert_int_eq(kill(pid, SIGSTOP), 0);
     for (long end = now_ms() + LIMIT_MS; !file_has(path, ") T "); pause_ms(5))
         ck_assert_msg(now_ms() < end, "%d does not stop", (int)pid);
+}
+
+/* What ps(1) shows of a process. */
+static const char *title_of(pid_t pid)
+{
+    static char title[256];
+    FILE *file = fopen(say("/proc/%d/cmdline", (int)pid), "r");
+    ck_assert_ptr_nonnull(file);
+    title[fread(title, 1, sizeof title - 1, file)] = '\0';
+    (void)fclose(file);
+    return title;
+}
+
+TEST(ps_tells_workers_apart)
+{
+    pid_t pids[WORKERS_MAX];
+    start_own(LIST("WORKERS=2", "HASH_WORKERS=1"));
+    size_t count = backend_workers(&own, pids);
+    unsigned fast = 0, hash = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        fast += strncmp(title_of(pids[i]), "postern: fast", 13) == 0;
+        hash += strncmp(title_of(pids[i]), "postern: hash", 13) == 0;
+    }
+
+    ck_assert_uint_eq(fast, 2);
+    ck_assert_uint_eq(hash, 1);
+    ck_assert_int_ne(strncmp(title_of(own.pid), "postern:", 8), 0);
+    stop_own();
 }
 
 TEST(those_who_wait_for_a_hash_are_counted)

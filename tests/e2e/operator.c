@@ -48,7 +48,7 @@ static void ck_told(const char *told, const char *what)
 static const char *const bounds[] = {"MAX_BODY=4096", "MAX_BODY=65536"};
 
 CASE("operator", set_up, tear_down);
-CASE_IF(!world_at_apache());
+CASE_IF(world_at("nginx"));
 
 TEST_EACH(doctor_finds_nothing_wrong_behind_nginx, bounds)
 {

@@ -1,5 +1,6 @@
 /* protocol.c -- versions, repeated requests, long lists, caches, and what the API says of itself.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/crypto/digest.h"
@@ -19,7 +20,7 @@ static void start_all(void)
     backend_start(&pool, LIST("WORKERS=4", "HASH_WORKERS=2"));
     front_start(&usual, &pool, LIST("LOGIN_LIMIT=off"));
     the_front = &usual;
-    if (world_at_apache())
+    if (!world_at("nginx"))
         return;
     backend_make(&nothing);
     front_start(&limited, &pool, LIST("CORS_ORIGINS=https://app.example.org"));
@@ -316,6 +317,10 @@ TEST(an_empty_key_is_no_key)
 
     struct answer r = post_once(token, "Idempotency-Key;", POST_BODY); /* curl's way to say so */
 
+    if (world_at("lighttpd")) { /* which drops what is empty */
+        ck_status(r, 201);
+        return;
+    }
     ck_problem(r, INVALID);
     ck_assert_str_eq(answer_faults(r), "Idempotency-Key format");
 }
@@ -680,7 +685,8 @@ TEST(the_page_is_served_with_its_policy)
     ck_header(packed, "Content-Security-Policy", policy);
     ck_assert_str_eq(packed.text, r.text);
     ck_header(head, "Content-Security-Policy", policy);
-    ck_header(head, "Content-Length", say("%zu", strlen(r.text)));
+    if (!world_at("proxy") && !getenv("E2E_CGI")) /* then Apache has no length of no body */
+        ck_header(head, "Content-Length", say("%zu", strlen(r.text)));
 }
 
 /* ---- paths ---- */
@@ -741,7 +747,9 @@ static void ck_leads_nowhere(const char *bent, const char *id, const char *token
     for (int i = 0; i < COUNT(methods); i++) {
         const char *body = i == 2 ? "{\"first_name\":\"Bent\",\"title\":\"Bent\"}" : NULL;
         int status = ask_bent(methods[i], bent, id, token, body);
-        bool is_nowhere = status == 404 || (status == 405 && strstr(bent, "/sessions/")) ||
+        bool is_outside = !world_at("nginx") && strncmp(bent, "/api/", 5) != 0;
+        bool is_nowhere = status == 404 ||
+                          (status == 405 && (strstr(bent, "/sessions/") || is_outside)) ||
                           (status == 400 && strstr(bent, "%00"));
         ck_assert_msg(is_nowhere, "%s %s: %d", methods[i], bent, status);
     }

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "tests/e2e/apache.h"
+#include "tests/e2e/proxies.h"
 #include "tests/support/loopback.h"
 
 #define START_LIMIT_MS 15000
@@ -88,25 +89,47 @@ static const char *inherited(const char *name)
     return NULL;
 }
 
+/* Who serves reads and writes rows, and changes no table; where a test has but one user, both are.
+ */
+static const char *serve_url(void)
+{
+    static char line[1024];
+    const char *url = getenv("SERVE_DATABASE_URL");
+    snprintf(line, sizeof line, "DATABASE_URL=%s", url ? url : getenv("DATABASE_URL"));
+    return line;
+}
+
+static const char *migrate_url(void)
+{
+    static char line[1024];
+    snprintf(line, sizeof line, "MIGRATE_DATABASE_URL=%s", getenv("DATABASE_URL"));
+    return line;
+}
+
 /* Made before the fork: between fork and exec a process that had threads may not allocate. */
 static void make_environment(const char *const *names, const char **ret)
 {
-    static const char *const kept[] = {"DATABASE_URL", "TMPDIR",           "ASAN_OPTIONS",
-                                       "LSAN_OPTIONS", "UBSAN_OPTIONS",    "LD_LIBRARY_PATH",
-                                       "GCOV_PREFIX",  "GCOV_PREFIX_STRIP"};
+    static const char *const kept[] = {"TMPDIR",           "ASAN_OPTIONS",    "LSAN_OPTIONS",
+                                       "UBSAN_OPTIONS",    "LD_LIBRARY_PATH", "GCOV_PREFIX",
+                                       "GCOV_PREFIX_STRIP"};
     static char path[4096];
     size_t n = 0;
     snprintf(path, sizeof path, "PATH=%s:/usr/sbin:/sbin",
              getenv("PATH") ? getenv("PATH") : "/bin");
     ret[n++] = path;
     ret[n++] = key_name;
+    if (inherited("DATABASE_URL")) {
+        ret[n++] = serve_url();
+        ret[n++] = migrate_url();
+    }
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         if (inherited(kept[i]))
             ret[n++] = inherited(kept[i]);
-    for (; names && *names && n + 2 < NAMES_MAX; names++)
+    for (; names && *names && n + 3 < NAMES_MAX; names++)
         ret[n++] = *names;
     ret[n++] = "LIST_BUDGET_MS=10000"; /* of a busy machine, unless `names` say another: the first
                                           counts */
+    ret[n++] = "LOCKDOWN=kill";        /* no system call is refused unseen */
     ret[n] = NULL;
 }
 
@@ -396,10 +419,10 @@ void world_close(void)
         (void)exit_status(guard_pid);
 }
 
-bool world_at_apache(void)
+bool world_at(const char *name)
 {
     const char *front = getenv("E2E_FRONT");
-    return front && strcmp(front, "apache") == 0;
+    return strcmp(front && *front ? front : "nginx", name) == 0;
 }
 
 const char *world_worker(void)
@@ -477,7 +500,7 @@ void backend_start(struct backend *b, const char *const *names)
     char listen[WORLD_PATH + 16], hash_listen[WORLD_PATH + 16];
     const char *all[NAMES_MAX] = {listen, hash_listen};
     size_t n = 2;
-    if (world_at_apache()) {
+    if (world_at("apache")) {
         apache_make_home(b, names);
         return;
     }
@@ -694,8 +717,12 @@ static void start_front(struct front *f, const struct backend *b, const char *co
 
 void front_start(struct front *f, const struct backend *b, const char *const *names)
 {
-    if (world_at_apache())
+    if (world_at("apache"))
         apache_start(f, b, names);
+    else if (world_at("lighttpd"))
+        lighttpd_start(f, b, names);
+    else if (world_at("proxy"))
+        proxy_start(f, b, names);
     else
         start_front(f, b, names, 0);
 }
@@ -716,7 +743,7 @@ void front_start_half(struct front *f, const struct backend *pool)
 void front_stop(struct front *f)
 {
     if (f->pid)
-        (void)world_end(f->pid, world_at_apache() ? SIGTERM : SIGQUIT);
+        (void)world_end(f->pid, world_at("nginx") ? SIGQUIT : SIGTERM);
     f->pid = 0;
 }
 

@@ -46,11 +46,12 @@ bool world_open(void);
 void world_close(void);
 
 /**
- * Does E2E_FRONT=apache ask for Apache with mod_fcgid as it is on a shared host (apache.h)?
- * Then backend_start() makes a home there, front_start() shows it, and tests of what is nginx's own
- * are not added.
+ * Is this what stands in front, which E2E_FRONT says? `nginx` where it is not set; `lighttpd` and
+ * `proxy` reach the same pools (proxies.h), but with E2E_SPAWNED lighttpd has workers of its own;
+ * `apache` is Apache with mod_fcgid as it is on a shared host (apache.h): then backend_start() makes
+ * a home there, and front_start() shows it. Tests of what is nginx's own are added for nginx only.
  */
-bool world_at_apache(void);
+bool world_at(const char *front);
 
 /** The folder that holds those of all backends and fronts. */
 const char *world_folder(void);

@@ -41,6 +41,11 @@ TEST(the_message_of_an_unknown_path_is_fixed)
     ck_assert_str_eq(problem_not_found.message, "Resource does not exist");
 }
 
+TEST(who_has_no_token_learns_how_to_send_one)
+{
+    ck_assert_ptr_nonnull(strstr(problem_no_token.message, "Authorization: Bearer "));
+}
+
 TEST(codes_tell_kinds_apart)
 {
     for (int i = 0; i < COUNT(kinds); i++) {

@@ -107,6 +107,20 @@ TEST(null_stays_null)
     ck_assert_ptr_null(fold_text(a, (struct text){NULL, 0}).data);
 }
 
+TEST(eight_letters_fold_as_one_does)
+{
+    for (int c = 0; c < 0x80; c++)
+        for (size_t at = 0; at < 16; at++) {
+            char text[] = "@AMZ[`amz{~ .AZ0";
+            text[at] = (char)c;
+            struct text one = fold_text(a, (struct text){text + at, 1});
+            struct text all = fold_text(a, (struct text){text, 16});
+            ck_assert_uint_eq(all.len, 16);
+            ck_assert_int_eq(all.data[at], one.data[0]);
+            ck_assert_int_eq(one.data[0], c >= 'A' && c <= 'Z' ? c + 32 : c);
+        }
+}
+
 TEST(the_library_names_its_unicode)
 {
     ck_assert_int_ge(atoi(fold_unicode()), 14);

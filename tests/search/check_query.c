@@ -183,6 +183,12 @@ static const struct {
     {"foo", "food", "foo_d", true},
     {"foo", "food", "foods", false},
     {"foo", "xfoo", "foo\u0939", false},
+    {"foo", "xfoo foofoo food", "foox foo", true},
+    {"foo*", "xfoo foofoo", "xfoox", true},
+    {"foo*", "xfoo xfoofoo", "xfoo", false},
+    {"foo", "\u0939foo", "x\u0300foo", false},
+    {"foo", "\u6F22foo", "", true},
+    {"foo", "\u3001foo\u3001", "", true},
     {"foo bar", "Foo", "BAR", true},
     {"foo bar", "foo", "baz", false},
     {"foobar", "foo", "bar", false}, /* nothing spans two texts */

@@ -338,6 +338,99 @@ TEST(what_was_written_is_found_once_it_is_swept)
     ck_rows("search_ranges", 2);
 }
 
+/* ---- beside the nodes of a cluster ---- */
+
+struct saving {
+    bool is_taken; /* the build was, by another, in the first try */
+    int tries;
+};
+
+static struct problem *save(void *context)
+{
+    struct saving *saving = context;
+    struct builds builds;
+    struct problem *p = store_lock(the_app->db, the_arena, &post_index, &builds);
+    if (!p)
+        p = store_take_turn(the_app->db, the_arena, &builds.live);
+    if (!p && saving->tries++ == 0 && saving->is_taken)
+        p = db_run(the_app->db, the_arena, "UPDATE search_builds SET turn = turn + 1");
+    return p ? p : store_save(the_app->db, the_arena, &builds.live);
+}
+
+TEST(what_was_passed_by_another_begins_again)
+{
+    struct saving alone = {.is_taken = false}, passed = {.is_taken = true};
+    int64_t turn = ask_number("SELECT turn AS n FROM search_builds WHERE list = 2");
+
+    must(db_transaction(the_app->db, the_arena, save, NULL, &alone));
+    ck_assert_int_eq(alone.tries, 1);
+
+    must(db_transaction(the_app->db, the_arena, save, NULL, &passed));
+    ck_assert_int_eq(passed.tries, 2);
+    ck_rows(say("search_builds WHERE list = 2 AND turn = %lld", (long long)turn + 2), 1);
+}
+
+static struct problem *take_old_turn(void *context)
+{
+    struct build *old = context, build = *old;
+    return store_take_turn(the_app->db, the_arena, &build);
+}
+
+TEST(a_turn_is_taken_from_where_it_was_read)
+{
+    struct builds builds;
+    must(store_lock(the_app->db, the_arena, &post_index, &builds));
+    run_sql("UPDATE search_builds SET turn = turn + 1");
+
+    ck_assert(
+        db_is_conflict(db_transaction(the_app->db, the_arena, take_old_turn, NULL, &builds.live)));
+
+    builds.live.turn++;
+    must(db_transaction(the_app->db, the_arena, take_old_turn, NULL, &builds.live));
+}
+
+TEST(a_step_writes_the_turns_of_the_indexes_that_it_writes)
+{
+    int64_t users = ask_number("SELECT turn AS n FROM search_builds WHERE list = 1");
+    int64_t posts = ask_number("SELECT turn AS n FROM search_builds WHERE list = 2");
+    sweep_all();
+    ck_rows(say("search_builds WHERE list = 1 AND turn = %lld", (long long)users + 1), 1);
+
+    (void)write_one("One", "more");
+    sweep_all();
+
+    ck_rows(say("search_builds WHERE list = 1 AND turn = %lld", (long long)users + 1), 1);
+    ck_rows(say("search_builds WHERE list = 2 AND turn = %lld", (long long)posts + 1), 1);
+}
+
+static const char *const taken[] = {
+    "SELECT build, next_ord, UUID(), '2026-01-01' FROM search_builds WHERE list = 2",
+    "SELECT build, 77, posts.id, '2026-01-01' FROM search_builds JOIN posts WHERE list = 2",
+};
+
+/* An ordinal of another row, and a row of another ordinal that no join finds. */
+TEST_EACH(no_ordinal_is_taken_from_its_row, taken)
+{
+    const struct sweep_hook hook = search_hook(search_indexes);
+    bool more;
+    sweep_all();
+    (void)write_one("One", "more");
+    run_sql(say("INSERT INTO search_rows (build, ord, id, created_at) %s", taken[_i]));
+    int64_t counted = rows_in("search_rows WHERE created_at = '2026-01-01'");
+    ck_assert_int_eq(counted, 1);
+
+    const struct problem *p = counter_sweep(the_app->db, the_arena, &hook, &more);
+
+    ck_assert(_i == 0 ? db_is_conflict(p) : !p);
+    ck_rows("search_rows WHERE created_at = '2026-01-01'", 1);
+    ck_rows("list_journal", _i == 0);
+    run_sql("DELETE FROM search_rows WHERE created_at = '2026-01-01'");
+    run_sql("INSERT INTO list_journal (total, owner, kind, n, row_id) SELECT 2, author_id, 0, 0, "
+            "id FROM posts");
+    sweep_all();
+    ck_all_found();
+}
+
 /* ---- builds ---- */
 
 static void build(const struct search_index *index)

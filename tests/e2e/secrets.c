@@ -1,0 +1,167 @@
+/* secrets.c -- what was secret in a request is in no worker's memory after it, and what a worker
+ * must keep is not shown to other processes of its user. */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/e2e/http.h"
+#include "tests/e2e/own.h"
+
+#define OLD_PASSWORD "zebra crossing 4711 at dawn"
+#define NEW_PASSWORD "quiet lighthouse 0815 at dusk"
+#define WRONG_PASSWORD "never the right one 1234"
+#define EMAIL "keeper@example.org"
+#define SECRETS_MAX 16
+#define PIECE ((size_t)1 << 20)
+
+static struct {
+    const char *what, *text;
+} secrets[SECRETS_MAX];
+static int count;
+
+static void keep(const char *what, const char *text)
+{
+    ck_assert_int_lt(count, SECRETS_MAX);
+    secrets[count].what = what;
+    secrets[count++].text = text;
+}
+
+/* Others than root may not read the memory of a process that is locked in. */
+static void start_readable(void)
+{
+    count = 0;
+    start_own(LIST("WORKERS=1", "HASH_WORKERS=1", geteuid() == 0 ? "LOCKDOWN=on" : "LOCKDOWN=off"));
+}
+
+NGINX_CASE("secrets");
+
+/* ---- a worker's memory ---- */
+
+/* Regions that are written to; of a shared one the file's name is the only difference. */
+static bool next_region(FILE *maps, uint64_t *ret_from, uint64_t *ret_to)
+{
+    char line[512], rights[8];
+    while (fgets(line, sizeof line, maps))
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s", ret_from, ret_to, rights) == 3 &&
+            rights[0] == 'r' && rights[1] == 'w' && !strstr(line, "[vvar"))
+            return true;
+    return false;
+}
+
+static int times_in(const char *data, size_t len, const char *text)
+{
+    int times = 0;
+    const char *end = data + len;
+    for (const char *at = data; (at = memmem(at, (size_t)(end - at), text, strlen(text))); at++)
+        times++;
+    return times;
+}
+
+static int times_in_region(int memory, uint64_t from, uint64_t to, const char *text)
+{
+    size_t len = (size_t)(to - from);
+    char *copy = malloc(len);
+    ck_assert_ptr_nonnull(copy);
+    ssize_t got = pread(memory, copy, len, (off_t)from);
+    int times = got > 0 ? times_in(copy, (size_t)got, text) : 0;
+    free(copy);
+    return times;
+}
+
+static int times_in_memory(pid_t pid, const char *text)
+{
+    int times = 0;
+    uint64_t from, to;
+    FILE *maps = fopen(say("/proc/%d/maps", (int)pid), "re");
+    int memory = open(say("/proc/%d/mem", (int)pid), O_RDONLY | O_CLOEXEC);
+    ck_assert_ptr_nonnull(maps);
+    ck_assert_int_ge(memory, 0);
+    while (next_region(maps, &from, &to))
+        times += times_in_region(memory, from, to, text);
+    (void)close(memory);
+    (void)fclose(maps);
+    return times;
+}
+
+static int times_in_workers(const char *text)
+{
+    pid_t pids[WORKERS_MAX];
+    size_t workers = backend_workers(&own, pids);
+    int times = 0;
+    ck_assert_uint_eq(workers, 2);
+    for (size_t i = 0; i < workers; i++)
+        times += times_in_memory(pids[i], text);
+    return times;
+}
+
+/* ---- what a user does ---- */
+
+static struct answer post(const char *token, const char *path, const char *body)
+{
+    return fetch(.path = say("/api/auth/%s", path), .token = token, .body = body);
+}
+
+static void use_all(void)
+{
+    const char *in = object("{'email':'" EMAIL "','password':'" OLD_PASSWORD "'}");
+    ck_status(post(NULL, "register", in), 201);
+    ck_status(post(NULL, "login", object("{'email':'" EMAIL "','password':'" WRONG_PASSWORD "'}")),
+              401);
+    struct answer login = post(NULL, "login", in);
+    const char *access = answer_text(login, "access_token");
+    struct answer again = post(
+        NULL, "refresh", object("{'refresh_token':'%s'}", answer_text(login, "refresh_token")));
+    keep("the first access token", access);
+    keep("the first refresh token", answer_text(login, "refresh_token"));
+    keep("the second access token", answer_text(again, "access_token"));
+    keep("the second refresh token", answer_text(again, "refresh_token"));
+    ck_status(
+        post(access, "password",
+             object("{'current_password':'" OLD_PASSWORD "','new_password':'" NEW_PASSWORD "'}")),
+        204);
+    ck_status(fetch(.path = "/api/auth/profile", .token = access), 200);
+}
+
+TEST(nothing_secret_of_a_request_stays_in_memory)
+{
+    start_readable();
+    keep("the old password", OLD_PASSWORD);
+    keep("the new password", NEW_PASSWORD);
+    keep("a wrong password", WRONG_PASSWORD);
+
+    use_all();
+
+    for (int i = 0; i < count; i++)
+        ck_assert_msg(times_in_workers(secrets[i].text) == 0, "%s is there %d times",
+                      secrets[i].what, times_in_workers(secrets[i].text));
+    /* The reader of memory can find something: the key has to stay. */
+    ck_assert_int_gt(times_in_workers(world_key()), 0);
+    stop_own();
+}
+
+/* Each has locked itself in when it has answered. */
+TEST(no_process_of_the_same_user_sees_into_a_worker)
+{
+    pid_t pids[WORKERS_MAX];
+    struct buf output;
+    buf_init(&output, 1 << 20);
+    start_own(LIST("WORKERS=1", "HASH_WORKERS=1"));
+    ck_status(fetch(.path = "/api/ready"), 200);
+    ck_status(post(NULL, "login", object("{'email':'" EMAIL "','password':'x'}")), 401);
+    ck_assert_uint_eq(backend_workers(&own, pids), 2);
+
+    for (int i = 0; i < 2; i++) {
+        const char *environment = say("/proc/%d/environ", (int)pids[i]);
+        const char *memory = say("/proc/%d/mem", (int)pids[i]);
+        ck_assert_int_ne(
+            world_run_as_worker(LIST("head", "-c", "9", environment), NULL, NULL, &output), 0);
+        ck_assert_int_ne(world_run_as_worker(LIST("head", "-c", "9", memory), NULL, NULL, &output),
+                         0);
+    }
+    ck_assert_uint_eq(output.len, 0);
+    buf_release(&output);
+    stop_own();
+}
