@@ -115,8 +115,10 @@ static void send_in_turn(struct sender *s, struct arena *a)
 static void leave_behind(const struct settings *settings)
 {
     int nowhere = open("/dev/null", O_RDWR);
-    if (nowhere >= 0)
+    if (nowhere >= 0) {
         (void)dup2(nowhere, STDIN_FILENO);
+        (void)dup2(nowhere, STDOUT_FILENO); /* a web server may wait for its end */
+    }
     int failed = log_open("stderr"); /* or the log would be taken for open */
     closelog();
     (void)close_range(STDERR_FILENO + 1, ~0U, 0);

@@ -161,6 +161,8 @@ TEST(the_token_is_in_the_message_alone)
     ck_assert_ptr_null(strstr(read_file("log"), "ada@"));
 }
 
+#define BASE64 "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-"
+
 /* In whatever spelling: as it is, cut into lines, in base64. */
 static const char *const echoes[] = {
     "cat mail >&2",
@@ -181,6 +183,12 @@ TEST_EACH(what_the_command_says_is_logged_without_the_token, echoes)
     ck_assert_ptr_nonnull(strstr(log, "cannot connect"));
     for (size_t i = 0; i + 6 <= strlen(token); i++)
         ck_assert_msg(strstr(log, arena_copy(the_arena, token + i, 6)) == NULL, "%s", log);
+    const char *said = strstr(log, "\"said\":");
+    ck_assert_ptr_nonnull(said);
+    for (size_t len; *(said += strcspn(said, BASE64)); said += len) { /* in another spelling */
+        len = strspn(said, BASE64);
+        ck_assert_msg(len < 24, "%s", said);
+    }
 }
 
 TEST(a_log_line_stays_short)
