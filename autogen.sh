@@ -226,6 +226,7 @@ list_sources()
         sed '/e2e/{p;s/h$/c/;}' | grep -v '/check_')
     list_files e2e_sources $(comm -23 <(printf '%s\n' tests/e2e/*.c) \
         <(printf '%s\n' tests/e2e/*.h | sed 's/h$/c/') | grep -v '/check_[^e]')
+    list_files fault_sources tests/faults/*.[ch]
 }
 
 # list_files VARIABLE FILE...

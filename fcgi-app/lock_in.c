@@ -155,7 +155,7 @@ void lock_in(struct arena *a, const struct settings *settings, enum worker_kind 
 {
     if (settings->lockdown == LOCKDOWN_OFF)
         return;
-    if (settings->mail_command.len) { /* by whom it is started */
+    if (settings->mail_command.len && kind != WORKER_OF_POOL) { /* a pool has a helper for it */
         lockdown_limits();
         complain("MAIL_COMMAND is started from here");
     } else if (kind == WORKER_OF_POOL) {

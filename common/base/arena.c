@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
+
+#include "common/base/exhausted.h"
 
 #define FIRST_BLOCK (64u * 1024)
 #define ALIGNMENT _Alignof(max_align_t)
@@ -28,19 +29,13 @@ struct arena {
     size_t total, max; /* bytes of all blocks */
 };
 
-_Noreturn static void give_up(const char *why)
-{
-    fprintf(stderr, "postern: out of memory: %s\n", why);
-    exit(EX_SOFTWARE);
-}
-
 static struct block *block_open(struct arena *a, size_t room)
 {
     if (room > a->max - a->total)
-        give_up("a request needs more than its bound");
+        exhausted("out of memory: a request needs more than its bound");
     struct block *b = malloc(sizeof *b + room);
     if (!b)
-        give_up("malloc");
+        exhausted("out of memory: malloc");
     b->older = a->newest;
     b->room = room;
     b->used = 0;
@@ -53,7 +48,7 @@ struct arena *arena_open(size_t max)
 {
     struct arena *a = calloc(1, sizeof *a);
     if (!a)
-        give_up("calloc");
+        exhausted("out of memory: calloc");
     a->max = max < FIRST_BLOCK ? FIRST_BLOCK : max;
     (void)block_open(a, FIRST_BLOCK); /* it hangs itself into the arena */
     return a;
@@ -94,7 +89,7 @@ void arena_close(struct arena *a)
 void *arena_alloc(struct arena *a, size_t size)
 {
     if (size > a->max)
-        give_up("a request needs more than its bound");
+        exhausted("out of memory: a request needs more than its bound");
     size_t whole = (size + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
     struct block *b = a->newest;
     if (whole > b->room - b->used) {
@@ -109,7 +104,7 @@ void *arena_alloc(struct arena *a, size_t size)
 void *arena_array(struct arena *a, size_t n, size_t size)
 {
     if (size && n > SIZE_MAX / size)
-        give_up("an array's size overflows");
+        exhausted("out of memory: an array's size overflows");
     return arena_alloc(a, n * size);
 }
 
@@ -139,7 +134,7 @@ char *arena_vprintf(struct arena *a, const char *format, va_list args)
     va_copy(again, args);
     int len = vsnprintf(NULL, 0, format, args);
     if (len < 0)
-        give_up("vsnprintf");
+        exhausted("out of memory: vsnprintf");
     char *text = arena_alloc(a, (size_t)len + 1);
     (void)vsnprintf(text, (size_t)len + 1, format, again); /* measured above */
     va_end(again);

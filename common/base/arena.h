@@ -13,8 +13,8 @@ struct arena;
 /**
  * Make an arena that may grow to `max` bytes.
  *
- * A program that asks for more ends with a message on stderr and status 70: its pool then
- * replaces the worker, which is better than one that runs short of memory.
+ * A program that asks for more ends by exhausted(), which is better than one that runs short of
+ * memory.
  */
 struct arena *arena_open(size_t max);
 

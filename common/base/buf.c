@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
+
+#include "common/base/exhausted.h"
 
 #define KEEP ((size_t)1024 * 1024) /* bytes that stay with an idle buffer */
 
@@ -45,10 +46,8 @@ static bool reserve(struct buf *b, size_t len)
         room *= 2;
     struct buf old = *b;
     b->data = malloc(room);
-    if (!b->data) {
-        fprintf(stderr, "postern: out of memory: a buffer of %zu bytes\n", room);
-        exit(EX_SOFTWARE);
-    }
+    if (!b->data)
+        exhausted("out of memory: a buffer of %zu bytes", room);
     if (old.len)
         memcpy(b->data, old.data, old.len);
     b->room = room;

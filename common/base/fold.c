@@ -1,10 +1,12 @@
 #include "common/base/fold.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <locale.h>
 #include <wchar.h>
 #include <wctype.h>
 
+#include "common/base/exhausted.h"
 #include "common/base/utf8.h"
 
 /* The C library knows Unicode's letters, but only in a locale that is UTF-8; every glibc since 2.35
@@ -14,6 +16,8 @@ static locale_t unicode(void)
     static locale_t made;
     if (!made)
         made = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    if (!made && errno == ENOMEM)
+        exhausted("out of memory: newlocale");
     return made;
 }
 

@@ -3,14 +3,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sysexits.h>
 
 #include "common/base/arena.h"
 #include "common/base/encode.h"
+#include "common/base/exhausted.h"
 
 #define TIME_BITS 48
 #define COUNTER_BITS 18 /* the 12 of rand_a and the first 6 of rand_b */
@@ -30,8 +28,7 @@ static struct {
 
 _Noreturn static void give_up(const char *what)
 {
-    fprintf(stderr, "postern: no random bytes: %s: %s\n", what, strerror(errno));
-    exit(EX_OSERR);
+    exhausted("no random bytes: %s: %s", what, strerror(errno));
 }
 
 /* A child that kept the stock would hand out the same bytes as its parent. A pthread_atfork()

@@ -1,25 +1,23 @@
 #include "common/crypto/digest.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sysexits.h>
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 
+#include "common/base/exhausted.h"
+
 #define MAC_SIZE 32
 
-/* HMAC-SHA-256 fails only when OpenSSL is broken, and nothing here works without it. */
+/* HMAC-SHA-256 fails only for lack of memory or when OpenSSL is broken, and nothing here works
+ * without it. */
 static void must(int ok, const char *what)
 {
-    if (ok == 1)
-        return;
-    fprintf(stderr, "postern: OpenSSL fails at %s\n", what);
-    abort();
+    if (ok != 1)
+        exhausted("OpenSSL fails at %s", what);
 }
 
 bool secret_equal(const void *a, const void *b, size_t len)
@@ -32,10 +30,8 @@ void random_bytes(void *ret, size_t len)
     unsigned char *at = ret;
     while (len) {
         ssize_t got = getrandom(at, len, 0);
-        if (got < 0 && errno != EINTR) {
-            fprintf(stderr, "postern: no random bytes: %s\n", strerror(errno));
-            exit(EX_OSERR);
-        }
+        if (got < 0 && errno != EINTR)
+            exhausted("no random bytes: %s", strerror(errno));
         if (got > 0) {
             at += got;
             len -= (size_t)got;

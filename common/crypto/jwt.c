@@ -97,17 +97,22 @@ static const char *check_others(const struct json *object, int64_t latest_s)
     return not_before_s > latest_s ? "It is not good yet." : NULL;
 }
 
-/* From the second segment; NULL, or why not. A token from after `latest_s` is refused. */
-static const char *read_claims(struct arena *a, const char *issuer, const char *segment,
-                               size_t segment_len, int64_t latest_s, struct claims *ret)
+/* The second segment. For lack of memory a good token must not be called a bad one. */
+static struct problem *parse_claims(struct arena *a, const char *segment, size_t segment_len,
+                                    const struct json **ret)
 {
-    const struct json *object;
     size_t len;
     unsigned char *payload = arena_alloc(a, segment_len + 1);
     if (!base64url_read(segment, segment_len, payload, &len))
-        return "The claims are not base64url.";
-    if (json_parse(a, (const char *)payload, len, &object))
-        return "The claims are not a JSON object.";
+        return refuse(a, "The claims are not base64url.");
+    struct problem *p = json_parse(a, (const char *)payload, len, ret);
+    return p && p->type->status < 500 ? refuse(a, "The claims are not a JSON object.") : p;
+}
+
+/* NULL, or why not. A token from after `latest_s` is refused. */
+static const char *read_claims(const struct json *object, const char *issuer, int64_t latest_s,
+                               struct claims *ret)
+{
     if (!text_equal(read_text(object, "iss"), text_of(issuer)))
         return "Another issuer's token.";
     if (!read_uuid(object, "sub", &ret->subject) || !read_uuid(object, "sid", &ret->session) ||
@@ -135,8 +140,11 @@ struct problem *jwt_verify(struct arena *a, struct keyring *keys, const char *to
         return refuse(a, "The token has fewer than three segments.");
     if (!mac_matches(key, token, header_len + segment_len))
         return refuse(a, "The signature does not match.");
-    const char *why =
-        read_claims(a, keyring_issuer(keys), segment, segment_len, now_s + leeway_s, &claims);
+    const struct json *object;
+    struct problem *p = parse_claims(a, segment, segment_len, &object);
+    if (p)
+        return p;
+    const char *why = read_claims(object, keyring_issuer(keys), now_s + leeway_s, &claims);
     if (why)
         return refuse(a, why);
     if (claims.expires_s <= now_s - leeway_s)

@@ -1,8 +1,6 @@
 #include "common/crypto/keyring.h"
 
 #include <ctype.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/core_names.h>
@@ -11,6 +9,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/encode.h"
+#include "common/base/exhausted.h"
 #include "common/base/problem.h"
 #include "common/crypto/digest.h"
 
@@ -36,13 +35,12 @@ struct keyring {
     size_t count;
 };
 
-/* HMAC-SHA-256 fails only when OpenSSL is broken, and nothing here works without it. */
+/* HMAC-SHA-256 fails only for lack of memory or when OpenSSL is broken, and nothing here works
+ * without it. */
 static void must(int ok, const char *what)
 {
-    if (ok == 1)
-        return;
-    fprintf(stderr, "postern: OpenSSL fails at %s\n", what);
-    abort();
+    if (ok != 1)
+        exhausted("OpenSSL fails at %s", what);
 }
 
 /* Is it something repeated? "secretsecret…", "aaaa…", "0123456789012345…" */

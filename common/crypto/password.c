@@ -217,10 +217,10 @@ struct problem *password_hash(struct arena *a, struct text password, const char 
 {
     unsigned char salt[SALT_SIZE], tag[TAG_SIZE];
     if (RAND_bytes(salt, sizeof salt) != 1)
-        return problem_because(a, &problem_internal, "OpenSSL has no random bytes.");
+        return problem_because(a, &problem_unavailable, "OpenSSL has no random bytes");
     int error = hash_today(password, salt, tag);
     if (error != ARGON2_OK)
-        return problem_because(a, &problem_internal, "Argon2: %s", argon2_error_message(error));
+        return problem_because(a, &problem_unavailable, "Argon2: %s", argon2_error_message(error));
     char salt_text[2 * SALT_SIZE], tag_text[2 * TAG_SIZE];
     base64(salt_text, salt, sizeof salt);
     base64(tag_text, tag, sizeof tag);
@@ -236,8 +236,8 @@ struct problem *password_verify(struct arena *a, struct text password, const cha
     if (outcome == UNREADABLE) /* no user, or a damaged row: time must not tell which */
         outcome = pretend(password);
     if (outcome == BROKEN)
-        return problem_because(a, &problem_internal,
-                               "A password could not be verified: memory or a library failed.");
+        return problem_because(a, &problem_unavailable,
+                               "a password could not be verified: memory or a library failed");
     *ret_match = outcome == MATCH;
     *ret_outdated = *ret_match && !is_todays(hash);
     return NULL;

@@ -23,7 +23,7 @@ struct problem *password_hash(struct arena *a, struct text password, const char 
  * passes times memory 1 GiB, p 16; scrypt: 128 N r p 256 MiB; PBKDF2: two million rounds, of
  * SHA-512 one and a half; bcrypt cost 14): past that, or for a form that is none of these, or is
  * malformed, the answer is no, after the same work as for NULL. `*ret_outdated` is set when it
- * matches but is not in today's form, so that the caller can store a new hash. problem_internal
+ * matches but is not in today's form, so that the caller can store a new hash. problem_unavailable
  * only if memory or a library fails.
  */
 struct problem *password_verify(struct arena *a, struct text password, const char *hash,

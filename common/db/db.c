@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sysexits.h>
 #include <time.h>
 
+#include "common/base/exhausted.h"
 #include "common/base/problem.h"
 #include "common/db/db_connect.h"
 #include "common/db/db_failure.h"
@@ -39,10 +39,8 @@ struct question {
 
 void *db_must(void *p)
 {
-    if (!p) {
-        fputs("postern: out of memory: db\n", stderr);
-        exit(EX_SOFTWARE);
-    }
+    if (!p)
+        exhausted("out of memory: db");
     return p;
 }
 

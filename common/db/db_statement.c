@@ -1,5 +1,6 @@
 #include "common/db/db_statement.h"
 
+#include <errmsg.h>
 #include <mysqld_error.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,14 @@
 
 #define TEXT_ROOM_FIRST 1024 /* bytes of a text column, until a longer one comes */
 #define TEXT_ROOM_KEPT (1024 * 1024)
+
+/* A call of the library that asks the server nothing. */
+static struct problem *failed_here(struct arena *a, const struct statement *s)
+{
+    bool lacks_memory = mysql_stmt_errno(s->handle) == CR_OUT_OF_MEMORY;
+    return problem_because(a, lacks_memory ? &problem_unavailable : &problem_internal, "%s",
+                           mysql_stmt_error(s->handle));
+}
 
 /* ---- preparing statements, and binding their columns ---- */
 
@@ -106,7 +115,7 @@ static struct problem *bind_columns(struct arena *a, struct statement *s)
         bind_column(c, &s->results[i], &meta[i]);
     }
     if (mysql_stmt_bind_result(s->handle, s->results))
-        return problem_because(a, &problem_internal, "%s", mysql_stmt_error(s->handle));
+        return failed_here(a, s);
     return NULL;
 }
 
@@ -272,7 +281,7 @@ struct problem *statement_bind_args(struct arena *a, struct statement *s, struct
     /* Each time, for texts are at another address each time: it copies the array and costs two
      * bytes per value on the wire. */
     if (args.count && mysql_stmt_bind_param(s->handle, s->params))
-        return problem_because(a, &problem_internal, "%s", mysql_stmt_error(s->handle));
+        return failed_here(a, s);
     return NULL;
 }
 
@@ -351,10 +360,10 @@ static struct problem *fetch_rest(struct arena *a, struct statement *s)
         set_text_room(c, bind, c->len + c->len / 4);
         s->grown |= c->room > TEXT_ROOM_KEPT;
         if (mysql_stmt_fetch_column(s->handle, bind, (unsigned)i, 0))
-            return problem_because(a, &problem_internal, "%s", mysql_stmt_error(s->handle));
+            return failed_here(a, s);
     }
     if (mysql_stmt_bind_result(s->handle, s->results))
-        return problem_because(a, &problem_internal, "%s", mysql_stmt_error(s->handle));
+        return failed_here(a, s);
     return NULL;
 }
 

@@ -1,5 +1,6 @@
 #include "common/field/json.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -360,9 +361,12 @@ struct problem *json_parse(struct arena *a, const char *text, size_t len, const 
     if (!object)
         return problem(a, &problem_bad_json, NULL);
     const char *checked = s.respelled ? s.respelled : text;
+    errno = 0;
     cJSON *tree = cJSON_ParseWithLengthOpts(checked + mark, len - mark, NULL, 0);
+    if (!tree && errno == ENOMEM)
+        return problem_because(a, &problem_unavailable, "cJSON has no memory");
     if (!tree)
-        return problem_because(a, &problem_internal, "cJSON has no memory, or differs on JSON.");
+        return problem_because(a, &problem_internal, "cJSON differs on JSON");
     arena_defer(a, delete_tree, tree);
     const char *key = repeated_key(a, tree);
     if (key)

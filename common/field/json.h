@@ -32,8 +32,8 @@ enum json_type {
  * surrogates (RFC 3629), U+0000 in any spelling, nesting deeper than JSON_DEPTH_MAX, more than
  * JSON_VALUES_MAX values, a key twice in an object (compared after unescaping), and a document that
  * is not an object. A byte order mark before it is skipped. Costs no more than n log n in the
- * length of the text, and no stack that grows with it. problem_internal only if there is no memory
- * for the tree, which is wiped when the arena is.
+ * length of the text, and no stack that grows with it. problem_unavailable only if there is no
+ * memory for the tree, which is wiped when the arena is.
  */
 struct problem *json_parse(struct arena *a, const char *text, size_t len,
                            const struct json **ret) MUST_USE;

@@ -28,11 +28,18 @@ enum status { REQUEST_COMPLETE, CANT_MPX_CONN, OVERLOADED, UNKNOWN_ROLE };
 
 /* ---- writing ---- */
 
+static void write_head(unsigned char head[HEAD_SIZE], enum type type, unsigned id, size_t len)
+{
+    const unsigned char bytes[HEAD_SIZE] = {FASTCGI_VERSION,           (unsigned char)type,
+                                            (unsigned char)(id >> 8),  (unsigned char)id,
+                                            (unsigned char)(len >> 8), (unsigned char)len};
+    memcpy(head, bytes, HEAD_SIZE);
+}
+
 static void put_head(struct buf *out, enum type type, unsigned id, size_t len)
 {
-    const unsigned char head[HEAD_SIZE] = {FASTCGI_VERSION,           (unsigned char)type,
-                                           (unsigned char)(id >> 8),  (unsigned char)id,
-                                           (unsigned char)(len >> 8), (unsigned char)len};
+    unsigned char head[HEAD_SIZE];
+    write_head(head, type, id, len);
     buf_add(out, head, sizeof head);
 }
 
@@ -62,6 +69,23 @@ void fastcgi_put_end(struct buf *out, unsigned id)
 {
     put_head(out, STDOUT, id, 0);
     put_status(out, id, REQUEST_COMPLETE);
+}
+
+/* The last eight bytes of an end, REQUEST_COMPLETE among them, are zero. */
+size_t fastcgi_write(char *to, size_t room, unsigned id, const char *data, size_t len)
+{
+    unsigned char heads[3][HEAD_SIZE], *at = (unsigned char *)to;
+    size_t size = sizeof heads + len + 8;
+    if (len > RECORD_MAX || size > room)
+        return 0;
+    write_head(heads[0], STDOUT, id, len);
+    write_head(heads[1], STDOUT, id, 0);
+    write_head(heads[2], END_REQUEST, id, 8);
+    memset(to, 0, size);
+    memcpy(at, heads[0], HEAD_SIZE);
+    memcpy(at + HEAD_SIZE, data, len);
+    memcpy(at + HEAD_SIZE + len, heads[1], sizeof heads - HEAD_SIZE);
+    return size;
 }
 
 /* ---- pairs of names and values ---- */

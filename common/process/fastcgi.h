@@ -60,3 +60,7 @@ void fastcgi_put(struct buf *out, unsigned id, const char *data, size_t len);
 
 /** The end of the answer. */
 void fastcgi_put_end(struct buf *out, unsigned id);
+
+/** A whole answer of one record, written to `to` for who has no memory for a buffer. Returns how
+ *  many bytes that are; 0 when `room` is less. */
+size_t fastcgi_write(char *to, size_t room, unsigned id, const char *data, size_t len);

@@ -4,19 +4,25 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "common/base/exhausted.h"
 #include "common/base/instant.h"
 #include "common/base/log.h"
+#include "common/base/problem.h"
 #include "common/process/fastcgi.h"
 #include "common/process/reexec.h"
 
 #define PEER_TIMEOUT_S 10
+#define SHORT_PAUSE_MS 20
+#define LINGER_MS 1000
 #define LOOK_EVERY_S 1 /* at the files of a re-exec */
 #define ARENA_MAX ((size_t)256 * 1024 * 1024)
 #define REQUEST_MAX_S 30 /* from the first byte to the last; a web server has it whole before */
@@ -225,6 +231,13 @@ static void send_all(int fd, const char *data, size_t len)
     }
 }
 
+/* What is being answered, by a process that may find itself without memory. */
+static struct {
+    const struct request *rq; /* NULL: nothing, or the answer is on its way */
+    unsigned id;
+    int fd;
+} asked;
+
 /* All records in one buffer are one write. */
 static void answer(struct worker *w, int fd, const struct request *rq)
 {
@@ -234,6 +247,7 @@ static void answer(struct worker *w, int fd, const struct request *rq)
     if (rq->method != METHOD_HEAD && status_has_content(w->rs.status))
         fastcgi_put(&w->out, id, w->rs.body.data, w->rs.body.len);
     fastcgi_put_end(&w->out, id);
+    asked.rq = NULL; /* half of one answer and another after it would be neither */
     if (!w->out.full)
         send_all(fd, w->out.data, w->out.len);
 }
@@ -278,6 +292,38 @@ static void set_body(const struct fastcgi *peer, size_t body_max, struct request
         rq->content_length = peer->body_len; /* some servers pass a chunked body without a length */
 }
 
+/* ---- the last answer ---- */
+
+/* Until the peer has closed: what it has sent and nobody has read would take the answer along. */
+static void read_away(int fd)
+{
+    char chunk[4096];
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    (void)shutdown(fd, SHUT_WR);
+    while (poll(&wait, 1, LINGER_MS) == 1 && read(fd, chunk, sizeof chunk) > 0)
+        continue;
+}
+
+/* Without a buffer that would have to grow: a client is told to try again, in the form that it
+ * knows, whatever web server is before us. */
+static void answer_exhausted(void)
+{
+    static const char words[] = "{\"error\":\"%s\",\"code\":\"%s\",\"message\":\"%s\","
+                                "\"request_id\":\"%s\"}";
+    char body[512], text[1024], out[2048];
+    if (!asked.rq)
+        return;
+    int body_len = snprintf(body, sizeof body, words, PROBLEM_UNAVAILABLE_WORDS, asked.rq->id);
+    int len = snprintf(text, sizeof text,
+                       "Status: 503 Service Unavailable\r\nContent-Type: " JSON_MEDIA_TYPE
+                       "\r\nContent-Length: %d\r\nX-Request-Id: %s\r\n"
+                       "X-Content-Type-Options: nosniff\r\nRetry-After: 1\r\n"
+                       "Cache-Control: no-store\r\n\r\n%s",
+                       body_len, asked.rq->id, asked.rq->method == METHOD_HEAD ? "" : body);
+    send_all(asked.fd, out, fastcgi_write(out, sizeof out, asked.id, text, (size_t)len));
+    read_away(asked.fd);
+}
+
 /* ---- the loop ---- */
 
 /* From the request, as it came, to the answer, which is not sent yet. */
@@ -289,6 +335,7 @@ static void handle(struct worker *w, char *const *params, struct request *rq)
         request_follow_script(rq, server->finds_base);
     set_body(&w->peer, server->body_max, rq);
     rq->uptime_ms = uptime_ms();
+    asked.rq = rq;
     server->handle(server->context, rq, &w->rs);
 }
 
@@ -312,12 +359,15 @@ static void serve(struct worker *w, int fd)
 {
     struct request rq;
     char *const *params = NULL;
+    asked.fd = fd;
     if (read_request(w, fd))
         params = fastcgi_params(&w->peer, w->arena);
+    asked.id = w->peer.id;
     if (params) {
         handle(w, params, &rq);
         answer(w, fd, &rq);
     }
+    asked.rq = NULL;
     (void)close(fd);
     if (params)
         do_after(w, &rq);
@@ -354,10 +404,23 @@ static void worker_close(struct worker *w)
     arena_close(w->arena);
 }
 
+/* Something that is used up, and not by us alone. */
+static bool is_short(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
 static bool passes_by(int error)
 {
-    return error == EINTR || error == ECONNABORTED || error == EAGAIN || error == EMFILE ||
-           error == ENFILE || error == ENOBUFS || error == ENOMEM;
+    return error == EINTR || error == ECONNABORTED || error == EAGAIN || is_short(error);
+}
+
+/* The connection is still in the queue: without a pause it would be asked for as fast as a
+ * processor can. */
+static void await_better_times(void)
+{
+    const struct timespec moment = {.tv_nsec = SHORT_PAUSE_MS * 1000000L};
+    (void)nanosleep(&moment, NULL);
 }
 
 /* Is there time before the next request? A signal that ends us waits too. */
@@ -421,6 +484,8 @@ static bool serve_next(struct worker *w)
     if (!stopping)
         do_spare_if_quiet(w);
     rest(w);
+    if (!stopping && is_short(failed))
+        await_better_times();
     if (stopping || passes_by(failed))
         return true;
     LOG(LOG_LEVEL_ERROR, log_event("accept_failed"), log_text("cause", strerror(failed)));
@@ -432,6 +497,7 @@ void server_run(const struct server *server)
     struct worker w;
     watch_signals(server);
     worker_open(&w, server);
+    on_exhausted(answer_exhausted);
     set_wait(server);
     if (server->begin)
         server->begin(server->context);
@@ -439,6 +505,7 @@ void server_run(const struct server *server)
         server->ready();
     while (!stopping && serve_next(&w))
         continue;
+    on_exhausted(NULL);
     worker_close(&w);
     (void)close(stop_null_fd);
 }

@@ -49,10 +49,17 @@ static bool fits(int fd, const struct wanted *wanted)
            head.layout == wanted->layout && head.size == wanted->size;
 }
 
+/* All blocks at once: a process that writes to one which a full disk has no room for any more is
+ * killed by SIGBUS. Some file systems cannot say so beforehand. */
+static bool reserve(int fd, const struct wanted *wanted)
+{
+    return fallocate(fd, 0, 0, (off_t)whole_size(wanted)) == 0 || errno == EOPNOTSUPP;
+}
+
 static bool prepare(int fd, const struct wanted *wanted)
 {
     const struct head head = {.magic = MAGIC, .layout = wanted->layout, .size = wanted->size};
-    return ftruncate(fd, (off_t)whole_size(wanted)) == 0 &&
+    return ftruncate(fd, (off_t)whole_size(wanted)) == 0 && reserve(fd, wanted) &&
            pwrite(fd, &head, sizeof head, 0) == sizeof head;
 }
 
@@ -143,10 +150,15 @@ static struct problem *open_file(struct arena *a, const char *path, const struct
     struct problem *p = open_locked(a, path, &fd);
     if (p)
         return p;
-    if (fits(fd, wanted)) {
+    if (fits(fd, wanted)) { /* one that an earlier version made may have holes */
+        if (!reserve(fd, wanted))
+            p = failed(a, "no room for", path);
         (void)flock(fd, LOCK_UN);
-        *ret_fd = fd;
-        return NULL;
+        if (!p)
+            *ret_fd = fd;
+        else
+            (void)close(fd);
+        return p;
     }
     p = replace(a, path, wanted, ret_fd);
     (void)close(fd);

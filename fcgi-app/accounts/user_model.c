@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/base/exhausted.h"
 #include "common/base/fold.h"
 #include "common/base/problem.h"
 #include "common/db/counter.h"
@@ -32,9 +33,13 @@ static bool is_email(struct text t)
 {
     static regex_t pattern;
     static bool compiled;
-    if (!compiled)
-        compiled = regcomp(&pattern, EMAIL_PATTERN, REG_EXTENDED | REG_NOSUB) == 0;
-    return compiled && t.len <= EMAIL_MAX && regexec(&pattern, t.data, 0, NULL, 0) == 0;
+    if (!compiled && regcomp(&pattern, EMAIL_PATTERN, REG_EXTENDED | REG_NOSUB) != 0)
+        exhausted("out of memory: regcomp");
+    compiled = true;
+    int rc = t.len <= EMAIL_MAX ? regexec(&pattern, t.data, 0, NULL, 0) : REG_NOMATCH;
+    if (rc != 0 && rc != REG_NOMATCH) /* an address that is right must not be called wrong */
+        exhausted("out of memory: regexec");
+    return rc == 0;
 }
 
 const struct format email_format = {

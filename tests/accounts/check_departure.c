@@ -643,18 +643,6 @@ TEST(of_two_admins_who_leave_at_once_one_stays)
 }
 
 /* Ada becomes the only admin while somebody deletes her, and has seen that she is none. */
-static bool somebody_waits(void)
-{
-    char line[16] = "";
-    FILE *rows = popen("echo 'SELECT COUNT(*) AS n FROM information_schema.innodb_lock_waits' | "
-                       "\"$DATABASE_CONTROL\" sql | tail -n 1",
-                       "r");
-    ck_assert_ptr_nonnull(rows);
-    ck_assert_ptr_nonnull(fgets(line, sizeof line, rows));
-    ck_assert_int_eq(pclose(rows), 0);
-    return atoi(line) > 0;
-}
-
 static struct problem *crown_ada(void *context)
 {
     const int *told = context;

@@ -524,7 +524,7 @@ static void run_race(const struct race *race, enum rival rival, enum moment mome
 }
 
 CASE("one by one", set_up, tear_down);
-CASE_LIMIT_S(120);
+CASE_LIMIT_S(900);
 
 TEST_EACH(what_a_write_was_judged_by_is_judged_again_in_its_transaction, races)
 {

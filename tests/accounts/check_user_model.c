@@ -262,7 +262,8 @@ static struct problem *lock_both(void *context)
     if (!p)
         p = user_lock(the_app->db, the_arena, id_of(rival->user), &row);
     ck_assert_int_eq(write(rival->ready_fd, "r", 1), 1);
-    usleep(300 * 1000); /* the deletion waits by now */
+    while (!p && !somebody_waits()) /* the deletion does, then */
+        usleep(1000);
     return p ? p : user_lock(the_app->db, the_arena, id_of(rival->admin), &row);
 }
 

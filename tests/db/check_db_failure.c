@@ -67,7 +67,7 @@ TEST(a_statement_that_takes_too_long_is_not_tried_again)
     ck_assert_msg(p->type == &problem_unavailable, "%s", p->cause);
     ck_assert_int_eq(p->retry, RETRY_NO);
     ck_assert_uint_eq(p->retry_after_s, 1);
-    ck_assert_int_lt(time_ms() - began, 1000);
+    ck_assert_int_lt(time_ms() - began, 4500); /* it would have slept for five */
 }
 
 /* No limit of the server's own, and the connection stands: only we can end it. */

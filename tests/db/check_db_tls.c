@@ -326,7 +326,7 @@ TEST(a_server_without_tls_is_used_where_nobody_asks_for_it)
     ck_assert(!is_encrypted());
 }
 
-static const char *const asking[] = {"ssl-ca=@" TLS_CA, "ssl-verify=true", "ssl-verify=false"};
+static const char *const asking[] = {"ssl-verify=true", "ssl-verify=false", "ssl-ca=@ca.pem"};
 
 TEST_EACH(a_server_without_tls_is_refused_where_somebody_does, asking)
 {

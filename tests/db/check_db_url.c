@@ -35,6 +35,7 @@ static const char *const bad_urls[] = {
     "mysql://u:s3cret@h:-1/n",
     "mysql://u:s3cret@h:33x/n",
     "mysql://u:s3cret@h:/n",
+    "mysql://u:s3cret@h%zz/n",
     "mysql://u:s3cret@h,,g/n",
     "mysql://u:s3cret@[::1/n",
     "mysql://u:s3cret@[::1]3306/n",

@@ -11,7 +11,6 @@
 
 #include "tests/support/loopback.h"
 
-#define START_LIMIT_MS 15000
 #define LINE 4096
 
 /* mod_cgi in place of mod_fcgid: each request starts the program once more. */
@@ -250,7 +249,7 @@ static bool launch(struct front *f)
     f->pid = world_start_as_us(LIST("setsid", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
                                     "apache2", "-f", conf, "-DFOREGROUND"),
                                NULL, f->folder, log);
-    for (long end = now_ms() + START_LIMIT_MS; now_ms() < end; pause_ms(5)) {
+    for (long end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(5)) {
         if (world_has_ended(f->pid))
             return false;
         if (access(pid_file, F_OK) == 0)

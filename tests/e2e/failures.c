@@ -3,12 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/db/db_limits.h"
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
 #include "tests/e2e/own.h"
 #include "tests/support/refusals.h"
-
-#define RECOVERY_MS 5000 /* generous: it takes a tenth of it */
 
 static const struct http_call ready_call = {.path = "/api/ready"};
 
@@ -95,22 +94,18 @@ TEST(the_request_inside_a_killed_worker_is_502)
     stop_own();
 }
 
-#define HEALTH_MS 4500 /* generous: two seconds; a lock is waited for for twenty */
-
 TEST(health_does_not_wait_for_workers_that_are_busy)
 {
     struct held_change held;
     start_own(LIST("WORKERS=1", "HASH_WORKERS=1"));
     hold_change(&held);
 
-    long began = now_ms();
     for (int i = 0; i < 3; i++)
         ck_status(fetch(.path = "/api/health"), 200);
-    long took_ms = now_ms() - began;
+    ck_assert(!http_has_landed(held.flight));
     database_let_go(held.hold);
 
     ck_status(http_land(held.flight), 200);
-    ck_assert_int_lt(took_ms, HEALTH_MS);
     stop_own();
 }
 
@@ -191,7 +186,7 @@ TEST_EACH(a_database_that_goes_and_comes_back_loses_nothing, ways_to_go)
     struct answer health = fetch(.path = "/api/health");
     load_await_refused(load, 20);
     database("start");
-    long recovery_ms = http_await(&ready_call, 200, RECOVERY_MS);
+    (void)http_await(&ready_call, 200, PATIENCE_MS);
     load_await_calm(load, 200); /* all workers are back */
     load_be_strict(load);
     load_await_served(load, 200);
@@ -201,7 +196,6 @@ TEST_EACH(a_database_that_goes_and_comes_back_loses_nothing, ways_to_go)
     ck_problem(ready, UNAVAILABLE);
     ck_problem(posts, UNAVAILABLE);
     ck_status(health, 200);
-    ck_assert_int_lt(recovery_ms, RECOVERY_MS);
     ck_assert_uint_gt(tally.served, 200);
     ck_assert_uint_gt(tally.refused, 0);
     ck_assert_uint_eq(tally.refused_502, 0); /* no worker dies of it */
@@ -212,35 +206,34 @@ TEST_EACH(a_database_that_goes_and_comes_back_loses_nothing, ways_to_go)
     stop_own();
 }
 
-#define NOTICED_MS 8000 /* generous: three seconds, by all workers at once */
-#define FREE_MS 1500    /* from then on one worker at a time tries for two, the others are free */
+#define ROUNDS 11
 
-/* What comes while the database is frozen, one after another; returns the longest that one took to
- * tell our health. */
-static long ask_while_frozen(unsigned rounds)
+static int by_length(const void *a, const void *b)
+{
+    const long *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* What comes while the database is frozen, one after another, and is told by us, not by nginx after
+ * half a minute; returns how long it took in most rounds to tell our health. */
+static long ask_while_frozen(void)
 {
     static const struct http_call calls[] = {
-        {.path = "/api/health"},
         {.path = "/api/ready"},
         {.path = "/api/posts"},
         {.path = "/api/auth/login",
          .body = "{\"email\":\"" ADMIN_EMAIL "\",\"password\":\"" PASSWORD "\"}"},
     };
-    long longest = 0;
-    for (size_t i = 0; i < rounds * (sizeof calls / sizeof *calls); i++) {
-        const struct http_call *call = &calls[i % (sizeof calls / sizeof *calls)];
+    long took[ROUNDS];
+    for (int round = 0; round < ROUNDS; round++) {
         long began = now_ms();
-        struct answer r = http_fetch(call);
-        long took = now_ms() - began;
-        ck_assert_int_lt(took, NOTICED_MS);
-        if (call == calls)
-            ck_status(r, 200);
-        else
-            ck_problem(r, UNAVAILABLE);
-        if (call == calls && took > longest)
-            longest = took;
+        ck_status(fetch(.path = "/api/health"), 200);
+        took[round] = now_ms() - began;
+        for (int i = 0; i < COUNT(calls); i++)
+            ck_problem(http_fetch(&calls[i]), UNAVAILABLE);
     }
-    return longest;
+    qsort(took, ROUNDS, sizeof *took, by_length);
+    return took[ROUNDS / 2];
 }
 
 TEST(a_frozen_database_is_told_by_us_in_seconds)
@@ -250,13 +243,13 @@ TEST(a_frozen_database_is_told_by_us_in_seconds)
     load_await_served(load, 100);
 
     database("freeze");
-    (void)ask_while_frozen(1); /* each worker may be at a statement */
-    long health_ms = ask_while_frozen(10);
+    long health_ms = ask_while_frozen();
     database("thaw");
-    (void)http_await(&ready_call, 200, RECOVERY_MS);
+    (void)http_await(&ready_call, 200, PATIENCE_MS);
     load_finish(load);
 
-    ck_assert_int_lt(health_ms, FREE_MS);
+    /* One worker at a time tries for so long; the others are free. */
+    ck_assert_int_lt(health_ms, DB_CONNECT_LIMIT_S * 1000);
     load_verify(load, true);
     check_totals();
     ck_assert(!backend_logged(&own, "\"worker_died\""));
@@ -277,7 +270,7 @@ TEST(a_pool_can_be_started_before_its_database)
                      .body = "{\"email\":\"" ADMIN_EMAIL "\",\"password\":\"" PASSWORD "\"}"),
                UNAVAILABLE);
     database("start");
-    (void)http_await(&ready_call, 200, RECOVERY_MS);
+    (void)http_await(&ready_call, 200, PATIENCE_MS);
 
     ck_status(fetch(.path = "/api/posts"), 200);
     ck_assert_ptr_nonnull(token_of(ADMIN_EMAIL));

@@ -12,7 +12,6 @@
 #define ACCOUNT 20 /* and from everywhere */
 #define SPARE 2    /* and past that, from each address */
 #define WORKERS 6  /* of both kinds */
-#define RELOAD_MS 10000
 
 static struct backend pool, unlimited;
 static struct front front, unlimited_front;
@@ -156,7 +155,7 @@ TEST(the_client_behind_a_trusted_proxy_is_found)
     pass_forwarded_for();
 
     const char *seen = "";
-    for (long end = now_ms() + RELOAD_MS; now_ms() < end; pause_ms(20))
+    for (long end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(20))
         if (strcmp(seen = seen_from("127.0.1.7", email, header), "127.0.1.7") != 0)
             break;
 

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -447,12 +448,14 @@ struct flight {
     struct client *client;
     const struct http_call *call;
     struct http_answer answer;
+    atomic_bool landed;
 };
 
 static void *fly(void *flight)
 {
     struct flight *f = flight;
     client_ask(f->client, f->call, &f->answer);
+    atomic_store(&f->landed, true);
     return NULL;
 }
 
@@ -463,6 +466,11 @@ struct flight *http_send(const struct http_call *call)
     f->call = call;
     ck_assert_int_eq(pthread_create(&f->thread, NULL, fly, f), 0);
     return f;
+}
+
+bool http_has_landed(struct flight *f)
+{
+    return atomic_load(&f->landed);
 }
 
 struct answer http_land(struct flight *f)

@@ -82,6 +82,7 @@ struct answer http_raw(const struct front *at, const char *bytes, size_t len);
 /* A call under way in a thread of its own. */
 struct flight;
 struct flight *http_send(const struct http_call *call); /* which must live until it has landed */
+bool http_has_landed(struct flight *f);                 /* is its answer there? */
 struct answer http_land(struct flight *f);
 
 /** How often a header is there. */

@@ -10,8 +10,6 @@
 
 #define POSTS_MAX 20000 /* of one client */
 #define COMPLAINT_MAX 600
-#define WAIT_MS 90000 /* far more than anything here takes */
-#define INSIST_MS 120000
 
 enum presence { ABSENT, PRESENT, UNKNOWN };
 
@@ -43,7 +41,9 @@ struct load {
     unsigned per_second; /* 0: without pause */
     long began;          /* ms */
     atomic_uint asked;
-    atomic_bool stop, strict, lag, repeats, insists;
+    unsigned content_len; /* 0: writes are short */
+    atomic_bool stop, strict, lag, repeats, insists, silence;
+    atomic_long refused_at;
     atomic_uint served, refused, refused_502, refused_reads;
     struct load_client clients[LOAD_CLIENTS];
 };
@@ -84,10 +84,11 @@ static void note_refusal(struct load_client *c, const struct http_answer *answer
                          bool strict)
 {
     struct load *l = c->load;
-    if (!is_whole_refusal(c, answer, id))
+    if (answer->status && !is_whole_refusal(c, answer, id))
         complain(c, "a refusal without its form", answer);
     if (strict)
         complain(c, "refused where all is well", answer);
+    atomic_store(&l->refused_at, now_ms());
     atomic_fetch_add(&l->refused, 1);
     if (answer->status == 502)
         atomic_fetch_add(&l->refused_502, 1);
@@ -117,13 +118,14 @@ static bool ask_front(struct load_client *c, struct http_call call, struct http_
     call.headers[0] = header;
     await_turn(c->load);
     client_ask(c->http, &call, ret);
-    if (ret->status == 0) {
+    bool silent = ret->status == 0 && atomic_load(&c->load->silence);
+    if (ret->status == 0 && !silent) {
         complain(c, "no answer", ret);
         return false;
     }
-    if (!header_lists(ret->headers, "X-Request-Id", id))
+    if (!silent && !header_lists(ret->headers, "X-Request-Id", id))
         complain(c, "the answer to another request", ret);
-    if (ret->status >= 502 && ret->status <= 504) {
+    if (silent || (ret->status >= 502 && ret->status <= 504)) {
         note_refusal(c, ret, id, strict);
         if (!call.method && !call.body)
             atomic_fetch_add(&c->load->refused_reads, 1);
@@ -141,32 +143,47 @@ static void write_title(const struct load_client *c, size_t n, char *ret, size_t
              c->load->run % 1000000, c->number, n);
 }
 
-/* With a key, 409 says that the same request is under way. */
-static bool ask_to_create(struct load_client *c, size_t n, const char *body,
-                          struct http_answer *ret)
+/* Under one name, until it is served. While the first of its kind is still on its way, which nobody
+ * listens to any more, the second is told so. */
+static bool ask_until_served(struct load_client *c, const struct http_call *call,
+                             struct http_answer *ret)
+{
+    for (long began = now_ms(); now_ms() - began < PATIENCE_MS; pause_ms(10))
+        if (ask_front(c, *call, ret) &&
+            !(ret->status == 409 && strstr(ret->body, "\"idempotency_busy\"")))
+            return true;
+    complain(c, "never served", ret);
+    return false;
+}
+
+static bool ask_to_create(struct load_client *c, const char *title, struct http_answer *ret)
 {
     char key[80];
-    struct http_call call = {.path = "/api/posts", .body = body};
-    snprintf(key, sizeof key, "Idempotency-Key: load-%ld-%u-%zu", c->load->run, c->number, n);
-    bool insists = atomic_load(&c->load->insists);
-    call.headers[1] = insists ? key : NULL;
-    for (long began = now_ms();; pause_ms(20)) {
-        bool served = ask_front(c, call, ret);
-        if (!insists || (served && ret->status != 409) || now_ms() - began > INSIST_MS)
-            return served;
-    }
+    unsigned len = c->load->content_len;
+    bool named = len || atomic_load(&c->load->insists);
+    struct buf body;
+    struct http_call call = {.path = "/api/posts"};
+    buf_init(&body, (size_t)1024 * 1024);
+    buf_printf(&body, "{\"title\":\"%s\",\"content\":\"version 0%*s\",\"published\":true}", title,
+               (int)len, "");
+    buf_add(&body, "", 1);
+    call.body = body.data;
+    snprintf(key, sizeof key, "Idempotency-Key: load-%ld-%u-%zu", c->load->run, c->number,
+             c->count);
+    call.headers[1] = named ? key : NULL;
+    bool served = named ? ask_until_served(c, &call, ret) : ask_front(c, call, ret);
+    buf_release(&body);
+    return served;
 }
 
 static void create(struct load_client *c)
 {
-    char title[120], body[240];
+    char title[120];
     struct http_answer answer;
     struct item *item = &c->items[c->count];
     write_title(c, c->count++, title, sizeof title);
-    snprintf(body, sizeof body, "{\"title\":\"%s\",\"content\":\"version 0\",\"published\":true}",
-             title);
     item->presence = UNKNOWN;
-    if (!ask_to_create(c, c->count - 1, body, &answer))
+    if (!ask_to_create(c, title, &answer))
         return;
     const struct json *whole = parse(c, &answer);
     const struct json *post = whole ? json_get(whole, "post") : NULL;
@@ -182,12 +199,18 @@ static void path_of(const struct item *item, char *ret, size_t size)
     snprintf(ret, size, "/api/posts/%s", item->id);
 }
 
+/* Blanks after it are padding. */
+static bool is_version(const char *content, unsigned version)
+{
+    char text[40];
+    size_t len = (size_t)snprintf(text, sizeof text, "version %u", version);
+    return strncmp(content, text, len) == 0 && strspn(content + len, " ") == strlen(content + len);
+}
+
 static bool has_content(const struct item *item, const char *content)
 {
-    char now[40], before[40];
-    snprintf(now, sizeof now, "version %u", item->version);
-    snprintf(before, sizeof before, "version %u", item->version - 1);
-    return strcmp(content, now) == 0 || (item->version_before && strcmp(content, before) == 0);
+    return is_version(content, item->version) ||
+           (item->version_before && is_version(content, item->version - 1));
 }
 
 static void read_back(struct load_client *c, const struct item *item)
@@ -288,12 +311,19 @@ struct load *load_start(const struct front *at, const char *token)
 
 struct load *load_start_paced(const struct front *at, const char *token, unsigned per_second)
 {
+    return load_start_named(at, token, per_second, 0);
+}
+
+struct load *load_start_named(const struct front *at, const char *token, unsigned per_second,
+                              unsigned content_len)
+{
     struct load *l = calloc(1, sizeof *l);
     ck_assert_ptr_nonnull(l);
     l->at = at;
     l->token = token;
     l->run = l->began = now_ms();
     l->per_second = per_second;
+    l->content_len = content_len;
     for (unsigned i = 0; i < LOAD_CLIENTS; i++) {
         struct load_client *c = &l->clients[i];
         c->load = l;
@@ -322,6 +352,16 @@ void load_insist(struct load *l)
     atomic_store(&l->insists, true);
 }
 
+void load_bear_silence(struct load *l)
+{
+    atomic_store(&l->silence, true);
+}
+
+long load_refused_at(struct load *l)
+{
+    return atomic_load(&l->refused_at);
+}
+
 void load_be_strict(struct load *l)
 {
     atomic_store(&l->strict, true);
@@ -344,7 +384,7 @@ void load_finish(struct load *l)
 
 static void keep_waiting(struct load *l, long began, const char *what)
 {
-    if (now_ms() - began > WAIT_MS) {
+    if (now_ms() - began > PATIENCE_MS) {
         load_finish(l); /* a wrong answer says more */
         ck_abort_msg("too little is %s", what);
     }

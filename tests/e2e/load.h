@@ -20,6 +20,20 @@ struct load *load_start(const struct front *at, const char *token);
 /** The same with so many requests a second, evenly, as far as the answers let them. */
 struct load *load_start_paced(const struct front *at, const char *token, unsigned per_second);
 
+/**
+ * The same, where each post is written under an Idempotency-Key of its own and asked for again
+ * until it is served: then none may be missing, and none be there twice, whatever happened. They
+ * have `content_len` bytes.
+ */
+struct load *load_start_named(const struct front *at, const char *token, unsigned per_second,
+                              unsigned content_len);
+
+/** Nobody need be there: no answer at all is a refusal, too. */
+void load_bear_silence(struct load *l);
+
+/** When something was refused last, by now_ms(); 0: never. */
+long load_refused_at(struct load *l);
+
 /** Until it is taken back, reads may show what was a moment ago. */
 void load_bear_lag(struct load *l, bool lag);
 
@@ -37,7 +51,7 @@ void load_be_strict(struct load *l);
 struct load_tally load_tally(struct load *l);
 
 /** Wait until so many more are served; until so many more are refused; until so many in a row are
- *  served while none is refused. Each fails the test where that takes a minute and a half. */
+ *  served while none is refused. Each fails the test where that takes PATIENCE_MS. */
 void load_await_served(struct load *l, unsigned more);
 void load_await_refused(struct load *l, unsigned more);
 void load_await_calm(struct load *l, unsigned in_a_row);

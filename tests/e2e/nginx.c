@@ -304,7 +304,7 @@ static int begin_body(const struct front *at, const char *path, const char *from
 static struct answer fetch_until_served(const struct http_call *call)
 {
     struct answer r = http_fetch(call);
-    for (int tries = 0; tries < 10 && r.status == 429; tries++) {
+    for (int tries = 0; tries < 200 && r.status == 429; tries++) {
         pause_ms(200);
         r = http_fetch(call);
     }
@@ -604,10 +604,27 @@ TEST(who_takes_nothing_is_given_up)
 
 static struct front caching, forgetful;
 
+/* A time that `render` would not write: one that a test can wait for, or that none comes to. */
+static void set_seconds(struct front *f, const char *file, const char *directive, unsigned seconds)
+{
+    char path[2 * WORLD_PATH], edit[160]; /* there is no arena around a case */
+    snprintf(path, sizeof path, "%s/conf/%s", f->folder, file);
+    snprintf(edit, sizeof edit, "/^%s /!b;s/^\\(%s\\) .*/\\1 %us;/;w /dev/stdout", directive,
+             directive, seconds);
+    struct buf changed;
+    buf_init(&changed, 1024);
+    ck_assert_int_eq(world_run(LIST("sed", "-i", edit, path), NULL, NULL, &changed), 0);
+    ck_assert_uint_gt(changed.len, 0);
+    buf_release(&changed);
+    front_reload(f);
+}
+
 static void start_cache(void)
 {
     backend_start(&pool, LIST("WORKERS=2", "HASH_WORKERS=1"));
     front_start(&caching, &pool, LIST("LOGIN_LIMIT=off", "LIST_CACHE=10s", "CORS_ORIGINS=" ORIGIN));
+    set_seconds(&caching, "cache-pass.conf", "fastcgi_cache_valid 200",
+                600); /* on a slow machine */
     front_start(&forgetful, &pool, LIST("LOGIN_LIMIT=off", "LIST_CACHE=1s"));
     the_front = &caching;
 }
@@ -993,19 +1010,6 @@ TEST(a_pool_that_goes_under_load_takes_no_write_along)
     front_stop(&host);
 }
 
-/* A time-out that a test can wait for. */
-static void make_impatient(struct front *f, const char *file, const char *directive)
-{
-    const char *path = say("%s/conf/%s", f->folder, file);
-    const char *edit = say("/^%s /!b;s/ .*/ 1s;/;w /dev/stdout", directive);
-    struct buf changed;
-    buf_init(&changed, 1024);
-    ck_assert_int_eq(world_run(LIST("sed", "-i", edit, path), NULL, NULL, &changed), 0);
-    ck_assert_uint_gt(changed.len, 0);
-    buf_release(&changed);
-    front_reload(f);
-}
-
 /* A process and its children; those first that would mind. */
 static void signal_family(pid_t parent, int signal)
 {
@@ -1016,6 +1020,8 @@ static void signal_family(pid_t parent, int signal)
         ck_assert_int_eq(kill(pids[i], signal), 0);
 }
 
+#define IMPATIENT_S 3
+
 /* A host whose nginx stands still takes connections and answers none: reads are asked again
  * elsewhere, and of writes only those fail that it was sent before it was found out. */
 TEST(a_host_that_freezes_takes_no_read_along_and_no_write_twice)
@@ -1023,7 +1029,7 @@ TEST(a_host_that_freezes_takes_no_read_along_and_no_write_twice)
     struct backend behind;
     struct front host, before;
     start_pair(&behind, &host, &before);
-    make_impatient(&before, "hosts-pass.conf", "proxy_read_timeout");
+    set_seconds(&before, "hosts-pass.conf", "proxy_read_timeout", IMPATIENT_S);
     struct load *load = load_start(&before, new_user(NULL));
     load_bear_repeats(load);
     load_await_served(load, 100);
@@ -1049,7 +1055,7 @@ TEST(a_pool_that_freezes_takes_no_read_along)
     struct backend behind;
     struct front host, before;
     start_pair(&behind, &host, &before);
-    make_impatient(&host, "fastcgi.conf", "fastcgi_read_timeout");
+    set_seconds(&host, "fastcgi.conf", "fastcgi_read_timeout", IMPATIENT_S);
     signal_family(behind.pid, SIGSTOP);
 
     for (unsigned i = 0; i < 6; i++)

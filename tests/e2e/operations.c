@@ -10,7 +10,6 @@
 #include "tests/e2e/own.h"
 #include "tests/support/exposition.h"
 
-#define LIMIT_MS 10000
 #define CLIENTS 8
 #define CALLS 25 /* of each client */
 
@@ -174,7 +173,7 @@ TEST(counts_go_on_after_a_reload)
 static void await_hash_queue(double length)
 {
     double seen = -1;
-    for (long end = now_ms() + LIMIT_MS; now_ms() < end; pause_ms(10)) {
+    for (long end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(10)) {
         seen = exposition_value(scrape(), "postern_queue_connections{pool=\"hash\"}");
         if (seen == length)
             return;
@@ -187,7 +186,7 @@ static void stop_process(pid_t pid)
 {
     const char *path = say("/proc/%d/stat", (int)pid);
     ck_assert_int_eq(kill(pid, SIGSTOP), 0);
-    for (long end = now_ms() + LIMIT_MS; !file_has(path, ") T "); pause_ms(5))
+    for (long end = now_ms() + PATIENCE_MS; !file_has(path, ") T "); pause_ms(5))
         ck_assert_msg(now_ms() < end, "%d does not stop", (int)pid);
 }
 
@@ -266,14 +265,14 @@ TEST(a_state_file_outlives_the_workers_that_count_in_it)
     memcpy(own.hash, own.fast, sizeof own.hash);
     spawn();
     start_own_front();
-    (void)http_await(&ready, 200, LIMIT_MS);
+    (void)http_await(&ready, 200, PATIENCE_MS);
     for (int i = 0; i < 20; i++)
         ck_status(fetch(.path = "/api/health"), 200);
     const char *before = scrape();
 
     backend_stop(&own);
     spawn();
-    (void)http_await(&ready, 200, LIMIT_MS);
+    (void)http_await(&ready, 200, PATIENCE_MS);
     ck_status(fetch(.path = "/api/health"), 200);
     const char *after = scrape();
 
@@ -298,7 +297,7 @@ static void start_with_log_file(struct backend *logs)
                           LIST(say("LISTEN=%s", own.fast), say("HASH_LISTEN=%s", own.hash),
                                say("LOG_TO=%s", own.log), "WORKERS=2", "HASH_WORKERS=1"),
                           own.folder, terminal());
-    file_await(own.log, "\"started\"", 1, LIMIT_MS);
+    file_await(own.log, "\"started\"", 1, PATIENCE_MS);
     start_own_front();
 }
 
@@ -319,13 +318,13 @@ TEST(a_log_is_rotated_by_moving_it_and_a_reload)
     backend_reload(&own, 3);
     call_named("request-after");
 
-    file_await(moved, "\"request-before\"", 1, LIMIT_MS);
-    file_await(moved, "\"request-meanwhile\"", 1, LIMIT_MS);
-    file_await(own.log, "\"request-after\"", 1, LIMIT_MS);
+    file_await(moved, "\"request-before\"", 1, PATIENCE_MS);
+    file_await(moved, "\"request-meanwhile\"", 1, PATIENCE_MS);
+    file_await(own.log, "\"request-after\"", 1, PATIENCE_MS);
     ck_assert(!file_has(moved, "\"request-after\""));
     ck_assert(!file_has(own.log, "\"request-meanwhile\""));
     stop_own();
-    file_await(own.log, "\"stopped\"", 1, LIMIT_MS);
+    file_await(own.log, "\"stopped\"", 1, PATIENCE_MS);
     struct stat s;
     ck_assert_int_eq(stat(terminal(), &s), 0);
     ck_assert_int_eq(s.st_size, 0);
@@ -338,7 +337,7 @@ static void reload_in_vain(const char *log, const char *why)
     ck_assert_uint_eq(backend_workers(&own, before), 3);
 
     ck_assert_int_eq(kill(own.pid, SIGHUP), 0);
-    file_await(log, "\"reload_refused\"", 1, LIMIT_MS);
+    file_await(log, "\"reload_refused\"", 1, PATIENCE_MS);
 
     ck_assert_msg(file_has(log, why) > 0, "no %s in %s", why, log);
     ck_assert_uint_eq(backend_workers(&own, after), 3);
@@ -386,7 +385,7 @@ static void start_with_conf(const char *conf)
     own.pid = world_start(LIST("../bin/postern", "--config", conf, "serve"),
                           LIST(say("LOG_TO=%s", own.log), "WORKERS=2", "HASH_WORKERS=1"),
                           own.folder, terminal());
-    file_await(own.log, "\"started\"", 1, LIMIT_MS);
+    file_await(own.log, "\"started\"", 1, PATIENCE_MS);
     start_own_front();
 }
 

@@ -11,7 +11,6 @@
 
 #define WORKERS 4
 #define RIVALS 50
-#define MAIL_LIMIT_MS 10000
 #define NEW_PASSWORD "another long enough one"
 #define RESET_URL "https://app.example.org/reset#"
 
@@ -494,7 +493,7 @@ static const char *look_for_mail(const char *to)
 
 static const char *await_mail(const char *to)
 {
-    for (long end = now_ms() + MAIL_LIMIT_MS; now_ms() < end; pause_ms(5)) {
+    for (long end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(5)) {
         const char *mail = look_for_mail(to);
         if (mail)
             return mail;

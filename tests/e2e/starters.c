@@ -17,8 +17,6 @@
 #include "tests/e2e/own.h"
 #include "tests/support/refusals.h"
 
-#define START_MS 5000 /* generous: it takes a tenth of it */
-
 /* The starters have words of their own to say: not so to the pool's log. */
 #define SERVE "/bin/sh", "-c", "exec ../bin/postern serve 2>>pool.log"
 
@@ -36,7 +34,7 @@ static pid_t start(const char *const *words)
 static void await_start(void)
 {
     start_own_front();
-    (void)http_await(&(const struct http_call){.path = "/api/health"}, 200, START_MS);
+    (void)http_await(&(const struct http_call){.path = "/api/health"}, 200, PATIENCE_MS);
 }
 
 /* ---- spawn-fcgi ---- */
@@ -170,7 +168,7 @@ static size_t waiting_on(int fd)
 
 static void await_waiting(int fd, size_t count)
 {
-    for (long end = now_ms() + START_MS; waiting_on(fd) != count; pause_ms(10))
+    for (long end = now_ms() + PATIENCE_MS; waiting_on(fd) != count; pause_ms(10))
         ck_assert_msg(now_ms() < end, "%zu workers on descriptor %d", waiting_on(fd), fd);
 }
 
@@ -226,7 +224,7 @@ TEST_EACH(sockets_that_cannot_be_meant_are_refused, misuses)
     int status;
     make_own();
     own.pid = activate(misuses[_i].options, "../bin/postern serve");
-    for (long end = now_ms() + START_MS; !knock(misuses[_i].type); pause_ms(5))
+    for (long end = now_ms() + PATIENCE_MS; !knock(misuses[_i].type); pause_ms(5))
         ck_assert_msg(now_ms() < end, "nobody listens on %s", own.fast);
 
     ck_assert_int_eq(waitpid(own.pid, &status, 0), own.pid);

@@ -22,8 +22,6 @@
 #include "tests/e2e/proxies.h"
 #include "tests/support/loopback.h"
 
-#define START_LIMIT_MS 15000
-#define END_LIMIT_MS 10000
 #define FOLDER_MAX 60 /* so that sockets below it have short enough names */
 #define GROUPS_MAX 64
 #define NAMES_MAX 40
@@ -281,12 +279,12 @@ int world_end(pid_t pid, int signal)
 {
     int status = 0;
     (void)kill(pid, signal);
-    for (long end = now_ms() + END_LIMIT_MS; now_ms() < end; pause_ms(5))
+    for (long end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(5))
         if (has_ended(pid, &status))
             return status;
     (void)kill(pid, SIGKILL);
     (void)waitpid(pid, &status, 0);
-    ck_abort_msg("process %d did not end in ten seconds after signal %d", (int)pid, signal);
+    ck_abort_msg("process %d did not end after signal %d", (int)pid, signal);
 }
 
 /* ---- the folder, and who takes it away ---- */
@@ -475,7 +473,7 @@ static bool is_socket(const char *path)
 static void await_sockets(struct backend *b)
 {
     int status;
-    for (long end = now_ms() + START_LIMIT_MS; now_ms() < end; pause_ms(5)) {
+    for (long end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(5)) {
         if (has_ended(b->pid, &status)) {
             b->pid = 0;
             break;
@@ -495,16 +493,11 @@ const char *world_limits(const char *const *names)
     return "LIMITS=guesses";
 }
 
-void backend_start(struct backend *b, const char *const *names)
+void backend_again(struct backend *b, const char *const *names)
 {
     char listen[WORLD_PATH + 16], hash_listen[WORLD_PATH + 16];
     const char *all[NAMES_MAX] = {listen, hash_listen};
     size_t n = 2;
-    if (world_at("apache")) {
-        apache_make_home(b, names);
-        return;
-    }
-    backend_make(b);
     snprintf(listen, sizeof listen, "LISTEN=%s", b->fast);
     snprintf(hash_listen, sizeof hash_listen, "HASH_LISTEN=%s", b->hash);
     if ((all[n] = world_limits(names)))
@@ -513,6 +506,16 @@ void backend_start(struct backend *b, const char *const *names)
         all[n++] = *names;
     b->pid = world_start(LIST(program, "serve"), all, b->folder, b->log);
     await_sockets(b);
+}
+
+void backend_start(struct backend *b, const char *const *names)
+{
+    if (world_at("apache")) {
+        apache_make_home(b, names);
+        return;
+    }
+    backend_make(b);
+    backend_again(b, names);
 }
 
 void backend_stop(struct backend *b)
@@ -579,7 +582,7 @@ size_t backend_workers(const struct backend *b, pid_t *ret_pids)
 pid_t backend_await_mailer(const struct backend *b, pid_t without)
 {
     pid_t pids[WORKERS_MAX];
-    for (long end = now_ms() + START_LIMIT_MS; now_ms() < end; pause_ms(5))
+    for (long end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(5))
         if (some_children_of(b->pid, true, pids) == 1 && pids[0] != without)
             return pids[0];
     ck_abort_msg("no process sends mail, see %s", b->log);
@@ -589,7 +592,7 @@ void backend_await_workers(const struct backend *b, size_t count, pid_t without)
 {
     pid_t pids[WORKERS_MAX];
     size_t seen = 0;
-    for (long end = now_ms() + START_LIMIT_MS; now_ms() < end; pause_ms(5)) {
+    for (long end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(5)) {
         seen = backend_workers(b, pids);
         if (seen == count && !is_among(without, pids, seen))
             return;
@@ -661,7 +664,7 @@ static bool await_nginx(struct front *f)
     struct stat s;
     int status;
     snprintf(path, sizeof path, "%s/nginx.pid", f->folder);
-    for (long end = now_ms() + START_LIMIT_MS; now_ms() < end; pause_ms(5)) {
+    for (long end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(5)) {
         if (has_ended(f->pid, &status))
             return false;
         if (stat(path, &s) == 0 && s.st_size > 0)
@@ -740,6 +743,14 @@ void front_start_half(struct front *f, const struct backend *pool)
     front_start(f, &half, LIST("LOGIN_LIMIT=off"));
 }
 
+void front_again(struct front *f)
+{
+    char path[WORLD_PATH + 16];
+    snprintf(path, sizeof path, "%s/nginx.pid", f->folder);
+    (void)unlink(path); /* of the one before, which may not have taken it along */
+    ck_assert_msg(start_nginx(f), "nginx does not start again, see %s", f->folder);
+}
+
 void front_stop(struct front *f)
 {
     if (f->pid)
@@ -765,7 +776,7 @@ void front_reload(struct front *f)
     pid_t before[WORKERS_MAX], now[WORKERS_MAX];
     size_t count = children_of(f->pid, before);
     ck_assert_int_eq(kill(f->pid, SIGHUP), 0);
-    for (long end = now_ms() + START_LIMIT_MS; now_ms() < end; pause_ms(5))
+    for (long end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(5))
         if (all_gone(before, count, now, children_of(f->pid, now)))
             return;
     ck_abort_msg("nginx keeps its workers, see %s", f->folder);
@@ -814,7 +825,7 @@ void database_await_waiting(long count)
 {
     /* The server looks again only when nobody has looked for a tenth of a second. */
     long seen = 0;
-    for (long end = now_ms() + 4000; now_ms() < end; pause_ms(150)) {
+    for (long end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(150)) {
         seen = database_number("SELECT COUNT(*) FROM information_schema.innodb_trx"
                                " WHERE trx_state = 'LOCK WAIT'");
         if (seen >= count)

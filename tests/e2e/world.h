@@ -87,7 +87,7 @@ int world_free_port(void);
 /** True when a process of ours is gone. */
 bool world_has_ended(pid_t pid);
 
-/** Ask a process with `signal` to end, and wait; after ten seconds it is killed, and the test
+/** Ask a process with `signal` to end, and wait; after PATIENCE_MS it is killed, and the test
  *  fails. Returns what waitpid says. */
 int world_end(pid_t pid, int signal);
 
@@ -99,6 +99,9 @@ const char *world_limits(const char *const *names);
 
 /** `postern serve` with a pool on both sockets, and these settings besides. */
 void backend_start(struct backend *b, const char *const *names);
+
+/** The same at the sockets of one that has ended, whatever way. */
+void backend_again(struct backend *b, const char *const *names);
 
 /** With SIGTERM; fails the test unless it ends with status 0. Nothing if it does not run. */
 void backend_stop(struct backend *b);
@@ -129,6 +132,9 @@ void front_start_impatient(struct front *f, const struct backend *b, unsigned se
 /** A front that reaches only the socket where `pool` hashes: all else is 502. */
 void front_start_half(struct front *f, const struct backend *pool);
 void front_stop(struct front *f);
+
+/** The same nginx, on its port, after front_stop(). */
+void front_again(struct front *f);
 
 /** The processes that an nginx has just now; returns how many. */
 size_t front_workers(const struct front *f, pid_t *ret_pids);

@@ -431,3 +431,15 @@ TEST(a_long_answer_is_cut)
     ck_assert_mem_eq(out.data + 8 + 65528, "\1\6\0\1\21\170\0\0", 8);
     buf_release(&out);
 }
+
+TEST(an_answer_without_a_buffer_is_the_same)
+{
+    char out[64] = "";
+    fastcgi_put(&scratch, 258, "text", 4);
+    fastcgi_put_end(&scratch, 258);
+
+    ck_assert_uint_eq(fastcgi_write(out, sizeof out, 258, "text", 4), scratch.len);
+
+    ck_assert_mem_eq(out, scratch.data, scratch.len);
+    ck_assert_uint_eq(fastcgi_write(out, scratch.len - 1, 258, "text", 4), 0);
+}

@@ -438,15 +438,11 @@ TEST(one_that_was_told_to_stop_before_the_reload_is_none)
 TEST(a_crash_loop_is_slowed_down)
 {
     int64_t began = now_ms();
-    int starts = 0;
 
     pid_t pool = start_workers(1, 5, crash_at_once);
-    while (now_ms() - began < 3000)
-        starts += next_note(100).what == 's';
+    expect_all('s', 6);
 
-    /* 50, 100, 200 ms and so on leave room for six or seven; without pauses it is thousands. */
-    ck_assert_int_ge(starts, 3);
-    ck_assert_int_le(starts, 9);
+    ck_assert_int_ge(now_ms() - began, 50 + 100 + 200 + 400 + 800);
     stop(pool);
 }
 
@@ -458,7 +454,7 @@ TEST(the_pause_has_an_upper_bound)
 
     (void)expect('s');
 
-    ck_assert_int_le(now_ms() - began, 4000);
+    ck_assert_int_lt(now_ms() - began, 6400);
     stop(pool);
 }
 
@@ -527,7 +523,7 @@ TEST(who_lived_long_enough_is_replaced_without_a_pause)
 
     int64_t began = now_ms();
     (void)expect('s');
-    ck_assert_int_lt(now_ms() - began, 1000);
+    ck_assert_int_lt(now_ms() - began, 1600);
     stop(pool);
 }
 

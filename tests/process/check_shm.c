@@ -110,6 +110,32 @@ TEST(a_file_is_private_and_shared_by_its_name)
     ck_assert_uint_eq(s.st_mode & 07777, 0600);
 }
 
+#define LARGE ((size_t)1024 * 1024)
+
+static size_t bytes_on_disk(void)
+{
+    struct stat s;
+    ck_assert_int_eq(stat(path, &s), 0);
+    return (size_t)s.st_blocks * 512;
+}
+
+/* Or who writes where a full disk has no room is killed. */
+TEST(a_file_has_all_its_blocks_and_one_with_holes_gets_them)
+{
+    int none = -1;
+    (void)map(path, LAYOUT, LARGE, &none);
+    ck_assert_uint_ge(bytes_on_disk(), LARGE);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    ck_assert_int_eq(
+        fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 64 * 1024, LARGE / 2), 0);
+    (void)close(fd);
+    ck_assert_uint_lt(bytes_on_disk(), LARGE);
+
+    (void)map(path, LAYOUT, LARGE, &none);
+
+    ck_assert_uint_ge(bytes_on_disk(), LARGE);
+}
+
 TEST(a_file_of_another_layout_is_replaced_while_others_go_on_with_it)
 {
     int none = -1;

@@ -3,7 +3,7 @@
 
 #include <sys/types.h>
 
-#define PATIENCE_MS 20000 /* for what should happen at once, on a machine that is busy */
+#include "tests/support/clock.h" /* PATIENCE_MS */
 
 /** Wait for the end; the exit status, 128 and the signal, or -1 when it does not end in time. */
 int end_of(pid_t pid);

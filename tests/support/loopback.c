@@ -24,6 +24,7 @@
 struct app *the_app;
 struct arena *the_arena;
 struct instant the_time;
+void (*loopback_around)(bool begins);
 static int64_t the_steps_us; /* of the clock, while no time passed */
 
 static struct settings settings;
@@ -247,16 +248,20 @@ struct answer loopback_ask(const struct call *call)
     }
     response_init(&rs);
     buf_init(&head, (size_t)64 * 1024);
+    if (loopback_around)
+        loopback_around(true);
     app_handle(the_app, &rq, &rs);
     response_head(&rs, &rq, &head);
+    if (rs.after) /* as server.c does when the answer is out */
+        rs.after(the_app, &rq);
+    if (loopback_around)
+        loopback_around(false);
     answer.status = rs.status;
     answer.headers = arena_copy(the_arena, head.data, head.len);
     answer.text = arena_copy(the_arena, rs.body.data ? rs.body.data : "", rs.body.len);
     answer.body = NULL;
     if (json_parse(the_arena, answer.text, rs.body.len, &answer.body))
         answer.body = NULL;
-    if (rs.after) /* as server.c does when the answer is out */
-        rs.after(the_app, &rq);
     buf_release(&head);
     response_release(&rs);
     if (!rq.route ||

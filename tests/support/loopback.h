@@ -56,6 +56,9 @@ void set_clock(int64_t seconds);
 #define api_ask(...) loopback_ask(&(const struct call){__VA_ARGS__})
 struct answer loopback_ask(const struct call *call);
 
+/** Called before the program gets a call, and after all that it does for it. */
+extern void (*loopback_around)(bool begins);
+
 /** The common calls; paths are format strings, and NULL for a token leaves it out. */
 struct answer api_get(const char *token, const char *path, ...) PRINTF_LIKE(2, 3);
 struct answer api_delete(const char *token, const char *path, ...) PRINTF_LIKE(2, 3);

@@ -1,5 +1,7 @@
 #include "tests/support/parallel.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 struct start {
@@ -48,4 +50,16 @@ void parallel(int n, void (*body)(int i, void *context), void *context)
 {
     const struct parallel all = parallel_begin(n, body, context);
     parallel_end(&all);
+}
+
+bool somebody_waits(void)
+{
+    char line[16] = "";
+    FILE *rows = popen("echo 'SELECT COUNT(*) AS n FROM information_schema.innodb_lock_waits' | "
+                       "\"$DATABASE_CONTROL\" sql | tail -n 1",
+                       "r");
+    ck_assert_ptr_nonnull(rows);
+    ck_assert_ptr_nonnull(fgets(line, sizeof line, rows));
+    ck_assert_int_eq(pclose(rows), 0);
+    return atoi(line) > 0;
 }

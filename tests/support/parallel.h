@@ -17,3 +17,6 @@ void parallel(int n, void (*body)(int i, void *context), void *context);
  *  every process ended well. */
 struct parallel parallel_begin(int n, void (*body)(int i, void *context), void *context);
 void parallel_end(const struct parallel *all);
+
+/** Does a transaction wait for a row that another has locked? As the server's root sees it. */
+bool somebody_waits(void);

@@ -38,7 +38,7 @@
 /* Of the case that was named last: what runs once around all of it, in the program itself. */
 #define CASE_AROUND(before_, after_) SUITE_DO(suite_case_around((before_), (after_)))
 
-/* Of the case that was named last: how long a test may take, in place of 60 s. */
+/* Of the case that was named last: how long a test may take, where that is more than 300 s. */
 #define CASE_LIMIT_S(seconds_) SUITE_DO(suite_case_limit(seconds_))
 
 /* Of the case that was named last: it is run only where this holds; after all other cases. */

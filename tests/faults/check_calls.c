@@ -1,0 +1,648 @@
+/* needs: mariadb */
+/* Every call that can fail, failed once in each of its ways, at each place where a request comes to
+ * it: what does the client get, what was written, and is the worker fit for the next request?
+ *
+ * Each operation has at least one request below that goes well, and an operation without one fails
+ * this test. Whenever a call fails, the answer is the one that it is without, or 503; what the
+ * request writes is there as a whole where the answer says so, and as a whole or not at all where
+ * it does not. A new process takes each failure. Where the program ends for lack of memory, the
+ * client must have been told, see common/base/exhausted.h. At each of these places the process is
+ * killed as well; a request that was named is then sent again, and done once.
+ */
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/base/exhausted.h"
+#include "common/base/log.h"
+#include "common/crypto/password.h"
+#include "common/http/router.h"
+#include "fcgi-app/routes.h"
+#include "tests/faults/faults.h"
+#include "tests/support/people.h"
+#include "tests/support/refusals.h"
+#include "tests/support/suite.h"
+#include "tests/support/torture.h"
+
+#define TRIES 20       /* to come to a call that is not always there, such as a wait */
+#define NEVER UINT_MAX /* is that call made */
+#define A_SAMPLE 12    /* failures of each row in `make check`; `make torture` has all */
+
+enum who { NOBODY, ME, BOSS };
+
+/* What is no request, but has calls that can fail. */
+enum work { REQUEST, BEGINNING, SPARE };
+
+/* A request that goes well. Words in braces stand for what is there. */
+struct golden {
+    const char *route; /* its id */
+    const char *path, *body;
+    enum who who;
+    int status;
+    const char *param;
+    const char *from;
+    bool best_effort; /* some of what it writes is tried once, and need not be there */
+    bool repeats;     /* a lost answer has it done again, which leaves the same but a version */
+    bool two_hosts;   /* DATABASE_URL has two */
+    enum work work;
+};
+
+#define KEY "HTTP_IDEMPOTENCY_KEY=a-key-of-the-test"
+#define CREDENTIALS(user_) "{'email':'" user_ "@example.org','password':'" PASSWORD "'}"
+
+static const struct golden goldens[] = {
+    {"register", "/auth/register", CREDENTIALS("new"), NOBODY, 201},
+    {"login", "/auth/login", CREDENTIALS("me"), NOBODY, 200},
+    /* of imported users, whose hash is replaced */
+    {"login", "/auth/login", CREDENTIALS("scrypt"), NOBODY, 200, .best_effort = true},
+    {"login", "/auth/login", CREDENTIALS("pbkdf2"), NOBODY, 200, .best_effort = true},
+    {"login", "/auth/login", CREDENTIALS("bcrypt"), NOBODY, 200, .best_effort = true},
+    {"login", "/auth/login", CREDENTIALS("nobody"), NOBODY, 401},
+    {"refresh", "/auth/refresh", "{'refresh_token':'{refresh}'}", NOBODY, 200},
+    {"getProfile", "/auth/profile", NULL, ME, 200},
+    {"getProfile", "/auth/profile", NULL, ME, 200, .two_hosts = true},
+    {"deleteProfile", "/auth/profile", "{'current_password':'" PASSWORD "'}", ME, 204},
+    {"listSessions", "/auth/sessions", NULL, ME, 200},
+    {"endSession", "/auth/sessions/{session}", NULL, ME, 204},
+    {"logout", "/auth/logout", "{'all':true}", ME, 204},
+    {"changeEmail", "/auth/email", "{'current_password':'" PASSWORD "','email':'else@example.org'}",
+     ME, 200, .repeats = true},
+    {"changePassword", "/auth/password",
+     "{'current_password':'" PASSWORD "','new_password':'another long one'}", ME, 204},
+    {"forgotPassword", "/auth/password/forgot", "{'email':'me@example.org'}", NOBODY, 202,
+     .best_effort = true},
+    {"resetPassword", "/auth/password/reset",
+     "{'token':'"
+     "a token that came by mail"
+     "','new_password':'another long one'}",
+     NOBODY, 204},
+    {"listUsers", "/users?q=example&sort=-created_at", NULL, BOSS, 200},
+    {"createUser", "/users",
+     "{'email':'made@example.org','password':'" PASSWORD "','first_name':'M','role':'admin'}", BOSS,
+     201},
+    {"createUser", "/users",
+     "{'email':'made@example.org','password':'" PASSWORD "','first_name':'M'}", BOSS, 201,
+     .param = KEY},
+    {"getUser", "/users/{me}", NULL, BOSS, 200},
+    {"updateUser", "/users/{me}", "{'first_name':'N'}", ME, 200},
+    {"updateUser", "/users/{me}", "{'role':'admin','is_active':false}", BOSS, 200},
+    {"deleteUser", "/users/{me}", NULL, BOSS, 204},
+    {"listPostsOfUser", "/users/{me}/posts?published=true", NULL, ME, 200},
+    {"listPosts", "/posts?q=engines", NULL, NOBODY, 200},
+    {"listPosts", "/posts?limit=1&page=2&sort=title", NULL, ME, 200},
+    {"listPosts", "/posts?created_after=2020-01-01T00:00:00Z&limit=2", NULL, NOBODY, 200},
+    {"createPost", "/posts", "{'title':'t','content':'c','published':true}", ME, 201},
+    {"createPost", "/posts", "{'title':'t','content':'c','published':true}", ME, 201, .param = KEY},
+    {"createPost", "/posts", "{'title':'t','content':'c'}", ME, 201, .two_hosts = true},
+    {"getPost", "/posts/{long}", NULL, NOBODY, 200},
+    {"updatePost", "/posts/{post}", "{'title':'u','published':false}", ME, 200},
+    {"updatePost", "/posts/{post}", "{'title':'u'}", BOSS, 200, .param = "HTTP_IF_MATCH=\"1\""},
+    {"deletePost", "/posts/{post}", NULL, ME, 204},
+    {"getHealth", "/health", NULL, NOBODY, 200},
+    {"getReady", "/ready", NULL, NOBODY, 200},
+    {"getOpenapi", "/openapi.json", NULL, NOBODY, 200},
+    {"getDocs", "/docs", NULL, NOBODY, 200},
+    {"getMetrics", "/metrics", NULL, NOBODY, 200, .from = "127.0.0.1"},
+    {NULL, "a worker begins", .work = BEGINNING},
+    {NULL, "a worker has time", .work = SPARE, .best_effort = true},
+};
+
+/* ---- who is there ---- */
+
+static const char *me, *session, *post, *long_post, *refresh_text;
+static const char *my_token, *boss_token;
+static const struct golden *row;
+
+/* Of PASSWORD, at the least cost. */
+static const char *const imported[][2] = {
+    {"scrypt", "scrypt:2:8:1$saltsalt$"
+               "31d3679f69975d3dfb66b475b61aad2f4df70375926613fb5226d3c3cfa22507"
+               "87257cfe40dc77f52b168aa440d990602f55f4b3223d336d6309acb5e83b5172"},
+    {"pbkdf2", "pbkdf2:sha256:1000$saltsaltsalt$"
+               "3b9c5aab3fe6d6c2769cbfd40a65a707ea931190becabebb77a4e1cd0f67e90d"},
+    {"bcrypt", "$2b$04$abcdefghijklmnopqrstuuUKUm2sHfkjFdaLTp52hFucn8f2E7lqS"},
+};
+
+static void set_hash(const char *name, const char *hash)
+{
+    run_sql(
+        say("UPDATE users SET password_hash = '%s' WHERE email = '%s@example.org'", hash, name));
+}
+
+static void make_people(void)
+{
+    const char *hash;
+    must(password_hash(the_arena, text_of(PASSWORD), &hash)); /* the cheap one of faults.h */
+    (void)make_user("boss@example.org", ROLE_ADMIN);
+    (void)make_user("second@example.org", ROLE_ADMIN);
+    me = make_user("me@example.org", ROLE_USER);
+    set_hash("me", hash);
+    set_hash("boss", hash);
+    for (int i = 0; i < COUNT(imported); i++) {
+        (void)make_user(say("%s@example.org", imported[i][0]), ROLE_USER);
+        set_hash(imported[i][0], imported[i][1]);
+    }
+}
+
+static void populate(void)
+{
+    make_people();
+    boss_token = bearer_of("boss@example.org");
+    my_token = bearer_of("me@example.org");
+    const struct login second = enter("me@example.org");
+    session = second.session;
+    refresh_text = second.refresh;
+    (void)write_post(boss_token, "On looms", "They weave.", true);
+    post = write_post(my_token, "On engines", "They weave, too.", true);
+    long_post = write_post(boss_token, "Long", repeat("word ", 2000), true);
+    run_sql(
+        say("INSERT INTO password_resets VALUES (UNHEX(SHA2('a token that came by mail', 256)), "
+            "'%s', UTC_TIMESTAMP(6) + INTERVAL 1 HOUR)",
+            me));
+}
+
+static const char *fill(const char *pattern)
+{
+    const char *const words[][2] = {{"{me}", me},
+                                    {"{session}", session},
+                                    {"{post}", post},
+                                    {"{long}", long_post},
+                                    {"{refresh}", refresh_text}};
+    const char *text = pattern;
+    for (int i = 0; text && i < COUNT(words); i++) {
+        const char *at = strstr(text, words[i][0]);
+        if (at)
+            text = say("%.*s%s%s", (int)(at - text), text, words[i][1], at + strlen(words[i][0]));
+    }
+    return text;
+}
+
+/* ---- what is written ---- */
+
+/* What all tables hold is kept in others, to be put back, and to be compared with. */
+struct kept {
+    struct text name, columns;
+};
+
+static const struct field kept_fields[] = {
+    FIELD(struct kept, name, .doc = "Its name."),
+    FIELD(struct kept, columns, .doc = "All that can be written, with commas between."),
+};
+static const struct record kept_record = RECORD("Kept", struct kept, kept_fields, .rule = NULL);
+
+struct told {
+    struct text what;
+};
+static const struct field told_fields[] = {FIELD(struct told, what, .doc = "A text.")};
+static const struct record told_record = RECORD("Told", struct told, told_fields, .rule = NULL);
+
+static struct {
+    const char *name, *columns;
+} tables[64];
+static int table_count;
+static const char *look_sql, *glance_sql;
+
+static void add_table(void *context, const void *found)
+{
+    const struct kept *t = found;
+    (void)context;
+    ck_assert_int_lt(table_count, COUNT(tables));
+    tables[table_count].name = say("%s", t->name.data);
+    tables[table_count++].columns = say("%s", t->columns.data);
+}
+
+/* How many rows of a table are not as they were, how many of those that were are not there, and
+ * what the versions come to: a change made twice shows in these. */
+static const char *compare_sql(const char *name, const char *columns)
+{
+    const char *sql =
+        say(", ' %s +', (SELECT COUNT(*) FROM (SELECT %s FROM %s EXCEPT SELECT %s FROM saved_%s) "
+            "AS d), "
+            "' -', (SELECT COUNT(*) FROM (SELECT %s FROM saved_%s EXCEPT SELECT %s FROM %s) AS d)",
+            name, columns, name, columns, name, columns, name, columns, name);
+    return strstr(columns, "version")
+               ? say("%s, ' v', (SELECT COALESCE(SUM(version), 0) FROM %s)", sql, name)
+               : sql;
+}
+
+static void save_tables(void)
+{
+    const struct sql all = {
+        "SELECT table_name AS name, GROUP_CONCAT(column_name) AS columns "
+        "FROM information_schema.columns WHERE table_schema = DATABASE() AND "
+        "is_generated = 'NEVER' AND table_name NOT LIKE 'saved%' GROUP BY table_name",
+        &kept_record};
+    look_sql = glance_sql = "SELECT CONCAT(''";
+    must(db_each(the_app->db, the_arena, &all, DB_NO_ARGS, add_table, NULL));
+    for (int i = 0; i < table_count; i++) {
+        const char *name = tables[i].name, *columns = tables[i].columns;
+        run_sql(say("CREATE OR REPLACE TABLE saved_%s AS SELECT %s FROM %s", name, columns, name));
+        look_sql = say("%s%s", look_sql, compare_sql(name, columns));
+        glance_sql = say("%s, ' ', (SELECT CONCAT(COUNT(*), '/', COALESCE(SUM(CRC32(CONCAT_WS('|', "
+                         "%s))), 0)) FROM %s)",
+                         glance_sql, columns, name);
+    }
+    look_sql = say("%s) AS what", look_sql);
+    glance_sql = say("%s) AS what", glance_sql);
+}
+
+static const char *ask_text(const char *question)
+{
+    const struct sql sql = {question, &told_record};
+    struct told told = {{0}};
+    bool found;
+    must(db_find(the_app->db, the_arena, &sql, DB_NO_ARGS, &told, &found));
+    return told.what.data;
+}
+
+/* Put the tables back that are not as they were. */
+static void restore(const char *seen)
+{
+    const char *sql = "BEGIN NOT ATOMIC SET foreign_key_checks = 0; START TRANSACTION; ";
+    for (int i = 0; i < table_count; i++) {
+        const char *name = tables[i].name, *columns = tables[i].columns;
+        if (!strstr(seen, say(" %s +0 -0", name)))
+            sql = say("%sDELETE FROM %s; INSERT INTO %s (%s) SELECT %s FROM saved_%s; ", sql, name,
+                      name, columns, columns, name);
+    }
+    run_sql(say("%sCOMMIT; SET foreign_key_checks = 1; END", sql));
+}
+
+/* ---- one try, in a process of its own ---- */
+
+/* What the process tells of it. */
+static struct report {
+    bool met, exhausted, killed;
+    int status, next_status;
+    char text[600];
+    unsigned counts[FAULT_CALLS_MAX];
+} * report;
+
+/* What all rows come to, and which names were called at all. */
+static struct sum {
+    unsigned long calls, failed, tries, passed;
+    bool called[FAULT_CALLS_MAX];
+} * sum;
+
+static void note_end(void)
+{
+    fault_end();
+    report->met = fault_was_met();
+    report->exhausted = true;
+    _exit(EX_SOFTWARE);
+}
+
+static void watch(bool begins)
+{
+    if (begins)
+        fault_begin();
+    else
+        fault_end();
+}
+
+static struct answer send_golden(void)
+{
+    const struct route *route = NULL;
+    static const char *const methods[] = {"POST", "GET", "PATCH", "DELETE"};
+    static const unsigned numbers[] = {METHOD_POST, METHOD_GET, METHOD_PATCH, METHOD_DELETE};
+    const char *method = NULL;
+    for (size_t i = 0; resources[i]; i++)
+        for (size_t j = 0; j < resources[i]->count; j++)
+            if (strcmp(resources[i]->routes[j].operation_id, row->route) == 0)
+                route = &resources[i]->routes[j];
+    ck_assert_msg(route != NULL, "no route %s", row->route);
+    for (int i = 0; i < COUNT(methods); i++)
+        if (route->method == numbers[i])
+            method = methods[i];
+    return api_ask(.method = method, .path = fill(row->path),
+                   .body = row->body ? object("%s", fill(row->body)) : NULL,
+                   .token = row->who == ME     ? my_token
+                            : row->who == BOSS ? boss_token
+                                               : NULL,
+                   .param = row->param, .from = row->from);
+}
+
+static void begin_worker(void)
+{
+    struct app *app = NULL;
+    fault_begin();
+    struct problem *p = app_open(the_arena, the_app->settings, NULL, &app);
+    fault_end();
+    report->status = p ? 503 : 0;
+    if (!p)
+        the_app = app;
+}
+
+static void do_spare(void)
+{
+    fault_begin();
+    (void)app_spare(the_app, the_arena);
+    fault_end();
+}
+
+static void do_golden(void)
+{
+    if (row->work == SPARE)
+        loopback_again();
+    if (row->work == BEGINNING)
+        begin_worker();
+    else if (row->work == SPARE)
+        do_spare();
+    else {
+        loopback_again();
+        loopback_around = watch;
+        struct answer answer = send_golden();
+        loopback_around = NULL;
+        report->status = answer.status;
+        (void)snprintf(report->text, sizeof report->text, "%s", answer.text);
+        if (answer.status == 503)
+            ck_problem(answer, UNAVAILABLE);
+        if (answer.status == 503)
+            ck_assert_str_eq(answer_header(answer, "Retry-After"), "1");
+    }
+    report->met = fault_was_met();
+}
+
+/* A sanitizer's, where there is one. */
+extern int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
+
+/* One who may, asks; and who has named the request sends it again. */
+static bool is_named(void)
+{
+    return row->param && strcmp(row->param, KEY) == 0;
+}
+
+static void ask_next(void)
+{
+    report->next_status = api_get(boss_token, "/auth/profile").status;
+    if (report->next_status == 200 && is_named() && send_golden().status != row->status)
+        report->next_status = -1;
+}
+
+static void run(void)
+{
+    struct arena *outer = the_arena;
+    the_arena = arena_open((size_t)1024 * 1024 * 1024);
+    (void)arena_alloc(the_arena, (size_t)60 * 1024); /* so that it comes to an end soon */
+    on_exhausted(note_end);
+    do_golden();
+    for (size_t i = 0; i < fault_names(); i++)
+        report->counts[i] = fault_count(i);
+    on_exhausted(NULL);
+    ask_next();
+    app_close(the_app);
+    arena_close(the_arena);
+    the_arena = outer; /* which is no leak */
+    if (__lsan_do_recoverable_leak_check)
+        ck_assert_msg(__lsan_do_recoverable_leak_check() == 0, "something leaks");
+}
+
+/* `path` and how it was made to fail. */
+static const char *where(size_t name, unsigned at, size_t way)
+{
+    return say("%s (row %d): call %u of %s fails: %s: status %d %s", row->path,
+               (int)(row - goldens), at, fault_name(name), fault_way(name, way), report->status,
+               report->text);
+}
+
+/* What a process that is gone has asked for may still be carried out: until the server has closed
+ * its connection too, nobody can tell what was written. */
+static void await_server(void)
+{
+    while (rows_in("information_schema.processlist WHERE user = SUBSTRING_INDEX(USER(), '@', 1)") >
+           1)
+        usleep(500);
+}
+
+static void try_once(size_t name, unsigned at, size_t way)
+{
+    int status;
+    memset(report, 0, sizeof *report);
+    fflush(stdout); /* or the child would print it again */
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        fault_plan(name, at, way);
+        run();
+        _exit(EXIT_SUCCESS);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    await_server();
+    report->killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    report->met |= report->killed;
+    ck_assert_msg(status == 0 || (report->exhausted && WIFEXITED(status)) ||
+                      (report->killed && fault_kills(name, way)),
+                  "%s: a worker ends with status %d", where(name, at, way), status);
+}
+
+/* ---- each of them ---- */
+
+static const char *untouched; /* what a glance shows of the tables before a request */
+static const char *nothing, *written,
+    *written_again; /* a look, before the golden request and after */
+
+/* The first questions set the session up, and belong to the connection: with one host, that is all
+ * that there is. */
+static bool is_strict(size_t name, unsigned at, size_t way)
+{
+    if (fault_kills(name, way))
+        return false;
+    bool of_connection = strcmp(fault_name(name), "mysql_real_query") == 0 && at == 0;
+    if (of_connection || fault_is_refusal(name))
+        return row->two_hosts;
+    return fault_passes(name, way) && row->work == REQUEST;
+}
+
+/* A client that got no answer asks again under the same name. */
+static void send_again(const char *what)
+{
+    const char *is;
+    try_once(0, NEVER, 0);
+    is = ask_text(look_sql);
+    ck_assert_msg(report->status == row->status && strcmp(is, written) == 0,
+                  "%s: and again: status %d, written is%s\nand not%s", what, report->status, is,
+                  written);
+    report->met = true;
+}
+
+/* What waits for the row of its Idempotency-Key finds the first of its kind there. */
+static bool is_busy(size_t name, size_t way)
+{
+    return is_named() && report->status == 409 && strcmp(fault_way(name, way), "lock wait") == 0 &&
+           strstr(report->text, "\"idempotency_busy\"");
+}
+
+static void judge(size_t name, unsigned at, size_t way)
+{
+    bool none = strcmp(ask_text(glance_sql), untouched) == 0;
+    const char *is = none ? nothing : ask_text(look_sql);
+    const char *what = where(name, at, way);
+    bool ended = report->exhausted || report->killed;
+    bool as_if_nothing = report->status == row->status && !ended;
+    bool all = strcmp(is, written) == 0 || strcmp(is, written_again) == 0;
+    sum->tries++;
+    sum->passed += as_if_nothing;
+    if (as_if_nothing)
+        ck_assert_msg(all || row->best_effort, "%s: written is%s\nand not%s", what, is, written);
+    else if (!ended && !is_busy(name, way))
+        ck_assert_msg(report->status == 503, "%s", what);
+    if (!ended)
+        ck_assert_msg(report->next_status == 200, "%s: and the next one is %d", what,
+                      report->next_status);
+    ck_assert_msg(all || none || row->best_effort, "%s: written by halves:%s", what, is);
+    if (is_strict(name, at, way) && !is_busy(name, way))
+        ck_assert_msg(as_if_nothing, "%s: it must be tried again", what);
+    if (ended && is_named()) {
+        send_again(what);
+        is = written;
+    }
+    if (!none || is == written)
+        restore(is);
+}
+
+static bool is_chosen(unsigned *seed, unsigned places)
+{
+    return torture_rounds(1) > 1 || (unsigned)rand_r(seed) % (places + 1) < A_SAMPLE;
+}
+
+/* A call of this place, in all its ways; true when it was there. */
+static bool fail_at(size_t name, unsigned at, unsigned places, unsigned *seed)
+{
+    bool met = false;
+    for (size_t way = 0; way < fault_ways(name); way++) {
+        if (!is_chosen(seed, places))
+            continue;
+        for (int tries = 0; tries < TRIES; tries++) {
+            try_once(name, at, way);
+            judge(name, at, way);
+            if (report->met)
+                break;
+        }
+        met = met || report->met;
+    }
+    return met;
+}
+
+/* What the golden request comes to, by names. */
+static unsigned count_calls(unsigned counts[FAULT_CALLS_MAX])
+{
+    unsigned places = 0;
+    try_once(0, NEVER, 0);
+    ck_assert_msg(report->status == row->status, "%s", where(0, 0, 0));
+    for (size_t i = 0; i < fault_names(); i++) {
+        counts[i] = report->counts[i];
+        sum->called[i] |= counts[i] > 0;
+        sum->calls += counts[i];
+        places += counts[i] * (unsigned)fault_ways(i);
+    }
+    return places;
+}
+
+static void fail_each(void)
+{
+    unsigned counts[FAULT_CALLS_MAX], seed = torture_seed();
+    untouched = ask_text(glance_sql);
+    nothing = ask_text(look_sql);
+    unsigned places = count_calls(counts);
+    written = written_again = ask_text(look_sql);
+    if (row->repeats) {
+        try_once(0, NEVER, 0);
+        written_again = ask_text(look_sql);
+    }
+    restore(written);
+    ck_assert_str_eq(ask_text(glance_sql), untouched);
+    for (size_t name = 0; name < fault_names(); name++)
+        for (unsigned at = 0; at < counts[name]; at++)
+            sum->failed += fail_at(name, at, places, &seed);
+}
+
+/* ---- tests ---- */
+
+static void share(void)
+{
+    report = mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    sum = mmap(NULL, sizeof *sum, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+
+/* The same host twice is as good as two: each is connected to for itself. */
+static const char *database_url(bool two_hosts)
+{
+    const char *one = getenv("DATABASE_URL"), *at = strstr(one, "@localhost/");
+    ck_assert(at != NULL);
+    return two_hosts ? say("%.*s@localhost,%s", (int)(at - one), one, at + 1) : one;
+}
+
+static void set_up(void)
+{
+    ck_assert(report != MAP_FAILED && sum != MAP_FAILED);
+    char log[] = "check_calls.XXXXXX"; /* a log in a file, which is gone with the last process */
+    int fd = mkstemp(log);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(log_open(log), 0);
+    (void)close(fd);
+    (void)unlink(log);
+    loopback_open();
+}
+
+static void tear_down(void)
+{
+    ck_assert_int_eq(log_open("stderr"), 0);
+    loopback_close();
+}
+
+CASE("calls", set_up, tear_down);
+CASE_AROUND(share, NULL);
+CASE_LIMIT_S(300);
+
+TEST_EACH(a_call_that_fails_is_answered_as_it_must, goldens)
+{
+    row = &goldens[_i];
+    loopback_set(say("DATABASE_URL=%s", database_url(row->two_hosts)), "MAIL_COMMAND=/bin/true",
+                 "MAIL_FROM=postern@example.org", "LOG_REQUESTS=true");
+    populate();
+    (void)api_get(NULL, "/health"); /* reads what the answers are compared with */
+    save_tables();
+    fail_each();
+}
+END_TEST
+
+static void note_missing(void *context, const struct resource *resource, const struct route *route)
+{
+    const char **missing = context;
+    bool found = false;
+    (void)resource;
+    for (int i = 0; i < COUNT(goldens); i++)
+        found = found || (goldens[i].route && strcmp(goldens[i].route, route->operation_id) == 0);
+    if (!found)
+        *missing = say("%s %s", *missing, route->operation_id);
+}
+
+TEST(each_operation_has_a_golden_request)
+{
+    const char *missing = "";
+    router_each(resources, note_missing, &missing);
+    ck_assert_msg(*missing == '\0', "no row in `goldens` for:%s", missing);
+}
+END_TEST
+
+TEST(each_name_was_called)
+{
+    const char *missing = "";
+    for (size_t i = 0; i < fault_names(); i++)
+        if (!sum->called[i])
+            missing = say("%s %s", missing, fault_name(i));
+    printf(
+        "%lu calls of %zu names in %d requests; failed: %lu, in %lu tries, of which %lu passed as "
+        "if nothing had failed\n",
+        sum->calls, fault_names(), COUNT(goldens), sum->failed, sum->tries, sum->passed);
+    ck_assert_msg(*missing == '\0', "never called:%s", missing);
+    if (torture_rounds(1) > 1)
+        ck_assert_uint_eq(sum->failed, sum->calls);
+}
+END_TEST
