@@ -32,6 +32,14 @@ static const char *const stored_texts[] = {
     "Ada",    "ada@example.org", THE_HASH, "", "\xc3\xa9\n\"<\\\xf0\x9f\xa6\x89",
     "active", "a b c d e"};
 
+static unsigned count_choices(const char *const *choices)
+{
+    unsigned count = 0;
+    while (choices[count])
+        count++;
+    return count ? count : 1;
+}
+
 static void fill_field(const struct field *f, void *row)
 {
     void *at = (char *)row + f->offset;
@@ -49,7 +57,7 @@ static void fill_field(const struct field *f, void *row)
         *(bool *)at = n % 4;
         break;
     case FIELD_ENUM:
-        *(unsigned *)at = f->choices && f->choices[0] && f->choices[1] ? n % 2 : 0;
+        *(unsigned *)at = f->choices ? n % count_choices(f->choices) : 0;
         break;
     case FIELD_TIME:
         *(struct instant *)at = (struct instant){INT64_C(1767225600000000) + n * 1000000};
