@@ -24,9 +24,10 @@ static unsigned next_answer(void)
 
 /* The account, the session and the post that everything is about, as often as not. */
 #define THE_ID "01890a5d-ac96-774b-bcce-b302099a8057"
+/* Of "engine of numbers", as cheap_hashes.h makes it. */
 #define THE_HASH                                                                                   \
     "$argon2id$v=19$m=19456,t=2,p=1$cG9zdGVybiB0ZXN0cyAxNg$"                                       \
-    "p3XibBXxLkdwU+bxQ3AziFkS+xrreRebG/yj9jHXrfI"
+    "bm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm4"
 
 static const char *const stored_texts[] = {
     "Ada",    "ada@example.org", THE_HASH, "", "\xc3\xa9\n\"<\\\xf0\x9f\xa6\x89",
