@@ -97,6 +97,15 @@ static int times_in_workers(const char *text)
     return times;
 }
 
+/* An answer is there before its worker has done all that comes after it. */
+static void await_gone(const char *what, const char *text)
+{
+    int times = 1;
+    for (long end = now_ms() + PATIENCE_MS; times && now_ms() < end; pause_ms(20))
+        times = times_in_workers(text);
+    ck_assert_msg(times == 0, "%s is there %d times", what, times);
+}
+
 /* ---- what a user does ---- */
 
 static struct answer post(const char *token, const char *path, const char *body)
@@ -125,7 +134,14 @@ static void use_all(void)
     ck_status(fetch(.path = "/api/auth/profile", .token = access), 200);
 }
 
-TEST(nothing_secret_of_a_request_stays_in_memory)
+/* A sanitizer keeps what was freed, and has more memory of its own than can be looked through. */
+#ifdef POSTERN_INSTRUMENTED
+#define ONE_BUILD_SHOWS_IT 0
+#else
+#define ONE_BUILD_SHOWS_IT 1
+#endif
+
+TEST_TIMES(nothing_secret_of_a_request_stays_in_memory, world_at("nginx") * ONE_BUILD_SHOWS_IT)
 {
     start_readable();
     keep("the old password", OLD_PASSWORD);
@@ -135,8 +151,7 @@ TEST(nothing_secret_of_a_request_stays_in_memory)
     use_all();
 
     for (int i = 0; i < count; i++)
-        ck_assert_msg(times_in_workers(secrets[i].text) == 0, "%s is there %d times",
-                      secrets[i].what, times_in_workers(secrets[i].text));
+        await_gone(secrets[i].what, secrets[i].text);
     /* The reader of memory can find something: the key has to stay. */
     ck_assert_int_gt(times_in_workers(world_key()), 0);
     stop_own();
