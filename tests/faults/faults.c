@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <regex.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -209,7 +210,13 @@ PLAIN(cJSON *, cJSON_ParseWithLengthOpts,
 
 PLAIN(int, access, (const char *path, int mode), (path, mode), -1, {"not allowed", EACCES})
 PLAIN(FILE *, fopen, (const char *path, const char *mode), (path, mode), NULL, DESCRIPTORS)
-PLAIN(pid_t, fork, (void), (), -1, {"no processes", EAGAIN}, MEMORY)
+PLAIN(int, poll, (struct pollfd * list, nfds_t n, int limit_ms), (list, n, limit_ms), -1,
+      INTERRUPTED, MEMORY)
+PLAIN(int, pipe2, (int ends[2], int flags), (ends, flags), -1, DESCRIPTORS)
+PLAIN(int, pidfd_open, (pid_t pid, unsigned flags), (pid, flags), -1, DESCRIPTORS,
+      {"not there", ENOSYS})
+PLAIN(ssize_t, read, (int fd, void *to, size_t len), (fd, to, len), -1, INTERRUPTED,
+      {"broken", EIO})
 PLAIN(pid_t, waitpid, (pid_t pid, int *status, int options), (pid, status, options), -1,
       INTERRUPTED, {"no child", ECHILD})
 PLAIN(ssize_t, getrandom, (void *to, size_t len, unsigned flags), (to, len, flags), -1, INTERRUPTED,
@@ -248,6 +255,20 @@ DECLARE(ssize_t, send, (int fd, const void *data, size_t len, int flags))
         return -1;
     return __real_send(fd, data, way ? len / 2 : len, flags);
 }
+
+/* These return the error. */
+PLAIN(int, posix_spawn_file_actions_init, (posix_spawn_file_actions_t * actions), (actions), errno,
+      MEMORY)
+PLAIN(int, posix_spawn_file_actions_adddup2, (posix_spawn_file_actions_t * actions, int fd, int as),
+      (actions, fd, as), errno, MEMORY)
+PLAIN(int, posix_spawn_file_actions_addclosefrom_np,
+      (posix_spawn_file_actions_t * actions, int from), (actions, from), errno, MEMORY)
+PLAIN(int, posix_spawnattr_init, (posix_spawnattr_t * attributes), (attributes), errno, MEMORY)
+PLAIN(int, posix_spawnp,
+      (pid_t * pid, const char *file, const posix_spawn_file_actions_t *actions,
+       const posix_spawnattr_t *attributes, char *const *words, char *const *environment),
+      (pid, file, actions, attributes, words, environment), errno, {"no processes", EAGAIN},
+      {"not there", ENOENT}, {"busy", ETXTBSY}, MEMORY)
 
 /* ---- secrets ---- */
 
