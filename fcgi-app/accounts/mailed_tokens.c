@@ -79,13 +79,12 @@ static const struct sql sql_take_back = {
 struct problem *mailed_insert(struct db *db, struct arena *a, const struct mailed_token *token,
                               const unsigned char hash[32])
 {
-    struct problem *p =
-        db_execute(db, a, &sql_insert,
-                   DB_ARGS(db_uuid(token->id), db_bytes(hash, 32),
-                           db_text(text_of(kind_words[token->kind])), db_uuid(token->user_id),
-                           db_text(token->address), db_integer(token->sequence),
-                           db_time(token->expires_at)),
-                   NULL);
+    struct problem *p = db_execute(db, a, &sql_insert,
+                                   DB_ARGS(db_uuid(token->id), db_bytes(hash, 32),
+                                           db_text(text_of(kind_words[token->kind])),
+                                           db_uuid(token->user_id), db_text(token->address),
+                                           db_integer(token->sequence), db_time(token->expires_at)),
+                                   NULL);
     return p ? p : user_take_turn(db, a, token->user_id);
 }
 

@@ -243,6 +243,24 @@ TEST(an_undo_voids_those_of_later_changes_alone)
     ck_assert(!is_good("third", 0));
 }
 
+/* On another node of a cluster, which does not see that the user is locked: see turn.h. */
+static int64_t turn_of_user(void)
+{
+    return ask_number("SELECT CAST(COALESCE(SUM(n), 0) AS INTEGER) AS n FROM list_counts "
+                      "WHERE total = 0 AND kind >= 64");
+}
+
+TEST(who_stores_a_token_meets_who_voids_all_of_the_user)
+{
+    int64_t before = turn_of_user();
+
+    give("first", MAILED_RESET, ada);
+    ck_assert_int_eq(turn_of_user(), before + 1);
+
+    must(mailed_void(the_app->db, the_arena, ada));
+    ck_assert_int_eq(turn_of_user(), before + 2);
+}
+
 /* ---- what an undo keeps ---- */
 
 TEST(an_undo_keeps_its_address_for_its_user_until_it_expires)

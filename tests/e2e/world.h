@@ -48,8 +48,9 @@ void world_close(void);
 /**
  * Is this what stands in front, which E2E_FRONT says? `nginx` where it is not set; `lighttpd` and
  * `proxy` reach the same pools (proxies.h), but with E2E_SPAWNED lighttpd has workers of its own;
- * `apache` is Apache with mod_fcgid as it is on a shared host (apache.h): then backend_start() makes
- * a home there, and front_start() shows it. Tests of what is nginx's own are added for nginx only.
+ * `apache` is Apache with mod_fcgid as it is on a shared host (apache.h): then backend_start()
+ * makes a home there, and front_start() shows it. Tests of what is nginx's own are added for nginx
+ * only.
  */
 bool world_at(const char *front);
 
