@@ -192,7 +192,7 @@ static void check_lockdown(struct doctor *doctor)
                     "is off: a worker that were taken over could do all that its user can");
     else if (state.why)
         doctor_tell(doctor, VERDICT_WARN, "LOCKDOWN", "%s", state.why);
-    else if (doctor->settings->mail_command.len)
+    else if (doctor->settings->mail_command.len && !doctor->settings->listen.len)
         doctor_tell(doctor, VERDICT_WARN, "LOCKDOWN",
                     "workers start MAIL_COMMAND, and so keep what any program may need");
     else
