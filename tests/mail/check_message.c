@@ -78,6 +78,21 @@ TEST(a_message_has_the_headers_that_a_message_needs)
                                                  "Auto-Submitted: auto-generated\n");
 }
 
+static const struct {
+    const char *to, *header;
+} recipients[] = {
+    {"a.b.c@example.org", "a.b.c@example.org"},   {"{o'}+t@example.org", "{o'}+t@example.org"},
+    {"a..b@example.org", "\"a..b\"@example.org"}, {".a@example.org", "\".a\"@example.org"},
+    {"a.@example.org", "\"a.\"@example.org"},     {".@example.org", "\".\"@example.org"},
+};
+
+TEST_EACH(a_recipient_is_quoted_where_its_dots_want_it, recipients)
+{
+    message.to = text_of(recipients[_i].to);
+
+    ck_assert_str_eq(header("To"), recipients[_i].header);
+}
+
 TEST(the_token_is_appended_to_the_setting_as_it_stands)
 {
     ck_assert_ptr_nonnull(
