@@ -1250,13 +1250,13 @@ TEST(ones_address_is_for_those_who_logged_in)
     ck_token_needed("POST", "/auth/email", object("{'current_password':'%s'}", PASSWORD));
 }
 
-static const char *const bad_settings[] = {"VERIFY_EMAIL=on", "VERIFY_EMAIL=required"};
+static const unsigned verifies[] = {VERIFY_EMAIL_ON, VERIFY_EMAIL_REQUIRED};
 
-TEST_EACH(verification_without_mail_is_refused_at_start, bad_settings)
+TEST_EACH(verification_without_mail_is_refused_at_start, verifies)
 {
     struct app *app;
     struct settings settings = *the_app->settings;
-    settings.verify_email = _i ? VERIFY_EMAIL_REQUIRED : VERIFY_EMAIL_ON;
+    settings.verify_email = verifies[_i];
 
     struct problem *p = app_open(the_arena, &settings, NULL, &app);
 

@@ -35,6 +35,8 @@ static void begin(void)
                                 "LOG_REQUESTS = false\n"
                                 "LOGIN_LIMIT = off\n"
                                 "LIMITS = off\n"
+                                "MAIL_COMMAND = /nonexistent/sendmail\n"
+                                "MAIL_FROM = postern@example.org\n"
                                 "PUBLIC_URL = https://api.example.org\n"
                                 "TRUSTED_PROXIES = 10.0.0.0/8 unix:\n";
     static struct origin origins[SETTINGS_MAX];
