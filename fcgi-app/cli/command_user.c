@@ -10,6 +10,7 @@
 #include "common/list/list.h"
 #include "fcgi-app/accounts/account.h"
 #include "fcgi-app/accounts/departure.h"
+#include "fcgi-app/accounts/mailing.h"
 #include "fcgi-app/cli/listing.h"
 #include "fcgi-app/worker.h"
 
@@ -276,7 +277,8 @@ int command_user_add(struct cli *cli)
 static struct problem *set_hash(void *context)
 {
     struct work *w = context;
-    return account_set_hash(w->by.app->db, w->by.arena, w->user.id, w->hash);
+    struct problem *p = account_set_hash(w->by.app->db, w->by.arena, w->user.id, w->hash);
+    return p ? p : mailing_notice(w->by, LETTER_PASSWORD_CHANGED, w->user.email, (struct text){0});
 }
 
 static struct problem *has_hash(void *context, bool *ret_yes)

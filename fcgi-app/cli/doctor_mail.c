@@ -52,14 +52,24 @@ static void check_sender(struct doctor *doctor)
                     "is %s, which others refuse; set an address of a domain of yours", from);
 }
 
+/* The server refuses to start then. */
+static void check_none_is_needed(struct doctor *doctor)
+{
+    if (doctor->settings->verify_email != VERIFY_EMAIL_OFF)
+        doctor_tell(doctor, VERDICT_FAIL, "VERIFY_EMAIL",
+                    "is not off, and nobody could verify an address; set MAIL_COMMAND too");
+}
+
 void doctor_mail_settings(struct doctor *doctor)
 {
     struct mail_texts texts;
     struct problem *p = texts_load(doctor->arena, doctor->settings->mail_texts, &texts);
     if (p)
         doctor_tell(doctor, VERDICT_FAIL, "MAIL_TEXTS", "%s", p->cause + strlen("MAIL_TEXTS: "));
-    if (!doctor->settings->mail_command.len)
+    if (!doctor->settings->mail_command.len) {
+        check_none_is_needed(doctor);
         return;
+    }
     check_command(doctor);
     check_sender(doctor);
     check_links(doctor);

@@ -162,6 +162,17 @@ static bool is_address(struct text t)
     return ats == 1;
 }
 
+/* Dots that a local part has at an end or side by side are good only within quotes (RFC 5322,
+ * section 3.4.1). is_address() has seen to it that nothing needs a backslash there. */
+static const char *recipient(struct arena *a, struct text to)
+{
+    const char *text = arena_copy(a, to.data, to.len);
+    const char *at = strchr(text, '@'), *pair = strstr(text, "..");
+    if (*text != '.' && !(at > text && at[-1] == '.') && !(pair && pair < at))
+        return text;
+    return arena_printf(a, "\"%.*s\"%s", (int)(at - text), text, at);
+}
+
 /* ---- when ---- */
 
 static void format_date(struct instant t, char ret[DATE_SIZE])
@@ -215,8 +226,7 @@ struct problem *message_write(struct arena *a, const struct settings *settings,
                         "From: %s\nTo: %s\nSubject: %s\nDate: %s\nMessage-ID: <%s@%s>\n"
                         "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n"
                         "Content-Transfer-Encoding: 8bit\nAuto-Submitted: auto-generated\n\n%s",
-                        sender(a, settings->mail_from),
-                        arena_copy(a, message->to.data, message->to.len),
+                        sender(a, settings->mail_from), recipient(a, message->to),
                         header_text(a, text_fill(a, text->subject, &words)), date, id,
                         domain_of(a, settings->mail_from), text_fill(a, text->body, &words));
     return NULL;

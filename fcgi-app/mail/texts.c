@@ -33,7 +33,7 @@ static const struct {
                       "your password stays.\n"},
     [LETTER_INVITE] = {"Your account at {site}",
                        "There is an account for {address} at {site}.\n"
-                       "To choose its password, use this within {hours} hours:\n\n{link}\n"},
+                       "To choose its password, use this within 7 days:\n\n{link}\n"},
     [LETTER_VERIFY] =
         {"Confirm your address at {site}",
          "Somebody, probably you, registered {address} at {site}.\n"
@@ -65,8 +65,7 @@ static const struct {
                                        "{address} and\n{other}.\n"},
     [LETTER_UNDONE_RESET] = {"Choose a new password at {site}",
                              "The change of your address at {site} was undone, and your password "
-                             "is void.\nTo choose a new one, use this within {hours} hours:\n\n"
-                             "{link}\n"},
+                             "is void.\nTo choose a new one, use this within an hour:\n\n{link}\n"},
     [LETTER_ACCOUNT_DELETED] = {"Your account at {site} was deleted",
                                 "Your account at {site} was deleted, with all that belonged to "
                                 "it.\n\nIf it was not you, tell whoever runs {site}.\n"},

@@ -292,6 +292,8 @@ static const struct {
     {"MAIL_COMMAND", "/bin/true", "VERIFY_URL", "bare token", "warn"},
     {"MAIL_COMMAND", "/bin/true", "UNDO_URL", "bare token", "warn"},
     {"MAIL_COMMAND", "/bin/true", "MAIL_FROM", "which others refuse", "warn"},
+    {"VERIFY_EMAIL", "on", "VERIFY_EMAIL", "set MAIL_COMMAND", "FAIL"},
+    {"VERIFY_EMAIL", "required", "VERIFY_EMAIL", "set MAIL_COMMAND", "FAIL"},
     {"MAIL_TEXTS", "/nonexistent/mail.txt", "MAIL_TEXTS", "No such file", "FAIL"},
     {"LOG_TO", "/tmp", "LOG_TO", "/tmp is no file", "FAIL"},
     {"LOG_TO", "/nonexistent/log", "LOG_TO", "no folder /nonexistent", "FAIL"},

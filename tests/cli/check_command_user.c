@@ -365,6 +365,19 @@ TEST(a_new_password_ends_all_sessions)
     ck_rows("users WHERE pending_email IS NOT NULL", 0);
 }
 
+TEST(a_new_password_is_told_by_mail_where_that_is_set_up)
+{
+    make_user("ada@example.org", ROLE_USER);
+
+    ck_run(run_with_input(OTHER_PASSWORD "\n", "user passwd ada@example.org"), EX_OK);
+    ck_rows("outbox", 0);
+
+    setenv("MAIL_COMMAND", "/bin/true", 1);
+    ck_run(run_with_input(PASSWORD "\n", "user passwd ada@example.org"), EX_OK);
+    ck_rows("outbox", 1);
+    ck_rows("outbox WHERE kind = 'password_changed' AND address = 'ada@example.org'", 1);
+}
+
 static const struct {
     const char *input;
     int status;

@@ -78,6 +78,21 @@ TEST(a_message_has_the_headers_that_a_message_needs)
                                                  "Auto-Submitted: auto-generated\n");
 }
 
+static const struct {
+    const char *to, *header;
+} recipients[] = {
+    {"a.b.c@example.org", "a.b.c@example.org"},   {"{o'}+t@example.org", "{o'}+t@example.org"},
+    {"a..b@example.org", "\"a..b\"@example.org"}, {".a@example.org", "\".a\"@example.org"},
+    {"a.@example.org", "\"a.\"@example.org"},     {".@example.org", "\".\"@example.org"},
+};
+
+TEST_EACH(a_recipient_is_quoted_where_its_dots_want_it, recipients)
+{
+    message.to = text_of(recipients[_i].to);
+
+    ck_assert_str_eq(header("To"), recipients[_i].header);
+}
+
 TEST(the_token_is_appended_to_the_setting_as_it_stands)
 {
     ck_assert_ptr_nonnull(
@@ -109,6 +124,24 @@ TEST_EACH(each_kind_has_its_link, links)
 
     ck_assert_ptr_nonnull(
         strstr(text_of_message(), arena_printf(a, "\n%s" TOKEN "\n", links[_i].link)));
+}
+
+static const struct {
+    enum letter_kind kind;
+    int hours;
+    const char *said;
+} lives[] = {
+    {LETTER_RESET, 1, " within an hour:"},        {LETTER_CHANGE, 1, " within an hour:"},
+    {LETTER_UNDONE_RESET, 1, " within an hour:"}, {LETTER_VERIFY, 24, " within 24 hours:"},
+    {LETTER_INVITE, 7 * 24, " within 7 days:"},   {LETTER_EMAIL_CHANGED, 72, " within 72 hours "},
+};
+
+TEST_EACH(how_long_a_token_is_good_is_said_as_people_say_it, lives)
+{
+    message.kind = lives[_i].kind;
+    message.expires_at.us = message.created_at.us + lives[_i].hours * HOUR_US;
+
+    ck_assert_ptr_nonnull(strstr(body_of(text_of_message()), lives[_i].said));
 }
 
 static const enum letter_kind notices[] = {LETTER_TAKEN,           LETTER_PASSWORD_CHANGED,
