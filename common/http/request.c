@@ -109,7 +109,7 @@ static const char *find_path(const struct request *rq, const char *base)
     return path_below(rq->arena, whole, base);
 }
 
-static bool is_request_id(const char *s)
+bool request_is_id(const char *s)
 {
     size_t len = s ? strlen(s) : 0;
     return len >= 8 && len <= 64 &&
@@ -147,7 +147,7 @@ void request_from_params(struct request *rq, struct arena *a, char *const *param
     rq->raw_query = or_empty(rq->param[PARAM_QUERY]);
     request_trust(rq, &(const struct address_list){0});
     rq->content_length = length_of(rq->param[PARAM_CONTENT_LENGTH]);
-    rq->id = is_request_id(rq->param[PARAM_REQUEST_ID]) ? rq->param[PARAM_REQUEST_ID]
+    rq->id = request_is_id(rq->param[PARAM_REQUEST_ID]) ? rq->param[PARAM_REQUEST_ID]
                                                         : make_request_id(a, now);
 }
 

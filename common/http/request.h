@@ -147,6 +147,11 @@ void request_trust(struct request *rq, const struct address_list *proxies);
  */
 void request_follow_script(struct request *rq, bool find_base);
 
+#define REQUEST_ID_SIZE 65 /* with the NUL */
+
+/** May a client name its request so? */
+bool request_is_id(const char *s);
+
 /** Any CGI variable by its name, such as "HTTP_ACCEPT_LANGUAGE"; NULL when absent. */
 const char *request_param(const struct request *rq, const char *name);
 

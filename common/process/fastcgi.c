@@ -153,6 +153,15 @@ char *const *fastcgi_params(const struct fastcgi *f, struct arena *a)
     return list;
 }
 
+struct text fastcgi_param(const struct fastcgi *f, const char *wanted)
+{
+    struct text name, value, rest = {f->params.data, f->params.len};
+    while (next_pair(&rest, &name, &value))
+        if (text_equal(name, text_of(wanted)))
+            return value;
+    return (struct text){0};
+}
+
 /* ---- questions about ourselves ---- */
 
 static void answer_value(struct buf *result, struct text name)

@@ -55,6 +55,9 @@ enum fastcgi_step fastcgi_take(struct fastcgi *f, const char *data, size_t len) 
  *  lengths are wrong. They live in `a`. */
 char *const *fastcgi_params(const struct fastcgi *f, struct arena *a) MUST_USE;
 
+/** One of those that have come so far, in `f`; empty where it has not. Allocates nothing. */
+struct text fastcgi_param(const struct fastcgi *f, const char *wanted) MUST_USE;
+
 /** Add `data` to `out` as part of a request's answer, in as many records as it takes. */
 void fastcgi_put(struct buf *out, unsigned id, const char *data, size_t len);
 

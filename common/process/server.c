@@ -17,6 +17,7 @@
 #include "common/base/instant.h"
 #include "common/base/log.h"
 #include "common/base/problem.h"
+#include "common/base/uuid.h"
 #include "common/process/fastcgi.h"
 #include "common/process/reexec.h"
 
@@ -233,7 +234,8 @@ static void send_all(int fd, const char *data, size_t len)
 
 /* What is being answered, by a process that may find itself without memory. */
 static struct {
-    const struct request *rq; /* NULL: nothing, or the answer is on its way */
+    const struct request *rq;     /* NULL: none is known, or the answer is on its way */
+    const struct fastcgi *coming; /* NULL: no request is being read */
     unsigned id;
     int fd;
 } asked;
@@ -304,23 +306,38 @@ static void read_away(int fd)
         continue;
 }
 
+/* Of a request that has not come whole: what the web server calls it, or an id of its own. */
+static const char *id_of_coming(char ret[REQUEST_ID_SIZE])
+{
+    struct text told = fastcgi_param(asked.coming, "HTTP_X_REQUEST_ID");
+    struct uuid id = uuid_make(instant_now());
+    if (told.len < REQUEST_ID_SIZE)
+        snprintf(ret, REQUEST_ID_SIZE, "%.*s", (int)told.len, told.data ? told.data : "");
+    if (told.len >= REQUEST_ID_SIZE || !request_is_id(ret))
+        uuid_format(&id, ret);
+    return ret;
+}
+
 /* Without a buffer that would have to grow: a client is told to try again, in the form that it
  * knows, whatever web server is before us. */
 static void answer_exhausted(void)
 {
     static const char words[] = "{\"error\":\"%s\",\"code\":\"%s\",\"message\":\"%s\","
                                 "\"request_id\":\"%s\"}";
-    char body[512], text[1024], out[2048];
-    if (!asked.rq)
+    char body[512], text[1024], out[2048], made[REQUEST_ID_SIZE];
+    unsigned number = asked.coming ? asked.coming->id : asked.rq ? asked.id : 0;
+    if (!number)
         return;
-    int body_len = snprintf(body, sizeof body, words, PROBLEM_UNAVAILABLE_WORDS, asked.rq->id);
+    const char *id = asked.rq ? asked.rq->id : id_of_coming(made);
+    bool is_head = asked.rq && asked.rq->method == METHOD_HEAD; /* which has no body to come */
+    int body_len = snprintf(body, sizeof body, words, PROBLEM_UNAVAILABLE_WORDS, id);
     int len = snprintf(text, sizeof text,
                        "Status: 503 Service Unavailable\r\nContent-Type: " JSON_MEDIA_TYPE
                        "\r\nContent-Length: %d\r\nX-Request-Id: %s\r\n"
                        "X-Content-Type-Options: nosniff\r\nRetry-After: 1\r\n"
                        "Cache-Control: no-store\r\n\r\n%s",
-                       body_len, asked.rq->id, asked.rq->method == METHOD_HEAD ? "" : body);
-    send_all(asked.fd, out, fastcgi_write(out, sizeof out, asked.id, text, (size_t)len));
+                       body_len, id, is_head ? "" : body);
+    send_all(asked.fd, out, fastcgi_write(out, sizeof out, number, text, (size_t)len));
     read_away(asked.fd);
 }
 
@@ -360,8 +377,10 @@ static void serve(struct worker *w, int fd)
     struct request rq;
     char *const *params = NULL;
     asked.fd = fd;
+    asked.coming = &w->peer;
     if (read_request(w, fd))
         params = fastcgi_params(&w->peer, w->arena);
+    asked.coming = NULL;
     asked.id = w->peer.id;
     if (params) {
         handle(w, params, &rq);

@@ -920,7 +920,9 @@ static void begin_plain(void)
 
 static struct run run_by_tcp(const char *host, const char *query)
 {
-    setenv("DATABASE_URL", tls_url(host, query), 1);
+    char *url = tls_url(host, query);
+    setenv("DATABASE_URL", url, 1);
+    free(url);
     return run("doctor");
 }
 

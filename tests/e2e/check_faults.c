@@ -268,6 +268,7 @@ static void mend_all(void)
 
 static void set_up(void)
 {
+    (void)unsetenv("SERVE_DATABASE_URL"); /* faults are those of the user postern */
     http_set_up();
     mend_all();
 }

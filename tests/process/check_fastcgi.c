@@ -245,6 +245,23 @@ TEST(parameters_without_end_end)
     ck_assert_uint_eq(times, FASTCGI_PARAMS_MAX / sizeof part + 1);
 }
 
+/* Before the request is whole, and without memory for it. */
+TEST(a_parameter_is_found_as_soon_as_it_has_come)
+{
+    begin(1, 1);
+    put(PARAMS, 1,
+        "\x01\x02"
+        "AbcHTTP",
+        7, 0);
+    ck_assert_int_eq(give(100000), FASTCGI_MORE);
+
+    struct text value = fastcgi_param(&f, "A"), none = fastcgi_param(&f, "B");
+
+    ck_assert_uint_eq(value.len, 2);
+    ck_assert_mem_eq(value.data, "bc", 2);
+    ck_assert_uint_eq(none.len, 0);
+}
+
 /* What is of no use, or asks again and again, does not go on for ever. */
 static void put_useless(int kind)
 {
