@@ -248,6 +248,7 @@ bootstrap()
     command -v autoreconf >/dev/null || fail "It takes the packages autoconf and automake."
     say "Writing ./configure"
     list_sources >sources.am
+    ln -sfn fcgi-app/packaging/debian debian # where dpkg-buildpackage looks for it
     run_job autoreconf --install --warnings=all
 }
 

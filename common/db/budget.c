@@ -163,7 +163,7 @@ static struct problem *ask_within(struct read *r, unsigned ms)
     const struct sql limited = {arena_printf(r->arena,
                                              "SET STATEMENT max_statement_time = %u.%03u FOR %s",
                                              ms / 1000, ms % 1000, r->sql->text),
-                                r->sql->row, r->sql->anew};
+                                r->sql->row, r->sql->fresh};
     struct problem *p = r->ask(r, &limited);
     return p ? p : doubt(r, r->db->counts.waited_ns - waited_ns, ms);
 }

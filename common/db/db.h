@@ -19,7 +19,7 @@ struct record; /* field.h */
 struct sql {
     const char *text;
     const struct record *row;
-    bool anew; /* prepared each time: a plan is made that is better than that of later runs */
+    bool fresh; /* prepared each time: a plan is made that is better than that of later runs */
 };
 
 /* A value for a `?`. Make these with the functions below. */

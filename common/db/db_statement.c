@@ -206,7 +206,7 @@ struct problem *statement_get(struct db *db, struct arena *a, const struct sql *
                               struct statement **ret)
 {
     struct statement *s = find_statement(db, sql, strlen(sql->text));
-    if (sql->anew)
+    if (sql->fresh)
         s = forget_statement(db, s);
     if (!s) {
         struct statement new;

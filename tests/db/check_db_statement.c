@@ -360,7 +360,7 @@ TEST(statements_are_known_by_what_they_say)
 
 TEST(a_statement_may_be_prepared_anew_each_time)
 {
-    struct sql sql = {"SELECT 3 AS n", &number_record, .anew = true};
+    struct sql sql = {"SELECT 3 AS n", &number_record, .fresh = true};
     int64_t prepared = number_of(db, &count_prepared, DB_NO_ARGS);
     int64_t prepares = number_of(db, &count_prepares, DB_NO_ARGS);
     for (int i = 0; i < 3; i++)

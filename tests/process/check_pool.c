@@ -675,7 +675,7 @@ static void help_for_ever(void *context)
     stay();
 }
 
-#define PIDS_MAX 32768 /* after which they begin anew, or later */
+#define PIDS_MAX 32768 /* after which they begin again, or later */
 
 static pid_t lowest_worker;
 
