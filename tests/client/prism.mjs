@@ -84,7 +84,7 @@ function ask(port, index, agent) {
 
 // What only an admin sets is ignored from others, whatever it holds.
 const admins = new Set(Object.values(api.components.schemas).flatMap(({ properties }) =>
-  Object.keys(properties ?? {}).filter((name) => /from others it is ignored/.test(properties[name].description))));
+  Object.keys(properties ?? {}).filter((name) => /(from others|else) it is ignored/.test(properties[name].description))));
 const isIgnored = ([where, part, name]) => where === "request" && part === "body" && admins.has(name);
 
 function faultsOf(index, { response, text }) {
