@@ -183,12 +183,14 @@ async function shiftOf(browser, width, height, hash) {
     return found;
 }
 
+const BYTES_MAX = 32 * 1024; // packed: two thirds of a second on the slow link above
+
 async function nothingMoves(browser) {
     for (const [width, height] of sizes) {
         for (const hash of ["", "#op-updatePost"]) {
             const { shift, bytes, requests, top } = await shiftOf(browser, width, height, hash);
             assert.ok(shift < SHIFT_MAX, `${width}${hash}: layout shift ${shift}`);
-            assert.ok(bytes < 30000, `${bytes} bytes`);
+            assert.ok(bytes < BYTES_MAX, `${bytes} bytes`);
             assert.equal(requests, 0);
             assert.ok(top >= 0 && top < 150, `${hash} is at ${top} when the page is loaded`);
             console.log("ok layout shift", shift.toFixed(4), `at ${width} pixels${hash}, ${bytes} bytes in one request`);
@@ -242,7 +244,7 @@ async function contentsFollow(browser) {
     }
     const filter = page.getByLabel("Filter the contents");
     for (const [letters, ids] of [["{ID}/posts", ["listPostsOfUser"]], ["search", ["listUsers", "listPosts"]],
-        ["password", ["login", "changeEmail", "changePassword"]]]) {
+        ["password", ["login", "changePassword"]]]) {
         await filter.fill(letters);
         const left = await page.locator("nav li:visible a").evaluateAll((nodes) =>
             nodes.map((node) => node.hash.replace("#op-", "")));
