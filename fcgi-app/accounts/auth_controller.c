@@ -44,7 +44,7 @@ static struct problem *make_wait(struct app *app, struct request *rq)
 {
     const struct user *user = rq->prepared;
     struct user owner = {0};
-    bool taken, kept = false;
+    bool taken = false, kept = false;
     struct problem *p = user_find_by_email(app->db, rq->arena, user->email, &owner, &taken);
     if (!p)
         p = mailed_keeps(app->db, rq->arena, user->email, user->id, rq->now, &kept);

@@ -122,7 +122,7 @@ static struct problem *mail_change(struct actor by, const struct user *user)
 {
     const struct asked *in = by.rq->body;
     struct user owner = {0};
-    bool taken, kept = false;
+    bool taken = false, kept = false;
     struct problem *p = user_find_by_email(by.app->db, by.arena, in->email, &owner, &taken);
     if (!p)
         p = mailed_keeps(by.app->db, by.arena, in->email, user->id, by.now, &kept);
