@@ -43,20 +43,14 @@ static bool must_wait(const struct app *app)
 static struct problem *make_wait(struct app *app, struct request *rq)
 {
     const struct user *user = rq->prepared;
-    struct user owner = {0};
-    bool taken = false, kept = false;
-    struct problem *p = user_find_by_email(app->db, rq->arena, user->email, &owner, &taken);
-    if (!p)
-        p = mailed_keeps(app->db, rq->arena, user->email, user->id, rq->now, &kept);
+    const struct actor by = actor_of(app, rq);
+    struct mailing mailing = {
+        .letter = LETTER_VERIFY, .to = user->email, .token = MAILED_REGISTER, .user_id = user->id};
+    struct problem *p = mailing_judge_claim(by, &mailing);
     if (!p)
         p = registration_insert(app->db, rq->arena, user,
                                 instant_plus_s(rq->now, mailed_rules[MAILED_REGISTER].ttl_s));
-    const struct mailing mailing = {.letter = taken ? LETTER_TAKEN : LETTER_VERIFY,
-                                    .to = taken ? owner.email : user->email,
-                                    .token = MAILED_REGISTER,
-                                    .user_id = user->id,
-                                    .for_nobody = kept && !taken};
-    return p ? p : mailing_add(actor_of(app, rq), &mailing);
+    return p ? p : mailing_add(by, &mailing);
 }
 
 static struct problem *enter(struct app *app, struct request *rq, struct response *rs)

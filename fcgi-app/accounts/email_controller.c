@@ -121,17 +121,12 @@ static struct problem *store_pending(struct actor by, const struct user *before)
 static struct problem *mail_change(struct actor by, const struct user *user)
 {
     const struct asked *in = by.rq->body;
-    struct user owner = {0};
-    bool taken = false, kept = false;
-    struct problem *p = user_find_by_email(by.app->db, by.arena, in->email, &owner, &taken);
-    if (!p)
-        p = mailed_keeps(by.app->db, by.arena, in->email, user->id, by.now, &kept);
-    const struct mailing mailing = {.letter = taken ? LETTER_TAKEN : LETTER_CHANGE,
-                                    .to = taken ? owner.email : in->email,
-                                    .other = taken ? (struct text){0} : user->email,
-                                    .token = MAILED_CHANGE,
-                                    .user_id = user->id,
-                                    .for_nobody = kept && !taken};
+    struct mailing mailing = {.letter = LETTER_CHANGE,
+                              .to = in->email,
+                              .other = user->email,
+                              .token = MAILED_CHANGE,
+                              .user_id = user->id};
+    struct problem *p = mailing_judge_claim(by, &mailing);
     return p ? p : mailing_add(by, &mailing);
 }
 

@@ -59,6 +59,23 @@ struct problem *mailing_add(struct actor by, const struct mailing *mailing)
     return p ? p : outbox_add(by.app, by.arena, &letter);
 }
 
+struct problem *mailing_judge_claim(struct actor by, struct mailing *mailing)
+{
+    struct user owner = {0};
+    bool taken = false, kept = false;
+    const struct text address = mailing->to;
+    struct problem *p = user_find_by_email(by.app->db, by.arena, address, &owner, &taken);
+    if (!p)
+        p = mailed_keeps(by.app->db, by.arena, address, mailing->user_id, by.now, &kept);
+    if (taken) {
+        mailing->letter = LETTER_TAKEN;
+        mailing->to = owner.email;
+        mailing->other = (struct text){0};
+    }
+    mailing->for_nobody = kept && !taken;
+    return p;
+}
+
 struct problem *mailing_notice(struct actor by, enum letter_kind letter, struct text to,
                                struct text other)
 {

@@ -29,6 +29,13 @@ bool mailing_is_on(const struct app *app);
  */
 struct problem *mailing_add(struct actor by, const struct mailing *mailing) MUST_USE;
 
-/** The same for a notice, which has no token. */
+/**
+ * For a message to an address that somebody claims: where it is another's, it becomes LETTER_TAKEN
+ * to its owner; where it is kept for who had it (mailed_keeps()), it is for nobody. `user_id`
+ * claims.
+ */
+struct problem *mailing_judge_claim(struct actor by, struct mailing *mailing) MUST_USE;
+
+/** mailing_add() for a notice, which has no token. */
 struct problem *mailing_notice(struct actor by, enum letter_kind letter, struct text to,
                                struct text other) MUST_USE;
