@@ -298,9 +298,8 @@ struct problem *db_ping(struct db *db, struct arena *a)
 /* ---- transactions ---- */
 
 /* When it fails, closing the connection has the same effect. */
-static void roll_back(struct db *db)
+static void run_or_disconnect(struct db *db, const char *text)
 {
-    static const char text[] = "ROLLBACK";
     if (!db->mysql)
         return;
     int64_t began = db_wait_begin(db);
@@ -308,6 +307,11 @@ static void roll_back(struct db *db)
     db_wait_end(db, began);
     if (rc)
         db_disconnect(db);
+}
+
+static void roll_back(struct db *db)
+{
+    run_or_disconnect(db, "ROLLBACK");
 }
 
 /* ---- guarded transactions ---- */
@@ -334,15 +338,8 @@ static struct problem *check_guard(struct db *db, struct arena *a)
 /* After the transaction has ended, for this would commit it. */
 static void end_guard(struct db *db)
 {
-    static const char text[] = "SET autocommit = 1";
     db->guarded = false;
-    if (!db->mysql)
-        return;
-    int64_t began = db_wait_begin(db);
-    int rc = mysql_real_query(db->mysql, text, strlen(text));
-    db_wait_end(db, began);
-    if (rc)
-        db_disconnect(db);
+    run_or_disconnect(db, "SET autocommit = 1");
 }
 
 /* ---- transactions ---- */
