@@ -30,11 +30,6 @@ void apache_in_home(const struct backend *b, const char *line, const char *const
                   line);
 }
 
-static const char *source_folder(void)
-{
-    return getenv("srcdir") ? getenv("srcdir") : ".";
-}
-
 /* What the tar holds; a sanitizer's program does not go into one, for its run time is found by
  * its build. */
 static void unpack(const struct backend *b)
@@ -42,7 +37,7 @@ static void unpack(const struct backend *b)
     char htaccess[LINE];
     const char *tar = getenv("E2E_PORTABLE");
     snprintf(htaccess, sizeof htaccess, "%s/fcgi-app/packaging/shared-hosting/htaccess",
-             source_folder());
+             world_source());
     apache_in_home(b, "mkdir -m 755 \"$0/home\"", NULL);
     if (tar && *tar) {
         apache_in_home(b, "tar -xzf \"$1\" -C \"$0/home\"", LIST(tar));
@@ -229,15 +224,6 @@ static void allow_headers(const struct backend *b)
                    NULL);
 }
 
-static const char *value_of(const char *const *names, const char *name)
-{
-    size_t len = strlen(name);
-    for (; names && *names; names++)
-        if (strncmp(*names, name, len) == 0 && (*names)[len] == '=')
-            return *names + len + 1;
-    return "";
-}
-
 /* Nothing of our environment must be there by chance. */
 static bool launch(struct front *f)
 {
@@ -269,10 +255,10 @@ static void make_folder_in(const struct front *f, const char *name)
 
 void apache_start(struct front *f, const struct backend *b, const char *const *names)
 {
-    set_origins(b, value_of(names, "CORS_ORIGINS"));
-    if (*value_of(names, "CORS_HEADERS"))
+    set_origins(b, world_value(names, "CORS_ORIGINS"));
+    if (*world_value(names, "CORS_HEADERS"))
         allow_headers(b);
-    const char *certificate = value_of(names, "TLS_CERT");
+    const char *certificate = world_value(names, "TLS_CERT");
     f->host = NULL;
     f->ca = *certificate ? certificate : NULL;
     for (int tries = 0; tries < 5; tries++) {
@@ -280,7 +266,7 @@ void apache_start(struct front *f, const struct backend *b, const char *const *n
         make_folder_in(f, "fcgid");
         make_folder_in(f, "cache");
         f->port = world_free_port();
-        write_httpd_conf(f, b, value_of(names, "WITHOUT"), value_of(names, "SLASHES"));
+        write_httpd_conf(f, b, world_value(names, "WITHOUT"), world_value(names, "SLASHES"));
         if (launch(f))
             return;
     }

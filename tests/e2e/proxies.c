@@ -10,32 +10,18 @@
 
 #define START_LIMIT_MS 15000
 
-static const char *source_folder(void)
-{
-    return getenv("srcdir") ? getenv("srcdir") : ".";
-}
-
-static const char *value_of(const char *const *names, const char *name)
-{
-    size_t len = strlen(name);
-    for (; names && *names; names++)
-        if (strncmp(*names, name, len) == 0 && (*names)[len] == '=')
-            return *names + len + 1;
-    return "";
-}
-
 /* The operator's edits of our file, a line of sh(1) in the front's folder: $0 is the folder with
  * our files, $1 and $2 the sockets, $3 the origins, $4 is empty without other headers. */
 static void edit(const struct front *f, const struct backend *b, const char *folder,
                  const char *line, const char *const *names)
 {
     char from[512], whole[2048];
-    snprintf(from, sizeof from, "%s/fcgi-app/packaging/%s", source_folder(), folder);
+    snprintf(from, sizeof from, "%s/fcgi-app/packaging/%s", world_source(), folder);
     snprintf(whole, sizeof whole, "cp -r -- \"$0\" '%s/ours'; cd '%s/ours'; %s", f->folder,
              f->folder, line);
     ck_assert_int_eq(
-        world_run(LIST("sh", "-euc", whole, from, b->fast, b->hash, value_of(names, "CORS_ORIGINS"),
-                       value_of(names, "CORS_HEADERS")),
+        world_run(LIST("sh", "-euc", whole, from, b->fast, b->hash,
+                       world_value(names, "CORS_ORIGINS"), world_value(names, "CORS_HEADERS")),
                   NULL, NULL, NULL),
         0);
 }

@@ -484,6 +484,20 @@ static void await_sockets(struct backend *b)
     ck_abort_msg("the pool does not start, see %s", b->log);
 }
 
+const char *world_value(const char *const *names, const char *name)
+{
+    size_t len = strlen(name);
+    for (; names && *names; names++)
+        if (strncmp(*names, name, len) == 0 && (*names)[len] == '=')
+            return *names + len + 1;
+    return "";
+}
+
+const char *world_source(void)
+{
+    return getenv("srcdir") ? getenv("srcdir") : ".";
+}
+
 /* What most tests do in seconds is more than an account writes in a minute. */
 const char *world_limits(const char *const *names)
 {
@@ -652,7 +666,7 @@ static void render(const struct front *f, const struct backend *b, const char *c
     snprintf(user, sizeof user, "NGINX_USER=%s", worker.other ? worker.name : "");
     for (; names && *names && n + 1 < NAMES_MAX; names++)
         all[n++] = *names;
-    snprintf(script, sizeof script, "%s/nginx/render", getenv("srcdir") ? getenv("srcdir") : ".");
+    snprintf(script, sizeof script, "%s/nginx/render", world_source());
     snprintf(folder, sizeof folder, "%s/conf", f->folder);
     ck_assert_int_eq(world_run(LIST(script, folder), all, NULL, NULL), 0);
 }

@@ -94,6 +94,12 @@ int world_end(pid_t pid, int signal);
 /** Make a backend's folder and names, without starting anything. */
 void backend_make(struct backend *b);
 
+/** What `names`, a list or NULL, say of `name`; "" where nothing. */
+const char *world_value(const char *const *names, const char *name);
+
+/** The folder of the sources. */
+const char *world_source(void);
+
 /** The LIMITS that a program has here; NULL where `names` say it. */
 const char *world_limits(const char *const *names);
 
