@@ -5,7 +5,7 @@
 
 #include "common/db/db.h"
 
-#define HASHES_OF_EACH_END 50000
+#define HASHES_OF_EACH_END 10000
 
 /* A form of hashes, and how many of those that were looked at have it. */
 struct hash_form {

@@ -64,8 +64,11 @@ static void start(struct front *f, const struct backend *b, const char *const *n
         if (once(f, b, names))
             return;
     }
+    char log[WORLD_PATH + 16];
+    snprintf(log, sizeof log, "%s/server.log", f->folder);
+    (void)world_run(LIST("cat", log), NULL, NULL, NULL);
     f->pid = 0;
-    ck_abort_msg("the server does not start, see %s", f->folder);
+    ck_abort_msg("the server does not start, as its log above tells");
 }
 
 /* ---- lighttpd ---- */
@@ -113,7 +116,7 @@ static bool start_lighttpd(struct front *f, const struct backend *b, const char 
     fprintf(out,
             "server.document-root = \"%s\"\nserver.port = %d\nserver.bind = \"127.0.0.1\"\n"
             "server.pid-file = \"%s/server.pid\"\nserver.errorlog = \"%s/errors.log\"\n"
-            "server.max-connections = 512\nserver.max-keep-alive-requests = 1000000\n",
+            "server.max-connections = 512\nserver.max-keep-alive-requests = 65535\n",
             f->folder, f->port, f->folder, f->folder);
     if (world_worker())
         fprintf(out, "server.username = \"%s\"\nserver.groupname = \"%s\"\n", world_worker(),
