@@ -34,7 +34,8 @@ readonly run_packages=(build-essential autoconf automake 'pkg-config|pkgconf'
     libseccomp-dev mariadb-server nginx util-linux)
 readonly check_packages=(check libcurl4-openssl-dev clang 'libclang-rt-dev|libclang-rt-14-dev'
     spawn-fcgi multiwatch systemd curl openssl man-db groff-base apache2-bin libapache2-mod-fcgid
-    lighttpd lighttpd-mod-deflate patchelf 'clang-format|clang-format-14' msmtp python3-aiosmtpd)
+    apache2-suexec-custom lighttpd lighttpd-mod-deflate patchelf 'clang-format|clang-format-14' msmtp
+    python3-aiosmtpd certbot caddy iproute2)
 
 readonly plain='^/[A-Za-z0-9._+/-]+$' # no path that needs care in some file's syntax
 readonly run_path_max=80              # a socket's path has 107 bytes

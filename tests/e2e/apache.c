@@ -119,6 +119,12 @@ void apache_make_home(struct backend *b, const char *const *names)
 
 /* ---- Apache ---- */
 
+/* suEXEC works for nobody else. */
+const char *apache_user(void)
+{
+    return world_site_user() ? "www-data" : world_worker();
+}
+
 static bool has_word(const char *words, const char *word)
 {
     size_t len = strlen(word);
@@ -165,8 +171,13 @@ static void write_httpd_conf(const struct front *f, const struct backend *b, con
     FILE *out = fopen(path, "we");
     ck_assert_ptr_nonnull(out);
     load_modules(out, without);
-    if (world_worker())
-        fprintf(out, "User %s\nGroup %s\n", world_worker(), world_worker());
+    if (apache_user())
+        fprintf(out, "User %s\nGroup %s\n", apache_user(), apache_user());
+    if (world_site_user())
+        fprintf(out,
+                "LoadModule suexec_module /usr/lib/apache2/modules/mod_suexec.so\n"
+                "SuexecUserGroup %s %s\n",
+                world_site_user(), world_site_user());
     fprintf(out,
             "ServerRoot %s\nPidFile apache.pid\nListen 127.0.0.1:%d\nServerName localhost\n"
             /* Off by default, when such a path does not get to us at all. */
@@ -250,7 +261,8 @@ static void make_folder_in(const struct front *f, const char *name)
     char path[WORLD_PATH + 16];
     snprintf(path, sizeof path, "%s/%s", f->folder, name);
     ck_assert_int_eq(mkdir(path, 0700), 0);
-    world_give_to_worker(path);
+    if (apache_user())
+        ck_assert_int_eq(world_run(LIST("chown", apache_user(), path), NULL, NULL, NULL), 0);
 }
 
 void apache_start(struct front *f, const struct backend *b, const char *const *names)

@@ -18,6 +18,10 @@ void apache_make_home(struct backend *b, const char *const *names);
  * `f` keeps; plain HTTP is then on the same port of 127.0.0.2. */
 void apache_start(struct front *f, const struct backend *b, const char *const *names);
 
+/** The name of the user that it runs as; NULL when that is who runs the tests. With a
+ *  world_site_user() the scripts run as that one, by suEXEC. */
+const char *apache_user(void);
+
 /** Run a line of sh(1) as the home's user; $0 is the backend's folder, with the home in it, and $1
  *  and so on are `words`, which may be NULL. */
 void apache_in_home(const struct backend *b, const char *line, const char *const *words);

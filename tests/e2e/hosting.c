@@ -1,4 +1,5 @@
 /* hosting.c -- what is peculiar to a shared host: a home, a script, and an Apache of others. */
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,6 +94,54 @@ TEST(there_is_no_environment_to_speak_of)
     ck_assert_msg(!strstr(environment, "LD_LIBRARY_PATH"), "%s", environment);
     ck_assert_msg(!strstr(environment, "DATABASE_URL"), "%s", environment);
     ck_assert_msg(!strstr(environment, "JWT_SECRET_KEY"), "%s", environment);
+}
+
+/* ---- suEXEC ---- */
+
+/* Has the process this number four times in that line of /proc/PID/status: real, effective, saved,
+ * of files? */
+static bool has_ids(pid_t pid, const char *line, unsigned id)
+{
+    const char *ids = say("\n%s:\t%u\t%u\t%u\t%u\n", line, id, id, id, id);
+    return strstr(file_text(say("/proc/%d/status", (int)pid)), ids) != NULL;
+}
+
+static const struct passwd *user_of(const char *name)
+{
+    const struct passwd *user = getpwnam(name);
+    ck_assert_msg(user != NULL, "no user %s", name);
+    return user;
+}
+
+TEST_TIMES(a_script_is_its_sites_users_and_apache_is_not, world_site_user() != NULL)
+{
+    pid_t script = the_script(&home), servers[WORKERS_MAX];
+    const struct passwd *user = user_of(world_site_user());
+
+    ck_assert(has_ids(script, "Uid", user->pw_uid));
+    ck_assert(has_ids(script, "Gid", user->pw_gid));
+    ck_assert_ptr_nonnull(strstr(file_text(say("/proc/%d/status", (int)script)),
+                                 say("\nGroups:\t%u \n", user->pw_gid)));
+    size_t count = front_workers(&apache, servers), apaches = 0;
+    user = user_of(apache_user());
+    for (size_t i = 0; i < count; i++)
+        apaches += has_ids(servers[i], "Uid", user->pw_uid);
+    ck_assert_uint_gt(apaches, 0); /* all but the one that starts scripts */
+}
+
+TEST_TIMES(the_settings_are_the_sites_users_alone, world_site_user() != NULL)
+{
+    const char *file = say("%s/home/postern.conf", home.folder);
+    ck_status(fetch(.path = "/api/ready"), 200);
+
+    int by_apache =
+        world_run(LIST("setpriv", say("--reuid=%s", apache_user()),
+                       say("--regid=%s", apache_user()), "--init-groups", "test", "-r", file),
+                  NULL, NULL, NULL);
+    int by_user = world_run_as_worker(LIST("test", "-r", file), NULL, NULL, NULL);
+
+    ck_assert_int_eq(by_apache, 1);
+    ck_assert_int_eq(by_user, 0);
 }
 
 CASE("hosting", http_set_up, http_tear_down);
@@ -552,6 +601,8 @@ TEST(a_script_that_runs_as_somebody_else_says_so)
     struct answer r = answer_of(&other);
 
     ck_assert_msg(r.status == 500 || r.status == 503, "%d", r.status);
+    if (world_site_user())
+        return; /* suEXEC did not run it */
     ck_assert_int_gt(
         file_has(other.log, say("not looked for in %s/home/public_html/api and above, which "
                                 "belongs to user 7654321, and the program runs as user ",

@@ -353,10 +353,16 @@ static bool make_place(void)
     return chmod(place, 0755) == 0; /* the pool may run as another user */
 }
 
+const char *world_site_user(void)
+{
+    return getenv("E2E_SITE_USER");
+}
+
 static bool choose_worker(void)
 {
     worker.other = geteuid() == 0;
-    const struct passwd *user = worker.other ? getpwnam("www-data") : getpwuid(geteuid());
+    const char *name = world_site_user() ? world_site_user() : "www-data";
+    const struct passwd *user = worker.other ? getpwnam(name) : getpwuid(geteuid());
     if (!user)
         return false;
     snprintf(worker.name, sizeof worker.name, "%s", user->pw_name);
@@ -642,6 +648,16 @@ int world_free_port(void)
     return ntohs(address.sin_port);
 }
 
+bool world_has_ipv6(void)
+{
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool bound = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+    if (fd >= 0)
+        (void)close(fd);
+    return bound;
+}
+
 /* Where the certificate is among the names, or NULL. */
 static const char *certificate_in(const char *const *names)
 {
@@ -655,13 +671,15 @@ static const char *certificate_in(const char *const *names)
 static void render(const struct front *f, const struct backend *b, const char *const *names)
 {
     char listen[WORLD_PATH + 16], hash[WORLD_PATH + 16], run_dir[WORLD_PATH + 16];
-    char address[40], plain[40], user[48], script[1024], folder[WORLD_PATH + 8];
+    char address[64], plain[40], user[48], script[1024], folder[WORLD_PATH + 8];
     const char *all[NAMES_MAX] = {listen, hash, run_dir, address, plain, user};
     size_t n = 6;
     snprintf(listen, sizeof listen, "LISTEN=%s", b ? b->fast : "");
     snprintf(hash, sizeof hash, "HASH_LISTEN=%s", b ? b->hash : "");
     snprintf(run_dir, sizeof run_dir, "RUN_DIR=%s", f->folder);
-    snprintf(address, sizeof address, "NGINX_LISTEN=127.0.0.1:%d", f->port);
+    int len = snprintf(address, sizeof address, "NGINX_LISTEN=127.0.0.1:%d", f->port);
+    if (world_has_ipv6())
+        snprintf(address + len, sizeof address - (size_t)len, " [::1]:%d", f->port);
     snprintf(plain, sizeof plain, "PLAIN_LISTEN=127.0.0.2:%d", f->port);
     snprintf(user, sizeof user, "NGINX_USER=%s", worker.other ? worker.name : "");
     for (; names && *names && n + 1 < NAMES_MAX; names++)

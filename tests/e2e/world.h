@@ -54,6 +54,10 @@ void world_close(void);
  */
 bool world_at(const char *front);
 
+/** Where Apache's suEXEC has the scripts of a site run as its user: that one, which E2E_SITE_USER
+ *  names, and which pools run as then; else NULL. */
+const char *world_site_user(void);
+
 /** The folder that holds those of all backends and fronts. */
 const char *world_folder(void);
 
@@ -77,6 +81,9 @@ pid_t world_start_as_us(const char *const *words, const char *const *names, cons
 /** As world_run, but as the user that pools run as. */
 int world_run_as_worker(const char *const *words, const char *const *names, const char *input,
                         struct buf *output);
+
+/** Is there a ::1? Then an nginx of ours listens on its port there, too. */
+bool world_has_ipv6(void);
 
 /** The name of that user; NULL when we are it. A file or a new folder for it; a free port. */
 const char *world_worker(void);
