@@ -103,7 +103,7 @@ TEST(a_log_whose_disk_is_full_stops_no_request)
     make_room(disk);
     int before = file_has(log, "\"request\"");
     load_await_served(load, 30);
-    file_await(log, "\"request\"", before + 1, 10000);
+    file_await(log, "\"request\"", before + 1, PATIENCE_MS);
 
     outlived("the log's disk full", now_ms(), load, false);
     stop_own();

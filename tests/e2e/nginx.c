@@ -511,7 +511,7 @@ static long held_on_disk(const struct front *f)
 
 static void await_on_disk(const struct front *f, long least, long most)
 {
-    for (long end = now_ms() + 60000; now_ms() < end; pause_ms(20)) {
+    for (long end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(20)) {
         long held = held_on_disk(f);
         if (held >= least && held <= most)
             return;

@@ -11,6 +11,7 @@
  */
 #include <limits.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -351,10 +352,10 @@ static struct report {
     unsigned counts[FAULT_CALLS_MAX];
 } * report;
 
-/* What all rows come to, and which names were called at all. */
+/* What all rows come to, in all parts; which names were called at all, and which rows are taken. */
 static struct sum {
-    unsigned long calls, failed, tries, passed;
-    bool called[FAULT_CALLS_MAX];
+    atomic_ulong calls, failed, tries, passed;
+    atomic_bool called[FAULT_CALLS_MAX], taken[COUNT(goldens)];
 } * sum;
 
 static void note_end(void)
@@ -523,6 +524,7 @@ static void try_once(size_t name, unsigned at, size_t way)
 
 /* ---- each of them ---- */
 
+static unsigned long tries; /* of this row */
 static const char *untouched; /* what a glance shows of the tables before a request */
 static const char *nothing, *written,
     *written_again; /* a look, before the golden request and after */
@@ -567,7 +569,8 @@ static void judge(size_t name, unsigned at, size_t way)
     bool as_if_nothing = report->status == row->status && !ended;
     bool all = strcmp(is, written) == 0 || strcmp(is, written_again) == 0;
     sum->tries++;
-    sum->passed += as_if_nothing;
+    tries++;
+    sum->passed += as_if_nothing ? 1 : 0;
     if (as_if_nothing)
         ck_assert_msg(all || row->best_effort, "%s: written is%s\nand not%s", what, is, written);
     else if (!ended && !is_busy(name, way))
@@ -598,7 +601,7 @@ static bool fail_at(size_t name, unsigned at, unsigned places, unsigned *seed)
     for (size_t way = 0; way < fault_ways(name); way++) {
         if (!is_chosen(seed, places))
             continue;
-        for (int tries = 0; tries < TRIES; tries++) {
+        for (int i = 0; i < TRIES; i++) {
             try_once(name, at, way);
             judge(name, at, way);
             if (report->met)
@@ -617,7 +620,8 @@ static unsigned count_calls(unsigned counts[FAULT_CALLS_MAX])
     ck_assert_msg(report->status == row->status, "%s", where(0, 0, 0));
     for (size_t i = 0; i < fault_names(); i++) {
         counts[i] = report->counts[i];
-        sum->called[i] |= counts[i] > 0;
+        if (counts[i] > 0)
+            sum->called[i] = true;
         sum->calls += counts[i];
         places += counts[i] * (unsigned)fault_ways(i);
     }
@@ -644,11 +648,6 @@ static void fail_each(void)
 
 /* ---- tests ---- */
 
-static void share(void)
-{
-    report = mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    sum = mmap(NULL, sizeof *sum, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-}
 
 /* The same host twice is as good as two: each is connected to for itself. */
 static const char *database_url(bool two_hosts)
@@ -660,7 +659,6 @@ static const char *database_url(bool two_hosts)
 
 static void set_up(void)
 {
-    ck_assert(report != MAP_FAILED && sum != MAP_FAILED);
     char log[] = "check_calls.XXXXXX"; /* a log in a file, which is gone with the last process */
     int fd = mkstemp(log);
     ck_assert_int_ge(fd, 0);
@@ -677,11 +675,12 @@ static void tear_down(void)
 }
 
 CASE("calls", set_up, tear_down);
-CASE_AROUND(share, NULL);
 CASE_LIMIT_S(300);
 
 TEST_EACH(a_call_that_fails_is_answered_as_it_must, goldens)
 {
+    if (atomic_exchange(&sum->taken[_i], true))
+        return;
     row = &goldens[_i];
     loopback_set(row->setting ? row->setting : "LOG_REQUESTS=true",
                  say("DATABASE_URL=%s", database_url(row->two_hosts)), "LOG_REQUESTS=true",
@@ -690,6 +689,8 @@ TEST_EACH(a_call_that_fails_is_answered_as_it_must, goldens)
     (void)api_get(NULL, "/health"); /* reads what the answers are compared with */
     save_tables();
     fail_each();
+    printf("%s (row %d): %lu tries\n", row->path, _i, tries);
+    fflush(stdout);
 }
 END_TEST
 
@@ -712,9 +713,79 @@ TEST(each_operation_has_a_golden_request)
 }
 END_TEST
 
+/* ---- parts ---- */
+
+/* Each row is for itself, and most of its time is waiting. So in `make torture` there are some more
+ * processes, each with a database of its own, that take rows until none is left. */
+#define SHARED "CHECK_CALLS_SHARED" /* the number of the descriptor of what they sum up */
+#define PARTS_MAX 64
+
+static pid_t parts[PARTS_MAX];
+static int part_count;
+
+static int count_parts(void)
+{
+    const char *wanted = getenv("PARTS");
+    long count = wanted ? strtol(wanted, NULL, 10) : 2 * sysconf(_SC_NPROCESSORS_ONLN);
+    if (torture_rounds(1) == 1)
+        return 1;
+    return count < 1 ? 1 : count > PARTS_MAX ? PARTS_MAX : (int)count;
+}
+
+_Noreturn static void become_part(const char *self)
+{
+    char server[PATH_MAX];
+    (void)snprintf(server, sizeof server, "%s/tests/support/with-mariadb", getenv("srcdir"));
+    (void)setenv("CK_RUN_CASE", "calls", 1);
+    (void)execl(server, server, self, (char *)NULL);
+    _exit(127);
+}
+
+static void start_parts(const char *self)
+{
+    for (int count = count_parts(); part_count + 1 < count; part_count++) {
+        parts[part_count] = fork();
+        if (parts[part_count] == 0)
+            become_part(self);
+    }
+}
+
+static void await_parts(void)
+{
+    while (part_count > 0) {
+        int status = -1;
+        pid_t pid = parts[--part_count];
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert_msg(status == 0, "a part ends with status %d, and tells why above", status);
+    }
+}
+
+/* Across an exec, too. */
+static bool share(void)
+{
+    char number[12];
+    const char *given = getenv(SHARED);
+    int fd = given ? atoi(given) : memfd_create("sum", 0);
+    bool sized = given || (fd >= 0 && ftruncate(fd, sizeof *sum) == 0);
+    if (!sized)
+        return false;
+    (void)snprintf(number, sizeof number, "%d", fd);
+    (void)setenv(SHARED, number, 1);
+    report = mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    sum = mmap(NULL, sizeof *sum, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    return report != MAP_FAILED && sum != MAP_FAILED;
+}
+
+CASE("all of them", NULL, NULL);
+CASE_AROUND(await_parts, NULL);
+CASE_LAST();
+
 TEST(each_name_was_called)
 {
     const char *missing = "";
+    for (int i = 0; i < COUNT(goldens); i++)
+        if (!sum->taken[i])
+            return; /* somebody asked for some rows */
     for (size_t i = 0; i < fault_names(); i++)
         if (!sum->called[i])
             missing = say("%s %s", missing, fault_name(i));
@@ -727,3 +798,17 @@ TEST(each_name_was_called)
         ck_assert_uint_eq(sum->failed, sum->calls);
 }
 END_TEST
+
+int main(int argc, char **argv)
+{
+    bool is_part = getenv(SHARED) != NULL;
+    (void)argc;
+    if (!share())
+        return EXIT_FAILURE;
+    if (!is_part)
+        start_parts(argv[0]);
+    int status = suite_main();
+    while (wait(NULL) > 0) /* where the case that waits for them was not asked for */
+        continue;
+    return status;
+}
