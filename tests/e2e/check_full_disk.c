@@ -24,7 +24,7 @@
 #define DATABASE_SIZE "size=300m"
 #define SMALL_SIZE "size=96k"
 #define STATE_SIZE "size=8m" /* what all workers share fits in */
-#define CONTENT 60000 /* of a post; few of them fit into what a table has in advance */
+#define CONTENT 60000        /* of a post; few of them fit into what a table has in advance */
 
 /* ---- disks ---- */
 
