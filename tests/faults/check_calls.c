@@ -7,7 +7,9 @@
  * request writes is there as a whole where the answer says so, and as a whole or not at all where
  * it does not. A new process takes each failure. Where the program ends for lack of memory, the
  * client must have been told, see common/base/exhausted.h. At each of these places the process is
- * killed as well; a request that was named is then sent again, and done once.
+ * killed as well; a request that was named is then sent again, and done once. A few come by a
+ * socket to the loop of a real worker, so that what it calls is failed too: where it can tell
+ * nobody, the connection is closed.
  */
 #include <limits.h>
 #include <signal.h>
@@ -24,9 +26,12 @@
 #include "common/base/log.h"
 #include "common/crypto/password.h"
 #include "common/http/router.h"
+#include "common/process/server.h"
 #include "fcgi-app/mail/sender.h"
 #include "fcgi-app/routes.h"
+#include "fcgi-app/worker.h"
 #include "tests/faults/faults.h"
+#include "tests/faults/serving.h"
 #include "tests/support/people.h"
 #include "tests/support/refusals.h"
 #include "tests/support/suite.h"
@@ -38,8 +43,8 @@
 
 enum who { NOBODY, ME, BOSS };
 
-/* What is no request, but has calls that can fail. */
-enum work { REQUEST, BEGINNING, SPARE, SENDING };
+/* What is no request, but has calls that can fail; and one that comes by a socket. */
+enum work { REQUEST, BEGINNING, SPARE, SENDING, SERVING };
 
 /* A request that goes well. Words in braces stand for what is there. */
 struct golden {
@@ -133,6 +138,9 @@ static const struct golden goldens[] = {
     {"getOpenapi", "/openapi.json", NULL, NOBODY, 200},
     {"getDocs", "/docs", NULL, NOBODY, 200},
     {"getMetrics", "/metrics", NULL, NOBODY, 200, .from = "127.0.0.1"},
+    {"getPost", "/posts/{long}", NULL, NOBODY, 200, .work = SERVING},
+    {"createPost", "/posts", "{'title':'t','content':'c','published':true}", ME, 201, .param = KEY,
+     .work = SERVING},
     {NULL, "a worker begins", .work = BEGINNING},
     {NULL, "a worker has time", .work = SPARE, .best_effort = true},
     {NULL, "a message is sent", .work = SENDING, .best_effort = true,
@@ -347,6 +355,8 @@ static void restore(const char *seen)
 /* What the process tells of it. */
 static struct report {
     bool met, exhausted, killed;
+    atomic_bool told; /* a worker that serves, to end */
+    bool left;        /* and it did so untold */
     int status, next_status;
     char text[600];
     unsigned counts[FAULT_CALLS_MAX];
@@ -374,7 +384,8 @@ static void watch(bool begins)
         fault_end();
 }
 
-static struct answer send_golden(void)
+/* Of the row's route. */
+static const char *golden_method(void)
 {
     const struct route *route = NULL;
     static const char *const methods[] = {"POST", "GET", "PATCH", "DELETE"};
@@ -388,12 +399,23 @@ static struct answer send_golden(void)
     for (int i = 0; i < COUNT(methods); i++)
         if (route->method == numbers[i])
             method = methods[i];
-    return api_ask(.method = method, .path = fill(row->path),
-                   .body = row->body ? object("%s", fill(row->body)) : NULL,
-                   .token = row->who == ME     ? my_token
-                            : row->who == BOSS ? boss_token
-                                               : NULL,
-                   .param = row->param, .from = row->from);
+    return method;
+}
+
+static const char *golden_token(void)
+{
+    return row->who == ME ? my_token : row->who == BOSS ? boss_token : NULL;
+}
+
+static const char *golden_body(void)
+{
+    return row->body ? object("%s", fill(row->body)) : NULL;
+}
+
+static struct answer send_golden(void)
+{
+    return api_ask(.method = golden_method(), .path = fill(row->path), .body = golden_body(),
+                   .token = golden_token(), .param = row->param, .from = row->from);
 }
 
 static void begin_worker(void)
@@ -466,17 +488,83 @@ static void ask_next(void)
         report->next_status = -1;
 }
 
+/* ---- by a socket ---- */
+
+static int listen_fd;
+
+/* The answer to the golden request is out, and the connection closed. */
+static bool end_golden(void *context, struct arena *a)
+{
+    (void)context, (void)a;
+    fault_end();
+    return false;
+}
+
+/* From its start to its end, which is asked for by a signal. */
+static void serve(void)
+{
+    loopback_again();
+    const struct server server = {.listen_fd = listen_fd,
+                                  .base_path = "/api",
+                                  .body_max = (size_t)the_app->settings->max_body,
+                                  .handle = app_handle,
+                                  .context = the_app,
+                                  .spare = end_golden};
+    (void)signal(SIGTERM, SIG_IGN); /* until it sees to it itself; Check's own ends the test too */
+    fault_begin();
+    server_run(&server);
+    fault_end();
+    report->left = !report->told;
+    report->met = fault_was_met();
+    (void)close(listen_fd);
+}
+
+static int ask_server(const char *method, const char *path, const char *token, const char *body)
+{
+    return serving_ask(
+        (const char *const[]){
+            say("REQUEST_METHOD=%s", method), say("REQUEST_URI=/api%s", path),
+            "QUERY_STRING=", "REMOTE_ADDR=192.0.2.1", "CONTENT_TYPE=application/json",
+            say("CONTENT_LENGTH=%zu", body ? strlen(body) : 0),
+            say("HTTP_AUTHORIZATION=%s%s", token ? "Bearer " : "", token ? token : ""),
+            row->param ? row->param : "HTTP_ACCEPT=*/*", NULL},
+        body, report->text, sizeof report->text);
+}
+
+static int ask_server_golden(void)
+{
+    return ask_server(golden_method(), fill(row->path), golden_token(), golden_body());
+}
+
+/* The parent's part: one that has ended answers nobody. */
+static void ask_worker(pid_t pid)
+{
+    (void)close(listen_fd);
+    report->status = ask_server_golden();
+    const char *text = say("%s", report->text);
+    report->next_status = ask_server("GET", "/auth/profile", boss_token, NULL);
+    if (report->next_status == 200 && is_named() && ask_server_golden() != row->status)
+        report->next_status = -1;
+    (void)snprintf(report->text, sizeof report->text, "%s", text);
+    report->told = true;
+    ck_assert_int_eq(kill(pid, SIGTERM), 0);
+}
+
 static void run(void)
 {
     struct arena *outer = the_arena;
     the_arena = arena_open((size_t)1024 * 1024 * 1024);
     (void)arena_alloc(the_arena, (size_t)60 * 1024); /* so that it comes to an end soon */
     on_exhausted(note_end);
-    do_golden();
+    if (row->work == SERVING)
+        serve();
+    else
+        do_golden();
     for (size_t i = 0; i < fault_names(); i++)
         report->counts[i] = fault_count(i);
     on_exhausted(NULL);
-    ask_next();
+    if (row->work != SERVING)
+        ask_next();
     app_close(the_app);
     arena_close(the_arena);
     the_arena = outer; /* which is no leak */
@@ -505,6 +593,8 @@ static void try_once(size_t name, unsigned at, size_t way)
 {
     int status;
     memset(report, 0, sizeof *report);
+    if (row->work == SERVING)
+        listen_fd = serving_listen();
     fflush(stdout); /* or the child would print it again */
     pid_t pid = fork();
     ck_assert_int_ge(pid, 0);
@@ -513,10 +603,14 @@ static void try_once(size_t name, unsigned at, size_t way)
         run();
         _exit(EXIT_SUCCESS);
     }
+    if (row->work == SERVING)
+        ask_worker(pid);
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     await_server();
     report->killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-    report->met |= report->killed;
+    report->exhausted |=
+        row->work == SERVING && WIFEXITED(status) && WEXITSTATUS(status) == EX_SOFTWARE;
+    report->met |= report->killed || report->exhausted;
     ck_assert_msg(status == 0 || (report->exhausted && WIFEXITED(status)) ||
                       (report->killed && fault_kills(name, way)),
                   "%s: a worker ends with status %d", where(name, at, way), status);
@@ -524,7 +618,7 @@ static void try_once(size_t name, unsigned at, size_t way)
 
 /* ---- each of them ---- */
 
-static unsigned long tries; /* of this row */
+static unsigned long tries;   /* of this row */
 static const char *untouched; /* what a glance shows of the tables before a request */
 static const char *nothing, *written,
     *written_again; /* a look, before the golden request and after */
@@ -538,7 +632,7 @@ static bool is_strict(size_t name, unsigned at, size_t way)
     bool of_connection = strcmp(fault_name(name), "mysql_real_query") == 0 && at == 0;
     if (of_connection || fault_is_refusal(name))
         return row->two_hosts;
-    return fault_passes(name, way) && row->work == REQUEST;
+    return fault_passes(name, way) && (row->work == REQUEST || row->work == SERVING);
 }
 
 /* A client that got no answer asks again under the same name. */
@@ -565,7 +659,7 @@ static void judge(size_t name, unsigned at, size_t way)
     bool none = strcmp(ask_text(glance_sql), untouched) == 0;
     const char *is = none ? nothing : ask_text(look_sql);
     const char *what = where(name, at, way);
-    bool ended = report->exhausted || report->killed;
+    bool ended = report->exhausted || report->killed || report->left;
     bool as_if_nothing = report->status == row->status && !ended;
     bool all = strcmp(is, written) == 0 || strcmp(is, written_again) == 0;
     sum->tries++;
@@ -574,7 +668,10 @@ static void judge(size_t name, unsigned at, size_t way)
     if (as_if_nothing)
         ck_assert_msg(all || row->best_effort, "%s: written is%s\nand not%s", what, is, written);
     else if (!ended && !is_busy(name, way))
-        ck_assert_msg(report->status == 503, "%s", what);
+        ck_assert_msg(report->status == 503 || (row->work == SERVING && report->status == 0), "%s",
+                      what);
+    if (report->left) /* it could not be told to end; whoever comes waits for the next one */
+        ck_assert_msg(strcmp(fault_name(name), "open") == 0, "%s: it ends by itself", what);
     if (!ended)
         ck_assert_msg(report->next_status == 200, "%s: and the next one is %d", what,
                       report->next_status);
@@ -647,7 +744,6 @@ static void fail_each(void)
 }
 
 /* ---- tests ---- */
-
 
 /* The same host twice is as good as two: each is connected to for itself. */
 static const char *database_url(bool two_hosts)
