@@ -29,6 +29,7 @@
  * waiting. */
 #define BACK_OFF_NS INT64_C(5000000000)
 #define BACK_OFF_TIMES 5
+#define HANGING_HOST_NS INT64_C(1000000000) /* one that hangs is asked again after so long */
 #define READ_ONLY_HOST_NS INT64_C(5000000000) /* one without writes is kept for so long */
 #define DEFAULT_PORT 3306
 
@@ -424,7 +425,7 @@ void db_back_off(struct db *db, size_t host, int64_t cost, bool hangs)
 {
     int64_t now = monotonic_ns();
     db->backed_off[host] = (struct backed_off){now, now + BACK_OFF_NS + BACK_OFF_TIMES * cost};
-    set_pause(db, host, hangs ? cost : 0);
+    set_pause(db, host, hangs ? HANGING_HOST_NS : 0);
 }
 
 /* ---- the host to use ---- */

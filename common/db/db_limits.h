@@ -16,7 +16,9 @@
  *     60   a request (HANG_S): its worker is killed
  *
  * These are for a server that is slow. One that is frozen shows within DB_PROBE_AFTER_S and
- * DB_CONNECT_LIMIT_S, whatever it was asked: it does not let a second connection in either.
+ * DB_CONNECT_LIMIT_S, whatever it was asked: it does not let a second connection in either. From
+ * then on one process at a time asks it again, a second after the last one gave up: so it is used
+ * within two seconds after it is back.
  *
  * tests/e2e/check_nginx.c compares them.
  */

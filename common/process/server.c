@@ -109,11 +109,16 @@ static void let_in(const struct server *server, int how)
     (void)sigprocmask(how, &signals, NULL);
 }
 
-static void watch_signals(const struct server *server)
+/* False where we could not be ended. */
+static bool watch_signals(const struct server *server)
 {
     sigset_t signals;
     stop_listen_fd = server->listen_fd;
     stop_null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (stop_null_fd < 0) {
+        LOG(LOG_LEVEL_ERROR, log_event("cannot_start"), log_text("cause", "/dev/null"));
+        return false;
+    }
     stop_grace_s = server->grace_s;
     stopping = reexec_asked = 0;
     handle_signal(SIGTERM, stop);
@@ -127,6 +132,7 @@ static void watch_signals(const struct server *server)
     stop_signals(&signals); /* held back since before the re-exec */
     if (is_alone(server))
         (void)sigprocmask(SIG_UNBLOCK, &signals, NULL);
+    return true;
 }
 
 /* ---- waiting ---- */
@@ -429,9 +435,15 @@ static bool is_short(int error)
     return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
+/* Or it was of the connection, and not of our socket (accept(2), "Error handling"). */
 static bool passes_by(int error)
 {
-    return error == EINTR || error == ECONNABORTED || error == EAGAIN || is_short(error);
+    static const int errors[] = {EINTR,       EAGAIN,    ECONNABORTED, EPROTO,       ENETDOWN,
+                                 ENOPROTOOPT, EHOSTDOWN, ENONET,       EHOSTUNREACH, ENETUNREACH};
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+        if (error == errors[i])
+            return true;
+    return is_short(error);
 }
 
 /* The connection is still in the queue: without a pause it would be asked for as fast as a
@@ -514,7 +526,8 @@ static bool serve_next(struct worker *w)
 void server_run(const struct server *server)
 {
     struct worker w;
-    watch_signals(server);
+    if (!watch_signals(server))
+        return;
     worker_open(&w, server);
     on_exhausted(answer_exhausted);
     set_wait(server);

@@ -263,7 +263,7 @@ static struct problem *lock_both(void *context)
         p = user_lock(the_app->db, the_arena, id_of(rival->user), &row);
     ck_assert_int_eq(write(rival->ready_fd, "r", 1), 1);
     while (!p && !somebody_waits()) /* the deletion does, then */
-        usleep(1000);
+        continue;
     return p ? p : user_lock(the_app->db, the_arena, id_of(rival->admin), &row);
 }
 

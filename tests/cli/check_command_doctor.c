@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/crypto/digest.h"
+#include "tests/support/clock.h"
 #include "tests/support/people.h"
 #include "tests/support/program.h"
 #include "tests/support/refusals.h"
@@ -73,9 +74,8 @@ static const char *line_about(const struct run *r, const char *what)
 
 static void await_socket(const char *path)
 {
-    for (int i = 0; i < 1000 && access(path, F_OK) != 0; i++)
-        usleep(10000);
-    ck_assert_int_eq(access(path, F_OK), 0);
+    for (long end = now_ms() + PATIENCE_MS; access(path, F_OK) != 0; pause_ms(10))
+        ck_assert_msg(now_ms() < end, "%s is not made", path);
 }
 
 static void start_server(void)

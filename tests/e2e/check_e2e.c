@@ -49,7 +49,7 @@ static void start_all(void)
     backend_make(&nothing);
     front_start(&usual, &pool,
                 LIST("LOGIN_LIMIT=off", "CORS_ORIGINS=" LISTED " " LISTED_TOO, TRACING));
-    front_start(&limited, &pool, LIST("CORS_ORIGINS=*"));
+    front_start_strict(&limited, &pool, LIST("CORS_ORIGINS=*"));
     front_start(&wide, &pool, LIST("LOGIN_LIMIT=off", "MAX_BODY=2000000"));
     front_start(&deserted, &nothing, LIST("LOGIN_LIMIT=off", "CORS_ORIGINS=" LISTED));
 }
@@ -580,7 +580,7 @@ static unsigned storm(const struct front *at, const char *path, unsigned count)
     return refused;
 }
 
-/* The refusal of a path whose limit is reached: on a slow machine some calls come late enough. */
+/* The refusal of a path whose limit is reached: on a slow machine a call comes late enough. */
 static struct answer refusal_of(const char *path)
 {
     struct answer r;

@@ -6,11 +6,13 @@
  * soon after the fault was gone all is served again. How soon is printed for each row; `make
  * torture` holds it to two seconds, with 200 requests a second.
  */
+#include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,7 +23,8 @@
 #include "tests/e2e/proxy.h"
 #include "tests/support/refusals.h"
 
-#define POOL LIST("WORKERS=4", "HASH_WORKERS=1", "LOGIN_LIMIT=off")
+#define POOL_SETTINGS "WORKERS=4", "HASH_WORKERS=1", "LOGIN_LIMIT=off"
+#define POOL LIST(POOL_SETTINGS)
 #define WORKERS 5
 
 /* ---- what fails ---- */
@@ -256,6 +259,23 @@ static void pass_commits(void)
     ck_assert_uint_gt(proxy_cuts(), 0);
 }
 
+/* The pool's clock, of which this many seconds are not true. */
+#define JUMP_S 3600
+static long *ahead_s;
+
+static void set_clock_on(void)
+{
+    *ahead_s = JUMP_S;
+}
+
+static void set_clock_back(void)
+{
+    ck_assert_int_gt(database_number("SELECT COUNT(*) FROM posts WHERE created_at > "
+                                     "UTC_TIMESTAMP(6) + INTERVAL 30 MINUTE"),
+                     0);
+    *ahead_s = 0;
+}
+
 /* What a test that has failed has left behind. */
 static void mend_all(void)
 {
@@ -282,14 +302,17 @@ enum meanwhile {
     ALL_WAIT,
 };
 
+static void start_by_proxy(void);
+static void start_by_clock(void);
+
 static const struct mishap {
     const char *name;
     void (*begin)(void), (*end)(void);
     enum meanwhile meanwhile;
-    bool silent;    /* nginx itself is not there */
-    bool dies;      /* a worker, and is replaced */
-    bool by_proxy;  /* stands between program and database */
-    bool long_only; /* in `make torture` */
+    bool silent;         /* nginx itself is not there */
+    bool dies;           /* a worker, and is replaced */
+    bool long_only;      /* in `make torture` */
+    void (*start)(void); /* a pool in a world that can fail so; NULL: in any */
 } faults[] = {
     {"connections killed", kill_connections, kill_connections},
     {"database frozen", freeze, thaw, ALL_ARE_REFUSED},
@@ -305,7 +328,8 @@ static const struct mishap {
     {"statement time-out", fail_by_time, mend_posts, ALL_ARE_REFUSED},
     {"password changed", change_password, change_password_back, ALL_ARE_REFUSED},
     {"schema behind", take_schema_back, bring_schema_forth, ALL_ARE_REFUSED},
-    {"cut between COMMIT and its answer", cut_commits, pass_commits, .by_proxy = true},
+    {"cut between COMMIT and its answer", cut_commits, pass_commits, .start = start_by_proxy},
+    {"clock set on and back", set_clock_on, set_clock_back, .start = start_by_clock},
     {"no file descriptors", take_descriptors, give_descriptors, ALL_WAIT},
     {"worker killed", kill_worker, kill_worker, .dies = true},
     {"parent killed", kill_parent, start_pool_again, ALL_ARE_REFUSED},
@@ -324,6 +348,56 @@ static void start_by_proxy(void)
                      0);
     start_own(POOL);
     ck_assert_int_eq(setenv("DATABASE_URL", kept, 1), 0);
+}
+
+/* A library that is loaded before the C library, and tells the time as the file says. */
+static const char clock_source[] =
+    "#define _GNU_SOURCE\n"
+    "#include <dlfcn.h>\n"
+    "#include <fcntl.h>\n"
+    "#include <stdlib.h>\n"
+    "#include <sys/mman.h>\n"
+    "#include <time.h>\n"
+    "static const volatile long *ahead_s;\n"
+    "static int (*real)(clockid_t clock, struct timespec *ret);\n"
+    "__attribute__((constructor)) static void begin(void)\n"
+    "{\n"
+    "    int fd = open(getenv(\"CLOCK_AHEAD\"), O_RDONLY | O_CLOEXEC);\n"
+    "    void *at = mmap(NULL, sizeof *ahead_s, PROT_READ, MAP_SHARED, fd, 0);\n"
+    "    if (at == MAP_FAILED)\n"
+    "        abort();\n"
+    "    ahead_s = at;\n"
+    "    *(void **)&real = dlsym(RTLD_NEXT, \"clock_gettime\");\n"
+    "}\n"
+    "int clock_gettime(clockid_t clock, struct timespec *ret)\n"
+    "{\n"
+    "    int rc = real(clock, ret);\n"
+    "    if (rc == 0 && clock == CLOCK_REALTIME)\n"
+    "        ret->tv_sec += *ahead_s;\n"
+    "    return rc;\n"
+    "}\n";
+
+static long *share_clock(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(ftruncate(fd, sizeof(long)), 0);
+    void *at = mmap(NULL, sizeof(long), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    ck_assert_ptr_ne(at, MAP_FAILED);
+    (void)close(fd);
+    return at;
+}
+
+/* Tokens are good for longer than the jump; those of the time that was taken back are not. */
+static void start_by_clock(void)
+{
+    const char *library = say("%s/clock.so", world_folder()), *cc = getenv("CC"),
+               *path = say("%s/ahead", world_folder());
+    const char *line = say("%s -x c -shared -fPIC -o '%s' -", cc && *cc ? cc : "cc", library);
+    ck_assert_int_eq(world_run(LIST("sh", "-c", line), NULL, clock_source, NULL), 0);
+    ahead_s = share_clock(path);
+    start_own(LIST(POOL_SETTINGS, "ACCESS_TTL_S=86400", say("CLOCK_AHEAD=%s", path),
+                   say("LD_PRELOAD=%s", library)));
 }
 
 /* The token of a session that was ended. */
@@ -377,8 +451,8 @@ TEST_EACH(what_fails_around_the_program_loses_and_doubles_nothing, faults)
     const struct mishap *f = &faults[_i];
     if (f->long_only && !writes_are_many())
         return;
-    if (f->by_proxy)
-        start_by_proxy();
+    if (f->start)
+        f->start();
     else
         start_own(POOL);
     author_token = new_user(&author);

@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,8 @@
 #define SKIPPED 77
 #define DATABASE_SIZE "size=300m"
 #define SMALL_SIZE "size=96k"
-#define CONTENT 60000 /* of a post; few of them fit into what a table has in advance */
+#define STATE_SIZE "size=8m" /* what all workers share fits in */
+#define CONTENT 60000        /* of a post; few of them fit into what a table has in advance */
 
 /* ---- disks ---- */
 
@@ -31,12 +33,17 @@ static bool mount_at(const char *path, const char *size)
     return mount("none", path, "tmpfs", MS_NOSUID | MS_NODEV, size) == 0 && chmod(path, 0777) == 0;
 }
 
-static const char *small_disk(void)
+static const char *disk_of(const char *size)
 {
     static char path[WORLD_PATH];
     world_make_folder("disk", path);
-    ck_assert(mount_at(path, SMALL_SIZE));
+    ck_assert(mount_at(path, size));
     return path;
+}
+
+static const char *small_disk(void)
+{
+    return disk_of(SMALL_SIZE);
 }
 
 /* To the last byte. */
@@ -103,9 +110,38 @@ TEST(a_log_whose_disk_is_full_stops_no_request)
     make_room(disk);
     int before = file_has(log, "\"request\"");
     load_await_served(load, 30);
-    file_await(log, "\"request\"", before + 1, 10000);
+    file_await(log, "\"request\"", before + 1, PATIENCE_MS);
 
     outlived("the log's disk full", now_ms(), load, false);
+    stop_own();
+    ck_assert_int_eq(umount2(disk, MNT_DETACH), 0);
+}
+
+/* Of a worker that dies meanwhile the next one counts on in the same file; so does a whole new
+ * program. One that has no file yet says why it does not start. */
+TEST(a_state_file_on_a_full_disk_stops_no_request)
+{
+    pid_t pids[WORKERS_MAX];
+    const char *disk = disk_of(STATE_SIZE), *state = say("STATE_FILE=%s/state", disk);
+    start_own(LIST("WORKERS=4", "HASH_WORKERS=1", "LOGIN_LIMIT=off", state));
+    struct load *load = begin_writes(new_user(NULL), 1);
+    load_await_served(load, 30);
+
+    fill(disk);
+    backend_reload(&own, 5);
+    ck_assert_uint_eq(backend_workers(&own, pids), 5);
+    ck_assert_int_eq(kill(pids[0], SIGKILL), 0);
+    backend_await_workers(&own, 5, pids[0]);
+    load_await_served(load, 60);
+    int status;
+    const char *line = say("STATE_FILE='%s/other' LISTEN='%s/other' '%s/bin/postern' serve 2>&1",
+                           disk, own.folder, world_folder());
+    const char *told = output_as_worker(LIST("sh", "-c", line), &status);
+
+    ck_assert_int_ne(status, 0);
+    ck_assert_msg(strstr(told, "No space left") != NULL, "%s", told);
+    make_room(disk);
+    outlived("STATE_FILE on a full disk", now_ms(), load, true);
     stop_own();
     ck_assert_int_eq(umount2(disk, MNT_DETACH), 0);
 }

@@ -19,7 +19,6 @@
 #define PYTHON "/usr/bin/python3"
 #define NEW_WORD "weaver of patterns"
 #define THIEF_WORD "what the thief chose"
-#define MAIL_MS 30000 /* for a message, on a machine that is busy */
 #define VERIFY_URL "https://app.example.org/verify#token="
 #define UNDO_URL "https://app.example.org/undo#token="
 #define RESET_URL "https://app.example.org/reset#token="
@@ -42,7 +41,7 @@ static void start_sink(int port)
         world_start_as_us(LIST(PYTHON, "-W", "ignore", "-m", "aiosmtpd", "-n", "-l",
                                say("127.0.0.1:%d", port), "-c", "aiosmtpd.handlers.Mailbox", boxes),
                           NULL, world_folder(), say("%s/sink.log", world_folder()));
-    for (long end = now_ms() + MAIL_MS; !is_listening(port); pause_ms(50))
+    for (long end = now_ms() + PATIENCE_MS; !is_listening(port); pause_ms(50))
         ck_assert_int_lt(now_ms(), end);
 }
 
@@ -97,7 +96,7 @@ static const char *find_mail(const char *to, const char *has)
 static const char *await_mail(const char *to, const char *has)
 {
     const char *message;
-    for (long end = now_ms() + MAIL_MS; !(message = find_mail(to, has)); pause_ms(50))
+    for (long end = now_ms() + PATIENCE_MS; !(message = find_mail(to, has)); pause_ms(50))
         ck_assert_msg(now_ms() < end, "no message to %s with %s: see %s", to, has, own.log);
     return message;
 }
@@ -219,7 +218,7 @@ NGINX_TEST(a_day_in_the_life)
                     .body = object("{'current_password':'" NEW_WORD "'}")),
               204);
     (void)await_mail(ida, "postern@example.org");
-    for (long end = now_ms() + MAIL_MS; database_number("SELECT COUNT(*) FROM outbox WHERE state "
+    for (long end = now_ms() + PATIENCE_MS; database_number("SELECT COUNT(*) FROM outbox WHERE state "
                                                         "<> 'nobody'");
          pause_ms(50))
         ck_assert_int_lt(now_ms(), end);

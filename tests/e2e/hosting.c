@@ -14,7 +14,9 @@
 
 #define LISTED "https://app.example.org"
 #define BODY_LIMIT ((size_t)131072)
-#define END_LIMIT_MS 4500 /* of what mod_fcgid kills after 3 s; a lock is waited for for five */
+/* It ends after two seconds, since mod_fcgid kills it after three; else it would wait for a lock for
+ * four times five. */
+#define END_LIMIT_MS 15000
 #define SCRIPT "public_html/api/api.fcgi"
 
 /* One for all tests of a case, or each its own. */

@@ -6,7 +6,7 @@
 #include "tests/e2e/own.h"
 #include "tests/support/torture.h"
 
-#define PROMISED_MS 2500 /* two seconds, and what the machine does besides */
+#define PROMISED_MS 2000
 
 bool writes_are_many(void)
 {

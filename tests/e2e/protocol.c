@@ -23,7 +23,7 @@ static void start_all(void)
     if (!world_at("nginx"))
         return;
     backend_make(&nothing);
-    front_start(&limited, &pool, LIST("CORS_ORIGINS=https://app.example.org"));
+    front_start_strict(&limited, &pool, LIST("CORS_ORIGINS=https://app.example.org"));
     front_start(&deserted, &nothing, LIST("LOGIN_LIMIT=off"));
 }
 

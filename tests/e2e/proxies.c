@@ -8,8 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define START_LIMIT_MS 15000
-
 /* The operator's edits of our file, a line of sh(1) in the front's folder: $0 is the folder with
  * our files, $1 and $2 the sockets, $3 the origins, $4 is empty without other headers. */
 static void edit(const struct front *f, const struct backend *b, const char *folder,
@@ -43,7 +41,7 @@ static bool launch(struct front *f, const char *const *words)
     snprintf(pid_file, sizeof pid_file, "%s/server.pid", f->folder);
     struct stat s;
     f->pid = world_start_as_us(words, NULL, f->folder, log);
-    for (long end = now_ms() + START_LIMIT_MS; now_ms() < end; pause_ms(5)) {
+    for (long end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(5)) {
         if (world_has_ended(f->pid))
             return false;
         if (stat(pid_file, &s) == 0 && s.st_size > 0)

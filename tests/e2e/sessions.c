@@ -449,7 +449,7 @@ TEST(who_leaves_with_very_much_is_gone_before_it_is)
     ck_status(fetch(.path = "/api/auth/register",
                     .body = object("{'email':'%s','password':'%s'}", ada.email, PASSWORD)),
               201);
-    for (long end = now_ms() + 120000; sessions_of(ada); pause_ms(20)) /* nobody asks */
+    for (long end = now_ms() + PATIENCE_MS; sessions_of(ada); pause_ms(20)) /* nobody asks */
         ck_assert_int_lt(now_ms(), end);
     ck_assert_int_eq(database_number(say("SELECT COUNT(*) FROM posts %s", mine)), 0);
 }

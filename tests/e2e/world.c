@@ -718,23 +718,28 @@ static bool start_nginx(struct front *f)
     return await_nginx(f);
 }
 
-static void set_read_timeout(const struct front *f, unsigned seconds)
+/* What is changed in a file that nginx/render has made, in the lines that have `line` in them. */
+struct edit {
+    const char *file, *line, *command; /* sed's; NULL: nothing */
+};
+
+static void carry_out(const struct front *f, struct edit e)
 {
-    char edit[80], path[WORLD_PATH + 24];
-    if (seconds == 0)
+    char script[120], path[WORLD_PATH + 40];
+    if (!e.file)
         return;
-    snprintf(edit, sizeof edit, "/fastcgi_read_timeout/{s/ .*/ %us;/;w /dev/stdout\n}", seconds);
-    snprintf(path, sizeof path, "%s/conf/fastcgi.conf", f->folder);
+    snprintf(script, sizeof script, "/%s/{%s;w /dev/stdout\n}", e.line, e.command);
+    snprintf(path, sizeof path, "%s/conf/%s", f->folder, e.file);
     struct buf changed;
-    buf_init(&changed, 1024);
-    ck_assert_int_eq(world_run(LIST("sed", "-i", edit, path), NULL, NULL, &changed), 0);
+    buf_init(&changed, 4096);
+    ck_assert_int_eq(world_run(LIST("sed", "-i", script, path), NULL, NULL, &changed), 0);
     ck_assert_uint_gt(changed.len, 0);
     buf_release(&changed);
 }
 
 /* A port that was free a moment ago may be taken: then nginx ends, and another is tried. */
 static void start_front(struct front *f, const struct backend *b, const char *const *names,
-                        unsigned timeout_s)
+                        struct edit edit)
 {
     for (int tries = 0; tries < 5; tries++) {
         world_make_folder("nginx", f->folder);
@@ -742,7 +747,7 @@ static void start_front(struct front *f, const struct backend *b, const char *co
         f->host = NULL;
         f->ca = certificate_in(names);
         render(f, b, names);
-        set_read_timeout(f, timeout_s);
+        carry_out(f, edit);
         if (start_nginx(f))
             return;
     }
@@ -759,12 +764,22 @@ void front_start(struct front *f, const struct backend *b, const char *const *na
     else if (world_at("proxy"))
         proxied_apache_start(f, b, names);
     else
-        start_front(f, b, names, 0);
+        start_front(f, b, names, (struct edit){NULL});
 }
 
 void front_start_impatient(struct front *f, const struct backend *b, unsigned seconds)
 {
-    start_front(f, b, NULL, seconds);
+    char command[40];
+    snprintf(command, sizeof command, "s/ .*/ %us;/", seconds);
+    start_front(f, b, NULL, (struct edit){"fastcgi.conf", "fastcgi_read_timeout", command});
+}
+
+void front_start_strict(struct front *f, const struct backend *b, const char *const *names)
+{
+    if (world_at("nginx"))
+        start_front(f, b, names, (struct edit){"http.conf", "rate=5r.s;", "s/5r.s/5r\\/m/"});
+    else
+        front_start(f, b, names);
 }
 
 void front_start_half(struct front *f, const struct backend *pool)

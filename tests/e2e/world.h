@@ -142,6 +142,10 @@ void front_start(struct front *f, const struct backend *b, const char *const *na
 /** The same without names, where the pool is waited for no longer than `seconds`. */
 void front_start_impatient(struct front *f, const struct backend *b, unsigned seconds);
 
+/** One that lets a network log in five times a minute, after a burst of twenty, and not five times
+ * a second: no machine is too slow to meet that limit. */
+void front_start_strict(struct front *f, const struct backend *b, const char *const *names);
+
 /** A front that reaches only the socket where `pool` hashes: all else is 502. */
 void front_start_half(struct front *f, const struct backend *pool);
 void front_stop(struct front *f);

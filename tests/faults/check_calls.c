@@ -7,10 +7,13 @@
  * request writes is there as a whole where the answer says so, and as a whole or not at all where
  * it does not. A new process takes each failure. Where the program ends for lack of memory, the
  * client must have been told, see common/base/exhausted.h. At each of these places the process is
- * killed as well; a request that was named is then sent again, and done once.
+ * killed as well; a request that was named is then sent again, and done once. A few come by a
+ * socket to the loop of a real worker, so that what it calls is failed too: where it can tell
+ * nobody, the connection is closed.
  */
 #include <limits.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,9 +26,12 @@
 #include "common/base/log.h"
 #include "common/crypto/password.h"
 #include "common/http/router.h"
+#include "common/process/server.h"
 #include "fcgi-app/mail/sender.h"
 #include "fcgi-app/routes.h"
+#include "fcgi-app/worker.h"
 #include "tests/faults/faults.h"
+#include "tests/faults/serving.h"
 #include "tests/support/people.h"
 #include "tests/support/refusals.h"
 #include "tests/support/suite.h"
@@ -37,8 +43,8 @@
 
 enum who { NOBODY, ME, BOSS };
 
-/* What is no request, but has calls that can fail. */
-enum work { REQUEST, BEGINNING, SPARE, SENDING };
+/* What is no request, but has calls that can fail; and one that comes by a socket. */
+enum work { REQUEST, BEGINNING, SPARE, SENDING, SERVING };
 
 /* A request that goes well. Words in braces stand for what is there. */
 struct golden {
@@ -132,6 +138,9 @@ static const struct golden goldens[] = {
     {"getOpenapi", "/openapi.json", NULL, NOBODY, 200},
     {"getDocs", "/docs", NULL, NOBODY, 200},
     {"getMetrics", "/metrics", NULL, NOBODY, 200, .from = "127.0.0.1"},
+    {"getPost", "/posts/{long}", NULL, NOBODY, 200, .work = SERVING},
+    {"createPost", "/posts", "{'title':'t','content':'c','published':true}", ME, 201, .param = KEY,
+     .work = SERVING},
     {NULL, "a worker begins", .work = BEGINNING},
     {NULL, "a worker has time", .work = SPARE, .best_effort = true},
     {NULL, "a message is sent", .work = SENDING, .best_effort = true,
@@ -346,15 +355,17 @@ static void restore(const char *seen)
 /* What the process tells of it. */
 static struct report {
     bool met, exhausted, killed;
+    atomic_bool told; /* a worker that serves, to end */
+    bool left;        /* and it did so untold */
     int status, next_status;
     char text[600];
     unsigned counts[FAULT_CALLS_MAX];
 } * report;
 
-/* What all rows come to, and which names were called at all. */
+/* What all rows come to, in all parts; which names were called at all, and which rows are taken. */
 static struct sum {
-    unsigned long calls, failed, tries, passed;
-    bool called[FAULT_CALLS_MAX];
+    atomic_ulong calls, failed, tries, passed;
+    atomic_bool called[FAULT_CALLS_MAX], taken[COUNT(goldens)];
 } * sum;
 
 static void note_end(void)
@@ -373,7 +384,8 @@ static void watch(bool begins)
         fault_end();
 }
 
-static struct answer send_golden(void)
+/* Of the row's route. */
+static const char *golden_method(void)
 {
     const struct route *route = NULL;
     static const char *const methods[] = {"POST", "GET", "PATCH", "DELETE"};
@@ -387,12 +399,23 @@ static struct answer send_golden(void)
     for (int i = 0; i < COUNT(methods); i++)
         if (route->method == numbers[i])
             method = methods[i];
-    return api_ask(.method = method, .path = fill(row->path),
-                   .body = row->body ? object("%s", fill(row->body)) : NULL,
-                   .token = row->who == ME     ? my_token
-                            : row->who == BOSS ? boss_token
-                                               : NULL,
-                   .param = row->param, .from = row->from);
+    return method;
+}
+
+static const char *golden_token(void)
+{
+    return row->who == ME ? my_token : row->who == BOSS ? boss_token : NULL;
+}
+
+static const char *golden_body(void)
+{
+    return row->body ? object("%s", fill(row->body)) : NULL;
+}
+
+static struct answer send_golden(void)
+{
+    return api_ask(.method = golden_method(), .path = fill(row->path), .body = golden_body(),
+                   .token = golden_token(), .param = row->param, .from = row->from);
 }
 
 static void begin_worker(void)
@@ -465,17 +488,83 @@ static void ask_next(void)
         report->next_status = -1;
 }
 
+/* ---- by a socket ---- */
+
+static int listen_fd;
+
+/* The answer to the golden request is out, and the connection closed. */
+static bool end_golden(void *context, struct arena *a)
+{
+    (void)context, (void)a;
+    fault_end();
+    return false;
+}
+
+/* From its start to its end, which is asked for by a signal. */
+static void serve(void)
+{
+    loopback_again();
+    const struct server server = {.listen_fd = listen_fd,
+                                  .base_path = "/api",
+                                  .body_max = (size_t)the_app->settings->max_body,
+                                  .handle = app_handle,
+                                  .context = the_app,
+                                  .spare = end_golden};
+    (void)signal(SIGTERM, SIG_IGN); /* until it sees to it itself; Check's own ends the test too */
+    fault_begin();
+    server_run(&server);
+    fault_end();
+    report->left = !report->told;
+    report->met = fault_was_met();
+    (void)close(listen_fd);
+}
+
+static int ask_server(const char *method, const char *path, const char *token, const char *body)
+{
+    return serving_ask(
+        (const char *const[]){
+            say("REQUEST_METHOD=%s", method), say("REQUEST_URI=/api%s", path),
+            "QUERY_STRING=", "REMOTE_ADDR=192.0.2.1", "CONTENT_TYPE=application/json",
+            say("CONTENT_LENGTH=%zu", body ? strlen(body) : 0),
+            say("HTTP_AUTHORIZATION=%s%s", token ? "Bearer " : "", token ? token : ""),
+            row->param ? row->param : "HTTP_ACCEPT=*/*", NULL},
+        body, report->text, sizeof report->text);
+}
+
+static int ask_server_golden(void)
+{
+    return ask_server(golden_method(), fill(row->path), golden_token(), golden_body());
+}
+
+/* The parent's part: one that has ended answers nobody. */
+static void ask_worker(pid_t pid)
+{
+    (void)close(listen_fd);
+    report->status = ask_server_golden();
+    const char *text = say("%s", report->text);
+    report->next_status = ask_server("GET", "/auth/profile", boss_token, NULL);
+    if (report->next_status == 200 && is_named() && ask_server_golden() != row->status)
+        report->next_status = -1;
+    (void)snprintf(report->text, sizeof report->text, "%s", text);
+    report->told = true;
+    ck_assert_int_eq(kill(pid, SIGTERM), 0);
+}
+
 static void run(void)
 {
     struct arena *outer = the_arena;
     the_arena = arena_open((size_t)1024 * 1024 * 1024);
     (void)arena_alloc(the_arena, (size_t)60 * 1024); /* so that it comes to an end soon */
     on_exhausted(note_end);
-    do_golden();
+    if (row->work == SERVING)
+        serve();
+    else
+        do_golden();
     for (size_t i = 0; i < fault_names(); i++)
         report->counts[i] = fault_count(i);
     on_exhausted(NULL);
-    ask_next();
+    if (row->work != SERVING)
+        ask_next();
     app_close(the_app);
     arena_close(the_arena);
     the_arena = outer; /* which is no leak */
@@ -504,6 +593,8 @@ static void try_once(size_t name, unsigned at, size_t way)
 {
     int status;
     memset(report, 0, sizeof *report);
+    if (row->work == SERVING)
+        listen_fd = serving_listen();
     fflush(stdout); /* or the child would print it again */
     pid_t pid = fork();
     ck_assert_int_ge(pid, 0);
@@ -512,10 +603,14 @@ static void try_once(size_t name, unsigned at, size_t way)
         run();
         _exit(EXIT_SUCCESS);
     }
+    if (row->work == SERVING)
+        ask_worker(pid);
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     await_server();
     report->killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-    report->met |= report->killed;
+    report->exhausted |=
+        row->work == SERVING && WIFEXITED(status) && WEXITSTATUS(status) == EX_SOFTWARE;
+    report->met |= report->killed || report->exhausted;
     ck_assert_msg(status == 0 || (report->exhausted && WIFEXITED(status)) ||
                       (report->killed && fault_kills(name, way)),
                   "%s: a worker ends with status %d", where(name, at, way), status);
@@ -523,6 +618,7 @@ static void try_once(size_t name, unsigned at, size_t way)
 
 /* ---- each of them ---- */
 
+static unsigned long tries;   /* of this row */
 static const char *untouched; /* what a glance shows of the tables before a request */
 static const char *nothing, *written,
     *written_again; /* a look, before the golden request and after */
@@ -536,7 +632,7 @@ static bool is_strict(size_t name, unsigned at, size_t way)
     bool of_connection = strcmp(fault_name(name), "mysql_real_query") == 0 && at == 0;
     if (of_connection || fault_is_refusal(name))
         return row->two_hosts;
-    return fault_passes(name, way) && row->work == REQUEST;
+    return fault_passes(name, way) && (row->work == REQUEST || row->work == SERVING);
 }
 
 /* A client that got no answer asks again under the same name. */
@@ -563,15 +659,19 @@ static void judge(size_t name, unsigned at, size_t way)
     bool none = strcmp(ask_text(glance_sql), untouched) == 0;
     const char *is = none ? nothing : ask_text(look_sql);
     const char *what = where(name, at, way);
-    bool ended = report->exhausted || report->killed;
+    bool ended = report->exhausted || report->killed || report->left;
     bool as_if_nothing = report->status == row->status && !ended;
     bool all = strcmp(is, written) == 0 || strcmp(is, written_again) == 0;
     sum->tries++;
-    sum->passed += as_if_nothing;
+    tries++;
+    sum->passed += as_if_nothing ? 1 : 0;
     if (as_if_nothing)
         ck_assert_msg(all || row->best_effort, "%s: written is%s\nand not%s", what, is, written);
     else if (!ended && !is_busy(name, way))
-        ck_assert_msg(report->status == 503, "%s", what);
+        ck_assert_msg(report->status == 503 || (row->work == SERVING && report->status == 0), "%s",
+                      what);
+    if (report->left) /* it could not be told to end; whoever comes waits for the next one */
+        ck_assert_msg(strcmp(fault_name(name), "open") == 0, "%s: it ends by itself", what);
     if (!ended)
         ck_assert_msg(report->next_status == 200, "%s: and the next one is %d", what,
                       report->next_status);
@@ -598,7 +698,7 @@ static bool fail_at(size_t name, unsigned at, unsigned places, unsigned *seed)
     for (size_t way = 0; way < fault_ways(name); way++) {
         if (!is_chosen(seed, places))
             continue;
-        for (int tries = 0; tries < TRIES; tries++) {
+        for (int i = 0; i < TRIES; i++) {
             try_once(name, at, way);
             judge(name, at, way);
             if (report->met)
@@ -617,7 +717,8 @@ static unsigned count_calls(unsigned counts[FAULT_CALLS_MAX])
     ck_assert_msg(report->status == row->status, "%s", where(0, 0, 0));
     for (size_t i = 0; i < fault_names(); i++) {
         counts[i] = report->counts[i];
-        sum->called[i] |= counts[i] > 0;
+        if (counts[i] > 0)
+            sum->called[i] = true;
         sum->calls += counts[i];
         places += counts[i] * (unsigned)fault_ways(i);
     }
@@ -644,12 +745,6 @@ static void fail_each(void)
 
 /* ---- tests ---- */
 
-static void share(void)
-{
-    report = mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    sum = mmap(NULL, sizeof *sum, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-}
-
 /* The same host twice is as good as two: each is connected to for itself. */
 static const char *database_url(bool two_hosts)
 {
@@ -660,7 +755,6 @@ static const char *database_url(bool two_hosts)
 
 static void set_up(void)
 {
-    ck_assert(report != MAP_FAILED && sum != MAP_FAILED);
     char log[] = "check_calls.XXXXXX"; /* a log in a file, which is gone with the last process */
     int fd = mkstemp(log);
     ck_assert_int_ge(fd, 0);
@@ -677,11 +771,12 @@ static void tear_down(void)
 }
 
 CASE("calls", set_up, tear_down);
-CASE_AROUND(share, NULL);
 CASE_LIMIT_S(300);
 
 TEST_EACH(a_call_that_fails_is_answered_as_it_must, goldens)
 {
+    if (atomic_exchange(&sum->taken[_i], true))
+        return;
     row = &goldens[_i];
     loopback_set(row->setting ? row->setting : "LOG_REQUESTS=true",
                  say("DATABASE_URL=%s", database_url(row->two_hosts)), "LOG_REQUESTS=true",
@@ -690,6 +785,8 @@ TEST_EACH(a_call_that_fails_is_answered_as_it_must, goldens)
     (void)api_get(NULL, "/health"); /* reads what the answers are compared with */
     save_tables();
     fail_each();
+    printf("%s (row %d): %lu tries\n", row->path, _i, tries);
+    fflush(stdout);
 }
 END_TEST
 
@@ -712,9 +809,79 @@ TEST(each_operation_has_a_golden_request)
 }
 END_TEST
 
+/* ---- parts ---- */
+
+/* Each row is for itself, and most of its time is waiting. So in `make torture` there are some more
+ * processes, each with a database of its own, that take rows until none is left. */
+#define SHARED "CHECK_CALLS_SHARED" /* the number of the descriptor of what they sum up */
+#define PARTS_MAX 64
+
+static pid_t parts[PARTS_MAX];
+static int part_count;
+
+static int count_parts(void)
+{
+    const char *wanted = getenv("PARTS");
+    long count = wanted ? strtol(wanted, NULL, 10) : 2 * sysconf(_SC_NPROCESSORS_ONLN);
+    if (torture_rounds(1) == 1)
+        return 1;
+    return count < 1 ? 1 : count > PARTS_MAX ? PARTS_MAX : (int)count;
+}
+
+_Noreturn static void become_part(const char *self)
+{
+    char server[PATH_MAX];
+    (void)snprintf(server, sizeof server, "%s/tests/support/with-mariadb", getenv("srcdir"));
+    (void)setenv("CK_RUN_CASE", "calls", 1);
+    (void)execl(server, server, self, (char *)NULL);
+    _exit(127);
+}
+
+static void start_parts(const char *self)
+{
+    for (int count = count_parts(); part_count + 1 < count; part_count++) {
+        parts[part_count] = fork();
+        if (parts[part_count] == 0)
+            become_part(self);
+    }
+}
+
+static void await_parts(void)
+{
+    while (part_count > 0) {
+        int status = -1;
+        pid_t pid = parts[--part_count];
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert_msg(status == 0, "a part ends with status %d, and tells why above", status);
+    }
+}
+
+/* Across an exec, too. */
+static bool share(void)
+{
+    char number[12];
+    const char *given = getenv(SHARED);
+    int fd = given ? atoi(given) : memfd_create("sum", 0);
+    bool sized = given || (fd >= 0 && ftruncate(fd, sizeof *sum) == 0);
+    if (!sized)
+        return false;
+    (void)snprintf(number, sizeof number, "%d", fd);
+    (void)setenv(SHARED, number, 1);
+    report = mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    sum = mmap(NULL, sizeof *sum, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    return report != MAP_FAILED && sum != MAP_FAILED;
+}
+
+CASE("all of them", NULL, NULL);
+CASE_AROUND(await_parts, NULL);
+CASE_LAST();
+
 TEST(each_name_was_called)
 {
     const char *missing = "";
+    for (int i = 0; i < COUNT(goldens); i++)
+        if (!sum->taken[i])
+            return; /* somebody asked for some rows */
     for (size_t i = 0; i < fault_names(); i++)
         if (!sum->called[i])
             missing = say("%s %s", missing, fault_name(i));
@@ -727,3 +894,17 @@ TEST(each_name_was_called)
         ck_assert_uint_eq(sum->failed, sum->calls);
 }
 END_TEST
+
+int main(int argc, char **argv)
+{
+    bool is_part = getenv(SHARED) != NULL;
+    (void)argc;
+    if (!share())
+        return EXIT_FAILURE;
+    if (!is_part)
+        start_parts(argv[0]);
+    int status = suite_main();
+    while (wait(NULL) > 0) /* where the case that waits for them was not asked for */
+        continue;
+    return status;
+}

@@ -228,6 +228,17 @@ PLAIN(int, shutdown, (int fd, int how), (fd, how), -1, {"not connected", ENOTCON
 PLAIN(int, socketpair, (int domain, int type, int protocol, int ends[2]),
       (domain, type, protocol, ends), -1, DESCRIPTORS, MEMORY)
 
+/* Somebody else's, or passing by: the connection is still in the queue, or it was none of ours. */
+PLAIN(int, accept4, (int fd, struct sockaddr *address, socklen_t *len, int flags),
+      (fd, address, len, flags), -1, {"interrupted", EINTR, NOT_DONE, true},
+      {"no descriptors", EMFILE, NOT_DONE, true},
+      {"no descriptors in the system", ENFILE, NOT_DONE, true},
+      {"no memory", ENOMEM, NOT_DONE, true}, {"no buffers", ENOBUFS, NOT_DONE, true},
+      {"gone before", ECONNABORTED, NOT_DONE, true}, {"broken before", EPROTO, NOT_DONE, true},
+      {"no network", ENETDOWN, NOT_DONE, true})
+PLAIN(ssize_t, recv, (int fd, void *to, size_t len, int flags), (fd, to, len, flags), -1,
+      {"interrupted", EINTR, NOT_DONE, true}, {"broken", ECONNRESET})
+
 CALL(open, DESCRIPTORS, {"not there", ENOENT})
 DECLARE(int, open, (const char *path, int flags, ...))
 {

@@ -10,6 +10,7 @@
 #include "common/base/problem.h"
 #include "common/crypto/keyring.h"
 #include "common/field/json_write.h"
+#include "tests/support/clock.h"
 #include "tests/support/parallel.h"
 #include "tests/support/people.h"
 #include "tests/support/refusals.h"
@@ -543,7 +544,7 @@ static void ask_slowly(void *context)
 static void await_claim(void)
 {
     int64_t n = 0;
-    for (int i = 0; i < 2000 && !n; i++) {
+    for (long end = now_ms() + PATIENCE_MS; !n && now_ms() < end;) {
         run_sql("SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED");
         n = rows_in("scratch");
         usleep(5 * 1000);

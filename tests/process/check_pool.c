@@ -527,21 +527,37 @@ TEST(who_lived_long_enough_is_replaced_without_a_pause)
     stop(pool);
 }
 
+/* Both die, and the other comes back while the one still has to wait. */
+static bool overtakes(struct note *one, struct note *other)
+{
+    long died = now_ms();
+    (void)kill(one->pid, SIGKILL);
+    pause_ms(50);
+    (void)kill(other->pid, SIGKILL);
+    struct note first = expect('s');
+    bool in_time = now_ms() - died < 1600, overtaken = first.listen_fd == other->listen_fd;
+    struct note second = expect('s');
+    *one = overtaken ? second : first;
+    *other = overtaken ? first : second;
+    return overtaken && in_time;
+}
+
+/* A busy machine may be too late now and then, but not each time. */
 TEST(a_crashing_group_does_not_hold_up_the_others)
 {
     const struct pool_group groups[] = {{"good", 100, 1}, {"good too", 200, 1}};
+    bool overtaken = false;
     pid_t pool = start_pool(groups, 2, 5, wait_for_signal);
     struct note one = expect('s'), other = expect('s');
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 6; i++) { /* the next pause is 1.6 s */
         (void)kill(one.pid, SIGKILL);
         one = expect('s');
     }
-    (void)kill(one.pid, SIGKILL); /* its replacement has to wait 1.6 s */
-    pause_ms(50);
 
-    (void)kill(other.pid, SIGKILL);
+    for (int tries = 0; tries < 10 && !overtaken; tries++)
+        overtaken = overtakes(&one, &other);
 
-    ck_assert_int_eq(expect('s').listen_fd, other.listen_fd);
+    ck_assert(overtaken);
     stop(pool);
 }
 

@@ -18,5 +18,6 @@ void parallel(int n, void (*body)(int i, void *context), void *context);
 struct parallel parallel_begin(int n, void (*body)(int i, void *context), void *context);
 void parallel_end(const struct parallel *all);
 
-/** Does a transaction wait for a row that another has locked? As the server's root sees it. */
+/** Does a transaction wait for a row that another has locked? As the server's root sees it, after a
+ *  pause of its own. */
 bool somebody_waits(void);

@@ -1,6 +1,7 @@
 #include "tests/support/suite.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,11 +61,24 @@ void suite_case_last(void)
     cases[current_case].last = true;
 }
 
+/* Those of a table that the environment asks for, as in CK_RUN_ROWS=3-7; else all. */
+static void choose_rows(int *from, int *to)
+{
+    const char *chosen = *to > 1 ? getenv("CK_RUN_ROWS") : NULL;
+    int first, last;
+    if (!chosen || sscanf(chosen, "%d-%d", &first, &last) != 2)
+        return;
+    *from = first < *to ? first : *to;
+    *to = last < *to ? last + 1 : *to;
+}
+
 void suite_add_test(const TTest *test, int rows, int signal)
 {
+    int from = 0;
     if (case_count == 0)
         (void)add_case("tests");
-    _tcase_add_test(cases[current_case].tcase, test, signal, 0, 0, rows);
+    choose_rows(&from, &rows);
+    _tcase_add_test(cases[current_case].tcase, test, signal, 0, from, rows);
 }
 
 void must(const struct problem *p)
