@@ -367,3 +367,8 @@ void fastcgi_reset(struct fastcgi *f)
     f->body_len = f->skipped = f->head_len = f->content_left = f->padding_left = 0;
     f->awaits = FASTCGI_IDLE;
 }
+
+size_t fastcgi_size(const struct fastcgi *f)
+{
+    return f->params.len + f->body.len;
+}

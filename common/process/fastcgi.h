@@ -42,6 +42,9 @@ void fastcgi_release(struct fastcgi *f);
 /** Wipe what came, and be ready for another connection. */
 void fastcgi_reset(struct fastcgi *f);
 
+/** How many bytes of the request are kept. */
+size_t fastcgi_size(const struct fastcgi *f);
+
 /**
  * Take the next bytes of a connection. To be called until it is not FASTCGI_MORE any more.
  *

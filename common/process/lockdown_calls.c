@@ -104,6 +104,9 @@ static const char *const used[] = {
     "getrlimit",
     "getrusage",
     "sysinfo",
+    "timer_create",
+    "timer_delete",
+    "timer_settime",
     "times",
     "uname",
 };

@@ -2,9 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,18 +14,14 @@
 #include "common/base/exhausted.h"
 #include "common/base/instant.h"
 #include "common/base/log.h"
-#include "common/base/problem.h"
-#include "common/base/uuid.h"
 #include "common/process/fastcgi.h"
+#include "common/process/last_answer.h"
+#include "common/process/peers.h"
 #include "common/process/reexec.h"
 
-#define PEER_TIMEOUT_S 10
 #define SHORT_PAUSE_MS 20
-#define LINGER_MS 1000
 #define LOOK_EVERY_S 1 /* at the files of a re-exec */
 #define ARENA_MAX ((size_t)256 * 1024 * 1024)
-#define REQUEST_MAX_S 30 /* from the first byte to the last; a web server has it whole before */
-#define CHUNK 65536
 #define SPARE_MS 500 /* of a CGI program, after its answer */
 
 /* What a worker keeps from one request to the next. */
@@ -35,9 +29,9 @@ struct worker {
     const struct server *server;
     struct arena *arena;
     struct response rs;
-    struct fastcgi peer;
+    struct peers peers;
     struct buf head, out;
-    char chunk[CHUNK];   /* as it is received */
+    int wait_ms;         /* for a request, before something else is looked at; -1: without end */
     int64_t idle_since;  /* monotonic, ns; 0: it has rested since, or never does */
     int64_t quiet_since; /* the same for work that can wait */
 };
@@ -139,13 +133,15 @@ static bool watch_signals(const struct server *server)
 
 /* A time-out of the socket itself: of those who wait in accept(2) the kernel wakes one for each
  * connection, of those who poll it wakes all. */
-static void set_wait(const struct server *server)
+static void set_wait(struct worker *w)
 {
+    const struct server *server = w->server;
     unsigned idle_s = server->idle ? server->idle_s : 0;
     unsigned quiet_s = server->spare ? server->quiet_s : 0;
     unsigned first_s = idle_s && (!quiet_s || idle_s < quiet_s) ? idle_s : quiet_s;
     const struct timeval wait = {.tv_sec = server->reexec ? LOOK_EVERY_S : (time_t)first_s};
     (void)setsockopt(server->listen_fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+    w->wait_ms = wait.tv_sec ? (int)wait.tv_sec * 1000 : -1;
 }
 
 static void note_idle(struct worker *w)
@@ -175,190 +171,72 @@ static void rest(struct worker *w)
     w->idle_since = 0;
 }
 
+/* Requests that have begun are finished first. */
 static void reexec_if_due(struct worker *w)
 {
     const struct server *server = w->server;
-    bool due = reexec_is_due(server->reexec);
-    if (!due && !reexec_asked)
+    if (reexec_is_due(server->reexec))
+        reexec_asked = 1;
+    peers_end(&w->peers, reexec_asked);
+    if (!reexec_asked || w->peers.count)
         return;
     reexec_asked = 0;
     if (server->idle)
         server->idle(server->context);
     if (reexec_try(server->reexec) && !stopping)
         reexec_become(server->reexec->argv);
+    peers_end(&w->peers, false);
 }
 
 /* Before a connection is taken from the queue, so that it waits there for the new program. */
 static bool look_before_accept(struct worker *w)
 {
     const struct server *server = w->server;
-    struct pollfd wait = {.fd = server->listen_fd, .events = POLLIN};
     bool is_there = true;
-    if (!server->reexec)
+    if (!server->reexec || stopping)
         return true;
-    if (reexec_watches(server->reexec))
-        is_there = poll(&wait, 1, LOOK_EVERY_S * 1000) == 1;
+    if (reexec_watches(server->reexec) && !reexec_asked)
+        is_there = peers_wait(&w->peers, LOOK_EVERY_S * 1000);
     if (!stopping)
         reexec_if_due(w);
-    return is_there && !stopping;
+    return is_there;
 }
 
-static int accept_peer(const struct server *server)
-{
-    const struct timeval timeout = {.tv_sec = PEER_TIMEOUT_S};
-    int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-    if (fd >= 0)
-        (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-    return fd;
-}
-
-/* ---- writing ---- */
-
-/* Wait until the peer has read some; false when it does not for too long, or is gone. */
-static bool wait_for_room(int fd)
-{
-    struct pollfd wait = {.fd = fd, .events = POLLOUT};
-    int ready;
-    do
-        ready = poll(&wait, 1, PEER_TIMEOUT_S * 1000);
-    while (ready < 0 && errno == EINTR);
-    return ready == 1 && !(wait.revents & (POLLERR | POLLHUP));
-}
-
-static void send_all(int fd, const char *data, size_t len)
-{
-    while (len) {
-        ssize_t sent = send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent < 0 && (errno != EAGAIN || !wait_for_room(fd)))
-            return; /* nobody to tell */
-        if (sent > 0) {
-            data += sent;
-            len -= (size_t)sent;
-        }
-    }
-}
-
-/* What is being answered, by a process that may find itself without memory. */
-static struct {
-    const struct request *rq;     /* NULL: none is known, or the answer is on its way */
-    const struct fastcgi *coming; /* NULL: no request is being read */
-    unsigned id;
-    int fd;
-} asked;
+/* ---- one request ---- */
 
 /* All records in one buffer are one write. */
-static void answer(struct worker *w, int fd, const struct request *rq)
+static void answer(struct worker *w, int fd, unsigned id, const struct request *rq)
 {
-    unsigned id = w->peer.id;
     response_head(&w->rs, rq, &w->head);
     fastcgi_put(&w->out, id, w->head.data, w->head.len);
     if (rq->method != METHOD_HEAD && status_has_content(w->rs.status))
         fastcgi_put(&w->out, id, w->rs.body.data, w->rs.body.len);
     fastcgi_put_end(&w->out, id);
-    asked.rq = NULL; /* half of one answer and another after it would be neither */
+    last_answer_is_for_nobody();
     if (!w->out.full)
-        send_all(fd, w->out.data, w->out.len);
+        peer_send(fd, w->out.data, w->out.len);
 }
 
-/* ---- reading ---- */
-
-/* A receive that has a time-out is never begun again after a signal. */
-static ssize_t receive(int fd, char *chunk)
+static void set_body(const struct fastcgi *f, size_t body_max, struct request *rq)
 {
-    ssize_t got;
-    do
-        got = recv(fd, chunk, CHUNK, 0);
-    while (got < 0 && errno == EINTR);
-    return got;
-}
-
-/* The whole request; false where it does not come. */
-static bool read_request(struct worker *w, int fd)
-{
-    unsigned limit_s = w->server->request_s ? w->server->request_s : REQUEST_MAX_S;
-    size_t most = 0;
-    enum fastcgi_step step = FASTCGI_MORE;
-    int64_t end = monotonic_ns() + limit_s * INT64_C(1000000000);
-    for (ssize_t got; step == FASTCGI_MORE && monotonic_ns() < end;) {
-        if ((got = receive(fd, w->chunk)) <= 0)
-            break;
-        most = (size_t)got > most ? (size_t)got : most;
-        step = fastcgi_take(&w->peer, w->chunk, (size_t)got);
-        send_all(fd, w->peer.answer.data, w->peer.answer.len);
-        buf_reset(&w->peer.answer);
-    }
-    wipe(w->chunk, most);
-    return step == FASTCGI_WHOLE;
-}
-
-static void set_body(const struct fastcgi *peer, size_t body_max, struct request *rq)
-{
-    rq->too_large = peer->body.full || rq->content_length > body_max;
+    rq->too_large = f->body.full || rq->content_length > body_max;
     if (!rq->too_large)
-        rq->raw_body = (struct text){peer->body.data, peer->body.len};
-    if (peer->body_len > rq->content_length)
-        rq->content_length = peer->body_len; /* some servers pass a chunked body without a length */
+        rq->raw_body = (struct text){f->body.data, f->body.len};
+    if (f->body_len > rq->content_length)
+        rq->content_length = f->body_len; /* some servers pass a chunked body without a length */
 }
 
-/* ---- the last answer ---- */
-
-/* Until the peer has closed: what it has sent and nobody has read would take the answer along. */
-static void read_away(int fd)
-{
-    char chunk[4096];
-    struct pollfd wait = {.fd = fd, .events = POLLIN};
-    (void)shutdown(fd, SHUT_WR);
-    while (poll(&wait, 1, LINGER_MS) == 1 && read(fd, chunk, sizeof chunk) > 0)
-        continue;
-}
-
-/* Of a request that has not come whole: what the web server calls it, or an id of its own. */
-static const char *id_of_coming(char ret[REQUEST_ID_SIZE])
-{
-    struct text told = fastcgi_param(asked.coming, "HTTP_X_REQUEST_ID");
-    struct uuid id = uuid_make(instant_now());
-    if (told.len < REQUEST_ID_SIZE)
-        snprintf(ret, REQUEST_ID_SIZE, "%.*s", (int)told.len, told.data ? told.data : "");
-    if (told.len >= REQUEST_ID_SIZE || !request_is_id(ret))
-        uuid_format(&id, ret);
-    return ret;
-}
-
-/* Without a buffer that would have to grow: a client is told to try again, in the form that it
- * knows, whatever web server is before us. */
-static void answer_exhausted(void)
-{
-    static const char words[] = "{\"error\":\"%s\",\"code\":\"%s\",\"message\":\"%s\","
-                                "\"request_id\":\"%s\"}";
-    char body[512], text[1024], out[2048], made[REQUEST_ID_SIZE];
-    unsigned number = asked.coming ? asked.coming->id : asked.rq ? asked.id : 0;
-    if (!number)
-        return;
-    const char *id = asked.rq ? asked.rq->id : id_of_coming(made);
-    bool is_head = asked.rq && asked.rq->method == METHOD_HEAD; /* which has no body to come */
-    int body_len = snprintf(body, sizeof body, words, PROBLEM_UNAVAILABLE_WORDS, id);
-    int len = snprintf(text, sizeof text,
-                       "Status: 503 Service Unavailable\r\nContent-Type: " JSON_MEDIA_TYPE
-                       "\r\nContent-Length: %d\r\nX-Request-Id: %s\r\n"
-                       "X-Content-Type-Options: nosniff\r\nRetry-After: 1\r\n"
-                       "Cache-Control: no-store\r\n\r\n%s",
-                       body_len, id, is_head ? "" : body);
-    send_all(asked.fd, out, fastcgi_write(out, sizeof out, number, text, (size_t)len));
-    read_away(asked.fd);
-}
-
-/* ---- the loop ---- */
-
-/* From the request, as it came, to the answer, which is not sent yet. */
-static void handle(struct worker *w, char *const *params, struct request *rq)
+/* From the request, as it came by `fd`, to the answer, which is not sent yet. */
+static void handle(struct worker *w, int fd, const struct fastcgi *f, char *const *params,
+                   struct request *rq)
 {
     const struct server *server = w->server;
     request_from_params(rq, w->arena, params, server->base_path, instant_now());
     if (server->is_script)
         request_follow_script(rq, server->finds_base);
-    set_body(&w->peer, server->body_max, rq);
+    set_body(f, server->body_max, rq);
     rq->uptime_ms = uptime_ms();
-    asked.rq = rq;
+    last_answer_is_for(fd, f, rq);
     server->handle(server->context, rq, &w->rs);
 }
 
@@ -370,35 +248,31 @@ static void do_after(struct worker *w, struct request *rq)
 }
 
 /* What was secret in a request does not wait in memory for the next one. */
-static void forget(struct worker *w)
+static void forget(struct worker *w, struct peer *peer)
 {
-    fastcgi_reset(&w->peer);
+    arena_reset(w->arena);
+    peers_drop(&w->peers, peer);
     response_reset(&w->rs);
     buf_reset(&w->head);
     buf_reset(&w->out);
 }
 
-static void serve(struct worker *w, int fd)
+static void serve(struct worker *w, struct peer *peer)
 {
     struct request rq;
-    char *const *params = NULL;
-    asked.fd = fd;
-    asked.coming = &w->peer;
-    if (read_request(w, fd))
-        params = fastcgi_params(&w->peer, w->arena);
-    asked.coming = NULL;
-    asked.id = w->peer.id;
+    char *const *params = fastcgi_params(&peer->request, w->arena);
     if (params) {
-        handle(w, params, &rq);
-        answer(w, fd, &rq);
+        handle(w, peer->fd, &peer->request, params, &rq);
+        answer(w, peer->fd, peer->request.id, &rq);
     }
-    asked.rq = NULL;
-    (void)close(fd);
+    last_answer_is_for_nobody();
+    peer_hang_up(peer);
     if (params)
         do_after(w, &rq);
-    arena_reset(w->arena);
-    forget(w);
+    forget(w, peer);
 }
+
+/* ---- the loop ---- */
 
 /* Let the parent see for how long the request has run. */
 static void note_busy(const struct server *server, bool busy)
@@ -415,7 +289,6 @@ static void worker_open(struct worker *w, const struct server *server)
     note_idle(w);
     note_quiet(w);
     response_init(&w->rs);
-    fastcgi_init(&w->peer, server->body_max);
     buf_init(&w->head, (size_t)32 * 1024);
     buf_init(&w->out, (size_t)80 * 1024 * 1024);
 }
@@ -424,7 +297,6 @@ static void worker_close(struct worker *w)
 {
     buf_release(&w->out);
     buf_release(&w->head);
-    fastcgi_release(&w->peer);
     response_release(&w->rs);
     arena_close(w->arena);
 }
@@ -455,13 +327,12 @@ static void await_better_times(void)
 }
 
 /* Is there time before the next request? A signal that ends us waits too. */
-static bool has_time(const struct server *server)
+static bool has_time(struct worker *w)
 {
-    struct pollfd wait = {.fd = server->listen_fd, .events = POLLIN};
-    let_in(server, SIG_UNBLOCK);
-    int waiting = poll(&wait, 1, 0);
-    let_in(server, SIG_BLOCK);
-    return !stopping && !reexec_asked && waiting == 0;
+    let_in(w->server, SIG_UNBLOCK);
+    bool waits = peers_wait(&w->peers, 0);
+    let_in(w->server, SIG_BLOCK);
+    return !stopping && !reexec_asked && !waits;
 }
 
 /* Some of the work that can wait; true when there is more. */
@@ -477,7 +348,7 @@ static bool do_spare(struct worker *w)
 
 static void do_all_spare(struct worker *w)
 {
-    while (do_spare(w) && has_time(w->server))
+    while (do_spare(w) && has_time(w))
         note_busy(w->server, true); /* again: this is not one long request */
     note_busy(w->server, false);
 }
@@ -497,16 +368,17 @@ static void do_spare_if_quiet(struct worker *w)
 /* One request, if one comes in time; false when the socket fails. */
 static bool serve_next(struct worker *w)
 {
-    int fd = -1, failed = EAGAIN;
+    struct peer *peer = NULL;
+    int failed = EAGAIN;
     let_in(w->server, SIG_UNBLOCK);
     if (look_before_accept(w)) {
-        fd = accept_peer(w->server);
+        peer = peers_next(&w->peers, w->wait_ms);
         failed = errno;
     }
     let_in(w->server, SIG_BLOCK);
-    if (fd >= 0) {
+    if (peer) {
         note_busy(w->server, true);
-        serve(w, fd);
+        serve(w, peer);
         do_all_spare(w);
         note_idle(w);
         note_quiet(w);
@@ -529,15 +401,20 @@ void server_run(const struct server *server)
     if (!watch_signals(server))
         return;
     worker_open(&w, server);
-    on_exhausted(answer_exhausted);
-    set_wait(server);
+    peers_open(&w.peers, server->listen_fd, server->body_max, server->request_s);
+    on_exhausted(last_answer_give);
+    set_wait(&w);
     if (server->begin)
         server->begin(server->context);
     if (server->ready)
         server->ready();
     while (!stopping && serve_next(&w))
         continue;
+    stopping = 1; /* also where the socket has failed */
+    for (peers_end(&w.peers, true); w.peers.count;)
+        (void)serve_next(&w);
     on_exhausted(NULL);
+    peers_close(&w.peers);
     worker_close(&w);
     (void)close(stop_null_fd);
 }
@@ -545,22 +422,22 @@ void server_run(const struct server *server)
 /* ---- as a CGI program ---- */
 
 /* No more than we are told (RFC 3875 section 4.2); a body in chunks ends where the server says. */
-static bool read_input(struct worker *w, size_t len)
+static bool read_input(struct fastcgi *f, size_t len)
 {
     char chunk[16384];
     ssize_t got = 0;
-    while (w->peer.body_len < len && w->peer.body_len < w->server->body_max + FASTCGI_DRAIN_MAX) {
-        size_t rest = len - w->peer.body_len;
+    while (f->body_len < len && f->body_len < f->body.max + FASTCGI_DRAIN_MAX) {
+        size_t rest = len - f->body_len;
         got = read(STDIN_FILENO, chunk, rest < sizeof chunk ? rest : sizeof chunk);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
             break;
-        buf_add(&w->peer.body, chunk, (size_t)got);
-        w->peer.body_len += (size_t)got;
+        buf_add(&f->body, chunk, (size_t)got);
+        f->body_len += (size_t)got;
     }
     wipe(chunk, sizeof chunk);
-    return got >= 0 && (w->peer.body_len == len || len == SIZE_MAX);
+    return got >= 0 && (f->body_len == len || len == SIZE_MAX);
 }
 
 static size_t input_length(void)
@@ -602,12 +479,14 @@ void server_run_once(const struct server *server, char *const *env)
 {
     struct worker w;
     struct request rq;
+    struct fastcgi input; /* of which only the body comes */
     (void)signal(SIGPIPE, SIG_IGN);
     worker_open(&w, server);
+    fastcgi_init(&input, server->body_max);
     if (server->begin)
         server->begin(server->context);
-    if (read_input(&w, input_length())) {
-        handle(&w, env, &rq);
+    if (read_input(&input, input_length())) {
+        handle(&w, -1, &input, env, &rq);
         response_head(&w.rs, &rq, &w.out);
         if (rq.method != METHOD_HEAD && status_has_content(w.rs.status))
             buf_add(&w.out, w.rs.body.data, w.rs.body.len);
@@ -617,5 +496,6 @@ void server_run_once(const struct server *server, char *const *env)
         arena_reset(w.arena);
         do_spare_for(&w, SPARE_MS);
     }
+    fastcgi_release(&input);
     worker_close(&w);
 }

@@ -37,16 +37,19 @@ struct server {
 
 /**
  * Serve one request after another until SIGTERM, SIGINT or SIGUSR1; the request that runs then is
- * finished first, but when it takes longer than `grace_s` the process exits with 0 in the
- * middle of it. Ends at once when the listening socket fails.
+ * finished first, and one that is still coming has 5 s; but when it takes longer than `grace_s` the
+ * process exits with 0 in the middle of it. Ends so when the listening socket fails.
  *
  * With `reexec`, its files are looked at each second and before a request is taken from the
  * socket; a change of them, and SIGHUP, lead to a trial and a new program (reexec.h). Only a
  * request that has begun is finished by the old one.
  *
- * A peer that stops half-way in a request loses its connection after 10 s, and one that does not
- * come to its end after `request_s`. The request and
- * everything in its arena are gone when `handle` has returned and the answer is written.
+ * A request that comes in parts holds only itself: others are served meanwhile (peers.h, with the
+ * bounds). A peer that stops half-way loses its connection after 10 s, and one that does not come
+ * to its end after `request_s`. Who does not read an answer does hold the worker, for up to 10 s
+ * each time that nothing is read: a web server must take all of it, whatever its client does, as
+ * nginx does. The request and everything in its arena are gone when `handle` has returned and the
+ * answer is written.
  */
 void server_run(const struct server *server);
 

@@ -22,6 +22,7 @@
 #include "common/process/reexec.h"
 #include "tests/support/child.h"
 #include "tests/support/clock.h"
+#include "tests/support/records.h"
 #include "tests/support/scratch.h"
 #include "tests/support/sockets.h"
 #include "tests/support/suite.h"
@@ -150,183 +151,6 @@ static void stop(pid_t pid)
 {
     ck_assert_int_eq(kill(pid, SIGTERM), 0);
     ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
-}
-
-/* ---- a FastCGI client (FastCGI Specification 1.0) ---- */
-
-enum record_type {
-    BEGIN = 1,
-    ABORT = 2,
-    END = 3,
-    PARAMS = 4,
-    STDIN = 5,
-    STDOUT = 6,
-    GET_VALUES = 9
-};
-enum { RESPONDER = 1, FILTER = 3 };
-
-static void put_record(struct buf *b, unsigned char type, const void *data, size_t len, size_t pad)
-{
-    const unsigned char head[] = {
-        1, type, 0, 1, (unsigned char)(len >> 8), (unsigned char)len, (unsigned char)pad, 0};
-    buf_add(b, head, sizeof head);
-    buf_add(b, data, len);
-    buf_add(b, "\0\0\0\0\0\0\0", pad);
-}
-
-static void put_begin(struct buf *b, unsigned char role)
-{
-    const unsigned char body[8] = {0, role};
-    put_record(b, BEGIN, body, sizeof body, 0);
-}
-
-static void put_length(struct buf *b, size_t len)
-{
-    const unsigned char four[] = {(unsigned char)(0x80 | len >> 24), (unsigned char)(len >> 16),
-                                  (unsigned char)(len >> 8), (unsigned char)len};
-    if (len < 128)
-        buf_add(b, four + 3, 1);
-    else
-        buf_add(b, four, 4);
-}
-
-static void put_pair(struct buf *b, const char *name, const char *value)
-{
-    put_length(b, strlen(name));
-    put_length(b, strlen(value));
-    buf_puts(b, name);
-    buf_puts(b, value);
-}
-
-struct call {
-    const char *method, *uri, *query;
-    const char *body;
-    size_t body_len, announced; /* announced 0: as long as the body */
-    bool no_length;             /* no CONTENT_LENGTH at all */
-    size_t piece;               /* of body in one record; 0: 16,000 */
-};
-
-static void put_params(struct buf *b, const struct call *call)
-{
-    struct buf pairs;
-    buf_init(&pairs, 65536);
-    put_pair(&pairs, "REQUEST_METHOD", call->method);
-    put_pair(&pairs, "DOCUMENT_URI", call->uri);
-    put_pair(&pairs, "QUERY_STRING", call->query ? call->query : "");
-    put_pair(&pairs, "HTTP_X_REQUEST_ID", "request-1");
-    if (call->body && !call->no_length)
-        put_pair(&pairs, "CONTENT_LENGTH",
-                 arena_printf(a, "%zu", call->announced ? call->announced : call->body_len));
-    put_record(b, PARAMS, pairs.data, pairs.len, 5);
-    put_record(b, PARAMS, NULL, 0, 0);
-    buf_release(&pairs);
-}
-
-static void put_call(struct buf *b, const struct call *call)
-{
-    size_t piece = call->piece ? call->piece : 16000, left = call->body_len;
-    put_begin(b, RESPONDER);
-    put_params(b, call);
-    for (const char *at = call->body; left; left -= piece < left ? piece : left, at += piece)
-        put_record(b, STDIN, at, piece < left ? piece : left, 3);
-    put_record(b, STDIN, NULL, 0, 0);
-}
-
-static void send_bytes(int fd, const char *data, size_t len)
-{
-    while (len) {
-        ssize_t sent = send(fd, data, len, MSG_NOSIGNAL);
-        if (sent <= 0)
-            return; /* the peer has had enough */
-        data += sent;
-        len -= (size_t)sent;
-    }
-}
-
-struct reply {
-    char *text; /* of all STDOUT records, with a NUL after them */
-    size_t len;
-    bool ended;       /* END_REQUEST came, and nothing after it */
-    unsigned records; /* of STDOUT with content */
-};
-
-/* Read to the end of the connection; false when it does not end in time. */
-static bool read_all(int fd, struct buf *into, int timeout_ms)
-{
-    char chunk[65536];
-    struct pollfd ready = {.fd = fd, .events = POLLIN};
-    while (poll(&ready, 1, timeout_ms) > 0) {
-        ssize_t got = read(fd, chunk, sizeof chunk);
-        if (got <= 0)
-            return true;
-        buf_add(into, chunk, (size_t)got);
-    }
-    return false;
-}
-
-static struct reply parse(const struct buf *raw)
-{
-    struct reply reply = {.text = arena_alloc(a, raw->len + 1)};
-    const unsigned char *at = (const unsigned char *)raw->data;
-    size_t left = raw->len;
-    while (left >= 8 && !reply.ended) {
-        size_t len = (size_t)at[4] << 8 | at[5], whole = 8 + len + at[6];
-        ck_assert_uint_eq(at[0], 1);
-        ck_assert_uint_eq(at[3], 1); /* our request's id */
-        ck_assert_uint_le(whole, left);
-        if (at[1] == STDOUT) {
-            memcpy(reply.text + reply.len, at + 8, len);
-            reply.len += len;
-            reply.records += len > 0;
-        }
-        reply.ended = at[1] == END && len == 8 && memcmp(at + 8, "\0\0\0\0\0", 5) == 0;
-        at += whole;
-        left -= whole;
-    }
-    reply.ended = reply.ended && left == 0;
-    return reply;
-}
-
-static struct reply reply_on(int fd)
-{
-    struct buf raw;
-    buf_init(&raw, (size_t)8 * 1024 * 1024);
-    ck_assert_msg(read_all(fd, &raw, PATIENCE_MS), "the connection stays open");
-    (void)close(fd);
-    struct reply reply = parse(&raw);
-    buf_release(&raw);
-    return reply;
-}
-
-static int begin_call(const char *where, const struct call *call)
-{
-    struct buf out;
-    int fd = connect_to(where);
-    ck_assert_int_ge(fd, 0);
-    buf_init(&out, (size_t)32 * 1024 * 1024);
-    put_call(&out, call);
-    send_bytes(fd, out.data, out.len);
-    buf_release(&out);
-    return fd;
-}
-
-static struct reply answer_to(const struct call *call)
-{
-    return reply_on(begin_call(path, call));
-}
-
-#define ask(...) answer_to(&(const struct call){__VA_ARGS__})
-
-static const char *content(struct reply reply)
-{
-    const char *gap = strstr(reply.text, "\r\n\r\n");
-    ck_assert_msg(gap != NULL, "no end of the head: %s", reply.text);
-    return gap + 4;
-}
-
-static void ck_says(struct reply reply, const char *text)
-{
-    ck_assert_msg(strstr(reply.text, text) != NULL, "no %s in: %s", text, reply.text);
 }
 
 static void assert_alive(void)
@@ -808,6 +632,89 @@ TEST(a_socket_that_fails_ends_the_worker_at_once)
     ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
 }
 
+/* ---- requests that come in parts: see check_peers.c ---- */
+
+static const struct call in_parts = {
+    .method = "POST", .uri = "/api/echo", .body = "12345", .body_len = 5};
+
+/* Send all but the last bytes of a call; returns the connection. */
+static int begin_half(struct buf *out)
+{
+    buf_init(out, 65536);
+    put_call(out, &in_parts);
+    int fd = connect_to(path);
+    send_bytes(fd, out->data, out->len - 12);
+    return fd;
+}
+
+/* Send these, and it is served. */
+static void ck_finishes(int fd, struct buf *out)
+{
+    send_bytes(fd, out->data + out->len - 12, 12);
+    struct reply reply = reply_on(fd);
+    ck_assert(reply.ended);
+    ck_assert_str_eq(content(reply), "12345");
+    buf_release(out);
+}
+
+TEST(half_a_request_holds_only_itself)
+{
+    struct buf out;
+    pid_t pid = start();
+    int fd = begin_half(&out);
+
+    for (int i = 0; i < 50; i++)
+        assert_alive();
+
+    ck_finishes(fd, &out);
+    stop(pid);
+}
+
+TEST(half_a_request_is_not_forgotten_beside_another_worker)
+{
+    struct buf out;
+    int listening = listen_at(path);
+    pid_t first = start_on(listening), second = start_on(listening);
+    (void)close(listening);
+    for (int round = 0; round < 50; round++) {
+        int fd = begin_half(&out);
+        assert_alive();
+        assert_alive();
+        ck_finishes(fd, &out);
+    }
+    stop(first);
+    stop(second);
+}
+
+TEST_EACH(half_a_request_is_finished_before_the_end, end_signals)
+{
+    struct buf out;
+    pid_t pid = start();
+    int fd = begin_half(&out);
+    assert_alive(); /* so that the half was taken from the queue */
+
+    ck_assert_int_eq(kill(pid, end_signals[_i]), 0);
+
+    ck_finishes(fd, &out);
+    ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
+}
+
+/* It would have ten seconds otherwise. */
+TEST(half_a_request_does_not_keep_from_ending)
+{
+    struct buf out;
+    pid_t pid = start();
+    int fd = begin_half(&out);
+    assert_alive();
+    int64_t began = now_ms();
+
+    stop(pid);
+
+    ck_assert_int_lt(now_ms() - began, 9000);
+    ck_assert(!reply_on(fd).ended);
+    buf_release(&out);
+}
+
 /* ---- without a parent ---- */
 
 static void note_rest(void *context)
@@ -1011,6 +918,21 @@ TEST_EACH(an_end_during_the_trial_is_an_end, end_signals)
 
     ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
     (void)unlink(file);
+}
+
+/* Rest is for who has no request; half of one is none. */
+TEST(who_has_half_a_request_rests_and_works_as_others_do)
+{
+    struct buf out;
+    wanted = (struct server){.spare = do_nothing, .quiet_s = 2, .idle_s = 1, .idle = note_rest};
+    pid_t pid = start();
+    int fd = begin_half(&out);
+
+    await_parts(3); /* rest, work, rest */
+
+    ck_finishes(fd, &out);
+    await_parts(1); /* work, after a request */
+    stop(pid);
 }
 
 TEST(a_reexec_cuts_no_request_that_is_half_way_in)
