@@ -74,12 +74,20 @@ static void allow_path(int ruleset, const char *path, uint64_t allowed)
     (void)close(fd);
 }
 
+static void allow_paths(int ruleset, const char *const *paths, uint64_t allowed)
+{
+    for (; paths && *paths; paths++)
+        allow_path(ruleset, *paths, allowed);
+}
+
 static void allow_all(int ruleset, const struct lockdown *kept, const struct rules *r)
 {
-    for (const char *const *path = kept->read; path && *path && !kept->starts_programs; path++)
-        allow_path(ruleset, *path, reads);
-    for (const char *const *path = kept->write; path && *path; path++)
-        allow_path(ruleset, *path, r->files & (reads | all_writes(INT16_MAX)));
+    static const char *const counters[] = {COUNTER_FOLDERS NULL};
+    const uint64_t written = r->files & (reads | all_writes(INT16_MAX));
+    if (!kept->starts_programs)
+        allow_paths(ruleset, kept->read, reads);
+    allow_paths(ruleset, kept->write, written);
+    allow_paths(ruleset, counters, written);
     for (const uint16_t *port = kept->ports; r->net && *port; port++)
         (void)syscall(SYS_landlock_add_rule, ruleset, RULE_PORT,
                       &(const struct port_rule){NET_CONNECT, *port}, 0);

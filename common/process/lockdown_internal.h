@@ -3,11 +3,21 @@
 
 #include "common/process/lockdown.h"
 
-/* Sanitizers trace the process and coverage writes files at its end, which is refused here. */
+/* Sanitizers trace the process, which is refused here. */
 #ifdef POSTERN_INSTRUMENTED
 #define LOCKDOWN_WORKS false
 #else
 #define LOCKDOWN_WORKS true
+#endif
+
+/* At its end a process of a build for coverage writes what it has counted, beside the objects. */
+#ifdef POSTERN_COUNTERS
+#define COUNTS true
+#define COUNTER_FOLDERS                                                                            \
+    POSTERN_COUNTERS "/common", POSTERN_COUNTERS "/fcgi-app", POSTERN_COUNTERS "/tests",
+#else
+#define COUNTS false
+#define COUNTER_FOLDERS
 #endif
 
 /** Restrict files and ports by Landlock. The version that holds, 0 with the reason in errno. */

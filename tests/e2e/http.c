@@ -373,6 +373,7 @@ static struct answer hold(const struct http_call *call, const struct http_answer
 {
     struct answer r = make_reply(answer);
     check_form(r, call);
+    check_discretion(r, world_key());
     check_described(call, &r);
     return r;
 }

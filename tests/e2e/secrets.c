@@ -1,10 +1,15 @@
-/* secrets.c -- what was secret in a request is in no worker's memory after it, and what a worker
- * must keep is not shown to other processes of its user. */
+/* secrets.c -- what was secret in a request is in no memory of the pool after it, which might be
+ * swapped out, nor in a log; what a worker must keep is not shown to other processes of its user,
+ * and in no core image. What no answer tells, check_discretion() looks for in all of them. */
 #include <fcntl.h>
+#include <glob.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/e2e/http.h"
@@ -13,7 +18,10 @@
 #define OLD_PASSWORD "zebra crossing 4711 at dawn"
 #define NEW_PASSWORD "quiet lighthouse 0815 at dusk"
 #define WRONG_PASSWORD "never the right one 1234"
+#define LAST_PASSWORD "seven sparrows 2342 on a wire"
 #define EMAIL "keeper@example.org"
+#define RESET_URL "https://page.example.org/reset#"
+#define MAIL_MS 20000 /* for what takes a moment, on a machine that is busy */
 #define SECRETS_MAX 16
 #define PIECE ((size_t)1 << 20)
 
@@ -27,13 +35,39 @@ static void keep(const char *what, const char *text)
     ck_assert_int_lt(count, SECRETS_MAX);
     secrets[count].what = what;
     secrets[count++].text = text;
+    http_keep_secret(text); /* logs.c looks for it */
+}
+
+/* ---- a pool whose mail goes into a file ---- */
+
+static char box[WORLD_PATH];
+
+static const char *make_mailer(void)
+{
+    world_make_folder("box", box);
+    const char *script = say("%s/send", box);
+    FILE *file = fopen(script, "we");
+    ck_assert_ptr_nonnull(file);
+    fprintf(file, "#!/bin/sh\ncat >>%s/mail\n", box);
+    ck_assert_int_eq(fclose(file), 0);
+    ck_assert_int_eq(chmod(script, 0755), 0);
+    return say("MAIL_COMMAND=%s -t", script);
 }
 
 /* Others than root may not read the memory of a process that is locked in. */
 static void start_readable(void)
 {
     count = 0;
-    start_own(LIST("WORKERS=1", "HASH_WORKERS=1", geteuid() == 0 ? "LOCKDOWN=on" : "LOCKDOWN=off"));
+    start_own(LIST("WORKERS=1", "HASH_WORKERS=1", make_mailer(), "MAIL_FROM=postern@example.org",
+                   "RESET_URL=" RESET_URL, geteuid() == 0 ? "LOCKDOWN=on" : "LOCKDOWN=off"));
+}
+
+/* The token of the last message that leads to where passwords are reset. */
+static const char *await_token(void)
+{
+    file_await(say("%s/mail", box), RESET_URL, 1, MAIL_MS);
+    const char *at = strstr(file_text(say("%s/mail", box)), RESET_URL) + strlen(RESET_URL);
+    return say("%.*s", (int)strcspn(at, "\r\n"), at);
 }
 
 NGINX_CASE("secrets");
@@ -86,11 +120,13 @@ static int times_in_memory(pid_t pid, const char *text)
     return times;
 }
 
-static int times_in_workers(const char *text)
+/* Two workers, who sends mail, and the parent. */
+static int times_in_pool(const char *text)
 {
     pid_t pids[WORKERS_MAX];
     size_t workers = backend_workers(&own, pids);
-    int times = 0;
+    int times =
+        times_in_memory(own.pid, text) + times_in_memory(backend_await_mailer(&own, 0), text);
     ck_assert_uint_eq(workers, 2);
     for (size_t i = 0; i < workers; i++)
         times += times_in_memory(pids[i], text);
@@ -102,7 +138,7 @@ static void await_gone(const char *what, const char *text)
 {
     int times = 1;
     for (long end = now_ms() + PATIENCE_MS; times && now_ms() < end; pause_ms(20))
-        times = times_in_workers(text);
+        times = times_in_pool(text);
     ck_assert_msg(times == 0, "%s is there %d times", what, times);
 }
 
@@ -134,8 +170,19 @@ static void use_all(void)
     ck_status(fetch(.path = "/api/auth/profile", .token = access), 200);
 }
 
-/* A sanitizer keeps what was freed, and has more memory of its own than can be looked through. */
-#ifdef POSTERN_INSTRUMENTED
+static void forget_all(void)
+{
+    ck_status(post(NULL, "password/forgot", object("{'email':'" EMAIL "'}")), 202);
+    const char *token = await_token();
+    keep("a mailed token", token);
+    ck_status(post(NULL, "password/reset",
+                   object("{'token':'%s','new_password':'" LAST_PASSWORD "'}", token)),
+              204);
+}
+
+/* A sanitizer keeps what was freed, and has more memory of its own than can be looked through;
+ * where nothing is optimised, what a function had on its stack stays there. */
+#if defined POSTERN_INSTRUMENTED || defined POSTERN_COUNTERS
 #define ONE_BUILD_SHOWS_IT 0
 #else
 #define ONE_BUILD_SHOWS_IT 1
@@ -147,26 +194,33 @@ TEST_TIMES(nothing_secret_of_a_request_stays_in_memory, world_at("nginx") * ONE_
     keep("the old password", OLD_PASSWORD);
     keep("the new password", NEW_PASSWORD);
     keep("a wrong password", WRONG_PASSWORD);
+    keep("the last password", LAST_PASSWORD);
 
     use_all();
+    forget_all();
 
     for (int i = 0; i < count; i++)
         await_gone(secrets[i].what, secrets[i].text);
     /* The reader of memory can find something: the key has to stay. */
-    ck_assert_int_gt(times_in_workers(world_key()), 0);
+    ck_assert_int_gt(times_in_pool(world_key()), 0);
     stop_own();
 }
 
 /* Each has locked itself in when it has answered. */
+static void start_locked(pid_t ret_pids[WORKERS_MAX])
+{
+    start_own(LIST("WORKERS=1", "HASH_WORKERS=1"));
+    ck_status(fetch(.path = "/api/ready"), 200);
+    ck_status(post(NULL, "login", object("{'email':'" EMAIL "','password':'x'}")), 401);
+    ck_assert_uint_eq(backend_workers(&own, ret_pids), 2);
+}
+
 TEST(no_process_of_the_same_user_sees_into_a_worker)
 {
     pid_t pids[WORKERS_MAX];
     struct buf output;
     buf_init(&output, 1 << 20);
-    start_own(LIST("WORKERS=1", "HASH_WORKERS=1"));
-    ck_status(fetch(.path = "/api/ready"), 200);
-    ck_status(post(NULL, "login", object("{'email':'" EMAIL "','password':'x'}")), 401);
-    ck_assert_uint_eq(backend_workers(&own, pids), 2);
+    start_locked(pids);
 
     for (int i = 0; i < 2; i++) {
         const char *environment = say("/proc/%d/environ", (int)pids[i]);
@@ -178,5 +232,56 @@ TEST(no_process_of_the_same_user_sees_into_a_worker)
     }
     ck_assert_uint_eq(output.len, 0);
     buf_release(&output);
+    stop_own();
+}
+
+/* ---- a core image ---- */
+
+/* Elsewhere a program of the system's gets them, which core(5) says how to ask. */
+static bool cores_are_files_here(void)
+{
+    char pattern[8] = "";
+    struct rlimit limit;
+    FILE *file = fopen("/proc/sys/kernel/core_pattern", "re");
+    bool read = file && fgets(pattern, sizeof pattern, file);
+    if (file)
+        (void)fclose(file);
+    return read && strncmp(pattern, "core", 4) == 0 && getrlimit(RLIMIT_CORE, &limit) == 0 &&
+           limit.rlim_max == RLIM_INFINITY;
+}
+
+static void allow_cores(void)
+{
+    const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+    ck_assert_int_eq(setrlimit(RLIMIT_CORE, &all), 0);
+}
+
+static size_t cores(void)
+{
+    glob_t found;
+    int failed = glob(say("%s/core*", own.folder), 0, NULL, &found);
+    size_t n = failed ? 0 : found.gl_pathc;
+    if (!failed)
+        globfree(&found);
+    return n;
+}
+
+TEST_TIMES(a_worker_that_crashes_leaves_no_core_image,
+           world_at("nginx") * ONE_BUILD_SHOWS_IT * cores_are_files_here())
+{
+    pid_t pids[WORKERS_MAX];
+    allow_cores();
+    start_locked(pids);
+
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(kill(pids[i], SIGSEGV), 0);
+        backend_await_workers(&own, 2, pids[i]);
+    }
+
+    ck_assert_uint_eq(cores(), 0);
+    /* Whoever is not locked in would leave one. */
+    (void)world_run_as_worker(LIST("sh", "-c", say("cd %s && kill -SEGV $$", own.folder)), NULL,
+                              NULL, NULL);
+    ck_assert_uint_eq(cores(), 1);
     stop_own();
 }

@@ -107,9 +107,9 @@ static const char *migrate_url(void)
 /* Made before the fork: between fork and exec a process that had threads may not allocate. */
 static void make_environment(const char *const *names, const char **ret)
 {
-    static const char *const kept[] = {"TMPDIR",           "ASAN_OPTIONS",    "LSAN_OPTIONS",
-                                       "UBSAN_OPTIONS",    "LD_LIBRARY_PATH", "GCOV_PREFIX",
-                                       "GCOV_PREFIX_STRIP"};
+    static const char *const kept[] = {
+        "TMPDIR",          "ASAN_OPTIONS", "LSAN_OPTIONS",      "UBSAN_OPTIONS",
+        "LD_LIBRARY_PATH", "GCOV_PREFIX",  "GCOV_PREFIX_STRIP", "GCOV_ERROR_FILE"};
     static char path[4096];
     size_t n = 0;
     snprintf(path, sizeof path, "PATH=%s:/usr/sbin:/sbin",

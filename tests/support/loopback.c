@@ -234,6 +234,14 @@ static void check_described(const struct call *call, const struct answer *answer
     ck_assert_msg(wrong == NULL, "%s", wrong);
 }
 
+void check_discretion(struct answer answer, const char *key)
+{
+    const char *const never[] = {PASSWORD, key, "$argon2"};
+    for (int i = 0; i < COUNT(never); i++)
+        ck_assert_msg(!strstr(answer.headers, never[i]) && !strstr(answer.text, never[i]),
+                      "%s is told: %s%s", never[i], answer.headers, answer.text);
+}
+
 struct answer loopback_ask(const struct call *call)
 {
     struct request rq;
@@ -264,6 +272,7 @@ struct answer loopback_ask(const struct call *call)
         answer.body = NULL;
     buf_release(&head);
     response_release(&rs);
+    check_discretion(answer, SECRET_KEY);
     if (!rq.route ||
         !(rq.route->flags & ROUTE_LOOPBACK_ONLY)) /* what only this machine sees is not described */
         check_described(call, &answer);

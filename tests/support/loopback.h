@@ -93,6 +93,9 @@ const char *answer_column(struct answer answer, const char *key);
 const char *answer_faults(struct answer answer);
 const char *answer_missing(struct answer answer);
 
+/** Fail the test when an answer tells the tests' password, this key, or the hash of a password. */
+void check_discretion(struct answer answer, const char *key);
+
 /** Make a user straight in the database; the password is PASSWORD. Returns the id's text. */
 const char *make_user(const char *email, unsigned role);
 
