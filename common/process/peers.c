@@ -13,6 +13,7 @@
 #define LISTENING PLACES /* where poll(2) finds the socket, after the places */
 #define SECOND INT64_C(1000000000)
 #define ACCEPT_NS 5000000 /* how long accept(2) may keep those waiting who are here */
+#define SOON_MS 2         /* how long one who has just come may */
 
 /* ---- life ---- */
 
@@ -169,18 +170,30 @@ static void keep(struct peers *all, struct peer *peer)
 
 /* ---- reading ---- */
 
+/* A web server writes when it has connected, and accept(2) is often faster than that. Then to look
+ * at all the others would cost more than this one. */
+static bool comes_soon(const struct peer *peer)
+{
+    struct pollfd wait = {.fd = peer->fd, .events = POLLIN};
+    return poll(&wait, 1, SOON_MS) == 1;
+}
+
 /* All that has come by now. */
 static enum fastcgi_step receive(struct peers *all, struct peer *peer)
 {
     enum fastcgi_step step = FASTCGI_MORE;
+    bool is_new = !peer->since;
     while (step == FASTCGI_MORE) {
         ssize_t got = recv(peer->fd, all->chunk, sizeof all->chunk, MSG_DONTWAIT);
         if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 && errno == EAGAIN && is_new && comes_soon(peer))
             continue;
         if (got < 0 && errno == EAGAIN)
             return FASTCGI_MORE;
         if (got <= 0)
             return FASTCGI_BROKEN;
+        is_new = false;
         step = fastcgi_take(&peer->request, all->chunk, (size_t)got);
         wipe(all->chunk, (size_t)got);
         if (!tell(peer))

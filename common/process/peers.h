@@ -50,9 +50,10 @@ void peers_close(struct peers *all);
  * there is none now: EAGAIN and EINTR pass, anything else is of accept(2).
  *
  * With nobody here, waits in accept(2) as long as the socket's own time-out says, and reads what is
- * there at once: a web server that sends a request in one piece costs these two calls, and of
- * several workers the kernel wakes one. Whose request is not whole then stays. While somebody does,
- * waits in poll(2) for any of them and for the next, `wait_ms` at most, or -1: without end.
+ * there at once: a web server that sends a request in one piece costs these two calls, or two more
+ * where it is slower than we are, and of several workers the kernel wakes one. Whose request is not
+ * whole then stays. While somebody does, waits in poll(2) for any of them and for the next,
+ * `wait_ms` at most, or -1: without end.
  *
  * Who is silent for PEER_TIMEOUT_S or takes longer than `request_s` is dropped. So is, when there
  * are more than PEERS_MAX or more bytes than two of the largest requests have, who was silent
