@@ -28,7 +28,8 @@ static void make_own(void)
 
 static pid_t start(const char *const *words)
 {
-    return world_start(words, NULL, own.folder, say("%s/starter.log", own.folder));
+    return world_start(words, LIST(world_limits(NULL)), own.folder,
+                       say("%s/starter.log", own.folder));
 }
 
 static void await_start(void)
@@ -129,7 +130,7 @@ TEST(multiwatch_replaces_a_worker_that_died)
 static pid_t activate(const char *options, const char *program)
 {
     return start(LIST("/bin/sh", "-c",
-                      say("exec systemd-socket-activate -E DATABASE_URL -E JWT_SECRET_KEY"
+                      say("exec systemd-socket-activate -E DATABASE_URL -E JWT_SECRET_KEY -E LIMITS"
                           " -E WORKERS=2 -E HASH_WORKERS=1 %s %s",
                           options, program)));
 }
