@@ -10,8 +10,10 @@
 
 #include <string.h>
 
+#include "common/base/fold.h"
 #include "common/base/problem.h"
 #include "common/base/utf8.h"
+#include "common/crypto/keyring.h"
 #include "common/crypto/password.h"
 #include "common/field/json_write.h"
 #include "fcgi-app/accounts/session_model.h"
@@ -86,6 +88,22 @@ struct prepared {
     struct refresh_token refresh;
 };
 
+/* Whose hash an address is tried with that nobody has. A hash that was imported takes its own time,
+ * and if only who exists had one, a wrong password would tell that. So it is that of another user:
+ * of the same one each time, and over many addresses of as many with an imported one as there are.
+ * It is read for everybody, for a statement takes time, too. */
+static struct problem *find_decoy(struct app *app, struct arena *a, struct text email,
+                                  const char **ret)
+{
+    unsigned char mac[KEYRING_MAC_SIZE];
+    char start[8];
+    struct text folded = fold(a, email);
+    keyring_mac(app->keys, 0, "decoy", folded.data, folded.len, mac);
+    for (size_t i = 0; i < sizeof start; i++)
+        start[i] = (char)('a' + mac[i] % 26);
+    return user_hash_from(app->db, a, (struct text){start, sizeof start}, ret);
+}
+
 /* An unknown e-mail, a wrong password and a disabled account get the same answer at the cost of one
  * hash. */
 static struct problem *try_credentials(struct app *app, struct request *rq,
@@ -95,14 +113,16 @@ static struct problem *try_credentials(struct app *app, struct request *rq,
     struct arena *a = rq->arena;
     struct user *user = &prepared->user;
     bool found, match, outdated;
-    const char *hash;
+    const char *hash = NULL;
     struct problem *p = user_find_by_email(app->db, a, in->email, user, &found);
     if (!p)
-        p = password_verify(a, in->password, found ? user->password_hash.data : NULL, &match,
+        p = find_decoy(app, a, in->email, &hash);
+    if (!p)
+        p = password_verify(a, in->password, found ? user->password_hash.data : hash, &match,
                             &outdated);
     if (p)
         return p;
-    if (!match || !user->is_active)
+    if (!found || !match || !user->is_active)
         return problem(a, &problem_invalid_credentials, NULL);
     if (!outdated)
         return NULL;

@@ -209,6 +209,10 @@ static const struct sql sql_clear_pending = {
     NULL};
 static const struct sql sql_find_with_hash = {
     "SELECT " COLUMNS ", password_hash FROM users WHERE id = ? AND " IS_THERE, &user_record};
+static const struct sql sql_next_hash = {
+    "SELECT password_hash FROM users WHERE email_folded >= ? AND " IS_THERE
+    " ORDER BY email_folded LIMIT 1",
+    &user_record};
 static const struct sql sql_replace_hash = {
     "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?", NULL};
 static const struct sql sql_delete = {"DELETE FROM users WHERE id = ?", NULL};
@@ -341,6 +345,16 @@ struct problem *user_find_by_email(struct db *db, struct arena *a, struct text e
                                    struct user *ret, bool *ret_found)
 {
     return find_email(db, a, &sql_find_by_email, email, ret, ret_found);
+}
+
+struct problem *user_hash_from(struct db *db, struct arena *a, struct text from, const char **ret)
+{
+    struct user row;
+    bool found;
+    struct problem *p = db_find(db, a, &sql_next_hash, DB_ARGS(db_text(from)), &row, &found);
+    if (!p)
+        *ret = found ? row.password_hash.data : NULL;
+    return p;
 }
 
 struct problem *user_share_by_email(struct db *db, struct arena *a, struct text email,

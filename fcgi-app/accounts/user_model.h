@@ -95,7 +95,12 @@ struct problem *user_lock(struct db *db, struct arena *a, struct uuid id,
 struct problem *user_find_by_email(struct db *db, struct arena *a, struct text email,
                                    struct user *ret, bool *ret_found) MUST_USE;
 
-/** The same in a transaction, until the end of which nobody else writes the row. */
+/** The hash of whoever has the first address from `from` on, in lower case; NULL where nobody has.
+ */
+struct problem *user_hash_from(struct db *db, struct arena *a, struct text from,
+                               const char **ret) MUST_USE;
+
+/** As user_find_by_email() in a transaction, until the end of which nobody else writes the row. */
 struct problem *user_share_by_email(struct db *db, struct arena *a, struct text email,
                                     struct user *ret, bool *ret_found) MUST_USE;
 

@@ -156,3 +156,107 @@ TEST(who_is_let_in_has_taken_longer)
 
     ck_assert_msg(rounds == USUAL_ROUNDS || t2 >= T2_MAX, "t^2 = %.2f", t2);
 }
+
+/* ---- hashes of other programs ---- */
+
+/* Werkzeug's, of PASSWORD, with few rounds. Each costs its own time, and ours is not called. */
+#define IMPORTED                                                                                   \
+    "pbkdf2:sha256:10000$saltsalt$"                                                                \
+    "6e2261f5f205a0cfc194100a9e80c075513a906cea7981ffa731f8ecf043e69a"
+
+static const char
+    *unknown_as[2]; /* addresses that nobody has, by how many hashes of ours one costs */
+
+static unsigned hashes_of(const char *email)
+{
+    const struct question q = {"unknown", email, "is not the password", 401};
+    return ask(&q).hashes;
+}
+
+/* Half of the users have come from elsewhere. */
+static void set_up_imported(void)
+{
+    set_up();
+    for (int i = 0; i < 20; i++)
+        (void)make_user(say("%cc@example.org", 'b' + i), ROLE_USER);
+    run_sql("UPDATE users SET password_hash = (SELECT password_hash FROM users WHERE email = "
+            "'ada@example.org')");
+    run_sql("UPDATE users SET password_hash = '" IMPORTED "' WHERE ORD(email) % 2 = 0");
+    for (int i = 0; !unknown_as[0] || !unknown_as[1]; i++) {
+        const char *email = say("nobody%d@example.org", i);
+        unknown_as[hashes_of(email)] = email;
+    }
+}
+
+CASE("imported", set_up_imported, loopback_close);
+CASE_LIMIT_S(600);
+
+/* Of `fc` the hash is another program's, of `ec` ours. */
+TEST(an_address_that_nobody_has_costs_what_some_user_does)
+{
+    const struct question imported = {"imported", "fc@example.org", "is not the password", 401};
+    const struct question ours = {"ours", "ec@example.org", "is not the password", 401};
+    struct cost of_imported = ask(&imported), of_ours = ask(&ours);
+    unsigned as_ours = 0;
+    ck_assert_uint_eq(of_imported.hashes, 0);
+    ck_assert_uint_eq(of_ours.hashes, 1);
+    ck_assert_uint_eq(of_imported.statements, of_ours.statements);
+
+    for (int i = 0; i < 100; i++) {
+        const char *email = say("stranger%d@example.com", i);
+        unsigned first = hashes_of(email);
+        ck_assert_uint_eq(hashes_of(email), first); /* each time the same */
+        ck_assert_uint_eq(hashes_of(say("STRANGER%d@Example.com", i)), first);
+        as_ours += first;
+    }
+
+    ck_assert_uint_ge(as_ours, 10);
+    ck_assert_uint_le(as_ours, 90);
+}
+
+/* A guess that fits somebody else's password is none. */
+TEST(an_address_that_nobody_has_lets_nobody_in)
+{
+    for (int i = 0; i < 2; i++) {
+        const struct question q = {"unknown", unknown_as[i], PASSWORD, 401};
+        (void)ask(&q);
+    }
+}
+
+TEST_TIMES(who_is_refused_has_taken_the_time_of_some_user, 2)
+{
+    int rounds = torture_rounds(USUAL_ROUNDS);
+    const struct question unknown = {"unknown", unknown_as[_i], "is not the password", 401};
+    const struct question known = {_i == 0 ? "imported, wrong" : "ours, wrong",
+                                   _i == 0 ? "fc@example.org" : "ec@example.org",
+                                   "is not the password", 401};
+
+    double t2 = compare(&known, &unknown, rounds);
+
+    if (rounds > USUAL_ROUNDS && t2 >= T2_MAX)
+        t2 = compare(&known, &unknown, rounds);
+    ck_assert_msg(rounds == USUAL_ROUNDS || t2 < T2_MAX, "t^2 = %.2f", t2);
+}
+
+/* What would be seen if all addresses that nobody has cost a hash of ours. */
+TEST(imported_hashes_take_another_time)
+{
+    int rounds = torture_rounds(USUAL_ROUNDS);
+    const struct question unknown = {"unknown", unknown_as[1], "is not the password", 401};
+    const struct question known = {"imported", "fc@example.org", "is not the password", 401};
+
+    double t2 = compare(&known, &unknown, rounds);
+
+    ck_assert_msg(rounds == USUAL_ROUNDS || t2 >= T2_MAX, "t^2 = %.2f", t2);
+}
+
+/* The first login replaces the hash; from then on the user costs what ours do. */
+TEST(who_is_let_in_with_an_imported_hash_has_one_of_ours)
+{
+    const struct question right = {"right", "fc@example.org", PASSWORD, 200};
+    const struct question wrong = {"wrong", "fc@example.org", "is not the password", 401};
+
+    ck_assert_uint_eq(ask(&right).hashes, 1);
+
+    ck_assert_uint_eq(ask(&wrong).hashes, 1);
+}

@@ -67,37 +67,65 @@ write_worst()
     done >"$folder/worst.requests"
 }
 
-# storm NAME CONNECTIONS: reads of posts by a few clients while requests of NAME come.
-storm()
-{
-    say "Reads while others storm: $1"
-    wrk -t1 "-c$2" "-d$((seconds_each + 4))s" --timeout 60s -s "$here/requests.lua" \
-        "http://127.0.0.1:$port" -- "$folder/$1.requests" >"$folder/storm-$1.log" &
-    part[storm]=$!
-    sleep 1
-    measure "$1" post 4
-    wait "${part[storm]}"
-    unset 'part[storm]'
-}
-
-bench_storm()
+# Each second one with a wrong password.
+write_login_storm()
 {
     write_logins
-    write_worst
-    {
-        measure alone post 4
-        storm login "$login_connections"
-        storm worst "$worst_connections"
-    } >"$folder/storm"
-    printf '\nReads while others storm\n%s\n\n' "$setting"
-    printf 'post by id, 4 connections        req/s    p50 ms    p99 ms   p99 / alone\n'
-    storm_table
+    sed "s,$password,is not the password," "$folder/login.requests" |
+        paste -d '\n' "$folder/login.requests" - >"$folder/storm.requests"
+    mv "$folder/storm.requests" "$folder/login.requests"
 }
 
-storm_table()
+# Who storms is told to end; wrk takes until then to say how it went.
+start_storm()
 {
-    local name
-    for name in login worst; do
-        printf 'storm %s %s\n' "$name" "$(sed -n 's/^figures //p' "$folder/storm-$name.log")"
-    done | cat - "$folder/storm" | awk -f "$here/storm.awk"
+    local pause=2 # until it blows
+    case $1 in
+    slow)
+        pause=6 # until all have begun, for whom a page was made
+        start storm "$slow" "$port" "$slow_connections" "${token[0]}"
+        ;;
+    *)
+        start storm wrk -t1 "-c$storm_connections" -d600s --timeout 60s -s "$here/requests.lua" \
+            "http://127.0.0.1:$port" -- "$folder/$1.requests"
+        ;;
+    esac
+    sleep "$pause"
+}
+
+end_storm()
+{
+    local signal=INT # wrk's own
+    [[ $1 != slow ]] || signal=TERM
+    kill -s "$signal" "${part[storm]}"
+    wait "${part[storm]}" || true
+    unset 'part[storm]'
+    sed -n "s/^figures /storm $1 /p; /^slow /p" "$folder/storm.log"
+}
+
+# Reads of posts by a few clients, in turn alone and while others storm.
+measure_storms()
+{
+    local round who
+    drive post 4 1 >/dev/null
+    for ((round = 1; round <= rounds; round++)); do
+        say "Storms, round $round of $rounds"
+        printf 'alone %s\n' "$(measure "$round" post 4)"
+        for who in login worst slow; do
+            start_storm "$who"
+            printf '%s %s\n' "$who" "$(measure "$round" post 4)"
+            end_storm "$who"
+        done
+    done
+}
+
+bench_storms()
+{
+    write_login_storm
+    write_worst
+    measure_storms >"$folder/storms"
+    printf '\nReads while others storm\n%s; storms: %d, slow clients: %d\n\n' "$setting" \
+        "$storm_connections" "$slow_connections"
+    printf 'post by id, 4 connections        req/s    p50 ms    p99 ms   p99 / alone\n'
+    awk -v LIMIT=3 -f "$here/median.awk" -f "$here/storm.awk" "$folder/storms"
 }
