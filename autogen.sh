@@ -228,6 +228,7 @@ list_sources()
     list_files e2e_sources $(comm -23 <(printf '%s\n' tests/e2e/*.c) \
         <(printf '%s\n' tests/e2e/*.h | sed 's/h$/c/') | grep -v '/check_[^e]')
     list_files fault_sources tests/faults/*.[ch]
+    list_files counter_sources tests/coverage/*.c
 }
 
 # list_files VARIABLE FILE...

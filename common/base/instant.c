@@ -58,9 +58,8 @@ struct civil instant_to_civil(struct instant t)
         us += SECOND;
         seconds--;
     }
-    struct tm tm;
-    if (!gmtime_r(&seconds, &tm))
-        memset(&tm, 0, sizeof tm); /* past the year 2^31: no clock says so */
+    struct tm tm = {0};
+    (void)gmtime_r(&seconds, &tm); /* it fails past the year 2^31, to which no instant comes */
     return (struct civil){tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
                           tm.tm_min,         tm.tm_sec,     (int)us};
 }

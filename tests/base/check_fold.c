@@ -1,10 +1,59 @@
 #include "common/base/fold.h"
 
+#include <dlfcn.h>
+#include <errno.h>
+#include <locale.h>
 #include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
 
+#include "common/base/exhausted.h"
 #include "common/base/utf8.h"
+#include "tests/support/child.h"
 #include "tests/support/scratch.h"
 #include "tests/support/suite.h"
+
+/* ---- where the C library has no such locale ---- */
+
+static int missing; /* why not; 0: it has */
+
+/* In the place of the C library's. */
+locale_t newlocale(int mask, const char *name, locale_t base)
+{
+    static locale_t (*real)(int, const char *, locale_t);
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "newlocale");
+    errno = missing;
+    return missing ? (locale_t)0 : real(mask, name, base);
+}
+
+/* First, for it is asked once. */
+CASE("without a locale", scratch_open, scratch_close);
+
+TEST(only_ascii_is_folded)
+{
+    missing = ENOENT;
+
+    ck_assert_str_eq(fold(a, TEXT("Ada \xC3\x84.")).data, "ada \xC3\x84.");
+}
+
+static void end(void)
+{
+    _exit(EX_SOFTWARE);
+}
+
+TEST(a_lack_of_memory_ends_the_program)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        missing = ENOMEM;
+        on_exhausted(end);
+        (void)fold(a, TEXT("\xC3\x84"));
+        _exit(EX_OK);
+    }
+
+    ck_assert_int_eq(end_of(pid), EX_SOFTWARE);
+}
 
 /* ---- folding ---- */
 
@@ -68,6 +117,11 @@ TEST(folding_twice_is_folding_once)
 TEST(null_stays_null)
 {
     ck_assert_ptr_null(fold(a, (struct text){NULL, 0}).data);
+}
+
+TEST(text_is_folded_as_far_as_it_is_well_formed)
+{
+    ck_assert_str_eq(fold(a, TEXT("ABC\xFFXYZ")).data, "abc");
 }
 
 TEST(text_that_grows_by_folding_fits)

@@ -145,6 +145,9 @@ static const char *const refused[] = {
     "2026-03-04T05:06:07+01: 1",
     "2026-03-04T05:06:07 01:00",
     "2026-03-04T05:06:07UTC",
+    /* years that have no four digits where we are */
+    "0000-01-01T00:00:00+00:01",
+    "9999-12-31T23:59:59-00:01",
 };
 
 TEST_EACH(anything_else_is_refused_and_the_result_untouched, refused)

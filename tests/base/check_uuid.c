@@ -1,12 +1,29 @@
 #include "common/base/uuid.h"
 
 #include <check.h>
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
+#include "common/base/exhausted.h"
+#include "tests/support/child.h"
 #include "tests/support/suite.h"
+
+static int refusals, refusal; /* how often getrandom(2) fails, and why */
+
+/* In the place of the C library's. */
+ssize_t getrandom(void *to, size_t len, unsigned flags)
+{
+    if (refusals-- <= 0)
+        return syscall(SYS_getrandom, to, len, flags);
+    errno = refusal;
+    return -1;
+}
 
 /* RFC 9562 appendix A.6: version 7, made at 2022-02-22T19:22:22Z. */
 static const char sample_text[] = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f";
@@ -245,4 +262,29 @@ TEST(a_child_does_not_share_the_random_bytes_of_its_parent)
     ck_assert_int_eq(waitpid(child, NULL, 0), child);
 
     ck_assert_mem_ne(of_parent.bytes + 9, of_child.bytes + 9, 7);
+}
+
+static void end(void)
+{
+    _exit(EX_SOFTWARE);
+}
+
+/* The exit status of a process that is refused so often when it makes an id. */
+static int end_of_refused(int times, int why)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        refusals = times;
+        refusal = why;
+        on_exhausted(end);
+        (void)uuid_make((struct instant){1750000000000000});
+        _exit(EX_OK);
+    }
+    return end_of(pid);
+}
+
+TEST(without_random_bytes_there_is_no_id)
+{
+    ck_assert_int_eq(end_of_refused(1, ENOSYS), EX_SOFTWARE);
+    ck_assert_int_eq(end_of_refused(2, EINTR), EX_OK); /* only interrupted */
 }

@@ -1,9 +1,12 @@
-/* counters.c -- _exit(2) in the build that `make coverage` makes: with what was counted.
+/* counters.c -- _exit(2) and abort(3) in the build that `make coverage` makes: with what was
+ * counted.
  *
  * The counters are written by exit(3), which a child that was forked does not call, nor a worker
- * that gives up. The program and the tests take this one in place of the C library's. What a signal
- * ends writes nothing. */
+ * that gives up. The program and the tests take these in place of the C library's. What another
+ * signal ends writes nothing. */
 #include <gcov.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -12,4 +15,12 @@ void _exit(int status)
     __gcov_dump();
     for (;;)
         (void)syscall(SYS_exit_group, status);
+}
+
+void abort(void)
+{
+    __gcov_dump();
+    (void)signal(SIGABRT, SIG_DFL);
+    for (;;)
+        (void)raise(SIGABRT);
 }

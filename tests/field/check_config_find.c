@@ -157,6 +157,17 @@ TEST(what_is_no_file_is_refused)
     ck_assert_ptr_nonnull(strstr(refusal_of(program), "is not a file"));
 }
 
+TEST(what_cannot_be_looked_at_is_told)
+{
+    const char *path = "untouched", *name = arena_printf(a, "%0300d", 0);
+
+    struct problem *p = config_find(a, program, name, &path);
+
+    ck_assert_ptr_nonnull(p);
+    ck_assert_ptr_nonnull(strstr(p->cause, "File name too long"));
+    ck_assert_ptr_null(path);
+}
+
 static const struct {
     const char *file, *root;
     bool below;

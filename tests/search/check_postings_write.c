@@ -333,6 +333,32 @@ TEST(what_is_wild_stays_so_and_what_is_too_many_together_becomes_so)
     ck_assert_ptr_null(none.data);
 }
 
+/* Rows that have many terms, and no room for them. */
+static void add_wild(void)
+{
+    uint32_t terms[60];
+    for (uint32_t i = 0; i < COUNT(terms); i++)
+        terms[i] = i;
+    postings_writer_release(&writer);
+    postings_writer_init(&writer, COUNT(terms));
+    for (uint32_t ordinal = 0; ordinal < 3; ordinal++)
+        postings_add(&writer, ordinal, terms, COUNT(terms));
+}
+
+TEST(what_is_wild_in_a_narrow_bucket_is_so_in_a_wide_one)
+{
+    static const uint32_t wild[] = {1, 2};
+    struct text none;
+    add_wild();
+    struct postings narrow = written((struct postings_key){3, 0, 0});
+
+    struct postings wide = merged(&narrow, 1, (struct postings_key){1, 0, 0});
+
+    expect_list(&wide.wild, wild, COUNT(wild));
+    ck_assert(postings_merge(&other, &narrow, 1, (struct postings_key){1, 1, 0}, &none));
+    ck_assert_ptr_null(none.data);
+}
+
 TEST(a_patch_that_is_too_long_is_refused)
 {
     static const uint32_t term = 9;
