@@ -29,7 +29,7 @@
  * waiting. */
 #define BACK_OFF_NS INT64_C(5000000000)
 #define BACK_OFF_TIMES 5
-#define HANGING_HOST_NS INT64_C(1000000000) /* one that hangs is asked again after so long */
+#define HANGING_HOST_NS INT64_C(1000000000)   /* one that hangs is asked again after so long */
 #define READ_ONLY_HOST_NS INT64_C(5000000000) /* one without writes is kept for so long */
 #define DEFAULT_PORT 3306
 

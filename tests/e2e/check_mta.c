@@ -218,8 +218,9 @@ NGINX_TEST(a_day_in_the_life)
                     .body = object("{'current_password':'" NEW_WORD "'}")),
               204);
     (void)await_mail(ida, "postern@example.org");
-    for (long end = now_ms() + PATIENCE_MS; database_number("SELECT COUNT(*) FROM outbox WHERE state "
-                                                        "<> 'nobody'");
+    for (long end = now_ms() + PATIENCE_MS;
+         database_number("SELECT COUNT(*) FROM outbox WHERE state "
+                         "<> 'nobody'");
          pause_ms(50))
         ck_assert_int_lt(now_ms(), end);
 }

@@ -13,8 +13,8 @@
 
 #define LISTED "https://app.example.org"
 #define BODY_LIMIT ((size_t)131072)
-/* It ends after two seconds, since mod_fcgid kills it after three; else it would wait for a lock for
- * four times five. */
+/* It ends after two seconds, since mod_fcgid kills it after three; else it would wait for a lock
+ * for four times five. */
 #define END_LIMIT_MS 15000
 #define SCRIPT "public_html/api/api.fcgi"
 

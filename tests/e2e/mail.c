@@ -122,8 +122,9 @@ static void ask_for_reset(void)
         202);
 }
 
-#define LOOKS_MS 60000 /* how often the helper looks by itself: so there are two of these between
-                          three messages that nobody tells it of */
+#define LOOKS_MS                                                                                   \
+    60000 /* how often the helper looks by itself: so there are two of these between               \
+             three messages that nobody tells it of */
 
 NGINX_TEST(a_request_that_mails_wakes_the_helper)
 {
