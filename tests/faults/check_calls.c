@@ -831,7 +831,8 @@ static int count_parts(void)
 _Noreturn static void become_part(const char *self)
 {
     char server[PATH_MAX];
-    (void)snprintf(server, sizeof server, "%s/tests/support/with-mariadb", getenv("srcdir"));
+    const char *top = getenv("srcdir") ? getenv("srcdir") : ".";
+    (void)snprintf(server, sizeof server, "%s/tests/support/with-mariadb", top);
     (void)setenv("CK_RUN_CASE", "calls", 1);
     (void)execl(server, server, self, (char *)NULL);
     _exit(127);
