@@ -211,6 +211,8 @@ static const char *fix_of(const struct question *q, const struct reply *reply)
 {
     if (q == questions && reply->status >= 300 && reply->status <= 399)
         return "this URL is redirected; ask where the API is itself";
+    if (q == questions && reply->status == 400)
+        return "the web server refuses this; where it speaks HTTPS only, ask by https://";
     if (q != questions || reply->status < 500)
         return q->fix;
     return "the web server cannot hand requests on, or the program cannot serve; their logs say "

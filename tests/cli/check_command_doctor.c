@@ -736,6 +736,7 @@ static const struct {
     {0, "308 Moved\r\nX: y\r\nlocation:\thttps://x/\x1b[31m\r\n\r\n", "the API is there",
      "(status 308 to https://x/\\u001b[31m, ", "FAIL"},
     {0, "302 Found\r\n\r\n", "the API is there", "(status 302, ", "FAIL"},
+    {0, "400 X\r\n\r\n{\"code\":\"bad_request\"}", "the API is there", "ask by https://", "FAIL"},
     {2, "302 Found\r\nLocation: /login\r\n\r\n", "unknown paths", "(status 302 to /login, ",
      "FAIL"},
     {1, "503 X\r\n\r\n{\"code\":\"unavailable\"}", "are ready", "unavailable", "FAIL"},
