@@ -371,8 +371,9 @@ static bool serve_next(struct worker *w)
     struct peer *peer = NULL;
     int failed = EAGAIN;
     let_in(w->server, SIG_UNBLOCK);
-    if (look_before_accept(w)) {
-        peer = peers_next(&w->peers, w->wait_ms);
+    bool is_there = look_before_accept(w);
+    if (is_there || w->peers.count) {
+        peer = peers_next(&w->peers, is_there ? w->wait_ms : 0); /* which drops who is too slow */
         failed = errno;
     }
     let_in(w->server, SIG_BLOCK);

@@ -935,6 +935,28 @@ TEST(who_has_half_a_request_rests_and_works_as_others_do)
     stop(pid);
 }
 
+/* Who looks at files as well waits in another place. */
+TEST(half_a_request_has_its_limit_also_where_files_are_watched)
+{
+    char *argv[] = {(char[]){"/bin/false"}, NULL};
+    struct reexec reexec;
+    struct buf out, in;
+    reexec_init(&reexec, argv, "/bin/sh", NULL);
+    wanted = (struct server){.reexec = &reexec, .request_s = 1};
+    pid_t pid = start();
+    int fd = begin_half(&out);
+    buf_init(&in, 65536);
+
+    ck_assert(read_all(fd, &in, PATIENCE_MS));
+
+    ck_assert_uint_eq(in.len, 0);
+    assert_alive();
+    (void)close(fd);
+    buf_release(&in);
+    buf_release(&out);
+    stop(pid);
+}
+
 TEST(a_reexec_cuts_no_request_that_is_half_way_in)
 {
     char *argv[] = {(char[]){"/bin/false"}, NULL};
