@@ -23,9 +23,11 @@ static enum fastcgi_step give(struct fastcgi *f, const uint8_t *data, size_t siz
     return step;
 }
 
+/* What is full may have kept less, by how it came. */
 static bool same(const struct buf *a, const struct buf *b)
 {
-    return a->len == b->len && a->full == b->full && (!a->len || !memcmp(a->data, b->data, a->len));
+    return a->full == b->full &&
+           (a->full || (a->len == b->len && (!a->len || !memcmp(a->data, b->data, a->len))));
 }
 
 /* However the bytes are cut, they are the same request, and nothing grows beyond its bound. */
