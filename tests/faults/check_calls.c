@@ -25,6 +25,7 @@
 #include "common/base/exhausted.h"
 #include "common/base/log.h"
 #include "common/crypto/password.h"
+#include "common/db/db_limits.h"
 #include "common/http/router.h"
 #include "common/process/server.h"
 #include "fcgi-app/mail/sender.h"
@@ -358,6 +359,7 @@ static struct report {
     bool met, exhausted, killed;
     atomic_bool told; /* a worker that serves, to end */
     bool left;        /* and it did so untold */
+    bool slow;        /* who waits so long believes that the database stands still */
     int status, next_status;
     char text[600];
     unsigned counts[FAULT_CALLS_MAX];
@@ -367,7 +369,7 @@ static struct report {
 
 /* What all rows come to, in all parts, and who does what. */
 static struct sum {
-    atomic_ulong calls, failed, tries, passed;
+    atomic_ulong calls, failed, tries, passed, slow;
     atomic_bool called[FAULT_CALLS_MAX]; /* names, at all */
     struct {
         atomic_bool taken, counted, done;
@@ -611,9 +613,11 @@ static void try_once(size_t name, unsigned at, size_t way)
         run();
         _exit(EXIT_SUCCESS);
     }
+    long began = now_ms();
     if (row->work == SERVING)
         ask_worker(pid);
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    report->slow = now_ms() - began > DB_PROBE_AFTER_S * 1000;
     await_server();
     report->killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
     report->exhausted |=
@@ -662,6 +666,20 @@ static bool is_busy(size_t name, size_t way)
            strstr(report->text, "\"idempotency_busy\"");
 }
 
+/* May be for another reason than the call that failed: these are told. */
+static bool is_excused(int status)
+{
+    bool excused = report->slow && status == 503;
+    sum->slow += excused ? 1 : 0;
+    return excused;
+}
+
+static void judge_next(const char *what)
+{
+    ck_assert_msg(report->next_status == 200 || is_excused(report->next_status),
+                  "%s: and the next one is %d", what, report->next_status);
+}
+
 static void judge(size_t name, unsigned at, size_t way)
 {
     bool none = strcmp(ask_text(glance_sql), untouched) == 0;
@@ -681,11 +699,11 @@ static void judge(size_t name, unsigned at, size_t way)
     if (report->left) /* it could not be told to end; whoever comes waits for the next one */
         ck_assert_msg(strcmp(fault_name(name), "open") == 0, "%s: it ends by itself", what);
     if (!ended)
-        ck_assert_msg(report->next_status == 200, "%s: and the next one is %d", what,
-                      report->next_status);
+        judge_next(what);
     ck_assert_msg(all || none || row->best_effort, "%s: written by halves:%s", what, is);
     if (is_strict(name, at, way) && !is_busy(name, way))
-        ck_assert_msg(as_if_nothing, "%s: it must be tried again", what);
+        ck_assert_msg(as_if_nothing || is_excused(report->status), "%s: it must be tried again",
+                      what);
     if (ended && is_named()) {
         send_again(what);
         is = written;
@@ -743,8 +761,9 @@ static unsigned count_places(const unsigned counts[FAULT_CALLS_MAX])
     return places;
 }
 
-#define TEST_MAX_MS (20 * 60 * 1000) /* Check cannot tell of one that takes more than 35 minutes   \
-                                      */
+#define TEST_MAX_MS                                                                                \
+    (20 * 60 * 1000) /* Check cannot tell of one that takes more than 35 minutes                   \
+                      */
 
 /* Each that nobody else has begun; others do what is left. */
 static void fail_all(int number)
@@ -934,8 +953,8 @@ TEST(each_name_was_called)
             missing = say("%s %s", missing, fault_name(i));
     printf(
         "%lu calls of %zu names in %d requests; failed: %lu, in %lu tries, of which %lu passed as "
-        "if nothing had failed\n",
-        sum->calls, fault_names(), COUNT(goldens), sum->failed, sum->tries, sum->passed);
+        "if nothing had failed, and %lu were 503 on a machine too busy to tell why\n",
+        sum->calls, fault_names(), COUNT(goldens), sum->failed, sum->tries, sum->passed, sum->slow);
     ck_assert_msg(*missing == '\0', "never called:%s", missing);
     if (torture_rounds(1) > 1)
         ck_assert_uint_eq(sum->failed, sum->calls);
