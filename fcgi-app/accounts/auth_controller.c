@@ -88,20 +88,19 @@ struct prepared {
     struct refresh_token refresh;
 };
 
-/* Whose hash an address is tried with that nobody has. A hash that was imported takes its own time,
- * and if only who exists had one, a wrong password would tell that. So it is that of another user:
- * of the same one each time, and over many addresses of as many with an imported one as there are.
- * It is read for everybody, for a statement takes time, too. */
-static struct problem *find_decoy(struct app *app, struct arena *a, struct text email,
-                                  const char **ret)
+/* Whose hash an address is tried with that nobody has: the first one's from here on. A hash that
+ * was imported takes its own time, and if only who exists had one, a wrong password would tell
+ * that. So it is that of another user: of the same one each time, and over many addresses of as
+ * many with an imported one as there are. */
+static struct text decoy_from(struct app *app, struct arena *a, struct text email)
 {
     unsigned char mac[KEYRING_MAC_SIZE];
-    char start[8];
     struct text folded = fold(a, email);
+    char start[8];
     keyring_mac(app->keys, 0, "decoy", folded.data, folded.len, mac);
     for (size_t i = 0; i < sizeof start; i++)
         start[i] = (char)('a' + mac[i] % 26);
-    return user_hash_from(app->db, a, (struct text){start, sizeof start}, ret);
+    return (struct text){arena_copy(a, start, sizeof start), sizeof start};
 }
 
 /* An unknown e-mail, a wrong password and a disabled account get the same answer at the cost of one
@@ -113,13 +112,12 @@ static struct problem *try_credentials(struct app *app, struct request *rq,
     struct arena *a = rq->arena;
     struct user *user = &prepared->user;
     bool found, match, outdated;
-    const char *hash = NULL;
-    struct problem *p = user_find_by_email(app->db, a, in->email, user, &found);
+    const char *hash;
+    struct problem *p =
+        user_find_for_login(app->db, a, in->email, decoy_from(app, a, in->email), user, &found);
+    hash = found ? user->password_hash.data : user->decoy_hash.data;
     if (!p)
-        p = find_decoy(app, a, in->email, &hash);
-    if (!p)
-        p = password_verify(a, in->password, found ? user->password_hash.data : hash, &match,
-                            &outdated);
+        p = password_verify(a, in->password, hash, &match, &outdated);
     if (p)
         return p;
     if (!found || !match || !user->is_active)

@@ -114,6 +114,7 @@ static const struct field user_fields[] = {
           .new_example = "grace@example.org"),
     NEW_PASSWORD(FIELD_REQUIRED, .new_example = "nanoseconds of wire", .unless = "invite"),
     FIELD(struct user, password_hash, .doc = "What is stored of the password."),
+    FIELD(struct user, decoy_hash, .doc = "What is stored of another user's."),
     FIRST_NAME(FIELD_SHOWN | FIELD_REQUIRED | FIELD_CHANGE, .new_example = "Grace"),
     LAST_NAME(FIELD_SHOWN | FIELD_CREATE | FIELD_CHANGE, .new_example = "Hopper"),
     FIELD(struct user, role, .use = FIELD_SHOWN | FIELD_CREATE | FIELD_ADMIN_CHANGE,
@@ -209,9 +210,11 @@ static const struct sql sql_clear_pending = {
     NULL};
 static const struct sql sql_find_with_hash = {
     "SELECT " COLUMNS ", password_hash FROM users WHERE id = ? AND " IS_THERE, &user_record};
-static const struct sql sql_next_hash = {
-    "SELECT password_hash FROM users WHERE email_folded >= ? AND " IS_THERE
-    " ORDER BY email_folded LIMIT 1",
+/* One row, whether there is the user or not, nor another. */
+static const struct sql sql_find_for_login = {
+    "SELECT " COLUMNS ", password_hash, decoy_hash FROM (SELECT (SELECT password_hash FROM users "
+    "WHERE email_folded >= ? AND " IS_THERE " ORDER BY email_folded LIMIT 1) AS decoy_hash) "
+    "AS others LEFT JOIN users ON email_folded = ? AND " IS_THERE,
     &user_record};
 static const struct sql sql_replace_hash = {
     "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?", NULL};
@@ -331,11 +334,17 @@ static bool is_ascii(struct text t)
     return true;
 }
 
+/* No address looks like what is not. */
+static bool may_be_email(struct text email)
+{
+    return email.len <= EMAIL_MAX && is_ascii(email);
+}
+
 static struct problem *find_email(struct db *db, struct arena *a, const struct sql *sql,
                                   struct text email, struct user *ret, bool *ret_found)
 {
-    if (email.len > EMAIL_MAX || !is_ascii(email)) {
-        *ret_found = false; /* no address looks like this */
+    if (!may_be_email(email)) {
+        *ret_found = false;
         return NULL;
     }
     return db_find(db, a, sql, DB_ARGS(db_text(fold(a, email))), ret, ret_found);
@@ -347,13 +356,16 @@ struct problem *user_find_by_email(struct db *db, struct arena *a, struct text e
     return find_email(db, a, &sql_find_by_email, email, ret, ret_found);
 }
 
-struct problem *user_hash_from(struct db *db, struct arena *a, struct text from, const char **ret)
+struct problem *user_find_for_login(struct db *db, struct arena *a, struct text email,
+                                    struct text from, struct user *ret, bool *ret_found)
 {
-    struct user row;
-    bool found;
-    struct problem *p = db_find(db, a, &sql_next_hash, DB_ARGS(db_text(from)), &row, &found);
-    if (!p)
-        *ret = found ? row.password_hash.data : NULL;
+    *ret = (struct user){0};
+    *ret_found = false;
+    if (!may_be_email(email))
+        return NULL;
+    struct problem *p = db_find(db, a, &sql_find_for_login,
+                                DB_ARGS(db_text(from), db_text(fold(a, email))), ret, ret_found);
+    *ret_found = *ret_found && !uuid_is_nil(&ret->id);
     return p;
 }
 

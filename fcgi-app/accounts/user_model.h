@@ -18,6 +18,7 @@ struct user {
     struct text email;
     struct text password;      /* as it was sent; never stored, never shown */
     struct text password_hash; /* a PHC string; only where it is asked for */
+    struct text decoy_hash;    /* another user's; likewise */
     struct text first_name;
     struct text last_name;
     unsigned role; /* enum role */
@@ -95,10 +96,10 @@ struct problem *user_lock(struct db *db, struct arena *a, struct uuid id,
 struct problem *user_find_by_email(struct db *db, struct arena *a, struct text email,
                                    struct user *ret, bool *ret_found) MUST_USE;
 
-/** The hash of whoever has the first address from `from` on, in lower case; NULL where nobody has.
- */
-struct problem *user_hash_from(struct db *db, struct arena *a, struct text from,
-                               const char **ret) MUST_USE;
+/** As user_find_by_email(), in the same time whether there is one, and with the hash of whoever has
+ * the first address from `from` on, in lower case: `decoy_hash`, null where nobody has. */
+struct problem *user_find_for_login(struct db *db, struct arena *a, struct text email,
+                                    struct text from, struct user *ret, bool *ret_found) MUST_USE;
 
 /** As user_find_by_email() in a transaction, until the end of which nobody else writes the row. */
 struct problem *user_share_by_email(struct db *db, struct arena *a, struct text email,
