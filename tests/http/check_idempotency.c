@@ -453,7 +453,7 @@ TEST(twenty_at_once_write_one_post_and_all_are_told_of_it)
 
 static unsigned pause_us;
 static int held_by[2] = {-1, -1}; /* a pipe: a handler goes on when something is in it */
-static bool must_wait, must_fail, must_refuse;
+static bool must_wait, must_fail, must_refuse, must_log_out;
 
 static void wait_until_told(void)
 {
@@ -462,9 +462,17 @@ static void wait_until_told(void)
         ck_assert_int_eq(read(held_by[0], &byte, 1), 1);
 }
 
+static void log_all_out(void *context)
+{
+    (void)context;
+    run_sql("DELETE FROM sessions");
+}
+
 static struct problem *scratch(struct app *app, struct request *rq, struct response *rs)
 {
     struct problem *p = db_run(app->db, rq->arena, "INSERT INTO scratch VALUES (1)");
+    if (must_log_out)
+        wait_for(run_aside(log_all_out, NULL));
     usleep(pause_us);
     wait_until_told();
     json_object(&rs->body);
@@ -532,6 +540,18 @@ TEST(a_refusal_is_committed_and_not_kept)
     ck_first(ask_scratch());
 
     ck_rows("scratch", 2);
+}
+
+/* Also where the handler does not ask for it. */
+TEST(what_was_done_stands_only_if_the_caller_may_still_call)
+{
+    the_app->router.resources = scratch_resources;
+    must_log_out = true;
+
+    struct answer answer = api_post(ada, "/scratch", "{}");
+
+    ck_problem(answer, INVALID_TOKEN);
+    ck_rows("scratch", 0);
 }
 
 static void ask_slowly(void *context)
