@@ -362,9 +362,19 @@ static struct problem *fetch_rest(struct arena *a, struct statement *s)
         if (mysql_stmt_fetch_column(s->handle, bind, (unsigned)i, 0))
             return failed_here(a, s);
     }
-    if (mysql_stmt_bind_result(s->handle, s->results))
-        return failed_here(a, s);
     return NULL;
+}
+
+static struct problem *store_row(struct arena *a, const struct statement *s)
+{
+    struct problem *p = NULL;
+    for (size_t i = 0; i < s->column_count && !p; i++) {
+        struct column *c = &s->columns[i];
+        if (c->text && !c->is_null)
+            c->text[c->len] = '\0';
+        p = store(a, s, c);
+    }
+    return p;
 }
 
 struct problem *statement_next_row(struct db *db, struct arena *a, struct statement *s,
@@ -381,12 +391,12 @@ struct problem *statement_next_row(struct db *db, struct arena *a, struct statem
         return db_statement_failed(db, a, repeatable, s);
     if (rc == MYSQL_DATA_TRUNCATED)
         p = fetch_rest(a, s);
-    for (size_t i = 0; i < s->column_count && !p; i++) {
-        struct column *c = &s->columns[i];
-        if (c->text && !c->is_null)
-            c->text[c->len] = '\0';
-        p = store(a, s, c);
-    }
+    if (!p)
+        p = store_row(a, s);
+    /* For the next row, whose texts would go to where the smaller buffers were. Not before this one
+     * is stored: Connector/C 3.3.19 sets each length to 0. */
+    if (rc == MYSQL_DATA_TRUNCATED && mysql_stmt_bind_result(s->handle, s->results) && !p)
+        p = failed_here(a, s);
     return p;
 }
 
