@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -465,7 +466,8 @@ static long resident(void)
 #endif
 
 /* A worker that has hashed is as small as before: the first time, and those after it, for which
- * malloc(3) would use what it has kept. A sanitizer's keeps all that OpenSSL has freed. */
+ * malloc(3) would use what it has kept. A sanitizer's keeps all that OpenSSL has freed, and qemu
+ * keeps a heap that brk(2) has made smaller. */
 TEST_TIMES(what_a_hash_takes_goes_back, 3)
 {
     static const char *const hashes[] = {
@@ -475,7 +477,8 @@ TEST_TIMES(what_a_hash_takes_goes_back, 3)
         "f2d5432955613f0fcf62d49705242a9af9e61e85dc0d651e40dfcf017b45575887",
         NULL};
     bool outdated;
-    if (_i == 1 && MALLOC_KEEPS)
+    const char *runner = getenv("TEST_RUNNER");
+    if (_i == 1 && (MALLOC_KEEPS || (runner && *runner)))
         return;
     long before = resident();
 
