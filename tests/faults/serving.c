@@ -1,6 +1,5 @@
 #include "tests/faults/serving.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +9,10 @@
 
 #include "common/base/buf.h"
 #include "tests/support/clock.h"
+#include "tests/support/records.h"
 #include "tests/support/suite.h"
 
-/* FastCGI Specification 1.0, section 8. */
-enum { BEGIN = 1, END = 3, PARAMS = 4, STDIN = 5, STDOUT = 6 };
+/* FastCGI Specification 1.0, section 3.3. */
 #define HEAD 8
 
 /* ---- the socket ---- */
@@ -36,64 +35,34 @@ int serving_listen(void)
 
 /* ---- sending ---- */
 
-static void put_record(struct buf *out, unsigned char type, const void *data, size_t len)
-{
-    const unsigned char head[HEAD] = {1, type, 0, 1, (unsigned char)(len >> 8), (unsigned char)len};
-    buf_add(out, head, sizeof head);
-    buf_add(out, data, len);
-}
-
-static void put_length(struct buf *out, size_t len)
-{
-    const unsigned char four[] = {(unsigned char)(0x80 | len >> 24), (unsigned char)(len >> 16),
-                                  (unsigned char)(len >> 8), (unsigned char)len};
-    buf_add(out, four, sizeof four);
-}
-
-static void put_params(struct buf *out, const char *const *params)
+static void put_all_params(struct buf *out, const char *const *params)
 {
     struct buf pairs;
     buf_init(&pairs, 65535);
     for (; *params; params++) {
         size_t name = strcspn(*params, "=");
-        put_length(&pairs, name);
-        put_length(&pairs, strlen(*params) - name - 1);
-        buf_add(&pairs, *params, name);
-        buf_puts(&pairs, *params + name + 1);
+        put_pair(&pairs, (struct text){*params, name}, text_of(*params + name + 1));
     }
-    put_record(out, PARAMS, pairs.data, pairs.len);
-    put_record(out, PARAMS, "", 0);
+    put_record(out, PARAMS, pairs.data, pairs.len, 0);
+    put_record(out, PARAMS, "", 0, 0);
     buf_release(&pairs);
 }
 
 /* As far as it is taken: the rest shows in the answer. */
 static void send_request(int fd, const char *const *params, const char *body)
 {
-    static const unsigned char responder[8] = {0, 1};
     struct buf out;
     buf_init(&out, (size_t)1024 * 1024);
-    put_record(&out, BEGIN, responder, sizeof responder);
-    put_params(&out, params);
+    put_begin(&out, RESPONDER);
+    put_all_params(&out, params);
     if (body)
-        put_record(&out, STDIN, body, strlen(body));
-    put_record(&out, STDIN, "", 0);
+        put_record(&out, STDIN, body, strlen(body), 0);
+    put_record(&out, STDIN, "", 0, 0);
     (void)!send(fd, out.data, out.len, MSG_NOSIGNAL);
     buf_release(&out);
 }
 
 /* ---- receiving ---- */
-
-static void read_all(int fd, struct buf *into)
-{
-    char chunk[16384];
-    struct pollfd ready = {.fd = fd, .events = POLLIN};
-    ssize_t got;
-    do {
-        ck_assert_msg(poll(&ready, 1, PATIENCE_MS) == 1, "the worker leaves a connection open");
-        got = read(fd, chunk, sizeof chunk);
-        buf_add(into, chunk, got > 0 ? (size_t)got : 0);
-    } while (got > 0);
-}
 
 /* What the records say, put together; true when they come to their end. */
 static bool unpack(const struct buf *raw, struct buf *ret)
@@ -119,7 +88,7 @@ static int take_answer(int fd, char *ret, size_t size)
     struct buf raw, answer;
     buf_init(&raw, (size_t)8 * 1024 * 1024);
     buf_init(&answer, (size_t)8 * 1024 * 1024);
-    read_all(fd, &raw);
+    ck_assert_msg(read_all(fd, &raw, PATIENCE_MS), "the worker leaves a connection open");
     bool whole = unpack(&raw, &answer);
     buf_add(&answer, "", 1);
     const char *body = strstr(answer.data, "\r\n\r\n"), *status = strstr(answer.data, name);

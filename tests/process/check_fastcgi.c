@@ -2,21 +2,11 @@
 
 #include <string.h>
 
+#include "tests/support/records.h"
 #include "tests/support/scratch.h"
 #include "tests/support/suite.h"
 
 #define BODY_MAX 1000
-
-enum type {
-    BEGIN = 1,
-    ABORT = 2,
-    END = 3,
-    PARAMS = 4,
-    STDIN = 5,
-    STDOUT = 6,
-    DATA = 8,
-    VALUES = 9
-};
 
 static struct fastcgi f;
 
@@ -34,20 +24,9 @@ static void tear_down(void)
 
 /* ---- records, into the scratch buffer ---- */
 
-static void put(int type, unsigned id, const void *data, size_t len, size_t padding)
+static void put(unsigned char type, unsigned id, const void *data, size_t len, size_t padding)
 {
-    const unsigned char head[] = {1,
-                                  (unsigned char)type,
-                                  (unsigned char)(id >> 8),
-                                  (unsigned char)id,
-                                  (unsigned char)(len >> 8),
-                                  (unsigned char)len,
-                                  (unsigned char)padding,
-                                  0};
-    buf_add(&scratch, head, sizeof head);
-    buf_add(&scratch, data, len);
-    for (size_t i = 0; i < padding; i++)
-        buf_add(&scratch, "p", 1);
+    put_record_of(&scratch, id, type, data, len, padding);
 }
 
 static void begin(unsigned id, unsigned char role)
@@ -274,7 +253,7 @@ static void put_useless(int kind)
         put(77, 0, "", 0, 0);
         return;
     case 2: /* questions */
-        put(VALUES, 0, "\x0E\0FCGI_MAX_CONNS", 16, 0);
+        put(GET_VALUES, 0, "\x0E\0FCGI_MAX_CONNS", 16, 0);
         return;
     case 3: /* other requests */
         put(BEGIN, 2, begin_body, sizeof begin_body, 0);
@@ -346,7 +325,7 @@ static void put_broken(int kind)
         put(ABORT, 1, NULL, 0, 0);
         return;
     default: /* a long question */
-        put(VALUES, 0, memset(arena_alloc(a, 600), 0, 600), 600, 0);
+        put(GET_VALUES, 0, memset(arena_alloc(a, 600), 0, 600), 600, 0);
     }
 }
 
@@ -389,7 +368,7 @@ TEST(a_second_request_on_a_connection_is_refused_and_the_first_goes_on)
 
 TEST(what_we_can_is_told)
 {
-    put(VALUES, 0, "\x0E\0FCGI_MAX_CONNS\xF\0FCGI_MPXS_CONNS\3\0xyz\xD\0FCGI_MAX_REQS", 53, 0);
+    put(GET_VALUES, 0, "\x0E\0FCGI_MAX_CONNS\xF\0FCGI_MPXS_CONNS\3\0xyz\xD\0FCGI_MAX_REQS", 53, 0);
 
     ck_assert_int_eq(give(5), FASTCGI_MORE);
 
@@ -398,7 +377,7 @@ TEST(what_we_can_is_told)
 
 TEST(a_question_with_wrong_lengths_is_answered_as_far_as_it_goes)
 {
-    put(VALUES, 0, "\xD\0FCGI_MAX_REQS\x7F\0FCGI", 21, 0);
+    put(GET_VALUES, 0, "\xD\0FCGI_MAX_REQS\x7F\0FCGI", 21, 0);
 
     ck_assert_int_eq(give(100), FASTCGI_MORE);
 

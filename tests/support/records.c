@@ -10,13 +10,26 @@
 #include "tests/support/sockets.h"
 #include "tests/support/suite.h"
 
-void put_record(struct buf *b, unsigned char type, const void *data, size_t len, size_t pad)
+void put_record_of(struct buf *b, unsigned id, unsigned char type, const void *data, size_t len,
+                   size_t pad)
 {
-    const unsigned char head[] = {
-        1, type, 0, 1, (unsigned char)(len >> 8), (unsigned char)len, (unsigned char)pad, 0};
+    const unsigned char head[] = {1,
+                                  type,
+                                  (unsigned char)(id >> 8),
+                                  (unsigned char)id,
+                                  (unsigned char)(len >> 8),
+                                  (unsigned char)len,
+                                  (unsigned char)pad,
+                                  0};
     buf_add(b, head, sizeof head);
     buf_add(b, data, len);
-    buf_add(b, "\0\0\0\0\0\0\0", pad);
+    for (size_t i = 0; i < pad; i++)
+        buf_add(b, "p", 1);
+}
+
+void put_record(struct buf *b, unsigned char type, const void *data, size_t len, size_t pad)
+{
+    put_record_of(b, 1, type, data, len, pad);
 }
 
 void put_begin(struct buf *b, unsigned char role)
@@ -35,25 +48,30 @@ static void put_length(struct buf *b, size_t len)
         buf_add(b, four, 4);
 }
 
-static void put_pair(struct buf *b, const char *name, const char *value)
+void put_pair(struct buf *pairs, struct text name, struct text value)
 {
-    put_length(b, strlen(name));
-    put_length(b, strlen(value));
-    buf_puts(b, name);
-    buf_puts(b, value);
+    put_length(pairs, name.len);
+    put_length(pairs, value.len);
+    buf_add(pairs, name.data, name.len);
+    buf_add(pairs, value.data, value.len);
+}
+
+static void put_named(struct buf *pairs, const char *name, const char *value)
+{
+    put_pair(pairs, text_of(name), text_of(value));
 }
 
 void put_params(struct buf *b, const struct call *call)
 {
     struct buf pairs;
     buf_init(&pairs, 65536);
-    put_pair(&pairs, "REQUEST_METHOD", call->method);
-    put_pair(&pairs, "DOCUMENT_URI", call->uri);
-    put_pair(&pairs, "QUERY_STRING", call->query ? call->query : "");
-    put_pair(&pairs, "HTTP_X_REQUEST_ID", "request-1");
+    put_named(&pairs, "REQUEST_METHOD", call->method);
+    put_named(&pairs, "DOCUMENT_URI", call->uri);
+    put_named(&pairs, "QUERY_STRING", call->query ? call->query : "");
+    put_named(&pairs, "HTTP_X_REQUEST_ID", "request-1");
     if (call->body && !call->no_length)
-        put_pair(&pairs, "CONTENT_LENGTH",
-                 arena_printf(a, "%zu", call->announced ? call->announced : call->body_len));
+        put_named(&pairs, "CONTENT_LENGTH",
+                  arena_printf(a, "%zu", call->announced ? call->announced : call->body_len));
     put_record(b, PARAMS, pairs.data, pairs.len, 5);
     put_record(b, PARAMS, NULL, 0, 0);
     buf_release(&pairs);

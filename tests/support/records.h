@@ -13,14 +13,22 @@ enum record_type {
     PARAMS = 4,
     STDIN = 5,
     STDOUT = 6,
+    DATA = 8,
     GET_VALUES = 9
 };
 enum { RESPONDER = 1, FILTER = 3 };
 
-/** Add one of request 1, with `pad` bytes after it. */
+/** Add one of request `id`, with `pad` bytes after it. */
+void put_record_of(struct buf *b, unsigned id, unsigned char type, const void *data, size_t len,
+                   size_t pad);
+
+/** The same of request 1. */
 void put_record(struct buf *b, unsigned char type, const void *data, size_t len, size_t pad);
 
 void put_begin(struct buf *b, unsigned char role);
+
+/** Add a parameter to what records of PARAMS hold. */
+void put_pair(struct buf *pairs, struct text name, struct text value);
 
 struct call {
     const char *method, *uri, *query;
