@@ -334,7 +334,7 @@ static bool is_ascii(struct text t)
     return true;
 }
 
-/* No address looks like what is not. */
+/* What is refused here is no address in any row, so nothing need be asked. */
 static bool may_be_email(struct text email)
 {
     return email.len <= EMAIL_MAX && is_ascii(email);
