@@ -38,6 +38,7 @@ struct shared {
     _Atomic int64_t began_us;              /* when it was new, as in struct instant */
     struct db_hosts hosts;
     struct budget_shared budget;
+    struct turns_shared hash_turns; /* of requests that take a password hash */
     /* What waited to be swept when somebody looked last, and since when, as in struct instant. */
     _Atomic int64_t unswept_rows, unswept_since_us;
     /* Of each search index, as it was then. */
@@ -47,7 +48,7 @@ struct shared {
     } indexes[SEARCH_INDEXES_MAX];
     struct mail_numbers mail;
 };
-#define SHARED_LAYOUT 10 /* another one whenever the struct means something else */
+#define SHARED_LAYOUT 11 /* another one whenever the struct means something else */
 
 #define DOCUMENT_TAG_SIZE 48 /* bytes of a hash as an ETag, with its quotes and the NUL */
 
@@ -65,6 +66,10 @@ struct app {
     const char *program;     /* where such a file would be found from; NULL where that is */
     const struct pool_worker *worker; /* what we are in a pool; NULL: nothing is known of it */
     struct db *db;
+    /* A hash takes all of a processor. While there is nothing else to do, so many are made as there
+     * are workers for it. */
+    struct turns_limit hash_limit;
+    struct lease hash_turn;
     struct keyring *keys;        /* NULL for a command, which answers no request */
     struct address_list proxies; /* that are trusted */
     struct router router;

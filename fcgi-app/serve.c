@@ -24,6 +24,7 @@
 #include "fcgi-app/system/database_model.h"
 #include "fcgi-app/worker.h"
 
+#define HASH_NICE 10     /* a password hash takes long enough to let all else come first */
 #define SCRIPT_GRACE_S 2 /* mod_fcgid kills three seconds after SIGTERM */
 
 static struct problem *warn_about_index(struct app *app, struct arena *a,
@@ -86,6 +87,7 @@ static struct server server_of(const struct plan *plan, struct app *app,
                            .finds_base = plan->finds_base,
                            .body_max = (size_t)settings->max_body,
                            .handle = app_handle,
+                           .wait_ms = app_wait_ms,
                            .context = app,
                            .begin = lock_worker,
                            .ready = pool_worker_is_ready,
@@ -267,7 +269,10 @@ static int run_pool(struct cli *cli, struct plan *plan, int fds[SOCKETS])
         return EX_OK;
     const struct pool_group groups[] = {
         {.name = "fast", .listen_fd = fds[FAST], .workers = (unsigned)s->workers},
-        {.name = "hash", .listen_fd = fds[HASH], .workers = (unsigned)s->hash_workers},
+        {.name = "hash",
+         .listen_fd = fds[HASH],
+         .workers = (unsigned)s->hash_workers,
+         .nice = HASH_NICE},
     };
     const struct pool pool = {.groups = groups,
                               .count = fds[HASH] >= 0 ? 2 : 1,

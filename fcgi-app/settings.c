@@ -211,6 +211,10 @@ static const struct field settings_fields[] = {
     FIELD(struct settings, list_budget_ms, .min = 50, .max = 10000, .default_value = "500",
           .doc = "A list or search that keeps the database busy for longer, in milliseconds, is "
                  "refused with 503."),
+    FIELD(struct settings, slow_lists, .min = 0, .max = 128, .default_value = "0",
+          .doc = "How many lists and searches that take more than some milliseconds run at a time "
+                 "while there are other requests; the others wait for their turn. 0: half of the "
+                 "processors. More where the database has a machine of its own."),
     FIELD(struct settings, drain_s, .min = 1, .max = 3600, .default_value = "30",
           .doc = "How long running requests may take at the end, in seconds."),
     FIELD(struct settings, hang_s, .min = 0, .max = 3600, .default_value = "60",

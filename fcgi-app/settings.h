@@ -32,6 +32,7 @@ struct settings {
     int64_t backlog;
     int64_t hash_backlog;
     int64_t list_budget_ms;
+    int64_t slow_lists;
     int64_t drain_s;
     int64_t hang_s;
     int64_t max_body;

@@ -1,6 +1,7 @@
 #include "fcgi-app/worker.h"
 
 #include <stdatomic.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "common/base/problem.h"
@@ -34,6 +35,33 @@ static struct problem *check_place(struct app *app, struct request *rq)
                                    path, root);
     }
     return NULL;
+}
+
+/* Of those that we may run on. */
+static unsigned half_of_processors(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) / 2 : 1;
+}
+
+/* For router.take_turn. */
+static struct problem *take_hash_turn(struct app *app, struct request *rq)
+{
+    const int64_t until = monotonic_ns() + DB_REQUEST_LIMIT_S * INT64_C(1000000000);
+    if (turns_take(&app->hash_turn, &app->shared->hash_turns, app->hash_limit, rq->came, until))
+        return NULL;
+    struct problem *p = problem_because(rq->arena, &problem_unavailable,
+                                        "too many requests wait for a password hash");
+    p->retry = RETRY_LATER;
+    return p;
+}
+
+static void end_hash_turn(struct app *app, const struct response *rs)
+{
+    struct turns_shared *turns = &app->shared->hash_turns;
+    if (!app->hash_turn.until && !rs->postponed)
+        turns_note_other(turns);
+    lease_end(&app->hash_turn, turns->places);
 }
 
 static void begin(struct shared *shared)
@@ -76,8 +104,13 @@ static struct problem *open_keys(struct arena *a, const struct settings *setting
  * user has. */
 static void limit_lists(struct app *app)
 {
-    budget_set(app->db, (unsigned)app->settings->list_budget_ms, &app->shared->budget,
-               (unsigned)app->settings->workers / 2);
+    const struct settings *s = app->settings;
+    const unsigned half = (unsigned)s->workers / 2;
+    unsigned few = s->slow_lists ? (unsigned)s->slow_lists : half_of_processors();
+    const struct budget_limits budget = {.ms = (unsigned)s->list_budget_ms,
+                                         .places = half,
+                                         .turns = {few < half ? few : half, half}};
+    budget_set(app->db, budget, &app->shared->budget);
 }
 
 static struct problem *open_parts(struct arena *a, const struct settings *settings,
@@ -111,6 +144,7 @@ static struct problem *open_parts(struct arena *a, const struct settings *settin
         return p;
     }
     db_share(app->db, &app->shared->hosts);
+    app->hash_limit = (struct turns_limit){half_of_processors(), TURNS_MAX};
     if (with_keys)
         limit_lists(app);
     app->router = (struct router){.resources = resources,
@@ -120,6 +154,7 @@ static struct problem *open_parts(struct arena *a, const struct settings *settin
                                   .authenticate = caller_authenticate,
                                   .find_caller = caller_find,
                                   .limit = limits_count,
+                                  .take_turn = take_hash_turn,
                                   .keys = app->keys,
                                   .form = {.realm = "postern", .types = "/docs#"},
                                   .no_store = "/auth/",
@@ -154,15 +189,25 @@ void app_handle(void *context, struct request *rq, struct response *rs)
 {
     struct app *app = context;
     db_limit(app->db, DB_REQUEST_LIMIT_S * 1000);
+    budget_begin(app->db, rq->came);
     request_trust(rq, &app->proxies);
     router_handle(&app->router, rq, rs);
     limits_settle(app, rq, rs);
     budget_end(app->db);
+    end_hash_turn(app, rs);
     db_limit(app->db, 0); /* nobody waits for what comes after it */
     app->unswept += rs->status < 300 && rq->method & WRITES;
     if (rq->route && (rq->route->flags & ROUTE_IDEMPOTENCY_KEY) && rs->status < 300 &&
         rq->param[PARAM_IDEMPOTENCY_KEY])
         rs->after = purge_expired;
+}
+
+unsigned app_wait_ms(void *context, enum postponed kind, int64_t came)
+{
+    struct app *app = context;
+    if (kind == POSTPONED_HASH)
+        return turns_wait_ms(&app->shared->hash_turns, app->hash_limit, came);
+    return budget_wait_ms(app->db, came);
 }
 
 void app_rest(void *context)

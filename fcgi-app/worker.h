@@ -28,6 +28,9 @@ void app_close(struct app *app);
 /** Answer one request; the form that server.h wants. `context` is the app. */
 void app_handle(void *context, struct request *rq, struct response *rs);
 
+/** When to handle a request again that was postponed; the form that server.h wants. */
+unsigned app_wait_ms(void *context, enum postponed kind, int64_t came);
+
 /** Disconnect from the database until it is needed again. `context` is the app. */
 void app_rest(void *context);
 

@@ -43,6 +43,7 @@ struct fault {
 enum retry {
     RETRY_NO = 0,
     RETRY_AGAIN,   /* nothing was done: the whole transaction may run again */
+    RETRY_LATER,   /* nothing was done, for others come first: the request may be handled again */
     RETRY_UNKNOWN, /* in doubt: the connection was lost during a write, which may have taken effect
                     */
 };

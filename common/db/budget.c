@@ -9,22 +9,15 @@
 #include "common/db/db_internal.h"
 
 #define NS_PER_MS INT64_C(1000000)
-#define GRACE_MS 1000      /* in which a server under load ends a statement, and we the answer */
-#define LEASE_MAX_MS 60000 /* longer ones are none: the memory may be from another boot */
-#define HEAVY_FOR_MS 2000  /* so long a statement that was heavy is taken for heavy */
-#define HEAVY_PART 4       /* heavy is what takes that part of the budget */
-
-#define TIME_BITS 42 /* ms, 139 years; the bits above tell texts apart */
-#define TIME_MASK ((UINT64_C(1) << TIME_BITS) - 1)
-
-/* A lock in the library would be one for each process. */
-_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics take a lock");
+#define GRACE_MS 1000 /* in which a server under load ends a statement, and we the answer */
+#define HEAVY_PART 4  /* heavy is what takes that part of the budget */
 
 /* One call of budget_each() or budget_find(). */
 struct read {
     struct db *db;
     struct arena *arena;
     const struct sql *sql;
+    uint64_t form; /* forms_hash() of its text */
     struct db_args args;
     struct problem *(*ask)(struct read *r, const struct sql *sql);
     void (*restart)(void *context); /* of budget_each() */
@@ -35,94 +28,37 @@ struct read {
     bool *ret_found;
 };
 
-void budget_set(struct db *db, unsigned limit_ms, struct budget_shared *shared, unsigned places)
+void budget_set(struct db *db, struct budget_limits limits, struct budget_shared *shared)
 {
+    struct budget *b = &db->budget;
     budget_end(db);
-    if (!places || places > BUDGET_PLACES_MAX)
-        places = places ? BUDGET_PLACES_MAX : 1;
-    db->budget = (struct budget){.limit_ms = limit_ms, .shared = shared, .places = places};
+    *b = (struct budget){.limits = limits, .shared = shared};
+    if (!limits.places || limits.places > BUDGET_PLACES_MAX)
+        b->limits.places = limits.places ? BUDGET_PLACES_MAX : 1;
 }
 
-/* ---- places ---- */
-
-static bool is_free(int64_t until, int64_t now)
+void budget_begin(struct db *db, int64_t came)
 {
-    return until <= now || until > now + LEASE_MAX_MS * NS_PER_MS;
-}
-
-static bool replace(struct budget *b, unsigned place, int64_t before, int64_t until)
-{
-    if (!atomic_compare_exchange_strong(&b->shared->places[place], &before, until))
-        return false;
-    b->place = place;
-    b->held_until = until;
-    return true;
-}
-
-static bool take_place(struct budget *b, int64_t now, int64_t until)
-{
-    for (unsigned i = 0; i < b->places; i++) {
-        int64_t seen = atomic_load(&b->shared->places[i]);
-        if (is_free(seen, now) && replace(b, i, seen, until))
-            return true;
-    }
-    return false;
-}
-
-/* Have a place until then: the one that we hold, unless we were so late that it is another's. */
-static bool hold_place(struct budget *b, int64_t now, int64_t until)
-{
-    return (b->held_until && replace(b, b->place, b->held_until, until)) ||
-           take_place(b, now, until);
+    db->budget.came = came;
+    db->budget.is_late = false;
 }
 
 void budget_end(struct db *db)
 {
     struct budget *b = &db->budget;
-    if (b->held_until)
-        (void)replace(b, b->place, b->held_until, 0); /* false: another's by now */
-    b->held_until = b->ends = 0;
+    if (!b->limits.ms)
+        return;
+    if (!b->turn.until && !b->is_late)
+        turns_note_other(&b->shared->turns);
+    lease_end(&b->turn, b->shared->turns.places);
+    lease_end(&b->place, b->shared->places);
+    b->ends = b->came = 0;
 }
 
-/* ---- what was heavy ---- */
-
-/* FNV-1a, of 64 bits. */
-static uint64_t hash_of(const char *text)
+unsigned budget_wait_ms(struct db *db, int64_t came)
 {
-    uint64_t hash = UINT64_C(14695981039346656037);
-    for (; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
-    return hash;
-}
-
-static _Atomic uint64_t *word_of(const struct budget *b, uint64_t hash)
-{
-    return &b->shared->heavy[hash % BUDGET_FORMS];
-}
-
-static uint64_t now_ms(void)
-{
-    return (uint64_t)(monotonic_ns() / NS_PER_MS) & TIME_MASK;
-}
-
-static bool was_heavy(const struct budget *b, const struct sql *sql)
-{
-    uint64_t hash = hash_of(sql->text), word = atomic_load(word_of(b, hash));
-    uint64_t age = now_ms() - (word & TIME_MASK); /* huge for a time that is to come */
-    return word && (word & ~TIME_MASK) == (hash & ~TIME_MASK) && age < HEAVY_FOR_MS;
-}
-
-/* Texts of the same word push each other out; then one is tried first that need not be. */
-static void note_heavy(const struct budget *b, const struct sql *sql)
-{
-    uint64_t hash = hash_of(sql->text);
-    atomic_store(word_of(b, hash), (hash & ~TIME_MASK) | now_ms());
-}
-
-static void forget_heavy(const struct budget *b, const struct sql *sql)
-{
-    if (was_heavy(b, sql))
-        atomic_store(word_of(b, hash_of(sql->text)), 0);
+    const struct budget *b = &db->budget;
+    return b->limits.ms ? turns_wait_ms(&b->shared->turns, b->limits.turns, came) : 0;
 }
 
 /* ---- reading ---- */
@@ -191,7 +127,7 @@ static struct problem *used_up(struct read *r)
 /* A machine that is given more time in all is slower at each step, too. */
 static unsigned quick_ms(const struct budget *b)
 {
-    unsigned part = b->limit_ms / BUDGET_QUICK_PART;
+    unsigned part = b->limits.ms / BUDGET_QUICK_PART;
     return part > BUDGET_QUICK_MS ? part : BUDGET_QUICK_MS;
 }
 
@@ -200,9 +136,15 @@ static unsigned left_ms(const struct budget *b, int64_t now)
 {
     int64_t left = (b->ends - now) / NS_PER_MS;
     for (unsigned part = 1; part <= 8; part *= 2)
-        if (left >= b->limit_ms / part)
-            return b->limit_ms / part;
+        if (left >= b->limits.ms / part)
+            return b->limits.ms / part;
     return 0;
+}
+
+/* At the latest, what takes so long is ended by the server. */
+static int64_t until_after(int64_t now, unsigned ms)
+{
+    return now + (ms + GRACE_MS) * NS_PER_MS;
 }
 
 static struct problem *read_slowly(struct read *r)
@@ -210,31 +152,66 @@ static struct problem *read_slowly(struct read *r)
     struct budget *b = &r->db->budget;
     int64_t now = monotonic_ns();
     if (!b->ends)
-        b->ends = now + b->limit_ms * NS_PER_MS;
+        b->ends = now + b->limits.ms * NS_PER_MS;
     unsigned ms = left_ms(b, now);
     if (!ms)
         return used_up(r);
-    if (!hold_place(b, now, now + (ms + GRACE_MS) * NS_PER_MS)) {
-        note_heavy(b, r->sql); /* as long as it is asked for in vain */
+    if (!lease_take(&b->place, b->shared->places, b->limits.places, until_after(now, ms))) {
+        forms_note(&b->shared->heavy, r->form); /* as long as it is asked for in vain */
         return no_place(r);
     }
     struct problem *p = ask_within(r, ms);
     int64_t took_ms = (monotonic_ns() - now) / NS_PER_MS;
-    if (took_ms >= b->limit_ms / HEAVY_PART)
-        note_heavy(b, r->sql);
+    if (took_ms >= b->limits.ms / HEAVY_PART)
+        forms_note(&b->shared->heavy, r->form);
     else if (took_ms < quick_ms(b))
-        forget_heavy(b, r->sql);
+        forms_forget(&b->shared->heavy, r->form);
     return db_is_statement_timeout(p) ? used_up(r) : p;
+}
+
+/* The turn lasts to the end of the request, and for what follows in it. */
+static bool take_turn(struct budget *b)
+{
+    int64_t now = monotonic_ns();
+    if (!b->came)
+        b->came = now;
+    return turns_take(&b->turn, &b->shared->turns, b->limits.turns, b->came,
+                      until_after(now, b->limits.ms));
+}
+
+static struct problem *not_its_turn(struct read *r)
+{
+    struct problem *p = no_place(r);
+    forms_note(&r->db->budget.shared->slow, r->form); /* still */
+    r->db->budget.is_late = true;
+    p->retry = RETRY_LATER;
+    return p;
+}
+
+/* The first try. */
+static struct problem *read_quickly(struct read *r)
+{
+    struct budget *b = &r->db->budget;
+    const int64_t began = monotonic_ns();
+    struct problem *p = ask_within(r, quick_ms(b));
+    if (monotonic_ns() - began >= BUDGET_TURN_MS * NS_PER_MS)
+        forms_note(&b->shared->slow, r->form);
+    else
+        forms_forget(&b->shared->slow, r->form);
+    return p;
 }
 
 static struct problem *read_in_budget(struct read *r)
 {
     struct budget *b = &r->db->budget;
-    if (!b->limit_ms)
+    if (!b->limits.ms)
         return r->ask(r, r->sql);
-    if (b->held_until || was_heavy(b, r->sql))
+    r->form = forms_hash(r->sql->text);
+    if (b->place.until || forms_noted(&b->shared->heavy, r->form))
         return read_slowly(r);
-    struct problem *p = ask_within(r, quick_ms(b));
+    if (forms_noted(&b->shared->slow, r->form) > 1 && !take_turn(b))
+        return not_its_turn(r);
+    struct problem *p = read_quickly(r);
     if (!db_is_statement_timeout(p))
         return p;
     if (r->handed_out)

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/db/budget.h"
 #include "common/db/db.h"
 #include "common/db/db_connect.h"
 #include "common/db/db_statement.h"
@@ -15,12 +16,12 @@
 
 /* See budget.h. */
 struct budget {
-    unsigned limit_ms; /* 0: none */
+    struct budget_limits limits; /* of 0 ms: none */
     struct budget_shared *shared;
-    unsigned places;    /* of `shared`, that may be taken */
-    unsigned place;     /* ours, */
-    int64_t held_until; /* which was taken until then at the latest; 0: none */
-    int64_t ends;       /* by monotonic_ns(); 0: no read was slow yet */
+    struct lease place, turn;
+    int64_t came; /* when the request did, by monotonic_ns(); 0: it is not known */
+    int64_t ends; /* in the same way; 0: no read was long yet */
+    bool is_late; /* it was not the request's turn */
 };
 
 struct db {

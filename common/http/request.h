@@ -92,6 +92,8 @@ struct request {
     bool too_large;                 /* the body was larger than the bound and is not here */
     struct instant now;             /* when it began, on a clock that can be set */
     int64_t uptime_ms;              /* when its handling began, on the one that cannot */
+    int64_t came;                   /* when all of it was here, by monotonic_ns(); 0: now */
+    bool may_wait;                  /* who serves it handles it again later, if others come first */
     struct address client;          /* where it comes from; see request_trust() */
     bool forwarded;                 /* a trusted proxy has told that */
 

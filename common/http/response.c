@@ -75,6 +75,7 @@ void response_release(struct response *rs)
 void response_reset(struct response *rs)
 {
     rs->replayed = false;
+    rs->postponed = POSTPONED_NO;
     rs->status = 0;
     rs->media_type = JSON_MEDIA_TYPE;
     buf_reset(&rs->headers);

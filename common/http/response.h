@@ -19,6 +19,9 @@ struct request;
 /* The member that things have in lists. */
 #define ITEM_ETAG_KEY "etag"
 
+/* What a request waits for that is handled again later. */
+enum postponed { POSTPONED_NO = 0, POSTPONED_READ, POSTPONED_HASH, POSTPONED_KINDS };
+
 struct response {
     int status; /* 0: the route's own */
     const char *media_type;
@@ -26,7 +29,8 @@ struct response {
     struct buf body;
     /* A refusal whose transaction is committed nevertheless, because what it wrote must stay. */
     struct problem *refusal;
-    bool replayed; /* it is that of an earlier request, and this one has done nothing */
+    enum postponed postponed; /* there is no answer yet, for others come first */
+    bool replayed;            /* it is that of an earlier request, and this one has done nothing */
     struct uuid
         subject; /* whom the answer is about: it must not be stored longer than them; nil: nobody */
     /* Work for when the answer is out, which must not show in its time. */

@@ -534,16 +534,35 @@ static void count_request(const struct router *router, const struct request *rq,
         count_database(router->metrics, router->db);
 }
 
+static bool takes_hash(const struct route *route)
+{
+    return route->flags & ROUTE_HASH_POOL;
+}
+
+/* Of what was done, nothing shows. */
+static void postpone(const struct request *rq, struct response *rs)
+{
+    response_reset(rs);
+    rs->status = problem_unavailable.status;
+    rs->postponed = takes_hash(rq->route) ? POSTPONED_HASH : POSTPONED_READ;
+}
+
 void router_handle(const struct router *router, struct request *rq, struct response *rs)
 {
-    int64_t began = monotonic_ns();
+    int64_t began = rq->came ? rq->came : monotonic_ns();
     unsigned methods = 0;
     response_reset(rs);
     struct problem *p = router->admit ? router->admit(router->app, rq) : NULL;
     if (!p)
         p = find_route(router, rq, rs, &methods);
+    if (!p && rq->route && takes_hash(rq->route) && router->take_turn)
+        p = router->take_turn(router->app, rq);
     if (!p && rq->route)
         p = dispatch(router, rq, rs);
+    if (p && p->retry == RETRY_LATER && rq->may_wait) {
+        postpone(rq, rs);
+        return;
+    }
     if (p) {
         log_problem(rq, p);
         response_problem(rs, rq, p, router->form);

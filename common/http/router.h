@@ -6,6 +6,7 @@
  *      router_handle()
  *        router.admit             may anything be answered at all?
  *        path, method             404, 405; OPTIONS gets its 204 with Allow and is done
+ *        router.take_turn         with ROUTE_HASH_POOL: others come first (5)
  *   +--> router.authenticate      the token by itself: 401
  *   |    router.find_caller       the caller's row: 401, 403 (1)
  *   |    router.limit             too often by network or account: 429 (4)
@@ -34,7 +35,9 @@
  * ROUTE_LOCKS_CALLER and ROUTE_TRANSACTION; not with AUTH_ADMIN, nor for a request with an
  * Idempotency-Key, which is stored in the transaction. (4) Only for a route with `limits`, and
  * once, however often the request begins again. Whom the token names is known by then, though with
- * (1) nobody has looked whether they are there.
+ * (1) nobody has looked whether they are there. (5) As where a slow read says so, the response is
+ * postponed then, if the request may wait: nothing is answered, logged or counted, and all begins
+ * anew when it is the request's turn. If it may not, 503.
  */
 #pragma once
 
@@ -180,6 +183,9 @@ struct router {
     struct problem *(*find_caller)(struct app *app, struct request *rq, bool lock);
     /* Count a request to a route with `limits`, or say that it comes too often; NULL: all may. */
     struct problem *(*limit)(struct app *app, struct request *rq);
+    /* May a request to a route with ROUTE_HASH_POOL go on now? Asked when its path is known; with
+     * RETRY_LATER if others come first. NULL: all may. */
+    struct problem *(*take_turn)(struct app *app, struct request *rq);
     const struct keyring *keys; /* for fingerprints of bodies */
     struct problem_form form;
     const char *no_store;    /* paths that begin so are never cached; NULL: none */

@@ -9,11 +9,11 @@
 #include "common/base/instant.h"
 #include "common/process/last_answer.h"
 
-#define PLACES (PEERS_MAX + 1)
+#define PLACES (PEERS_MAX + PEERS_POSTPONED_MAX + 1)
 #define LISTENING PLACES /* where poll(2) finds the socket, after the places */
 #define SECOND INT64_C(1000000000)
-#define ACCEPT_NS 5000000 /* how long accept(2) may keep those waiting who are here */
-#define SOON_MS 2         /* how long one who has just come may */
+#define ACCEPT_MS 5 /* how long accept(2) may keep those waiting who are here */
+#define SOON_MS 2   /* how long one who has just come may */
 
 /* ---- life ---- */
 
@@ -38,7 +38,7 @@ static bool make_timer(timer_t *ret)
 void peers_open(struct peers *all, int listen_fd, size_t body_max, unsigned request_s)
 {
     all->listen_fd = listen_fd;
-    all->count = 0;
+    all->count = all->postponed = 0;
     all->bytes_max = 2 * (body_max + FASTCGI_PARAMS_MAX);
     all->limit_ns = (request_s ? request_s : PEERS_REQUEST_S) * SECOND;
     all->ends_at = 0;
@@ -70,6 +70,7 @@ void peers_drop(struct peers *all, struct peer *peer)
 {
     peer_hang_up(peer);
     all->count--;
+    all->postponed -= peer->postponed != 0;
     fastcgi_reset(&peer->request);
     if (peer != all->at)
         fastcgi_release(&peer->request);
@@ -126,10 +127,12 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* When a peer that waits is dropped, if nothing comes. */
+/* When a peer that waits is dropped, if nothing comes; or answered, if it is postponed. */
 static int64_t end_of(const struct peers *all, const struct peer *peer)
 {
     int64_t end = least(peer->heard + PEER_TIMEOUT_S * SECOND, peer->since + all->limit_ns);
+    if (peer->postponed)
+        end = peer->postponed + PEERS_POSTPONED_S * SECOND;
     return all->ends_at ? least(end, all->ends_at) : end;
 }
 
@@ -137,7 +140,7 @@ static void drop_expired(struct peers *all)
 {
     int64_t now = monotonic_ns();
     for (size_t i = 0; i < PLACES; i++)
-        if (all->at[i].fd >= 0 && end_of(all, &all->at[i]) <= now)
+        if (all->at[i].fd >= 0 && !all->at[i].postponed && end_of(all, &all->at[i]) <= now)
             peers_drop(all, &all->at[i]);
 }
 
@@ -145,7 +148,7 @@ static size_t bytes_of(const struct peers *all)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < PLACES; i++)
-        bytes += fastcgi_size(&all->at[i].request);
+        bytes += all->at[i].postponed ? 0 : fastcgi_size(&all->at[i].request);
     return bytes;
 }
 
@@ -153,7 +156,7 @@ static struct peer *most_silent_but(struct peers *all, const struct peer *but)
 {
     struct peer *found = NULL;
     for (struct peer *at = all->at; at < all->at + PLACES; at++)
-        if (at->fd >= 0 && at != but && (!found || at->heard < found->heard))
+        if (at->fd >= 0 && at != but && !at->postponed && (!found || at->heard < found->heard))
             found = at;
     return found;
 }
@@ -161,11 +164,55 @@ static struct peer *most_silent_but(struct peers *all, const struct peer *but)
 /* Its own bounds are below ours, so that it stays itself. */
 static void keep(struct peers *all, struct peer *peer)
 {
+    size_t others = all->count - all->postponed - 1;
     peer->heard = monotonic_ns();
     if (!peer->since)
         peer->since = peer->heard;
-    while (all->count > PEERS_MAX || (all->count > 1 && bytes_of(all) > all->bytes_max))
+    for (; others >= PEERS_MAX || (others && bytes_of(all) > all->bytes_max); others--)
         peers_drop(all, most_silent_but(all, peer));
+}
+
+bool peers_may_postpone(const struct peers *all, const struct peer *peer)
+{
+    if (peer->postponed)
+        return monotonic_ns() < end_of(all, peer);
+    return all->postponed < PEERS_POSTPONED_MAX &&
+           fastcgi_size(&peer->request) <= PEER_POSTPONED_MAX;
+}
+
+void peers_postpone(struct peers *all, struct peer *peer, int queue, int64_t came)
+{
+    peer->queue = queue;
+    all->postponed += !peer->postponed;
+    peer->postponed = came;
+}
+
+/* A web server does so when its client has. */
+static bool has_hung_up(const struct peer *peer)
+{
+    struct pollfd look = {.fd = peer->fd};
+    return poll(&look, 1, 0) == 1;
+}
+
+static struct peer *first_of(struct peers *all, int queue)
+{
+    struct peer *first = NULL;
+    for (struct peer *at = all->at; at < all->at + PLACES; at++)
+        if (at->fd >= 0 && at->postponed && at->queue == queue &&
+            (!first || at->postponed < first->postponed))
+            first = at;
+    return first;
+}
+
+struct peer *peers_first_postponed(struct peers *all, int queue)
+{
+    struct peer *first;
+    while (all->postponed && (first = first_of(all, queue))) {
+        if (!has_hung_up(first))
+            return first;
+        peers_drop(all, first);
+    }
+    return NULL;
 }
 
 /* ---- reading ---- */
@@ -224,9 +271,10 @@ static struct peer *hear(struct peers *all, struct peer *peer)
  * for the next to come while ours wait. Whether it may wait belongs to the socket, which all
  * workers share; the timer, which interrupts it, is our own. It comes again and again, for the
  * first time may be before accept(2) has begun. */
-static int accept_soon(const struct peers *all)
+static int accept_soon(const struct peers *all, int wait_ms)
 {
-    const struct itimerspec soon = {{.tv_nsec = ACCEPT_NS}, {.tv_nsec = ACCEPT_NS}}, never = {0};
+    const long ns = wait_ms > 0 && wait_ms < ACCEPT_MS ? wait_ms * 1000000L : ACCEPT_MS * 1000000L;
+    const struct itimerspec soon = {{.tv_nsec = ns}, {.tv_nsec = ns}}, never = {0};
     if (all->has_timer)
         (void)timer_settime(all->timer, 0, &soon, NULL);
     int fd = accept4(all->listen_fd, NULL, NULL, SOCK_CLOEXEC), failed = errno;
@@ -237,16 +285,17 @@ static int accept_soon(const struct peers *all)
 }
 
 /* Who has just come. There is a free place: who stays leaves one. */
-static struct peer *let_in(struct peers *all)
+static struct peer *let_in(struct peers *all, int wait_ms)
 {
     struct peer *peer = all->at;
-    int fd = all->count ? accept_soon(all) : accept4(all->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    int fd =
+        all->count ? accept_soon(all, wait_ms) : accept4(all->listen_fd, NULL, NULL, SOCK_CLOEXEC);
     if (fd < 0)
         return NULL;
     while (peer->fd >= 0)
         peer++;
     peer->fd = fd;
-    peer->since = 0;
+    peer->since = peer->postponed = 0;
     all->count++;
     return hear(all, peer);
 }
@@ -255,7 +304,7 @@ static struct peer *let_in(struct peers *all)
 static bool wait_for_any(const struct peers *all, int wait_ms, struct pollfd ret[PLACES + 1])
 {
     for (size_t i = 0; i < PLACES; i++)
-        ret[i] = (struct pollfd){.fd = all->at[i].fd, .events = POLLIN};
+        ret[i] = (struct pollfd){.fd = all->at[i].fd, .events = all->at[i].postponed ? 0 : POLLIN};
     ret[LISTENING] = (struct pollfd){.fd = all->ends_at ? -1 : all->listen_fd, .events = POLLIN};
     return poll(ret, PLACES + 1, wait_ms) > 0;
 }
@@ -286,18 +335,25 @@ static struct peer *next_of_all(struct peers *all, int wait_ms)
         return NULL;
     }
     for (size_t i = 0; i < PLACES; i++)
-        if (ready[i].revents && all->at[i].fd >= 0 && hear(all, &all->at[i]))
+        if (ready[i].revents && all->at[i].fd >= 0 && !all->at[i].postponed &&
+            hear(all, &all->at[i]))
             return &all->at[i];
     errno = EAGAIN;
-    return ready[LISTENING].revents ? let_in(all) : NULL;
+    return ready[LISTENING].revents ? let_in(all, wait_ms) : NULL;
+}
+
+/* Of all who are here nothing is expected, and accept(2) comes back in time. */
+static bool may_accept(const struct peers *all, int wait_ms)
+{
+    return all->count == all->postponed && !all->ends_at && all->has_timer && wait_ms;
 }
 
 struct peer *peers_next(struct peers *all, int wait_ms)
 {
     if (all->count)
         drop_expired(all);
-    if (all->count)
+    if (all->count && !may_accept(all, wait_ms))
         return next_of_all(all, wait_ms);
     errno = EAGAIN;
-    return all->ends_at ? NULL : let_in(all);
+    return all->ends_at ? NULL : let_in(all, wait_ms);
 }

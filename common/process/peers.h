@@ -17,24 +17,31 @@
 #define PEERS_REQUEST_S 30 /* from the first byte to the last */
 #define PEERS_ENDING_S 5   /* what is left for those who wait when the worker is to end */
 
+#define PEERS_POSTPONED_MAX 48   /* whose request is whole, and waits for its turn */
+#define PEERS_POSTPONED_S 15     /* at the longest */
+#define PEER_POSTPONED_MAX 65536 /* bytes of the request of one */
+
 struct peer {
     int fd; /* -1: this place is free */
     struct fastcgi request;
     int64_t since, heard; /* monotonic, ns: it waits, and when something came */
+    int64_t postponed;    /* its request is whole, and waits for its turn since then; 0: not so */
+    int queue;            /* with others who wait for the same */
 };
 
 /* What a worker holds. */
 struct peers {
     int listen_fd;    /* borrowed */
-    size_t count;     /* places that are not free */
-    size_t bytes_max; /* of all requests together */
+    size_t count;     /* places that are not free, */
+    size_t postponed; /* and of those who are */
+    size_t bytes_max; /* of all requests that have not come whole, together */
     int64_t limit_ns; /* how long a request may take to come */
     int64_t ends_at;  /* nobody else is let in, and who is here goes then; 0: there is no end */
     bool has_timer;
     timer_t timer;
     /* One more than may wait, for who has just come. In the first, where all go who do not wait,
      * memory stays from one request to the next; in the others it is freed. */
-    struct peer at[PEERS_MAX + 1];
+    struct peer at[PEERS_MAX + PEERS_POSTPONED_MAX + 1];
     char chunk[PEERS_CHUNK];
 };
 
@@ -53,7 +60,8 @@ void peers_close(struct peers *all);
  * there at once: a web server that sends a request in one piece costs these two calls, or two more
  * where it is slower than we are, and of several workers the kernel wakes one. Whose request is not
  * whole then stays. While somebody does, waits in poll(2) for any of them and for the next,
- * `wait_ms` at most, or -1: without end.
+ * `wait_ms` at most, or -1: without end. While all who stay are postponed, waits in accept(2), for
+ * some milliseconds or `wait_ms`.
  *
  * Who is silent for PEER_TIMEOUT_S or takes longer than `request_s` is dropped. So is, when there
  * are more than PEERS_MAX or more bytes than two of the largest requests have, who was silent
@@ -63,6 +71,16 @@ struct peer *peers_next(struct peers *all, int wait_ms);
 
 /** Is there something to read, or somebody to let in, within `wait_ms`? */
 bool peers_wait(struct peers *all, int wait_ms);
+
+/** May the request of this one, which is whole, be handled again later? Not when it has waited for
+ *  too long already, when too many do, or when it is large. */
+bool peers_may_postpone(const struct peers *all, const struct peer *peer);
+
+/** It is, with others in `queue`: the peer, who came at `came`, is not listened to until then. */
+void peers_postpone(struct peers *all, struct peer *peer, int queue, int64_t came);
+
+/** Of those in `queue` the one who came first; NULL: nobody is there. Drops who has hung up. */
+struct peer *peers_first_postponed(struct peers *all, int queue);
 
 /** The answer is out. What the request has is there until peers_drop(). */
 void peer_hang_up(struct peer *peer);

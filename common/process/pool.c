@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -106,6 +107,7 @@ _Noreturn static void be_worker(const struct state *s, size_t slot, pid_t parent
     (void)close(s->ready[0]);
     ready_fd = s->ready[1];
     child_reset_signals();
+    (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + s->slots[slot].group->nice);
     char title[32];
     (void)snprintf(title, sizeof title, "%s worker", s->slots[slot].group->name);
     title_set(title);

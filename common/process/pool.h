@@ -13,6 +13,7 @@ struct pool_group {
     const char *name; /* one word, for the log */
     int listen_fd;
     unsigned workers;
+    int nice; /* see nice(2): above 0, all else on this machine comes first */
 };
 
 /* What a worker shares with its parent and the other workers. */

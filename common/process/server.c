@@ -189,14 +189,14 @@ static void reexec_if_due(struct worker *w)
 }
 
 /* Before a connection is taken from the queue, so that it waits there for the new program. */
-static bool look_before_accept(struct worker *w)
+static bool look_before_accept(struct worker *w, int wait_ms)
 {
     const struct server *server = w->server;
     bool is_there = true;
     if (!server->reexec || stopping)
         return true;
     if (reexec_watches(server->reexec) && !reexec_asked)
-        is_there = peers_wait(&w->peers, LOOK_EVERY_S * 1000);
+        is_there = peers_wait(&w->peers, wait_ms);
     if (!stopping)
         reexec_if_due(w);
     return is_there;
@@ -226,17 +226,19 @@ static void set_body(const struct fastcgi *f, size_t body_max, struct request *r
         rq->content_length = f->body_len; /* some servers pass a chunked body without a length */
 }
 
-/* From the request, as it came by `fd`, to the answer, which is not sent yet. */
-static void handle(struct worker *w, int fd, const struct fastcgi *f, char *const *params,
+/* From the request to the answer, which is not sent yet. */
+static void handle(struct worker *w, const struct peer *peer, bool may_wait, char *const *params,
                    struct request *rq)
 {
     const struct server *server = w->server;
     request_from_params(rq, w->arena, params, server->base_path, instant_now());
     if (server->is_script)
         request_follow_script(rq, server->finds_base);
-    set_body(f, server->body_max, rq);
+    set_body(&peer->request, server->body_max, rq);
     rq->uptime_ms = uptime_ms();
-    last_answer_is_for(fd, f, rq);
+    rq->came = peer->postponed ? peer->postponed : monotonic_ns();
+    rq->may_wait = may_wait;
+    last_answer_is_for(peer->fd, &peer->request, rq);
     server->handle(server->context, rq, &w->rs);
 }
 
@@ -248,28 +250,43 @@ static void do_after(struct worker *w, struct request *rq)
 }
 
 /* What was secret in a request does not wait in memory for the next one. */
-static void forget(struct worker *w, struct peer *peer)
+static void forget(struct worker *w)
 {
     arena_reset(w->arena);
-    peers_drop(&w->peers, peer);
     response_reset(&w->rs);
     buf_reset(&w->head);
     buf_reset(&w->out);
+}
+
+static bool may_wait(const struct worker *w, const struct peer *peer)
+{
+    return w->server->wait_ms && peers_may_postpone(&w->peers, peer);
+}
+
+/* NULL: there is nothing to answer. */
+static void finish(struct worker *w, struct peer *peer, struct request *rq)
+{
+    if (rq)
+        answer(w, peer->fd, peer->request.id, rq);
+    last_answer_is_for_nobody();
+    peer_hang_up(peer);
+    if (rq)
+        do_after(w, rq);
+    peers_drop(&w->peers, peer);
 }
 
 static void serve(struct worker *w, struct peer *peer)
 {
     struct request rq;
     char *const *params = fastcgi_params(&peer->request, w->arena);
-    if (params) {
-        handle(w, peer->fd, &peer->request, params, &rq);
-        answer(w, peer->fd, peer->request.id, &rq);
-    }
-    last_answer_is_for_nobody();
-    peer_hang_up(peer);
     if (params)
-        do_after(w, &rq);
-    forget(w, peer);
+        handle(w, peer, may_wait(w, peer), params, &rq);
+    if (w->rs.postponed)
+        peers_postpone(&w->peers, peer, (int)w->rs.postponed, rq.came);
+    else
+        finish(w, peer, params ? &rq : NULL);
+    last_answer_is_for_nobody();
+    forget(w);
 }
 
 /* ---- the loop ---- */
@@ -318,11 +335,9 @@ static bool passes_by(int error)
     return is_short(error);
 }
 
-/* The connection is still in the queue: without a pause it would be asked for as fast as a
- * processor can. */
-static void await_better_times(void)
+static void pause_for(unsigned ms)
 {
-    const struct timespec moment = {.tv_nsec = SHORT_PAUSE_MS * 1000000L};
+    const struct timespec moment = {.tv_nsec = ms * 1000000L};
     (void)nanosleep(&moment, NULL);
 }
 
@@ -365,18 +380,48 @@ static void do_spare_if_quiet(struct worker *w)
         note_idle(w);
 }
 
-/* One request, if one comes in time; false when the socket fails. */
-static bool serve_next(struct worker *w)
+/* Who was postponed and is not to wait any longer; else NULL, and it may be after `wait_ms`. */
+static struct peer *next_postponed(struct worker *w, int *wait_ms)
+{
+    const struct server *server = w->server;
+    for (int kind = POSTPONED_NO + 1; kind < POSTPONED_KINDS; kind++) {
+        struct peer *peer = peers_first_postponed(&w->peers, kind);
+        if (!peer)
+            continue;
+        int ms = (int)server->wait_ms(server->context, (enum postponed)kind, peer->postponed);
+        if (!ms || !peers_may_postpone(&w->peers, peer))
+            return peer;
+        if (*wait_ms < 0 || ms < *wait_ms)
+            *wait_ms = ms;
+    }
+    return NULL;
+}
+
+/* Who has come in time; else NULL and `errno`. */
+static struct peer *next_heard(struct worker *w, int wait_ms)
 {
     struct peer *peer = NULL;
     int failed = EAGAIN;
     let_in(w->server, SIG_UNBLOCK);
-    bool is_there = look_before_accept(w);
+    bool is_there = look_before_accept(w, wait_ms);
     if (is_there || w->peers.count) {
-        peer = peers_next(&w->peers, is_there ? w->wait_ms : 0); /* which drops who is too slow */
+        peer = peers_next(&w->peers, is_there ? wait_ms : 0); /* which drops who is too slow */
         failed = errno;
     }
     let_in(w->server, SIG_BLOCK);
+    errno = failed;
+    return peer;
+}
+
+/* One request, if one comes in time; false when the socket fails. */
+static bool serve_next(struct worker *w)
+{
+    int wait_ms = w->wait_ms, failed = 0;
+    struct peer *peer = next_postponed(w, &wait_ms);
+    if (!peer) {
+        peer = next_heard(w, wait_ms);
+        failed = errno;
+    }
     if (peer) {
         note_busy(w->server, true);
         serve(w, peer);
@@ -388,8 +433,9 @@ static bool serve_next(struct worker *w)
     if (!stopping)
         do_spare_if_quiet(w);
     rest(w);
+    /* The connection is still in the queue, and would be asked for as fast as a processor can. */
     if (!stopping && is_short(failed))
-        await_better_times();
+        pause_for(SHORT_PAUSE_MS);
     if (stopping || passes_by(failed))
         return true;
     LOG(LOG_LEVEL_ERROR, log_event("accept_failed"), log_text("cause", strerror(failed)));
@@ -476,18 +522,39 @@ static void do_spare_for(struct worker *w, int64_t limit_ms)
         continue;
 }
 
+/* Who else waits does so in a process of their own. */
+static void handle_in_turn(struct worker *w, struct peer *peer, char *const *env,
+                           struct request *rq)
+{
+    const struct server *server = w->server;
+    const int64_t end = peer->postponed + PEERS_POSTPONED_S * INT64_C(1000000000);
+    handle(w, peer, server->wait_ms != NULL, env, rq);
+    while (w->rs.postponed) {
+        bool may_wait = monotonic_ns() < end;
+        unsigned ms =
+            may_wait ? server->wait_ms(server->context, w->rs.postponed, peer->postponed) : 0;
+        if (ms) {
+            pause_for(ms);
+            continue;
+        }
+        arena_reset(w->arena);
+        handle(w, peer, may_wait, env, rq);
+    }
+}
+
 void server_run_once(const struct server *server, char *const *env)
 {
     struct worker w;
     struct request rq;
-    struct fastcgi input; /* of which only the body comes */
+    struct peer peer = {.fd = -1}; /* of whose request only the body comes */
     (void)signal(SIGPIPE, SIG_IGN);
     worker_open(&w, server);
-    fastcgi_init(&input, server->body_max);
+    fastcgi_init(&peer.request, server->body_max);
     if (server->begin)
         server->begin(server->context);
-    if (read_input(&input, input_length())) {
-        handle(&w, -1, &input, env, &rq);
+    if (read_input(&peer.request, input_length())) {
+        peer.postponed = monotonic_ns();
+        handle_in_turn(&w, &peer, env, &rq);
         response_head(&w.rs, &rq, &w.out);
         if (rq.method != METHOD_HEAD && status_has_content(w.rs.status))
             buf_add(&w.out, w.rs.body.data, w.rs.body.len);
@@ -497,6 +564,6 @@ void server_run_once(const struct server *server, char *const *env)
         arena_reset(w.arena);
         do_spare_for(&w, SPARE_MS);
     }
-    fastcgi_release(&input);
+    fastcgi_release(&peer.request);
     worker_close(&w);
 }

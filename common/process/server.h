@@ -20,6 +20,9 @@ struct server {
     size_t body_max;       /* bytes */
     void (*handle)(void *context, struct request *rq, struct response *rs);
     void *context;
+    /* For a request that was postponed and came at `came`, by monotonic_ns(): 0 to handle it again,
+     * else after how many ms to ask again. NULL: none is. */
+    unsigned (*wait_ms)(void *context, enum postponed kind, int64_t came);
     void (*begin)(void *context); /* called when all is open, at the start; or NULL */
     void (*ready)(void);          /* called after it, before the first accept; or NULL */
     _Atomic int64_t *busy_since;  /* set while a request runs, monotonic ns; or NULL */
