@@ -38,7 +38,7 @@ struct shared {
     _Atomic int64_t began_us;              /* when it was new, as in struct instant */
     struct db_hosts hosts;
     struct budget_shared budget;
-    struct turns_shared hash_turns; /* of requests that take a password hash */
+    struct gate hash_gate; /* of requests that take a password hash */
     /* What waited to be swept when somebody looked last, and since when, as in struct instant. */
     _Atomic int64_t unswept_rows, unswept_since_us;
     /* Of each search index, as it was then. */
@@ -68,8 +68,8 @@ struct app {
     struct db *db;
     /* A hash takes all of a processor. While there is nothing else to do, so many are made as there
      * are workers for it. */
-    struct turns_limit hash_limit;
-    struct lease hash_turn;
+    struct gate_limit hash_limit;
+    struct lease hash_place;
     struct keyring *keys;        /* NULL for a command, which answers no request */
     struct address_list proxies; /* that are trusted */
     struct router router;

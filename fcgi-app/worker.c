@@ -44,11 +44,11 @@ static unsigned half_of_processors(void)
     return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) / 2 : 1;
 }
 
-/* For router.take_turn. */
-static struct problem *take_hash_turn(struct app *app, struct request *rq)
+/* For router.admit_hash. */
+static struct problem *admit_hash(struct app *app, struct request *rq)
 {
     const int64_t until = monotonic_ns() + DB_REQUEST_LIMIT_S * INT64_C(1000000000);
-    if (turns_take(&app->hash_turn, &app->shared->hash_turns, app->hash_limit, rq->came, until))
+    if (gate_enter(&app->hash_place, &app->shared->hash_gate, app->hash_limit, rq->came, until))
         return NULL;
     struct problem *p = problem_because(rq->arena, &problem_unavailable,
                                         "too many requests wait for a password hash");
@@ -56,12 +56,12 @@ static struct problem *take_hash_turn(struct app *app, struct request *rq)
     return p;
 }
 
-static void end_hash_turn(struct app *app, const struct response *rs)
+static void leave_hash(struct app *app, const struct response *rs)
 {
-    struct turns_shared *turns = &app->shared->hash_turns;
-    if (!app->hash_turn.until && !rs->postponed)
-        turns_note_other(turns);
-    lease_end(&app->hash_turn, turns->places);
+    struct gate *gate = &app->shared->hash_gate;
+    if (!app->hash_place.until && !rs->postponed)
+        gate_note_other(gate);
+    lease_end(&app->hash_place, gate->places);
 }
 
 static void begin(struct shared *shared)
@@ -107,9 +107,8 @@ static void limit_lists(struct app *app)
     const struct settings *s = app->settings;
     const unsigned half = (unsigned)s->workers / 2;
     unsigned few = s->slow_lists ? (unsigned)s->slow_lists : half_of_processors();
-    const struct budget_limits budget = {.ms = (unsigned)s->list_budget_ms,
-                                         .places = half,
-                                         .turns = {few < half ? few : half, half}};
+    const struct budget_limits budget = {
+        .ms = (unsigned)s->list_budget_ms, .places = half, .gate = {few < half ? few : half, half}};
     budget_set(app->db, budget, &app->shared->budget);
 }
 
@@ -144,7 +143,7 @@ static struct problem *open_parts(struct arena *a, const struct settings *settin
         return p;
     }
     db_share(app->db, &app->shared->hosts);
-    app->hash_limit = (struct turns_limit){half_of_processors(), TURNS_MAX};
+    app->hash_limit = (struct gate_limit){half_of_processors(), GATE_PLACES_MAX};
     if (with_keys)
         limit_lists(app);
     app->router = (struct router){.resources = resources,
@@ -154,7 +153,7 @@ static struct problem *open_parts(struct arena *a, const struct settings *settin
                                   .authenticate = caller_authenticate,
                                   .find_caller = caller_find,
                                   .limit = limits_count,
-                                  .take_turn = take_hash_turn,
+                                  .admit_hash = admit_hash,
                                   .keys = app->keys,
                                   .form = {.realm = "postern", .types = "/docs#"},
                                   .no_store = "/auth/",
@@ -194,7 +193,7 @@ void app_handle(void *context, struct request *rq, struct response *rs)
     router_handle(&app->router, rq, rs);
     limits_settle(app, rq, rs);
     budget_end(app->db);
-    end_hash_turn(app, rs);
+    leave_hash(app, rs);
     db_limit(app->db, 0); /* nobody waits for what comes after it */
     app->unswept += rs->status < 300 && rq->method & WRITES;
     if (rq->route && (rq->route->flags & ROUTE_IDEMPOTENCY_KEY) && rs->status < 300 &&
@@ -206,7 +205,7 @@ unsigned app_wait_ms(void *context, enum postponed kind, int64_t came)
 {
     struct app *app = context;
     if (kind == POSTPONED_HASH)
-        return turns_wait_ms(&app->shared->hash_turns, app->hash_limit, came);
+        return gate_wait_ms(&app->shared->hash_gate, app->hash_limit, came);
     return budget_wait_ms(app->db, came);
 }
 

@@ -49,8 +49,8 @@ void budget_end(struct db *db)
     if (!b->limits.ms)
         return;
     if (!b->turn.until && !b->is_late)
-        turns_note_other(&b->shared->turns);
-    lease_end(&b->turn, b->shared->turns.places);
+        gate_note_other(&b->shared->gate);
+    lease_end(&b->turn, b->shared->gate.places);
     lease_end(&b->place, b->shared->places);
     b->ends = b->came = 0;
 }
@@ -58,7 +58,7 @@ void budget_end(struct db *db)
 unsigned budget_wait_ms(struct db *db, int64_t came)
 {
     const struct budget *b = &db->budget;
-    return b->limits.ms ? turns_wait_ms(&b->shared->turns, b->limits.turns, came) : 0;
+    return b->limits.ms ? gate_wait_ms(&b->shared->gate, b->limits.gate, came) : 0;
 }
 
 /* ---- reading ---- */
@@ -175,7 +175,7 @@ static bool take_turn(struct budget *b)
     int64_t now = monotonic_ns();
     if (!b->came)
         b->came = now;
-    return turns_take(&b->turn, &b->shared->turns, b->limits.turns, b->came,
+    return gate_enter(&b->turn, &b->shared->gate, b->limits.gate, b->came,
                       until_after(now, b->limits.ms));
 }
 

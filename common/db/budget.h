@@ -8,7 +8,7 @@
 #include "common/base/compiler.h"
 #include "common/db/db.h"
 #include "common/db/forms.h"
-#include "common/db/turns.h"
+#include "common/base/gate.h"
 
 #define BUDGET_TURN_MS 4   /* what takes longer, twice in a row, waits for its turn */
 #define BUDGET_QUICK_MS 20 /* what takes longer is a long read; or this part of the budget */
@@ -21,13 +21,13 @@
 struct budget_shared {
     _Atomic int64_t places[BUDGET_PLACES_MAX]; /* lease.h */
     struct forms heavy, slow;
-    struct turns_shared turns;
+    struct gate gate;
 };
 
 struct budget_limits {
-    unsigned ms;              /* for all long reads of one request together, 8 at least */
-    unsigned places;          /* processes that are at long reads; of 0 one, 128 of more */
-    struct turns_limit turns; /* requests with slow reads */
+    unsigned ms;            /* for all long reads of one request together, 8 at least */
+    unsigned places;        /* processes that are at long reads; of 0 one, 128 of more */
+    struct gate_limit gate; /* requests with slow reads */
 };
 
 /**

@@ -555,8 +555,8 @@ void router_handle(const struct router *router, struct request *rq, struct respo
     struct problem *p = router->admit ? router->admit(router->app, rq) : NULL;
     if (!p)
         p = find_route(router, rq, rs, &methods);
-    if (!p && rq->route && takes_hash(rq->route) && router->take_turn)
-        p = router->take_turn(router->app, rq);
+    if (!p && rq->route && takes_hash(rq->route) && router->admit_hash)
+        p = router->admit_hash(router->app, rq);
     if (!p && rq->route)
         p = dispatch(router, rq, rs);
     if (p && p->retry == RETRY_LATER && rq->may_wait) {

@@ -6,7 +6,7 @@
  *      router_handle()
  *        router.admit             may anything be answered at all?
  *        path, method             404, 405; OPTIONS gets its 204 with Allow and is done
- *        router.take_turn         with ROUTE_HASH_POOL: others come first (5)
+ *        router.admit_hash         with ROUTE_HASH_POOL: others come first (5)
  *   +--> router.authenticate      the token by itself: 401
  *   |    router.find_caller       the caller's row: 401, 403 (1)
  *   |    router.limit             too often by network or account: 429 (4)
@@ -185,7 +185,7 @@ struct router {
     struct problem *(*limit)(struct app *app, struct request *rq);
     /* May a request to a route with ROUTE_HASH_POOL go on now? Asked when its path is known; with
      * RETRY_LATER if others come first. NULL: all may. */
-    struct problem *(*take_turn)(struct app *app, struct request *rq);
+    struct problem *(*admit_hash)(struct app *app, struct request *rq);
     const struct keyring *keys; /* for fingerprints of bodies */
     struct problem_form form;
     const char *no_store;    /* paths that begin so are never cached; NULL: none */

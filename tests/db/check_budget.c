@@ -40,6 +40,13 @@ static void set_up_shared(void)
     shared = at;
 }
 
+/* With room for all slow reads. */
+static void limit(struct db *on, unsigned ms, unsigned places)
+{
+    const struct budget_limits limits = {.ms = ms, .places = places, .gate = {128, 128}};
+    budget_set(on, limits, shared);
+}
+
 static struct db_arg seconds(double s)
 {
     return db_text(text_of(arena_printf(a, "%g", s)));
@@ -91,8 +98,8 @@ static unsigned places_taken(void)
 
 static bool any_heavy(void)
 {
-    for (unsigned i = 0; i < BUDGET_FORMS; i++)
-        if (atomic_load(&shared->heavy[i]))
+    for (unsigned i = 0; i < FORMS_MAX; i++)
+        if (atomic_load(&shared->heavy.words[i]))
             return true;
     return false;
 }
@@ -121,7 +128,7 @@ TEST(without_a_budget_a_read_has_the_limit_of_all_statements)
 
 TEST(a_quick_read_is_one_statement_and_takes_no_place)
 {
-    budget_set(db, AMPLE_MS, shared, 1);
+    limit(db, AMPLE_MS, 1);
     int64_t limit_ms = -1;
     must_work(db_ping(db, a));
 
@@ -138,7 +145,7 @@ TEST(a_quick_read_is_one_statement_and_takes_no_place)
 
 TEST(a_slow_read_runs_again_in_a_place)
 {
-    budget_set(db, AMPLE_MS, shared, 2);
+    limit(db, AMPLE_MS, 2);
     must_work(db_ping(db, a));
     (void)statements(db);
 
@@ -150,7 +157,7 @@ TEST(a_slow_read_runs_again_in_a_place)
 
 TEST(what_follows_a_slow_read_has_its_place_and_what_is_left)
 {
-    budget_set(db, AMPLE_MS, shared, 2);
+    limit(db, AMPLE_MS, 2);
     (void)must_read(&wait_for_s, DB_ARGS(seconds(SLOW_S)));
 
     int64_t limit_ms = must_read(&its_limit, DB_NO_ARGS);
@@ -162,19 +169,19 @@ TEST(what_follows_a_slow_read_has_its_place_and_what_is_left)
 
 TEST(a_place_is_given_back_at_the_end)
 {
-    budget_set(db, AMPLE_MS, shared, 1);
+    limit(db, AMPLE_MS, 1);
     (void)must_read(&wait_for_s, DB_ARGS(seconds(SLOW_S)));
 
     budget_end(db);
 
     ck_assert_uint_eq(places_taken(), 0);
-    budget_set(other, AMPLE_MS, shared, 1);
+    limit(other, AMPLE_MS, 1);
     must_work(try_wait(other, SLOW_S));
 }
 
 TEST(a_read_that_takes_all_of_the_budget_is_broken_off)
 {
-    budget_set(db, SHORT_MS, shared, 1);
+    limit(db, SHORT_MS, 1);
     must_work(db_ping(db, a));
     (void)statements(db);
 
@@ -211,7 +218,7 @@ static void restart(void *context)
 TEST(rows_that_the_first_try_handed_out_are_forgotten)
 {
     struct rows rows = {0};
-    budget_set(db, AMPLE_MS, shared, 1);
+    limit(db, AMPLE_MS, 1);
 
     must_work(
         budget_each(db, a, &rows_then_wait, DB_ARGS(seconds(SLOW_S)), restart, add_row, &rows));
@@ -243,7 +250,7 @@ TEST(an_answer_without_rows_is_not_believed_where_time_ran_out)
                      "CREATE OR REPLACE TABLE ids (id UUID PRIMARY KEY, n INT) "
                      "SELECT CONCAT(LPAD(seq, 8, '0'), '-0000-4000-8000-000000000000') AS "
                      "id, 7 AS n FROM seq_1_to_20000"));
-    budget_set(db, AMPLE_MS, shared, 1);
+    limit(db, AMPLE_MS, 1);
     for (int count = 4000; count < 40000; count += count / 4)
         find_among(count);
 }
@@ -251,7 +258,7 @@ TEST(an_answer_without_rows_is_not_believed_where_time_ran_out)
 TEST(where_none_were_there_is_nothing_to_forget)
 {
     struct rows rows = {0};
-    budget_set(db, AMPLE_MS, shared, 1);
+    limit(db, AMPLE_MS, 1);
 
     must_work(budget_each(db, a, &wait_for_s, DB_ARGS(seconds(SLOW_S)), restart, add_row, &rows));
 
@@ -281,7 +288,7 @@ TEST(a_slow_read_that_loses_its_connection_is_repeated)
 {
     int64_t id = number_of(db, &connection_id, DB_NO_ARGS), n;
     pthread_t thread;
-    budget_set(db, AMPLE_MS, shared, 1);
+    limit(db, AMPLE_MS, 1);
     must_work(db_ping(other, a));
     ck_assert_int_eq(pthread_create(&thread, NULL, kill_waiting, &id), 0);
 
@@ -302,7 +309,7 @@ static struct problem *count_after_timeout(void *context)
 
 TEST(a_transaction_outlives_a_read_that_is_broken_off)
 {
-    budget_set(db, SHORT_MS, shared, 1);
+    limit(db, SHORT_MS, 1);
 
     must_work(db_transaction(db, a, count_after_timeout, NULL, NULL));
 
@@ -335,7 +342,7 @@ CASE("places", set_up_shared, tear_down);
 
 TEST(without_a_free_place_a_slow_read_is_refused_after_its_first_try)
 {
-    budget_set(db, AMPLE_MS, shared, 2);
+    limit(db, AMPLE_MS, 2);
     atomic_store(&shared->places[0], in_ms(FAR_MS));
     atomic_store(&shared->places[1], in_ms(FAR_MS));
     must_work(db_ping(db, a));
@@ -352,7 +359,7 @@ static const int64_t not_taken_ms[] = {-1, 3600 * 1000}; /* ended; of another bo
 
 TEST_EACH(a_place_whose_time_cannot_be_is_free, not_taken_ms)
 {
-    budget_set(db, AMPLE_MS, shared, 1);
+    limit(db, AMPLE_MS, 1);
     atomic_store(&shared->places[0], in_ms(not_taken_ms[_i]));
 
     must_work(try_wait(db, SLOW_S));
@@ -363,7 +370,7 @@ static const unsigned few_and_many[][2] = {{0, 1}, {1, 1}, {3, 3}, {1000, BUDGET
 TEST_EACH(there_are_as_many_places_as_said, few_and_many)
 {
     unsigned places = few_and_many[_i][1];
-    budget_set(db, AMPLE_MS, shared, few_and_many[_i][0]);
+    limit(db, AMPLE_MS, few_and_many[_i][0]);
     for (unsigned i = 0; i + 1 < places; i++)
         atomic_store(&shared->places[i], in_ms(FAR_MS));
 
@@ -377,7 +384,7 @@ TEST_EACH(there_are_as_many_places_as_said, few_and_many)
 static void hold_for_ever(int ready)
 {
     db_disconnect(db);
-    budget_set(db, SHORT_MS, shared, 1);
+    limit(db, SHORT_MS, 1);
     ck_refused(try_wait(db, FOR_EVER), "narrow the search");
     ck_assert_int_eq(write(ready, "r", 1), 1);
     for (;;)
@@ -398,7 +405,7 @@ TEST(the_place_of_a_killed_process_comes_back)
 
     ck_assert_int_eq(kill(pid, SIGKILL), 0);
     ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-    budget_set(db, AMPLE_MS, shared, 1);
+    limit(db, AMPLE_MS, 1);
     while (try_wait(db, SLOW_S))
         usleep(10000);
 
@@ -407,7 +414,7 @@ TEST(the_place_of_a_killed_process_comes_back)
 
 TEST(who_was_late_gives_back_no_place_of_another)
 {
-    budget_set(db, AMPLE_MS, shared, 1);
+    limit(db, AMPLE_MS, 1);
     must_work(try_wait(db, SLOW_S));
     int64_t theirs = in_ms(FAR_MS);
     atomic_store(&shared->places[0], theirs);
@@ -429,8 +436,8 @@ static void make_heavy(void)
 
 TEST(what_was_heavy_is_not_tried_without_a_place)
 {
-    budget_set(db, SHORT_MS, shared, 1);
-    budget_set(other, SHORT_MS, shared, 1);
+    limit(db, SHORT_MS, 1);
+    limit(other, SHORT_MS, 1);
     must_work(db_ping(other, a));
 
     for (;;) { /* it counts as heavy for two seconds, which pass where a machine hangs */
@@ -448,7 +455,7 @@ TEST(what_was_heavy_is_not_tried_without_a_place)
 
 TEST(what_found_no_place_is_not_tried_again_without_one)
 {
-    budget_set(db, AMPLE_MS, shared, 1);
+    limit(db, AMPLE_MS, 1);
     atomic_store(&shared->places[0], in_ms(FAR_MS));
     must_work(db_ping(db, a));
 
@@ -460,7 +467,7 @@ TEST(what_found_no_place_is_not_tried_again_without_one)
 
 TEST(another_statement_is_tried_all_the_same)
 {
-    budget_set(db, SHORT_MS, shared, 1);
+    limit(db, SHORT_MS, 1);
     make_heavy();
     atomic_store(&shared->places[0], in_ms(FAR_MS));
 
@@ -473,7 +480,7 @@ TEST(another_statement_is_tried_all_the_same)
 
 TEST(what_is_quick_again_is_heavy_no_more)
 {
-    budget_set(db, SHORT_MS, shared, 1);
+    limit(db, SHORT_MS, 1);
 
     do { /* until it was quick, and soon */
         make_heavy();
@@ -482,4 +489,153 @@ TEST(what_is_quick_again_is_heavy_no_more)
             continue;
         budget_end(db);
     } while (any_heavy());
+}
+
+/* ---- slow ones ---- */
+
+CASE("slow reads", set_up_shared, tear_down);
+
+#define CAME 1000 /* when a request did */
+
+/* Two requests, of which the second finds it to be slow. */
+static void make_slow(void)
+{
+    for (int i = 0; i < 2; i++) {
+        must_work(try_wait(db, 0.006));
+        budget_end(db);
+    }
+}
+
+static void limit_to_one(struct db *on)
+{
+    const struct budget_limits limits = {.ms = AMPLE_MS, .places = 4, .gate = {1, 1}};
+    budget_set(on, limits, shared);
+    must_work(db_ping(on, a));
+}
+
+static bool is_inside(void)
+{
+    return atomic_load(&shared->gate.places[0]) > monotonic_ns();
+}
+
+static void fill_the_gate(void)
+{
+    atomic_store(&shared->gate.places[0], in_ms(FAR_MS));
+}
+
+TEST(what_was_slow_twice_holds_a_place_inside_to_the_end)
+{
+    limit_to_one(db);
+    make_slow();
+    ck_assert(!is_inside());
+
+    do { /* until it was not slow so long ago that it is forgotten */
+        budget_end(db);
+        budget_begin(db, CAME);
+        must_work(try_wait(db, 0.006));
+    } while (!is_inside());
+
+    (void)must_read(&its_limit, DB_NO_ARGS); /* what follows */
+    ck_assert(is_inside());
+    budget_end(db);
+    ck_assert(!is_inside());
+}
+
+TEST(it_waits_for_its_turn_where_others_are_inside)
+{
+    struct problem *p;
+    limit_to_one(db);
+    fill_the_gate();
+    do {
+        make_slow();
+        (void)statements(db);
+        budget_begin(db, CAME);
+        p = try_wait(db, 0.006);
+    } while (!p);
+
+    ck_refused(p, "try again soon");
+    ck_assert_int_eq(p->retry, RETRY_LATER);
+    ck_assert_uint_eq(statements(db), 0);
+    budget_end(db);
+    ck_assert_uint_gt(budget_wait_ms(db, CAME), 0);
+
+    atomic_store(&shared->gate.places[0], 0);
+
+    ck_assert_uint_eq(budget_wait_ms(db, CAME), 0);
+    budget_begin(db, CAME);
+    must_work(try_wait(db, 0.006));
+}
+
+/* A first time, or one that only the machine made slow, is none. */
+TEST(what_was_slow_once_waits_for_nobody)
+{
+    limit_to_one(db);
+    fill_the_gate();
+    must_work(try_wait(db, 0.006));
+    must_work(try_wait(db, 0.006));
+}
+
+TEST(what_is_quick_again_waits_no_more)
+{
+    limit_to_one(db);
+    make_slow();
+    for (;;) {
+        must_work(try_wait(db, 0));
+        budget_end(db);
+        fill_the_gate();
+        struct problem *p = try_wait(db, 0);
+        budget_end(db);
+        atomic_store(&shared->gate.places[0], 0);
+        if (!p)
+            break;
+    }
+}
+
+TEST(another_process_knows_it_too)
+{
+    struct problem *p;
+    limit_to_one(db);
+    limit_to_one(other);
+    fill_the_gate();
+    do {
+        make_slow();
+        budget_begin(other, CAME);
+        p = try_wait(other, 0.006);
+        budget_end(other);
+    } while (!p);
+
+    ck_assert_int_eq(p->retry, RETRY_LATER);
+}
+
+TEST(a_request_that_was_not_slow_is_one_of_the_others)
+{
+    limit_to_one(db);
+    (void)must_read(&its_limit, DB_NO_ARGS);
+
+    budget_end(db);
+
+    ck_assert_int_gt(atomic_load(&shared->gate.others), 0);
+}
+
+TEST(one_that_waits_is_none_of_them)
+{
+    limit_to_one(db);
+    fill_the_gate();
+    for (struct problem *p = NULL; !p;) {
+        make_slow();
+        atomic_store(&shared->gate.others, 0);
+        budget_begin(db, CAME);
+        p = try_wait(db, 0.006);
+    }
+
+    budget_end(db);
+
+    ck_assert_int_eq(atomic_load(&shared->gate.others), 0);
+}
+
+TEST(without_a_budget_nobody_waits)
+{
+    ck_assert_uint_eq(budget_wait_ms(db, CAME), 0);
+    budget_begin(db, CAME);
+    budget_end(db);
 }

@@ -1325,6 +1325,112 @@ TEST(all_routes_are_walked_in_the_order_of_the_tables)
                            " other:/keyed other:/local");
 }
 
+/* ---- who comes first ---- */
+
+static struct problem *come_later(struct app *of, struct request *asked)
+{
+    struct problem *p = problem_because(asked->arena, &problem_unavailable, "others come first");
+    of->found++;
+    p->retry = RETRY_LATER;
+    return p;
+}
+
+static struct problem *read_later(struct app *of, struct request *asked, struct response *ret)
+{
+    (void)handle(of, asked, ret);
+    response_header(ret, "X-Half", "done");
+    return come_later(of, asked);
+}
+
+static const struct route slow_routes[] = {
+    {.method = METHOD_POST, .path = "/hash", .handle = handle_and_go_on, .flags = ROUTE_HASH_POOL},
+    {.method = METHOD_GET, .path = "/list", .handle = read_later, .auth = AUTH_NONE},
+    {.method = METHOD_GET, .path = "/quick", .handle = handle, .auth = AUTH_NONE},
+};
+static const struct resource slow_resource = RESOURCE("slow", "Takes time.", slow_routes);
+static const struct resource *const slow_resources[] = {&slow_resource, NULL};
+
+/* Every hash has others before it. */
+static void set_up_slow(void)
+{
+    set_up();
+    router.resources = slow_resources;
+    router.admit_hash = come_later;
+}
+
+static void tear_down_slow(void)
+{
+    router.resources = resources;
+    router.admit_hash = NULL;
+    tear_down();
+}
+
+CASE("who comes first", set_up_slow, tear_down_slow);
+
+static void ask_slow(const char *method, const char *path, bool may_wait)
+{
+    router.metrics = &counted;
+    prepare_request(&(const struct call){.method = method, .path = path});
+    rq.may_wait = may_wait;
+    router_handle(&router, &rq, &rs);
+    router.metrics = NULL;
+}
+
+static void ck_postponed(enum postponed kind)
+{
+    ck_assert_int_eq(rs.postponed, kind);
+    ck_assert_uint_eq(rs.body.len, 0);
+    ck_assert_uint_eq(rs.headers.len, 0);
+    ck_assert(!rs.after);
+}
+
+TEST(a_hash_whose_turn_it_is_not_is_postponed_before_all_else)
+{
+    ask_slow("POST", "/hash", true);
+
+    ck_postponed(POSTPONED_HASH);
+    ck_assert_uint_eq(app.calls, 0);
+}
+
+TEST(a_read_whose_turn_it_is_not_is_postponed_and_leaves_nothing)
+{
+    ask_slow("GET", "/list", true);
+
+    ck_postponed(POSTPONED_READ);
+}
+
+TEST(nothing_is_counted_before_there_is_an_answer)
+{
+    ask_slow("GET", "/list", true);
+    ck_assert_ptr_null(strstr(told(), "status=\"503\""));
+
+    ask_slow("GET", "/list", false);
+    ck_assert_ptr_nonnull(strstr(told(), "route=\"/list\",method=\"GET\",status=\"503\"} 1"));
+}
+
+TEST(who_cannot_wait_is_refused)
+{
+    ask_slow("POST", "/hash", false);
+    ck_assert_int_eq(rs.postponed, POSTPONED_NO);
+    assert_status(503);
+    assert_code("unavailable");
+    ck_assert_ptr_nonnull(strstr(headers(), "Retry-After: "));
+
+    ask_slow("GET", "/list", false);
+    assert_status(503);
+    ck_assert_ptr_null(strstr(headers(), "X-Half"));
+}
+
+TEST(all_else_comes_at_once)
+{
+    ask_slow("GET", "/quick", true);
+    assert_status(204);
+    ck_assert_uint_eq(app.found, 0);
+
+    ask_slow("GET", "/nowhere", true);
+    assert_status(404);
+}
+
 /* ---- who may call is judged, and judged again ---- */
 
 static struct problem *find_caller(struct app *of, struct request *asked, bool lock)

@@ -340,6 +340,168 @@ TEST(who_is_not_whole_at_the_end_is_dropped)
     (void)close(fd);
 }
 
+/* ---- those whose request is whole, but whose turn it is not ---- */
+
+enum { LISTS = 1, LOGINS };
+
+/* One who is whole, and is postponed as if they had come at `came`. */
+static int postpone(int queue, int64_t came)
+{
+    int fd = begin_call(path, &whole);
+    struct peer *peer = peers_next(&all, PATIENCE_MS);
+    ck_assert_ptr_nonnull(peer);
+    ck_assert(peers_may_postpone(&all, peer));
+    peers_postpone(&all, peer, queue, came);
+    return fd;
+}
+
+TEST(who_is_postponed_keeps_nobody_from_being_served)
+{
+    int fd = postpone(LISTS, monotonic_ns());
+
+    for (int i = 0; i < 3; i++)
+        ck_serves_others();
+
+    ck_assert(!is_closed(fd));
+    peers_drop(&all, peers_first_postponed(&all, LISTS));
+    ck_assert(is_closed(fd));
+    ck_assert_uint_eq(all.count, 0);
+    ck_assert_uint_eq(all.postponed, 0);
+    (void)close(fd);
+}
+
+TEST(who_came_first_is_the_first_of_its_queue)
+{
+    const int64_t now = monotonic_ns();
+    int fds[] = {postpone(LISTS, now + 2), postpone(LISTS, now + 1), postpone(LOGINS, now)};
+
+    ck_assert_int_eq(peers_first_postponed(&all, LISTS)->postponed, now + 1);
+    ck_assert_int_eq(peers_first_postponed(&all, LOGINS)->postponed, now);
+    peers_drop(&all, peers_first_postponed(&all, LISTS));
+    ck_assert_int_eq(peers_first_postponed(&all, LISTS)->postponed, now + 2);
+    peers_drop(&all, peers_first_postponed(&all, LOGINS));
+    ck_assert_ptr_null(peers_first_postponed(&all, LOGINS));
+    for (int i = 0; i < 3; i++)
+        (void)close(fds[i]);
+}
+
+TEST(who_is_postponed_again_stays_where_they_were)
+{
+    const int64_t now = monotonic_ns();
+    int fd = postpone(LISTS, now);
+    struct peer *peer = peers_first_postponed(&all, LISTS);
+
+    ck_assert(peers_may_postpone(&all, peer));
+    peers_postpone(&all, peer, LISTS, now);
+
+    ck_assert_uint_eq(all.postponed, 1);
+    ck_assert_ptr_eq(peers_first_postponed(&all, LISTS), peer);
+    (void)close(fd);
+}
+
+TEST(who_hangs_up_meanwhile_is_forgotten)
+{
+    const int64_t now = monotonic_ns();
+    int gone = postpone(LISTS, now), fd = postpone(LISTS, now + 1);
+
+    (void)close(gone);
+
+    ck_assert_int_eq(peers_first_postponed(&all, LISTS)->postponed, now + 1);
+    ck_assert_uint_eq(all.count, 1);
+    (void)close(fd);
+    ck_assert_ptr_null(peers_first_postponed(&all, LISTS));
+    ck_assert_uint_eq(all.postponed, 0);
+}
+
+TEST(nobody_waits_for_their_turn_without_end)
+{
+    int fd = postpone(LISTS, monotonic_ns() - PEERS_POSTPONED_S * INT64_C(1000000000));
+    struct peer *peer = peers_first_postponed(&all, LISTS);
+
+    ck_assert(!peers_may_postpone(&all, peer));
+
+    ck_serves_others(); /* and it is not dropped: it is answered, one way or another */
+    ck_assert(!is_closed(fd));
+    (void)close(fd);
+}
+
+TEST(at_the_end_who_is_postponed_is_to_be_answered)
+{
+    int fd = postpone(LISTS, monotonic_ns());
+    peers_end(&all, true);
+    ck_assert(peers_may_postpone(&all, peers_first_postponed(&all, LISTS)));
+    ck_nobody_is_whole();
+
+    all.ends_at = monotonic_ns(); /* five seconds later */
+
+    ck_nobody_is_whole();
+    ck_assert(!peers_may_postpone(&all, peers_first_postponed(&all, LISTS)));
+    ck_assert(!is_closed(fd));
+    (void)close(fd);
+}
+
+TEST(there_is_room_for_so_many_and_for_halves_besides)
+{
+    int fds[PEERS_POSTPONED_MAX], halves[PEERS_MAX];
+    for (int i = 0; i < PEERS_POSTPONED_MAX; i++)
+        fds[i] = postpone(i % 2 ? LISTS : LOGINS, monotonic_ns());
+
+    int fd = begin_call(path, &whole);
+    struct peer *peer = peers_next(&all, PATIENCE_MS);
+    ck_assert_ptr_nonnull(peer);
+    ck_assert(!peers_may_postpone(&all, peer));
+
+    peers_drop(&all, peer);
+    for (int i = 0; i < PEERS_MAX; i++) {
+        halves[i] = begin(20);
+        ck_nobody_is_whole();
+    }
+    ck_assert_uint_eq(all.count, PEERS_POSTPONED_MAX + PEERS_MAX);
+    ck_serves_others();
+    int late = begin(20);
+    ck_nobody_is_whole();
+    ck_assert(is_closed(halves[0])); /* it is one of their own that makes room */
+    for (int i = 0; i < PEERS_POSTPONED_MAX; i++)
+        ck_assert(!is_closed(fds[i]));
+    finish(late, 20);
+    ck_next("/half");
+    for (int i = 0; i < PEERS_POSTPONED_MAX; i++)
+        (void)close(fds[i]);
+    for (int i = 0; i < PEERS_MAX; i++)
+        (void)close(halves[i]);
+    (void)close(late);
+    (void)close(fd);
+}
+
+TEST(a_large_request_does_not_wait)
+{
+    static char body[PEER_POSTPONED_MAX];
+    const struct call large = {
+        .method = "POST", .uri = "/large", .body = body, .body_len = sizeof body};
+    int fd = begin_call(path, &large);
+    struct peer *peer;
+    while (!(peer = peers_next(&all, PATIENCE_MS)))
+        ck_assert_int_eq(errno, EAGAIN);
+
+    ck_assert(!peers_may_postpone(&all, peer));
+    (void)close(fd);
+}
+
+/* However nobody comes, it is time to ask again whose turn it is. */
+TEST(who_is_postponed_ends_the_wait_for_others)
+{
+    const struct timeval wait = {.tv_sec = 600};
+    int fd = postpone(LISTS, monotonic_ns());
+    ck_assert_int_eq(setsockopt(listen_fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait), 0);
+
+    ck_assert_ptr_null(peers_next(&all, -1));
+    ck_assert_int_eq(errno, EINTR);
+    ck_assert_ptr_null(peers_next(&all, 1));
+    ck_assert_int_eq(errno, EINTR);
+    ck_nobody_is_whole();
+    (void)close(fd);
+}
+
 CASE("limits", set_up_brief, tear_down);
 CASE_AROUND(sockets_open, sockets_close);
 

@@ -91,6 +91,35 @@ static void note_release(void *object)
     ck_assert_int_eq(write(begun[1], "r", 1), 1);
 }
 
+/* Others come first, until the test says so. */
+static int lets_in[2];
+static bool is_let_in;
+
+static unsigned wait_ms(void *context, enum postponed kind, int64_t came)
+{
+    char byte;
+    ck_assert_str_eq(context, "context");
+    ck_assert_int_eq(kind, POSTPONED_HASH);
+    ck_assert_int_le(came, monotonic_ns());
+    is_let_in = is_let_in || read(lets_in[0], &byte, 1) == 1;
+    return is_let_in ? 0 : 1;
+}
+
+static void answer_late(const struct request *rq, struct response *rs)
+{
+    static int64_t came;
+    if (came)
+        ck_assert_int_eq(rq->came, came);
+    came = rq->came;
+    if (is_let_in || !rq->may_wait) {
+        buf_puts(&rs->body, rq->may_wait ? "late" : "refused");
+        return;
+    }
+    buf_puts(&rs->body, "of no use");
+    rs->postponed = POSTPONED_HASH;
+    ck_assert_int_eq(write(begun[1], "b", 1), 1);
+}
+
 static void handle(void *context, struct request *rq, struct response *rs)
 {
     ck_assert_str_eq(context, "context");
@@ -98,6 +127,8 @@ static void handle(void *context, struct request *rq, struct response *rs)
     rs->status = rq->too_large ? 413 : 200;
     if (!rq->path)
         rs->status = 404;
+    else if (strcmp(rq->path, "/late") == 0)
+        answer_late(rq, rs);
     else if (strcmp(rq->path, "/echo") == 0)
         buf_add(&rs->body, rq->raw_body.data, rq->raw_body.len);
     else if (strcmp(rq->path, "/long") == 0)
@@ -713,6 +744,112 @@ TEST(half_a_request_does_not_keep_from_ending)
     ck_assert_int_lt(now_ms() - began, 9000);
     ck_assert(!reply_on(fd).ended);
     buf_release(&out);
+}
+
+/* ---- requests whose turn it is not ---- */
+
+static pid_t start_with_turns(void)
+{
+    ck_assert_int_eq(pipe2(lets_in, O_CLOEXEC | O_NONBLOCK), 0);
+    wanted = (struct server){.wait_ms = wait_ms};
+    return start();
+}
+
+static void let_in(void)
+{
+    ck_assert_int_eq(write(lets_in[1], "g", 1), 1);
+}
+
+static int begin_late(void)
+{
+    const struct call late = {.method = "GET", .uri = "/api/late"};
+    char byte;
+    int fd = begin_call(path, &late);
+    ck_assert_int_eq(read(begun[0], &byte, 1), 1);
+    return fd;
+}
+
+TEST(a_request_whose_turn_it_is_not_is_handled_again_and_others_first)
+{
+    pid_t pid = start_with_turns();
+    int fd = begin_late();
+
+    for (int i = 0; i < 50; i++)
+        assert_alive();
+    let_in();
+
+    struct reply reply = reply_on(fd);
+    ck_assert(reply.ended);
+    ck_assert_str_eq(content(reply), "late");
+    stop(pid);
+}
+
+TEST_EACH(it_is_answered_before_the_end, end_signals)
+{
+    pid_t pid = start_with_turns();
+    int fd = begin_late();
+
+    ck_assert_int_eq(kill(pid, end_signals[_i]), 0);
+
+    struct reply reply = reply_on(fd); /* when it has waited for five seconds */
+    ck_assert(reply.ended);
+    ck_assert_str_eq(content(reply), "refused");
+    ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
+}
+
+TEST(where_there_are_no_turns_no_request_waits)
+{
+    pid_t pid = start();
+
+    ck_assert_str_eq(content(ask(.method = "GET", .uri = "/api/late")), "refused");
+
+    stop(pid);
+}
+
+/* A CGI program, which is to answer /late; what it writes. */
+static const char *answer_once(unsigned (*wait)(void *, enum postponed, int64_t))
+{
+    char method[] = "REQUEST_METHOD=GET", uri[] = "REQUEST_URI=/api/late";
+    char *const env[] = {method, uri, NULL};
+    const struct server server = {.base_path = "/api",
+                                  .body_max = BODY_MAX,
+                                  .handle = handle,
+                                  .wait_ms = wait,
+                                  .context = (char[]){"context"}};
+    int out[2];
+    ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        ck_assert_int_ge(dup2(out[1], STDOUT_FILENO), 0);
+        server_run_once(&server, env);
+        _exit(EXIT_SUCCESS);
+    }
+    (void)close(out[1]);
+    buf_reset(&scratch);
+    ck_assert(read_all(out[0], &scratch, PATIENCE_MS));
+    (void)close(out[0]);
+    ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
+    return strstr(arena_copy(a, scratch.data, scratch.len), "\r\n\r\n") + 4;
+}
+
+TEST(a_cgi_program_waits_for_its_turn)
+{
+    ck_assert_int_eq(pipe2(lets_in, O_CLOEXEC), 0); /* in which it waits for us */
+    let_in();
+    ck_assert_str_eq(answer_once(wait_ms), "late");
+}
+
+static unsigned never(void *context, enum postponed kind, int64_t came)
+{
+    (void)context, (void)kind, (void)came;
+    return 50;
+}
+
+TEST(or_is_told_that_it_does_not_come)
+{
+    ck_assert_str_eq(answer_once(never), "refused");
+    ck_assert_str_eq(answer_once(NULL), "refused");
 }
 
 /* ---- without a parent ---- */

@@ -1,4 +1,4 @@
-#include "common/db/lease.h"
+#include "common/base/lease.h"
 
 #include "common/base/instant.h"
 
