@@ -2,8 +2,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "common/base/instant.h"
 #include "common/db/db_limits.h"
+#include "fcgi-app/worker.h"
 #include "tests/e2e/http.h"
 #include "tests/e2e/load.h"
 #include "tests/e2e/own.h"
@@ -304,6 +308,55 @@ TEST(a_storm_of_logins_starves_nobody)
 
     ck_assert_uint_gt(tried, 0);
     ck_assert_uint_gt(busy, 0); /* the queue is short on purpose */
+    stop_own();
+}
+
+/* What a pool shares that has this file; whose gate for hashes is full. */
+static struct shared *fill_hash_gate(const char *state)
+{
+    static struct settings settings;
+    struct shared *shared;
+    struct stat file;
+    int fd = -1;
+    settings.state_file = text_of(state);
+    ck_assert_int_eq(stat(state, &file), 0);
+    ck_assert_int_eq(seteuid(file.st_uid), 0); /* who alone may open it */
+    must(app_share(the_arena, &settings, &fd, &shared));
+    ck_assert_int_eq(seteuid(getuid()), 0);
+    for (int i = 0; i < GATE_PLACES_MAX; i++)
+        atomic_store(&shared->hash_gate.places[i], monotonic_ns() + INT64_C(30000000000));
+    return shared;
+}
+
+static void open_hash_gate(struct shared *shared)
+{
+    for (int i = 0; i < GATE_PLACES_MAX; i++)
+        atomic_store(&shared->hash_gate.places[i], 0);
+}
+
+TEST(logins_wait_for_their_turn_and_all_else_does_not)
+{
+    static const struct http_call login = {.path = "/api/auth/login",
+                                           .body = "{\"email\":\"" ADMIN_EMAIL
+                                                   "\",\"password\":\"wrong\"}"};
+    struct flight *flights[STORM];
+    backend_make(&own);
+    const char *state = say("%s/state", own.folder);
+    backend_again(
+        &own, LIST("WORKERS=2", "HASH_WORKERS=1", "LOGIN_LIMIT=off", say("STATE_FILE=%s", state)));
+    start_own_front();
+    struct shared *shared = fill_hash_gate(state);
+
+    for (size_t i = 0; i < STORM; i++)
+        flights[i] = http_send(&login);
+    for (int i = 0; i < 20; i++)
+        ck_status(fetch(.path = "/api/posts"), 200);
+    for (size_t i = 0; i < STORM; i++)
+        ck_assert(!http_has_landed(flights[i]));
+    open_hash_gate(shared);
+
+    for (size_t i = 0; i < STORM; i++)
+        ck_status(http_land(flights[i]), 401);
     stop_own();
 }
 
