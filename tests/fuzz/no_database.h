@@ -263,9 +263,9 @@ struct problem *db_in_doubt_repeat(void *context, bool *ret_yes)
 
 /* ---- budget.c ---- */
 
-void budget_set(struct db *db, struct budget_limits limits, struct budget_shared *shared)
+void budget_set(struct db *db, struct budget_limits allowed, struct budget_shared *shared)
 {
-    (void)db, (void)limits, (void)shared;
+    (void)db, (void)allowed, (void)shared;
 }
 
 void budget_begin(struct db *db, int64_t came)
