@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 #include "common/base/compiler.h"
+#include "common/base/gate.h"
 #include "common/db/db.h"
 #include "common/db/forms.h"
-#include "common/base/gate.h"
 
 #define BUDGET_TURN_MS 4   /* what takes longer, twice in a row, waits for its turn */
 #define BUDGET_QUICK_MS 20 /* what takes longer is a long read; or this part of the budget */

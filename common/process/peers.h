@@ -32,8 +32,8 @@ struct peer {
 /* What a worker holds. */
 struct peers {
     int listen_fd;    /* borrowed */
-    size_t count;     /* places that are not free, */
-    size_t postponed; /* and of those who are */
+    size_t count;     /* places that are not free */
+    size_t postponed; /* how many of these wait for their turn */
     size_t bytes_max; /* of all requests that have not come whole, together */
     int64_t limit_ns; /* how long a request may take to come */
     int64_t ends_at;  /* nobody else is let in, and who is here goes then; 0: there is no end */
