@@ -56,6 +56,7 @@ struct plan {
     const struct settings *settings;
     struct shared *shared;
     int mail_wake; /* of the helper that sends mail; -1: there is none */
+    int hash_fd;   /* the socket for hashes alone; -1: there is none */
     /* The rest is for a worker without a parent. */
     struct reexec *reexec;
     unsigned grace_s;
@@ -88,6 +89,7 @@ static struct server server_of(const struct plan *plan, struct app *app,
                            .body_max = (size_t)settings->max_body,
                            .handle = app_handle,
                            .wait_ms = app_wait_ms,
+                           .is_for_one_kind = worker->listen_fd == plan->hash_fd,
                            .context = app,
                            .begin = lock_worker,
                            .ready = pool_worker_is_ready,
@@ -267,6 +269,7 @@ static int run_pool(struct cli *cli, struct plan *plan, int fds[SOCKETS])
         return complain(EX_UNAVAILABLE, "%s", p->cause);
     if (reexec_is_trial())
         return EX_OK;
+    plan->hash_fd = fds[HASH];
     const struct pool_group groups[] = {
         {.name = "fast", .listen_fd = fds[FAST], .workers = (unsigned)s->workers},
         {.name = "hash",
@@ -354,7 +357,7 @@ static void run_alone(struct cli *cli, struct plan *plan)
 
 int command_serve(struct cli *cli)
 {
-    struct plan plan = {.settings = &cli->settings, .mail_wake = -1};
+    struct plan plan = {.settings = &cli->settings, .mail_wake = -1, .hash_fd = -1};
     int status = check_start(cli);
     if (status == EX_OK)
         status = open_log(cli);

@@ -42,6 +42,7 @@ void peers_open(struct peers *all, int listen_fd, size_t body_max, unsigned requ
     all->bytes_max = 2 * (body_max + FASTCGI_PARAMS_MAX);
     all->limit_ns = (request_s ? request_s : PEERS_REQUEST_S) * SECOND;
     all->ends_at = 0;
+    all->is_shut = false;
     all->has_timer = make_timer(&all->timer);
     for (size_t i = 0; i < PLACES; i++) {
         all->at[i] = (struct peer){.fd = -1};
@@ -300,19 +301,24 @@ static struct peer *let_in(struct peers *all, int wait_ms)
     return hear(all, peer);
 }
 
+static bool lets_in(const struct peers *all)
+{
+    return !all->ends_at && !all->is_shut;
+}
+
 /* Of places that are free poll(2) takes no notice. */
 static bool wait_for_any(const struct peers *all, int wait_ms, struct pollfd ret[PLACES + 1])
 {
     for (size_t i = 0; i < PLACES; i++)
         ret[i] = (struct pollfd){.fd = all->at[i].fd, .events = all->at[i].postponed ? 0 : POLLIN};
-    ret[LISTENING] = (struct pollfd){.fd = all->ends_at ? -1 : all->listen_fd, .events = POLLIN};
+    ret[LISTENING] = (struct pollfd){.fd = lets_in(all) ? all->listen_fd : -1, .events = POLLIN};
     return poll(ret, PLACES + 1, wait_ms) > 0;
 }
 
 bool peers_wait(struct peers *all, int wait_ms)
 {
     struct pollfd ready[PLACES + 1];
-    return (all->count || !all->ends_at) && wait_for_any(all, wait_ms, ready);
+    return (all->count || lets_in(all)) && wait_for_any(all, wait_ms, ready);
 }
 
 /* Until the first of those who are here would be dropped, or less. */
@@ -345,7 +351,7 @@ static struct peer *next_of_all(struct peers *all, int wait_ms)
 /* Of all who are here nothing is expected, and accept(2) comes back in time. */
 static bool may_accept(const struct peers *all, int wait_ms)
 {
-    return all->count == all->postponed && !all->ends_at && all->has_timer && wait_ms;
+    return all->count == all->postponed && lets_in(all) && all->has_timer && wait_ms;
 }
 
 struct peer *peers_next(struct peers *all, int wait_ms)
@@ -355,5 +361,5 @@ struct peer *peers_next(struct peers *all, int wait_ms)
     if (all->count && !may_accept(all, wait_ms))
         return next_of_all(all, wait_ms);
     errno = EAGAIN;
-    return all->ends_at ? NULL : let_in(all, wait_ms);
+    return lets_in(all) ? let_in(all, wait_ms) : NULL;
 }

@@ -402,6 +402,7 @@ static struct peer *next_heard(struct worker *w, int wait_ms)
 {
     struct peer *peer = NULL;
     int failed = EAGAIN;
+    w->peers.is_shut = w->server->is_for_one_kind && w->peers.postponed;
     let_in(w->server, SIG_UNBLOCK);
     bool is_there = look_before_accept(w, wait_ms);
     if (is_there || w->peers.count) {

@@ -23,6 +23,8 @@ struct server {
     /* For a request that was postponed and came at `came`, by monotonic_ns(): 0 to handle it again,
      * else after how many ms to ask again. NULL: none is. */
     unsigned (*wait_ms)(void *context, enum postponed kind, int64_t came);
+    bool is_for_one_kind; /* all wait for the same: while one is postponed, the others may as well
+                             stay in the queue of the socket, which has its bound */
     void (*begin)(void *context); /* called when all is open, at the start; or NULL */
     void (*ready)(void);          /* called after it, before the first accept; or NULL */
     _Atomic int64_t *busy_since;  /* set while a request runs, monotonic ns; or NULL */

@@ -19,6 +19,7 @@
 
 #include "common/base/instant.h"
 #include "common/base/problem.h"
+#include "common/process/accept_queue.h"
 #include "common/process/reexec.h"
 #include "tests/support/child.h"
 #include "tests/support/clock.h"
@@ -748,6 +749,15 @@ TEST(half_a_request_does_not_keep_from_ending)
 
 /* ---- requests whose turn it is not ---- */
 
+/* What the worker has told within so many milliseconds. */
+static size_t told_within(int ms)
+{
+    char bytes[64];
+    struct pollfd ready = {.fd = begun[0], .events = POLLIN};
+    sleep_us(ms * 1000L);
+    return poll(&ready, 1, 0) == 1 ? (size_t)read(begun[0], bytes, sizeof bytes) : 0;
+}
+
 static pid_t start_with_turns(void)
 {
     ck_assert_int_eq(pipe2(lets_in, O_CLOEXEC | O_NONBLOCK), 0);
@@ -781,6 +791,26 @@ TEST(a_request_whose_turn_it_is_not_is_handled_again_and_others_first)
     struct reply reply = reply_on(fd);
     ck_assert(reply.ended);
     ck_assert_str_eq(content(reply), "late");
+    stop(pid);
+}
+
+TEST(where_all_wait_for_the_same_the_others_stay_in_the_queue)
+{
+    unsigned waiting = 0;
+    ck_assert_int_eq(pipe2(lets_in, O_CLOEXEC | O_NONBLOCK), 0);
+    wanted = (struct server){.wait_ms = wait_ms, .is_for_one_kind = true};
+    int listening = listen_at(path);
+    pid_t pid = start_on(listening);
+    int fd = begin_late(), next = begin_call(path, &(struct call){.method = "GET", .uri = "/api"});
+
+    ck_assert(!told_within(300));
+    ck_assert(accept_queue_read(listening, &waiting));
+    ck_assert_uint_eq(waiting, 1);
+    let_in();
+
+    ck_assert_str_eq(content(reply_on(fd)), "late");
+    ck_assert(reply_on(next).ended);
+    (void)close(listening);
     stop(pid);
 }
 
@@ -858,15 +888,6 @@ static void note_rest(void *context)
 {
     (void)context;
     ck_assert_int_eq(write(begun[1], "i", 1), 1);
-}
-
-/* What the worker has told within so many milliseconds. */
-static size_t told_within(int ms)
-{
-    char bytes[64];
-    struct pollfd ready = {.fd = begun[0], .events = POLLIN};
-    sleep_us(ms * 1000L);
-    return poll(&ready, 1, 0) == 1 ? (size_t)read(begun[0], bytes, sizeof bytes) : 0;
 }
 
 static void await_parts(size_t count)
