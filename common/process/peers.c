@@ -306,11 +306,12 @@ static bool lets_in(const struct peers *all)
     return !all->ends_at && !all->is_shut;
 }
 
-/* Of places that are free poll(2) takes no notice. */
+/* Of places that are free poll(2) takes no notice; nor of who is postponed, for one that has hung
+ * up would wake us without end until it is the first of its queue. */
 static bool wait_for_any(const struct peers *all, int wait_ms, struct pollfd ret[PLACES + 1])
 {
     for (size_t i = 0; i < PLACES; i++)
-        ret[i] = (struct pollfd){.fd = all->at[i].fd, .events = all->at[i].postponed ? 0 : POLLIN};
+        ret[i] = (struct pollfd){.fd = all->at[i].postponed ? -1 : all->at[i].fd, .events = POLLIN};
     ret[LISTENING] = (struct pollfd){.fd = lets_in(all) ? all->listen_fd : -1, .events = POLLIN};
     return poll(ret, PLACES + 1, wait_ms) > 0;
 }
@@ -341,8 +342,7 @@ static struct peer *next_of_all(struct peers *all, int wait_ms)
         return NULL;
     }
     for (size_t i = 0; i < PLACES; i++)
-        if (ready[i].revents && all->at[i].fd >= 0 && !all->at[i].postponed &&
-            hear(all, &all->at[i]))
+        if (ready[i].revents && all->at[i].fd >= 0 && hear(all, &all->at[i]))
             return &all->at[i];
     errno = EAGAIN;
     return ready[LISTENING].revents ? let_in(all, wait_ms) : NULL;
