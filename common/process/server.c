@@ -380,10 +380,19 @@ static void do_spare_if_quiet(struct worker *w)
         note_idle(w);
 }
 
+/* The turns of many may come one after another, without a wait between them. */
+static void hear_signals(const struct server *server)
+{
+    let_in(server, SIG_UNBLOCK);
+    let_in(server, SIG_BLOCK);
+}
+
 /* Who was postponed and is not to wait any longer; else NULL, and it may be after `wait_ms`. */
 static struct peer *next_postponed(struct worker *w, int *wait_ms)
 {
     const struct server *server = w->server;
+    if (w->peers.postponed)
+        hear_signals(server);
     for (int kind = POSTPONED_NO + 1; kind < POSTPONED_KINDS; kind++) {
         struct peer *peer = peers_first_postponed(&w->peers, kind);
         if (!peer)

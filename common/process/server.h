@@ -42,8 +42,9 @@ struct server {
 
 /**
  * Serve one request after another until SIGTERM, SIGINT or SIGUSR1; the request that runs then is
- * finished first, and one that is still coming has 5 s; but when it takes longer than `grace_s` the
- * process exits with 0 in the middle of it. Ends so when the listening socket fails.
+ * finished first, and one that is still coming, or waits for its turn, has 5 s; but when it takes
+ * longer than `grace_s` the process exits with 0 in the middle of it. Ends so when the listening
+ * socket fails.
  *
  * With `reexec`, its files are looked at each second and before a request is taken from the
  * socket; a change of them, and SIGHUP, lead to a trial and a new program (reexec.h). Only a
@@ -54,7 +55,7 @@ struct server {
  * to its end after `request_s`. Who does not read an answer does hold the worker, for up to 10 s
  * each time that nothing is read: a web server must take all of it, whatever its client does, as
  * nginx does. The request and everything in its arena are gone when `handle` has returned and the
- * answer is written.
+ * answer is written; of one that is postponed, what the peer has sent is kept.
  */
 void server_run(const struct server *server);
 

@@ -121,6 +121,21 @@ static void answer_late(const struct request *rq, struct response *rs)
     ck_assert_int_eq(write(begun[1], "b", 1), 1);
 }
 
+/* Postponed, and told to end meanwhile. */
+static void answer_signalled(struct response *rs)
+{
+    static bool is_again;
+    sigset_t waiting;
+    if (!is_again) {
+        is_again = true;
+        rs->postponed = POSTPONED_HASH;
+        ck_assert_int_eq(kill(getpid(), SIGTERM), 0);
+        return;
+    }
+    ck_assert_int_eq(sigpending(&waiting), 0);
+    buf_puts(&rs->body, sigismember(&waiting, SIGTERM) ? "deaf" : "heard");
+}
+
 static void handle(void *context, struct request *rq, struct response *rs)
 {
     ck_assert_str_eq(context, "context");
@@ -130,6 +145,8 @@ static void handle(void *context, struct request *rq, struct response *rs)
         rs->status = 404;
     else if (strcmp(rq->path, "/late") == 0)
         answer_late(rq, rs);
+    else if (strcmp(rq->path, "/signalled") == 0)
+        answer_signalled(rs);
     else if (strcmp(rq->path, "/echo") == 0)
         buf_add(&rs->body, rq->raw_body.data, rq->raw_body.len);
     else if (strcmp(rq->path, "/long") == 0)
@@ -824,6 +841,22 @@ TEST_EACH(it_is_answered_before_the_end, end_signals)
     struct reply reply = reply_on(fd); /* when it has waited for five seconds */
     ck_assert(reply.ended);
     ck_assert_str_eq(content(reply), "refused");
+    ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
+}
+
+static unsigned now(void *context, enum postponed kind, int64_t came)
+{
+    (void)context, (void)kind, (void)came;
+    return 0;
+}
+
+TEST(those_whose_turn_comes_one_after_another_hold_up_no_signal)
+{
+    wanted = (struct server){.wait_ms = now};
+    pid_t pid = start();
+
+    ck_assert_str_eq(content(ask(.method = "GET", .uri = "/api/signalled")), "heard");
+
     ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
 }
 
