@@ -1,7 +1,12 @@
 /* needs: mariadb */
-/* What a worker does between requests. */
+/* What a worker does around requests, and between them. */
 #include "fcgi-app/worker.h"
 
+#include <unistd.h>
+
+#include "common/base/instant.h"
+#include "common/db/db_limits.h"
+#include "common/process/peers.h"
 #include "tests/support/exposition.h"
 #include "tests/support/people.h"
 #include "tests/support/suite.h"
@@ -121,4 +126,36 @@ TEST(metrics_tell_how_the_search_indexes_are)
     ck_assert(metric("postern_search_index_built{list=\"users\"}") == 0);
     ck_assert(metric("postern_search_lost_blobs{list=\"posts\"}") == 3);
     ck_assert(metric("postern_search_patch_bytes{list=\"posts\"}") == 5000);
+}
+
+/* ---- who waits for their turn ---- */
+
+CASE("turns", loopback_open, loopback_close);
+
+/* So that the time of the request is certainly up, if it counts what came before. */
+static struct problem *pause_a_moment(struct app *app, struct request *rq)
+{
+    (void)app, (void)rq;
+    const int64_t end = monotonic_ns() + 5000000;
+    while (monotonic_ns() < end)
+        usleep(1000);
+    return NULL;
+}
+
+/* nginx waits for turn and database together. */
+TEST(what_a_request_has_waited_for_its_turn_counts_as_its_time)
+{
+    static char method[] = "REQUEST_METHOD=GET", uri[] = "DOCUMENT_URI=/api/posts";
+    char *const params[] = {method, uri, NULL};
+    struct request rq;
+    struct response rs;
+    response_init(&rs);
+    the_app->router.admit = pause_a_moment;
+    request_from_params(&rq, the_arena, params, "/api", the_time);
+    rq.came = monotonic_ns() - DB_REQUEST_LIMIT_S * INT64_C(1000000000);
+
+    app_handle(the_app, &rq, &rs);
+
+    ck_assert_int_eq(rs.status, 503);
+    response_release(&rs);
 }
