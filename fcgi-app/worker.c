@@ -17,6 +17,9 @@
 #define WRITES (METHOD_POST | METHOD_PUT | METHOD_PATCH | METHOD_DELETE)
 #define DOCUMENT_MAX ((size_t)8 * 1024 * 1024)
 #define NS_PER_S INT64_C(1000000000)
+/* A hash takes less. One whose worker is killed, or who then waits for the database, keeps the
+ * others out for no longer: they wait for PEERS_POSTPONED_S in all. */
+#define HASH_TURN_S 2
 
 /* Where the web server would hand the configuration out, should its own rules fail. It tells which
  * folder that is only with a request; and the file may have been moved or copied there since it was
@@ -48,7 +51,7 @@ static unsigned half_of_processors(void)
 /* For router.admit_hash. */
 static struct problem *admit_hash(struct app *app, struct request *rq)
 {
-    const int64_t until = monotonic_ns() + DB_REQUEST_LIMIT_S * NS_PER_S;
+    const int64_t until = monotonic_ns() + HASH_TURN_S * NS_PER_S;
     if (gate_enter(&app->hash_place, &app->shared->hash_gate, app->hash_limit, rq->came, until))
         return NULL;
     struct problem *p = problem_because(rq->arena, &problem_unavailable,

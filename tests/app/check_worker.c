@@ -132,6 +132,34 @@ TEST(metrics_tell_how_the_search_indexes_are)
 
 CASE("turns", loopback_open, loopback_close);
 
+static struct answer guess(void)
+{
+    return api_post(NULL, "/auth/login", object("{'email':'ada@example.org','password':'x'}"));
+}
+
+static struct problem *(*admits)(struct app *app, struct request *rq);
+static int64_t held_until;
+
+static struct problem *note_place(struct app *app, struct request *rq)
+{
+    struct problem *p = admits(app, rq);
+    held_until = app->hash_place.until;
+    return p;
+}
+
+/* Whoever waits is still there when the place of a killed worker comes back. */
+TEST(a_place_for_a_hash_is_held_for_less_than_others_wait)
+{
+    admits = the_app->router.admit_hash;
+    the_app->router.admit_hash = note_place;
+
+    ck_status(guess(), 401);
+
+    ck_assert_int_gt(held_until, 0);
+    ck_assert_int_lt(held_until, monotonic_ns() + PEERS_POSTPONED_S * INT64_C(1000000000) / 2);
+    ck_assert_int_eq(atomic_load(&the_app->shared->hash_gate.places[0]), 0);
+}
+
 /* So that the time of the request is certainly up, if it counts what came before. */
 static struct problem *pause_a_moment(struct app *app, struct request *rq)
 {
