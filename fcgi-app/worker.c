@@ -60,10 +60,10 @@ static struct problem *admit_hash(struct app *app, struct request *rq)
     return p;
 }
 
-static void leave_hash(struct app *app, const struct response *rs)
+static void leave_hash(struct app *app, const struct request *rq)
 {
     struct gate *gate = &app->shared->hash_gate;
-    if (!app->hash_place.until && !rs->postponed)
+    if (!rq->route || !(rq->route->flags & ROUTE_HASH_POOL))
         gate_note_other(gate);
     lease_end(&app->hash_place, gate->places);
 }
@@ -205,7 +205,7 @@ void app_handle(void *context, struct request *rq, struct response *rs)
     router_handle(&app->router, rq, rs);
     limits_settle(app, rq, rs);
     budget_end(app->db);
-    leave_hash(app, rs);
+    leave_hash(app, rq);
     db_limit(app->db, 0); /* nobody waits for what comes after it */
     app->unswept += rs->status < 300 && rq->method & WRITES;
     if (rq->route && (rq->route->flags & ROUTE_IDEMPOTENCY_KEY) && rs->status < 300 &&

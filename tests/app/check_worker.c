@@ -160,6 +160,22 @@ TEST(a_place_for_a_hash_is_held_for_less_than_others_wait)
     ck_assert_int_eq(atomic_load(&the_app->shared->hash_gate.places[0]), 0);
 }
 
+TEST(a_login_is_none_of_the_others_whether_it_is_let_in_or_not)
+{
+    struct gate *gate = &the_app->shared->hash_gate;
+    atomic_store(&gate->others, 0);
+    ck_status(guess(), 401);
+    ck_assert_int_eq(atomic_load(&gate->others), 0);
+
+    for (int i = 0; i < GATE_PLACES_MAX; i++)
+        atomic_store(&gate->places[i], monotonic_ns() + INT64_C(30000000000));
+    ck_status(guess(), 503);
+    ck_assert_int_eq(atomic_load(&gate->others), 0);
+
+    ck_status(api_get(NULL, "/posts"), 200);
+    ck_assert_int_gt(atomic_load(&gate->others), 0);
+}
+
 /* So that the time of the request is certainly up, if it counts what came before. */
 static struct problem *pause_a_moment(struct app *app, struct request *rq)
 {
