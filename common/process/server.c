@@ -341,13 +341,14 @@ static void pause_for(unsigned ms)
     (void)nanosleep(&moment, NULL);
 }
 
-/* Is there time before the next request? A signal that ends us waits too. */
+/* Is there time before the next request? Who was postponed waits as well, and so does a signal that
+ * ends us. */
 static bool has_time(struct worker *w)
 {
     let_in(w->server, SIG_UNBLOCK);
     bool waits = peers_wait(&w->peers, 0);
     let_in(w->server, SIG_BLOCK);
-    return !stopping && !reexec_asked && !waits;
+    return !stopping && !reexec_asked && !waits && !w->peers.postponed;
 }
 
 /* Some of the work that can wait; true when there is more. */

@@ -31,8 +31,8 @@ struct server {
     unsigned idle_s;              /* after so long without a request ... */
     void (*idle)(void *context);  /* ... this is called; 0 or NULL: never. Also before a re-exec */
     /* Work that can wait, done between requests: called after each, and once when there was none
-     * for `quiet_s` (0: not then); again as long as it returns true and no connection waits; or
-     * NULL. Its arena is emptied each time. */
+     * for `quiet_s` (0: not then); again as long as it returns true and nobody waits; or NULL. Its
+     * arena is emptied each time. */
     bool (*spare)(void *context, struct arena *a);
     unsigned quiet_s;
     unsigned request_s;    /* how long a request may take to come; 0: 30 */

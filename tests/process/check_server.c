@@ -1024,6 +1024,19 @@ TEST(work_that_can_wait_does_not_keep_from_ending)
     stop(pid);
 }
 
+TEST(nor_from_serving_who_waits_for_their_turn)
+{
+    ck_assert_int_eq(pipe2(lets_in, O_CLOEXEC | O_NONBLOCK), 0);
+    wanted = (struct server){.spare = do_parts_for_ever, .wait_ms = wait_ms};
+    pid_t pid = start();
+    int fd = begin_late();
+
+    let_in();
+
+    ck_assert_str_eq(content(reply_on(fd)), "late");
+    stop(pid);
+}
+
 TEST_EACH(a_request_that_outlives_its_grace_ends_with_the_process, end_signals)
 {
     char byte;
