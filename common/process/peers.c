@@ -42,7 +42,7 @@ void peers_open(struct peers *all, int listen_fd, size_t body_max, unsigned requ
     all->bytes_max = 2 * (body_max + FASTCGI_PARAMS_MAX);
     all->limit_ns = (request_s ? request_s : PEERS_REQUEST_S) * SECOND;
     all->ends_at = 0;
-    all->is_shut = false;
+    all->is_narrow = false;
     all->has_timer = make_timer(&all->timer);
     for (size_t i = 0; i < PLACES; i++) {
         all->at[i] = (struct peer){.fd = -1};
@@ -303,7 +303,7 @@ static struct peer *let_in(struct peers *all, int wait_ms)
 
 static bool lets_in(const struct peers *all)
 {
-    return !all->ends_at && !all->is_shut;
+    return !all->ends_at && !(all->is_narrow && all->postponed);
 }
 
 /* Of places that are free poll(2) takes no notice; nor of who is postponed, for one that has hung

@@ -412,7 +412,6 @@ static struct peer *next_heard(struct worker *w, int wait_ms)
 {
     struct peer *peer = NULL;
     int failed = EAGAIN;
-    w->peers.is_shut = w->server->is_for_one_kind && w->peers.postponed;
     let_in(w->server, SIG_UNBLOCK);
     bool is_there = look_before_accept(w, wait_ms);
     if (is_there || w->peers.count) {
@@ -460,6 +459,7 @@ void server_run(const struct server *server)
         return;
     worker_open(&w, server);
     peers_open(&w.peers, server->listen_fd, server->body_max, server->request_s);
+    w.peers.is_narrow = server->is_for_one_kind;
     on_exhausted(last_answer_give);
     set_wait(&w);
     if (server->begin)

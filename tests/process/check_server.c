@@ -1037,6 +1037,21 @@ TEST(nor_from_serving_who_waits_for_their_turn)
     stop(pid);
 }
 
+TEST(nor_from_letting_in_who_stayed_in_the_queue)
+{
+    ck_assert_int_eq(pipe2(lets_in, O_CLOEXEC | O_NONBLOCK), 0);
+    wanted =
+        (struct server){.spare = do_parts_for_ever, .wait_ms = wait_ms, .is_for_one_kind = true};
+    pid_t pid = start();
+    int fd = begin_late(), next = begin_call(path, &(struct call){.method = "GET", .uri = "/api"});
+
+    let_in();
+
+    ck_assert_str_eq(content(reply_on(fd)), "late");
+    ck_assert(reply_on(next).ended);
+    stop(pid);
+}
+
 TEST_EACH(a_request_that_outlives_its_grace_ends_with_the_process, end_signals)
 {
     char byte;
