@@ -1,7 +1,7 @@
 #include "fcgi-app/worker.h"
 
-#include <stdatomic.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "common/base/problem.h"
@@ -16,6 +16,10 @@
 
 #define WRITES (METHOD_POST | METHOD_PUT | METHOD_PATCH | METHOD_DELETE)
 #define DOCUMENT_MAX ((size_t)8 * 1024 * 1024)
+#define NS_PER_S INT64_C(1000000000)
+/* A hash takes less. One whose worker is killed, or who then waits for the database, keeps the
+ * others out for no longer: they wait for PEERS_POSTPONED_S in all. */
+#define HASH_TURN_S 2
 
 /* Where the web server would hand the configuration out, should its own rules fail. It tells which
  * folder that is only with a request; and the file may have been moved or copied there since it was
@@ -47,7 +51,7 @@ static unsigned half_of_processors(void)
 /* For router.admit_hash. */
 static struct problem *admit_hash(struct app *app, struct request *rq)
 {
-    const int64_t until = monotonic_ns() + DB_REQUEST_LIMIT_S * INT64_C(1000000000);
+    const int64_t until = monotonic_ns() + HASH_TURN_S * NS_PER_S;
     if (gate_enter(&app->hash_place, &app->shared->hash_gate, app->hash_limit, rq->came, until))
         return NULL;
     struct problem *p = problem_because(rq->arena, &problem_unavailable,
@@ -56,10 +60,10 @@ static struct problem *admit_hash(struct app *app, struct request *rq)
     return p;
 }
 
-static void leave_hash(struct app *app, const struct response *rs)
+static void leave_hash(struct app *app, const struct request *rq)
 {
     struct gate *gate = &app->shared->hash_gate;
-    if (!app->hash_place.until && !rs->postponed)
+    if (!rq->route || !(rq->route->flags & ROUTE_HASH_POOL))
         gate_note_other(gate);
     lease_end(&app->hash_place, gate->places);
 }
@@ -184,16 +188,24 @@ void app_close(struct app *app)
     buf_release(&app->page.text);
 }
 
+/* Of a request's time what its wait for its turn has left; never 0, which would be no limit. */
+static unsigned left_ms(const struct request *rq)
+{
+    const int64_t limit_ms = DB_REQUEST_LIMIT_S * 1000;
+    int64_t waited_ms = rq->came ? (monotonic_ns() - rq->came) / 1000000 : 0;
+    return waited_ms < limit_ms ? (unsigned)(limit_ms - waited_ms) : 1;
+}
+
 void app_handle(void *context, struct request *rq, struct response *rs)
 {
     struct app *app = context;
-    db_limit(app->db, DB_REQUEST_LIMIT_S * 1000);
+    db_limit(app->db, left_ms(rq));
     budget_begin(app->db, rq->came);
     request_trust(rq, &app->proxies);
     router_handle(&app->router, rq, rs);
     limits_settle(app, rq, rs);
     budget_end(app->db);
-    leave_hash(app, rs);
+    leave_hash(app, rq);
     db_limit(app->db, 0); /* nobody waits for what comes after it */
     app->unswept += rs->status < 300 && rq->method & WRITES;
     if (rq->route && (rq->route->flags & ROUTE_IDEMPOTENCY_KEY) && rs->status < 300 &&
@@ -218,7 +230,7 @@ void app_rest(void *context)
 static bool sweep_if_due(struct app *app, struct arena *a)
 {
     bool is_due = app->unswept >= SWEEP_WRITES ||
-                  (app->unswept && monotonic_ns() - app->swept_at >= SWEEP_S * INT64_C(1000000000));
+                  (app->unswept && monotonic_ns() - app->swept_at >= SWEEP_S * NS_PER_S);
     return is_due && app_sweep(app, a);
 }
 

@@ -8,9 +8,10 @@
  *      5   a lock of another transaction (innodb_lock_wait_timeout); DB_TRIES times in all
  *     10   a statement (max_statement_time), with the locks that it waits for
  *     15   an answer from a server that is alive; after that nothing is asked again
+ *     15   a request waits for its turn, before all that (PEERS_POSTPONED_S)
  *     20   the longest that a request waits for one thing: four times for a lock, or for a
  *          connection and an answer
- *     25   a request waits for all that it asks; then it is answered with 503
+ *     25   a request waits for its turn and for all that it asks; then it is answered with 503
  *     30   an answer from us (fastcgi_read_timeout in nginx/fastcgi.conf.in)
  *     35   an answer of another host (proxy_read_timeout in nginx/hosts-pass.conf.in)
  *     60   a request (HANG_S): its worker is killed

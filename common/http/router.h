@@ -6,7 +6,7 @@
  *      router_handle()
  *        router.admit             may anything be answered at all?
  *        path, method             404, 405; OPTIONS gets its 204 with Allow and is done
- *        router.admit_hash         with ROUTE_HASH_POOL: others come first (5)
+ *        router.admit_hash        with ROUTE_HASH_POOL: do others come first? (5)
  *   +--> router.authenticate      the token by itself: 401
  *   |    router.find_caller       the caller's row: 401, 403 (1)
  *   |    router.limit             too often by network or account: 429 (4)
@@ -35,9 +35,9 @@
  * ROUTE_LOCKS_CALLER and ROUTE_TRANSACTION; not with AUTH_ADMIN, nor for a request with an
  * Idempotency-Key, which is stored in the transaction. (4) Only for a route with `limits`, and
  * once, however often the request begins again. Whom the token names is known by then, though with
- * (1) nobody has looked whether they are there. (5) As where a slow read says so, the response is
- * postponed then, if the request may wait: nothing is answered, logged or counted, and all begins
- * anew when it is the request's turn. If it may not, 503.
+ * (1) nobody has looked whether they are there. (5) A slow read may say so later, too. A request
+ * that may wait is postponed then: nothing is answered, logged or counted, and all begins again
+ * when it is its turn. One that may not gets 503.
  */
 #pragma once
 

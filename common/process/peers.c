@@ -42,7 +42,7 @@ void peers_open(struct peers *all, int listen_fd, size_t body_max, unsigned requ
     all->bytes_max = 2 * (body_max + FASTCGI_PARAMS_MAX);
     all->limit_ns = (request_s ? request_s : PEERS_REQUEST_S) * SECOND;
     all->ends_at = 0;
-    all->is_shut = false;
+    all->is_narrow = false;
     all->has_timer = make_timer(&all->timer);
     for (size_t i = 0; i < PLACES; i++) {
         all->at[i] = (struct peer){.fd = -1};
@@ -303,14 +303,15 @@ static struct peer *let_in(struct peers *all, int wait_ms)
 
 static bool lets_in(const struct peers *all)
 {
-    return !all->ends_at && !all->is_shut;
+    return !all->ends_at && !(all->is_narrow && all->postponed);
 }
 
-/* Of places that are free poll(2) takes no notice. */
+/* Of places that are free poll(2) takes no notice; nor of who is postponed, for one that has hung
+ * up would wake us without end until it is the first of its queue. */
 static bool wait_for_any(const struct peers *all, int wait_ms, struct pollfd ret[PLACES + 1])
 {
     for (size_t i = 0; i < PLACES; i++)
-        ret[i] = (struct pollfd){.fd = all->at[i].fd, .events = all->at[i].postponed ? 0 : POLLIN};
+        ret[i] = (struct pollfd){.fd = all->at[i].postponed ? -1 : all->at[i].fd, .events = POLLIN};
     ret[LISTENING] = (struct pollfd){.fd = lets_in(all) ? all->listen_fd : -1, .events = POLLIN};
     return poll(ret, PLACES + 1, wait_ms) > 0;
 }
@@ -341,8 +342,7 @@ static struct peer *next_of_all(struct peers *all, int wait_ms)
         return NULL;
     }
     for (size_t i = 0; i < PLACES; i++)
-        if (ready[i].revents && all->at[i].fd >= 0 && !all->at[i].postponed &&
-            hear(all, &all->at[i]))
+        if (ready[i].revents && all->at[i].fd >= 0 && hear(all, &all->at[i]))
             return &all->at[i];
     errno = EAGAIN;
     return ready[LISTENING].revents ? let_in(all, wait_ms) : NULL;

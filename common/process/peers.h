@@ -37,7 +37,7 @@ struct peers {
     size_t bytes_max; /* of all requests that have not come whole, together */
     int64_t limit_ns; /* how long a request may take to come */
     int64_t ends_at;  /* nobody else is let in, and who is here goes then; 0: there is no end */
-    bool is_shut;     /* nobody else is let in for now; the caller's to set */
+    bool is_narrow;   /* while one is postponed nobody else is let in; the caller's to set */
     bool has_timer;
     timer_t timer;
     /* One more than may wait, for who has just come. In the first, where all go who do not wait,

@@ -341,13 +341,14 @@ static void pause_for(unsigned ms)
     (void)nanosleep(&moment, NULL);
 }
 
-/* Is there time before the next request? A signal that ends us waits too. */
+/* Is there time before the next request? Who was postponed waits as well, and so does a signal that
+ * ends us. */
 static bool has_time(struct worker *w)
 {
     let_in(w->server, SIG_UNBLOCK);
     bool waits = peers_wait(&w->peers, 0);
     let_in(w->server, SIG_BLOCK);
-    return !stopping && !reexec_asked && !waits;
+    return !stopping && !reexec_asked && !waits && !w->peers.postponed;
 }
 
 /* Some of the work that can wait; true when there is more. */
@@ -380,10 +381,19 @@ static void do_spare_if_quiet(struct worker *w)
         note_idle(w);
 }
 
+/* The turns of many may come one after another, without a wait between them. */
+static void hear_signals(const struct server *server)
+{
+    let_in(server, SIG_UNBLOCK);
+    let_in(server, SIG_BLOCK);
+}
+
 /* Who was postponed and is not to wait any longer; else NULL, and it may be after `wait_ms`. */
 static struct peer *next_postponed(struct worker *w, int *wait_ms)
 {
     const struct server *server = w->server;
+    if (w->peers.postponed)
+        hear_signals(server);
     for (int kind = POSTPONED_NO + 1; kind < POSTPONED_KINDS; kind++) {
         struct peer *peer = peers_first_postponed(&w->peers, kind);
         if (!peer)
@@ -402,7 +412,6 @@ static struct peer *next_heard(struct worker *w, int wait_ms)
 {
     struct peer *peer = NULL;
     int failed = EAGAIN;
-    w->peers.is_shut = w->server->is_for_one_kind && w->peers.postponed;
     let_in(w->server, SIG_UNBLOCK);
     bool is_there = look_before_accept(w, wait_ms);
     if (is_there || w->peers.count) {
@@ -450,6 +459,7 @@ void server_run(const struct server *server)
         return;
     worker_open(&w, server);
     peers_open(&w.peers, server->listen_fd, server->body_max, server->request_s);
+    w.peers.is_narrow = server->is_for_one_kind;
     on_exhausted(last_answer_give);
     set_wait(&w);
     if (server->begin)

@@ -31,8 +31,8 @@ struct server {
     unsigned idle_s;              /* after so long without a request ... */
     void (*idle)(void *context);  /* ... this is called; 0 or NULL: never. Also before a re-exec */
     /* Work that can wait, done between requests: called after each, and once when there was none
-     * for `quiet_s` (0: not then); again as long as it returns true and no connection waits; or
-     * NULL. Its arena is emptied each time. */
+     * for `quiet_s` (0: not then); again as long as it returns true and nobody waits; or NULL. Its
+     * arena is emptied each time. */
     bool (*spare)(void *context, struct arena *a);
     unsigned quiet_s;
     unsigned request_s;    /* how long a request may take to come; 0: 30 */
@@ -42,8 +42,9 @@ struct server {
 
 /**
  * Serve one request after another until SIGTERM, SIGINT or SIGUSR1; the request that runs then is
- * finished first, and one that is still coming has 5 s; but when it takes longer than `grace_s` the
- * process exits with 0 in the middle of it. Ends so when the listening socket fails.
+ * finished first, and one that is still coming, or waits for its turn, has 5 s; but when it takes
+ * longer than `grace_s` the process exits with 0 in the middle of it. Ends so when the listening
+ * socket fails.
  *
  * With `reexec`, its files are looked at each second and before a request is taken from the
  * socket; a change of them, and SIGHUP, lead to a trial and a new program (reexec.h). Only a
@@ -54,7 +55,7 @@ struct server {
  * to its end after `request_s`. Who does not read an answer does hold the worker, for up to 10 s
  * each time that nothing is read: a web server must take all of it, whatever its client does, as
  * nginx does. The request and everything in its arena are gone when `handle` has returned and the
- * answer is written.
+ * answer is written; of one that is postponed, what the peer has sent is kept.
  */
 void server_run(const struct server *server);
 

@@ -1,7 +1,12 @@
 /* needs: mariadb */
-/* What a worker does between requests. */
+/* What a worker does around requests, and between them. */
 #include "fcgi-app/worker.h"
 
+#include <unistd.h>
+
+#include "common/base/instant.h"
+#include "common/db/db_limits.h"
+#include "common/process/peers.h"
 #include "tests/support/exposition.h"
 #include "tests/support/people.h"
 #include "tests/support/suite.h"
@@ -121,4 +126,80 @@ TEST(metrics_tell_how_the_search_indexes_are)
     ck_assert(metric("postern_search_index_built{list=\"users\"}") == 0);
     ck_assert(metric("postern_search_lost_blobs{list=\"posts\"}") == 3);
     ck_assert(metric("postern_search_patch_bytes{list=\"posts\"}") == 5000);
+}
+
+/* ---- who waits for their turn ---- */
+
+CASE("turns", loopback_open, loopback_close);
+
+static struct answer guess(void)
+{
+    return api_post(NULL, "/auth/login", object("{'email':'ada@example.org','password':'x'}"));
+}
+
+static struct problem *(*admits)(struct app *app, struct request *rq);
+static int64_t held_until;
+
+static struct problem *note_place(struct app *app, struct request *rq)
+{
+    struct problem *p = admits(app, rq);
+    held_until = app->hash_place.until;
+    return p;
+}
+
+/* Whoever waits is still there when the place of a killed worker comes back. */
+TEST(a_place_for_a_hash_is_held_for_less_than_others_wait)
+{
+    admits = the_app->router.admit_hash;
+    the_app->router.admit_hash = note_place;
+
+    ck_status(guess(), 401);
+
+    ck_assert_int_gt(held_until, 0);
+    ck_assert_int_lt(held_until, monotonic_ns() + PEERS_POSTPONED_S * INT64_C(1000000000) / 2);
+    ck_assert_int_eq(atomic_load(&the_app->shared->hash_gate.places[0]), 0);
+}
+
+TEST(a_login_is_none_of_the_others_whether_it_is_let_in_or_not)
+{
+    struct gate *gate = &the_app->shared->hash_gate;
+    atomic_store(&gate->others, 0);
+    ck_status(guess(), 401);
+    ck_assert_int_eq(atomic_load(&gate->others), 0);
+
+    for (int i = 0; i < GATE_PLACES_MAX; i++)
+        atomic_store(&gate->places[i], monotonic_ns() + INT64_C(30000000000));
+    ck_status(guess(), 503);
+    ck_assert_int_eq(atomic_load(&gate->others), 0);
+
+    ck_status(api_get(NULL, "/posts"), 200);
+    ck_assert_int_gt(atomic_load(&gate->others), 0);
+}
+
+/* So that the time of the request is certainly up, if it counts what came before. */
+static struct problem *pause_a_moment(struct app *app, struct request *rq)
+{
+    (void)app, (void)rq;
+    const int64_t end = monotonic_ns() + 5000000;
+    while (monotonic_ns() < end)
+        usleep(1000);
+    return NULL;
+}
+
+/* nginx waits for turn and database together. */
+TEST(what_a_request_has_waited_for_its_turn_counts_as_its_time)
+{
+    static char method[] = "REQUEST_METHOD=GET", uri[] = "DOCUMENT_URI=/api/posts";
+    char *const params[] = {method, uri, NULL};
+    struct request rq;
+    struct response rs;
+    response_init(&rs);
+    the_app->router.admit = pause_a_moment;
+    request_from_params(&rq, the_arena, params, "/api", the_time);
+    rq.came = monotonic_ns() - DB_REQUEST_LIMIT_S * INT64_C(1000000000);
+
+    app_handle(the_app, &rq, &rs);
+
+    ck_assert_int_eq(rs.status, 503);
+    response_release(&rs);
 }

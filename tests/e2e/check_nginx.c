@@ -12,6 +12,7 @@
 #include "common/db/db_limits.h"
 #include "common/http/page.h"
 #include "common/base/problem.h"
+#include "common/process/peers.h"
 #include "fcgi-app/routes.h"
 #include "fcgi-app/settings.h"
 #include "tests/support/folder.h"
@@ -798,6 +799,7 @@ TEST(who_waits_for_another_waits_longer)
     ck_assert_int_lt(DB_STATEMENT_LIMIT_S, DB_ANSWER_LIMIT_S);
     ck_assert_int_lt(DB_ANSWER_LIMIT_S, one_thing);
     ck_assert_int_lt(one_thing, DB_REQUEST_LIMIT_S);
+    ck_assert_int_lt(PEERS_POSTPONED_S, DB_REQUEST_LIMIT_S);
     ck_assert_int_lt(DB_REQUEST_LIMIT_S, answer);
     ck_assert_int_lt(answer, host);
     ck_assert_int_lt(host, hang);

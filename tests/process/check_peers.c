@@ -413,6 +413,21 @@ TEST(who_hangs_up_meanwhile_is_forgotten)
     ck_assert_uint_eq(all.postponed, 0);
 }
 
+/* Who has come half waits in poll(2), which must not come back for nothing again and again. */
+TEST(who_hangs_up_before_it_is_the_first_wakes_nobody)
+{
+    const int64_t now = monotonic_ns();
+    int fd = postpone(LISTS, now), gone = postpone(LISTS, now + 1);
+
+    (void)close(gone);
+
+    ck_assert(!peers_wait(&all, 0));
+    peers_drop(&all, peers_first_postponed(&all, LISTS));
+    ck_assert_ptr_null(peers_first_postponed(&all, LISTS));
+    ck_assert_uint_eq(all.count, 0);
+    (void)close(fd);
+}
+
 TEST(nobody_waits_for_their_turn_without_end)
 {
     int fd = postpone(LISTS, monotonic_ns() - PEERS_POSTPONED_S * INT64_C(1000000000));

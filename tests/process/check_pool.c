@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -375,6 +376,32 @@ TEST(every_group_has_its_workers_on_its_socket)
     ck_assert_int_eq(fast, 3);
     ck_assert_int_eq(slow, 2);
     ck_assert_int_eq(next_note(200).what, '\0'); /* and no more */
+    stop(pool);
+}
+
+static void tell_priority(void *context, const struct pool_worker *worker)
+{
+    (void)context;
+    tell(worker->listen_fd == 200 ? 'n' : 'o', getpriority(PRIO_PROCESS, 0));
+    stay();
+}
+
+TEST(a_group_may_let_all_else_come_first)
+{
+    enum { LOWEST = 19 };
+    const struct pool_group groups[] = {
+        {.name = "fast", .listen_fd = 100, .workers = 1},
+        {.name = "slow", .listen_fd = 200, .workers = 1, .nice = 7}};
+    const int ours = getpriority(PRIO_PROCESS, 0);
+    pid_t pool = start_pool(groups, 2, 5, tell_priority);
+
+    for (int i = 0; i < 2; i++) {
+        struct note note = next_note(PATIENCE_MS);
+        if (note.what == 'o')
+            ck_assert_int_eq(note.listen_fd, ours);
+        else
+            ck_assert_int_eq(note.listen_fd, ours + 7 < LOWEST ? ours + 7 : LOWEST);
+    }
     stop(pool);
 }
 

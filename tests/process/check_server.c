@@ -121,6 +121,21 @@ static void answer_late(const struct request *rq, struct response *rs)
     ck_assert_int_eq(write(begun[1], "b", 1), 1);
 }
 
+/* Postponed, and told to end meanwhile. */
+static void answer_signalled(struct response *rs)
+{
+    static bool is_again;
+    sigset_t waiting;
+    if (!is_again) {
+        is_again = true;
+        rs->postponed = POSTPONED_HASH;
+        ck_assert_int_eq(kill(getpid(), SIGTERM), 0);
+        return;
+    }
+    ck_assert_int_eq(sigpending(&waiting), 0);
+    buf_puts(&rs->body, sigismember(&waiting, SIGTERM) ? "deaf" : "heard");
+}
+
 static void handle(void *context, struct request *rq, struct response *rs)
 {
     ck_assert_str_eq(context, "context");
@@ -130,6 +145,8 @@ static void handle(void *context, struct request *rq, struct response *rs)
         rs->status = 404;
     else if (strcmp(rq->path, "/late") == 0)
         answer_late(rq, rs);
+    else if (strcmp(rq->path, "/signalled") == 0)
+        answer_signalled(rs);
     else if (strcmp(rq->path, "/echo") == 0)
         buf_add(&rs->body, rq->raw_body.data, rq->raw_body.len);
     else if (strcmp(rq->path, "/long") == 0)
@@ -827,6 +844,22 @@ TEST_EACH(it_is_answered_before_the_end, end_signals)
     ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
 }
 
+static unsigned now(void *context, enum postponed kind, int64_t came)
+{
+    (void)context, (void)kind, (void)came;
+    return 0;
+}
+
+TEST(those_whose_turn_comes_one_after_another_hold_up_no_signal)
+{
+    wanted = (struct server){.wait_ms = now};
+    pid_t pid = start();
+
+    ck_assert_str_eq(content(ask(.method = "GET", .uri = "/api/signalled")), "heard");
+
+    ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
+}
+
 TEST(where_there_are_no_turns_no_request_waits)
 {
     pid_t pid = start();
@@ -988,6 +1021,34 @@ TEST(work_that_can_wait_does_not_keep_from_ending)
     assert_alive();
     await_parts(3);
 
+    stop(pid);
+}
+
+TEST(nor_from_serving_who_waits_for_their_turn)
+{
+    ck_assert_int_eq(pipe2(lets_in, O_CLOEXEC | O_NONBLOCK), 0);
+    wanted = (struct server){.spare = do_parts_for_ever, .wait_ms = wait_ms};
+    pid_t pid = start();
+    int fd = begin_late();
+
+    let_in();
+
+    ck_assert_str_eq(content(reply_on(fd)), "late");
+    stop(pid);
+}
+
+TEST(nor_from_letting_in_who_stayed_in_the_queue)
+{
+    ck_assert_int_eq(pipe2(lets_in, O_CLOEXEC | O_NONBLOCK), 0);
+    wanted =
+        (struct server){.spare = do_parts_for_ever, .wait_ms = wait_ms, .is_for_one_kind = true};
+    pid_t pid = start();
+    int fd = begin_late(), next = begin_call(path, &(struct call){.method = "GET", .uri = "/api"});
+
+    let_in();
+
+    ck_assert_str_eq(content(reply_on(fd)), "late");
+    ck_assert(reply_on(next).ended);
     stop(pid);
 }
 
