@@ -48,7 +48,7 @@ void budget_end(struct db *db)
     struct budget *b = &db->budget;
     if (!b->limits.ms)
         return;
-    if (!b->turn.until && !b->is_late)
+    if (!b->turn.until && !b->place.until && !b->is_late)
         gate_note_other(&b->shared->gate);
     lease_end(&b->turn, b->shared->gate.places);
     lease_end(&b->place, b->shared->places);
@@ -196,7 +196,7 @@ static struct problem *read_quickly(struct read *r)
     struct problem *p = ask_within(r, quick_ms(b));
     if (monotonic_ns() - began >= BUDGET_TURN_MS * NS_PER_MS)
         forms_note(&b->shared->slow, r->form);
-    else
+    else if (!p)
         forms_forget(&b->shared->slow, r->form);
     return p;
 }

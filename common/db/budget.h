@@ -47,7 +47,8 @@ void budget_begin(struct db *db, int64_t came);
  * Statements that were slow the last two times, here or in another process, come in turn, so that
  * a crowd of them leaves processors to all else. Where it is not this request's turn, nothing is
  * read, and the problem, of problem_unavailable, has RETRY_LATER: the whole request may be handled
- * again when budget_wait_ms() says so.
+ * again when budget_wait_ms() says so. Not those that take a place first, see below: these do not
+ * wait, for a queue of them would take minutes.
  *
  * It gets BUDGET_QUICK_MS at first, or a BUDGET_QUICK_PART of a long budget. One that is not done
  * by then takes a place and runs again, with what is left of the budget, which begins with the

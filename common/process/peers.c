@@ -41,6 +41,7 @@ void peers_open(struct peers *all, int listen_fd, size_t body_max, unsigned requ
     all->count = all->postponed = 0;
     all->bytes_max = 2 * (body_max + FASTCGI_PARAMS_MAX);
     all->limit_ns = (request_s ? request_s : PEERS_REQUEST_S) * SECOND;
+    all->ending_ns = PEERS_ENDING_S * SECOND;
     all->ends_at = 0;
     all->is_narrow = false;
     all->has_timer = make_timer(&all->timer);
@@ -82,7 +83,7 @@ void peers_end(struct peers *all, bool is_end)
     if (!is_end)
         all->ends_at = 0;
     else if (!all->ends_at)
-        all->ends_at = monotonic_ns() + PEERS_ENDING_S * SECOND;
+        all->ends_at = monotonic_ns() + all->ending_ns;
 }
 
 /* ---- writing ---- */

@@ -15,7 +15,7 @@
 #define PEERS_CHUNK 65536  /* bytes that are received at once */
 #define PEER_TIMEOUT_S 10  /* of silence, and of not reading */
 #define PEERS_REQUEST_S 30 /* from the first byte to the last */
-#define PEERS_ENDING_S 5   /* what is left for those who wait when the worker is to end */
+#define PEERS_ENDING_S 5   /* what is left for those who wait when the worker is to end, or less */
 
 #define PEERS_POSTPONED_MAX 48   /* whose request is whole, and waits for its turn */
 #define PEERS_POSTPONED_S 15     /* at the longest */
@@ -31,13 +31,14 @@ struct peer {
 
 /* What a worker holds. */
 struct peers {
-    int listen_fd;    /* borrowed */
-    size_t count;     /* places that are not free */
-    size_t postponed; /* how many of these wait for their turn */
-    size_t bytes_max; /* of all requests that have not come whole, together */
-    int64_t limit_ns; /* how long a request may take to come */
-    int64_t ends_at;  /* nobody else is let in, and who is here goes then; 0: there is no end */
-    bool is_narrow;   /* while one is postponed nobody else is let in; the caller's to set */
+    int listen_fd;     /* borrowed */
+    size_t count;      /* places that are not free */
+    size_t postponed;  /* how many of these wait for their turn */
+    size_t bytes_max;  /* of all requests that have not come whole, together */
+    int64_t limit_ns;  /* how long a request may take to come */
+    int64_t ending_ns; /* what is left at the end; the caller's to set to less */
+    int64_t ends_at;   /* nobody else is let in, and who is here goes then; 0: there is no end */
+    bool is_narrow;    /* while one is postponed nobody else is let in; the caller's to set */
     bool has_timer;
     timer_t timer;
     /* One more than may wait, for who has just come. In the first, where all go who do not wait,
@@ -89,7 +90,7 @@ void peer_hang_up(struct peer *peer);
 /** Hang up, wipe the request, and free the place. */
 void peers_drop(struct peers *all, struct peer *peer);
 
-/** From now on nobody is let in, and who is here has PEERS_ENDING_S; or, with false, as before. */
+/** From now on nobody is let in, and who is here has `ending_ns`; or, with false, as before. */
 void peers_end(struct peers *all, bool is_end);
 
 /** Send all of it, waiting where the peer does not read, PEER_TIMEOUT_S for each piece. One that is

@@ -460,6 +460,8 @@ void server_run(const struct server *server)
     worker_open(&w, server);
     peers_open(&w.peers, server->listen_fd, server->body_max, server->request_s);
     w.peers.is_narrow = server->is_for_one_kind;
+    if (server->grace_s && server->grace_s < 2 * PEERS_ENDING_S) /* half of it is for the answers */
+        w.peers.ending_ns = server->grace_s * INT64_C(500000000);
     on_exhausted(last_answer_give);
     set_wait(&w);
     if (server->begin)

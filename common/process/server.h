@@ -42,9 +42,9 @@ struct server {
 
 /**
  * Serve one request after another until SIGTERM, SIGINT or SIGUSR1; the request that runs then is
- * finished first, and one that is still coming, or waits for its turn, has 5 s; but when it takes
- * longer than `grace_s` the process exits with 0 in the middle of it. Ends so when the listening
- * socket fails.
+ * finished first, and one that is still coming, or waits for its turn, has 5 s, or half of
+ * `grace_s`; but when it takes longer than `grace_s` the process exits with 0 in the middle of it.
+ * Ends so when the listening socket fails.
  *
  * With `reexec`, its files are looked at each second and before a request is taken from the
  * socket; a change of them, and SIGHUP, lead to a trial and a new program (reexec.h). Only a

@@ -617,6 +617,18 @@ TEST(a_request_that_was_not_slow_is_one_of_the_others)
     ck_assert_int_gt(atomic_load(&shared->gate.others), 0);
 }
 
+TEST(a_long_one_is_none_of_them)
+{
+    limit_to_one(db);
+    must_work(try_wait(db, SLOW_S));
+    ck_assert_uint_eq(places_taken(), 1);
+    atomic_store(&shared->gate.others, 0);
+
+    budget_end(db);
+
+    ck_assert_int_eq(atomic_load(&shared->gate.others), 0);
+}
+
 TEST(one_that_waits_is_none_of_them)
 {
     limit_to_one(db);

@@ -860,6 +860,24 @@ TEST(those_whose_turn_comes_one_after_another_hold_up_no_signal)
     ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
 }
 
+/* As a script: the web server kills it soon after. */
+TEST(or_before_a_short_grace_has_passed)
+{
+    char byte;
+    ck_assert_int_eq(pipe2(lets_in, O_CLOEXEC | O_NONBLOCK), 0);
+    wanted = (struct server){.wait_ms = wait_ms, .grace_s = 2};
+    pid_t pid = start();
+    int fd = begin_call(path, &(const struct call){.method = "GET", .uri = "/api/late"});
+    ck_assert_int_eq(read(begun[0], &byte, 1), 1);
+
+    ck_assert_int_eq(kill(pid, SIGTERM), 0);
+
+    struct reply reply = reply_on(fd);
+    ck_assert(reply.ended);
+    ck_assert_str_eq(content(reply), "refused");
+    ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
+}
+
 TEST(where_there_are_no_turns_no_request_waits)
 {
     pid_t pid = start();
