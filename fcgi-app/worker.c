@@ -19,7 +19,7 @@
 #define NS_PER_S INT64_C(1000000000)
 /* A hash takes less. One whose worker is killed, or who then waits for the database, keeps the
  * others out for no longer: they wait for PEERS_POSTPONED_S in all. */
-#define HASH_TURN_S 2
+#define HASH_TURN_S 1
 
 /* Where the web server would hand the configuration out, should its own rules fail. It tells which
  * folder that is only with a request; and the file may have been moved or copied there since it was
