@@ -536,7 +536,7 @@ static void count_request(const struct router *router, const struct request *rq,
 
 static bool takes_hash(const struct route *route)
 {
-    return route->flags & ROUTE_HASH_POOL;
+    return route && route->flags & ROUTE_HASH_POOL;
 }
 
 /* Of what was done, nothing shows. */
@@ -555,7 +555,7 @@ void router_handle(const struct router *router, struct request *rq, struct respo
     struct problem *p = router->admit ? router->admit(router->app, rq) : NULL;
     if (!p)
         p = find_route(router, rq, rs, &methods);
-    if (!p && rq->route && takes_hash(rq->route) && router->admit_hash)
+    if (!p && takes_hash(rq->route) && router->admit_hash)
         p = router->admit_hash(router->app, rq);
     if (!p && rq->route)
         p = dispatch(router, rq, rs);

@@ -163,15 +163,22 @@ static struct peer *most_silent_but(struct peers *all, const struct peer *but)
     return found;
 }
 
+/* Of those whose request has not come whole, too many or too much. */
+static bool is_too_much(const struct peers *all)
+{
+    size_t count = all->count - all->postponed;
+    return count > PEERS_MAX || (count > 1 && bytes_of(all) > all->bytes_max);
+}
+
 /* Its own bounds are below ours, so that it stays itself. */
 static void keep(struct peers *all, struct peer *peer)
 {
-    size_t others = all->count - all->postponed - 1;
+    struct peer *other;
     peer->heard = monotonic_ns();
     if (!peer->since)
         peer->since = peer->heard;
-    for (; others >= PEERS_MAX || (others && bytes_of(all) > all->bytes_max); others--)
-        peers_drop(all, most_silent_but(all, peer));
+    while (is_too_much(all) && (other = most_silent_but(all, peer)))
+        peers_drop(all, other);
 }
 
 bool peers_may_postpone(const struct peers *all, const struct peer *peer)

@@ -281,7 +281,7 @@ static void serve(struct worker *w, struct peer *peer)
     char *const *params = fastcgi_params(&peer->request, w->arena);
     if (params)
         handle(w, peer, may_wait(w, peer), params, &rq);
-    if (w->rs.postponed)
+    if (params && w->rs.postponed)
         peers_postpone(&w->peers, peer, (int)w->rs.postponed, rq.came);
     else
         finish(w, peer, params ? &rq : NULL);
@@ -543,7 +543,7 @@ static void handle_in_turn(struct worker *w, struct peer *peer, char *const *env
     const int64_t end = peer->postponed + PEERS_POSTPONED_S * INT64_C(1000000000);
     handle(w, peer, server->wait_ms != NULL, env, rq);
     while (w->rs.postponed) {
-        bool may_wait = monotonic_ns() < end;
+        bool may_wait = server->wait_ms && monotonic_ns() < end;
         unsigned ms =
             may_wait ? server->wait_ms(server->context, w->rs.postponed, peer->postponed) : 0;
         if (ms) {
