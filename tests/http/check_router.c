@@ -360,7 +360,7 @@ static struct problem *authenticate(struct app *app, struct request *rq, const c
 struct call {
     const char *method, *path, *query, *token, *type, *body;
     size_t announced; /* 0: the body's own length */
-    bool too_large;
+    bool too_large, may_wait;
     const char *param; /* one more variable */
     const char *address;
 };
@@ -416,6 +416,7 @@ static void prepare_request(const struct call *call)
     request_from_params(&rq, a, params, "/api", (struct instant){1});
     rq.raw_body = text_of(call->body);
     rq.too_large = call->too_large;
+    rq.may_wait = call->may_wait;
 }
 
 static void answer(const struct call *call)
@@ -924,11 +925,16 @@ TEST_EACH(to_all_others_it_is_an_unknown_path_for_any_method, remotes)
 
 static struct metrics counted;
 
-static void ask_counted(const char *method, const char *path)
+static void answer_counted(const struct call *call)
 {
     router.metrics = &counted;
-    ask(.method = method, .path = path);
+    answer(call);
     router.metrics = NULL;
+}
+
+static void ask_counted(const char *method, const char *path)
+{
+    answer_counted(&(const struct call){.method = method, .path = path});
 }
 
 static const char *told(void)
@@ -1369,11 +1375,7 @@ CASE("who comes first", set_up_slow, tear_down_slow);
 
 static void ask_slow(const char *method, const char *path, bool may_wait)
 {
-    router.metrics = &counted;
-    prepare_request(&(const struct call){.method = method, .path = path});
-    rq.may_wait = may_wait;
-    router_handle(&router, &rq, &rs);
-    router.metrics = NULL;
+    answer_counted(&(const struct call){.method = method, .path = path, .may_wait = may_wait});
 }
 
 static void ck_postponed(enum postponed kind)

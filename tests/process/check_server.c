@@ -604,20 +604,32 @@ TEST_EACH(an_idle_worker_ends_at_once, end_signals)
     ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
 }
 
-/* A request begins, the signal comes, and the request is answered before the end. */
-static void ck_finishes_what_runs(int signal)
+/* The handler of this request has begun. */
+static int begin_told(const char *uri)
 {
     char byte;
-    pid_t pid = start();
-    int fd = begin_call(path, &(const struct call){.method = "GET", .uri = "/api/slow"});
+    int fd = begin_call(path, &(const struct call){.method = "GET", .uri = uri});
     ck_assert_int_eq(read(begun[0], &byte, 1), 1);
+    return fd;
+}
 
+static void ck_answers_before_the_end(pid_t pid, int signal, int fd, const char *what)
+{
     ck_assert_int_eq(kill(pid, signal), 0);
 
     struct reply reply = reply_on(fd);
     ck_assert(reply.ended);
-    ck_assert_str_eq(content(reply), "slow");
+    ck_assert_str_eq(content(reply), what);
     ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
+}
+
+/* A request begins, the signal comes, and the request is answered before the end. */
+static void ck_finishes_what_runs(int signal)
+{
+    pid_t pid = start();
+    int fd = begin_told("/api/slow");
+
+    ck_answers_before_the_end(pid, signal, fd, "slow");
 }
 
 TEST_EACH(the_request_that_runs_is_finished_first, end_signals)
@@ -775,10 +787,17 @@ static size_t told_within(int ms)
     return poll(&ready, 1, 0) == 1 ? (size_t)read(begun[0], bytes, sizeof bytes) : 0;
 }
 
-static pid_t start_with_turns(void)
+/* Of a server that is like this besides. */
+static void want_turns(struct server like)
 {
     ck_assert_int_eq(pipe2(lets_in, O_CLOEXEC | O_NONBLOCK), 0);
-    wanted = (struct server){.wait_ms = wait_ms};
+    wanted = like;
+    wanted.wait_ms = wait_ms;
+}
+
+static pid_t start_with_turns(struct server like)
+{
+    want_turns(like);
     return start();
 }
 
@@ -787,19 +806,10 @@ static void let_in(void)
     ck_assert_int_eq(write(lets_in[1], "g", 1), 1);
 }
 
-static int begin_late(void)
-{
-    const struct call late = {.method = "GET", .uri = "/api/late"};
-    char byte;
-    int fd = begin_call(path, &late);
-    ck_assert_int_eq(read(begun[0], &byte, 1), 1);
-    return fd;
-}
-
 TEST(a_request_whose_turn_it_is_not_is_handled_again_and_others_first)
 {
-    pid_t pid = start_with_turns();
-    int fd = begin_late();
+    pid_t pid = start_with_turns((struct server){0});
+    int fd = begin_told("/api/late");
 
     for (int i = 0; i < 50; i++)
         assert_alive();
@@ -814,11 +824,11 @@ TEST(a_request_whose_turn_it_is_not_is_handled_again_and_others_first)
 TEST(where_all_wait_for_the_same_the_others_stay_in_the_queue)
 {
     unsigned waiting = 0;
-    ck_assert_int_eq(pipe2(lets_in, O_CLOEXEC | O_NONBLOCK), 0);
-    wanted = (struct server){.wait_ms = wait_ms, .is_for_one_kind = true};
+    want_turns((struct server){.is_for_one_kind = true});
     int listening = listen_at(path);
     pid_t pid = start_on(listening);
-    int fd = begin_late(), next = begin_call(path, &(struct call){.method = "GET", .uri = "/api"});
+    int fd = begin_told("/api/late");
+    int next = begin_call(path, &(struct call){.method = "GET", .uri = "/api"});
 
     ck_assert(!told_within(300));
     ck_assert(accept_queue_read(listening, &waiting));
@@ -833,15 +843,19 @@ TEST(where_all_wait_for_the_same_the_others_stay_in_the_queue)
 
 TEST_EACH(it_is_answered_before_the_end, end_signals)
 {
-    pid_t pid = start_with_turns();
-    int fd = begin_late();
+    pid_t pid = start_with_turns((struct server){0});
+    int fd = begin_told("/api/late");
 
-    ck_assert_int_eq(kill(pid, end_signals[_i]), 0);
+    ck_answers_before_the_end(pid, end_signals[_i], fd, "refused"); /* after five seconds */
+}
 
-    struct reply reply = reply_on(fd); /* when it has waited for five seconds */
-    ck_assert(reply.ended);
-    ck_assert_str_eq(content(reply), "refused");
-    ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
+/* As a script: the web server kills it soon after. */
+TEST(or_before_a_short_grace_has_passed)
+{
+    pid_t pid = start_with_turns((struct server){.grace_s = 2});
+    int fd = begin_told("/api/late");
+
+    ck_answers_before_the_end(pid, SIGTERM, fd, "refused");
 }
 
 static unsigned now(void *context, enum postponed kind, int64_t came)
@@ -857,24 +871,6 @@ TEST(those_whose_turn_comes_one_after_another_hold_up_no_signal)
 
     ck_assert_str_eq(content(ask(.method = "GET", .uri = "/api/signalled")), "heard");
 
-    ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
-}
-
-/* As a script: the web server kills it soon after. */
-TEST(or_before_a_short_grace_has_passed)
-{
-    char byte;
-    ck_assert_int_eq(pipe2(lets_in, O_CLOEXEC | O_NONBLOCK), 0);
-    wanted = (struct server){.wait_ms = wait_ms, .grace_s = 2};
-    pid_t pid = start();
-    int fd = begin_call(path, &(const struct call){.method = "GET", .uri = "/api/late"});
-    ck_assert_int_eq(read(begun[0], &byte, 1), 1);
-
-    ck_assert_int_eq(kill(pid, SIGTERM), 0);
-
-    struct reply reply = reply_on(fd);
-    ck_assert(reply.ended);
-    ck_assert_str_eq(content(reply), "refused");
     ck_assert_int_eq(end_of(pid), EXIT_SUCCESS);
 }
 
@@ -1044,10 +1040,8 @@ TEST(work_that_can_wait_does_not_keep_from_ending)
 
 TEST(nor_from_serving_who_waits_for_their_turn)
 {
-    ck_assert_int_eq(pipe2(lets_in, O_CLOEXEC | O_NONBLOCK), 0);
-    wanted = (struct server){.spare = do_parts_for_ever, .wait_ms = wait_ms};
-    pid_t pid = start();
-    int fd = begin_late();
+    pid_t pid = start_with_turns((struct server){.spare = do_parts_for_ever});
+    int fd = begin_told("/api/late");
 
     let_in();
 
@@ -1057,11 +1051,10 @@ TEST(nor_from_serving_who_waits_for_their_turn)
 
 TEST(nor_from_letting_in_who_stayed_in_the_queue)
 {
-    ck_assert_int_eq(pipe2(lets_in, O_CLOEXEC | O_NONBLOCK), 0);
-    wanted =
-        (struct server){.spare = do_parts_for_ever, .wait_ms = wait_ms, .is_for_one_kind = true};
-    pid_t pid = start();
-    int fd = begin_late(), next = begin_call(path, &(struct call){.method = "GET", .uri = "/api"});
+    pid_t pid =
+        start_with_turns((struct server){.spare = do_parts_for_ever, .is_for_one_kind = true});
+    int fd = begin_told("/api/late");
+    int next = begin_call(path, &(struct call){.method = "GET", .uri = "/api"});
 
     let_in();
 
