@@ -63,7 +63,7 @@ static struct problem *admit_hash(struct app *app, struct request *rq)
 static void leave_hash(struct app *app, const struct request *rq)
 {
     struct gate *gate = &app->shared->hash_gate;
-    if (!rq->route || !(rq->route->flags & ROUTE_HASH_POOL))
+    if (!route_takes_hash(rq->route))
         gate_note_other(gate);
     lease_end(&app->hash_place, gate->places);
 }
@@ -104,13 +104,13 @@ static struct problem *open_keys(struct arena *a, const struct settings *setting
                         settings->jwt_issuer.data, ret);
 }
 
-/* Half of the workers are there for all else, whatever lists take. A command has the time that its
- * user has. */
+/* Half of the workers are there for all else, whatever lists take; without another word as many are
+ * slow at a time as hashes are made. A command has the time that its user has. */
 static void limit_lists(struct app *app)
 {
     const struct settings *s = app->settings;
     const unsigned half = (unsigned)s->workers / 2;
-    unsigned few = s->slow_lists ? (unsigned)s->slow_lists : half_of_processors();
+    unsigned few = s->slow_lists ? (unsigned)s->slow_lists : app->hash_limit.few;
     const struct budget_limits budget = {
         .ms = (unsigned)s->list_budget_ms, .places = half, .gate = {few < half ? few : half, half}};
     budget_set(app->db, budget, &app->shared->budget);

@@ -534,17 +534,12 @@ static void count_request(const struct router *router, const struct request *rq,
         count_database(router->metrics, router->db);
 }
 
-static bool takes_hash(const struct route *route)
-{
-    return route && route->flags & ROUTE_HASH_POOL;
-}
-
 /* Of what was done, nothing shows. */
 static void postpone(const struct request *rq, struct response *rs)
 {
     response_reset(rs);
     rs->status = problem_unavailable.status;
-    rs->postponed = takes_hash(rq->route) ? POSTPONED_HASH : POSTPONED_READ;
+    rs->postponed = route_takes_hash(rq->route) ? POSTPONED_HASH : POSTPONED_READ;
 }
 
 void router_handle(const struct router *router, struct request *rq, struct response *rs)
@@ -555,7 +550,7 @@ void router_handle(const struct router *router, struct request *rq, struct respo
     struct problem *p = router->admit ? router->admit(router->app, rq) : NULL;
     if (!p)
         p = find_route(router, rq, rs, &methods);
-    if (!p && takes_hash(rq->route) && router->admit_hash)
+    if (!p && route_takes_hash(rq->route) && router->admit_hash)
         p = router->admit_hash(router->app, rq);
     if (!p && rq->route)
         p = dispatch(router, rq, rs);
@@ -607,6 +602,11 @@ void router_each(const struct resource *const *resources,
     for (; *resources; resources++)
         for (size_t i = 0; i < (*resources)->count; i++)
             each(context, *resources, &(*resources)->routes[i]);
+}
+
+bool route_takes_hash(const struct route *route)
+{
+    return route && route->flags & ROUTE_HASH_POOL;
 }
 
 enum auth route_auth(const struct route *route, const struct app *app)

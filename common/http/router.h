@@ -150,6 +150,9 @@ struct route {
 /* For the column `problems`. */
 #define PROBLEMS(...) ((const struct problem_type *const[]){__VA_ARGS__, NULL})
 
+/** Does a request take the time of a password hash? Not one without a route. */
+bool route_takes_hash(const struct route *route);
+
 /** Who may call it with the settings of `app`. */
 enum auth route_auth(const struct route *route, const struct app *app);
 

@@ -138,11 +138,17 @@ static int64_t end_of(const struct peers *all, const struct peer *peer)
     return all->ends_at ? least(end, all->ends_at) : end;
 }
 
+/* Its request has not come whole. */
+static bool is_coming(const struct peer *peer)
+{
+    return peer->fd >= 0 && !peer->postponed;
+}
+
 static void drop_expired(struct peers *all)
 {
     int64_t now = monotonic_ns();
     for (size_t i = 0; i < PLACES; i++)
-        if (all->at[i].fd >= 0 && !all->at[i].postponed && end_of(all, &all->at[i]) <= now)
+        if (is_coming(&all->at[i]) && end_of(all, &all->at[i]) <= now)
             peers_drop(all, &all->at[i]);
 }
 
@@ -150,7 +156,7 @@ static size_t bytes_of(const struct peers *all)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < PLACES; i++)
-        bytes += all->at[i].postponed ? 0 : fastcgi_size(&all->at[i].request);
+        bytes += is_coming(&all->at[i]) ? fastcgi_size(&all->at[i].request) : 0;
     return bytes;
 }
 
@@ -158,7 +164,7 @@ static struct peer *most_silent_but(struct peers *all, const struct peer *but)
 {
     struct peer *found = NULL;
     for (struct peer *at = all->at; at < all->at + PLACES; at++)
-        if (at->fd >= 0 && at != but && !at->postponed && (!found || at->heard < found->heard))
+        if (is_coming(at) && at != but && (!found || at->heard < found->heard))
             found = at;
     return found;
 }
@@ -282,8 +288,9 @@ static struct peer *hear(struct peers *all, struct peer *peer)
  * first time may be before accept(2) has begun. */
 static int accept_soon(const struct peers *all, int wait_ms)
 {
-    const long ns = wait_ms > 0 && wait_ms < ACCEPT_MS ? wait_ms * 1000000L : ACCEPT_MS * 1000000L;
-    const struct itimerspec soon = {{.tv_nsec = ns}, {.tv_nsec = ns}}, never = {0};
+    const int ms = wait_ms > 0 && wait_ms < ACCEPT_MS ? wait_ms : ACCEPT_MS;
+    const struct timespec each = {.tv_nsec = ms * 1000000L};
+    const struct itimerspec soon = {each, each}, never = {0};
     if (all->has_timer)
         (void)timer_settime(all->timer, 0, &soon, NULL);
     int fd = accept4(all->listen_fd, NULL, NULL, SOCK_CLOEXEC), failed = errno;
@@ -319,7 +326,8 @@ static bool lets_in(const struct peers *all)
 static bool wait_for_any(const struct peers *all, int wait_ms, struct pollfd ret[PLACES + 1])
 {
     for (size_t i = 0; i < PLACES; i++)
-        ret[i] = (struct pollfd){.fd = all->at[i].postponed ? -1 : all->at[i].fd, .events = POLLIN};
+        ret[i] =
+            (struct pollfd){.fd = is_coming(&all->at[i]) ? all->at[i].fd : -1, .events = POLLIN};
     ret[LISTENING] = (struct pollfd){.fd = lets_in(all) ? all->listen_fd : -1, .events = POLLIN};
     return poll(ret, PLACES + 1, wait_ms) > 0;
 }

@@ -281,11 +281,12 @@ static void serve(struct worker *w, struct peer *peer)
     char *const *params = fastcgi_params(&peer->request, w->arena);
     if (params)
         handle(w, peer, may_wait(w, peer), params, &rq);
-    if (params && w->rs.postponed)
+    if (params && w->rs.postponed) {
+        last_answer_is_for_nobody();
         peers_postpone(&w->peers, peer, (int)w->rs.postponed, rq.came);
-    else
+    } else {
         finish(w, peer, params ? &rq : NULL);
-    last_answer_is_for_nobody();
+    }
     forget(w);
 }
 
