@@ -464,6 +464,7 @@ static struct problem *walk_to(struct walk *w, const struct list_place *end)
             return p;
         window.after = true;
         window.place = w->last;
+        window.place.text = arena_text(w->r->a, w->last.text); /* a step may be asked twice */
     }
 }
 
