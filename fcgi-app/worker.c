@@ -236,6 +236,11 @@ static bool sweep_if_due(struct app *app, struct arena *a)
 
 bool app_spare(void *context, struct arena *a)
 {
-    bool departed = purge_departed(context, a);
-    return sweep_if_due(context, a) || departed;
+    struct app *app = context;
+    if (sweep_if_due(app, a))
+        return true;
+    bool departed = purge_departed(app, a);
+    if (departed) /* what has gone is named in the journal, which must not grow by it */
+        app->unswept = SWEEP_WRITES;
+    return departed;
 }

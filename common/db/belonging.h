@@ -30,7 +30,9 @@ struct belonging {
     struct problem *(*uncount)(struct db *db, struct arena *a, struct uuid owner);
 };
 
-#define BELONGING_BATCH 500 /* rows, of all tables together */
+/* Rows, of all tables together. The journal may name each of them, so they are no more than a sweep
+ * takes at once. */
+#define BELONGING_BATCH 256
 
 /** Does anything belong to rows of that table? */
 bool belonging_any(const struct belonging *all, const char *of);

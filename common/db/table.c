@@ -193,14 +193,20 @@ struct problem *table_delete(struct db *db, struct arena *a, const struct table 
 
 /* ---- many rows ---- */
 
-static struct problem *count_out(struct db *db, struct arena *a, const struct counter *c,
-                                 const char *going, struct db_args rows)
+/* Together, or each by its name. */
+static struct problem *count_out(struct db *db, struct arena *a, const struct table *table,
+                                 const struct counter *c, const char *going, struct db_args rows)
 {
     struct db_arg *args = arena_array(a, rows.count + 1, sizeof *args);
+    const char *n = "-COUNT(*), NULL", *group = " GROUP BY 2, 3";
+    if (table->noted) {
+        n = arena_printf(a, "-1, %s.id", table->name);
+        group = "";
+    }
     const struct sql sql = {arena_printf(a,
-                                         "INSERT INTO list_journal (total, owner, kind, n) "
-                                         "SELECT ?, %s, %s, -COUNT(*) FROM %s GROUP BY 2, 3",
-                                         c->owner, c->kind ? c->kind : "0", going),
+                                         "INSERT INTO list_journal (total, owner, kind, n, row_id) "
+                                         "SELECT ?, %s, %s, %s FROM %s%s",
+                                         c->owner, c->kind ? c->kind : "0", n, going, group),
                             NULL};
     args[0] = db_integer(c->number);
     memcpy(&args[1], rows.list, rows.count * sizeof *args);
@@ -226,6 +232,6 @@ struct problem *table_delete_rows(struct db *db, struct arena *a, const struct t
     if (p || !n)
         return p;
     for (const struct counter *const *c = counters_of(table); !p && *c; c++)
-        p = count_out(db, a, *c, going, args);
+        p = count_out(db, a, table, *c, going, args);
     return p ? p : db_execute(db, a, &delete, args, ret_deleted);
 }

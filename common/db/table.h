@@ -23,7 +23,8 @@ struct table {
                                               their columns; NULL at the end; or NULL */
     const char *shown;      /* a condition: all others are missing; NULL: every row is there */
     const struct sql *find; /* in place of the one that follows from the fields; or NULL */
-    bool noted;             /* a change that no counter is about is left in the journal, too */
+    bool noted;             /* the journal names every row that is written or goes, also where
+                               nothing is to be counted: a search index follows it */
 };
 
 /* For the column `counters`. */

@@ -130,6 +130,11 @@ static const struct sql sql_keep_author = {
 #define NEWEST                                                                                     \
     "SELECT id FROM posts FORCE INDEX (ix_posts_author_created) WHERE author_id = ? "              \
     "ORDER BY created_at DESC, id DESC LIMIT ?"
+/* They are in no total any more, but in the search index. */
+static const struct sql sql_note_newest = {
+    "INSERT INTO list_journal (total, owner, kind, n, row_id) SELECT ?, ?, 0, 0, id "
+    "FROM (" NEWEST ") AS newest",
+    NULL};
 static const struct sql sql_delete_newest = {
     "DELETE posts FROM (" NEWEST ") AS newest STRAIGHT_JOIN posts ON posts.id = newest.id", NULL};
 
@@ -257,9 +262,12 @@ struct problem *post_delete_newest(struct db *db, struct arena *a, struct uuid a
         belonging_delete_of(db, a, belongings, OF_POSTS, NEWEST,
                             DB_ARGS(db_uuid(author), db_integer(limit)), limit, &below);
     int64_t left = limit - (int64_t)below;
+    const struct db_arg whose = db_uuid(author), count = db_integer(left);
     if (!p && left > 0)
-        p = db_execute(db, a, &sql_delete_newest, DB_ARGS(db_uuid(author), db_integer(left)),
-                       &posts);
+        p = db_execute(db, a, &sql_note_newest,
+                       DB_ARGS(db_integer(post_counter.number), whose, whose, count), NULL);
+    if (!p && left > 0)
+        p = db_execute(db, a, &sql_delete_newest, DB_ARGS(whose, count), &posts);
     if (!p)
         *ret_deleted = below + posts;
     return p;

@@ -418,6 +418,9 @@ TEST(each_batch_is_small_and_totals_hold_all_the_time)
         ck_assert_int_le(read_so_far() - read, 8 * DEPARTURE_BATCH + 1000);
         ck_assert_int_eq(total_kept(&post_counter, NULL, 0, 1), 4);
         ck_kept();
+        while (app_sweep(the_app, the_arena)) /* as app_spare() does */
+            continue;
+        ck_kept();
         batches++;
     }
 
@@ -430,6 +433,25 @@ TEST(each_batch_is_small_and_totals_hold_all_the_time)
     must(departure_sweep(the_app->db, the_arena, &more)); /* nothing to do, and does nothing */
     ck_assert(!more);
     ck_rows("users", 2);
+}
+
+/* A search looks through what it finds, so rows that are gone must not be in its way. */
+TEST(a_search_forgets_the_rows)
+{
+    bool more = true;
+    must(search_build(the_app->db, the_arena, &post_index, NULL));
+    leave_rows_behind();
+
+    while (more)
+        must(departure_sweep(the_app->db, the_arena, &more));
+    while (app_sweep(the_app, the_arena))
+        continue;
+
+    struct answer answer = api_get(NULL, "/posts?q=farewell");
+    ck_assert_str_eq(answer_column(answer, "title"), "M3 M1");
+    ck_assert_int_eq(answer_total(answer), 2);
+    ck_assert(!answer_has(answer, "pagination.total_capped"));
+    ck_rows("search_rows JOIN search_builds USING (build) WHERE list = 2 AND state = 'live'", 4);
 }
 
 /* Posts that came in by SQL, and were not counted yet when their author left. */
@@ -555,6 +577,26 @@ TEST_TIMES(a_login_and_a_list_find_what_a_dead_worker_left, 2)
 }
 
 CASE("beside others", set_up, loopback_close);
+
+static struct problem *delete_declared(void *ret_deleted)
+{
+    const char *rows = "posts FORCE INDEX (ix_posts_author_created) WHERE author_id = ? "
+                       "ORDER BY created_at DESC, id DESC LIMIT ?";
+    return table_delete_rows(the_app->db, the_arena, &post_table, rows,
+                             DB_ARGS(db_uuid(id_of(mary_id)), db_integer(3)), ret_deleted);
+}
+
+/* As what belongs to another row, which is declared by its table. */
+TEST(what_a_search_index_follows_is_named_when_it_goes)
+{
+    uint64_t deleted;
+
+    in_transaction(delete_declared, &deleted);
+
+    ck_assert_uint_eq(deleted, 3);
+    ck_rows("list_journal WHERE total = 2 AND n = -1 AND row_id IS NOT NULL", 3);
+    ck_kept();
+}
 
 TEST_EACH(few_rows_go_with_the_user, ways)
 {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/base/instant.h"
+#include "common/db/counter_sweep.h"
 #include "common/db/db_limits.h"
 #include "common/process/peers.h"
 #include "tests/support/exposition.h"
@@ -87,6 +88,26 @@ TEST_TIMES(much_is_swept_a_step_at_a_time, 2)
         steps++;
 
     ck_assert_int_eq(steps, 3);
+    ck_rows("list_journal", 0);
+}
+
+/* Every total reads the journal, and what goes with a user is named there. */
+TEST(who_departs_does_not_make_the_journal_grow)
+{
+    run_sql("INSERT INTO posts (id, author_id, title, content, published, created_at) SELECT "
+            "UUID(), id, 'T', 'C', 1, UTC_TIMESTAMP(6) FROM users JOIN seq_1_to_2000");
+    count_again();
+    ck_status(api_ask(.method = "DELETE", .path = "/auth/profile", .token = ada,
+                      .body = object("{'current_password':'%s'}", PASSWORD)),
+              204);
+    the_app->sweeps = true; /* as the next list finds out */
+
+    do
+        ck_assert_int_le(rows_in("list_journal"), 3 * SWEEP_ROWS);
+    while (app_spare(the_app, the_arena));
+
+    ck_rows("posts", 0);
+    ck_rows("users", 0);
     ck_rows("list_journal", 0);
 }
 
