@@ -36,9 +36,11 @@ struct looking {
     size_t ahead_count;
     int64_t reach, looked, matched;
     bool ended;               /* everything was looked at */
+    bool stopped;             /* search_stopped(): not everything, and no more now */
     struct search_place last; /* that was looked at */
-    int64_t first, end;       /* which of the matches are the page */
-    const void **rows;        /* these */
+    struct search_place stop;
+    int64_t first, end; /* which of the matches are the page */
+    const void **rows;  /* these */
     int64_t row_count;
     struct uuid *ids; /* of the matches, or NULL */
     bool tested;      /* some rows must not be shown, and each is asked for it */
@@ -226,7 +228,8 @@ static struct problem *take_batch(struct looking *l, size_t want)
         l->ahead_count -= b->count;
     } else {
         p = search_next(l->search, want, b->places, &b->count);
-        l->ended = !p && b->count < want;
+        l->stopped = !p && b->count < want && search_stopped(l->search, &l->stop);
+        l->ended = !p && b->count < want && !l->stopped;
     }
     for (size_t i = 0; !p && i < b->count; i++)
         b->ids[i] = (struct numbered_id){b->places[i].id, i};
@@ -250,6 +253,8 @@ static void keep_batch(struct looking *l)
     l->looked += (int64_t)b->count;
     if (b->count)
         l->last = b->places[b->count - 1];
+    if (l->stopped)
+        l->last = l->stop;
 }
 
 /* How many to look at next: as many as are missing, more where those did not suffice. */
@@ -268,7 +273,7 @@ static struct problem *look(struct looking *l, int64_t until, bool whole)
 {
     bool first = true;
     l->batch.whole = whole;
-    while (l->matched < until && l->looked < l->reach && !l->ended) {
+    while (l->matched < until && l->looked < l->reach && !l->ended && !l->stopped) {
         struct problem *p = take_batch(l, batch_size(l, until, first));
         if (!p && l->batch.count)
             p = read_batch(l);
@@ -568,13 +573,16 @@ static struct problem *sort_matches(struct reading *r, const struct uuid *ids, s
 }
 
 /* All that may match, if that is not more than can be counted. */
-static struct problem *find_all(struct looking *l, struct reading *along)
+static struct problem *find_all(struct looking *l, struct reading *along, bool *ret_few)
 {
     l->ahead = arena_array(along->a, LIST_COUNT_MAX + 1, sizeof *l->ahead);
     l->ids = arena_array(along->a, LIST_COUNT_MAX, sizeof *l->ids);
     l->reach = LIST_COUNT_MAX + 1 + along->window->search_reach;
     struct problem *p = open_looking(l, along);
-    return p ? p : search_next(l->search, LIST_COUNT_MAX + 1, l->ahead, &l->ahead_count);
+    if (!p)
+        p = search_next(l->search, LIST_COUNT_MAX + 1, l->ahead, &l->ahead_count);
+    *ret_few = !p && l->ahead_count <= LIST_COUNT_MAX && !search_stopped(l->search, &l->stop);
+    return p;
 }
 
 static struct problem *read_sorted(struct reading *r, struct list_total *total)
@@ -582,8 +590,8 @@ static struct problem *read_sorted(struct reading *r, struct list_total *total)
     struct list_window window;
     struct reading along = list_along_time(r, &window);
     struct looking *l = arena_alloc(r->a, sizeof *l);
-    struct problem *p = find_all(l, &along);
-    bool few = !p && l->ahead_count <= LIST_COUNT_MAX;
+    bool few;
+    struct problem *p = find_all(l, &along, &few);
     if (!p && (few || is_counted(r)))
         p = look(l, LIST_COUNT_MAX + 1, false);
     if (p)

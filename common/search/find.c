@@ -28,6 +28,9 @@ struct search {
     struct candidate last;
     int64_t end; /* rows with ordinals below this are in the postings that were read */
     size_t keys; /* how many were found of those that were asked for */
+    size_t gone; /* how many were not, in all */
+    bool stopped;
+    struct candidate stop;
 };
 
 /* ---- texts of rows ---- */
@@ -232,7 +235,9 @@ static struct problem *ask_keys(struct search *s, const uint32_t *ordinals, size
 static struct problem *read_keys(struct search *s, const uint32_t *ordinals, size_t count)
 {
     struct problem *p = ask_keys(s, ordinals, count);
-    if (!p && s->keys < count)
+    size_t gone = s->keys < count ? count - s->keys : 0;
+    s->gone += gone;
+    if (!p && gone)
         p = find_moved(s);
     if (!p && s->waiting.full)
         p = problem_because(s->of.arena, &problem_unavailable,
@@ -320,11 +325,42 @@ static struct search_place place_of(const struct search *s, const struct candida
     return (struct search_place){{rank_of(&s->of, c->rank)}, c->id};
 }
 
+/* Postings stay when their rows go, until the index is made anew; a request must not pay for all
+ * that have ever been. It ends only where another one gets further: behind the place that this one
+ * began at. */
+static bool stops(struct search *s, int64_t bound)
+{
+    static const struct uuid first = {{0}};
+    struct uuid last;
+    memset(&last, 0xff, sizeof last);
+    s->stop = (struct candidate){bound - 1, s->of.oldest_first ? last : first};
+    s->stopped = s->gone > SEARCH_GONE_MAX && s->stop.rank > s->of.lowest;
+    return s->stopped;
+}
+
+/* No place in the order is left to go on from. */
+static struct problem *too_many_gone(const struct search *s)
+{
+    return problem_because(s->of.arena, &problem_unavailable,
+                           "a search met too many rows of one time that are gone; `postern "
+                           "reindex` forgets them");
+}
+
+/* Take more ordinals, if there are any. */
+static struct problem *take_more(struct search *s, bool more, int64_t bound, size_t want,
+                                 bool *ret_any)
+{
+    *ret_any = more && !stops(s, bound);
+    if (*ret_any && s->gone > 4 * SEARCH_GONE_MAX)
+        return too_many_gone(s);
+    return *ret_any ? take_some(s, want) : NULL;
+}
+
 struct problem *search_next(struct search *s, size_t want, struct search_place *ret,
                             size_t *ret_count)
 {
     size_t count = 0;
-    while (count < want) {
+    for (bool any = true; any && count < want;) {
         int64_t bound = 0;
         bool more = blocks_bound(s->blocks, &bound);
         if (waiting_count(s) && (!more || waiting(s)->rank < bound)) {
@@ -336,14 +372,18 @@ struct problem *search_next(struct search *s, size_t want, struct search_place *
             ret[count++] = place_of(s, &c);
             continue;
         }
-        struct problem *p = more ? take_some(s, want - count) : NULL;
+        struct problem *p = take_more(s, more, bound, want - count, &any);
         if (p)
             return p;
-        if (!more)
-            break;
     }
     *ret_count = count;
     return NULL;
+}
+
+bool search_stopped(const struct search *s, struct search_place *ret)
+{
+    *ret = place_of(s, &s->stop);
+    return s->stopped;
 }
 
 void search_again(struct search *s, struct search_place place)

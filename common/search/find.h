@@ -33,7 +33,8 @@ struct db;
 struct problem;
 struct record;
 
-#define SEARCH_TERMS_MAX 16 /* of a query; with more of them no less is found */
+#define SEARCH_TERMS_MAX 16   /* of a query; with more of them no less is found */
+#define SEARCH_GONE_MAX 16384 /* rows that are gone, which one search passes over */
 
 /* The key of a row. */
 struct search_place {
@@ -66,9 +67,13 @@ bool search_is_indexed(const struct query *query, struct arena *a);
 struct problem *search_open(struct db *db, struct arena *a, const struct search_question *question,
                             struct search **ret) MUST_USE;
 
-/** The next rows, at most `want`; fewer only at the end. */
+/** The next rows, at most `want`; fewer only at the end, or where search_stopped(). */
 struct problem *search_next(struct search *s, size_t want, struct search_place *ret,
                             size_t *ret_count) MUST_USE;
+
+/** Were so many rows gone that it does not go on? Whatever may match up to `ret` was handed out, so
+ *  another search can begin after that. False at the end. */
+bool search_stopped(const struct search *s, struct search_place *ret);
 
 /** A row that was handed out has this key now: hand it out again in its place, if that comes. */
 void search_again(struct search *s, struct search_place place);

@@ -928,3 +928,58 @@ TEST(a_search_costs_the_same_in_a_larger_table)
         }
     }
 }
+
+/* ---- rows that are gone ---- */
+
+/* All but the first of import(), as those who swept have left them. */
+static void delete_imported(int from)
+{
+    run_sql(say("DELETE FROM posts WHERE created_at >= '2020-01-01' + INTERVAL %d SECOND", from));
+    run_sql("DELETE search_rows FROM search_rows JOIN search_builds USING (build) "
+            "WHERE list = 2 AND NOT EXISTS (SELECT 1 FROM posts WHERE posts.id = search_rows.id)");
+    count_again();
+}
+
+/* How many rows there are, by cursor, and on how many pages. */
+static size_t walk(const char *path, int *ret_pages)
+{
+    struct answer answer = api_get(admin, "%s", path);
+    size_t count = answer_count(answer);
+    for (*ret_pages = 1; !answer_is_null(answer, "pagination.next_cursor"); ++*ret_pages) {
+        answer =
+            api_get(admin, "%s&cursor=%s", path, answer_text(answer, "pagination.next_cursor"));
+        ck_status(answer, 200);
+        count += answer_count(answer);
+    }
+    return count;
+}
+
+static const char *const orders[] = {"-created_at", "created_at", "title"};
+
+TEST_EACH(a_search_passes_over_so_many_rows_that_are_gone, orders)
+{
+    const char *path = say("/posts?q=common&limit=100&sort=%s", orders[_i]);
+    int64_t statements, rows;
+    int pages;
+    import("1_to_40000");
+    delete_imported(300);
+
+    cost_of(path, &statements, &rows);
+
+    ck_assert_int_le(statements, 2 * SEARCH_GONE_MAX / SEARCH_BLOCK + 30);
+    ck_assert_uint_eq(walk(path, &pages), 299);
+    ck_assert_int_le(pages, 3 + 40000 / SEARCH_GONE_MAX);
+}
+
+TEST(what_was_looked_through_before_rows_that_are_gone_is_told)
+{
+    import("1_to_40000");
+    delete_imported(300);
+
+    struct answer answer = api_get(admin, "/posts?q=common");
+
+    ck_status(answer, 200);
+    ck_assert_uint_eq(answer_count(answer), 0);
+    ck_assert(answer_has(answer, "pagination.total_capped"));
+    ck_assert(!answer_is_null(answer, "pagination.next_cursor"));
+}
