@@ -324,11 +324,14 @@ static void put_page_link(struct page *page, struct buf *b, int64_t number, cons
     put_link(page, b, "page", arena_printf(page->rq->arena, "%lld", (long long)number), relation);
 }
 
-/* May a page be asked for by this number, of a list that goes so far? */
+/* May a page be asked for by this number, of a list that goes so far? Where nothing was counted for
+ * this page, it is for one that is too far, which is refused then. */
 static bool is_within_reach(const struct page *page, const struct list_total *total, int64_t number)
 {
     int64_t offset = offset_of(number, page->limit);
-    return offset <= page->window.page_reach && !(total->capped && offset >= total->count);
+    if (offset > page->window.page_reach || (total->bounded && offset >= LIST_COUNT_MAX))
+        return false;
+    return !(total->capped && offset >= total->count);
 }
 
 static void add_number_links(struct page *page, struct buf *b, const struct list_total *total,

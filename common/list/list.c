@@ -478,6 +478,7 @@ struct problem *list_read(struct db *db, struct arena *a, const struct list *lis
         r.match = search_query(a, list->search, query->q);
     bool nothing = scope->nothing || (r.match && r.match->finds_nothing);
     total.counted = nothing;
+    total.bounded = r.match || !counter_of(&r);
     struct problem *p = nothing   ? NULL
                         : r.match ? list_read_matches(&r, &total)
                                   : read_all(&r, &total);

@@ -178,6 +178,8 @@ struct list_total {
     int64_t count;
     bool capped;           /* there are at least so many */
     bool counted;          /* `count` says something */
+    bool bounded;          /* no total is kept: counting stops at LIST_COUNT_MAX, and pages that
+                              have a number end there */
     bool left_out;         /* rows were met that must not be shown */
     bool cut;              /* so many that it ends early, though there may be more, */
     struct list_place end; /* after this one, which was the last that was looked at */

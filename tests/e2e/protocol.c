@@ -355,17 +355,6 @@ TEST_EACH(keys_have_a_form, keys)
 
 /* ---- long lists ---- */
 
-/* The address of a page in Link, or NULL. */
-static const char *link_to(struct answer r, const char *relation)
-{
-    const char *links = answer_header(r, "Link");
-    const char *end = links ? strstr(links, say(">; rel=\"%s\"", relation)) : NULL;
-    const char *begin = end;
-    while (begin && *begin != '<')
-        begin--;
-    return end ? arena_copy(the_arena, begin + 1, (size_t)(end - begin) - 1) : NULL;
-}
-
 static const char *joined(const char *some, const char *more)
 {
     return *some && *more ? say("%s %s", some, more) : say("%s%s", some, more);
@@ -380,7 +369,7 @@ static const char *walk_by_link(const char *path, const char *token)
         struct answer r = fetch(.path = path, .token = token);
         ck_status(r, 200);
         ids = joined(ids, answer_column(r, "id"));
-        path = link_to(r, "next");
+        path = answer_link(r, "next");
     }
     return ids;
 }
@@ -446,14 +435,14 @@ TEST(links_lead_to_the_other_pages)
     const char *list = say("/api/users/%s/posts", author);
 
     struct answer r = fetch(.path = say("%s?limit=2&page=2&sort=title", list));
-    struct answer last = fetch(.path = link_to(r, "last"));
+    struct answer last = fetch(.path = answer_link(r, "last"));
 
-    ck_assert_str_eq(link_to(r, "first"), say("%s?page=1&limit=2&sort=title", list));
-    ck_assert_str_eq(link_to(r, "prev"), say("%s?page=1&limit=2&sort=title", list));
-    ck_assert_str_eq(link_to(r, "next"), say("%s?page=3&limit=2&sort=title", list));
-    ck_assert_str_eq(link_to(r, "last"), say("%s?page=3&limit=2&sort=title", list));
+    ck_assert_str_eq(answer_link(r, "first"), say("%s?page=1&limit=2&sort=title", list));
+    ck_assert_str_eq(answer_link(r, "prev"), say("%s?page=1&limit=2&sort=title", list));
+    ck_assert_str_eq(answer_link(r, "next"), say("%s?page=3&limit=2&sort=title", list));
+    ck_assert_str_eq(answer_link(r, "last"), say("%s?page=3&limit=2&sort=title", list));
     ck_assert_uint_eq(answer_count(last), 1);
-    ck_assert_ptr_null(link_to(last, "next"));
+    ck_assert_ptr_null(answer_link(last, "next"));
 }
 
 TEST(a_cursor_is_bound_to_its_list)

@@ -393,6 +393,22 @@ static const struct {
      2,
      {0},
      AT "1&limit=1&total=false>; rel=\"first\", " AT "2&limit=1&total=false>; rel=\"next\""},
+    /* nor would it be known where numbers end, unless they end where counting would have stopped */
+    {"limit=1&page=999&total=false",
+     2,
+     {.bounded = true},
+     AT "1&limit=1&total=false>; rel=\"first\", " AT "998&limit=1&total=false>; rel=\"prev\", " AT
+        "1000&limit=1&total=false>; rel=\"next\""},
+    {"limit=1&page=1000&total=false",
+     2,
+     {.bounded = true},
+     AT "1&limit=1&total=false>; rel=\"first\", " AT "999&limit=1&total=false>; rel=\"prev\", "
+        "</api/items?cursor=$&limit=1&total=false>; rel=\"next\""},
+    {"limit=1&page=1000&total=false",
+     2,
+     {0},
+     AT "1&limit=1&total=false>; rel=\"first\", " AT "999&limit=1&total=false>; rel=\"prev\", " AT
+        "1001&limit=1&total=false>; rel=\"next\""},
     /* other parameters stay as they came, unknown ones too */
     {"red=true&q=a+b%20c&unknown=1&&x",
      1,
@@ -770,14 +786,11 @@ static const char *token_of_walk(int i)
     return walks[i].is_admin ? admin : ada;
 }
 
-/* Where Link's rel="next" leads, without the base path; NULL where there is none. */
+/* Without the base path. */
 static const char *next_of(struct answer answer)
 {
-    const char *link = answer_header(answer, "Link");
-    const char *end = link ? strstr(link, ">; rel=\"next\"") : NULL, *at = end;
-    while (at && *at != '<')
-        at--;
-    return at ? say("%.*s", (int)(end - at - 1 - 4), at + 1 + 4) : NULL;
+    const char *link = answer_link(answer, "next");
+    return link ? link + strlen("/api") : NULL;
 }
 
 /* Go on from a page by its cursor, and hold the two ways of telling it against each other. */

@@ -296,6 +296,33 @@ TEST(who_asks_for_too_far_a_page_is_told_of_the_cursor)
         strstr(answer_header(api_get(ada, "/posts?page=51"), "Link"), "?cursor="));
 }
 
+/* Where numbers end, and just before. */
+static const struct {
+    const char *path;
+    bool by_cursor;
+} nexts[] = {
+    {"/posts?page=50", false},
+    {"/posts?page=51", true},
+    {"/posts?page=50&total=false", false},
+    {"/posts?page=51&total=false", true},
+    {"/posts?created_after=2000-01-01T00:00:00Z&page=49", false},
+    {"/posts?created_after=2000-01-01T00:00:00Z&page=50", true},
+    {"/posts?created_after=2000-01-01T00:00:00Z&page=49&total=false", false},
+    {"/posts?created_after=2000-01-01T00:00:00Z&page=50&total=false", true},
+    {"/posts?created_after=2000-01-01T00:00:00Z&page=50&sort=title&total=false", true},
+    {"/users?q=%40m&page=49&total=false", false},
+    {"/users?q=%40m&page=50&total=false", true},
+};
+
+TEST_EACH(next_leads_on_by_number_and_then_by_cursor, nexts)
+{
+    const char *next = answer_link(api_get(ada, "%s", nexts[_i].path), "next");
+
+    ck_assert_ptr_nonnull(next);
+    ck_assert_int_eq(strstr(next, "?cursor=") != NULL, nexts[_i].by_cursor);
+    ck_status(api_get(ada, "%s", next + strlen("/api")), 200);
+}
+
 /* ---- rows that are looked through ---- */
 
 /* All ids of a walk by next_cursor, and how many pages were not full. */

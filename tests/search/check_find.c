@@ -890,6 +890,12 @@ static void import(const char *numbers)
     run_sql("ANALYZE TABLE posts, search_rows, search_postings, search_ranges, search_builds");
 }
 
+static const char *const far_pages[] = {
+    "/posts?q=common&page=50&total=false",
+    "/posts?q=common&page=50&total=false&sort=created_at",
+    "/posts?q=common&page=50&total=false&sort=title",
+};
+
 /* What the look at the numbers costs is in it, 3 statements and some 60 rows. */
 static const struct {
     const char *path;
@@ -911,6 +917,17 @@ static const struct {
 
 CASE("costs", set_up, tear_down);
 CASE_LIMIT_S(300);
+
+/* Nobody wants to know how many there are, but numbers end where that would have been all. */
+TEST(far_on_next_leads_to_a_cursor)
+{
+    import("1_to_1100");
+    for (int i = 0; i < COUNT(far_pages); i++) {
+        const char *next = answer_link(api_get(admin, "%s", far_pages[i]), "next");
+        ck_assert_msg(strstr(next, "?cursor=") != NULL, "%s", next);
+        ck_status(api_get(admin, "%s", next + strlen("/api")), 200);
+    }
+}
 
 static const char *const sizes[] = {"1_to_5000", "5001_to_15000"};
 

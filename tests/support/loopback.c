@@ -347,6 +347,15 @@ const char *answer_header(struct answer answer, const char *name)
     return NULL;
 }
 
+const char *answer_link(struct answer answer, const char *relation)
+{
+    const char *link = answer_header(answer, "Link");
+    const char *end = link ? strstr(link, say(">; rel=\"%s\"", relation)) : NULL, *at = end;
+    while (at && *at != '<')
+        at--;
+    return at ? arena_copy(the_arena, at + 1, (size_t)(end - at) - 1) : NULL;
+}
+
 static const struct json *step(const struct json *node, const char *name, size_t len)
 {
     if (node && json_type(node) == JSON_ARRAY)

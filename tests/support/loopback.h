@@ -77,6 +77,9 @@ const char *repeat(const char *what, size_t times);
 /** The value of a response header, or NULL. */
 const char *answer_header(struct answer answer, const char *name);
 
+/** Where Link leads, such as to "next"; NULL where it does not. */
+const char *answer_link(struct answer answer, const char *relation);
+
 /** Follow `a.b.0.c` into the body; fails the test when there is nothing. */
 const struct json *answer_node(struct answer answer, const char *path);
 const char *answer_text(struct answer answer, const char *path);
