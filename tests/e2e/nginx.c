@@ -675,6 +675,23 @@ static const char *fresh_list(void)
     return say("/api/posts?limit=100&of=%ld", now_ms());
 }
 
+/* What nginx would judge by itself of a list that it keeps. Without a value it still does. */
+static const struct {
+    const char *header;
+    bool reaches_pool;
+    int status;
+} conditions[] = {
+    {"If-Match: \"1\"", true, 200},
+    {"If-Match: *", true, 200},
+    {"If-None-Match: \"1\"", true, 200},
+    {"If-None-Match: *", true, 200},
+    {"If-Unmodified-Since: Thu, 01 Jan 2026 00:00:00 GMT", true, 200},
+    {"If-Modified-Since: Thu, 01 Jan 2099 00:00:00 GMT", false, 200},
+    {"If-Match;", false, 400},
+    {"If-None-Match;", false, 200},
+    {"If-Unmodified-Since;", false, 400},
+};
+
 NGINX_CASE("cache");
 CASE_AROUND(start_cache, stop_cache);
 
@@ -720,6 +737,27 @@ TEST(a_kept_list_has_the_headers_of_its_request)
     ck_assert_uint_eq(header_count(r.headers, "Link"), header_count(plain_one.headers, "Link"));
     ck_no_header(plain_one, "Access-Control-Allow-Origin");
     ck_status(head, 200);
+}
+
+TEST_EACH(nginx_judges_no_condition_of_a_list, conditions)
+{
+    static const char *const methods[] = {"GET", "HEAD"};
+    const char *list = fresh_list(), *token = new_user(NULL);
+    for (int i = 0; i < COUNT(methods); i++) {
+        const char *id = say("condition-%d-%s", _i, methods[i]);
+        struct answer plain_one = fetch(.path = list, .method = methods[i]);
+
+        struct answer r = fetch(.path = list, .method = methods[i],
+                                .headers = {conditions[_i].header, say("X-Request-Id: %s", id)});
+        struct answer with_token = fetch(.path = list, .method = methods[i], .token = token,
+                                         .headers = {conditions[_i].header});
+
+        ck_status(r, conditions[_i].status);
+        if (r.status == 200)
+            ck_assert_str_eq(r.text, plain_one.text);
+        ck_assert_int_eq(backend_logged(&pool, id), conditions[_i].reaches_pool);
+        ck_status(with_token, 200);
+    }
 }
 
 #define AT_ONCE 8
