@@ -396,11 +396,33 @@ static void take_pair(struct arena *a, const struct record *r, const char *pair,
         note(a, p, f, code, message);
 }
 
+static bool has_name(struct arena *a, const char *query, const char *name)
+{
+    while (*query) {
+        if (text_equal(decode(a, query, strcspn(query, "=&")), text_of(name)))
+            return true;
+        query += strcspn(query, "&");
+        query += *query == '&';
+    }
+    return false;
+}
+
+/* Fields that are not looked at, since the query has the ones that replace them. */
+static field_set replaced_fields(struct arena *a, const struct record *r, const char *query)
+{
+    field_set replaced = 0;
+    for (size_t i = 0; i < r->count; i++)
+        if (r->fields[i].replaced_by && has_name(a, query, r->fields[i].replaced_by))
+            replaced |= (field_set)1 << i;
+    return replaced;
+}
+
 struct problem *record_from_query(struct arena *a, const struct record *r, const char *query,
                                   void *ret, field_set *ret_given)
 {
     struct problem *p = NULL;
-    field_set given = 0;
+    const field_set replaced = replaced_fields(a, r, query);
+    field_set given = replaced; /* so take_pair() leaves them out */
     while (*query) {
         size_t len = strcspn(query, "&");
         if (len)
@@ -409,6 +431,7 @@ struct problem *record_from_query(struct arena *a, const struct record *r, const
     }
     if (p)
         return p;
+    given &= ~replaced;
     default_value(a, r, given, ret);
     *ret_given = given;
     return NULL;

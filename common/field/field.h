@@ -69,6 +69,8 @@ struct field {
     const char *default_value; /* what an absent value is read from, except in a change */
     const char *unless;        /* FIELD_REQUIRED: not where the boolean member of this name is true;
                                   or NULL */
+    const char *replaced_by;   /* in a query: not looked at beside the field of this name; or
+                                  NULL */
     const char *example;       /* for the documentation */
     const char *new_example;   /* where another one is made beside that of `example`; or NULL */
     const char *refers_to;     /* FIELD_UUID: the name of the record whose id it is; or NULL */
@@ -133,7 +135,8 @@ struct problem *record_from_json(struct arena *a, const struct record *r, const 
                                  field_set *ret_given) MUST_USE;
 
 /** Fill `ret` from a query string (application/x-www-form-urlencoded), defaults included. Of
- *  a name given twice the first counts, unknown ones are ignored. All faults at once. */
+ *  a name given twice the first counts; unknown ones are ignored, and so are those that another
+ *  replaces: they count as not given. All faults at once. */
 struct problem *record_from_query(struct arena *a, const struct record *r, const char *query,
                                   void *ret, field_set *ret_given) MUST_USE;
 

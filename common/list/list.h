@@ -45,7 +45,8 @@ struct list_query {
 /* Offsets are those of the struct that it begins. */
 #define LIST_FIELDS                                                                                \
     FIELD(struct list_query, page, .min = 1, .max = 9007199254740991, .default_value = "1",        \
-          .example = "1", .doc = "Which page, from 1; far ones are reached by cursor only."),      \
+          .replaced_by = "cursor", .example = "1",                                                 \
+          .doc = "Which page, from 1; far ones are reached by cursor only."),                      \
         FIELD(struct list_query, limit, .min = 1, .max = LIST_LIMIT_MAX, .default_value = "20",    \
               .example = "20", .doc = "How many things a page has."),                              \
         FIELD(struct list_query, cursor, .max = 2000,                                              \

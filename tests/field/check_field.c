@@ -692,6 +692,39 @@ TEST_EACH(faults_of_a_query_are_told_all_at_once, bad_queries)
     ck_assert_uint_eq(given, 42);
 }
 
+static const struct field either_fields[] = {
+    FIELD(struct thing, size, .min = 1, .max = 10, .default_value = "7", .replaced_by = "title"),
+    FIELD(struct thing, title, .min = 3),
+    FIELD(struct thing, open, .doc = "Whether it is."),
+};
+static const struct record either_record = RECORD("Either", struct thing, either_fields, 0);
+
+static const struct {
+    const char *query, *faults;
+    int64_t size;
+} either[] = {
+    {"size=5", "", 5},
+    {"size=5&open=true", "", 5},
+    {"size=5&title=abc", "", 7},
+    {"size=99&title=abc", "", 7},
+    {"title=abc&size=&size=x", "", 7},
+    {"size=99&t%69tle=abc", "", 7},
+    {"size=99", "size:range", 0},
+    {"size=99&titles=abc", "size:range", 0},
+    {"size=99&open=x&title=", "open:type title:too_short", 0},
+};
+
+TEST_EACH(a_field_may_be_ignored_beside_another, either)
+{
+    struct problem *p = record_from_query(a, &either_record, either[_i].query, &thing, &given);
+
+    ck_assert_str_eq(faults_of(p), either[_i].faults);
+    if (p)
+        return;
+    ck_assert_int_eq(thing.size, either[_i].size);
+    ck_assert_int_eq((given & 1) != 0, either[_i].size == 5);
+}
+
 /* ---- one field from text, and back ---- */
 
 struct bounds {

@@ -640,6 +640,8 @@ static const struct {
     {"/items", "q=x&red=true&sort=made_at", true}, /* the default, spelled out */
     {"/items", "q=x&red=true&limit=77", true},
     {"/items", "q=x&red=true&page=5", true},
+    {"/items", "q=x&red=true&page=0", true}, /* nobody looks at it */
+    {"/items", "q=x&red=true&page=", true},
     {"/items", "q=x&red=true&unknown=1", true},
     {"/items", "q=x&q=y&red=true", true},
     {"/items", "q=y&red=true", false},
