@@ -2,9 +2,9 @@
  * and their rows in a table of routes.
  *
  * A row that the caller may not see is missing: 404. One that they see, but do not own, only an
- * admin may write: 403. If-Match must name its version: 412. An in-doubt commit is resolved by what
- * the row is then. Where one of these does not fit, a controller has a handler of its own, and
- * takes from here what does.
+ * admin may write: 403. If-Match must name its version, and If-None-Match must not: 412. An
+ * in-doubt commit is resolved by what the row is then. Where one of these does not fit, a
+ * controller has a handler of its own, and takes from here what does.
  */
 #pragma once
 

@@ -353,13 +353,22 @@ bool request_knows(const struct request *rq, int64_t version)
     return request_knows_tag(rq, tag_of(rq->arena, version));
 }
 
-struct problem *request_check_match(const struct request *rq, int64_t version)
+static struct problem *fail_condition(const struct request *rq, const char *tag,
+                                      const char *message)
 {
-    const char *list = rq->param[PARAM_IF_MATCH], *tag = tag_of(rq->arena, version);
-    if (!list || lists_tag(list, tag, false))
-        return NULL;
-    struct problem *p = problem(rq->arena, &problem_precondition_failed, NULL);
+    struct problem *p = problem(rq->arena, &problem_precondition_failed, message);
     p->header = "ETag";
     p->value = tag;
     return p;
+}
+
+struct problem *request_check_match(const struct request *rq, int64_t version)
+{
+    const char *match = rq->param[PARAM_IF_MATCH], *none_match = rq->param[PARAM_IF_NONE_MATCH];
+    const char *tag = tag_of(rq->arena, version);
+    if (match && !lists_tag(match, tag, false))
+        return fail_condition(rq, tag, NULL);
+    if (none_match && lists_tag(none_match, tag, true))
+        return fail_condition(rq, tag, "If-None-Match names the version that is there.");
+    return NULL;
 }

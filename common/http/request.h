@@ -187,6 +187,6 @@ bool request_knows(const struct request *rq, int64_t version);
 /** The same for an ETag as it is sent, with its quotes. */
 bool request_knows_tag(const struct request *rq, const char *tag);
 
-/** problem_precondition_failed, with the ETag of `version`, when there is an If-Match that does not
- * name it (section 13.1.1). */
+/** For a request that writes: problem_precondition_failed, with the ETag of `version`, when there
+ * is an If-Match that does not name it (section 13.1.1) or an If-None-Match that does (13.1.2). */
 struct problem *request_check_match(const struct request *rq, int64_t version) MUST_USE;

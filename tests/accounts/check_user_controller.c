@@ -786,6 +786,19 @@ TEST(a_list_has_what_if_match_wants)
     ck_assert_str_ne(answer_text(api_get(admin, "/users?q=ada"), "data.0.etag"), etag);
 }
 
+TEST(a_version_that_is_not_meant_is_not_touched)
+{
+    const char *tag = answer_header(api_get(admin, "/users/%s", ada_id), "ETag");
+    struct call call = {.method = "DELETE",
+                        .path = path_of(ada_id),
+                        .token = admin,
+                        .param = say("HTTP_IF_NONE_MATCH=%s", tag)};
+
+    ck_problem(loopback_ask(&call), PRECONDITION_FAILED);
+    call.param = "HTTP_IF_NONE_MATCH=\"17\"";
+    ck_status(loopback_ask(&call), 204);
+}
+
 /* ---- searching ---- */
 
 static const struct {

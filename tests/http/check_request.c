@@ -486,13 +486,40 @@ TEST(without_conditions_nothing_is_conditional)
     ck_assert_ptr_null(request_check_match(&rq, 1));
 }
 
-TEST(if_none_match_says_nothing_to_a_writer)
+TEST_EACH(if_none_match_of_a_writer_compares_weakly, tag_lists)
 {
-    static const char *const writers[] = {"REQUEST_METHOD=POST", "REQUEST_METHOD=PATCH",
-                                          "REQUEST_METHOD=DELETE"};
+    static const char *const writers[] = {"REQUEST_METHOD=PATCH", "REQUEST_METHOD=DELETE"};
     for (int i = 0; i < COUNT(writers); i++) {
-        request_of("/api", writers[i], "HTTP_IF_NONE_MATCH=*", NULL);
+        request_of("/api", writers[i], arena_printf(a, "HTTP_IF_NONE_MATCH=%s", tag_lists[_i].list),
+                   NULL);
 
-        ck_assert(!request_knows(&rq, 2));
+        const struct problem *p = request_check_match(&rq, 7);
+
+        ck_assert(!request_knows(&rq, 7));
+        ck_assert_int_eq(p != NULL, tag_lists[_i].weakly);
+        if (!p)
+            continue;
+        ck_assert_ptr_eq(p->type, &problem_precondition_failed);
+        ck_assert_str_eq(p->header, "ETag");
+        ck_assert_str_eq(p->value, "\"7\"");
     }
+}
+
+static const struct {
+    const char *match, *none_match;
+    bool holds;
+} both_conditions[] = {
+    {"\"7\"", "\"6\"", true},
+    {"\"7\"", "\"7\"", false},
+    {"\"6\"", "\"6\"", false},
+    {"*", "*", false},
+};
+
+TEST_EACH(both_conditions_must_hold, both_conditions)
+{
+    request_of("/api", "REQUEST_METHOD=PATCH",
+               arena_printf(a, "HTTP_IF_MATCH=%s", both_conditions[_i].match),
+               arena_printf(a, "HTTP_IF_NONE_MATCH=%s", both_conditions[_i].none_match));
+
+    ck_assert_int_eq(request_check_match(&rq, 7) == NULL, both_conditions[_i].holds);
 }

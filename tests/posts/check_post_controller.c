@@ -527,6 +527,29 @@ TEST(a_list_has_what_if_match_wants)
     ck_assert(!answer_has(api_get(ada, "/posts/%s", id), "post.etag"));
 }
 
+static struct answer write_unless(const char *method, const char *id, const char *tags)
+{
+    return api_ask(.method = method, .path = path_of(id), .token = ada,
+                   .body = object("{'title':'New'}"), .param = say("HTTP_IF_NONE_MATCH=%s", tags));
+}
+
+TEST(a_version_that_is_not_meant_is_not_touched)
+{
+    const char *id = write_post(ada, "Engines", "of algebra", true);
+    const char *tag = answer_header(api_get(ada, "/posts/%s", id), "ETag");
+
+    struct answer refused = write_unless("PATCH", id, say("\"17\", W/%s", tag));
+    struct answer kept = write_unless("DELETE", id, "*");
+    struct answer same = api_get(ada, "/posts/%s", id);
+
+    ck_problem(refused, PRECONDITION_FAILED);
+    ck_assert_str_eq(answer_header(refused, "ETag"), tag);
+    ck_problem(kept, PRECONDITION_FAILED);
+    ck_assert_str_eq(answer_header(same, "ETag"), tag);
+    ck_status(write_unless("PATCH", id, "\"17\""), 200);
+    ck_status(write_unless("DELETE", id, tag), 204);
+}
+
 static const char *with_ids(const char *path)
 {
     const char *mark = strchr(path, '%');
