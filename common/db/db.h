@@ -153,8 +153,9 @@ struct problem *db_run(struct db *db, struct arena *a, const char *text) MUST_US
  * four times in all, with a growing random pause of some milliseconds; so it must be able to. When
  * the connection is lost during COMMIT and the outcome is in doubt, `in_doubt(context, &yes)`
  * resolves it on a new connection, with a locking read of what was written: yes ends in success, no
- * runs the body again; should that fail, the question is asked once more. With NULL for `in_doubt`
- * the caller gets problem_unavailable with RETRY_UNKNOWN.
+ * runs the body again; should that fail, the question is asked once more, and a yes means the last
+ * run that returned NULL. With NULL for `in_doubt` the caller gets problem_unavailable with
+ * RETRY_UNKNOWN.
  */
 struct problem *db_transaction(struct db *db, struct arena *a,
                                struct problem *(*body)(void *context),

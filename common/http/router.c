@@ -20,6 +20,7 @@ struct attempt {
     struct request *rq;
     struct response *rs;
     const struct idempotency *key; /* or NULL */
+    bool doubted; /* a commit was, and `rs` has the answer of the last run that came as far */
 };
 
 /* The chapters follow the picture in router.h. */
@@ -383,11 +384,9 @@ static struct problem *run_once_per_key(struct attempt *t)
 
 /* What the handler did, or a stored answer that is replayed, is only for a caller who may still
  * call at the end. */
-static struct problem *run_transaction(void *context)
+static struct problem *run_once(struct attempt *t)
 {
-    struct attempt *t = context;
     struct request *rq = t->rq;
-    response_reset(t->rs);
     rq->confirmed = rq->stale = false;
     struct problem *p = is_found_later(rq->route) ? find_caller(t->router, rq, true) : NULL;
     if (!p)
@@ -395,9 +394,38 @@ static struct problem *run_transaction(void *context)
     return p ? p : router_confirm(t->router, rq);
 }
 
+/* The write of the run whose commit was in doubt may stand after all, and a later run then fails
+ * because of it. So what the former has left, its answer and rq->prepared, stays until another run
+ * comes as far. */
+static struct problem *run_after_doubt(struct attempt *t)
+{
+    struct response earlier = *t->rs;
+    void *prepared = t->rq->prepared;
+    response_init(t->rs);
+    struct problem *p = run_once(t);
+    if (!p) {
+        response_release(&earlier);
+        return NULL;
+    }
+    response_release(t->rs);
+    *t->rs = earlier;
+    t->rq->prepared = prepared;
+    return p;
+}
+
+static struct problem *run_transaction(void *context)
+{
+    struct attempt *t = context;
+    if (t->doubted)
+        return run_after_doubt(t);
+    response_reset(t->rs);
+    return run_once(t);
+}
+
 static struct problem *resolve_in_doubt(void *context, bool *ret_yes)
 {
     struct attempt *t = context;
+    t->doubted = true;
     return t->rq->route->in_doubt(t->router->app, t->rq, ret_yes);
 }
 
@@ -419,7 +447,7 @@ static struct problem *call(struct attempt *t)
 static struct problem *dispatch_once(const struct router *router, struct request *rq,
                                      struct response *rs)
 {
-    struct attempt t = {router, rq, rs, NULL};
+    struct attempt t = {.router = router, .rq = rq, .rs = rs};
     bool later = is_found_later(rq->route);
     struct problem *p = check_token(router, rq);
     if (!p && !later)

@@ -21,7 +21,7 @@
  *   | |    router_confirm()       else now: the caller once more, locked
  *   | +--  COMMIT                 deadlock, lock wait, lost connection before it: runs again
  *   | |      connection lost during it: a commit in doubt
- *   | +----  route.in_doubt       resolves it: it took effect, or the transaction runs again
+ *   | +----  route.in_doubt       resolves it: it took effect, or the transaction runs again (6)
  *   +--- rq->stale                what `prepare` read has changed: again, 4 tries in all
  *        rs->refusal, a problem   become JSON, with the headers that every answer has
  *        log line, metrics
@@ -37,7 +37,8 @@
  * once, however often the request begins again. Whom the token names is known by then, though with
  * (1) nobody has looked whether they are there. (5) A slow read may say so later, too. A request
  * that may wait is postponed then: nothing is answered, logged or counted, and all begins again
- * when it is its turn. One that may not gets 503.
+ * when it is its turn. One that may not gets 503. (6) Should the next run fail, `in_doubt` is asked
+ * once more; if it took effect after all, the answer is that of the run that wrote it.
  */
 #pragma once
 

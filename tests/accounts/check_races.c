@@ -7,6 +7,7 @@
 #include "tests/support/loopback.h"
 
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/base/problem.h"
@@ -371,6 +372,7 @@ static const struct route *original(const struct request *rq)
 
 typedef struct problem *prepare_hook(struct app *app, struct request *rq);
 typedef struct problem *handle_hook(struct app *app, struct request *rq, struct response *rs);
+typedef struct problem *in_doubt_hook(struct app *app, struct request *rq, bool *ret_yes);
 
 static struct request last; /* as its handler left it */
 static bool last_was_at_once;
@@ -384,17 +386,20 @@ static struct problem *do_at_once(struct app *app, struct request *rq, struct re
     return p;
 }
 
-static void hook(struct route *routes, size_t count, prepare_hook *prepare, handle_hook *handle)
+/* What is done at once has no commit of its own. */
+static void hook(struct route *routes, size_t count, prepare_hook *prepare, handle_hook *handle,
+                 in_doubt_hook *in_doubt)
 {
     for (size_t i = 0; i < count; i++) {
         routes[i].prepare = prepare;
         routes[i].handle = handle ? handle : routes[i].handle;
-        routes[i].at_once = routes[i].at_once ? do_at_once : NULL;
+        routes[i].at_once = routes[i].at_once && !in_doubt ? do_at_once : NULL;
+        routes[i].in_doubt = in_doubt ? in_doubt : routes[i].in_doubt;
     }
 }
 
 /* From now on, until a request has come to its `prepare`, the routes have these in them. */
-static void hook_routes(prepare_hook *prepare, handle_hook *handle)
+static void hook_routes(prepare_hook *prepare, handle_hook *handle, in_doubt_hook *in_doubt)
 {
     size_t count = 0;
     while (the_routes[count])
@@ -405,7 +410,7 @@ static void hook_routes(prepare_hook *prepare, handle_hook *handle)
         struct resource *resource = (void *)arena_copy(the_arena, from, sizeof *from);
         struct route *list = arena_array(the_arena, from->count, sizeof *list);
         memcpy(list, from->routes, from->count * sizeof *list);
-        hook(list, from->count, prepare, handle);
+        hook(list, from->count, prepare, handle, in_doubt);
         resource->routes = list;
         copies[i] = resource;
     }
@@ -479,17 +484,23 @@ static const char *param_of(const struct race *race)
 
 static int64_t written_before;
 
-static struct answer run_with(const struct race *race, prepare_hook *prepare)
+static struct answer run_hooked(const struct race *race, prepare_hook *prepare, handle_hook *handle,
+                                in_doubt_hook *in_doubt)
 {
     const struct route *route = route_of(race);
     if (race->before)
         run_sql(fill(race->before));
     written_before = race->wrote ? ask_number(fill(race->wrote)) : 0;
-    hook_routes(prepare, handle_and_wait);
+    hook_routes(prepare, handle, in_doubt);
     return api_ask(.method = method_name(route->method), .path = fill(race->path),
                    .token = race->stranger ? NULL : my_token,
                    .body = race->body ? object("%s", fill(race->body)) : NULL,
                    .param = param_of(race));
+}
+
+static struct answer run_with(const struct race *race, prepare_hook *prepare)
+{
+    return run_hooked(race, prepare, handle_and_wait, NULL);
 }
 
 static struct answer run(const struct race *race)
@@ -712,6 +723,113 @@ TEST_EACH(an_end_of_ones_own_that_stands_is_found_again, own_ends)
     ck_assert(!is_committed());
 }
 
+/* ---- a commit that is found out late ---- */
+
+/* Why the run after the one in doubt fails. */
+enum failure {
+    BY_ITSELF,       /* because of what was written; or it does not fail */
+    SESSION_ENDED,   /* meanwhile */
+    BY_LATE_REFUSAL, /* as when the caller is confirmed last */
+    FAILURES
+};
+
+static struct {
+    enum failure failure;
+    int connection; /* whose commit is in doubt */
+    unsigned runs, asked;
+    int status; /* of the last run that came as far as its commit */
+    const char *headers, *body;
+} doubt;
+
+/* One that is opened takes the first number that is free. */
+static int reconnect(void)
+{
+    db_disconnect(the_app->db);
+    int fd = dup(STDERR_FILENO);
+    ck_assert_int_eq(close(fd), 0);
+    must(db_ping(the_app->db, the_arena));
+    return fd;
+}
+
+static const char *text_in(const struct buf *b)
+{
+    return arena_copy(the_arena, b->data ? b->data : "", b->len);
+}
+
+/* It is committed, and then the router's own COMMIT goes out and no answer comes in. */
+static struct problem *handle_and_lose(struct app *app, struct request *rq, struct response *rs)
+{
+    struct problem *p = original(rq)->handle(app, rq, rs);
+    if (!p)
+        p = app_confirm(app, rq);
+    if (!p && ++doubt.runs > 1 && doubt.failure == BY_LATE_REFUSAL)
+        p = problem(rq->arena, &problem_unavailable, NULL);
+    if (p)
+        return p;
+    doubt.status = rs->status ? rs->status : route_status(rq->route);
+    doubt.headers = text_in(&rs->headers);
+    doubt.body = text_in(&rs->body);
+    if (doubt.runs > 1)
+        return NULL;
+    must(db_run(app->db, the_arena, "COMMIT"));
+    ck_assert_int_eq(shutdown(doubt.connection, SHUT_RD), 0);
+    return NULL;
+}
+
+/* As another node of a cluster, which has not learned of it at first. */
+static struct problem *ask_early(struct app *app, struct request *rq, bool *ret_yes)
+{
+    if (doubt.asked++)
+        return original(rq)->in_doubt(app, rq, ret_yes);
+    if (doubt.failure == SESSION_ENDED)
+        ck_assert(strike_amid(ENDED));
+    *ret_yes = false;
+    return NULL;
+}
+
+static void run_in_doubt(const struct race *race, enum failure failure)
+{
+    const char *name = say("%s %s, %d", race->route, race->path, failure);
+    memset(&doubt, 0, sizeof doubt);
+    doubt.failure = failure;
+    doubt.connection = reconnect();
+    populate(race->admin);
+
+    struct answer answer = run_hooked(race, prepare_really, handle_and_lose, ask_early);
+
+    ck_assert_msg(doubt.asked > 0, "%s: nothing was in doubt: %s", name, answer.text);
+    ck_assert_msg(answer.status == doubt.status, "%s: %d: %s", name, answer.status, answer.text);
+    ck_assert_msg(strcmp(answer.text, doubt.body) == 0, "%s: %s", name, answer.text);
+    ck_assert_msg(strstr(answer.headers, doubt.headers) != NULL, "%s: %s", name, answer.headers);
+}
+
+static bool may_run_twice(const struct race *race)
+{
+    return route_of(race)->in_doubt == in_doubt_repeat;
+}
+
+CASE("in doubt", set_up, tear_down);
+
+TEST_EACH(a_write_that_is_found_at_last_is_answered_as_it_was_made, races)
+{
+    const struct race *race = &races[_i];
+    if (race->nothing_judged || race->keyed)
+        return;
+    set_for(race);
+    for (int failure = 0; failure < FAILURES; failure++)
+        if (failure == BY_ITSELF ||
+            (!may_run_twice(race) && (failure != SESSION_ENDED || race->refused[ENDED])))
+            run_in_doubt(race, failure);
+}
+
+TEST_EACH(and_so_is_an_end_of_ones_own, own_ends)
+{
+    run_in_doubt(
+        &(const struct race){
+            .route = "updateUser", .path = "/users/{me}", .body = own_ends[_i], .admin = true},
+        BY_ITSELF);
+}
+
 /* ---- what is refused to nobody ---- */
 
 /* Being an admin counts only where it is needed. */
@@ -869,7 +987,7 @@ TEST_EACH(a_stored_answer_is_for_who_may_still_ask, ends)
 
     plan.moment = BEFORE_TRANSACTION;
     plan.reached = false;
-    hook_routes(prepare_and_wait, handle_and_wait);
+    hook_routes(prepare_and_wait, handle_and_wait, NULL);
     struct answer refused =
         api_ask(.method = "POST", .path = "/users", .token = my_token, .body = body, .param = key);
 
@@ -1035,7 +1153,7 @@ static void hit(int hitter, void *context)
         const char *body = fill(storm->body), *at = strstr(body, "{number}");
         if (at)
             body = say("%.*s%s%s", (int)(at - body), body, number, at + strlen("{number}"));
-        hook_routes(tell_and_prepare, NULL);
+        hook_routes(tell_and_prepare, NULL, NULL);
         struct answer answer =
             api_ask(.method = storm->method, .path = fill(storm->path),
                     .token = storm->stranger ? NULL : my_token, .body = object("%s", body));
