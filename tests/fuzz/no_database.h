@@ -221,14 +221,17 @@ struct problem *db_transaction(struct db *db, struct arena *a,
                                struct problem *(*in_doubt)(void *context, bool *ret_yes),
                                void *context)
 {
-    bool yes = false;
+    bool yes = false, doubted = false;
     struct problem *p = NULL;
     db->in_transaction = true;
-    for (int try = 0; try < 4 && !yes; try++) {
+    for (int try = 0; try < 4 && !yes && !p; try++) {
         p = body(context);
-        yes = p || next_answer() % 8;
-        if (!yes && in_doubt)
-            p = in_doubt(context, &yes);
+        yes = !p && next_answer() % 8;
+        doubted = doubted || (!p && !yes);
+        if (!yes && doubted && in_doubt)
+            (void)in_doubt(context, &yes); /* a question that fails is a no */
+        if (yes)
+            p = NULL;
     }
     db->in_transaction = false;
     return p ? p : outcome_of(a);
