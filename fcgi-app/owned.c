@@ -135,10 +135,11 @@ struct problem *owned_change(struct app *app, struct request *rq, struct respons
         stamp(rq, after, version_of(rq, before));
         p = store(app, rq, before, after);
     }
-    if (!p)
-        app_answer(rq, rs, after);
+    if (p)
+        return p;
+    app_answer(rq, rs, after);
     rq->prepared = after; /* for owned_is_changed() */
-    return p;
+    return NULL;
 }
 
 struct problem *owned_delete(struct app *app, struct request *rq, struct response *rs)

@@ -55,10 +55,11 @@ static struct problem *change(struct app *app, struct request *rq, struct respon
     struct problem *p = require_owner_or_admin(rq, &rq->path_ids[0]);
     if (!p)
         p = account_change(actor_of(app, rq), rq->path_ids[0], rq->body, rq->body_given, after);
-    if (!p)
-        account_answer(rq, rs, after);
+    if (p)
+        return p;
+    account_answer(rq, rs, after);
     rq->prepared = after; /* for is_changed() */
-    return p;
+    return NULL;
 }
 
 /* Who has changed oneself may not be let do it again. */
