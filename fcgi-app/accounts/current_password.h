@@ -12,7 +12,8 @@
 
 /**
  * Is this the caller's password? If not, a problem of the field; RATE_LIMITED after too many that
- * were not. For a route's `prepare`: takes the time of a hash.
+ * were not; USER_INACTIVE for who is gone or disabled by now. For a route's `prepare`: takes the
+ * time of a hash.
  *
  * `*ret` is the user as it was then, with its hash, also where the password is wrong. The caller
  * is held to that hash in the write's transaction (rq->verified_hash).

@@ -896,6 +896,42 @@ TEST_EACH(a_renewed_hash_of_the_same_password_refuses_nobody, verifying)
     ck_assert(is_written(race));
 }
 
+/* Who is judged already; what takes its time is still to come. */
+static struct problem *strike_and_prepare(struct app *app, struct request *rq)
+{
+    plan.reached = true;
+    strike(plan.rival);
+    return prepare_really(app, rq);
+}
+
+static const struct {
+    const char *route;
+    enum rival rival;
+} leavers[] = {
+    {"deleteProfile", DELETED},  {"changePassword", DELETED},  {"changeEmail", DELETED},
+    {"deleteProfile", DISABLED}, {"changePassword", DISABLED}, {"changeEmail", DISABLED},
+};
+
+static void leave(const struct race *race, enum rival rival)
+{
+    populate(false);
+    plan_rival(rival, BEFORE_TRANSACTION);
+
+    struct answer answer = run_with(race, strike_and_prepare);
+
+    ck_assert(plan.reached);
+    ck_problem(answer, USER_INACTIVE);
+}
+
+TEST_EACH(who_is_gone_when_the_password_is_tried_is_told_so, leavers)
+{
+    struct race race = *race_of(leavers[_i].route);
+    leave(&race, leavers[_i].rival);
+    race.body =
+        "{'current_password':'not it','new_password':'" NEW_WORD "','email':'struck@example.org'}";
+    leave(&race, leavers[_i].rival);
+}
+
 /* Of PASSWORD, as another program has stored it. */
 static void import_hash(void)
 {
