@@ -43,12 +43,21 @@ enum token_state {
     TOKEN_REUSED,   /* ours, but used long ago: two clients have it */
 };
 
-/* When a token was used "a moment ago". One used in the future, by more than clocks of hosts
- * differ, was used before a clock was set back, an unknown time ago. */
+/* By now: a database that stalls keeps a request waiting, and the client hears of its new token
+ * only after that. */
+static struct instant present(const struct request *rq)
+{
+    int64_t waited_ns = rq->came ? monotonic_ns() - rq->came : 0;
+    return (struct instant){rq->now.us + waited_ns / 1000};
+}
+
+/* When a token was used "a moment ago": before the client asked, or since. One used in the future,
+ * by more than clocks of hosts differ, was used before a clock was set back, an unknown time ago.
+ */
 static struct span grace(const struct request *rq)
 {
     return (struct span){instant_plus_s(rq->now, -REFRESH_GRACE_S),
-                         instant_plus_s(rq->now, CLOCK_LEEWAY_S)};
+                         instant_plus_s(present(rq), CLOCK_LEEWAY_S)};
 }
 
 static struct text hash_of(const struct refresh_token *token)
@@ -94,7 +103,7 @@ static struct problem *rotate(struct app *app, struct request *rq, const struct 
                               const struct refresh_token *used, struct refresh_token *ret)
 {
     *ret = refresh_successor(rq->arena, app->keys, 0, used);
-    return session_rotate(app->db, rq->arena, session, ret->hash, rq->now,
+    return session_rotate(app->db, rq->arena, session, ret->hash, present(rq),
                           instant_plus_s(rq->now, app->settings->refresh_ttl_s), grace(rq));
 }
 

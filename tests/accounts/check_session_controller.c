@@ -240,6 +240,33 @@ TEST(there_is_an_end_to_what_followed)
     ck_alive(renew(last.refresh).access);
 }
 
+static const int64_t waits_s[] = {1, 12};
+
+/* While the database stalls. */
+static struct login renew_slowly(const char *token, int64_t waited_s)
+{
+    return login_of(api_ask(.method = "POST", .path = "/auth/refresh",
+                            .body = object("{'refresh_token':'%s'}", token), .waited_s = waited_s));
+}
+
+TEST(the_grace_begins_with_the_exchange_however_long_that_took)
+{
+    struct login next = renew_slowly(ada.refresh, 12);
+    pass_s(12 + 9);
+
+    ck_assert_str_eq(renew(ada.refresh).refresh, next.refresh);
+
+    pass_s(60);
+    ck_refused(refresh(ada.refresh));
+}
+
+TEST_EACH(who_asked_with_the_first_is_within_its_grace, waits_s)
+{
+    struct login next = renew_slowly(ada.refresh, waits_s[_i]);
+
+    ck_assert_str_eq(renew_slowly(ada.refresh, waits_s[_i]).refresh, next.refresh);
+}
+
 TEST(asking_again_does_not_make_the_grace_longer)
 {
     struct login next = renew(ada.refresh);

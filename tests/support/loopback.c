@@ -250,6 +250,8 @@ struct answer loopback_ask(const struct call *call)
     struct answer answer;
     request_from_params(&rq, the_arena, params_of(call), "/api", the_time);
     rq.uptime_ms = (the_time.us - the_steps_us) / 1000; /* a machine that is up since 1970 */
+    if (call->waited_s)
+        rq.came = monotonic_ns() - call->waited_s * INT64_C(1000000000);
     if (call->body) {
         rq.raw_body = text_of(call->body);
         rq.too_large = rq.raw_body.len > (size_t)settings.max_body;

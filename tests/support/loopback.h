@@ -29,6 +29,7 @@ struct call {
     const char *type;  /* of the body; NULL: application/json where there is a body */
     const char *param; /* one more CGI variable, NAME=value */
     const char *from;  /* REMOTE_ADDR; NULL: 192.0.2.1 */
+    int64_t waited_s;  /* since it came, as for a database that stalls */
 };
 
 /** Migrate the database of $DATABASE_URL and empty its tables; open an app on it. To be used
