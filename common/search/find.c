@@ -325,9 +325,9 @@ static struct search_place place_of(const struct search *s, const struct candida
     return (struct search_place){{rank_of(&s->of, c->rank)}, c->id};
 }
 
-/* Postings stay when their rows go, until the index is made anew; a request must not pay for all
- * that have ever been. It ends only where another one gets further: behind the place that this one
- * began at. */
+/* Postings stay when their rows go, until the next reindex; a request must not pay for all that
+ * have ever been. It ends only where another one gets further: behind the place that this one began
+ * at. */
 static bool stops(struct search *s, int64_t bound)
 {
     static const struct uuid first = {{0}};
