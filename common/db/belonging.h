@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/db/counter_sweep.h"
 #include "common/db/table.h"
 
 /* One kind of them. Either a table is declared, or functions do the same in their own way. */
@@ -30,9 +31,9 @@ struct belonging {
     struct problem *(*uncount)(struct db *db, struct arena *a, struct uuid owner);
 };
 
-/* Rows, of all tables together. The journal may name each of them, so they are no more than a sweep
- * takes at once. */
-#define BELONGING_BATCH 256
+/* Rows, of all tables together. The journal may name each of them: no more than a sweep takes at
+ * once. */
+#define BELONGING_BATCH SWEEP_ROWS
 
 /** Does anything belong to rows of that table? */
 bool belonging_any(const struct belonging *all, const char *of);

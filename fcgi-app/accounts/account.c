@@ -358,8 +358,10 @@ struct problem *account_delete(struct actor by, struct uuid id)
         p = give_up_rank(by, &user, other_admins);
     if (!p)
         p = departure_begin(by.app->db, by.arena, &user, by.now);
-    by.app->unswept = SWEEP_WRITES; /* the journal names its rows */
-    return p ? p : mailing_notice(by, LETTER_ACCOUNT_DELETED, user.email, (struct text){0});
+    if (p)
+        return p;
+    by.app->unswept = SWEEP_WRITES; /* the journal names what went along */
+    return mailing_notice(by, LETTER_ACCOUNT_DELETED, user.email, (struct text){0});
 }
 
 struct problem *account_is_deleted(struct db *db, struct arena *a, struct uuid id, bool *ret_yes)
