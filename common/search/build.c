@@ -9,6 +9,7 @@
 #include "common/search/folding.h"
 #include "common/search/merge.h"
 #include "common/search/store.h"
+#include "common/search/times.h"
 
 #define ANNOUNCED "4096"                     /* rows that get their ordinals in one transaction */
 #define READ_AT_ONCE 1024                    /* ordinals whose rows are read by one statement */
@@ -393,7 +394,7 @@ static struct problem *advance_once(void *context)
     const struct ordinals rows = rows_below(b, b->build.written + to->size);
     struct build build = b->build;
     if (!p)
-        p = store_note_times(b->db, b->step, &build, &rows);
+        p = times_note(b->db, b->step, &build, &rows);
     advance(&build, to->level, to->size);
     return p ? p : store_save(b->db, b->step, &build);
 }
@@ -484,7 +485,7 @@ static const struct sql sql_live = {
 static struct problem *write_last(struct builder *b, struct build *build)
 {
     size_t sum, longest;
-    struct problem *p = store_note_times(b->db, b->step, build, &b->rows);
+    struct problem *p = times_note(b->db, b->step, build, &b->rows);
     for (int64_t base = build->written / SEARCH_BLOCK * SEARCH_BLOCK; !p && base < build->next_ord;
          base += SEARCH_BLOCK)
         p = store_add_postings(b->db, b->step, build, &b->writer, 1, (uint32_t)base, &sum,

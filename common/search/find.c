@@ -207,9 +207,8 @@ static void add_moved(void *context, const void *row)
 
 static const struct sql sql_moved = {SELECT_KEYS ">= ? ORDER BY ord LIMIT 10000", &key_record};
 
-/* An ordinal is nobody's when its row was deleted, and when the row was changed and got another
- * one. If that was a moment ago, the postings that we have know nothing of the other; but it is
- * among the latest. */
+/* An ordinal is nobody's when its row was deleted, and when the row got another one. If that was a
+ * moment ago, the postings that we have know nothing of the other; but it is among the latest. */
 static struct problem *find_moved(struct search *s)
 {
     return budget_each(s->of.db, s->of.arena, &sql_moved,
@@ -250,6 +249,8 @@ static struct problem *take_some(struct search *s, size_t want)
     uint32_t ordinals[FIND_BLOCK_MAX];
     size_t count = 0;
     struct problem *p = blocks_take(s->blocks, want, ordinals, &count);
+    if (!p && blocks_passed_empty(s->blocks))
+        p = find_moved(s);
     return p || !count ? p : read_keys(s, ordinals, count);
 }
 
@@ -325,9 +326,9 @@ static struct search_place place_of(const struct search *s, const struct candida
     return (struct search_place){{rank_of(&s->of, c->rank)}, c->id};
 }
 
-/* Postings stay when their rows go, until the next reindex; a request must not pay for all that
- * have ever been. It ends only where another one gets further: behind the place that this one began
- * at. */
+/* Postings stay when their rows go, until few of a block are left; a request must not pay for all
+ * that have ever been. It ends only where another one gets further: behind the place that this one
+ * began at. */
 static bool stops(struct search *s, int64_t bound)
 {
     static const struct uuid first = {{0}};

@@ -56,6 +56,7 @@ struct blocks {
     struct buf ordinals; /* uint32_t */
     unsigned char times[BLOCKS_OF_RANGE * TIMES_SIZE];
     size_t times_len;
+    bool passed_empty;
     int64_t unreadable;
 };
 
@@ -364,15 +365,17 @@ static int64_t time_at(const unsigned char *at)
 }
 
 /* A block that was empty when its times were read holds nothing but what was in the journal when
- * that was read. */
+ * that was read, or has got other ordinals since. */
 static void add_one_block(struct blocks *b, const uint32_t *ordinals, size_t count)
 {
     size_t at = *ordinals % SEARCH_RANGE / SEARCH_BLOCK * TIMES_SIZE;
-    if (at + TIMES_SIZE > b->times_len)
+    bool is_there = at + TIMES_SIZE <= b->times_len;
+    int64_t first = is_there ? time_at(b->times + at) : INT64_MAX,
+            last = is_there ? time_at(b->times + at + sizeof first) : INT64_MIN;
+    if (first > last) {
+        b->passed_empty = true;
         return;
-    int64_t first = time_at(b->times + at), last = time_at(b->times + at + sizeof first);
-    if (first > last)
-        return;
+    }
     int64_t lowest = rank_of(&b->of, b->of.oldest_first ? first : last);
     if (is_wanted(b, lowest, rank_of(&b->of, b->of.oldest_first ? last : first)))
         add_block(b, lowest, ordinals, count);
@@ -499,6 +502,13 @@ int64_t blocks_build(const struct blocks *b)
 int64_t blocks_end(const struct blocks *b)
 {
     return b->next_ord;
+}
+
+bool blocks_passed_empty(struct blocks *b)
+{
+    bool passed = b->passed_empty;
+    b->passed_empty = false;
+    return passed;
 }
 
 int64_t blocks_unreadable(const struct blocks *b)

@@ -52,5 +52,9 @@ bool blocks_bound(const struct blocks *b, int64_t *ret);
 struct problem *blocks_take(struct blocks *b, size_t want, uint32_t ret[FIND_BLOCK_MAX],
                             size_t *ret_count) MUST_USE;
 
+/** Was a block passed over as it has no rows, since this was asked? What it had may have got new
+ *  ordinals after the postings were read. */
+bool blocks_passed_empty(struct blocks *b);
+
 /** How many blobs were passed over because they were not whole. */
 int64_t blocks_unreadable(const struct blocks *b);

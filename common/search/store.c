@@ -1,6 +1,5 @@
 #include "common/search/store.h"
 
-#include <endian.h>
 #include <string.h>
 
 #include "common/base/log.h"
@@ -379,6 +378,68 @@ struct problem *store_write_rows(struct db *db, struct arena *a, const struct bu
     return or_taken(db, a, build, p);
 }
 
+struct stored_row {
+    int64_t ord;
+    struct uuid id;
+    struct instant created_at;
+};
+
+static const struct field stored_fields[] = {
+    FIELD(struct stored_row, ord, .doc = "The ordinal of a row."),
+    FIELD(struct stored_row, id, .doc = "The row."),
+    FIELD(struct stored_row, created_at, .doc = "When it was made."),
+};
+static const struct record stored_record =
+    RECORD("StoredRow", struct stored_row, stored_fields, .rule = NULL);
+
+static const struct sql sql_find_rows = {
+    "SELECT ord, id, created_at FROM search_rows FORCE INDEX (uq_search_rows_id) WHERE build = ? "
+    "AND id IN (" SIXTEEN("?", ", ") ", " SIXTEEN("?", ", ") ")",
+    &stored_record};
+static const struct sql sql_rows_between = {
+    "SELECT ord, id, created_at FROM search_rows WHERE build = ? AND ord BETWEEN ? AND ? "
+    "ORDER BY ord LIMIT ?",
+    &stored_record};
+
+struct adding {
+    struct arena *arena;
+    struct ordinals *ordinals;
+};
+
+static void add_stored(void *context, const void *row)
+{
+    struct adding *to = context;
+    const struct stored_row *r = row;
+    store_add_ordinal(to->arena, to->ordinals,
+                      (struct ordinal){(uint32_t)r->ord, r->id, r->created_at});
+}
+
+struct problem *store_find_rows(struct db *db, struct arena *a, const struct build *build,
+                                const struct uuid *ids, size_t count, struct ordinals *ret)
+{
+    struct adding to = {a, ret};
+    struct problem *p = NULL;
+    for (size_t i = 0; !p && i < count; i += STORE_AT_ONCE) {
+        struct db_arg args[1 + STORE_AT_ONCE], *arg = args;
+        *arg++ = db_integer(build->build);
+        for (size_t k = i; k < i + STORE_AT_ONCE; k++)
+            *arg++ = db_uuid(ids[k < count ? k : i]);
+        p = db_each(db, a, &sql_find_rows, (struct db_args){args, 1 + STORE_AT_ONCE}, add_stored,
+                    &to);
+    }
+    return p;
+}
+
+struct problem *store_read_rows(struct db *db, struct arena *a, const struct build *build,
+                                uint32_t first, uint32_t last, size_t limit, struct ordinals *ret)
+{
+    struct adding to = {a, ret};
+    return db_each(db, a, &sql_rows_between,
+                   DB_ARGS(db_integer(build->build), db_integer(first), db_integer(last),
+                           db_integer((int64_t)limit)),
+                   add_stored, &to);
+}
+
 struct problem *store_forget_rows(struct db *db, struct arena *a, const struct build *build,
                                   const struct build *other, const struct uuid *ids, size_t count)
 {
@@ -390,108 +451,6 @@ struct problem *store_forget_rows(struct db *db, struct arena *a, const struct b
         for (size_t k = i; k < i + STORE_AT_ONCE; k++)
             *arg++ = db_uuid(ids[k < count ? k : i]);
         p = db_execute(db, a, &sql_forget_rows, (struct db_args){args, 2 + STORE_AT_ONCE}, NULL);
-    }
-    return p;
-}
-
-/* ---- times ---- */
-
-#define BLOCKS (SEARCH_RANGE / SEARCH_BLOCK)
-#define TIMES_SIZE (BLOCKS * 2 * sizeof(int64_t))
-
-struct range {
-    struct instant first_at, last_at;
-    struct text blocks;
-};
-
-static const struct field range_fields[] = {
-    FIELD(struct range, first_at, .doc = "When its first row was made."),
-    FIELD(struct range, last_at, .doc = "When its last row was."),
-    FIELD(struct range, blocks, .doc = "The same of each block."),
-};
-static const struct record range_record = RECORD("Range", struct range, range_fields, .rule = NULL);
-
-static const struct sql sql_range = {
-    "SELECT first_at, last_at, blocks FROM search_ranges WHERE build = ? AND base = ?",
-    &range_record};
-static const struct sql sql_write_range = {
-    "INSERT INTO search_ranges (build, base, first_at, last_at, blocks) VALUES (?, ?, ?, ?, ?) "
-    "ON DUPLICATE KEY UPDATE first_at = VALUES(first_at), last_at = VALUES(last_at), "
-    "blocks = VALUES(blocks)",
-    NULL};
-
-/* From when to when, as it is stored. */
-static void put_times(unsigned char *at, int64_t first, int64_t last)
-{
-    uint64_t little[2] = {htole64((uint64_t)first), htole64((uint64_t)last)};
-    memcpy(at, little, sizeof little);
-}
-
-static void widen(unsigned char *at, struct instant t)
-{
-    uint64_t little[2];
-    memcpy(little, at, sizeof little);
-    int64_t first = (int64_t)le64toh(little[0]), last = (int64_t)le64toh(little[1]);
-    put_times(at, t.us < first ? t.us : first, t.us > last ? t.us : last);
-}
-
-/* The times as they are stored; of blocks without rows, or where they cannot be read, those that
- * are right whatever is in them. */
-static void read_times(struct build *build, const struct range *range, bool found,
-                       unsigned char times[TIMES_SIZE])
-{
-    bool is_whole = found && range->blocks.len == TIMES_SIZE;
-    if (is_whole) {
-        memcpy(times, range->blocks.data, TIMES_SIZE);
-        return;
-    }
-    for (size_t i = 0; i < BLOCKS; i++)
-        put_times(times + 16 * i, found ? INT64_MIN : INT64_MAX, found ? INT64_MAX : INT64_MIN);
-    build->lost += found;
-}
-
-static void note_time(struct range *range, unsigned char *times, const struct ordinal *o)
-{
-    widen(times + 16 * (o->ord % SEARCH_RANGE / SEARCH_BLOCK), o->created_at);
-    if (o->created_at.us < range->first_at.us)
-        range->first_at = o->created_at;
-    if (o->created_at.us > range->last_at.us)
-        range->last_at = o->created_at;
-}
-
-/* Of the ordinals of one range. */
-static struct problem *note_range(struct db *db, struct arena *a, struct build *build,
-                                  const struct ordinal *list, size_t count)
-{
-    uint32_t base = list->ord / SEARCH_RANGE * SEARCH_RANGE;
-    struct range range = {.blocks = {NULL, 0}};
-    unsigned char times[TIMES_SIZE];
-    bool found;
-    struct problem *p = db_find(
-        db, a, &sql_range, DB_ARGS(db_integer(build->build), db_integer(base)), &range, &found);
-    if (p)
-        return p;
-    if (!found)
-        range.first_at = range.last_at = list->created_at;
-    read_times(build, &range, found, times);
-    for (size_t i = 0; i < count; i++)
-        note_time(&range, times, &list[i]);
-    return db_execute(db, a, &sql_write_range,
-                      DB_ARGS(db_integer(build->build), db_integer(base), db_time(range.first_at),
-                              db_time(range.last_at), db_bytes(times, sizeof times)),
-                      NULL);
-}
-
-struct problem *store_note_times(struct db *db, struct arena *a, struct build *build,
-                                 const struct ordinals *ordinals)
-{
-    struct problem *p = NULL;
-    for (size_t i = 0, n; !p && i < ordinals->count; i += n) {
-        const struct ordinal *list = &ordinals->list[i];
-        for (n = 1; i + n < ordinals->count; n++)
-            if (list[n].ord / SEARCH_RANGE != list->ord / SEARCH_RANGE)
-                break;
-        p = note_range(db, a, build, list, n);
     }
     return p;
 }

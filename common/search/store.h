@@ -1,5 +1,5 @@
-/* store.h -- what is stored of a search index: its builds, blobs, rows and times. For those who
- * write it: sweep.h, merge.h and build.h.
+/* store.h -- what is stored of a search index: its builds, blobs and rows; times.h has the rest.
+ * For those who write it: sweep.h, merge.h and build.h.
  *
  * A new index is made beside the one that is read, as a build with a number of its own; all its
  * rows have that number. A row of search_builds tells how far it has come, and whoever writes
@@ -16,7 +16,8 @@
  * nothing moves down.
  *
  * A row that is found by terms that it has no more is tested by who asks. So nothing is ever taken
- * out of a blob; a row that is gone loses its row of search_rows.
+ * out of a blob; a row that is gone loses its row of search_rows, and a block of which few are left
+ * is cleared: they get new ordinals, and searches pass it over.
  */
 #pragma once
 
@@ -127,7 +128,7 @@ struct problem *store_add_postings(struct db *db, struct arena *a, struct build 
                                    struct postings_writer *w, unsigned level, uint32_t base,
                                    size_t *ret_sum, size_t *ret_longest) MUST_USE;
 
-/* ---- rows and times ---- */
+/* ---- rows ---- */
 
 /* A row that gets an ordinal. */
 struct ordinal {
@@ -148,14 +149,20 @@ void store_add_ordinal(struct arena *a, struct ordinals *ordinals, struct ordina
 struct problem *store_write_rows(struct db *db, struct arena *a, const struct build *build,
                                  const struct ordinals *ordinals) MUST_USE;
 
+/** Add to `ret` the ordinals of these rows, in any order; a row that has none is left out. */
+struct problem *store_find_rows(struct db *db, struct arena *a, const struct build *build,
+                                const struct uuid *ids, size_t count,
+                                struct ordinals *ret) MUST_USE;
+
+/** Add to `ret` the ordinals from `first` to `last` that rows have, at most `limit`. */
+struct problem *store_read_rows(struct db *db, struct arena *a, const struct build *build,
+                                uint32_t first, uint32_t last, size_t limit,
+                                struct ordinals *ret) MUST_USE;
+
 /** Take the ordinals of these rows away, in up to two builds. */
 struct problem *store_forget_rows(struct db *db, struct arena *a, const struct build *build,
                                   const struct build *other, const struct uuid *ids,
                                   size_t count) MUST_USE;
-
-/** Note when these rows were made, in search_ranges. Ordinals rise. */
-struct problem *store_note_times(struct db *db, struct arena *a, struct build *build,
-                                 const struct ordinals *ordinals) MUST_USE;
 
 /* ---- the table that is indexed ---- */
 

@@ -1,16 +1,22 @@
 #include "common/search/sweep.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/problem.h"
 #include "common/search/store.h"
+#include "common/search/times.h"
 
 #define STEP_BYTES ((size_t)256 * 1024)   /* of texts, after which a step ends */
 #define STEP_PAIRS ((size_t)1024 * 1024)  /* terms of all its rows */
 #define PATCH_TEXT 8192                   /* bytes; a row with more gets another ordinal */
 #define PATCH_FULL 65536                  /* bytes of a patch, from which on all do */
 #define SEGMENT_FULL ((size_t)512 * 1024) /* bytes of the open segment, with which it is closed */
+#define SPARSE 32                         /* rows: a block that has no more of them is cleared, */
+#define SPARSE_BYTES 65536                /* unless these are long: then it never had many */
 #define SCRATCH_MAX ((size_t)64 * 1024 * 1024)
+
+_Static_assert(SPARSE <= STORE_AT_ONCE, "a block's rows are read by one statement");
 
 /* One index in one step. */
 struct part {
@@ -27,9 +33,10 @@ struct part {
     bool is_there[SWEEP_ROWS];           /* of `ids` */
     bool is_deferred[SWEEP_ROWS];        /* to the next step */
     struct ordinals appended, scheduled; /* in the live build, and in the one that is made */
+    struct ordinals left;                /* of the live build, by rows that moved or are gone */
     struct uuid moved[SWEEP_ROWS], rescheduled[SWEEP_ROWS];
     size_t moved_count, rescheduled_count;
-    size_t bytes;
+    size_t bytes, moved_bytes;
 };
 
 static void part_release(void *object)
@@ -97,6 +104,8 @@ static void take_live(struct part *part, const struct indexed *row)
         (void)indexed_add(&part->patch, part->scratch, part->index, row, ord);
         part->patched = true;
     } else {
+        store_add_ordinal(part->arena, &part->left,
+                          (struct ordinal){ord, row->id, row->created_at});
         part->moved[part->moved_count++] = row->id;
         append(part, row);
     }
@@ -150,8 +159,9 @@ static const char *rows_sql(struct arena *a, const struct search_index *index)
         index->counter->where, table, table);
 }
 
-/* Up to STORE_AT_ONCE rows, those that were met last. */
-static struct problem *take_rows(struct part *part)
+/* Up to STORE_AT_ONCE rows. */
+static struct problem *read_rows(struct part *part, const struct uuid *ids, size_t count,
+                                 void (*take)(void *context, const void *row), void *context)
 {
     const struct build *making = &part->builds.making;
     const struct sql sql = {rows_sql(part->arena, part->index), &indexed_record};
@@ -162,9 +172,16 @@ static struct problem *take_rows(struct part *part)
     *arg++ = db_integer(part->builds.live.build);
     *arg++ = db_integer(making->build);
     for (size_t i = 0; i < STORE_AT_ONCE; i++)
-        *arg++ = db_uuid(part->ids[part->done + i < part->id_count ? part->done + i : part->done]);
-    struct problem *p = db_each(part->db, part->arena, &sql,
-                                (struct db_args){args, 5 + STORE_AT_ONCE}, take_row, part);
+        *arg++ = db_uuid(ids[i < count ? i : 0]);
+    return db_each(part->db, part->arena, &sql, (struct db_args){args, 5 + STORE_AT_ONCE}, take,
+                   context);
+}
+
+/* Those that were met last. */
+static struct problem *take_rows(struct part *part)
+{
+    struct problem *p =
+        read_rows(part, part->ids + part->done, part->id_count - part->done, take_row, part);
     part->done = part->id_count;
     return p;
 }
@@ -230,25 +247,29 @@ static struct problem *write_patch(struct part *part)
 /* Rows that are gone from the table have no ordinal any more. */
 static struct problem *forget_gone(struct part *part)
 {
+    const struct build *live = &part->builds.live, *making = &part->builds.making;
     size_t gone = 0;
     if (part->found == part->id_count)
         return NULL;
     for (size_t i = 0; i < part->id_count; i++)
         if (!part->is_there[i])
             part->ids[gone++] = part->ids[i];
-    return store_forget_rows(part->db, part->arena, &part->builds.live, &part->builds.making,
-                             part->ids, gone);
+    struct problem *p = store_find_rows(part->db, part->arena, live, part->ids, gone, &part->left);
+    return p ? p : store_forget_rows(part->db, part->arena, live, making, part->ids, gone);
+}
+
+static struct problem *forget_moved(struct part *part)
+{
+    const struct build *live = &part->builds.live;
+    return store_forget_rows(part->db, part->arena, live, live, part->moved, part->moved_count);
 }
 
 static struct problem *write_live(struct part *part)
 {
     struct build *live = &part->builds.live;
-    struct problem *p =
-        store_forget_rows(part->db, part->arena, live, live, part->moved, part->moved_count);
+    struct problem *p = store_write_rows(part->db, part->arena, live, &part->appended);
     if (!p)
-        p = store_write_rows(part->db, part->arena, live, &part->appended);
-    if (!p)
-        p = store_note_times(part->db, part->arena, live, &part->appended);
+        p = times_note(part->db, part->arena, live, &part->appended);
     if (!p)
         p = write_segments(part);
     if (!p)
@@ -267,12 +288,105 @@ static struct problem *write_making(struct part *part)
     return p ? p : store_save(part->db, part->arena, making);
 }
 
+/* ---- blocks with few rows ---- */
+
+/* A row leaves its postings behind when it goes, and each search for its words meets them. Where
+ * few rows of a block are left, these get new ordinals, and the block counts as empty: searches
+ * pass it over. For each that moves some seven have gone, so that costs little. */
+
+struct sparse {
+    struct part *part;
+    struct ordinals ordinals;
+    struct indexed rows[SPARSE]; /* as far as they are not too long */
+    size_t count, bytes;
+};
+
+static void keep_sparse(void *context, const void *row)
+{
+    struct sparse *sparse = context;
+    struct arena *a = sparse->part->arena;
+    struct indexed kept = *(const struct indexed *)row;
+    sparse->bytes += indexed_size(&kept);
+    if (sparse->bytes > SPARSE_BYTES)
+        return;
+    kept.text0 = arena_text(a, kept.text0);
+    kept.text1 = arena_text(a, kept.text1);
+    kept.text2 = arena_text(a, kept.text2);
+    sparse->rows[sparse->count++] = kept;
+}
+
+static struct problem *read_sparse(struct part *part, uint32_t block, struct sparse *ret)
+{
+    struct uuid ids[SPARSE];
+    *ret = (struct sparse){.part = part};
+    struct problem *p = store_read_rows(part->db, part->arena, &part->builds.live, block,
+                                        block + (SEARCH_BLOCK - 1), SPARSE + 1, &ret->ordinals);
+    if (p || !ret->ordinals.count || ret->ordinals.count > SPARSE)
+        return p;
+    for (size_t i = 0; i < ret->ordinals.count; i++)
+        ids[i] = ret->ordinals.list[i].id;
+    return read_rows(part, ids, ret->ordinals.count, keep_sparse, ret);
+}
+
+static struct problem *move_rows(struct part *part, const struct sparse *sparse)
+{
+    const struct build *live = &part->builds.live;
+    struct uuid ids[SPARSE];
+    for (size_t i = 0; i < sparse->count; i++) {
+        ids[i] = sparse->rows[i].id;
+        append(part, &sparse->rows[i]);
+        arena_reset(part->scratch);
+    }
+    part->moved_bytes += sparse->bytes;
+    return store_forget_rows(part->db, part->arena, live, live, ids, sparse->count);
+}
+
+/* `*ret_empty`: it has no row, or none any more. It may have one that is not in the table; of that
+ * the journal will tell. */
+static struct problem *clear_block(struct part *part, uint32_t block, bool *ret_empty)
+{
+    struct sparse *sparse = arena_alloc(part->arena, sizeof *sparse);
+    struct problem *p = read_sparse(part, block, sparse);
+    *ret_empty = sparse->count == sparse->ordinals.count;
+    return p || !sparse->count || !*ret_empty ? p : move_rows(part, sparse);
+}
+
+static int compare_ordinals(const void *a, const void *b)
+{
+    uint32_t x = ((const struct ordinal *)a)->ord, y = ((const struct ordinal *)b)->ord;
+    return (x > y) - (x < y);
+}
+
+/* Of the blocks that rows have left, but not of the open segment. */
+static struct problem *clear_blocks(struct part *part)
+{
+    const struct ordinals *left = &part->left;
+    uint32_t empty[SWEEP_ROWS];
+    size_t count = 0;
+    struct problem *p = NULL;
+    qsort(left->list, left->count, sizeof *left->list, compare_ordinals);
+    for (size_t i = 0; !p && i < left->count && part->moved_bytes < STEP_BYTES; i++) {
+        uint32_t block = left->list[i].ord / SEARCH_BLOCK * SEARCH_BLOCK;
+        bool is_empty = false;
+        if (block < part->open &&
+            (i + 1 == left->count || left->list[i + 1].ord / SEARCH_BLOCK * SEARCH_BLOCK != block))
+            p = clear_block(part, block, &is_empty);
+        if (is_empty)
+            empty[count++] = block;
+    }
+    return p ? p : times_forget(part->db, part->arena, &part->builds.live, empty, count);
+}
+
 static struct problem *finish(struct part *part)
 {
     struct problem *p = NULL;
     if (!part->begun || !(part->builds.live.build || part->builds.making.build))
         return NULL;
     p = forget_gone(part);
+    if (!p)
+        p = forget_moved(part);
+    if (!p && part->left.count)
+        p = clear_blocks(part);
     if (!p && part->builds.live.build)
         p = write_live(part);
     if (!p && part->builds.making.build)

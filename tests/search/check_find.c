@@ -762,6 +762,63 @@ static void churn(int number, void *rounds)
     }
 }
 
+/* As those who write and delete posts do it. */
+static struct problem *note_posts(const char *where, int n)
+{
+    return db_run(the_app->db, the_arena,
+                  say("INSERT INTO list_journal (total, owner, kind, n, row_id) SELECT 2, "
+                      "author_id, published, %d, id FROM posts WHERE %s",
+                      n, where));
+}
+
+static struct problem *write_flock(void *number)
+{
+    struct problem *p =
+        db_run(the_app->db, the_arena,
+               say("INSERT INTO posts (id, author_id, title, content, published, created_at) "
+                   "SELECT UUID(), '%s', 'goes', 'anchor flock%d', 1, '%s' - INTERVAL seq SECOND "
+                   "FROM seq_1_to_260",
+                   author_ids[0], *(int *)number, "2026-01-01"));
+    return p ? p : note_posts(say("content = 'anchor flock%d'", *(int *)number), 1);
+}
+
+static struct problem *delete_posts(void *where)
+{
+    struct problem *p = note_posts(where, -1);
+    return p ? p : db_run(the_app->db, the_arena, say("DELETE FROM posts WHERE %s", (char *)where));
+}
+
+/* What stays gets new ordinals again and again, as the blocks where it is lose all others. */
+static void flock(int number, void *rounds)
+{
+    const char *mine = say("content = 'anchor flock%d'", number);
+    for (int i = 0; i < *(int *)rounds; i++) {
+        in_transaction(write_flock, &number);
+        sweep(3);
+        in_transaction(delete_posts, (void *)(uintptr_t)mine);
+        sweep(3);
+    }
+}
+
+/* Of all that have the word only those of `ids`. */
+static const char *walk_among(const char *ids)
+{
+    struct answer answer;
+    const char *found = "", *cursor = "";
+    do {
+        answer = api_get(admin, "/posts?q=anchor&limit=100&total=false%s", cursor);
+        ck_status(answer, 200);
+        for (char *rest,
+             *id = strtok_r(arena_printf(the_arena, "%s", answer_column(answer, "id")), " ", &rest);
+             id; id = strtok_r(NULL, " ", &rest))
+            if (strstr(ids, id))
+                found = say("%s%s%s", found, *found ? " " : "", id);
+        if (!answer_is_null(answer, "pagination.next_cursor"))
+            cursor = say("&cursor=%s", answer_text(answer, "pagination.next_cursor"));
+    } while (!answer_is_null(answer, "pagination.next_cursor"));
+    return found;
+}
+
 static const char *walk_anchors(void)
 {
     struct answer answer = api_get(admin, "/posts?q=anchor&limit=9&total=false");
@@ -793,6 +850,24 @@ TEST(what_stays_is_found_while_others_write_and_sweep)
 
     parallel_end(&others);
     ck_assert_str_eq(walk_anchors(), ids);
+}
+
+TEST(what_stays_is_found_while_the_rest_of_its_block_goes)
+{
+    int rounds = torture_rounds(25);
+    const char *ids;
+    seed = torture_seed();
+    loopback_set("SEARCH_REACH=100000");
+    in_transaction(drop_them, &ids);
+    sweep(2);
+    const struct parallel others = parallel_begin(2, flock, &rounds);
+
+    for (int i = 0; i < rounds * 2; i++)
+        ck_assert_str_eq(walk_among(ids), ids);
+
+    parallel_end(&others);
+    ck_assert_str_eq(walk_anchors(), ids);
+    ck_assert_int_le(rows_in("search_ranges"), 2);
 }
 
 /* ---- what is wrong ---- */
@@ -986,6 +1061,53 @@ TEST_EACH(a_search_passes_over_so_many_rows_that_are_gone, orders)
     ck_assert_int_le(statements, 2 * SEARCH_GONE_MAX / SEARCH_BLOCK + 30);
     ck_assert_uint_eq(walk(path, &pages), 299);
     ck_assert_int_le(pages, 3 + 40000 / SEARCH_GONE_MAX);
+}
+
+/* All others are deleted, and their blocks cleared, when it is known which ordinals may match and
+ * not yet which blocks are wanted. */
+TEST_TIMES(rows_that_move_before_their_block_is_read_are_found, 2)
+{
+    struct search_question question = {.index = &post_index,
+                                       .query = search_query(room, &post_index, TEXT("common")),
+                                       .oldest_first = _i,
+                                       .from = LIST_FROM,
+                                       .before = LIST_BEFORE};
+    struct search_place places[1000];
+    struct search *search;
+    size_t count, stay = 0;
+    import("1_to_600");
+    run_sql("UPDATE search_builds SET next_ord = 1024, written = 1024 WHERE list = 2");
+    must(search_open(the_app->db, room, &question, &search));
+
+    in_transaction(delete_posts, (void *)(uintptr_t) "content NOT LIKE '%hundredth'");
+    sweep(1000);
+    must(search_next(search, COUNT(places), places, &count));
+
+    for (size_t i = 0; i < count; i++) {
+        char id[UUID_TEXT_SIZE];
+        uuid_format(&places[i].id, id);
+        stay += rows_in(say("posts WHERE id = '%s'", id)) > 0;
+    }
+    ck_assert_uint_eq(stay, 6);
+}
+
+/* One of each hundred stays. */
+TEST_EACH(what_was_deleted_is_in_no_searchs_way, orders)
+{
+    const char *path = say("/posts?q=common&limit=100&sort=%s", orders[_i]);
+    int64_t statements, rows;
+    int pages;
+    import("1_to_40000");
+    in_transaction(delete_posts, (void *)(uintptr_t) "content NOT LIKE '%hundredth'");
+    sweep(1000);
+
+    cost_of(path, &statements, &rows);
+
+    ck_assert_int_le(statements, 20);
+    ck_assert_int_le(rows, 3000);
+    ck_assert_int_eq(answer_total(api_get(admin, "%s", path)), 400);
+    ck_assert_uint_eq(walk(path, &pages), 400);
+    ck_assert_int_le(pages, 5);
 }
 
 TEST(what_was_looked_through_before_rows_that_are_gone_is_told)

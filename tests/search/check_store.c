@@ -338,6 +338,97 @@ TEST(what_was_written_is_found_once_it_is_swept)
     ck_rows("search_ranges", 2);
 }
 
+/* ---- blocks that rows leave ---- */
+
+/* As those who delete do it. */
+static struct problem *delete_those(void *where)
+{
+    struct problem *p =
+        db_run(the_app->db, the_arena,
+               say("INSERT INTO list_journal (total, owner, kind, n, row_id) SELECT 2, author_id, "
+                   "published, -1, id FROM posts WHERE %s",
+                   (const char *)where));
+    return p ? p
+             : db_run(the_app->db, the_arena,
+                      say("DELETE FROM posts WHERE %s", (const char *)where));
+}
+
+static void delete_where(const char *where)
+{
+    in_transaction(delete_those, (void *)(uintptr_t)where);
+    sweep_all();
+}
+
+/* Of 300 rows each sixth is called so. */
+static void write_stays(const char *content)
+{
+    for (int i = 0; i < 300; i++)
+        (void)write_one(i % 6 ? "goes" : say("stays %d", i), content);
+    sweep_all();
+    ck_rows("search_rows WHERE ord < 256 AND build = (SELECT MAX(build) FROM search_builds WHERE "
+            "list = 2)",
+            256);
+}
+
+static int64_t rows_of_first_block(void)
+{
+    return rows_in("search_rows JOIN posts ON posts.id = search_rows.id WHERE ord < 256");
+}
+
+/* 43 of them stay in the first block. */
+TEST(the_last_rows_of_a_block_get_new_ordinals)
+{
+    write_stays("a few words");
+
+    delete_where("title = 'goes'");
+    ck_assert_int_eq(rows_of_first_block(), 43);
+    delete_where("title LIKE 'stays 1_'");
+
+    ck_assert_int_eq(rows_of_first_block(), 41);
+    delete_where("title LIKE 'stays __'");
+
+    ck_assert_int_eq(rows_of_first_block(), 0);
+    ck_rows("search_rows JOIN posts ON posts.id = search_rows.id", 35);
+    ck_rows("search_ranges WHERE build = (SELECT MAX(build) FROM search_builds WHERE list = 2) AND "
+            "LEFT(blocks, 16) = UNHEX('FFFFFFFFFFFFFF7F0000000000000080')",
+            1);
+    ck_all_found();
+}
+
+/* A block of long rows is closed when it has few, and they are dear to write. */
+TEST(long_rows_keep_their_ordinals_while_they_are_many)
+{
+    for (int i = 0; i < 60; i++)
+        (void)write_one(i % 3 ? "goes" : "stays", repeat("long ", 1000));
+    sweep_all();
+    run_sql("UPDATE search_builds SET next_ord = 256, written = 256 WHERE list = 2");
+
+    delete_where("title = 'goes'");
+    ck_assert_int_eq(rows_of_first_block(), 20);
+    delete_where("title = 'stays' ORDER BY id LIMIT 6");
+
+    ck_assert_int_eq(rows_of_first_block(), 14);
+    delete_where("title = 'stays' ORDER BY id LIMIT 1");
+    ck_assert_int_eq(rows_of_first_block(), 0);
+    ck_all_found();
+}
+
+TEST(a_range_that_all_rows_have_left_is_forgotten)
+{
+    write_stays("a few words");
+    run_sql("UPDATE search_builds SET next_ord = 65536, written = 65536 WHERE list = 2");
+    (void)write_one("stays", "beyond");
+    sweep_all();
+    const char *ranges = "search_ranges JOIN search_builds USING (build) WHERE list = 2";
+    ck_rows(ranges, 2);
+
+    delete_where("content <> 'beyond'");
+
+    ck_rows(say("%s AND base = 65536", ranges), 1);
+    ck_rows(ranges, 1);
+    ck_all_found();
+}
+
 /* ---- beside the nodes of a cluster ---- */
 
 struct saving {
@@ -439,7 +530,7 @@ static void build(const struct search_index *index)
 }
 
 /* So many at once that a busy machine takes less than DB_STATEMENT_LIMIT_S. */
-#define WRITTEN_AT_ONCE 5000
+#define WRITTEN_AT_ONCE 1000
 
 static void write_many(int from, int to, const char *at)
 {
