@@ -63,12 +63,18 @@ void problem_add_fault(struct arena *a, struct problem *p, const char *field, en
     p->faults[p->fault_count++] = (struct fault){field, code, message};
 }
 
+struct problem *problem_with_fault(struct arena *a, struct problem *p, const char *field,
+                                   enum fault_code code, const char *message)
+{
+    struct problem *with = p ? p : problem(a, &problem_invalid, NULL);
+    problem_add_fault(a, with, field, code, message);
+    return with;
+}
+
 struct problem *problem_of_field(struct arena *a, const char *field, enum fault_code code,
                                  const char *message)
 {
-    struct problem *p = problem(a, &problem_invalid, NULL);
-    problem_add_fault(a, p, field, code, message);
-    return p;
+    return problem_with_fault(a, NULL, field, code, message);
 }
 
 const char *fault_word(enum fault_code code)

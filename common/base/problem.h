@@ -85,6 +85,10 @@ struct problem *problem_because(struct arena *a, const struct problem_type *type
 void problem_add_fault(struct arena *a, struct problem *p, const char *field, enum fault_code code,
                        const char *message);
 
+/** The same, of a problem that may be NULL: then a problem_invalid, with a `field`. */
+struct problem *problem_with_fault(struct arena *a, struct problem *p, const char *field,
+                                   enum fault_code code, const char *message);
+
 /** The whole of a problem_invalid with one field that is at fault. */
 struct problem *problem_of_field(struct arena *a, const char *field, enum fault_code code,
                                  const char *message);

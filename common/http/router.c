@@ -234,7 +234,7 @@ static enum rank rank_of(const struct request *rq)
     return uuid_equal(&rq->path_ids[0], &rq->caller.id) ? RANK_ADMIN_OWN : RANK_ADMIN;
 }
 
-static struct problem *read_body(struct request *rq)
+static struct problem *read_body(const struct router *router, struct request *rq)
 {
     const struct route *route = rq->route;
     struct arena *a = rq->arena;
@@ -259,6 +259,8 @@ static struct problem *read_body(struct request *rq)
         return p;
     p = record_from_json(a, route->body, document, route->mode, rank_of(rq), route->missing_problem,
                          in, &rq->body_given);
+    if (route->judge_body)
+        p = route->judge_body(router->app, rq, p);
     note_role(rq);
     return p;
 }
@@ -317,7 +319,7 @@ static struct problem *read_request(struct attempt *t)
     struct request *rq = t->rq;
     struct problem *p = read_query(rq);
     if (!p)
-        p = read_body(rq);
+        p = read_body(t->router, rq);
     if (!p)
         p = read_key(t->router, rq, &t->key);
     if (!p && rq->route->prepare)

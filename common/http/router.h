@@ -119,6 +119,9 @@ struct route {
     const struct record *body;                  /* NULL: none is read */
     enum record_mode mode;                      /* how the body is read */
     const struct problem_type *missing_problem; /* instead of problem_missing_fields */
+    /* What is wrong with a body that its table cannot tell, beside what that has told: `p`, or NULL
+     * where nothing was. problem_with_fault() adds to it. */
+    struct problem *(*judge_body)(struct app *app, const struct request *rq, struct problem *p);
     /* Slow work before the transaction, and ids of what is going to be made; sets rq->prepared.
      * What it read the handler must compare again under a lock; if it has changed, the handler sets
      * rq->stale. */

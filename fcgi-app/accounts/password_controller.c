@@ -59,16 +59,32 @@ static struct problem *check_current(struct app *app, struct request *rq)
     return current_password_check(app, rq, in->current_password, &prepared->user);
 }
 
+/* The new password, for who has this address. */
+static struct problem *judge_new(const struct request *rq, struct text email, struct problem *p)
+{
+    const struct change *in = rq->body;
+    const struct user with_new = {.email = email, .password = in->new_password};
+    if (!new_password_rule.broken(&with_new))
+        return p;
+    return problem_with_fault(rq->arena, p, "new_password", new_password_rule.code,
+                              new_password_rule.message);
+}
+
+static struct problem *judge_password(struct app *app, const struct request *rq, struct problem *p)
+{
+    (void)app;
+    return judge_new(rq, ((const struct user *)rq->caller.row)->email, p);
+}
+
+/* The address that the token is of may have been another one until now. */
 static struct problem *hash_new(struct request *rq)
 {
     const struct change *in = rq->body;
     struct prepared *prepared = rq->prepared;
     const char *hash;
-    const struct user with_new = {.email = prepared->user.email, .password = in->new_password};
-    if (new_password_rule.broken(&with_new))
-        return problem_of_field(rq->arena, "new_password", new_password_rule.code,
-                                new_password_rule.message);
-    struct problem *p = password_hash(rq->arena, in->new_password, &hash);
+    struct problem *p = judge_new(rq, prepared->user.email, NULL);
+    if (!p)
+        p = password_hash(rq->arena, in->new_password, &hash);
     if (!p)
         prepared->hash = text_of(hash);
     return p;
@@ -191,6 +207,7 @@ static const struct route routes[] = {
         .handle = change_password,
         .auth = AUTH_USER,
         .body = &password_record,
+        .judge_body = judge_password,
         .prepare = prepare_password,
         .in_doubt = is_changed,
         .flags = ROUTE_RATE_LIMITED | ROUTE_PASSWORD_LIMITED | ROUTE_HASH_POOL | ROUTE_TRANSACTION |

@@ -23,7 +23,7 @@ static struct problem *list(struct app *app, struct request *rq, struct response
     return app_list(app, rq, rs, &user_list, &scope, &written);
 }
 
-static struct problem *prepare(struct app *app, struct request *rq)
+static struct problem *judge_invite(struct app *app, const struct request *rq, struct problem *p)
 {
     const struct user *in = rq->body;
     const char *fault = NULL;
@@ -31,9 +31,12 @@ static struct problem *prepare(struct app *app, struct request *rq)
         fault = "Is in place of a password: only one of the two can be given.";
     else if (in->invite && !mailing_is_on(app))
         fault = "Takes mail, which is not set up here.";
-    if (fault)
-        return problem_of_field(rq->arena, "invite", FAULT_RANGE, fault);
-    return account_prepare(app, rq, in);
+    return fault ? problem_with_fault(rq->arena, p, "invite", FAULT_RANGE, fault) : p;
+}
+
+static struct problem *prepare(struct app *app, struct request *rq)
+{
+    return account_prepare(app, rq, rq->body);
 }
 
 static struct problem *show(struct app *app, struct request *rq, struct response *rs)
@@ -97,6 +100,7 @@ static const struct route routes[] = {
         .handle = account_create,
         .auth = AUTH_ADMIN,
         .body = &user_record,
+        .judge_body = judge_invite,
         .prepare = prepare,
         .in_doubt = account_is_created,
         .reply = ONE("user", &user_record),

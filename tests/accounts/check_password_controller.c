@@ -101,6 +101,12 @@ static const struct refusal bad_changes[] = {
      "new_password common"},
     {"{'current_password':'" PASSWORD "','new_password':'ada@EXAMPLE.org'}", INVALID,
      "new_password common"},
+    {"{'current_password':'not it','new_password':'ada@example.org'}", INVALID,
+     "new_password common"},
+    {"{'current_password':'','new_password':'ada@example.org'}", INVALID,
+     "current_password too_short, new_password common"},
+    {"{'new_password':'ada@example.org'}", MISSING_FIELDS,
+     "current_password required, new_password common"},
 };
 
 TEST_EACH(a_bad_change_is_told_all_its_faults, bad_changes)
