@@ -274,11 +274,24 @@ int command_user_add(struct cli *cli)
 
 /* ---- passwd ---- */
 
+/* Is the new password good for who has this address? */
+static struct problem *check_new(const struct work *w, struct text email)
+{
+    const struct user user = {.email = email, .password = w->in.password};
+    return check_rule(w->by.arena, &user);
+}
+
+/* It may be long since the user was looked up: a password is typed meanwhile. */
 static struct problem *set_hash(void *context)
 {
     struct work *w = context;
-    struct problem *p = account_set_hash(w->by.app->db, w->by.arena, w->user.id, w->hash);
-    return p ? p : mailing_notice(w->by, LETTER_PASSWORD_CHANGED, w->user.email, (struct text){0});
+    struct user now = {0};
+    struct problem *p = user_lock(w->by.app->db, w->by.arena, w->user.id, &now);
+    if (!p)
+        p = check_new(w, now.email);
+    if (!p)
+        p = account_set_hash(w->by.app->db, w->by.arena, now.id, w->hash);
+    return p ? p : mailing_notice(w->by, LETTER_PASSWORD_CHANGED, now.email, (struct text){0});
 }
 
 static struct problem *has_hash(void *context, bool *ret_yes)
@@ -290,14 +303,13 @@ static struct problem *has_hash(void *context, bool *ret_yes)
 /* The hash of a new password that is good for this user. */
 static struct problem *hash_password(struct work *w, const char *password)
 {
-    struct user user = {.email = w->user.email};
     struct problem *p = NULL;
     const char *hash;
-    set_member(w->by.arena, &user_record, "password", password, &user, &p);
+    set_member(w->by.arena, &user_record, "password", password, &w->in, &p);
     if (!p)
-        p = check_rule(w->by.arena, &user);
+        p = check_new(w, w->user.email);
     if (!p)
-        p = password_hash(w->by.arena, user.password, &hash);
+        p = password_hash(w->by.arena, w->in.password, &hash);
     if (!p)
         w->hash = text_of(hash);
     return p;

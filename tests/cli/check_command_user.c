@@ -429,6 +429,8 @@ static void type(int terminal, const char *name, const char *text)
     }
 }
 
+static const char *meanwhile; /* SQL, before anything is typed; or NULL */
+
 /* A run of the program on a terminal of its own; what shows there is added to `ret_seen`. */
 static int run_on_terminal(const char *line, const char *const *typed, const char **ret_seen)
 {
@@ -447,8 +449,12 @@ static int run_on_terminal(const char *line, const char *const *typed, const cha
     while ((got = read(terminal, seen + len, 65535 - len)) > 0) {
         len += (size_t)got;
         /* Each prompt ends so; before it, what is typed would be thrown away. */
-        if (*typed && (seen[len - 1] == ' '))
-            type(terminal, name, *typed++);
+        if (!*typed || seen[len - 1] != ' ')
+            continue;
+        if (meanwhile)
+            run_sql(meanwhile);
+        meanwhile = NULL;
+        type(terminal, name, *typed++);
     }
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     close(terminal);
@@ -483,6 +489,36 @@ TEST(two_that_differ_are_refused)
     ck_assert_int_eq(WEXITSTATUS(status), EX_NOINPUT);
     ck_says(seen, "not the same");
     ck_rows("users", 0);
+}
+
+/* Whoever types takes their time. */
+TEST(who_moves_while_a_password_is_typed_is_told_where_they_are)
+{
+    const char *seen;
+    make_user("ada@example.org", ROLE_USER);
+    setenv("MAIL_COMMAND", "/bin/true", 1);
+    meanwhile = "UPDATE users SET email = 'moved@example.org'";
+
+    int status = run_on_terminal("user passwd ada@example.org",
+                                 TYPED(OTHER_PASSWORD "\n", OTHER_PASSWORD "\n"), &seen);
+
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == EX_OK, "%s", seen);
+    ck_rows("outbox WHERE kind = 'password_changed' AND address = 'moved@example.org'", 1);
+    ck_rows("outbox", 1);
+}
+
+TEST(a_password_is_not_the_address_that_one_has_by_then)
+{
+    const char *seen;
+    make_user("ada@example.org", ROLE_USER);
+    meanwhile = "UPDATE users SET email = 'moved@example.org'";
+
+    int status = run_on_terminal("user passwd ada@example.org",
+                                 TYPED("moved@example.org\n", "moved@example.org\n"), &seen);
+
+    ck_assert_int_eq(WEXITSTATUS(status), EX_DATAERR);
+    ck_says(seen, "password");
+    ck_status(try_login("moved@example.org", PASSWORD), 200);
 }
 
 /* ctrl-D in the middle of a line sends what there is of it. */
