@@ -38,11 +38,12 @@ static enum presence if_created(const struct route *route, int status)
     return route && status == 201 ? ALWAYS : NEVER;
 }
 
+/* What is accepted is not there yet. */
 static enum presence if_versioned(const struct route *route, int status)
 {
     if (!route)
         return status == 412 ? ALWAYS : NEVER;
-    return (route->flags & ROUTE_ETAG) && status != 204 ? ALWAYS : NEVER;
+    return (route->flags & ROUTE_ETAG) && status != 204 && status != 202 ? ALWAYS : NEVER;
 }
 
 static enum presence if_pages(const struct route *route, int status)

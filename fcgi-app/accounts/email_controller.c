@@ -59,8 +59,9 @@ static const struct record pending_record =
 struct prepared {
     struct user user; /* as it was, with its hash; or a registration */
     struct mailed_token token;
-    bool by_password; /* what lets the token count, and not a session */
-    struct text hash; /* of a password that nobody knows */
+    bool by_password;     /* what lets the token count, and not a session */
+    struct text hash;     /* of a password that nobody knows */
+    struct user verified; /* as the last run of verify() left it */
 };
 
 static bool has_mail(const struct app *app)
@@ -321,7 +322,7 @@ static struct problem *verify_user(struct actor by, struct user *ret)
 
 static struct problem *verify(struct app *app, struct request *rq, struct response *rs)
 {
-    const struct prepared *prepared = rq->prepared;
+    struct prepared *prepared = rq->prepared;
     struct actor by = actor_of(app, rq);
     struct user user = {0};
     struct problem *p =
@@ -329,18 +330,16 @@ static struct problem *verify(struct app *app, struct request *rq, struct respon
     if (p)
         return p;
     account_answer_whole(rq, rs, &user);
+    prepared->verified = user;
     rs->after = purge_expired;
     return NULL;
 }
 
-static struct problem *is_used(struct app *app, struct request *rq, bool *ret_yes)
+/* That the token is not there any more may be another's doing, who voided it. */
+static struct problem *is_verified(struct app *app, struct request *rq, bool *ret_yes)
 {
     const struct prepared *prepared = rq->prepared;
-    bool there;
-    struct problem *p = mailed_is_there(app->db, rq->arena, &prepared->token, &there);
-    if (!p)
-        *ret_yes = !there;
-    return p;
+    return account_is_changed(app->db, rq->arena, &prepared->verified, ret_yes);
 }
 
 static struct problem *send_token(struct app *app, struct request *rq, struct response *rs)
@@ -352,7 +351,8 @@ static struct problem *send_token(struct app *app, struct request *rq, struct re
                                     .to = user.email,
                                     .token = MAILED_VERIFY,
                                     .user_id = user.id,
-                                    .for_nobody = user.email_verified};
+                                    .for_nobody = user.email_verified,
+                                    .uncounted = user.email_verified};
     rs->after = purge_expired;
     return p ? p : mailing_add(by, &mailing);
 }
@@ -407,6 +407,12 @@ static struct problem *undo(struct app *app, struct request *rq, struct response
     return p ? p : mailing_add(by, &mailing);
 }
 
+static struct problem *is_undone(struct app *app, struct request *rq, bool *ret_yes)
+{
+    const struct prepared *prepared = rq->prepared;
+    return account_has_hash(app->db, rq->arena, prepared->token.user_id, prepared->hash, ret_yes);
+}
+
 static const struct problem_type *const change_problems[] = {&problem_invalid_email,
                                                              &problem_email_exists, NULL};
 static const struct problem_type *const token_problems[] = {&problem_missing_fields,
@@ -423,7 +429,8 @@ static const struct route routes[] = {
         .in_doubt = in_doubt_repeat,
         .reply = ONE("user", &user_record),
         .accepted = &pending_record,
-        .flags = ROUTE_RATE_LIMITED | ROUTE_PASSWORD_LIMITED | ROUTE_HASH_POOL | ROUTE_TRANSACTION,
+        .flags = ROUTE_ETAG | ROUTE_RATE_LIMITED | ROUTE_PASSWORD_LIMITED | ROUTE_HASH_POOL |
+                 ROUTE_TRANSACTION,
         .limits = LIMITED_BY(MAIL),
         .problems = change_problems,
         .operation_id = "changeEmail",
@@ -436,10 +443,10 @@ static const struct route routes[] = {
         .auth = AUTH_OPTIONAL,
         .body = &verify_record,
         .prepare = prepare_verify,
-        .in_doubt = is_used,
+        .in_doubt = is_verified,
         .reply = ONE("user", &user_record),
-        .flags = ROUTE_RATE_LIMITED | ROUTE_PASSWORD_LIMITED | ROUTE_HASH_POOL | ROUTE_TRANSACTION |
-                 ROUTE_BAD_TOKEN_IS_NONE,
+        .flags = ROUTE_ETAG | ROUTE_RATE_LIMITED | ROUTE_PASSWORD_LIMITED | ROUTE_HASH_POOL |
+                 ROUTE_TRANSACTION | ROUTE_BAD_TOKEN_IS_NONE,
         .problems = token_problems,
         .enabled = has_mail,
         .operation_id = "verifyEmail",
@@ -464,7 +471,7 @@ static const struct route routes[] = {
         .auth = AUTH_NONE,
         .body = &undo_record,
         .prepare = prepare_undo,
-        .in_doubt = is_used,
+        .in_doubt = is_undone,
         .flags = ROUTE_RATE_LIMITED | ROUTE_HASH_POOL | ROUTE_TRANSACTION | ROUTE_NO_UNDO,
         .problems = change_problems + 1,
         .enabled = has_mail,

@@ -47,8 +47,6 @@ static const struct sql sql_insert = {
     NULL};
 static const struct sql sql_find = {"SELECT " COLUMNS " FROM mailed_tokens WHERE hash = ?",
                                     &token_record};
-static const struct sql sql_lock = {
-    "SELECT " COLUMNS " FROM mailed_tokens WHERE id = ? LOCK IN SHARE MODE", &token_record};
 static const struct sql sql_delete = {"DELETE FROM mailed_tokens WHERE id = ?", NULL};
 static const struct sql sql_void_kind = {"DELETE FROM mailed_tokens WHERE user_id = ? AND kind = ?",
                                          NULL};
@@ -141,13 +139,6 @@ struct problem *mailed_use(struct db *db, struct arena *a, const struct mailed_t
     if (!p)
         *ret_used = matched > 0;
     return p;
-}
-
-struct problem *mailed_is_there(struct db *db, struct arena *a, const struct mailed_token *token,
-                                bool *ret_yes)
-{
-    struct mailed_token row;
-    return db_find(db, a, &sql_lock, DB_ARGS(db_uuid(token->id)), &row, ret_yes);
 }
 
 /* ---- voiding them ---- */

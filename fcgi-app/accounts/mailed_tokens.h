@@ -79,10 +79,6 @@ bool mailed_suits(struct arena *a, const struct mailed_token *token, const struc
 struct problem *mailed_use(struct db *db, struct arena *a, const struct mailed_token *token,
                            bool *ret_used) MUST_USE;
 
-/** Is it there still? A locking read. */
-struct problem *mailed_is_there(struct db *db, struct arena *a, const struct mailed_token *token,
-                                bool *ret_yes) MUST_USE;
-
 /** Void all tokens of a user that are of a kind. */
 struct problem *mailed_void_kind(struct db *db, struct arena *a, struct uuid user_id,
                                  enum mailed_kind kind) MUST_USE;

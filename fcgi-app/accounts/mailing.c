@@ -12,7 +12,7 @@ bool mailing_is_on(const struct app *app)
 /* Counted also for nobody, so that how many there were tells nothing. */
 static bool has_room(struct actor by, const struct mailing *mailing)
 {
-    return !by.rq || !letters[mailing->letter].is_limited ||
+    return !by.rq || mailing->uncounted || !letters[mailing->letter].is_limited ||
            limits_take_mailbox(by.app, by.rq, mailing->to);
 }
 

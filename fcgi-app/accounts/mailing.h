@@ -14,6 +14,7 @@ struct mailing {
     struct uuid user_id; /* whose it is */
     int64_t sequence;    /* of MAILED_UNDO */
     bool for_nobody; /* it must not be sent, or there is nobody to send it to: nothing but rows */
+    bool uncounted;  /* its mailbox's limit does not hold for it */
 };
 
 /** Is mail set up? Else mailing_add() does nothing, and the routes that need it are not there. */

@@ -779,6 +779,20 @@ TEST(a_mailbox_gets_three_tokens_and_the_answer_stays_the_same)
     ck_rows("mailed_tokens", 5);
 }
 
+/* Nothing is sent, and so nothing is counted. */
+TEST(who_is_verified_can_ask_for_a_token_and_still_gets_other_mail)
+{
+    ck_status(enrol("eve@example.org", PASSWORD), 201);
+    const char *eve = log_in("eve@example.org");
+    ck_status(verify(eve, token_mailed("verify", "eve@example.org"), NULL), 200);
+
+    for (int i = 0; i < 3; i++)
+        ck_status(send_again(eve), 202);
+    ck_status(forget("eve@example.org"), 202);
+
+    ck_assert_int_eq(letters_to("reset", "eve@example.org"), 1);
+}
+
 TEST(whom_an_admin_makes_is_mailed_a_token_and_may_log_in)
 {
     const char *admin = admin_of_test();
@@ -1084,6 +1098,10 @@ static const struct refusal bad_invitations[] = {
      "invite range"},
     {"{'email':'i@example.org','first_name':'I','invite':true,'password':null}", INVALID,
      "password type"},
+    {"{'email':'i@example.org','invite':true,'password':'" PASSWORD "'}", MISSING_FIELDS,
+     "first_name required, invite range"},
+    {"{'email':'i','first_name':'I','invite':true,'password':'" PASSWORD "'}", INVALID_EMAIL,
+     "email format, invite range"},
     {"{'email':'i@example.org','first_name':'I','invite':7,'password':'" PASSWORD "'}", INVALID,
      "invite type"},
 };
@@ -1096,11 +1114,15 @@ TEST_EACH(a_bad_invitation_is_told_its_faults, bad_invitations)
 
 TEST(without_mail_nobody_is_invited)
 {
+    const char *admin = admin_of_test();
     loopback_set("MAIL_COMMAND=");
 
-    ck_invalid(api_post(admin_of_test(), "/users",
+    ck_invalid(api_post(admin, "/users",
                         object("{'email':'i@example.org','first_name':'I','invite':true}")),
                "invite range");
+    ck_invalid(api_post(admin, "/users",
+                        object("{'email':'i@example.org','first_name':'','invite':true}")),
+               "first_name too_short, invite range");
 }
 
 TEST(an_invitation_that_is_repeated_is_mailed_once)

@@ -698,6 +698,25 @@ TEST_EACH(a_write_that_stands_is_found_again, races)
     ck_assert_msg(is_committed() || may_run_twice, "%s", race->route);
 }
 
+/* It is not there any more in either case. */
+TEST_EACH(a_token_that_another_voided_was_not_used, races)
+{
+    const struct race *race = &races[_i];
+    if (!strstr(race->body ? race->body : "", "'token'") || race->nothing_judged)
+        return;
+    set_for(race);
+    populate(race->admin);
+    plan.moment = MOMENTS;
+    ck_assert_int_lt(run(race).status, 300);
+    ck_assert(is_committed());
+
+    run_sql(say("UPDATE users SET version = version - 1, password_hash = 'as before' WHERE id = "
+                "'%s'",
+                me));
+
+    ck_assert_msg(!is_committed(), "%s", race->route);
+}
+
 static const char *const own_ends[] = {"{'role':'user'}", "{'is_active':false}",
                                        "{'role':'user','is_active':false}"};
 
