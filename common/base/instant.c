@@ -107,13 +107,15 @@ void instant_format(struct instant t, char ret_text[INSTANT_TEXT_SIZE])
 }
 
 /* The fraction of a second, after its dot: six digits count, any number may be there; -1 if none.
- */
-static int read_fraction(const char **at)
+ * `*ret_more`: it is more than these. */
+static int read_fraction(const char **at, bool *ret_more)
 {
     int us = 0, digits = 0;
     for (; **at >= '0' && **at <= '9'; (*at)++, digits++)
         if (digits < 6)
             us = us * 10 + (**at - '0');
+        else
+            *ret_more |= **at != '0';
     if (digits == 0)
         return -1;
     for (; digits < 6; digits++)
@@ -152,6 +154,7 @@ bool instant_parse(const char *text, struct instant *ret)
 {
     struct civil c = {0};
     int offset;
+    bool more = false;
     if (strlen(text) < 20 || !has_shape(text, "dddd-dd-ddTdd:dd:dd") ||
         sscanf(text, "%4d-%2d-%2d%*c%2d:%2d:%2d", &c.year, &c.month, &c.day, &c.hour, &c.minute,
                &c.second) != 6)
@@ -159,7 +162,7 @@ bool instant_parse(const char *text, struct instant *ret)
     const char *rest = text + 19;
     if (*rest == '.') {
         rest++;
-        c.us = read_fraction(&rest);
+        c.us = read_fraction(&rest, &more);
     }
     if (c.us < 0 || !read_offset(rest, &offset))
         return false;
@@ -170,6 +173,7 @@ bool instant_parse(const char *text, struct instant *ret)
         c.minute != back.minute || c.second != back.second)
         return false;
     t = instant_plus_s(t, -60LL * offset);
+    t.us += more;
     back = instant_to_civil(t);
     if (back.year < 0 || back.year > 9999) /* which RFC 3339 could not write */
         return false;

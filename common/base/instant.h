@@ -44,6 +44,7 @@ uint64_t boot_number(void);
  *  that lies beyond these. */
 void instant_format(struct instant t, char ret_text[INSTANT_TEXT_SIZE]);
 
-/** Read RFC 3339 with any offset and fraction (digits past the sixth are cut off); false for
- *  anything else, leap seconds included, `ret` untouched. */
+/** Read RFC 3339 with any offset and fraction; false for anything else, leap seconds included,
+ * `ret` untouched. What is between two microseconds is the later: of times that have six digits,
+ * the same are before both. */
 bool instant_parse(const char *text, struct instant *ret) __attribute__((warn_unused_result));
