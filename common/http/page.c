@@ -99,6 +99,21 @@ static const char *add_filters(const struct page *page, const char *bound)
     return bound;
 }
 
+/* An empty text is no filter; and a filter's value, which may be there though nobody asked for it,
+ * is bound as a part of what the caller may see. */
+static bool binds_nothing(const struct page *page, const struct field *f)
+{
+    const char *at = page->rq->query;
+    if (f->type == FIELD_TEXT && !((const struct text *)(const void *)(at + f->offset))->len)
+        return true;
+    for (size_t i = 0; i < LIST_FILTERS_MAX; i++) {
+        const char *column = page->list->filters[i].column;
+        if (column && strcmp(column, f->name) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* What a cursor is bound to: the path, all of the query that decides which rows come in which
  * order, and what the caller may see of them. */
 static const char *scope_of(const struct page *page)
@@ -112,7 +127,7 @@ static const char *scope_of(const struct page *page)
     for (size_t i = 0; i < r->count; i++) {
         const struct field *f = &r->fields[i];
         bool counts = f->default_value || (rq->query_given & ((field_set)1 << i));
-        if (counts && f->offset > offsetof(struct list_query, total))
+        if (counts && f->offset > offsetof(struct list_query, total) && !binds_nothing(page, f))
             bound = add_to_scope(rq->arena, bound, f->name, field_to_text(rq->arena, f, rq->query));
     }
     return add_filters(page, bound);

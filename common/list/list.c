@@ -411,7 +411,7 @@ static struct problem *count(struct reading *r, struct list_total *total)
 {
     const struct list_counter *kept = counter_of(r);
     int64_t far = kept ? r->window->page_reach : LIST_COUNT_MAX - 1;
-    if (r->window->after || (!r->query->total && r->window->offset <= far))
+    if (r->window->after || (!r->counts && r->window->offset <= far))
         return NULL;
     if (kept)
         return read_counter(r, kept, total);
@@ -457,6 +457,12 @@ static struct problem *read_all(struct reading *r, struct list_total *total)
     return p || !has_any ? p : read_page(r, total);
 }
 
+static struct problem *read_once(struct reading *r, struct list_total *total)
+{
+    *total = (struct list_total){.bounded = r->match || !counter_of(r)};
+    return r->match ? list_read_matches(r, total) : read_all(r, total);
+}
+
 struct problem *list_read(struct db *db, struct arena *a, const struct list *list,
                           const struct list_query *query, const struct list_scope *scope,
                           const struct list_window *window, const struct list_taker *taker,
@@ -473,15 +479,18 @@ struct problem *list_read(struct db *db, struct arena *a, const struct list *lis
     r.key = find_key(list, query->sort);
     r.type = list_key_field(list, query->sort)->type;
     r.down = *sort_word(list, query->sort) == '-';
+    r.counts = query->total;
     r.index = find_path(list, r.key, scope->filters)->index;
     if (query->q.len)
         r.match = search_query(a, list->search, query->q);
     bool nothing = scope->nothing || (r.match && r.match->finds_nothing);
     total.counted = nothing;
-    total.bounded = r.match || !counter_of(&r);
-    struct problem *p = nothing   ? NULL
-                        : r.match ? list_read_matches(&r, &total)
-                                  : read_all(&r, &total);
+    struct problem *p = nothing ? NULL : read_once(&r, &total);
+    /* It may be past the end, or too far: the total tells. */
+    if (!p && total.cut && !r.taken && window->offset && !r.counts) {
+        r.counts = true;
+        p = read_once(&r, &total);
+    }
     if (!p)
         *ret = total;
     return p;

@@ -30,6 +30,7 @@ struct reading {
     enum field_type type; /* of the key */
     bool down;            /* the order is reversed */
     const char *index;
+    bool counts;     /* the total is wanted, for an answer or to know whether there is a page */
     int64_t taken;   /* rows */
     bool short_list; /* counting has seen all of it */
 };

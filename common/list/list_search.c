@@ -322,7 +322,7 @@ static struct problem *open_looking(struct looking *l, struct reading *r)
  * nobody asked for it. */
 static bool is_counted(const struct reading *r)
 {
-    return !r->window->after && (r->query->total || r->window->offset >= LIST_COUNT_MAX);
+    return !r->window->after && (r->counts || r->window->offset >= LIST_COUNT_MAX);
 }
 
 static void note_total(const struct looking *l, struct list_total *total)
@@ -332,10 +332,10 @@ static void note_total(const struct looking *l, struct list_total *total)
     total->count = l->matched < LIST_COUNT_MAX ? l->matched : LIST_COUNT_MAX;
 }
 
-static void hand_out(const struct reading *r, const void **rows, int64_t count)
+static void hand_out(struct reading *r, const void **rows, int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
-        r->taker->each(r->taker->context, rows[i]);
+        list_take(r, rows[i]);
 }
 
 /* ---- in the order of time ---- */
@@ -473,6 +473,15 @@ static struct problem *walk_to(struct walk *w, const struct list_place *end)
     }
 }
 
+/* A page in another order may look at more rows than counting did, and at others. */
+static void note_found(const struct reading *r, int64_t rows, struct list_total *total)
+{
+    int64_t found = r->window->offset + rows;
+    if (!rows || !total->capped || found <= total->count)
+        return;
+    total->count = found < LIST_COUNT_MAX ? found : LIST_COUNT_MAX;
+}
+
 static struct problem *walk(struct reading *r, struct list_total *total)
 {
     const struct list_window *window = r->window;
@@ -487,6 +496,7 @@ static struct problem *walk(struct reading *r, struct list_total *total)
     if (p)
         return p;
     total->cut = cut && w->row_count < window->limit;
+    note_found(r, w->row_count, total);
     hand_out(r, w->rows, w->row_count);
     return NULL;
 }
@@ -548,13 +558,26 @@ static struct problem *read_by_walking(struct reading *r, struct list_total *tot
 
 static void take_match(void *context, const void *row)
 {
-    if (row_matches(context, row))
-        list_take(context, row);
+    struct walk *w = context;
+    w->seen++;
+    note_last(w, row);
+    if (row_matches(w->r, row))
+        list_take(w->r, row);
 }
 
-/* The database sorts rows that are known to match. */
-static struct problem *sort_matches(struct reading *r, const struct uuid *ids, size_t count)
+static void take_again(void *context)
 {
+    struct walk *w = context;
+    w->seen = 0;
+    list_restart(w->r);
+}
+
+/* The database sorts rows that were found to match. One that was changed since is left out, and
+ * then the page is no longer full, though it is not the last. */
+static struct problem *sort_matches(struct reading *r, const struct uuid *ids, size_t count,
+                                    struct list_total *total)
+{
+    struct walk *walk = arena_alloc(r->a, sizeof *walk);
     const struct list_window *w = r->window;
     size_t size = count <= BATCH_FEW ? BATCH_FEW : LIST_COUNT_MAX;
     struct clause c = {.where = ""};
@@ -568,8 +591,12 @@ static struct problem *sort_matches(struct reading *r, const struct uuid *ids, s
     const struct sql sql = {arena_printf(r->a, "SELECT %s FROM %s%s ORDER BY %s LIMIT ? OFFSET ?",
                                          list_columns(r), whole_from(r), c.where, list_order(r)),
                             r->list->row};
-    return budget_each(r->db, r->a, &sql, join_args(r, true, ids, count, size, &c), list_restart,
-                       take_match, r);
+    walk->r = r;
+    struct problem *p = budget_each(r->db, r->a, &sql, join_args(r, true, ids, count, size, &c),
+                                    take_again, take_match, walk);
+    total->cut = !p && walk->seen == w->limit && r->taken < w->limit;
+    total->end = walk->last;
+    return p;
 }
 
 /* All that may match, if that is not more than can be counted. */
@@ -602,7 +629,7 @@ static struct problem *read_sorted(struct reading *r, struct list_total *total)
     p = r->window->after ? NULL : list_check_reach(r, total);
     if (p || (few && r->window->offset >= l->matched))
         return p;
-    return few ? sort_matches(r, l->ids, (size_t)l->matched) : walk(r, total);
+    return few ? sort_matches(r, l->ids, (size_t)l->matched, total) : walk(r, total);
 }
 
 /* ---- the whole ---- */

@@ -666,6 +666,13 @@ TEST_EACH(a_cursor_is_bound_to_list_filters_and_sort, scopes)
     ck_assert_int_eq(taken_at(scopes[_i].path, scopes[_i].query, cursor), scopes[_i].taken);
 }
 
+/* It is no filter. */
+TEST(a_cursor_goes_with_an_empty_text_and_without)
+{
+    ck_assert(taken("q=&red=true", cursor_of("red=true&limit=2", 3)));
+    ck_assert(taken("red=true", cursor_of("q=&red=true&limit=2", 3)));
+}
+
 TEST(filters_that_look_alike_are_told_apart)
 {
     static const char *const alike[] = {"q=x%0Ared=true", "q=x%0Ared%204%20true", "q=x&red=true",

@@ -11,6 +11,7 @@
 #include "fcgi-app/posts/post_model.h"
 #include "tests/support/people.h"
 #include "tests/support/plans.h"
+#include "tests/support/refusals.h"
 #include "tests/support/suite.h"
 
 #define ROWS 3000
@@ -169,7 +170,7 @@ static const struct {
     {"/posts?created_after=2026-01-01T00:49:00Z", 2, 180},
     {"/posts?created_before=2026-01-01T00:00:10Z", 2, 40},
     {"/posts?created_before=2026-01-01T00:00:10Z&sort=title", 3, 1400},
-    {"/posts?created_before=2026-01-01T00:00:10Z&sort=title&page=9&total=false", 2, 1500},
+    {"/posts?created_before=2026-01-01T00:00:10Z&sort=title&page=9&total=false", 3, 1500},
     {"/users", 2, 40},
     {"/users?role=admin&sort=email", 2, 40},
     {"/users?sort=-email&page=51", 2, 1100},
@@ -284,6 +285,34 @@ TEST_EACH(numbers_reach_so_far_and_totals_say_so_much, reaches)
     if (reaches[_i].total >= 0)
         ck_assert_int_eq(answer_total(answer), reaches[_i].total);
     ck_assert_int_eq(answer_has(answer, "pagination.total_capped"), reaches[_i].capped);
+}
+
+/* It is beyond what counting looks at, and within what a page does. */
+TEST(a_total_is_not_less_than_what_is_shown)
+{
+    run_sql("UPDATE users SET first_name = 'qz' WHERE created_at = '2026-01-01' + INTERVAL 510 "
+            "SECOND");
+
+    struct answer answer = api_get(ada, "/users?q=qz");
+
+    ck_assert_uint_eq(answer_count(answer), 1);
+    ck_assert_int_eq(answer_total(answer), 1);
+    ck_assert_int_eq(answer_integer(answer, "pagination.pages"), 1);
+    ck_assert(answer_has(answer, "pagination.total_capped"));
+    ck_problem(api_get(ada, "/users?q=qz&page=2"), INVALID);
+    ck_problem(api_get(ada, "/users?q=qz&page=2&total=false"), INVALID);
+    ck_status(api_get(ada, "/users?q=u1&page=2&total=false"), 200);
+    ck_status(api_get(ada, "/posts?created_before=2026-01-01T00:00:10Z&sort=title&page=9&"
+                           "total=false"),
+              200); /* past the end */
+}
+
+TEST(the_cursor_of_a_list_goes_with_its_default_spelled_out)
+{
+    const char *cursor = answer_text(api_get(ada, "/posts?limit=1"), "pagination.next_cursor");
+
+    ck_status(api_get(ada, "/posts?limit=1&published=true&q=&cursor=%s", cursor), 200);
+    ck_status(api_get(ada, "/posts?limit=1&published=false&cursor=%s", cursor), 400);
 }
 
 TEST(who_asks_for_too_far_a_page_is_told_of_the_cursor)

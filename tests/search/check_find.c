@@ -852,6 +852,34 @@ TEST(what_stays_is_found_while_others_write_and_sweep)
     ck_assert_str_eq(walk_anchors(), ids);
 }
 
+/* It has the word, has it no more, and so on. */
+static void waver(int number, void *id)
+{
+    (void)number;
+    for (int i = 0; i < 2000; i++)
+        run_sql(say("UPDATE posts SET content = '%s' WHERE id = '%s'", i % 2 ? "anchor" : "none",
+                    (const char *)id));
+}
+
+TEST(a_sorted_page_is_not_the_last_because_a_row_changes)
+{
+    const char *ids;
+    seed = torture_seed();
+    in_transaction(drop_them, &ids);
+    run_sql("UPDATE posts SET title = CONCAT('title ', id)");
+    sweep(2);
+    char *first = arena_copy(the_arena, ids, UUID_TEXT_SIZE - 1);
+    const struct parallel others = parallel_begin(1, waver, first);
+
+    for (int i = 0; i < 300; i++) {
+        struct answer answer = api_get(admin, "/posts?q=anchor&sort=-title&limit=20");
+        ck_status(answer, 200);
+        ck_assert_msg(!answer_is_null(answer, "pagination.next_cursor"), "%s", answer.text);
+    }
+
+    parallel_end(&others);
+}
+
 TEST(what_stays_is_found_while_the_rest_of_its_block_goes)
 {
     int rounds = torture_rounds(25);
