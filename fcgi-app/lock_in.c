@@ -13,7 +13,7 @@
 
 #define DATABASE_PORT 3306
 #define DOMAIN_PORT 53 /* a long answer about a name comes by TCP */
-#define PATHS_MAX 24
+#define PATHS_MAX 32 /* all that are listed below: 26 */
 
 struct paths {
     const char *list[PATHS_MAX + 1];
@@ -22,8 +22,9 @@ struct paths {
 
 static void add(struct paths *paths, const char *path)
 {
-    if (paths->count < PATHS_MAX)
-        paths->list[paths->count++] = path;
+    if (paths->count == PATHS_MAX)
+        abort(); /* what is left out would be refused, and nobody could tell why */
+    paths->list[paths->count++] = path;
 }
 
 /* The folder of a file that may be replaced; NULL and what is no path have none. */

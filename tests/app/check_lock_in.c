@@ -104,6 +104,19 @@ CASE_AROUND(begin_tls, tls_server_end);
 
 static const char *const hosts[] = {"127.0.0.1", "localhost"};
 
+/* All that a URL can name is to be read again when a connection is opened. */
+TEST(a_worker_reaches_its_database_with_a_certificate_of_its_own)
+{
+    const char *ca = arena_strdup(the_arena, tls_file(TLS_CA)),
+               *cert = arena_strdup(the_arena, tls_file(TLS_CLIENT));
+    char *url = tls_url(
+        "localhost", say("ssl-ca=%s&ssl-cert=%s&ssl-key=%s", ca, cert, tls_file(TLS_CLIENT_KEY)));
+    const char *setting = say("DATABASE_URL=%s", url);
+    free(url);
+
+    ck_assert_int_eq(LOCKED(WORKER_OF_POOL, look_by_tcp, "LOCKDOWN=kill", setting), FINE);
+}
+
 TEST_EACH(a_worker_reaches_its_database_by_tcp_and_tls, hosts)
 {
     char *url = tls_url(hosts[_i], say("ssl-ca=%s", tls_file(TLS_CA)));
