@@ -207,11 +207,11 @@ static struct problem *take_passed(struct cli *cli, int ret_fds[SOCKETS])
 /* A socket from before a reload is kept, so that no waiting connection is refused. */
 static struct problem *listen_on(struct cli *cli, struct text address, int64_t backlog, int *ret)
 {
+    const char *group = cli->settings.socket_group.data;
     int fd = reexec_inherited_fd(address.data);
-    struct problem *p = NULL;
-    if (fd < 0)
-        p = socket_listen(cli->arena, address.data, (int)backlog, cli->settings.socket_group.data,
-                          &fd);
+    struct problem *p = fd < 0
+                            ? socket_listen(cli->arena, address.data, (int)backlog, group, &fd)
+                            : socket_listen_on(cli->arena, fd, address.data, (int)backlog, group);
     if (p)
         return p;
     reexec_keep_fd(address.data, fd);

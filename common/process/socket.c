@@ -62,6 +62,11 @@ static struct problem *bind_unix(struct arena *a, int fd, const char *path, cons
     return give_to_group(a, path, group);
 }
 
+static struct problem *listen_with(struct arena *a, int fd, const char *address, int backlog)
+{
+    return listen(fd, backlog) == 0 ? NULL : failed_at(a, "cannot listen on", address);
+}
+
 static struct problem *bind_tcp(struct arena *a, const char *address, int *ret_fd)
 {
     const char *host, *port;
@@ -98,8 +103,8 @@ struct problem *socket_listen(struct arena *a, const char *address, int backlog,
     } else {
         p = bind_tcp(a, address, &fd);
     }
-    if (!p && listen(fd, backlog) != 0)
-        p = failed_at(a, "cannot listen on", address);
+    if (!p)
+        p = listen_with(a, fd, address, backlog);
     if (p) {
         if (fd >= 0)
             (void)close(fd);
@@ -107,4 +112,11 @@ struct problem *socket_listen(struct arena *a, const char *address, int backlog,
     }
     *ret_fd = fd;
     return NULL;
+}
+
+struct problem *socket_listen_on(struct arena *a, int fd, const char *address, int backlog,
+                                 const char *group)
+{
+    struct problem *p = strchr(address, '/') ? give_to_group(a, address, group) : NULL;
+    return p ? p : listen_with(a, fd, address, backlog); /* a second one takes the new number */
 }

@@ -15,3 +15,8 @@ struct problem;
  */
 struct problem *socket_listen(struct arena *a, const char *address, int backlog, const char *group,
                               int *ret_fd) MUST_USE;
+
+/** Let a socket that listens on `address` go on with another backlog and another group. Those who
+ *  wait are kept. */
+struct problem *socket_listen_on(struct arena *a, int fd, const char *address, int backlog,
+                                 const char *group) MUST_USE;

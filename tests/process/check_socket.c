@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/base/problem.h"
@@ -73,6 +74,38 @@ TEST(a_socket_may_be_given_to_a_group)
     ck_assert_ptr_null(socket_listen(a, path, 5, "", &fd));
     ck_assert_int_eq(stat(path, &st), 0);
     ck_assert_uint_eq(st.st_gid, getegid());
+    (void)close(fd);
+}
+
+/* How many may wait until the next one is refused. */
+static int count_waiting(int most)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int count = 0;
+    memcpy(address.sun_path, path, strlen(path));
+    while (count < most) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0)
+            break;
+        count++; /* they stay until the process ends */
+    }
+    return count;
+}
+
+TEST(a_socket_goes_on_with_another_backlog_and_group)
+{
+    struct stat st;
+    const char *group = geteuid() == 0 ? "daemon" : "";
+    int fd;
+    ck_assert_ptr_null(socket_listen(a, path, 2, "", &fd));
+    ck_assert_int_eq(count_waiting(20), 3);
+
+    ck_assert_ptr_null(socket_listen_on(a, fd, path, 9, group));
+
+    ck_assert_int_eq(count_waiting(20), 7);
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_int_eq(st.st_gid == getegid(), geteuid() != 0);
+    ck_assert_ptr_nonnull(socket_listen_on(a, fd, path, 9, "nosuchgroup"));
     (void)close(fd);
 }
 
