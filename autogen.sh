@@ -561,9 +561,9 @@ read_settings()
     cors_origins=${CORS_ORIGINS-*}
     cors_headers=${CORS_HEADERS-}
     # The environment beats the file, and this run must not reach another's database.
-    unset ENV DATABASE_URL{,_FILE} JWT_SECRET_KEY{,_FILE} LISTEN HASH_LISTEN WORKERS HASH_WORKERS \
-        SOCKET_GROUP MAX_BODY BASE_PATH CORS_ORIGINS CORS_HEADERS LOGIN_LIMIT LIMITS \
-        TRUSTED_PROXIES LOG_TO STATE_FILE DB_IDLE_S LISTEN_FDS LISTEN_PID
+    unset ENV {,MIGRATE_}DATABASE_URL{,_FILE} JWT_{SECRET_KEY,PREVIOUS_KEYS}{,_FILE} LISTEN \
+        HASH_LISTEN WORKERS HASH_WORKERS SOCKET_GROUP MAX_BODY BASE_PATH CORS_ORIGINS CORS_HEADERS \
+        LOGIN_LIMIT LIMITS TRUSTED_PROXIES LOG_TO STATE_FILE DB_IDLE_S LISTEN_FDS LISTEN_PID
 }
 
 # A server as root would be a needless risk, and mariadbd refuses.
@@ -743,8 +743,8 @@ The first admin, whose password is read from standard input:
         user add you@example.org --admin --password-stdin
 
 Logs are in $run/log; ctrl-C, or \`kill $$\`, stops everything and leaves the data.
-After a change of code stop it and start it again: what runs is a copy, and answers 503 after a
-\`migrate\` by a newer program. The numbers of the processes are in $run/pid.
+After a change of code stop it and start it again: what runs is a copy. The numbers of the processes
+are in $run/pid.
 
 TEXT
 }
