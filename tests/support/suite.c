@@ -92,6 +92,11 @@ static int run(Suite *suite)
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);
+    const char *wanted = getenv("CK_RUN_CASE");
+    if (wanted && srunner_ntests_run(runner) == 0) {
+        fprintf(stderr, "there is no case \"%s\" here\n", wanted);
+        failed = 1;
+    }
     srunner_free(runner);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
