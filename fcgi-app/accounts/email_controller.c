@@ -59,9 +59,9 @@ static const struct record pending_record =
 struct prepared {
     struct user user; /* as it was, with its hash; or a registration */
     struct mailed_token token;
-    bool by_password;     /* what lets the token count, and not a session */
-    struct text hash;     /* of a password that nobody knows */
-    struct user verified; /* as the last run of verify() left it */
+    bool by_password;    /* what lets the token count, and not a session */
+    struct text hash;    /* of a password that nobody knows */
+    struct user written; /* as the transaction left it */
 };
 
 static bool has_mail(const struct app *app)
@@ -72,6 +72,25 @@ static bool has_mail(const struct app *app)
 static struct prepared *prepare(struct request *rq)
 {
     return rq->prepared = arena_alloc(rq->arena, sizeof(struct prepared));
+}
+
+/* ---- a commit in doubt ---- */
+
+/* Not where it is: of a run that fails later the router forgets what rq->prepared is, and goes on
+ * with that of the run whose commit is in doubt. */
+static void keep_written(struct request *rq, const struct user *user)
+{
+    struct prepared *prepared = arena_alloc(rq->arena, sizeof *prepared);
+    *prepared = *(const struct prepared *)rq->prepared;
+    prepared->written = *user;
+    rq->prepared = prepared;
+}
+
+/* That a token is not there any more would not tell: another may have voided it. */
+static struct problem *is_written(struct app *app, struct request *rq, bool *ret_yes)
+{
+    const struct prepared *prepared = rq->prepared;
+    return account_is_changed(app->db, rq->arena, &prepared->written, ret_yes);
 }
 
 /* ---- another address of one's own ---- */
@@ -100,21 +119,23 @@ static struct problem *change_at_once(struct actor by, const struct user *before
     struct problem *p = account_move(by, before, &after);
     if (!p)
         p = account_end(by.app->db, by.arena, after.id, EVENT_ADDRESS_CHANGED, (struct uuid){{0}});
-    if (!p)
-        account_answer_whole(by.rq, rs, &after);
-    return p;
+    if (p)
+        return p;
+    account_answer_whole(by.rq, rs, &after);
+    keep_written(by.rq, &after);
+    return NULL;
 }
 
 /* Until the token is used. The version has it counted in that this may lapse. */
-static struct problem *store_pending(struct actor by, const struct user *before)
+static struct problem *store_pending(struct actor by, const struct user *before, struct user *after)
 {
     const struct asked *in = by.rq->body;
-    struct user after = *before;
-    after.pending_email = in->email;
-    after.pending_until = instant_plus_s(by.now, mailed_rules[MAILED_CHANGE].ttl_s);
-    after.updated_at = by.now;
-    after.version += 2;
-    return user_update(by.app->db, by.arena, before, &after);
+    *after = *before;
+    after->pending_email = in->email;
+    after->pending_until = instant_plus_s(by.now, mailed_rules[MAILED_CHANGE].ttl_s);
+    after->updated_at = by.now;
+    after->version += 2;
+    return user_update(by.app->db, by.arena, before, after);
 }
 
 /* Whether somebody has the address, or may have it again, is told to nobody but who reads the
@@ -135,13 +156,15 @@ static struct problem *change_later(struct actor by, const struct user *user, st
 {
     const struct asked *in = by.rq->body;
     const struct pending pending = {in->email};
-    struct problem *p = store_pending(by, user);
+    struct user after;
+    struct problem *p = store_pending(by, user, &after);
     if (!p)
         p = mail_change(by, user);
     if (p)
         return p;
     rs->status = 202;
     record_to_json(&rs->body, &pending_record, &pending);
+    keep_written(by.rq, &after);
     rs->after = purge_expired;
     return NULL;
 }
@@ -322,7 +345,7 @@ static struct problem *verify_user(struct actor by, struct user *ret)
 
 static struct problem *verify(struct app *app, struct request *rq, struct response *rs)
 {
-    struct prepared *prepared = rq->prepared;
+    const struct prepared *prepared = rq->prepared;
     struct actor by = actor_of(app, rq);
     struct user user = {0};
     struct problem *p =
@@ -330,16 +353,9 @@ static struct problem *verify(struct app *app, struct request *rq, struct respon
     if (p)
         return p;
     account_answer_whole(rq, rs, &user);
-    prepared->verified = user;
+    keep_written(rq, &user);
     rs->after = purge_expired;
     return NULL;
-}
-
-/* That the token is not there any more may be another's doing, who voided it. */
-static struct problem *is_verified(struct app *app, struct request *rq, bool *ret_yes)
-{
-    const struct prepared *prepared = rq->prepared;
-    return account_is_changed(app->db, rq->arena, &prepared->verified, ret_yes);
 }
 
 static struct problem *send_token(struct app *app, struct request *rq, struct response *rs)
@@ -426,7 +442,7 @@ static const struct route routes[] = {
         .auth = AUTH_USER,
         .body = &email_record,
         .prepare = check_current,
-        .in_doubt = in_doubt_repeat,
+        .in_doubt = is_written,
         .reply = ONE("user", &user_record),
         .accepted = &pending_record,
         .flags = ROUTE_ETAG | ROUTE_RATE_LIMITED | ROUTE_PASSWORD_LIMITED | ROUTE_HASH_POOL |
@@ -443,7 +459,7 @@ static const struct route routes[] = {
         .auth = AUTH_OPTIONAL,
         .body = &verify_record,
         .prepare = prepare_verify,
-        .in_doubt = is_verified,
+        .in_doubt = is_written,
         .reply = ONE("user", &user_record),
         .flags = ROUTE_ETAG | ROUTE_RATE_LIMITED | ROUTE_PASSWORD_LIMITED | ROUTE_HASH_POOL |
                  ROUTE_TRANSACTION | ROUTE_BAD_TOKEN_IS_NONE,
