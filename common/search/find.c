@@ -326,7 +326,7 @@ static struct search_place place_of(const struct search *s, const struct candida
     return (struct search_place){{rank_of(&s->of, c->rank)}, c->id};
 }
 
-/* Postings stay when their rows go, until few of a block are left; a request must not pay for all
+/* Postings stay when their rows go, until a block has none any more; a request must not pay for all
  * that have ever been. It ends only where another one gets further: behind the place that this one
  * began at. */
 static bool stops(struct search *s, int64_t bound)

@@ -14,6 +14,7 @@
 #define ROWS_AT_ONCE 64
 #define KEYS_AT_ONCE 16
 #define BLOBS_AT_ONCE 8
+#define BLOCKS_AT_ONCE 16
 #define BLOBS_BYTES ((size_t)256 * 1024) /* of those that are written by one statement */
 
 /* ---- builds ---- */
@@ -396,11 +397,6 @@ static const struct sql sql_find_rows = {
     "SELECT ord, id, created_at FROM search_rows FORCE INDEX (uq_search_rows_id) WHERE build = ? "
     "AND id IN (" SIXTEEN("?", ", ") ", " SIXTEEN("?", ", ") ")",
     &stored_record};
-static const struct sql sql_rows_between = {
-    "SELECT ord, id, created_at FROM search_rows WHERE build = ? AND ord BETWEEN ? AND ? "
-    "ORDER BY ord LIMIT ?",
-    &stored_record};
-
 struct adding {
     struct arena *arena;
     struct ordinals *ordinals;
@@ -430,16 +426,6 @@ struct problem *store_find_rows(struct db *db, struct arena *a, const struct bui
     return p;
 }
 
-struct problem *store_read_rows(struct db *db, struct arena *a, const struct build *build,
-                                uint32_t first, uint32_t last, size_t limit, struct ordinals *ret)
-{
-    struct adding to = {a, ret};
-    return db_each(db, a, &sql_rows_between,
-                   DB_ARGS(db_integer(build->build), db_integer(first), db_integer(last),
-                           db_integer((int64_t)limit)),
-                   add_stored, &to);
-}
-
 struct problem *store_forget_rows(struct db *db, struct arena *a, const struct build *build,
                                   const struct build *other, const struct uuid *ids, size_t count)
 {
@@ -452,6 +438,60 @@ struct problem *store_forget_rows(struct db *db, struct arena *a, const struct b
             *arg++ = db_uuid(ids[k < count ? k : i]);
         p = db_execute(db, a, &sql_forget_rows, (struct db_args){args, 2 + STORE_AT_ONCE}, NULL);
     }
+    return p;
+}
+
+/* ---- blocks without rows ---- */
+
+struct empty {
+    int64_t block;
+};
+
+static const struct field empty_fields[] = {
+    FIELD(struct empty, block, .doc = "The first ordinal of a block without rows."),
+};
+static const struct record empty_record = RECORD("Empty", struct empty, empty_fields, .rule = NULL);
+
+/* One statement for so many blocks: a round trip for each would be most of a sweep's time. */
+#define IS_EMPTY                                                                                   \
+    "SELECT CAST(? AS SIGNED) AS block FROM DUAL "                                                 \
+    "WHERE NOT EXISTS (SELECT 1 FROM search_rows WHERE build = ? AND ord BETWEEN ? AND ?)"
+static const struct sql sql_empty = {SIXTEEN(IS_EMPTY, " UNION ALL "), &empty_record};
+
+struct finding_empty {
+    uint32_t *list;
+    size_t count;
+};
+
+static void note_empty(void *context, const void *row)
+{
+    struct finding_empty *found = context;
+    uint32_t block = (uint32_t)((const struct empty *)row)->block;
+    for (size_t i = 0; i < found->count; i++)
+        if (found->list[i] == block)
+            return; /* one that filled up the statement */
+    found->list[found->count++] = block;
+}
+
+struct problem *store_find_empty(struct db *db, struct arena *a, const struct build *build,
+                                 const uint32_t *blocks, size_t count, uint32_t *ret,
+                                 size_t *ret_count)
+{
+    struct finding_empty found = {ret, 0};
+    struct problem *p = NULL;
+    for (size_t i = 0; !p && i < count; i += BLOCKS_AT_ONCE) {
+        struct db_arg args[4 * BLOCKS_AT_ONCE], *arg = args;
+        for (size_t k = i; k < i + BLOCKS_AT_ONCE; k++) {
+            uint32_t block = blocks[k < count ? k : i];
+            *arg++ = db_integer(block);
+            *arg++ = db_integer(build->build);
+            *arg++ = db_integer(block);
+            *arg++ = db_integer(block + (int64_t)(SEARCH_BLOCK - 1));
+        }
+        p = db_each(db, a, &sql_empty, (struct db_args){args, 4 * BLOCKS_AT_ONCE}, note_empty,
+                    &found);
+    }
+    *ret_count = found.count;
     return p;
 }
 

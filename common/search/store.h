@@ -16,8 +16,8 @@
  * nothing moves down.
  *
  * A row that is found by terms that it has no more is tested by who asks. So nothing is ever taken
- * out of a blob; a row that is gone loses its row of search_rows, and a block of which few are left
- * is cleared: they get new ordinals, and searches pass it over.
+ * out of a blob; a row that is gone loses its row of search_rows, and a block that has none any
+ * more its times (times.h), so that searches pass it over.
  */
 #pragma once
 
@@ -154,15 +154,15 @@ struct problem *store_find_rows(struct db *db, struct arena *a, const struct bui
                                 const struct uuid *ids, size_t count,
                                 struct ordinals *ret) MUST_USE;
 
-/** Add to `ret` the ordinals from `first` to `last` that rows have, at most `limit`. */
-struct problem *store_read_rows(struct db *db, struct arena *a, const struct build *build,
-                                uint32_t first, uint32_t last, size_t limit,
-                                struct ordinals *ret) MUST_USE;
-
 /** Take the ordinals of these rows away, in up to two builds. */
 struct problem *store_forget_rows(struct db *db, struct arena *a, const struct build *build,
                                   const struct build *other, const struct uuid *ids,
                                   size_t count) MUST_USE;
+
+/** Which of these blocks, given by their first ordinals, have no row; `ret` has room for all. */
+struct problem *store_find_empty(struct db *db, struct arena *a, const struct build *build,
+                                 const uint32_t *blocks, size_t count, uint32_t *ret,
+                                 size_t *ret_count) MUST_USE;
 
 /* ---- the table that is indexed ---- */
 

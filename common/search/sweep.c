@@ -12,11 +12,7 @@
 #define PATCH_TEXT 8192                   /* bytes; a row with more gets another ordinal */
 #define PATCH_FULL 65536                  /* bytes of a patch, from which on all do */
 #define SEGMENT_FULL ((size_t)512 * 1024) /* bytes of the open segment, with which it is closed */
-#define SPARSE 32                         /* rows: a block that has no more of them is cleared, */
-#define SPARSE_BYTES 65536                /* unless these are long: then it never had many */
 #define SCRATCH_MAX ((size_t)64 * 1024 * 1024)
-
-_Static_assert(SPARSE <= STORE_AT_ONCE, "a block's rows are read by one statement");
 
 /* One index in one step. */
 struct part {
@@ -36,7 +32,7 @@ struct part {
     struct ordinals left;                /* of the live build, by rows that moved or are gone */
     struct uuid moved[SWEEP_ROWS], rescheduled[SWEEP_ROWS];
     size_t moved_count, rescheduled_count;
-    size_t bytes, moved_bytes;
+    size_t bytes;
 };
 
 static void part_release(void *object)
@@ -264,6 +260,40 @@ static struct problem *forget_moved(struct part *part)
     return store_forget_rows(part->db, part->arena, live, live, part->moved, part->moved_count);
 }
 
+static int compare_ordinals(const void *a, const void *b)
+{
+    uint32_t x = ((const struct ordinal *)a)->ord, y = ((const struct ordinal *)b)->ord;
+    return (x > y) - (x < y);
+}
+
+/* The blocks that rows have left, each once, and they rise. Not the open one: the row that closes
+ * it is there, and tells when it goes. */
+static size_t find_blocks(struct part *part, uint32_t *ret)
+{
+    struct ordinals *left = &part->left;
+    size_t count = 0;
+    if (left->count)
+        qsort(left->list, left->count, sizeof *left->list, compare_ordinals);
+    for (size_t i = 0; i < left->count; i++) {
+        uint32_t block = left->list[i].ord / SEARCH_BLOCK * SEARCH_BLOCK;
+        if (block < part->open && (!count || ret[count - 1] != block))
+            ret[count++] = block;
+    }
+    return count;
+}
+
+/* Postings stay when their rows go, and each search for the words meets them; but a block that has
+ * no row any more is passed over. */
+static struct problem *forget_empty_blocks(struct part *part)
+{
+    struct build *live = &part->builds.live;
+    uint32_t blocks[SWEEP_ROWS], empty[SWEEP_ROWS];
+    size_t count = find_blocks(part, blocks), empty_count;
+    struct problem *p =
+        store_find_empty(part->db, part->arena, live, blocks, count, empty, &empty_count);
+    return p ? p : times_forget(part->db, part->arena, live, empty, empty_count);
+}
+
 static struct problem *write_live(struct part *part)
 {
     struct build *live = &part->builds.live;
@@ -272,6 +302,8 @@ static struct problem *write_live(struct part *part)
         p = times_note(part->db, part->arena, live, &part->appended);
     if (!p)
         p = write_segments(part);
+    if (!p)
+        p = forget_empty_blocks(part);
     if (!p)
         p = write_patch(part);
     live->written = live->next_ord;
@@ -288,95 +320,6 @@ static struct problem *write_making(struct part *part)
     return p ? p : store_save(part->db, part->arena, making);
 }
 
-/* ---- blocks with few rows ---- */
-
-/* A row leaves its postings behind when it goes, and each search for its words meets them. Where
- * few rows of a block are left, these get new ordinals, and the block counts as empty: searches
- * pass it over. For each that moves some seven have gone, so that costs little. */
-
-struct sparse {
-    struct part *part;
-    struct ordinals ordinals;
-    struct indexed rows[SPARSE]; /* as far as they are not too long */
-    size_t count, bytes;
-};
-
-static void keep_sparse(void *context, const void *row)
-{
-    struct sparse *sparse = context;
-    struct arena *a = sparse->part->arena;
-    struct indexed kept = *(const struct indexed *)row;
-    sparse->bytes += indexed_size(&kept);
-    if (sparse->bytes > SPARSE_BYTES)
-        return;
-    kept.text0 = arena_text(a, kept.text0);
-    kept.text1 = arena_text(a, kept.text1);
-    kept.text2 = arena_text(a, kept.text2);
-    sparse->rows[sparse->count++] = kept;
-}
-
-static struct problem *read_sparse(struct part *part, uint32_t block, struct sparse *ret)
-{
-    struct uuid ids[SPARSE];
-    *ret = (struct sparse){.part = part};
-    struct problem *p = store_read_rows(part->db, part->arena, &part->builds.live, block,
-                                        block + (SEARCH_BLOCK - 1), SPARSE + 1, &ret->ordinals);
-    if (p || !ret->ordinals.count || ret->ordinals.count > SPARSE)
-        return p;
-    for (size_t i = 0; i < ret->ordinals.count; i++)
-        ids[i] = ret->ordinals.list[i].id;
-    return read_rows(part, ids, ret->ordinals.count, keep_sparse, ret);
-}
-
-static struct problem *move_rows(struct part *part, const struct sparse *sparse)
-{
-    const struct build *live = &part->builds.live;
-    struct uuid ids[SPARSE];
-    for (size_t i = 0; i < sparse->count; i++) {
-        ids[i] = sparse->rows[i].id;
-        append(part, &sparse->rows[i]);
-        arena_reset(part->scratch);
-    }
-    part->moved_bytes += sparse->bytes;
-    return store_forget_rows(part->db, part->arena, live, live, ids, sparse->count);
-}
-
-/* `*ret_empty`: it has no row, or none any more. It may have one that is not in the table; of that
- * the journal will tell. */
-static struct problem *clear_block(struct part *part, uint32_t block, bool *ret_empty)
-{
-    struct sparse *sparse = arena_alloc(part->arena, sizeof *sparse);
-    struct problem *p = read_sparse(part, block, sparse);
-    *ret_empty = sparse->count == sparse->ordinals.count;
-    return p || !sparse->count || !*ret_empty ? p : move_rows(part, sparse);
-}
-
-static int compare_ordinals(const void *a, const void *b)
-{
-    uint32_t x = ((const struct ordinal *)a)->ord, y = ((const struct ordinal *)b)->ord;
-    return (x > y) - (x < y);
-}
-
-/* Of the blocks that rows have left, but not of the open segment. */
-static struct problem *clear_blocks(struct part *part)
-{
-    const struct ordinals *left = &part->left;
-    uint32_t empty[SWEEP_ROWS];
-    size_t count = 0;
-    struct problem *p = NULL;
-    qsort(left->list, left->count, sizeof *left->list, compare_ordinals);
-    for (size_t i = 0; !p && i < left->count && part->moved_bytes < STEP_BYTES; i++) {
-        uint32_t block = left->list[i].ord / SEARCH_BLOCK * SEARCH_BLOCK;
-        bool is_empty = false;
-        if (block < part->open &&
-            (i + 1 == left->count || left->list[i + 1].ord / SEARCH_BLOCK * SEARCH_BLOCK != block))
-            p = clear_block(part, block, &is_empty);
-        if (is_empty)
-            empty[count++] = block;
-    }
-    return p ? p : times_forget(part->db, part->arena, &part->builds.live, empty, count);
-}
-
 static struct problem *finish(struct part *part)
 {
     struct problem *p = NULL;
@@ -385,8 +328,6 @@ static struct problem *finish(struct part *part)
     p = forget_gone(part);
     if (!p)
         p = forget_moved(part);
-    if (!p && part->left.count)
-        p = clear_blocks(part);
     if (!p && part->builds.live.build)
         p = write_live(part);
     if (!p && part->builds.making.build)
