@@ -173,7 +173,7 @@ bool instant_parse(const char *text, struct instant *ret)
         c.minute != back.minute || c.second != back.second)
         return false;
     t = instant_plus_s(t, -60LL * offset);
-    t.us += more;
+    t.us += more && instant_to_civil((struct instant){t.us + 1}).year <= 9999;
     back = instant_to_civil(t);
     if (back.year < 0 || back.year > 9999) /* which RFC 3339 could not write */
         return false;
