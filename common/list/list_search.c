@@ -473,10 +473,11 @@ static struct problem *walk_to(struct walk *w, const struct list_place *end)
     }
 }
 
-/* A page in another order may look at more rows than counting did, and at others. */
-static void note_found(const struct reading *r, int64_t rows, struct list_total *total)
+/* A page may look at more rows than counting did, and at others. What is shown counts; of the next
+ * page counting knows nothing, and would refuse its number. */
+static void note_shown(const struct reading *r, int64_t rows, struct list_total *total)
 {
-    int64_t found = r->window->offset + rows;
+    int64_t most = r->window->limit - 1, found = r->window->offset + (rows < most ? rows : most);
     if (!rows || !total->capped || found <= total->count)
         return;
     total->count = found < LIST_COUNT_MAX ? found : LIST_COUNT_MAX;
@@ -496,7 +497,7 @@ static struct problem *walk(struct reading *r, struct list_total *total)
     if (p)
         return p;
     total->cut = cut && w->row_count < window->limit;
-    note_found(r, w->row_count, total);
+    note_shown(r, w->row_count, total);
     hand_out(r, w->rows, w->row_count);
     return NULL;
 }

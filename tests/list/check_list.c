@@ -307,6 +307,20 @@ TEST(a_total_is_not_less_than_what_is_shown)
               200); /* past the end */
 }
 
+/* By address they come first, by time counting does not come to them. */
+TEST(a_page_that_counting_would_refuse_is_led_to_by_a_cursor)
+{
+    run_sql("UPDATE users SET first_name = 'qz', email = CONCAT('a', email) WHERE created_at "
+            "BETWEEN '2026-01-01' + INTERVAL 600 SECOND AND '2026-01-01' + INTERVAL 659 SECOND");
+
+    struct answer answer = api_get(ada, "/users?q=qz&sort=email");
+
+    ck_assert_uint_eq(answer_count(answer), 20);
+    ck_assert_int_eq(answer_total(answer), 20);
+    ck_assert_ptr_nonnull(strstr(answer_header(answer, "Link"), "?cursor="));
+    ck_assert_ptr_null(strstr(answer_header(answer, "Link"), "?page=2"));
+}
+
 TEST(the_cursor_of_a_list_goes_with_its_default_spelled_out)
 {
     const char *cursor = answer_text(api_get(ada, "/posts?limit=1"), "pagination.next_cursor");
