@@ -86,14 +86,16 @@ static void check_plain_file(struct doctor *doctor, const char *path)
         doctor_ok(doctor, "%s has no secret in it", path);
 }
 
-/* A DATABASE_URL without a password is none: MariaDB may know its users by their sockets. */
+/* The URL of a database without a password is none: MariaDB may know its users by their sockets. */
 static bool is_secret(struct doctor *doctor, const struct field *f)
 {
     struct db_url url;
     if (!(f->use & FIELD_SECRET))
         return false;
-    if (f->offset != offsetof(struct settings, database_url) ||
-        db_url_read(doctor->arena, doctor->settings->database_url.data, &url))
+    const struct text *t = (const void *)((const char *)doctor->settings + f->offset);
+    bool is_url = f->offset == offsetof(struct settings, database_url) ||
+                  f->offset == offsetof(struct settings, migrate_database_url);
+    if (!is_url || !t->data || db_url_read(doctor->arena, t->data, &url))
         return true;
     bool has_password = url.password && *url.password;
     db_url_release(&url);

@@ -433,13 +433,17 @@ static const struct {
 
 TEST_EACH(a_database_url_without_a_password_is_no_secret, urls)
 {
+    static const char *const names[] = {"DATABASE_URL", "MIGRATE_DATABASE_URL"};
     const char *config = in_folder("postern.conf");
     unsetenv("DATABASE_URL");
-    write_file(config, say("DATABASE_URL = %s\n", urls[_i].url), 0644);
+    unsetenv("MIGRATE_DATABASE_URL");
+    for (int i = 0; i < COUNT(names); i++) {
+        write_file(config, say("%s = %s\n", names[i], urls[_i].url), 0644);
 
-    struct run r = run(say("doctor --config %s", config));
+        struct run r = run(say("doctor --config %s", config));
 
-    ck_says(line_about(&r, config), urls[_i].is_secret ? "FAIL" : "has no secret in it");
+        ck_says(line_about(&r, config), urls[_i].is_secret ? "FAIL" : "has no secret in it");
+    }
 }
 
 TEST(files_that_can_be_written_are_well)
