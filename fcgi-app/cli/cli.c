@@ -7,6 +7,7 @@
 #include <sysexits.h>
 
 #include "common/base/problem.h"
+#include "common/db/db.h"
 #include "fcgi-app/accounts/user_model.h"
 #include "fcgi-app/cli/help.h"
 #include "fcgi-app/worker.h"
@@ -33,6 +34,12 @@ const struct exit_status exit_statuses[] = {
 
 /* ---- complaints ---- */
 
+/* An empty database, one of another program, or one that `migrate` has not brought up yet. */
+static bool is_of_schema(const struct problem *p)
+{
+    return db_is_missing_table(p) || db_is_missing_column(p);
+}
+
 static int status_of(const struct problem *p)
 {
     if (p->type == &problem_last_admin)
@@ -52,6 +59,10 @@ static int status_of(const struct problem *p)
 int complain_of(const struct problem *p)
 {
     int status = status_of(p);
+    if (is_of_schema(p))
+        return complain(EX_DATAERR,
+                        "the schema is not the one of this program; run `postern migrate` (%s)",
+                        p->cause);
     for (size_t i = 0; i < p->fault_count; i++)
         complain(status, "%s: %s", p->faults[i].field, p->faults[i].message);
     return p->fault_count ? status : complain(status, "%s", p->cause ? p->cause : p->message);

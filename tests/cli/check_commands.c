@@ -756,6 +756,41 @@ TEST_EACH(the_tables_of_another_program_are_left_alone, foreigners)
     ck_says(doctor.out, foreigners[_i].complaint);
 }
 
+static const char *const commands_of_a_schema[] = {
+    "reindex",
+    "user add a@b.org",
+    "user list",
+    "user list --json",
+    "user show a@b.org",
+    "user passwd a@b.org",
+    "user role a@b.org admin",
+    "user enable a@b.org",
+    "user disable a@b.org",
+    "user delete a@b.org --yes",
+    "session list",
+    "session list a@b.org",
+    "session end --user a@b.org",
+    "mail list",
+    "mail retry all",
+};
+
+/* Neither an empty database nor another program's is one to try again later. */
+TEST_EACH(what_needs_the_schema_says_who_makes_it, commands_of_a_schema)
+{
+    drop_all_tables();
+    struct run empty = run_with_input(PASSWORD "\n", commands_of_a_schema[_i]);
+    run_sql("CREATE TABLE users (id INT PRIMARY KEY)");
+    struct run foreign = run_with_input(PASSWORD "\n", commands_of_a_schema[_i]);
+    run_sql("DROP TABLE users");
+    ck_run(run("migrate"), EX_OK);
+
+    ck_run(empty, EX_DATAERR);
+    ck_says(empty.err, "`postern migrate`");
+    ck_says(empty.err, "doesn't exist");
+    ck_run(foreign, EX_DATAERR);
+    ck_says(foreign.err, "`postern migrate`");
+}
+
 /* The first release's, which are in use out there. */
 static const char *const first_texts[] = {
     "450fa3a185087f8e674acd9106a1c38c688ed8a4e09528d78cd82fcacb3456dc",
