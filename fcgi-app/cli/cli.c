@@ -13,6 +13,7 @@
 #include "fcgi-app/worker.h"
 
 #define FLAGS_MAX 64
+#define MISPLACED " must follow the words of its command (see postern --help)"
 
 const struct exit_status exit_statuses[] = {
     {EX_OK, "EX_OK", "All is well."},
@@ -149,6 +150,17 @@ static const struct field *secret_of(struct cli *cli, const char *seen, size_t l
     return NULL;
 }
 
+/* Does any command have the option `--NAME` of `len` characters? */
+static bool is_of_some_command(const char *seen, size_t len)
+{
+    for (const struct command *c = commands; c->name; c++)
+        for (size_t i = 0; i < option_count(c); i++)
+            if (len > 2 && strlen(c->options[i].name) == len - 2 &&
+                strncmp(c->options[i].name, seen + 2, len - 2) == 0)
+                return true;
+    return false;
+}
+
 /* getopt(3) leaves in `optopt` a short option that is unknown, or the kind of a long one that is
  * known, and 0 for any other. */
 static int bad_option(struct cli *cli, const char *seen)
@@ -162,6 +174,8 @@ static int bad_option(struct cli *cli, const char *seen)
                         "that holds it",
                         len, seen, config_name(cli->arena, secret),
                         config_name(cli->arena, secret));
+    if ((!cli->command || cli->group) && is_of_some_command(seen, (size_t)len))
+        return complain(EX_USAGE, "%.*s" MISPLACED, len, seen);
     if (optopt >= TAKEN_OPTION)
         return complain(EX_USAGE, "%.*s takes no value", len, seen);
     if (optopt)
@@ -202,6 +216,15 @@ static int take_first_word(struct cli *cli, const char *word)
     return EX_OK;
 }
 
+/* An option of the group's default that was given, or NULL. */
+static const char *given_option(const struct cli *cli)
+{
+    for (size_t i = 0; i < option_count(cli->command); i++)
+        if (cli->values[i])
+            return cli->command->options[i].name;
+    return NULL;
+}
+
 static int take_word(struct cli *cli, char *word)
 {
     if (!cli->command && !cli->group)
@@ -211,6 +234,9 @@ static int take_word(struct cli *cli, char *word)
         if (!command)
             return complain(EX_USAGE, "%s what? %s", cli->group,
                             help_group_words(cli->arena, cli->group));
+        const char *given = command == cli->command ? NULL : given_option(cli);
+        if (given)
+            return complain(EX_USAGE, "--%s" MISPLACED, given);
         if (command != cli->command)
             choose(cli, command);
         cli->group = NULL;
@@ -259,7 +285,6 @@ static bool take(struct cli *cli, int got, const struct option *found, char *con
         for (size_t i = 0; i < option_count(cli->command); i++)
             if (strcmp(cli->command->options[i].name, found->name) == 0)
                 cli->values[i] = optarg ? optarg : "";
-        cli->group = NULL; /* an option of the default: now it is meant */
         break;
     case TAKEN_CONFIG:
         cli->config_path = optarg;

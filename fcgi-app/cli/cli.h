@@ -32,10 +32,10 @@ struct cli {
 /**
  * Read the command line `argv` into `cli`: command, options, arguments.
  *
- * Options stand anywhere, as `--name value` or `--name=value`, up to a `--`; settings are options
- * of every command. Returns false when there is nothing to run, with the exit status in
- * `*ret_status`: after a misuse, which was complained of, and after --help or --version. Without
- * any word cli->command is NULL.
+ * Options stand anywhere, as `--name value` or `--name=value`, up to a `--`, but a command's own
+ * only after its words; settings are options of every command. Returns false when there is nothing
+ * to run, with the exit status in `*ret_status`: after a misuse, which was complained of, and after
+ * --help or --version. Without any word cli->command is NULL.
  */
 bool cli_parse(struct cli *cli, int argc, char **argv, int *ret_status);
 

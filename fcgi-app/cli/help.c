@@ -137,7 +137,7 @@ static void print_all(struct arena *a)
     for (const struct command *c = commands; c->name; c++)
         if (!c->is_hidden)
             print_summary(a, c);
-    puts("\nOptions of every command:\n"
+    puts("\nA command's own options stand after its words, those of every command anywhere:\n"
          "  --config FILE\n      Read settings from FILE; else from the one that POSTERN_CONFIG "
          "names,\n      else postern.conf beside the program or above it.\n"
          "  --help, --version\n"

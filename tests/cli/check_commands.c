@@ -42,7 +42,14 @@ static const struct {
     {"routes -j", "no option -j"},
     {"routes --json=yes", "--json takes no value"},
     {"routes users", "users is too much"},
-    {"--json routes", "no option --json"},
+    {"--json routes", "--json must follow the words of its command"},
+    {"--json=yes routes", "--json must follow the words of its command"},
+    {"user --json list", "--json must follow the words of its command"},
+    {"migrate --json status", "--json must follow the words of its command"},
+    {"--role admin user list", "--role must follow the words of its command"},
+    {"migrate --dry-run status", "--dry-run must follow the words of its command"},
+    {"migrate --dry-run down", "migrate what? up, status"},
+    {"user --frobnicate list", "no option --frobnicate"},
     {"routes -- --json", "--json is too much"},
     {"migrate down", "migrate what? up, status"},
     {"migrate status --dry-run", "no option --dry-run"},
@@ -658,6 +665,7 @@ TEST(a_dry_run_tells_and_changes_nothing)
     ck_says(column(status.out, "state"), "applied\napplied\nhalf-way\npending\n");
     ck_run(run("migrate up"), EX_OK);
     ck_assert_str_eq(run("migrate up --dry-run").out, "the schema is up to date\n");
+    ck_assert_str_eq(run("migrate --dry-run up").out, "the schema is up to date\n");
 }
 
 /* Of what was stored before it was kept for whom, the text tells. */
