@@ -161,7 +161,25 @@ static struct problem *bring_up(struct cli *cli, struct app *app)
     return p;
 }
 
-static void print_pending(const struct survey *s)
+/* Where a table of the index is yet to be made, so is the index: the migration was told of. */
+static struct problem *print_unbuilt(struct cli *cli, struct app *app, size_t *pending)
+{
+    for (size_t i = 0; search_indexes[i]; i++) {
+        bool needed = false;
+        struct problem *p = needs_build(app, cli->arena, search_indexes[i], &needed);
+        if (db_is_missing_table(p) || db_is_missing_column(p))
+            return NULL;
+        if (p)
+            return p;
+        if (!needed)
+            continue;
+        printf("would build the search index of %s\n", search_indexes[i]->counter->table);
+        ++*pending;
+    }
+    return NULL;
+}
+
+static struct problem *print_pending(struct cli *cli, struct app *app, const struct survey *s)
 {
     size_t pending = 0;
     for (size_t i = 0; i < migration_count; i++) {
@@ -170,8 +188,10 @@ static void print_pending(const struct survey *s)
         printf("would apply %s\n", migrations[i].name);
         pending++;
     }
-    if (!pending)
+    struct problem *p = print_unbuilt(cli, app, &pending);
+    if (!p && !pending)
         puts("the schema is up to date");
+    return p;
 }
 
 int command_migrate(struct cli *cli)
@@ -184,7 +204,7 @@ int command_migrate(struct cli *cli)
         return status;
     status = judge(&s);
     if (status == EX_OK && cli_option(cli, "dry-run"))
-        print_pending(&s);
+        p = print_pending(cli, app, &s);
     else if (status == EX_OK)
         p = bring_up(cli, app);
     app_close(app);

@@ -15,7 +15,7 @@
     }
 
 static const struct command_option migrate_options[] = {
-    {"dry-run", NULL, "Tell what would be applied, and change nothing."}, END};
+    {"dry-run", NULL, "Tell what would be applied and built, and change nothing."}, END};
 static const struct command_option json_option[] = {JSON, END};
 static const struct command_option add_options[] = {{"admin", NULL, "Make an admin."},
                                                     {"first-name", "NAME", "The given name."},

@@ -479,6 +479,10 @@ TEST(a_fresh_database_is_migrated_once)
     struct run before = run("migrate status");
     ck_run(before, EX_OK);
     ck_says(before.out, "pending        0001_users.sql\n");
+    struct run tried = run("migrate --dry-run");
+    ck_run(tried, EX_OK);
+    ck_says(tried.out, "would apply 0001_users.sql\nwould apply 0002_sessions.sql\n");
+    ck_assert_ptr_null(strstr(tried.out, "build"));
 
     struct run first = run("migrate"), second = run("migrate up"), after = run("migrate status");
 
@@ -1055,6 +1059,10 @@ TEST(an_index_that_is_not_in_a_dump_is_built_again)
             "--ignore-table-data=postern.search_ranges");
 
     ck_says(run("doctor").out, "FAIL search index of posts: has not been built");
+    struct run tried = run("migrate --dry-run");
+    ck_run(tried, EX_OK);
+    ck_assert_str_eq(tried.out, "would build the search index of users\n"
+                                "would build the search index of posts\n");
     struct run migrated = run("migrate");
     ck_run(migrated, EX_OK);
     ck_says(migrated.out, "built the search index of posts\n");
