@@ -94,13 +94,14 @@ static int start(struct cli *cli, int argc, char **argv)
  * was not ignored before us, we die of it now, silently like any filter. */
 static int finish(int status, const struct sigaction *pipe_before)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    int failed = flush_output();
+    if (!failed)
         return status;
-    if (errno == EPIPE && pipe_before->sa_handler == SIG_DFL) {
+    if (failed == EPIPE && pipe_before->sa_handler == SIG_DFL) {
         (void)signal(SIGPIPE, SIG_DFL);
         (void)raise(SIGPIPE);
     }
-    return complain(EX_IOERR, "cannot write: %s", strerror(errno));
+    return complain(EX_IOERR, "cannot write: %s", strerror(failed));
 }
 
 /* Otherwise the database's socket could get the descriptor of a closed standard output, and our

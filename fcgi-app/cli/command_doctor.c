@@ -53,7 +53,7 @@ static void print_finding(struct doctor *doctor, enum verdict verdict, const cha
     else
         printf("%-4s %s%s%s\n", verdicts[verdict], shown_text(doctor->arena, finding.what),
                *fix ? ": " : "", shown_text(doctor->arena, finding.mend));
-    fflush(stdout);
+    (void)flush_output(); /* main() tells when it failed */
 }
 
 /* ---- files and rights ---- */

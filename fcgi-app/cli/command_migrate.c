@@ -100,7 +100,7 @@ static void print_applied(void *context, const struct migration *m)
     size_t *done = context;
     ++*done;
     printf("applied %s\n", m->name);
-    fflush(stdout); /* the next may take a while */
+    (void)flush_output(); /* the next may take a while */
 }
 
 #define TELL_ROWS 65536 /* which take some seconds */

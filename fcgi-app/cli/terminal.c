@@ -1,5 +1,6 @@
 #include "fcgi-app/cli/terminal.h"
 
+#include <errno.h>
 #include <locale.h>
 #include <poll.h>
 #include <signal.h>
@@ -82,6 +83,16 @@ size_t shown_width(const char *text)
     if (before)
         (void)uselocale(before);
     return width;
+}
+
+int flush_output(void)
+{
+    static int failed;
+    if (fflush(stdout) != 0 && !failed)
+        failed = errno;
+    if (ferror(stdout) && !failed)
+        failed = EIO; /* while it was printed, and nobody has seen why */
+    return failed;
 }
 
 int complain(int status, const char *format, ...)

@@ -16,6 +16,10 @@ const char *shown_text(struct arena *a, struct text t);
  *  one that is put on top of another. */
 size_t shown_width(const char *text);
 
+/** Send on what was printed, for whoever waits for it. 0, or the errno of the first time that this
+ *  failed: what else is done meanwhile changes that one. */
+int flush_output(void);
+
 /** Say what is wrong on stderr; returns `status`. */
 int complain(int status, const char *format, ...) PRINTF_LIKE(2, 3);
 

@@ -113,22 +113,6 @@ TEST(the_version_is_told)
     ck_assert_int_eq(strncmp(r.out, "postern ", 8), 0);
 }
 
-TEST(a_full_disk_is_noticed)
-{
-    FILE *full = fopen("/dev/full", "w");
-    ck_assert_ptr_nonnull(full);
-    char **argv = program_words("routes");
-    int status = 0;
-    pid_t pid = fork();
-    if (pid == 0)
-        program_become(argv, stdin, full, stderr);
-
-    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-
-    fclose(full);
-    ck_assert_int_eq(WEXITSTATUS(status), EX_IOERR);
-}
-
 /* Run with what is no file for standard output; returns what waitpid() says. */
 static int run_into(FILE *out, const char *line, void (*prepare)(void))
 {
@@ -144,6 +128,33 @@ static int run_into(FILE *out, const char *line, void (*prepare)(void))
     return status;
 }
 
+static void leave_as_it_is(void)
+{
+}
+
+/* The second tells of each line at once, and goes on. */
+static const char *const filling[] = {"routes", "doctor"};
+
+TEST_EACH(a_full_disk_is_noticed, filling)
+{
+    FILE *full = fopen("/dev/full", "w"), *err = tmpfile();
+    int before = dup(STDERR_FILENO);
+    char said[256] = "";
+    ck_assert_ptr_nonnull(full);
+    dup2(fileno(err), STDERR_FILENO);
+
+    int status = run_into(full, filling[_i], leave_as_it_is);
+
+    dup2(before, STDERR_FILENO);
+    close(before);
+    rewind(err);
+    (void)!fread(said, 1, sizeof said - 1, err);
+    fclose(err);
+    fclose(full);
+    ck_assert_int_eq(WEXITSTATUS(status), EX_IOERR);
+    ck_assert_str_eq(said, "postern: cannot write: No space left on device\n");
+}
+
 static void take_sigpipe(void)
 {
     (void)signal(SIGPIPE, SIG_DFL);
@@ -154,7 +165,8 @@ static void ignore_sigpipe(void)
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
-static const char *const piped[] = {"openapi", "user list"}; /* without a database, and with one */
+/* Without a database, with one, and where each line goes out at once. */
+static const char *const piped[] = {"openapi", "user list", "doctor"};
 
 TEST_EACH(a_pipe_that_nobody_reads_ends_the_program, piped)
 {
