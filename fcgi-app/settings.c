@@ -16,16 +16,18 @@ static const char *const users_visible_words[] = {"users", "admins", NULL};
 
 /* What nginx/render takes for the same settings, by patterns of the same text: one program must not
  * start with what the other refuses. tests/e2e/check_nginx.c asks both. */
+#define PORT_PATTERN                                                                               \
+    "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6([0-4][0-9]{3}|5([0-4][0-9]{2}|5([0-2][0-9]|3[0-5]))))"
 #define PATH_PATTERN "^/[A-Za-z0-9._+/-]+$"
 #define BASE_PATTERN "^(/[A-Za-z0-9._-]+)*$"
 #define ORIGIN_PATTERN                                                                             \
-    "^[A-Za-z][A-Za-z0-9+.-]*://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?$"
+    "^[A-Za-z][A-Za-z0-9+.-]*://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:" PORT_PATTERN ")?$"
 #define ORIGINS_MAX 4000
 #define HEADER_PATTERN "^[A-Za-z0-9_-]+$"
-#define HOST_PATTERN "^([A-Za-z0-9.-]+|\\[[0-9A-Fa-f:.]+\\]):[0-9]{1,5}$"
+#define HOST_PATTERN "^([A-Za-z0-9.-]+|\\[[0-9A-Fa-f:.]+\\]):" PORT_PATTERN "$"
 
 /* The program's own. */
-#define SITE_PATTERN "^https?://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?$"
+#define SITE_PATTERN "^https?://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:" PORT_PATTERN ")?$"
 #define CONTACT_PATTERN                                                                            \
     "^([^@/[:space:]]+@[A-Za-z0-9.-]+|https?://[^/[:space:]]+(/[^[:space:]]*)?)$"
 
@@ -65,7 +67,8 @@ static bool is_socket(struct text t)
 static const struct format socket_format = {
     .valid = is_socket,
     .code = FAULT_FORMAT,
-    .message = "Must be an absolute path of letters, digits and . _ + -, or host:port.",
+    .message = "Must be an absolute path of letters, digits and . _ + -, or host:port with a port "
+               "from 1 to 65535.",
 };
 
 /* Words as a shell's `read` finds them. */
