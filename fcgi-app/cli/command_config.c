@@ -72,7 +72,7 @@ static int check_config(struct cli *cli)
     doctor_settings(&doctor);
     if (doctor.failed)
         return EX_CONFIG;
-    puts("ok");
+    puts(cli_option(cli, "json") ? "{\"verdict\":\"ok\"}" : "ok"); /* as doctor has it */
     return EX_OK;
 }
 

@@ -39,27 +39,51 @@ static bool is_unread(const struct doctor *doctor, const char *name, struct text
 
 /* ---- keys and database ---- */
 
+/* The ring does not know which setting is at fault: so it is tried with one more each time. */
+static struct problem *try_keys(struct doctor *doctor, const char *previous, const char *issuer,
+                                size_t *ret_count)
+{
+    struct keyring *keys;
+    struct problem *p =
+        keyring_open(doctor->arena, doctor->settings->jwt_secret_key.data, previous, issuer, &keys);
+    if (p)
+        return p;
+    *ret_count = keyring_count(keys);
+    keyring_close(keys);
+    return NULL;
+}
+
+static void check_set_keys(struct doctor *doctor)
+{
+    const struct settings *s = doctor->settings;
+    const char *name = "JWT_SECRET_KEY", *previous = s->jwt_previous_keys.data;
+    size_t count = 0;
+    struct problem *p = try_keys(doctor, NULL, "postern", &count);
+    if (!p) {
+        name = "JWT_PREVIOUS_KEYS";
+        p = try_keys(doctor, previous, "postern", &count);
+    }
+    if (p) {
+        doctor_tell(doctor, VERDICT_FAIL, name, "%s `postern secret` makes a good one.", p->cause);
+        return;
+    }
+    p = try_keys(doctor, previous, s->jwt_issuer.data, &count);
+    if (p)
+        doctor_tell(doctor, VERDICT_FAIL, "JWT_ISSUER", "%s", p->cause);
+    else
+        doctor_ok(doctor, "JWT_SECRET_KEY is strong enough; keys that verify: %zu", count);
+}
+
 static void check_keys(struct doctor *doctor)
 {
     const struct settings *s = doctor->settings;
-    struct keyring *keys;
     if (is_unread(doctor, "jwt_secret_key", s->jwt_secret_key))
         return;
-    if (!s->jwt_secret_key.len) {
+    if (s->jwt_secret_key.len)
+        check_set_keys(doctor);
+    else
         doctor_tell(doctor, VERDICT_FAIL, "JWT_SECRET_KEY",
                     "is not set; `postern secret` makes one");
-        return;
-    }
-    struct problem *p = keyring_open(doctor->arena, s->jwt_secret_key.data,
-                                     s->jwt_previous_keys.data, s->jwt_issuer.data, &keys);
-    if (p) {
-        doctor_tell(doctor, VERDICT_FAIL, "JWT_SECRET_KEY", "%s `postern secret` makes a good one.",
-                    p->cause);
-        return;
-    }
-    doctor_ok(doctor, "JWT_SECRET_KEY is strong enough; keys that verify: %zu",
-              keyring_count(keys));
-    keyring_close(keys);
 }
 
 static void check_database_url(struct doctor *doctor)

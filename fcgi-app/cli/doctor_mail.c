@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/arena.h"
@@ -20,10 +21,11 @@ static void check_command(struct doctor *doctor)
     const struct settings *s = doctor->settings;
     const char *words = s->mail_command.data + strspn(s->mail_command.data, " \t");
     const char *program = arena_copy(doctor->arena, words, strcspn(words, " \t"));
+    struct stat st;
     if (*program != '/')
         doctor_tell(doctor, VERDICT_FAIL, "MAIL_COMMAND",
                     "must begin with the program's whole path");
-    else if (access(program, X_OK) != 0)
+    else if (stat(program, &st) != 0 || !S_ISREG(st.st_mode) || access(program, X_OK) != 0)
         doctor_tell(doctor, VERDICT_FAIL, "MAIL_COMMAND",
                     "%s cannot be run; install it, or let this "
                     "user run it",

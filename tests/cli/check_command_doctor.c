@@ -281,12 +281,16 @@ static const struct {
 } settings[] = {
     {"JWT_SECRET_KEY", "short", "JWT_SECRET_KEY", "more. `postern secret` makes", "FAIL"},
     {"JWT_SECRET_KEY", NULL, "JWT_SECRET_KEY", "is not set", "FAIL"},
+    {"JWT_ISSUER", "\xC3\xA9", "JWT_ISSUER", "printable ASCII", "FAIL"},
+    {"JWT_PREVIOUS_KEYS", "short", "JWT_PREVIOUS_KEYS", "it needs 32 or more", "FAIL"},
+    {"JWT_PREVIOUS_KEYS", SECRET_KEY "0 short", "JWT_PREVIOUS_KEYS", "32 or more", "FAIL"},
     {"DATABASE_URL", NULL, "DATABASE_URL", "is not set", "FAIL"},
     {"DATABASE_URL", "postgres://u:hunter2@h/d", "DATABASE_URL", "", "FAIL"},
     {"HASH_LISTEN", "/same", "HASH_LISTEN", "is the same as LISTEN", "FAIL"},
     {"LISTEN", LONG_PATH, "LISTEN", "107 bytes", "FAIL"},
     {"SOCKET_GROUP", "no-such-group", "SOCKET_GROUP", "no group no-such-group", "FAIL"},
     {"MAIL_COMMAND", "/nonexistent/sendmail -t", "MAIL_COMMAND", "cannot be run", "FAIL"},
+    {"MAIL_COMMAND", "/tmp", "MAIL_COMMAND", "cannot be run", "FAIL"},
     {"MAIL_COMMAND", "sendmail -t", "MAIL_COMMAND", "whole path", "FAIL"},
     {"MAIL_COMMAND", "/bin/true", "RESET_URL", "bare token", "warn"},
     {"MAIL_COMMAND", "/bin/true", "VERIFY_URL", "bare token", "warn"},
@@ -352,6 +356,14 @@ TEST(good_settings_pass)
     ck_run(r, EX_OK);
     ck_assert_str_eq(r.out, "ok\n");
     ck_assert_str_eq(r.err, "");
+}
+
+TEST(a_check_that_passes_is_told_to_scripts)
+{
+    struct run r = run("config --check --json");
+
+    ck_run(r, EX_OK);
+    ck_assert_str_eq(r.out, "{\"verdict\":\"ok\"}\n");
 }
 
 /* ---- files ---- */
