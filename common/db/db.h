@@ -207,6 +207,9 @@ bool db_is_missing_table(const struct problem *p);
 /** Or that a column is not? */
 bool db_is_missing_column(const struct problem *p);
 
+/** Did the account lack the right to do that to a table or one of its columns? */
+bool db_is_denied(const struct problem *p);
+
 /** Was another transaction in the way, however often it was tried? */
 bool db_is_conflict(const struct problem *p);
 

@@ -276,6 +276,12 @@ bool db_is_missing_column(const struct problem *p)
     return p && p->db_error == ER_BAD_FIELD_ERROR;
 }
 
+bool db_is_denied(const struct problem *p)
+{
+    return p && (p->db_error == ER_TABLEACCESS_DENIED_ERROR ||
+                 p->db_error == ER_COLUMNACCESS_DENIED_ERROR);
+}
+
 bool db_is_conflict(const struct problem *p)
 {
     return p && p->db_error == ER_LOCK_DEADLOCK;

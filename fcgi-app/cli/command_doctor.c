@@ -264,6 +264,18 @@ static void check_schema(struct doctor *doctor, struct db *db)
         doctor_ok(doctor, "schema is the one of this program");
 }
 
+static void check_rights(struct doctor *doctor, struct db *db)
+{
+    struct problem *p = database_check_rights(db, doctor->arena);
+    if (!p)
+        doctor_ok(doctor, "account of DATABASE_URL may write");
+    else if (db_is_denied(p))
+        doctor_tell(doctor, VERDICT_FAIL, "account of DATABASE_URL",
+                    "%s; GRANT SELECT, INSERT, UPDATE, DELETE on the whole database to it",
+                    p->cause);
+    /* All else was reported already, such as a table that is missing. */
+}
+
 static void check_index(struct doctor *doctor, const char *table, const struct index_state *state)
 {
     const char *name = arena_printf(doctor->arena, "search index of %s", table);
@@ -346,6 +358,8 @@ static void ask_database(struct doctor *doctor, struct db *db)
     check_server(doctor, &d);
     check_room(doctor, &d);
     check_schema(doctor, db);
+    if (!d.read_only && !d.innodb_read_only)
+        check_rights(doctor, db);
     check_search(doctor, db);
     check_totals(doctor, db);
     doctor_hashes(doctor, db);

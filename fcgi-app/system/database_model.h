@@ -30,6 +30,9 @@ struct problem *database_ask_encryption(struct db *db, struct arena *a,
 
 struct problem *database_ask(struct db *db, struct arena *a, struct database *ret) MUST_USE;
 
+/** May the account write? Tries it on no row: db_is_denied() of the problem, if not. */
+struct problem *database_check_rights(struct db *db, struct arena *a) MUST_USE;
+
 /** Why we cannot serve with such a server, apart from the schema: what is wrong and how to fix
  *  it, each to be read after "the database". Returns how many; they live as long as `a`. */
 size_t database_faults(const struct database *d, struct arena *a,

@@ -599,6 +599,24 @@ TEST_EACH(a_database_that_will_not_do_is_told, databases)
     ck_says(line_about(&r, databases[_i].what), databases[_i].mend);
 }
 
+static const char *const rights[] = {"INSERT", "UPDATE", "DELETE"};
+
+TEST_EACH(an_account_that_may_not_write_is_told, rights)
+{
+    setenv("DATABASE_URL", getenv("SERVE_DATABASE_URL"), 1);
+    struct run before = run("doctor");
+    as_root(say("REVOKE %s ON postern.* FROM server@localhost", rights[_i]));
+    struct run without = run("doctor");
+    as_root(say("GRANT %s ON postern.* TO server@localhost", rights[_i]));
+
+    ck_run(before, EX_OK);
+    ck_verdict(&before, "account of DATABASE_URL may write", "ok");
+    ck_run(without, EX_UNAVAILABLE);
+    const char *line = line_about(&without, "FAIL account of DATABASE_URL: ");
+    ck_says(line, say("%s command denied", rights[_i]));
+    ck_says(line, "GRANT SELECT, INSERT, UPDATE, DELETE");
+}
+
 static void restart_database(const char *options)
 {
     setenv("MARIADBD_OPTIONS", options, 1);
