@@ -125,6 +125,8 @@ static bool must_try_again(struct db *db, const struct problem *p, unsigned trie
 {
     if (!p || p->retry != RETRY_AGAIN || tries == DB_TRIES)
         return false;
+    if (db->pinned && !db->mysql)
+        return false; /* nothing takes its place: `p` tells more than that it is gone */
     db->counts.retries++;
     if (db->mysql) /* a lost connection is replaced at once */
         pause_before_try(db, tries, PAUSE_US);

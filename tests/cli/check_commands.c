@@ -1092,6 +1092,16 @@ TEST(a_table_that_others_rebuild_loses_no_word)
     ck_says(run("doctor").out, "ok   search index of posts is there");
 }
 
+TEST(a_reindex_of_what_takes_no_writes_says_so)
+{
+    shell("echo 'SET GLOBAL read_only = 1' | \"$DATABASE_CONTROL\" sql");
+    struct run r = run("reindex");
+    shell("echo 'SET GLOBAL read_only = 0' | \"$DATABASE_CONTROL\" sql");
+
+    ck_run(r, EX_TEMPFAIL);
+    ck_says(r.err, "read-only");
+}
+
 /* ---- serve ---- */
 
 static const struct {
