@@ -13,7 +13,7 @@
 
 #define DATABASE_PORT 3306
 #define DOMAIN_PORT 53 /* a long answer about a name comes by TCP */
-#define PATHS_MAX 32 /* all that are listed below: 26 */
+#define PATHS_MAX 32   /* all that are listed below: 26 */
 
 struct paths {
     const char *list[PATHS_MAX + 1];
