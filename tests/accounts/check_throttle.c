@@ -545,7 +545,7 @@ TEST(refusals_are_logged_and_counted_without_names_and_passwords)
     const char *second = strstr(first + 1, "\"event\":\"login_limited\"");
     ck_assert_ptr_nonnull(second);
     ck_assert_ptr_null(strstr(second + strlen("\"event\":\"login_limited\""), "login_limited"));
-    ck_assert_ptr_null(strstr(log, "ada"));
+    ck_assert_ptr_null(strstr(log, ADA)); /* an id may have three of its letters */
     ck_assert_ptr_null(strstr(log, "wrong"));
     ck_assert_uint_eq(the_app->shared->guesses_refused, 2);
 }

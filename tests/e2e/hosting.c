@@ -652,11 +652,11 @@ TEST(a_touch_of_the_program_loses_no_request)
     }
 }
 
-/* Until all processes are new. Each looks for a new program when it is asked, so as many as there
- * can be are asked at once: Apache leaves some alone otherwise. */
+/* Until all processes are new. Each looks for a new program when it is asked, so many more are
+ * asked at once than there can be: Apache leaves some alone otherwise. */
 static void await_new(bool (*is_new)(pid_t pid, const char *what), const char *what)
 {
-    struct flight *flights[8];
+    struct flight *flights[32];
     const struct http_call call = {.path = "/api/ready"};
     pid_t pids[WORKERS_MAX];
     size_t old = 1;
