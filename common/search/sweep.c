@@ -155,9 +155,8 @@ static const char *rows_sql(struct arena *a, const struct search_index *index)
         index->counter->where, table, table);
 }
 
-/* Up to STORE_AT_ONCE rows. */
-static struct problem *read_rows(struct part *part, const struct uuid *ids, size_t count,
-                                 void (*take)(void *context, const void *row), void *context)
+/* Up to STORE_AT_ONCE rows, those that were met last. */
+static struct problem *take_rows(struct part *part)
 {
     const struct build *making = &part->builds.making;
     const struct sql sql = {rows_sql(part->arena, part->index), &indexed_record};
@@ -168,16 +167,9 @@ static struct problem *read_rows(struct part *part, const struct uuid *ids, size
     *arg++ = db_integer(part->builds.live.build);
     *arg++ = db_integer(making->build);
     for (size_t i = 0; i < STORE_AT_ONCE; i++)
-        *arg++ = db_uuid(ids[i < count ? i : 0]);
-    return db_each(part->db, part->arena, &sql, (struct db_args){args, 5 + STORE_AT_ONCE}, take,
-                   context);
-}
-
-/* Those that were met last. */
-static struct problem *take_rows(struct part *part)
-{
-    struct problem *p =
-        read_rows(part, part->ids + part->done, part->id_count - part->done, take_row, part);
+        *arg++ = db_uuid(part->ids[part->done + i < part->id_count ? part->done + i : part->done]);
+    struct problem *p = db_each(part->db, part->arena, &sql,
+                                (struct db_args){args, 5 + STORE_AT_ONCE}, take_row, part);
     part->done = part->id_count;
     return p;
 }
