@@ -213,7 +213,10 @@ static struct problem *change_post(void *context)
                             "user_departures)",
                   &before.id))
         return NULL;
-    must(post_lock(the_app->db, the_arena, before.id, &before));
+    struct problem *p = post_lock(the_app->db, the_arena, before.id, &before);
+    if (p && p->type == &problem_post_not_found)
+        return NULL; /* another was faster, and has deleted it */
+    must(p);
     after = before;
     if (pick(4) == 0 && !context)
         return post_delete(the_app->db, the_arena, &before, before.author_id, &left);
