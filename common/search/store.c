@@ -379,50 +379,52 @@ struct problem *store_write_rows(struct db *db, struct arena *a, const struct bu
     return or_taken(db, a, build, p);
 }
 
-struct stored_row {
+struct found_row {
     int64_t ord;
-    struct uuid id;
-    struct instant created_at;
 };
 
-static const struct field stored_fields[] = {
-    FIELD(struct stored_row, ord, .doc = "The ordinal of a row."),
-    FIELD(struct stored_row, id, .doc = "The row."),
-    FIELD(struct stored_row, created_at, .doc = "When it was made."),
+static const struct field found_fields[] = {
+    FIELD(struct found_row, ord, .doc = "The ordinal of a row, or the first of a block."),
 };
-static const struct record stored_record =
-    RECORD("StoredRow", struct stored_row, stored_fields, .rule = NULL);
+static const struct record found_record =
+    RECORD("FoundRow", struct found_row, found_fields, .rule = NULL);
 
 static const struct sql sql_find_rows = {
-    "SELECT ord, id, created_at FROM search_rows FORCE INDEX (uq_search_rows_id) WHERE build = ? "
-    "AND id IN (" SIXTEEN("?", ", ") ", " SIXTEEN("?", ", ") ")",
-    &stored_record};
-struct adding {
-    struct arena *arena;
-    struct ordinals *ordinals;
+    "SELECT ord FROM search_rows FORCE INDEX (uq_search_rows_id) WHERE build = ? AND id IN "
+    "(" SIXTEEN("?", ", ") ", " SIXTEEN("?", ", ") ")",
+    &found_record};
+
+struct finding {
+    uint32_t *list;
+    size_t count;
 };
 
-static void add_stored(void *context, const void *row)
+/* Once, though what fills a statement up is found again. */
+static void note_found(void *context, const void *row)
 {
-    struct adding *to = context;
-    const struct stored_row *r = row;
-    store_add_ordinal(to->arena, to->ordinals,
-                      (struct ordinal){(uint32_t)r->ord, r->id, r->created_at});
+    struct finding *found = context;
+    uint32_t ord = (uint32_t)((const struct found_row *)row)->ord;
+    for (size_t i = 0; i < found->count; i++)
+        if (found->list[i] == ord)
+            return;
+    found->list[found->count++] = ord;
 }
 
 struct problem *store_find_rows(struct db *db, struct arena *a, const struct build *build,
-                                const struct uuid *ids, size_t count, struct ordinals *ret)
+                                const struct uuid *ids, size_t count, uint32_t *ret,
+                                size_t *ret_count)
 {
-    struct adding to = {a, ret};
+    struct finding found = {ret, 0};
     struct problem *p = NULL;
     for (size_t i = 0; !p && i < count; i += STORE_AT_ONCE) {
         struct db_arg args[1 + STORE_AT_ONCE], *arg = args;
         *arg++ = db_integer(build->build);
         for (size_t k = i; k < i + STORE_AT_ONCE; k++)
             *arg++ = db_uuid(ids[k < count ? k : i]);
-        p = db_each(db, a, &sql_find_rows, (struct db_args){args, 1 + STORE_AT_ONCE}, add_stored,
-                    &to);
+        p = db_each(db, a, &sql_find_rows, (struct db_args){args, 1 + STORE_AT_ONCE}, note_found,
+                    &found);
     }
+    *ret_count = found.count;
     return p;
 }
 
@@ -443,41 +445,17 @@ struct problem *store_forget_rows(struct db *db, struct arena *a, const struct b
 
 /* ---- blocks without rows ---- */
 
-struct empty {
-    int64_t block;
-};
-
-static const struct field empty_fields[] = {
-    FIELD(struct empty, block, .doc = "The first ordinal of a block without rows."),
-};
-static const struct record empty_record = RECORD("Empty", struct empty, empty_fields, .rule = NULL);
-
 /* One statement for so many blocks: a round trip for each would be most of a sweep's time. */
 #define IS_EMPTY                                                                                   \
-    "SELECT CAST(? AS SIGNED) AS block FROM DUAL "                                                 \
+    "SELECT CAST(? AS SIGNED) AS ord FROM DUAL "                                                   \
     "WHERE NOT EXISTS (SELECT 1 FROM search_rows WHERE build = ? AND ord BETWEEN ? AND ?)"
-static const struct sql sql_empty = {SIXTEEN(IS_EMPTY, " UNION ALL "), &empty_record};
-
-struct finding_empty {
-    uint32_t *list;
-    size_t count;
-};
-
-static void note_empty(void *context, const void *row)
-{
-    struct finding_empty *found = context;
-    uint32_t block = (uint32_t)((const struct empty *)row)->block;
-    for (size_t i = 0; i < found->count; i++)
-        if (found->list[i] == block)
-            return; /* one that filled up the statement */
-    found->list[found->count++] = block;
-}
+static const struct sql sql_empty = {SIXTEEN(IS_EMPTY, " UNION ALL "), &found_record};
 
 struct problem *store_find_empty(struct db *db, struct arena *a, const struct build *build,
                                  const uint32_t *blocks, size_t count, uint32_t *ret,
                                  size_t *ret_count)
 {
-    struct finding_empty found = {ret, 0};
+    struct finding found = {ret, 0};
     struct problem *p = NULL;
     for (size_t i = 0; !p && i < count; i += BLOCKS_AT_ONCE) {
         struct db_arg args[4 * BLOCKS_AT_ONCE], *arg = args;
@@ -488,7 +466,7 @@ struct problem *store_find_empty(struct db *db, struct arena *a, const struct bu
             *arg++ = db_integer(block);
             *arg++ = db_integer(block + (int64_t)(SEARCH_BLOCK - 1));
         }
-        p = db_each(db, a, &sql_empty, (struct db_args){args, 4 * BLOCKS_AT_ONCE}, note_empty,
+        p = db_each(db, a, &sql_empty, (struct db_args){args, 4 * BLOCKS_AT_ONCE}, note_found,
                     &found);
     }
     *ret_count = found.count;

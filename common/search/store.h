@@ -149,10 +149,11 @@ void store_add_ordinal(struct arena *a, struct ordinals *ordinals, struct ordina
 struct problem *store_write_rows(struct db *db, struct arena *a, const struct build *build,
                                  const struct ordinals *ordinals) MUST_USE;
 
-/** Add to `ret` the ordinals of these rows, in any order; a row that has none is left out. */
+/** The ordinals of these rows, in any order; a row that has none is left out. `ret` has room for
+ *  all. */
 struct problem *store_find_rows(struct db *db, struct arena *a, const struct build *build,
-                                const struct uuid *ids, size_t count,
-                                struct ordinals *ret) MUST_USE;
+                                const struct uuid *ids, size_t count, uint32_t *ret,
+                                size_t *ret_count) MUST_USE;
 
 /** Take the ordinals of these rows away, in up to two builds. */
 struct problem *store_forget_rows(struct db *db, struct arena *a, const struct build *build,

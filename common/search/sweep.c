@@ -29,7 +29,8 @@ struct part {
     bool is_there[SWEEP_ROWS];           /* of `ids` */
     bool is_deferred[SWEEP_ROWS];        /* to the next step */
     struct ordinals appended, scheduled; /* in the live build, and in the one that is made */
-    struct ordinals left;                /* of the live build, by rows that moved or are gone */
+    uint32_t left[SWEEP_ROWS]; /* ordinals of the live build, by rows that moved or are gone */
+    size_t left_count;
     struct uuid moved[SWEEP_ROWS], rescheduled[SWEEP_ROWS];
     size_t moved_count, rescheduled_count;
     size_t bytes;
@@ -100,8 +101,7 @@ static void take_live(struct part *part, const struct indexed *row)
         (void)indexed_add(&part->patch, part->scratch, part->index, row, ord);
         part->patched = true;
     } else {
-        store_add_ordinal(part->arena, &part->left,
-                          (struct ordinal){ord, row->id, row->created_at});
+        part->left[part->left_count++] = ord;
         part->moved[part->moved_count++] = row->id;
         append(part, row);
     }
@@ -236,13 +236,15 @@ static struct problem *write_patch(struct part *part)
 static struct problem *forget_gone(struct part *part)
 {
     const struct build *live = &part->builds.live, *making = &part->builds.making;
-    size_t gone = 0;
+    size_t gone = 0, found;
     if (part->found == part->id_count)
         return NULL;
     for (size_t i = 0; i < part->id_count; i++)
         if (!part->is_there[i])
             part->ids[gone++] = part->ids[i];
-    struct problem *p = store_find_rows(part->db, part->arena, live, part->ids, gone, &part->left);
+    struct problem *p = store_find_rows(part->db, part->arena, live, part->ids, gone,
+                                        part->left + part->left_count, &found);
+    part->left_count += p ? 0 : found;
     return p ? p : store_forget_rows(part->db, part->arena, live, making, part->ids, gone);
 }
 
@@ -254,7 +256,7 @@ static struct problem *forget_moved(struct part *part)
 
 static int compare_ordinals(const void *a, const void *b)
 {
-    uint32_t x = ((const struct ordinal *)a)->ord, y = ((const struct ordinal *)b)->ord;
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
     return (x > y) - (x < y);
 }
 
@@ -262,12 +264,10 @@ static int compare_ordinals(const void *a, const void *b)
  * it is there, and tells when it goes. */
 static size_t find_blocks(struct part *part, uint32_t *ret)
 {
-    struct ordinals *left = &part->left;
     size_t count = 0;
-    if (left->count)
-        qsort(left->list, left->count, sizeof *left->list, compare_ordinals);
-    for (size_t i = 0; i < left->count; i++) {
-        uint32_t block = left->list[i].ord / SEARCH_BLOCK * SEARCH_BLOCK;
+    qsort(part->left, part->left_count, sizeof *part->left, compare_ordinals);
+    for (size_t i = 0; i < part->left_count; i++) {
+        uint32_t block = part->left[i] / SEARCH_BLOCK * SEARCH_BLOCK;
         if (block < part->open && (!count || ret[count - 1] != block))
             ret[count++] = block;
     }
